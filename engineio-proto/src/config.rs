@@ -1,0 +1,84 @@
+//! Settings of a server, with the reference's defaults, and the limits that the reference does not have.
+
+use core::time::Duration;
+
+use crate::message::Message;
+
+/// Settings that all sessions of a server share. Defaults are those of engine.io 6.6 (`lib/server.ts`).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Time between the last pong (or the opening) and the next ping. Default 25 s.
+    pub ping_interval: Duration,
+    /// Time that a ping may stay unanswered. Default 20 s.
+    pub ping_timeout: Duration,
+    /// Time that a probe may take from the link to the upgrade packet; also how long a WebTransport session may take to send its first
+    /// packet, and a handshake's session to get its first input. Default 10 s.
+    pub upgrade_timeout: Duration,
+    /// Time that a polling session waits for a GET that takes its last packets after a graceful close. Default 30 s.
+    pub close_timeout: Duration,
+    /// Largest inbound unit in bytes: POST body, WebSocket message, WebTransport frame. Told to clients as `maxPayload`. Default 1 000 000.
+    pub max_payload: usize,
+    /// Which transports are served. Default: polling and WebSocket.
+    pub transports: Transports,
+    /// Whether the handshake names transports to upgrade to. As in the reference, a client that upgrades unasked is not refused. Default true.
+    pub allow_upgrades: bool,
+    /// A message that follows the open packet at once. Default none.
+    pub initial_packet: Option<Message>,
+    /// Limits against peers that are slow or hostile.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(30),
+            max_payload: 1_000_000,
+            transports: Transports::default(),
+            allow_upgrades: true,
+            initial_packet: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Caps of one session. The reference has none of these; the defaults are our own unless said otherwise.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes that may wait to be sent; a `send` beyond it is refused with [`SendError::Full`](crate::SendError::Full). Default 16 MiB.
+    pub max_outbound: usize,
+    /// Bytes of unread messages at which [`wants_input`](crate::server::Session::wants_input) turns false. Default 64 KiB.
+    pub soft_inbound: usize,
+    /// Bytes of unread messages at which a session is closed, for its peer or its driver went on regardless. Default 16 MiB.
+    pub max_inbound: usize,
+    /// How often in a row the pong deadline is put off because this side, not the peer, had stopped reading. Default 3.
+    pub max_stalled_timeouts: u8,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_outbound: 16 << 20, soft_inbound: 64 << 10, max_inbound: 16 << 20, max_stalled_timeouts: 3 }
+    }
+}
+
+/// A set of transports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "the protocol knows these three")]
+pub struct Transports {
+    /// HTTP long-polling.
+    pub polling: bool,
+    /// WebSocket.
+    pub websocket: bool,
+    /// WebTransport.
+    pub webtransport: bool,
+}
+
+impl Default for Transports {
+    fn default() -> Self {
+        Self { polling: true, websocket: true, webtransport: false }
+    }
+}

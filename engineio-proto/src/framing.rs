@@ -1,0 +1,1 @@
+//! WebTransport framing: a length header before every packet, decoded incrementally.

@@ -1,0 +1,1 @@
+//! The query of a handshake, and the open packet that answers it.

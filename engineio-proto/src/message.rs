@@ -1,0 +1,52 @@
+//! What the application sends and receives: text or bytes.
+
+use bytes::Bytes;
+
+/// Text whose UTF-8 was checked once; clones and sub-slices share its memory.
+pub type Text = bytestring::ByteString;
+
+/// One message of the application, over whichever carrier.
+///
+/// Exhaustive: the protocol knows these two kinds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Message {
+    /// A text message.
+    Text(Text),
+    /// A binary message.
+    Binary(Bytes),
+}
+
+impl Message {
+    /// Length of the payload in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether the payload is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Text> for Message {
+    fn from(text: Text) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(bytes: Bytes) -> Self {
+        Self::Binary(bytes)
+    }
+}

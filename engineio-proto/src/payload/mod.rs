@@ -1,0 +1,1 @@
+//! Many packets in one HTTP body.

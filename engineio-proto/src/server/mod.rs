@@ -1,0 +1,186 @@
+//! The server's half: where a request goes ([`Server::route`]), and the peer that it goes to ([`Session`]).
+//!
+//! Source: engine.io `lib/server.ts`, `verify` and `handshake`.
+
+mod incoming;
+mod session;
+mod upgrade;
+
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+pub use self::incoming::{Incoming, IncomingOutcome};
+pub use self::session::{Carrier, Input, LinkDownCause, Session, Transmit};
+use crate::config::Config;
+use crate::event::LinkKind;
+use crate::http::{RequestHead, Response};
+use crate::id::Sid;
+use crate::time::Instant;
+
+/// Routes requests. Holds settings and nothing else: the table of sessions is the driver's.
+#[derive(Clone, Debug)]
+pub struct Server {
+    config: Arc<Config>,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+#[must_use]
+#[non_exhaustive]
+pub enum Route {
+    /// It opens a session: accept or refuse it.
+    Open(Handshake),
+    /// It belongs to a session. Look the id up; answer a miss with `ask.refuse(Refusal::UnknownSid)`. Ask the session
+    /// ([`Session::admit`]) before a `101` is sent or a body is read.
+    Session {
+        /// The id that the request names.
+        sid: Sid,
+        /// What it wants there.
+        ask: Ask,
+    },
+    /// It ends here, with this answer.
+    Reply(Response),
+}
+
+/// What a request wants of its session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ask {
+    pub(crate) kind: AskKind,
+    /// Whether `EIO` was exactly `4`.
+    pub(crate) revision4: bool,
+}
+
+/// The kind of an [`Ask`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum AskKind {
+    /// A GET: hand in [`Input::Poll`].
+    Poll,
+    /// A POST: hand in [`Input::Post`], then its body.
+    Post,
+    /// Become a link: answer with `101`, then hand in [`Input::LinkUp`].
+    Link(LinkKind),
+    /// Some other method, which [`Session::admit`] refuses with 500.
+    Other,
+}
+
+impl Ask {
+    /// What kind of request it is.
+    #[must_use]
+    pub const fn kind(&self) -> AskKind {
+        self.kind
+    }
+
+    /// The answer that refuses this request.
+    #[must_use]
+    pub fn refuse(&self, refusal: Refusal<'_>) -> Response {
+        refusal.response(matches!(self.kind, AskKind::Link(_)))
+    }
+}
+
+/// A request that may open a session. Spend it: [`Handshake::accept`] or [`Handshake::refuse`].
+#[derive(Debug)]
+#[must_use = "accept or refuse it, and answer its request"]
+pub struct Handshake {
+    config: Arc<Config>,
+    /// The link it comes over; `None` when it polls.
+    link: Option<LinkKind>,
+    base64: bool,
+}
+
+/// Why a request is refused. Display is the reference's message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal<'a> {
+    /// Code 0: `transport` is missing, unknown or disabled.
+    #[error("Transport unknown")]
+    UnknownTransport,
+    /// Code 1: there is no such session.
+    #[error("Session ID unknown")]
+    UnknownSid,
+    /// Code 2: only a GET opens a session.
+    #[error("Bad handshake method")]
+    BadHandshakeMethod,
+    /// Code 3: a bad origin, another transport or revision than the session's, no unused id to be had.
+    #[error("Bad request")]
+    BadRequest,
+    /// Code 4: the application refuses, with a message of its own.
+    #[error("{0}")]
+    Forbidden(&'a str),
+    /// Code 5: `EIO` is not 4.
+    #[error("Unsupported protocol version")]
+    UnsupportedVersion,
+}
+
+impl Refusal<'_> {
+    /// The code on the wire.
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::UnknownTransport => 0,
+            Self::UnknownSid => 1,
+            Self::BadHandshakeMethod => 2,
+            Self::BadRequest => 3,
+            Self::Forbidden(_) => 4,
+            Self::UnsupportedVersion => 5,
+        }
+    }
+
+    /// The response: a JSON body for HTTP, the plain message (and the end of the connection) for a refused upgrade.
+    #[must_use]
+    pub fn response(&self, upgrade: bool) -> Response {
+        let _ = upgrade;
+        unimplemented!()
+    }
+}
+
+impl Server {
+    /// A server with these settings.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config: Arc::new(config) }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Where this request goes. Bounded by the length of its query.
+    pub fn route(&self, head: &RequestHead<'_>) -> Route {
+        let _ = head;
+        unimplemented!()
+    }
+
+    /// A WebTransport session that has come, and has yet to say whether it is new or an upgrade.
+    #[must_use]
+    pub fn incoming(&self, now: Instant) -> Incoming {
+        Incoming::new(Arc::clone(&self.config), now)
+    }
+}
+
+impl Handshake {
+    /// Opens the session. The request or link that brought the handshake is its first input, and the open packet the answer;
+    /// a session whose first input never comes closes after [`Config::upgrade_timeout`].
+    #[must_use]
+    pub fn accept(self, now: Instant, sid: Sid) -> Session {
+        Session::new(self.config, sid, self.link, self.base64, now)
+    }
+
+    /// Refuses; the response to send. `Refusal::Forbidden` is for the application's own reasons.
+    #[must_use]
+    pub fn refuse(self, refusal: Refusal<'_>) -> Response {
+        refusal.response(self.link.is_some())
+    }
+
+    /// The link it comes over; `None` when it polls.
+    #[must_use]
+    pub const fn link(&self) -> Option<LinkKind> {
+        self.link
+    }
+}
+
+#[allow(dead_code, reason = "skeleton")]
+fn skeleton(_: Bytes) {}

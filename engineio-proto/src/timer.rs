@@ -1,0 +1,1 @@
+//! The deadlines of one machine: one enum, one array, one earliest deadline.
