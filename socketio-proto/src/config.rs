@@ -1,0 +1,55 @@
+//! Settings of the Socket.IO level, with the reference's defaults, and the limits that the reference does not have.
+
+use core::time::Duration;
+
+/// Settings that all connections of a server share. Defaults are those of socket.io 4.8 where it has the option.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Time from the opening of the session until a first namespace is joined; then the connection is closed. Default 45 s.
+    pub connect_timeout: Duration,
+    /// Whether `connect_timeout` runs again when a connection leaves its last namespace. The reference does not. Default false.
+    pub rearm_connect_timeout: bool,
+    /// Limits against peers that are slow or hostile.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { connect_timeout: Duration::from_secs(45), rearm_connect_timeout: false, limits: Limits::default() }
+    }
+}
+
+/// Caps of one connection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Attachments of one packet. Default 10, as in socket.io-parser 4.2.6 and later.
+    pub max_attachments: u8,
+    /// Bytes of all attachments of one packet. Default 10 MiB.
+    pub max_attachment_bytes: usize,
+    /// Nesting of arrays and objects in a payload. Default 128, as in serde_json.
+    pub max_depth: u16,
+    /// Length of a namespace's name in bytes. Default 512.
+    pub max_namespace_length: usize,
+    /// Namespaces that a connection may have joined or asked to join. Default 128.
+    pub max_namespaces: usize,
+    /// CONNECT packets that may wait for an answer of the application. Default 16.
+    pub max_pending: usize,
+    /// Acks that may be awaited from the peer. Default 65 536.
+    pub max_awaited_acks: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_attachments: 10,
+            max_attachment_bytes: 10 << 20,
+            max_depth: 128,
+            max_namespace_length: 512,
+            max_namespaces: 128,
+            max_pending: 16,
+            max_awaited_acks: 65_536,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a connection tells the application, and the tokens with which the application answers.
+
+use core::fmt;
+
+use engineio_proto::{CloseReason, Text};
+
+use crate::payload::Payload;
+
+/// One socket (a namespace that is joined) of one connection. Never reused within the connection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SocketId(pub u32);
+
+/// An ack that is awaited from the peer. Stays below 2^31, because Java clients parse an `int`. Even ids are given by connections
+/// and those who send through them, odd ones by namespaces for their broadcasts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AckId(pub u32);
+
+/// What happened. Taken with `poll_event`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The peer wants to join a namespace: accept or refuse.
+    ConnectRequested(Pending),
+    /// An event of the peer.
+    Received {
+        /// The socket it came on.
+        socket: SocketId,
+        /// Name and arguments.
+        payload: Payload,
+        /// Present when the peer wants an ack: answer with `Connection::ack`.
+        ack: Option<AckToken>,
+    },
+    /// The outcome of an awaited ack; comes exactly once for each, and does not wait behind unread events.
+    Acked {
+        /// The socket that was asked.
+        socket: SocketId,
+        /// Which ack.
+        id: AckId,
+        /// The peer's arguments, or why there are none.
+        outcome: Result<Payload, AckError>,
+    },
+    /// The socket left its namespace, by either side's doing or with the connection. The last event of the socket.
+    Disconnected {
+        /// The socket.
+        socket: SocketId,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// A command was refused because the outbound queue was full, and there is room again.
+    Writable,
+    /// The connection ended. The last event; comes exactly once.
+    Closed(CloseReason),
+}
+
+/// Why an ack did not come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AckError {
+    /// The time that was given is over.
+    #[error("operation has timed out")]
+    Timeout,
+    /// The socket disconnected first.
+    #[error("socket has been disconnected")]
+    Disconnected,
+}
+
+/// Why a socket disconnected. Displays as the reference's reason string.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// The connection ended.
+    Closed(CloseReason),
+    /// The peer left the namespace.
+    ClientNamespaceDisconnect,
+    /// This side made it leave the namespace.
+    ServerNamespaceDisconnect,
+    /// The peer broke a rule, on polling without a held GET (reference inventory section 7.4).
+    ForcedServerClose,
+    /// The server shuts down.
+    ServerShuttingDown,
+}
+
+impl DisconnectReason {
+    /// The reference's reason string.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Closed(reason) => reason.as_str(),
+            Self::ClientNamespaceDisconnect => "client namespace disconnect",
+            Self::ServerNamespaceDisconnect => "server namespace disconnect",
+            Self::ForcedServerClose => "forced server close",
+            Self::ServerShuttingDown => "server shutting down",
+        }
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A CONNECT that waits for an answer. Spend it with `Connection::accept` or `Connection::refuse`.
+#[derive(Debug)]
+#[must_use = "accept or refuse it"]
+pub struct Pending {
+    pub(crate) socket: SocketId,
+    pub(crate) namespace: Text,
+    pub(crate) auth: Option<Payload>,
+}
+
+impl Pending {
+    /// The id that the socket will have when it is accepted.
+    #[must_use]
+    pub const fn socket(&self) -> SocketId {
+        self.socket
+    }
+
+    /// The namespace that the peer wants to join, as it was sent (starts with `/`).
+    #[must_use]
+    pub const fn namespace(&self) -> &Text {
+        &self.namespace
+    }
+
+    /// The payload of the CONNECT, an object, if there was one.
+    #[must_use]
+    pub const fn auth(&self) -> Option<&Payload> {
+        self.auth.as_ref()
+    }
+}
+
+/// The right to answer one event with one ack. Not `Clone`: a second ack does not compile.
+#[derive(Debug)]
+#[must_use = "the peer waits for the ack"]
+pub struct AckToken {
+    pub(crate) socket: SocketId,
+    pub(crate) namespace: Text,
+    pub(crate) id: u64,
+}
+
+impl AckToken {
+    /// The socket that asked.
+    #[must_use]
+    pub const fn socket(&self) -> SocketId {
+        self.socket
+    }
+
+    /// The namespace of the socket: what an ack that is encoded outside of the connection has to name.
+    #[must_use]
+    pub const fn namespace(&self) -> &Text {
+        &self.namespace
+    }
+
+    /// The id that the ack has to carry.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+}
+

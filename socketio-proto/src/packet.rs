@@ -1,0 +1,93 @@
+//! Packets: what is decoded ([`Packet`]), what is to be encoded ([`Outgoing`]), and the bytes that came of it ([`Encoded`]).
+
+use alloc::sync::Arc;
+
+use engineio_proto::{Frame, Text};
+
+use crate::payload::{Args, Payload};
+
+/// The type of a packet. Whether it has attachments (types 5 and 6 on the wire) is a matter of encoding.
+///
+/// Exhaustive: the protocol knows these.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PacketType {
+    /// `0`: join a namespace, or the answer to it.
+    Connect,
+    /// `1`: leave a namespace.
+    Disconnect,
+    /// `2` (`5` with attachments): an event.
+    Event,
+    /// `3` (`6` with attachments): the answer to an event.
+    Ack,
+    /// `4`: a CONNECT was refused.
+    ConnectError,
+}
+
+/// A packet that was decoded, attachments included.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Packet {
+    /// Its type.
+    pub packet_type: PacketType,
+    /// Its namespace; starts with `/`.
+    pub namespace: Text,
+    /// Its ack id, below 2^53.
+    pub id: Option<u64>,
+    /// Its payload: an object for CONNECT and CONNECT_ERROR (there also a string), name and arguments for EVENT, arguments for ACK.
+    pub payload: Option<Payload>,
+}
+
+/// A packet to be encoded.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs, reason = "built with a literal by everybody who encodes")]
+pub struct Outgoing<'a, A: ?Sized> {
+    /// Its type.
+    pub packet_type: PacketType,
+    /// Its namespace; starts with `/`.
+    pub namespace: &'a str,
+    /// Its ack id.
+    pub id: Option<u64>,
+    /// The event's name, for EVENT alone.
+    pub event: Option<&'a str>,
+    /// The arguments of EVENT and ACK; for CONNECT and CONNECT_ERROR the one value that is the payload.
+    pub args: Option<&'a A>,
+}
+
+impl<'a, A: Args + ?Sized> Outgoing<'a, A> {
+    /// An event.
+    pub const fn event(namespace: &'a str, id: Option<u64>, event: &'a str, args: &'a A) -> Self {
+        Self { packet_type: PacketType::Event, namespace, id, event: Some(event), args: Some(args) }
+    }
+
+    /// An ack.
+    pub const fn ack(namespace: &'a str, id: u64, args: &'a A) -> Self {
+        Self { packet_type: PacketType::Ack, namespace, id: Some(id), event: None, args: Some(args) }
+    }
+}
+
+/// A packet's bytes, made once and shared by all who get it. A header and its attachments stay together: they are queued as one unit.
+///
+/// Exhaustive.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Encoded {
+    /// A packet of one message.
+    One(Frame),
+    /// A packet of several messages: header and attachments.
+    Many(Arc<[Frame]>),
+}
+
+impl Encoded {
+    /// The messages, in order.
+    #[must_use]
+    pub fn frames(&self) -> &[Frame] {
+        match self {
+            Self::One(frame) => core::slice::from_ref(frame),
+            Self::Many(frames) => frames,
+        }
+    }
+
+    /// Length on a link, in bytes.
+    #[must_use]
+    pub fn packet_len(&self) -> usize {
+        self.frames().iter().map(Frame::packet_len).sum()
+    }
+}
