@@ -1,0 +1,50 @@
+//! Chromium, driven by playwright-core from npm. The browser is the machine's own: downloading one is not a test's business.
+
+use super::{Missing, Node, install, node};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The usual names on the path, Debian's first.
+const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+
+const ADVICE: &str =
+    "Chromium is needed: install it, e.g. `apt-get install chromium`, or name its program in the variable CHROMIUM";
+
+/// A Chromium and the Node.js whose scripts drive it.
+#[derive(Clone, Debug)]
+pub struct Browser {
+    node: Node,
+    program: PathBuf,
+}
+
+impl Browser {
+    /// A command that runs the script under Node.js, with the browser's program in the variable `CHROMIUM`.
+    pub fn script(&self, path: &Path) -> Command {
+        let mut command = self.node.script(path);
+        command.env("CHROMIUM", &self.program);
+        command
+    }
+
+    /// The Node.js that drives the browser.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+pub(super) fn find(root: &Path) -> Result<Browser, Missing> {
+    let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
+    let program = match named {
+        Some(program) => runs(&program).then_some(program),
+        None => NAMES.iter().find_map(|name| on_the_path(name)).filter(|program| runs(program)),
+    };
+    let program = program.ok_or_else(|| Missing::new(ADVICE))?;
+    Ok(Browser { node: node::find(root)?, program })
+}
+
+fn on_the_path(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|directory| directory.join(name)).find(|file| file.is_file())
+}
+
+fn runs(program: &Path) -> bool {
+    install::answer(program, &["--version"]).is_some()
+}
