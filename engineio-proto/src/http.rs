@@ -7,7 +7,10 @@ use bytes::Bytes;
 
 /// The parts of a request that decide what happens to it. The path was matched by the driver.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "drivers build it with a literal; a new part would have to be looked at by them anyway")]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "drivers build it with a literal; a new part would have to be looked at by them anyway"
+)]
 pub struct RequestHead<'a> {
     /// The method, in capitals as it came.
     pub method: &'a str,
@@ -38,6 +41,8 @@ impl ContentType {
     }
 }
 
+const NO_STORE: (&str, &str) = ("cache-control", "no-store");
+
 /// A complete response: write the status, [`Response::headers`], a `Content-Length`, and the body.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Response {
@@ -49,6 +54,22 @@ pub struct Response {
 impl Response {
     pub(crate) const fn new(status: u16, headers: &'static [(&'static str, &'static str)], body: Bytes) -> Self {
         Self { status, headers, body }
+    }
+
+    /// The answer to a GET: packets.
+    pub(crate) const fn poll(body: Bytes) -> Self {
+        Self::new(200, &[("content-type", "text/plain; charset=UTF-8"), NO_STORE], body)
+    }
+
+    /// The answer to a POST whose body was taken.
+    pub(crate) const fn post_ok() -> Self {
+        // HTML as in the reference: some browsers offer plain text as a download.
+        Self::new(200, &[("content-type", "text/html"), NO_STORE], Bytes::from_static(b"ok"))
+    }
+
+    /// A status that says it all.
+    pub(crate) const fn empty(status: u16) -> Self {
+        Self::new(status, &[], Bytes::new())
     }
 
     /// The status code.

@@ -2,9 +2,22 @@
 //!
 //! Source: Engine.IO protocol v4, "Packet encoding"; engine.io-parser 5.2.3, `encodePacket` and `decodePacket`.
 
+use alloc::vec::Vec;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
+use crate::error::ParseError;
 use crate::message::{Message, Text};
+
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_allow_trailing_bits(true)
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+/// What is written, and read when it holds none of the other alphabet's own two characters.
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
 /// The type of a packet; its text form starts with this digit.
 ///
@@ -28,6 +41,83 @@ pub enum PacketType {
     Noop = b'6',
 }
 
+impl PacketType {
+    const fn from_digit(digit: u8) -> Option<Self> {
+        Some(match digit {
+            b'0' => Self::Open,
+            b'1' => Self::Close,
+            b'2' => Self::Ping,
+            b'3' => Self::Pong,
+            b'4' => Self::Message,
+            b'5' => Self::Upgrade,
+            b'6' => Self::Noop,
+            _ => return None,
+        })
+    }
+}
+
+/// A decoded packet.
+///
+/// Exhaustive. A [`Message::Binary`] only ever travels as a message, so its `packet_type` is [`PacketType::Message`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "a packet is a type and data, in every revision of the protocol")]
+pub struct Packet {
+    /// The type.
+    pub packet_type: PacketType,
+    /// What follows the type. The reference tells a packet without data from one with empty data; here both are empty text.
+    pub data: Message,
+}
+
+impl Packet {
+    /// Reads one packet: a message of a WebSocket, or one element of an HTTP body.
+    ///
+    /// Text starts with the type's digit and its rest is the data, shared with the input and not copied; any type may have data.
+    /// Text that starts with `b` is a binary message in base64, and binary input is a binary message as it is, also when
+    /// it is empty.
+    ///
+    /// Base64 is read as leniently as the clients that exist need it: JavaScript, Python, Swift, .NET and Dart send the
+    /// standard alphabet with padding; the Java client breaks its lines (LF after every 76 characters and at the end);
+    /// padding may be left out and the URL-safe alphabet used, as the reference takes both. What the reference skips
+    /// beyond that is refused.
+    ///
+    /// # Errors
+    /// [`ParseError::Empty`] for empty text, [`ParseError::UnknownType`] when the first character is neither a type nor `b`,
+    /// [`ParseError::Base64`].
+    pub fn decode(message: Message) -> Result<Self, ParseError> {
+        let text = match message {
+            Message::Binary(_) => return Ok(Self { packet_type: PacketType::Message, data: message }),
+            Message::Text(text) => text,
+        };
+        let first = *text.as_bytes().first().ok_or(ParseError::Empty)?;
+        // Every character that is accepted here is ASCII, so that the rest starts at a character boundary.
+        let rest = text.get(1..).unwrap_or_default();
+        if first == b'b' {
+            let data = Message::Binary(decode_base64(rest.as_bytes())?);
+            return Ok(Self { packet_type: PacketType::Message, data });
+        }
+        let packet_type = PacketType::from_digit(first).ok_or(ParseError::UnknownType)?;
+        Ok(Self { packet_type, data: Message::Text(text.slice_ref(rest)) })
+    }
+}
+
+impl From<Message> for Packet {
+    fn from(data: Message) -> Self {
+        Self { packet_type: PacketType::Message, data }
+    }
+}
+
+/// Decodes base64 of either alphabet, with or without padding and line breaks.
+fn decode_base64(encoded: &[u8]) -> Result<Bytes, ParseError> {
+    let engine = if memchr::memchr2(b'-', b'_', encoded).is_some() { &BASE64_URL } else { &BASE64 };
+    let decoded = if memchr::memchr2(b'\n', b'\r', encoded).is_some() {
+        let joined: Vec<u8> = encoded.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
+        engine.decode(joined)
+    } else {
+        engine.decode(encoded)
+    };
+    decoded.map(Bytes::from).map_err(|_| ParseError::Base64)
+}
+
 /// An encoded packet: its type, and the bytes behind it.
 ///
 /// Encoding is done once; the same frame (a reference count) then goes to any number of peers, whatever carries them: the
@@ -36,8 +126,19 @@ pub enum PacketType {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
     packet_type: PacketType,
-    binary: bool,
+    form: Form,
     data: Bytes,
+}
+
+/// How a frame's data is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    /// Behind its type digit.
+    Text,
+    /// As it is: only messages.
+    Binary,
+    /// Already in base64, behind a `b`: only messages.
+    Base64,
 }
 
 impl Frame {
@@ -51,13 +152,13 @@ impl Frame {
     pub const CLOSE: Self = Self::bare(PacketType::Close);
 
     const fn bare(packet_type: PacketType) -> Self {
-        Self { packet_type, binary: false, data: Bytes::new() }
+        Self { packet_type, form: Form::Text, data: Bytes::new() }
     }
 
     /// A packet in its text form.
     #[must_use]
     pub fn text(packet_type: PacketType, data: Text) -> Self {
-        Self { packet_type, binary: false, data: data.into_bytes() }
+        Self { packet_type, form: Form::Text, data: data.into_bytes() }
     }
 
     /// A message; nothing is copied.
@@ -65,7 +166,19 @@ impl Frame {
     pub fn message(message: Message) -> Self {
         match message {
             Message::Text(text) => Self::text(PacketType::Message, text),
-            Message::Binary(data) => Self { packet_type: PacketType::Message, binary: true, data },
+            Message::Binary(data) => Self { packet_type: PacketType::Message, form: Form::Binary, data },
+        }
+    }
+
+    /// The same packet as text, for a carrier that takes no binary: a binary message becomes `b` and base64, anything
+    /// else stays as it is.
+    #[must_use]
+    pub(crate) fn into_base64(self) -> Self {
+        match self.form {
+            Form::Text | Form::Base64 => self,
+            Form::Binary => {
+                Self { packet_type: self.packet_type, form: Form::Base64, data: BASE64.encode(&self.data).into() }
+            }
         }
     }
 
@@ -78,14 +191,17 @@ impl Frame {
     /// Whether the packet is a binary message, which a link carries as it is and polling in base64.
     #[must_use]
     pub const fn is_binary(&self) -> bool {
-        self.binary
+        matches!(self.form, Form::Binary)
     }
 
-    /// What comes before [`Frame::data`] on a link: the type digit, or nothing for a binary message.
+    /// What comes before [`Frame::data`] on a link: the type digit, nothing for a binary message, or `b` where the data is
+    /// base64 (a client that takes no binary).
     #[must_use]
     pub const fn head(&self) -> &'static [u8] {
-        if self.binary {
-            return b"";
+        match self.form {
+            Form::Text => {}
+            Form::Binary => return b"",
+            Form::Base64 => return b"b",
         }
         match self.packet_type {
             PacketType::Open => b"0",
@@ -108,5 +224,15 @@ impl Frame {
     #[must_use]
     pub fn packet_len(&self) -> usize {
         self.head().len().saturating_add(self.data.len())
+    }
+}
+
+impl From<Packet> for Frame {
+    /// Encodes; nothing is copied.
+    fn from(packet: Packet) -> Self {
+        match packet.data {
+            Message::Text(text) => Self::text(packet.packet_type, text),
+            binary @ Message::Binary(_) => Self::message(binary),
+        }
     }
 }

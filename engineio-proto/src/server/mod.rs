@@ -6,6 +6,8 @@ mod incoming;
 mod session;
 mod upgrade;
 
+use alloc::format;
+use alloc::string::ToString as _;
 use alloc::sync::Arc;
 
 use bytes::Bytes;
@@ -16,6 +18,7 @@ use crate::config::Config;
 use crate::event::LinkKind;
 use crate::http::{RequestHead, Response};
 use crate::id::Sid;
+use crate::json::JsonString;
 use crate::time::Instant;
 
 /// Routes requests. Holds settings and nothing else: the table of sessions is the driver's.
@@ -105,12 +108,16 @@ pub enum Refusal<'a> {
     /// Code 3: a bad origin, another transport or revision than the session's, no unused id to be had.
     #[error("Bad request")]
     BadRequest,
-    /// Code 4: the application refuses, with a message of its own.
-    #[error("{0}")]
+    /// Code 4, status 403: the application refuses, with a message of its own; an empty one reads `Forbidden`.
+    #[error("{}", if .0.is_empty() { "Forbidden" } else { .0 })]
     Forbidden(&'a str),
     /// Code 5: `EIO` is not 4.
     #[error("Unsupported protocol version")]
     UnsupportedVersion,
+    /// Status 503, code 3 (clients know no better one): the server is shutting down and opens no more sessions. The
+    /// reference has no such answer; its listener is closed by then.
+    #[error("Service unavailable")]
+    Unavailable,
 }
 
 impl Refusal<'_> {
@@ -121,7 +128,7 @@ impl Refusal<'_> {
             Self::UnknownTransport => 0,
             Self::UnknownSid => 1,
             Self::BadHandshakeMethod => 2,
-            Self::BadRequest => 3,
+            Self::BadRequest | Self::Unavailable => 3,
             Self::Forbidden(_) => 4,
             Self::UnsupportedVersion => 5,
         }
@@ -130,8 +137,17 @@ impl Refusal<'_> {
     /// The response: a JSON body for HTTP, the plain message (and the end of the connection) for a refused upgrade.
     #[must_use]
     pub fn response(&self, upgrade: bool) -> Response {
-        let _ = upgrade;
-        unimplemented!()
+        let status = match self {
+            Self::Forbidden(_) => 403,
+            Self::Unavailable => 503,
+            _ => 400,
+        };
+        if upgrade {
+            let headers = &[("connection", "close"), ("content-type", "text/html")];
+            return Response::new(status, headers, self.to_string().into());
+        }
+        let body = format!(r#"{{"code":{},"message":{}}}"#, self.code(), JsonString(&self.to_string()));
+        Response::new(status, &[("content-type", "application/json")], body.into())
     }
 }
 
