@@ -1,1 +1,105 @@
-//! The deadlines of one machine: one enum, one array, one earliest deadline.
+//! The deadlines of one machine: an array with a place for each kind of timer, and the earliest of them at hand.
+//!
+//! Asking for the next deadline reads one field, however many kinds there are. A deadline of [`Instant::FAR_FUTURE`] is none at all.
+
+use crate::time::Instant;
+
+/// The deadlines of a machine with `N` kinds of timers; a kind is named by its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Timers<const N: usize> {
+    deadlines: [Instant; N],
+    earliest: Instant,
+}
+
+impl<const N: usize> Timers<N> {
+    pub(crate) const fn new() -> Self {
+        Self { deadlines: [Instant::FAR_FUTURE; N], earliest: Instant::FAR_FUTURE }
+    }
+
+    /// When to wake up; `None` when nothing is armed.
+    pub(crate) fn earliest(&self) -> Option<Instant> {
+        (self.earliest != Instant::FAR_FUTURE).then_some(self.earliest)
+    }
+
+    /// Arms a timer, or moves it.
+    pub(crate) fn arm(&mut self, timer: usize, deadline: Instant) {
+        let Some(slot) = self.deadlines.get_mut(timer) else { return };
+        let before = core::mem::replace(slot, deadline);
+        if deadline <= self.earliest {
+            self.earliest = deadline;
+        } else if before == self.earliest {
+            self.find_earliest();
+        }
+    }
+
+    /// Takes a timer back.
+    pub(crate) fn disarm(&mut self, timer: usize) {
+        self.arm(timer, Instant::FAR_FUTURE);
+    }
+
+    /// Takes all timers back.
+    pub(crate) fn disarm_all(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Takes the timer that is due first, with its deadline; of several with the same deadline, the one with the lowest place.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(usize, Instant)> {
+        if self.earliest > now || self.earliest == Instant::FAR_FUTURE {
+            return None;
+        }
+        let due = self.earliest;
+        let timer = self.deadlines.iter().position(|&deadline| deadline == due)?;
+        self.disarm(timer);
+        Some((timer, due))
+    }
+
+    fn find_earliest(&mut self) {
+        self.earliest = self.deadlines.iter().copied().min().unwrap_or(Instant::FAR_FUTURE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn timers_fire_in_the_order_of_their_deadlines() {
+        let mut timers = Timers::<3>::new();
+        assert_eq!(timers.earliest(), None);
+        timers.arm(0, at(30));
+        timers.arm(1, at(10));
+        timers.arm(2, at(10));
+        assert_eq!(timers.earliest(), Some(at(10)));
+        assert_eq!(timers.pop_due(at(9)), None);
+        assert_eq!(timers.pop_due(at(40)), Some((1, at(10))));
+        assert_eq!(timers.pop_due(at(40)), Some((2, at(10))));
+        assert_eq!(timers.pop_due(at(40)), Some((0, at(30))));
+        assert_eq!(timers.pop_due(at(40)), None);
+        assert_eq!(timers.earliest(), None);
+    }
+
+    #[test]
+    fn moving_or_disarming_the_earliest_finds_the_next() {
+        let mut timers = Timers::<2>::new();
+        timers.arm(0, at(10));
+        timers.arm(1, at(20));
+        timers.arm(0, at(30));
+        assert_eq!(timers.earliest(), Some(at(20)));
+        timers.disarm(1);
+        assert_eq!(timers.earliest(), Some(at(30)));
+        timers.disarm_all();
+        assert_eq!(timers.earliest(), None);
+    }
+
+    #[test]
+    fn the_far_future_never_comes() {
+        let mut timers = Timers::<1>::new();
+        timers.arm(0, Instant::FAR_FUTURE);
+        assert_eq!(timers.earliest(), None);
+        assert_eq!(timers.pop_due(Instant::FAR_FUTURE), None);
+    }
+}

@@ -2,7 +2,11 @@
 //!
 //! Source: engine.io `lib/server.ts`, `verify` and `handshake`.
 
+mod heartbeat;
 mod incoming;
+mod link;
+mod polling;
+mod queue;
 mod session;
 mod upgrade;
 

@@ -1,26 +1,36 @@
-//! One Engine.IO peer, server side.
+//! One Engine.IO peer, server side: what goes in, what comes out, and how it lives and ends.
 //!
-//! Source: engine.io `lib/socket.ts`, `lib/transports/*.ts`; reference inventory sections 1.6 to 1.9.
+//! This file has the verbs and the life of a session (opening, open, closing, closed). Its neighbours tell the rest: requests in
+//! `polling.rs`, links and the upgrade in `link.rs`, pings and pongs in `heartbeat.rs`.
+//!
+//! Source: engine.io `lib/socket.ts` (`onOpen`, `onPacket`, `sendPacket`, `close`, `onClose`).
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Ask;
+use super::heartbeat::Heartbeat;
+use super::link::Link;
+use super::polling::Polling;
+use super::queue::{Queue, Weigh, WeighedQueue};
+use super::{Ask, AskKind, Refusal, upgrade};
 use crate::config::Config;
 use crate::error::SendError;
-use crate::event::{Event, LinkKind};
+use crate::event::{CloseReason, Event, LinkKind, TransportError};
 use crate::http::{ContentType, Response};
 use crate::id::{LinkId, RequestId, Sid};
 use crate::message::Message;
-use crate::packet::Frame;
+use crate::packet::Packet;
+use crate::packet::{Frame, PacketType};
 use crate::time::Instant;
+use crate::timer::Timers;
 
 /// A fact from outside.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Input {
-    /// A GET came.
+    /// A GET came. It is answered when there is something to say.
     Poll {
         /// Its name.
         request: RequestId,
@@ -44,12 +54,13 @@ pub enum Input {
         /// The POST.
         request: RequestId,
     },
-    /// A reply was written to the end.
+    /// A reply was written to the end. Every reply ends with this or with [`Input::Aborted`].
     Replied {
         /// The request that was answered.
         request: RequestId,
     },
-    /// The connection of a request went away before its reply was written to the end.
+    /// The connection of a request went away before its reply was written to the end. Ends the session if packets may have gone
+    /// with it: those of a GET's reply, or those of a POST whose body had not come.
     Aborted {
         /// The request.
         request: RequestId,
@@ -131,17 +142,97 @@ pub enum Carrier {
     Link(LinkKind),
 }
 
+/// The deadlines of a session; the discriminant is the place in its [`Timers`].
+///
+/// Exhaustive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum Timer {
+    /// The next ping is due.
+    Ping = 0,
+    /// The pong must have come.
+    Pong = 1,
+    /// The probe must have finished.
+    Upgrade = 2,
+    /// A GET that is held while a probe waits is released.
+    Noop = 3,
+    /// A GET must have come for the last packets.
+    Close = 4,
+    /// The first input must have come.
+    Opening = 5,
+}
+
+impl Timer {
+    const ALL: [Self; 6] = [Self::Ping, Self::Pong, Self::Upgrade, Self::Noop, Self::Close, Self::Opening];
+}
+
+/// How far a session's life has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// Accepted; the request or link that opened it has yet to come.
+    Opening,
+    /// Both sides may send.
+    Open,
+    /// The application has closed; the last packets wait for a GET.
+    Closing,
+    /// Over; what was queued for a link is still handed out.
+    Closed,
+}
+
 /// One Engine.IO peer, server side.
+///
+/// Hand in facts ([`Session::handle`], [`Session::handle_timeout`]) and commands in any number, then poll
+/// ([`Session::poll_event`], [`Session::poll_transmit`]) until both are `None`: taking events can make more to transmit (a large
+/// POST is decoded as its messages are taken) and the reverse ([`Event::Writable`]). Then sleep until [`Session::poll_timeout`].
+///
+/// Time that goes backwards counts as standing still.
 #[derive(Debug)]
 pub struct Session {
-    config: Arc<Config>,
+    pub(super) config: Arc<Config>,
     sid: Sid,
+    /// The latest time that was ever passed in.
+    pub(super) now: Instant,
+    timers: Timers<{ Timer::ALL.len() }>,
+    pub(super) events: WeighedQueue<Event>,
+    pub(super) outbound: WeighedQueue<Frame>,
+    /// Goes out ahead of `outbound`: replies, the ends of links, and packets that wait for nothing.
+    pub(super) control: Queue<Transmit>,
+    /// The link that carries the session.
+    pub(super) link: Option<Link>,
+    /// Set while the session polls, and after an upgrade until its last POST has been read.
+    pub(super) polling: Option<Box<Polling>>,
+    /// Why the session ended, until the application has taken it.
+    closed: Option<CloseReason>,
+    pub(super) stage: Stage,
+    pub(super) carrier: Carrier,
+    pub(super) heartbeat: Heartbeat,
+    /// Whether binary messages leave over a WebSocket as text (`b64` in the handshake's query).
+    base64: bool,
+    /// Whether a `send` was refused for lack of room since the last [`Event::Writable`].
+    refused: bool,
 }
 
 impl Session {
     pub(super) fn new(config: Arc<Config>, sid: Sid, link: Option<LinkKind>, base64: bool, now: Instant) -> Self {
-        let _ = (link, base64, now);
-        Self { config, sid }
+        let mut session = Self {
+            sid,
+            now,
+            timers: Timers::new(),
+            events: WeighedQueue::new(),
+            outbound: WeighedQueue::new(),
+            control: Queue::new(),
+            link: None,
+            polling: None,
+            closed: None,
+            stage: Stage::Opening,
+            carrier: link.map_or(Carrier::Polling, Carrier::Link),
+            heartbeat: Heartbeat::new(),
+            base64,
+            refused: false,
+            config,
+        };
+        session.arm(Timer::Opening, now + session.config.upgrade_timeout);
+        session
     }
 
     /// The session's id.
@@ -156,99 +247,330 @@ impl Session {
         &self.config
     }
 
-    /// What carries the session now.
+    /// What carries the session now; after its end, what carried it last.
     #[must_use]
-    pub fn carrier(&self) -> Carrier {
-        unimplemented!()
+    pub const fn carrier(&self) -> Carrier {
+        self.carrier
     }
 
     /// Whether this request may come in: ask before a `101` is sent or a body is read.
     ///
+    /// The answer holds until the next input: a link that was admitted is still closed if another was faster.
+    ///
     /// # Errors
-    /// The response that refuses it: another transport or revision than the session's, an unknown method, a second upgrade.
+    /// The response that refuses it: another transport or revision than the session's (400, code 3), a method that is neither
+    /// GET nor POST (500), an upgrade while another is under way or when the session does not poll (400, code 3), a session
+    /// that is over (400, code 1).
+    ///
+    /// Source: engine.io `lib/server.ts`, `verify` and `onWebSocket`; `lib/transports/polling.ts`, `onRequest`.
     pub fn admit(&self, ask: &Ask) -> Result<(), Response> {
-        let _ = ask;
-        unimplemented!()
+        if self.stage == Stage::Closed {
+            return Err(ask.refuse(Refusal::UnknownSid));
+        }
+        let idle = self.polling.as_ref().is_some_and(|polling| polling.upgrade == upgrade::State::Idle);
+        let polls = self.carrier == Carrier::Polling;
+        match ask.kind {
+            _ if !ask.revision4 => Err(ask.refuse(Refusal::BadRequest)),
+            AskKind::Link(_) if polls && idle => Ok(()),
+            AskKind::Poll | AskKind::Post if polls => Ok(()),
+            AskKind::Other if polls => Err(Response::empty(500)),
+            AskKind::Link(_) | AskKind::Poll | AskKind::Post | AskKind::Other => Err(ask.refuse(Refusal::BadRequest)),
+        }
     }
 
-    /// A fact from outside.
+    /// A fact from outside. Names that the session does not know (any more) are harmless: a completion of a request is ignored,
+    /// a request is answered, and a link is closed, at any time and also after the end.
     pub fn handle(&mut self, now: Instant, input: Input) {
-        let _ = (now, input);
-        unimplemented!()
+        self.advance(now);
+        match input {
+            Input::LinkMessage { link, message } => self.link_packet(link, Packet::decode(message)),
+            Input::LinkBytes { link, chunk } => self.link_bytes(link, chunk),
+            Input::LinkUp { link, kind } => self.link_up(link, kind),
+            Input::LinkDown { link, cause } => self.link_down(link, cause),
+            Input::Poll { request } => self.poll_came(request),
+            Input::Post { request, content_type } => self.post_came(request, content_type),
+            Input::Body { request, body } => self.body_came(request, body),
+            Input::BodyTooLarge { request } => self.body_too_large(request),
+            Input::Replied { request } => self.replied(request),
+            Input::Aborted { request } => self.aborted(request),
+        }
     }
 
-    /// The deadline has passed.
+    /// The deadline has passed. Hand in what has already arrived first: a pong that waits in a socket's buffer still counts.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
-        unimplemented!()
+        self.advance(now);
+        while let Some((timer, due)) = self.timers.pop_due(self.now) {
+            let Some(timer) = Timer::ALL.get(timer) else { return };
+            match timer {
+                Timer::Ping => self.ping_due(due),
+                Timer::Pong => self.pong_missing(),
+                Timer::Upgrade => self.step_upgrade(upgrade::Input::Timeout),
+                Timer::Noop => self.noop_due(),
+                Timer::Close => self.finish(CloseReason::ForcedClose),
+                Timer::Opening => self.finish(CloseReason::TransportError(TransportError::NeverOpened)),
+            }
+        }
     }
 
     /// Sends a message.
     ///
     /// # Errors
-    /// [`SendError`]; nothing has changed then.
+    /// As [`Session::send_frames`].
     pub fn send(&mut self, message: Message) -> Result<(), SendError> {
-        self.send_frames(&[Frame::message(message)])
+        let frame = Frame::message(message);
+        self.may_send(core::slice::from_ref(&frame))?;
+        self.outbound.push(frame);
+        Ok(())
     }
 
     /// Sends encoded packets as one unit: all of them are queued, next to each other, or none.
     ///
     /// # Errors
-    /// [`SendError`]; nothing has changed then.
+    /// * [`SendError::NotConnected`] before [`Event::Open`], [`SendError::Closed`] after the end and after [`Session::close`];
+    /// * [`SendError::Full`] when the unit and what waits already are more than [`Limits::max_outbound`](crate::Limits)
+    ///   (a unit that is larger by itself passes when nothing waits); [`Event::Writable`] comes once half of it is free;
+    /// * [`SendError::Separator`] for text with U+001E while the session polls.
+    ///
+    /// Nothing has changed then.
     pub fn send_frames(&mut self, frames: &[Frame]) -> Result<(), SendError> {
-        let _ = frames;
-        unimplemented!()
+        self.may_send(frames)?;
+        for frame in frames {
+            self.outbound.push(frame.clone());
+        }
+        Ok(())
     }
 
-    /// Closes in order: what is queued goes out first.
+    fn may_send(&mut self, frames: &[Frame]) -> Result<(), SendError> {
+        match self.stage {
+            Stage::Opening => return Err(SendError::NotConnected),
+            Stage::Closing | Stage::Closed => return Err(SendError::Closed),
+            Stage::Open => {}
+        }
+        let separator = |frame: &Frame| !frame.is_binary() && memchr::memchr(0x1e, frame.data()).is_some();
+        if self.carrier == Carrier::Polling && frames.iter().any(separator) {
+            return Err(SendError::Separator);
+        }
+        if !self.outbound.is_empty() {
+            let sum = |sum: usize, frame: &Frame| sum.saturating_add(frame.weight());
+            if frames.iter().fold(self.outbound.weight(), sum) > self.config.limits.max_outbound {
+                self.refused = true;
+                return Err(SendError::Full);
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes in order: what is queued goes out first. Does nothing when the session is closing or closed.
+    ///
+    /// Over a link, [`Event::Closed`] is there at once; the frames that were queued, then [`Transmit::CloseLink`], are still to
+    /// be polled. Over polling it comes when a GET has taken the close packet, or after [`Config::close_timeout`]; a GET takes
+    /// what was queued, the next one the close packet. An upgrade under way may still complete, and then carries the rest.
     pub fn close(&mut self, now: Instant) {
-        let _ = now;
-        unimplemented!()
+        self.advance(now);
+        match self.stage {
+            Stage::Opening => self.finish(CloseReason::ForcedClose),
+            Stage::Open if self.link.is_some() => self.finish(CloseReason::ForcedClose),
+            Stage::Open => {
+                // A GET that holds with something queued counts as answered with that already: the close packet needs another.
+                let answered = self.answer_due_poll();
+                if !answered && self.holds_poll() {
+                    self.finish(CloseReason::ForcedClose);
+                    return;
+                }
+                self.stage = Stage::Closing;
+                self.disarm(Timer::Ping);
+                self.disarm(Timer::Pong);
+                self.arm(Timer::Close, self.now + self.config.close_timeout);
+            }
+            Stage::Closing | Stage::Closed => {}
+        }
     }
 
-    /// Closes at once; what is queued is lost.
+    /// Closes at once; what is queued is lost. A held GET gets the close packet.
     pub fn discard(&mut self, now: Instant) {
-        let _ = now;
-        unimplemented!()
+        self.advance(now);
+        self.drop_link_packets();
+        self.finish(CloseReason::ForcedClose);
     }
 
-    /// The next thing to write.
+    /// The next thing to write. Constant time, but for the one reply that joins everything queued for a held GET.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        unimplemented!()
+        if let Some(transmit) = self.control.pop() {
+            return Some(transmit);
+        }
+        let Some(link) = &self.link else {
+            self.answer_due_poll();
+            return self.control.pop();
+        };
+        let link = link.id;
+        if let Some(frame) = self.outbound.pop() {
+            self.room_made();
+            return Some(Transmit::Link { link, frame: self.link_form(frame) });
+        }
+        if self.stage == Stage::Closed {
+            self.link = None;
+            return Some(Transmit::CloseLink { link });
+        }
+        None
     }
 
-    /// The next thing that happened.
+    /// The next thing that happened. Goes on decoding a POST whose messages had filled the queue.
     pub fn poll_event(&mut self) -> Option<Event> {
-        unimplemented!()
+        let event = self.events.pop();
+        if self.polling.is_some() {
+            self.decode_body();
+        }
+        event.or_else(|| self.events.pop()).or_else(|| self.closed.take().map(Event::Closed))
     }
 
     /// When to call [`Session::handle_timeout`]; `None` when nothing is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        unimplemented!()
+        self.timers.earliest()
     }
 
-    /// Whether the driver should go on reading from the peer's link. False while unread messages pile up.
+    /// Whether the driver should go on reading from the peer's link. False while unread messages pile up, from
+    /// [`Limits::soft_inbound`](crate::Limits) on.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        unimplemented!()
+        !self.has_unread(self.unread())
     }
 
     /// Whether a message would leave at once: the test for volatile messages.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        unimplemented!()
+        self.stage == Stage::Open && self.outbound.is_empty() && (self.link.is_some() || self.holds_poll())
     }
 
-    /// Bytes that wait to be sent.
+    /// Bytes that wait to be sent: each packet with its own, and 40 for its place in the queue.
     #[must_use]
-    pub fn buffered_bytes(&self) -> usize {
-        unimplemented!()
+    pub const fn buffered_bytes(&self) -> usize {
+        self.outbound.weight()
     }
 
     /// Whether the session is over and has nothing left to say: the driver drops it and its id.
     #[must_use]
-    pub fn is_drained(&self) -> bool {
-        unimplemented!()
+    pub const fn is_drained(&self) -> bool {
+        matches!(self.stage, Stage::Closed)
+            && self.closed.is_none()
+            && self.events.is_empty()
+            && self.control.is_empty()
+            && self.outbound.is_empty()
+            && self.link.is_none()
+    }
+
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    pub(super) fn arm(&mut self, timer: Timer, deadline: Instant) {
+        self.timers.arm(timer as usize, deadline);
+    }
+
+    pub(super) fn disarm(&mut self, timer: Timer) {
+        self.timers.disarm(timer as usize);
+    }
+
+    /// The first input has come: what answers it is the open packet, and the initial packet if there is one.
+    pub(super) fn open(&mut self) -> impl Iterator<Item = Frame> + use<> {
+        let link = match self.carrier {
+            Carrier::Polling => None,
+            Carrier::Link(kind) => Some(kind),
+        };
+        self.stage = Stage::Open;
+        self.events.push(Event::Open);
+        self.disarm(Timer::Opening);
+        self.arm(Timer::Ping, self.now + self.config.ping_interval);
+        let open = crate::handshake::open_packet(&self.config, self.sid, link);
+        [Some(open), self.config.initial_packet.clone().map(Frame::message)].into_iter().flatten()
+    }
+
+    /// A packet of the peer, in its turn.
+    pub(super) fn receive(&mut self, packet: Packet) {
+        match packet.packet_type {
+            PacketType::Close => return self.finish(CloseReason::TransportClose),
+            _ if self.stage != Stage::Open => return,
+            PacketType::Pong => return self.pong_came(),
+            PacketType::Ping => return self.finish(CloseReason::TransportError(TransportError::HeartbeatDirection)),
+            PacketType::Message => self.events.push(Event::Message(packet.data)),
+            // Nothing that an established session has a use for; the reference ignores them too.
+            PacketType::Open | PacketType::Upgrade | PacketType::Noop => {}
+        }
+        self.sign_of_life();
+    }
+
+    /// Weight of what the application has yet to read.
+    pub(super) fn unread(&self) -> usize {
+        let delayed = self.polling.as_ref().map_or(0, |polling| polling.delayed.weight());
+        self.events.weight().saturating_add(delayed)
+    }
+
+    /// Whether that much unread input is reason to stop; one message always passes.
+    pub(super) fn has_unread(&self, weight: usize) -> bool {
+        weight > 0 && weight >= self.config.limits.soft_inbound
+    }
+
+    /// The form in which a frame travels over the session's link.
+    pub(super) fn link_form(&self, frame: Frame) -> Frame {
+        if self.base64 && frame.is_binary() && self.carrier == Carrier::Link(LinkKind::WebSocket) {
+            frame.into_base64()
+        } else {
+            frame
+        }
+    }
+
+    /// Something has left `outbound`.
+    pub(super) fn room_made(&mut self) {
+        if self.refused && self.stage == Stage::Open && self.outbound.weight() <= self.config.limits.max_outbound / 2 {
+            self.refused = false;
+            self.events.push(Event::Writable);
+        }
+    }
+
+    /// Forgets what is queued for a link. A GET is different: if one holds, what is queued counts as its answer already.
+    pub(super) fn drop_link_packets(&mut self) {
+        if self.link.is_some() {
+            self.outbound.clear();
+        }
+    }
+
+    /// Ends the session, once. What is queued for a link stays queued; every request that waits is answered.
+    pub(super) fn finish(&mut self, reason: CloseReason) {
+        if self.stage == Stage::Closed {
+            return;
+        }
+        self.step_upgrade(upgrade::Input::SessionClosed);
+        self.stage = Stage::Closed;
+        self.closed = Some(reason);
+        self.timers.disarm_all();
+        self.answer_last(reason);
+        self.polling = None;
+        if self.link.is_none() {
+            self.outbound.clear();
+        }
+    }
+
+    /// Gives memory back that a quiet session has no use for.
+    pub(super) fn give_back(&mut self) {
+        self.events.give_back();
+        self.outbound.give_back();
+        self.control.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_timer_has_its_place() {
+        for (place, timer) in Timer::ALL.into_iter().enumerate() {
+            assert_eq!(timer as usize, place);
+        }
+    }
+
+    #[test]
+    fn a_session_is_small() {
+        assert!(size_of::<Session>() <= 500, "{} bytes", size_of::<Session>());
     }
 }

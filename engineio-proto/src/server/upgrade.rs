@@ -1,3 +1,198 @@
 //! The upgrade from polling to a link, as a transition table that is data.
 //!
-//! Source: engine.io `lib/socket.ts`, `maybeUpgrade`; reference inventory section 1.8.
+//! While a session polls, one link at a time (the probe) may try to take over: it sends `2probe`, hears `3probe`, and moves the
+//! session over with `5`. Until then the session goes on polling, and whatever becomes of the probe does not harm it.
+//!
+//! | state | input | next state | action |
+//! |---|---|---|---|
+//! | Idle | LinkUp | Probing | Begin |
+//! | Idle | Probe | Idle | Ignore |
+//! | Idle | Upgrade | Idle | Ignore |
+//! | Idle | Other | Idle | Ignore |
+//! | Idle | LinkDown | Idle | Ignore |
+//! | Idle | Timeout | Idle | Ignore |
+//! | Idle | SessionClosed | Over | Ignore |
+//! | Probing | LinkUp | Probing | RefuseLink |
+//! | Probing | Probe | Probed | Answer |
+//! | Probing | Upgrade | Idle | CloseProbe |
+//! | Probing | Other | Idle | CloseProbe |
+//! | Probing | LinkDown | Idle | Forget |
+//! | Probing | Timeout | Idle | CloseProbe |
+//! | Probing | SessionClosed | Over | CloseProbe |
+//! | Probed | LinkUp | Probed | RefuseLink |
+//! | Probed | Probe | Probed | Answer |
+//! | Probed | Upgrade | Over | Switch |
+//! | Probed | Other | Idle | CloseProbe |
+//! | Probed | LinkDown | Idle | Forget |
+//! | Probed | Timeout | Idle | CloseProbe |
+//! | Probed | SessionClosed | Over | CloseProbe |
+//! | Over | LinkUp | Over | RefuseLink |
+//! | Over | Probe | Over | Ignore |
+//! | Over | Upgrade | Over | Ignore |
+//! | Over | Other | Over | Ignore |
+//! | Over | LinkDown | Over | Ignore |
+//! | Over | Timeout | Over | Ignore |
+//! | Over | SessionClosed | Over | Ignore |
+//!
+//! `Probing` + `Upgrade` leaves the reference on purpose: it accepts a `5` that no probe went before.
+//!
+//! Source: engine.io `lib/socket.ts`, `maybeUpgrade`; the table's tests walk every row.
+
+/// How far the upgrade of a polling session has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    /// No link is trying.
+    Idle,
+    /// A link is up and has yet to send `2probe`.
+    Probing,
+    /// It was answered `3probe`; held GETs are released every 100 ms until its `5`.
+    Probed,
+    /// Upgraded, or closed: nothing can upgrade any more.
+    Over,
+}
+
+/// What matters to an upgrade.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Input {
+    /// A link came up that is not the session's.
+    LinkUp,
+    /// `2probe` on the probe.
+    Probe,
+    /// `5` on the probe.
+    Upgrade,
+    /// Anything else on the probe.
+    Other,
+    /// The probe went down.
+    LinkDown,
+    /// The upgrade timeout passed.
+    Timeout,
+    /// The session ended.
+    SessionClosed,
+}
+
+/// What to do about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Action {
+    /// Nothing.
+    Ignore,
+    /// Keep the link as the probe, and start the upgrade timeout.
+    Begin,
+    /// Close the link that came.
+    RefuseLink,
+    /// Send `3probe`, and start releasing held GETs.
+    Answer,
+    /// Close the probe.
+    CloseProbe,
+    /// The probe is gone by itself.
+    Forget,
+    /// The probe carries the session from now on.
+    Switch,
+}
+
+/// One row of the table: state, input, next state, action.
+type Row = (State, Input, State, Action);
+
+/// Every state with every input.
+const TABLE: [Row; 28] = [
+    (State::Idle, Input::LinkUp, State::Probing, Action::Begin),
+    (State::Idle, Input::Probe, State::Idle, Action::Ignore),
+    (State::Idle, Input::Upgrade, State::Idle, Action::Ignore),
+    (State::Idle, Input::Other, State::Idle, Action::Ignore),
+    (State::Idle, Input::LinkDown, State::Idle, Action::Ignore),
+    (State::Idle, Input::Timeout, State::Idle, Action::Ignore),
+    (State::Idle, Input::SessionClosed, State::Over, Action::Ignore),
+    (State::Probing, Input::LinkUp, State::Probing, Action::RefuseLink),
+    (State::Probing, Input::Probe, State::Probed, Action::Answer),
+    (State::Probing, Input::Upgrade, State::Idle, Action::CloseProbe),
+    (State::Probing, Input::Other, State::Idle, Action::CloseProbe),
+    (State::Probing, Input::LinkDown, State::Idle, Action::Forget),
+    (State::Probing, Input::Timeout, State::Idle, Action::CloseProbe),
+    (State::Probing, Input::SessionClosed, State::Over, Action::CloseProbe),
+    (State::Probed, Input::LinkUp, State::Probed, Action::RefuseLink),
+    (State::Probed, Input::Probe, State::Probed, Action::Answer),
+    (State::Probed, Input::Upgrade, State::Over, Action::Switch),
+    (State::Probed, Input::Other, State::Idle, Action::CloseProbe),
+    (State::Probed, Input::LinkDown, State::Idle, Action::Forget),
+    (State::Probed, Input::Timeout, State::Idle, Action::CloseProbe),
+    (State::Probed, Input::SessionClosed, State::Over, Action::CloseProbe),
+    (State::Over, Input::LinkUp, State::Over, Action::RefuseLink),
+    (State::Over, Input::Probe, State::Over, Action::Ignore),
+    (State::Over, Input::Upgrade, State::Over, Action::Ignore),
+    (State::Over, Input::Other, State::Over, Action::Ignore),
+    (State::Over, Input::LinkDown, State::Over, Action::Ignore),
+    (State::Over, Input::Timeout, State::Over, Action::Ignore),
+    (State::Over, Input::SessionClosed, State::Over, Action::Ignore),
+];
+
+/// Looks the row up.
+pub(super) fn next(state: State, input: Input) -> (State, Action) {
+    for (from, on, to, action) in TABLE {
+        if from == state && on == input {
+            return (to, action);
+        }
+    }
+    (state, Action::Ignore)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    const STATES: [State; 4] = [State::Idle, State::Probing, State::Probed, State::Over];
+    const INPUTS: [Input; 7] = [
+        Input::LinkUp,
+        Input::Probe,
+        Input::Upgrade,
+        Input::Other,
+        Input::LinkDown,
+        Input::Timeout,
+        Input::SessionClosed,
+    ];
+
+    #[test]
+    fn every_state_has_exactly_one_row_for_every_input() {
+        for state in STATES {
+            for input in INPUTS {
+                let rows = TABLE.iter().filter(|row| row.0 == state && row.1 == input).count();
+                assert_eq!(rows, 1, "{state:?} {input:?}");
+            }
+        }
+        assert_eq!(TABLE.len(), STATES.len() * INPUTS.len());
+    }
+
+    #[test]
+    fn the_table_in_the_documentation_is_the_table() {
+        let printed: Vec<&str> = include_str!("upgrade.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("//! "))
+            .filter(|line| line.starts_with("| ") && !line.starts_with("| state "))
+            .collect();
+        let rows: Vec<String> = TABLE
+            .iter()
+            .map(|(state, input, next, action)| format!("| {state:?} | {input:?} | {next:?} | {action:?} |"))
+            .collect();
+        assert_eq!(printed, rows);
+    }
+
+    #[test]
+    fn only_a_completed_probe_moves_the_session_and_nothing_leaves_the_end() {
+        for (from, input, to, action) in TABLE {
+            if action == Action::Switch {
+                assert_eq!((from, input), (State::Probed, Input::Upgrade));
+            }
+            if from == State::Over {
+                assert_eq!(to, State::Over);
+            }
+            // A probe that is kept stays a probe; one that is not is closed or gone.
+            let held = matches!(from, State::Probing | State::Probed);
+            let keeps = matches!(to, State::Probing | State::Probed);
+            if held && !keeps {
+                assert!(matches!(action, Action::CloseProbe | Action::Forget | Action::Switch), "{from:?} {input:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Pings and pongs: the server asks, the client answers, and whoever does not is gone.
+//!
+//! A ping leaves `ping_interval` after the last pong (or the opening). The pong must come within `ping_timeout` of the moment at
+//! which the ping was due; the first other packet after the ping puts that off once. A pong that nobody asked for is ignored:
+//! in the reference it postpones the next ping, so that a peer could keep the server from ever asking.
+//!
+//! Source: engine.io 6.6.11 `lib/socket.ts`, `schedulePing`, `resetPingTimeout` and `onPacket`.
+
+use super::session::{Carrier, Session, Timer, Transmit};
+use crate::event::CloseReason;
+use crate::packet::Frame;
+use crate::time::Instant;
+
+/// Whether a pong is awaited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pong {
+    /// No ping is outstanding.
+    Idle,
+    /// A ping is outstanding.
+    Awaited,
+    /// A ping is outstanding, and another packet has put its deadline off.
+    Extended,
+}
+
+/// The state of a session's heartbeat beside its two timers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heartbeat {
+    pong: Pong,
+    /// How often in a row the deadline was put off because this side had stopped reading.
+    stalls: u8,
+}
+
+impl Heartbeat {
+    pub(super) const fn new() -> Self {
+        Self { pong: Pong::Idle, stalls: 0 }
+    }
+}
+
+impl Session {
+    /// Sends a ping that was due at `due`, now or a little earlier.
+    pub(super) fn ping_due(&mut self, due: Instant) {
+        // The last pong is long ago: a good moment to give up what the last burst of messages has left behind.
+        self.give_back();
+        match (&self.link, self.carrier) {
+            // Ahead of what is queued: megabytes of messages must not cost the peer its time to answer.
+            (Some(link), Carrier::Link(_)) => self.control.push(Transmit::Link { link: link.id, frame: Frame::PING }),
+            _ => self.outbound.push(Frame::PING),
+        }
+        self.heartbeat = Heartbeat { pong: Pong::Awaited, stalls: 0 };
+        // The peer's time runs from when the ping was due, unless we overslept so much that it would pay for it.
+        let timeout = self.config.ping_timeout;
+        let overslept = self.now - due > timeout / 2;
+        self.arm(Timer::Pong, if overslept { self.now } else { due } + timeout);
+    }
+
+    /// A pong came.
+    pub(super) fn pong_came(&mut self) {
+        if self.heartbeat.pong == Pong::Idle {
+            return;
+        }
+        self.heartbeat = Heartbeat::new();
+        self.disarm(Timer::Pong);
+        self.arm(Timer::Ping, self.now + self.config.ping_interval);
+    }
+
+    /// Another packet came.
+    pub(super) fn sign_of_life(&mut self) {
+        if self.heartbeat.pong == Pong::Awaited {
+            self.heartbeat.pong = Pong::Extended;
+            self.arm(Timer::Pong, self.now + self.config.ping_timeout);
+        }
+    }
+
+    /// The pong did not come in time. If this side had stopped reading, it may lie where nobody has looked yet.
+    pub(super) fn pong_missing(&mut self) {
+        let stalled = self.has_unread(self.unread()) || self.is_decoding();
+        if stalled && self.heartbeat.stalls < self.config.limits.max_stalled_timeouts {
+            self.heartbeat.stalls = self.heartbeat.stalls.saturating_add(1);
+            self.arm(Timer::Pong, self.now + self.config.ping_timeout);
+            return;
+        }
+        // Nobody is there to take them.
+        self.drop_link_packets();
+        self.finish(CloseReason::PingTimeout);
+    }
+}

@@ -1,0 +1,218 @@
+//! Links: the WebSocket or WebTransport that carries a session, and the one that tries to (the probe).
+//!
+//! A session knows at most two links. Every other one that is named to it, too late or too early, is closed.
+//!
+//! Source: engine.io `lib/socket.ts`, `maybeUpgrade`; `lib/transports/websocket.ts` and `webtransport.ts`.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::queue::Weigh;
+use super::session::{Carrier, LinkDownCause, Session, Stage, Timer, Transmit};
+use super::upgrade::{self, Action};
+use crate::error::ParseError;
+use crate::event::{CloseReason, Event, LinkKind, TransportError};
+use crate::framing::Decoder;
+use crate::id::LinkId;
+use crate::message::{Message, Text};
+use crate::packet::{Frame, Packet, PacketType};
+
+/// How often a GET that is held while a probe waits is released (engine.io `lib/socket.ts`, `check`).
+const NOOP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a probe says, and hears.
+const PROBE: &str = "probe";
+
+/// One link.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) id: LinkId,
+    kind: LinkKind,
+    /// Cuts the bytes of a WebTransport stream into packets.
+    decoder: Option<Box<Decoder>>,
+}
+
+impl Link {
+    fn new(id: LinkId, kind: LinkKind, max_payload: usize) -> Self {
+        let decoder = match kind {
+            LinkKind::WebSocket => None,
+            LinkKind::WebTransport => Some(Box::new(Decoder::new(max_payload))),
+        };
+        Self { id, kind, decoder }
+    }
+}
+
+impl Session {
+    /// A link came up: the session's first input, or a probe.
+    pub(super) fn link_up(&mut self, id: LinkId, kind: LinkKind) {
+        if self.is_carrier(id) || self.is_probe(id) {
+            return;
+        }
+        if self.stage == Stage::Opening && self.carrier != Carrier::Polling {
+            self.carrier = Carrier::Link(kind);
+            self.link = Some(Link::new(id, kind, self.config.max_payload));
+            // Ahead of everything else that will ever be queued, even of a ping.
+            for frame in self.open() {
+                let frame = self.link_form(frame);
+                self.control.push(Transmit::Link { link: id, frame });
+            }
+            return;
+        }
+        let Some(polling) = &mut self.polling else { return self.refuse_link(id) };
+        let (state, action) = upgrade::next(polling.upgrade, upgrade::Input::LinkUp);
+        polling.upgrade = state;
+        if action == Action::Begin {
+            polling.probe = Some(Link::new(id, kind, self.config.max_payload));
+            self.arm(Timer::Upgrade, self.now + self.config.upgrade_timeout);
+        } else {
+            self.refuse_link(id);
+        }
+    }
+
+    /// A link went down.
+    pub(super) fn link_down(&mut self, id: LinkId, cause: LinkDownCause) {
+        self.control.retain(
+            |transmit| !matches!(transmit, Transmit::Link { link, .. } | Transmit::CloseLink { link } if *link == id),
+        );
+        if self.is_probe(id) {
+            self.step_upgrade(upgrade::Input::LinkDown);
+        } else if self.is_carrier(id) {
+            self.link = None;
+            self.outbound.clear();
+            self.finish(match cause {
+                LinkDownCause::Closed => CloseReason::TransportClose,
+                LinkDownCause::Failed => CloseReason::TransportError(TransportError::LinkFailed),
+            });
+        }
+    }
+
+    /// Bytes of a WebTransport stream came.
+    pub(super) fn link_bytes(&mut self, id: LinkId, chunk: Bytes) {
+        if !self.is_carrier(id) && !self.is_probe(id) {
+            return self.refuse_link(id);
+        }
+        if let Some(decoder) = self.decoder(id) {
+            decoder.push(chunk);
+        }
+        // Looked up for each packet: one of them may make a carrier of the probe, or end either.
+        while let Some(decoder) = self.decoder(id) {
+            match decoder.next() {
+                Ok(Some(packet)) => self.link_packet(id, Ok(packet)),
+                Ok(None) => return,
+                Err(error) => return self.link_packet(id, Err(error)),
+            }
+        }
+    }
+
+    /// A packet of a link came, or what is none.
+    pub(super) fn link_packet(&mut self, id: LinkId, packet: Result<Packet, ParseError>) {
+        if !self.is_carrier(id) {
+            return if self.is_probe(id) { self.probe_packet(packet) } else { self.refuse_link(id) };
+        }
+        if self.stage == Stage::Closed {
+            return;
+        }
+        let packet = match packet {
+            Ok(packet) => packet,
+            Err(error) => return self.finish(CloseReason::ParseError(error)),
+        };
+        if packet.packet_type == PacketType::Message {
+            let unread = self.unread();
+            // One message passes whatever the limit is; what piles up does not.
+            if unread > 0 && unread.saturating_add(packet.weight()) > self.config.limits.max_inbound {
+                return self.finish(CloseReason::TransportError(TransportError::InboundOverflow));
+            }
+        }
+        match &mut self.polling {
+            // A POST from before the upgrade is still being read: messages keep their order.
+            Some(polling) if matches!(packet.packet_type, PacketType::Message | PacketType::Close) => {
+                polling.delayed.push(packet);
+                self.sign_of_life();
+            }
+            _ => self.receive(packet),
+        }
+    }
+
+    /// A packet of the probe.
+    fn probe_packet(&mut self, packet: Result<Packet, ParseError>) {
+        self.step_upgrade(match packet {
+            Ok(Packet { packet_type: PacketType::Ping, data: Message::Text(data) }) if data == PROBE => {
+                upgrade::Input::Probe
+            }
+            Ok(Packet { packet_type: PacketType::Upgrade, .. }) => upgrade::Input::Upgrade,
+            _ => upgrade::Input::Other,
+        });
+    }
+
+    /// Takes the upgrade one step further; for what concerns the probe that there is.
+    pub(super) fn step_upgrade(&mut self, input: upgrade::Input) {
+        let Some(polling) = &mut self.polling else { return };
+        let (state, action) = upgrade::next(polling.upgrade, input);
+        polling.upgrade = state;
+        if matches!(action, Action::CloseProbe | Action::Forget | Action::Switch) {
+            let probe = polling.probe.take();
+            self.disarm(Timer::Upgrade);
+            self.disarm(Timer::Noop);
+            match (action, probe) {
+                (Action::CloseProbe, Some(probe)) => self.control.push(Transmit::CloseLink { link: probe.id }),
+                (Action::Switch, Some(probe)) => self.switch_to(probe),
+                _ => {}
+            }
+        } else if let (Action::Answer, Some(probe)) = (action, &polling.probe) {
+            let frame = Frame::text(PacketType::Pong, Text::from_static(PROBE));
+            self.control.push(Transmit::Link { link: probe.id, frame });
+            self.arm(Timer::Noop, self.now + NOOP_INTERVAL);
+        }
+    }
+
+    /// The probe becomes the carrier. What is queued goes over it; a ping that is outstanding stays so.
+    fn switch_to(&mut self, probe: Link) {
+        let kind = probe.kind;
+        self.carrier = Carrier::Link(kind);
+        self.link = Some(probe);
+        // A peer that still polls has not waited for its GET. What is queued would overtake or be overtaken on that way.
+        if let Some(request) = self.polling.as_mut().and_then(|polling| polling.leave()) {
+            self.reply_packets(request, &[Frame::CLOSE]);
+        }
+        self.events.push(Event::Upgraded(kind));
+        if self.polling.as_ref().is_some_and(|polling| !polling.reads_post()) {
+            self.polling = None;
+        }
+        if self.stage == Stage::Closing {
+            self.finish(CloseReason::ForcedClose);
+        }
+    }
+
+    /// A GET that is held while the probe waits is released.
+    pub(super) fn noop_due(&mut self) {
+        self.release_poll();
+        self.arm(Timer::Noop, self.now + NOOP_INTERVAL);
+    }
+
+    /// Closes a link that is not ours, or no longer. Once is enough for any number of its packets.
+    fn refuse_link(&mut self, id: LinkId) {
+        let close = Transmit::CloseLink { link: id };
+        if !self.control.iter().any(|transmit| *transmit == close) {
+            self.control.push(close);
+        }
+    }
+
+    fn is_carrier(&self, id: LinkId) -> bool {
+        self.link.as_ref().is_some_and(|link| link.id == id)
+    }
+
+    fn is_probe(&self, id: LinkId) -> bool {
+        self.polling.as_ref().and_then(|polling| polling.probe.as_ref()).is_some_and(|probe| probe.id == id)
+    }
+
+    /// The decoder of a link that is still listened to.
+    fn decoder(&mut self, id: LinkId) -> Option<&mut Decoder> {
+        if self.stage == Stage::Closed {
+            return None;
+        }
+        let probe = self.polling.as_mut().and_then(|polling| polling.probe.as_mut());
+        self.link.as_mut().into_iter().chain(probe).find(|link| link.id == id)?.decoder.as_deref_mut()
+    }
+}

@@ -1,0 +1,323 @@
+//! Long-polling: one GET that is held until there is something to say, and one POST at a time.
+//!
+//! A GET that is held while something is queued is due: `poll_transmit` joins everything that is queued at that moment into its
+//! body. A POST's body is decoded packet by packet while the application keeps up, and is answered `ok` when it has been
+//! decoded to its end, so that a peer waits for a slow application instead of filling its memory.
+//!
+//! Source: engine.io `lib/transports/polling.ts`.
+
+use alloc::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use super::Refusal;
+use super::link::Link;
+use super::queue::{Weigh, WeighedQueue};
+use super::session::{Carrier, Session, Stage, Transmit};
+use super::upgrade;
+use crate::event::{CloseReason, TransportError};
+use crate::http::{ContentType, Response};
+use crate::id::RequestId;
+use crate::packet::{Frame, Packet};
+use crate::payload::{self, Packets};
+
+/// Replies whose loss is watched for at the same time. A peer has one or two; one that leaves more unread is not watched
+/// any more closely for it.
+const MAX_UNCONFIRMED: usize = 8;
+
+/// What a session keeps while it polls.
+#[derive(Debug)]
+pub(super) struct Polling {
+    /// The GET that is held.
+    held: Option<RequestId>,
+    /// GETs whose replies were made, but not yet written to the end.
+    unconfirmed: VecDeque<RequestId>,
+    post: Post,
+    /// Packets of the link that carries the session since an upgrade: they wait for the POST that was under way.
+    pub(super) delayed: WeighedQueue<Packet>,
+    pub(super) upgrade: upgrade::State,
+    /// The link that tries to take over.
+    pub(super) probe: Option<Link>,
+}
+
+/// The POST under way.
+#[derive(Debug)]
+enum Post {
+    /// There is none.
+    None,
+    /// Its body has yet to come.
+    Reading(RequestId),
+    /// Its body is being decoded.
+    Decoding {
+        /// Whom to answer; `None` when that has gone away.
+        request: Option<RequestId>,
+        /// What is left of the body.
+        packets: Packets,
+    },
+}
+
+impl Polling {
+    fn new() -> Self {
+        Self {
+            held: None,
+            unconfirmed: VecDeque::new(),
+            post: Post::None,
+            delayed: WeighedQueue::new(),
+            upgrade: upgrade::State::Idle,
+            probe: None,
+        }
+    }
+
+    /// Whether a POST is under way.
+    pub(super) const fn reads_post(&self) -> bool {
+        !matches!(self.post, Post::None)
+    }
+
+    /// The peer has left polling: the GET that is held, if any, and nobody cares for earlier replies any more.
+    pub(super) fn leave(&mut self) -> Option<RequestId> {
+        self.unconfirmed = VecDeque::new();
+        self.held.take()
+    }
+}
+
+impl Weigh for Packet {
+    fn weight(&self) -> usize {
+        self.data.weight()
+    }
+}
+
+impl Session {
+    /// A GET came.
+    pub(super) fn poll_came(&mut self, request: RequestId) {
+        match self.stage {
+            Stage::Closed => return self.reply(request, Refusal::UnknownSid.response(false)),
+            _ if self.carrier != Carrier::Polling => return self.reply(request, Refusal::BadRequest.response(false)),
+            Stage::Opening => {
+                // The handshake's reply holds nothing else: some clients take its whole body for the open packet.
+                self.polling = Some(Polling::new().into());
+                let packets: alloc::vec::Vec<Frame> = self.open().collect();
+                return self.reply_packets(request, &packets);
+            }
+            Stage::Open | Stage::Closing => {}
+        }
+        // One that is due counts as answered, whether or not its reply has been polled.
+        self.answer_due_poll();
+        if self.holds_poll() {
+            self.reply(request, Response::empty(400));
+            self.finish(CloseReason::TransportError(TransportError::PollOverlap));
+        } else if self.stage == Stage::Open {
+            if let Some(polling) = &mut self.polling {
+                polling.held = Some(request);
+            }
+        } else if self.outbound.is_empty() {
+            self.reply_packets(request, &[Frame::NOOP, Frame::CLOSE]);
+            self.finish(CloseReason::ForcedClose);
+        } else {
+            self.reply_queued(request);
+        }
+    }
+
+    /// A POST came.
+    pub(super) fn post_came(&mut self, request: RequestId, content_type: ContentType) {
+        let Some(polling) = &mut self.polling else {
+            let over = self.stage == Stage::Closed;
+            let refusal = if over { Refusal::UnknownSid } else { Refusal::BadRequest };
+            return self.reply(request, refusal.response(false));
+        };
+        if self.carrier != Carrier::Polling {
+            return self.reply(request, Refusal::BadRequest.response(false));
+        }
+        let fault = match (polling.reads_post(), content_type) {
+            (true, _) => TransportError::PostOverlap,
+            (false, ContentType::OctetStream) => TransportError::InvalidContent,
+            (false, ContentType::Text) => {
+                polling.post = Post::Reading(request);
+                return;
+            }
+        };
+        self.reply(request, Response::empty(400));
+        self.finish(CloseReason::TransportError(fault));
+    }
+
+    /// The body of a POST came.
+    pub(super) fn body_came(&mut self, request: RequestId, body: Bytes) {
+        if body.len() > self.config.max_payload {
+            return self.body_too_large(request);
+        }
+        let Some(polling) = self.polling.as_mut().filter(|polling| polling.is_reading(request)) else { return };
+        match Packets::new(body) {
+            Ok(packets) => {
+                polling.post = Post::Decoding { request: Some(request), packets };
+                self.decode_body();
+            }
+            Err(error) => {
+                polling.post = Post::None;
+                self.reply(request, Response::post_ok());
+                if self.stage == Stage::Open {
+                    self.finish(CloseReason::ParseError(error));
+                } else {
+                    self.post_finished();
+                }
+            }
+        }
+    }
+
+    /// The body of a POST is larger than the limit: that POST fails, nothing else.
+    pub(super) fn body_too_large(&mut self, request: RequestId) {
+        let Some(polling) = self.polling.as_mut().filter(|polling| polling.is_reading(request)) else { return };
+        polling.post = Post::None;
+        self.reply(request, Response::empty(413));
+        self.post_finished();
+    }
+
+    /// A reply was written to the end.
+    pub(super) fn replied(&mut self, request: RequestId) {
+        if let Some(polling) = &mut self.polling {
+            polling.unconfirmed.retain(|&unconfirmed| unconfirmed != request);
+        }
+    }
+
+    /// A request went away. If packets may have gone with it, the session cannot keep its promise of order without loss.
+    pub(super) fn aborted(&mut self, request: RequestId) {
+        self.control.retain(|transmit| !matches!(transmit, Transmit::Reply { request: to, .. } if *to == request));
+        let Some(polling) = &mut self.polling else { return };
+        let fault = if polling.held == Some(request) || polling.unconfirmed.contains(&request) {
+            polling.held = polling.held.filter(|&held| held != request);
+            TransportError::PollAborted
+        } else if polling.is_reading(request) {
+            polling.post = Post::None;
+            TransportError::PostAborted
+        } else {
+            // A body that has come is decoded all the same; only its reply is lost.
+            if let Post::Decoding { request: to, .. } = &mut polling.post
+                && *to == Some(request)
+            {
+                *to = None;
+            }
+            return;
+        };
+        self.finish(CloseReason::TransportError(fault));
+    }
+
+    /// Decodes the body of the POST under way, as far as the application keeps up.
+    pub(super) fn decode_body(&mut self) {
+        loop {
+            if self.has_unread(self.events.weight()) {
+                return;
+            }
+            let Some(polling) = &mut self.polling else { return };
+            let Post::Decoding { request, packets } = &mut polling.post else { return };
+            match packets.next() {
+                Some(Ok(packet)) => self.receive(packet),
+                Some(Err(error)) if self.stage == Stage::Open => self.finish(CloseReason::ParseError(error)),
+                Some(Err(_)) | None => {
+                    let request = *request;
+                    polling.post = Post::None;
+                    if let Some(request) = request {
+                        self.reply(request, Response::post_ok());
+                    }
+                    self.post_finished();
+                }
+            }
+        }
+    }
+
+    /// The POST under way has come to its end: after an upgrade, it is the link's turn now.
+    pub(super) fn post_finished(&mut self) {
+        if self.carrier == Carrier::Polling {
+            return;
+        }
+        let Some(polling) = self.polling.take() else { return };
+        let mut delayed = polling.delayed;
+        while let Some(packet) = delayed.pop() {
+            self.receive(packet);
+        }
+    }
+
+    /// Whether a body lies undecoded.
+    pub(super) fn is_decoding(&self) -> bool {
+        self.polling.as_ref().is_some_and(|polling| matches!(polling.post, Post::Decoding { .. }))
+    }
+
+    /// Whether a GET is held.
+    pub(super) fn holds_poll(&self) -> bool {
+        self.polling.as_ref().is_some_and(|polling| polling.held.is_some())
+    }
+
+    /// Answers the GET that is held, if something is queued for it.
+    pub(super) fn answer_due_poll(&mut self) -> bool {
+        if self.outbound.is_empty() || self.link.is_some() {
+            return false;
+        }
+        let Some(request) = self.polling.as_mut().and_then(|polling| polling.held.take()) else { return false };
+        self.reply_queued(request);
+        true
+    }
+
+    /// Releases a GET that is held while a probe waits for the peer to stop polling.
+    pub(super) fn release_poll(&mut self) {
+        if self.answer_due_poll() {
+            return;
+        }
+        if let Some(request) = self.polling.as_mut().and_then(|polling| polling.held.take()) {
+            self.reply_packets(request, &[Frame::NOOP]);
+        }
+    }
+
+    /// The session ends: answers whatever waits.
+    pub(super) fn answer_last(&mut self, reason: CloseReason) {
+        self.answer_due_poll();
+        let Some(polling) = &mut self.polling else { return };
+        let held = polling.held.take();
+        let post = core::mem::replace(&mut polling.post, Post::None);
+        if let Some(request) = held {
+            // As in the reference: a peer that has closed hears a noop, one that is closed hears it.
+            let last = if reason == CloseReason::TransportClose { Frame::NOOP } else { Frame::CLOSE };
+            self.reply_packets(request, &[last]);
+        }
+        match post {
+            Post::Reading(request) => self.reply(request, Refusal::UnknownSid.response(false)),
+            Post::Decoding { request: Some(request), .. } => self.reply(request, Response::post_ok()),
+            Post::Decoding { request: None, .. } | Post::None => {}
+        }
+    }
+
+    pub(super) fn reply(&mut self, request: RequestId, response: Response) {
+        self.control.push(Transmit::Reply { request, response });
+    }
+
+    /// Answers a GET with these packets.
+    pub(super) fn reply_packets(&mut self, request: RequestId, packets: &[Frame]) {
+        let mut body = BytesMut::new();
+        payload::encode(packets, &mut body);
+        self.reply_poll(request, body);
+    }
+
+    /// Answers a GET with everything that is queued.
+    fn reply_queued(&mut self, request: RequestId) {
+        let mut body = BytesMut::new();
+        payload::encode(self.outbound.iter(), &mut body);
+        self.outbound.clear();
+        self.room_made();
+        self.reply_poll(request, body);
+    }
+
+    fn reply_poll(&mut self, request: RequestId, body: BytesMut) {
+        // Whoever upgrades, or is told of the end, needs no further reply.
+        if self.carrier == Carrier::Polling
+            && let Some(polling) = &mut self.polling
+        {
+            if polling.unconfirmed.len() >= MAX_UNCONFIRMED {
+                polling.unconfirmed.pop_front();
+            }
+            polling.unconfirmed.push_back(request);
+        }
+        self.reply(request, Response::poll(body.freeze()));
+    }
+}
+
+impl Polling {
+    fn is_reading(&self, request: RequestId) -> bool {
+        matches!(self.post, Post::Reading(reading) if reading == request)
+    }
+}

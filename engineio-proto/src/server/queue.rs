@@ -1,0 +1,208 @@
+//! A queue that knows its weight and keeps no heap while it is empty.
+//!
+//! The first item lies in the queue itself, so that a peer that says one thing at a time allocates nothing; only what piles up
+//! behind it goes to the heap. That heap is kept while a peer is busy (a window of messages reuses it), and given back at once
+//! when it was large, or by [`Queue::give_back`] when the machine notices that its peer has been idle.
+
+use alloc::collections::VecDeque;
+
+use crate::event::Event;
+use crate::message::Message;
+use crate::packet::Frame;
+
+/// What an item costs beside its payload: its place in the queue. A flood of tiny messages is as heavy as it really is.
+pub(super) const KEEPING: usize = 40;
+
+/// Items that a queue keeps room for when it has run empty.
+const KEPT_ROOM: usize = 64;
+
+/// How much memory an item stands for.
+pub(super) trait Weigh {
+    fn weight(&self) -> usize;
+}
+
+impl Weigh for Frame {
+    fn weight(&self) -> usize {
+        self.packet_len().saturating_add(KEEPING)
+    }
+}
+
+impl Weigh for Message {
+    fn weight(&self) -> usize {
+        self.len().saturating_add(KEEPING)
+    }
+}
+
+impl Weigh for Event {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Message(message) => message.weight(),
+            // A handful in the life of a session: no limit applies to them.
+            Self::Open | Self::Upgraded(_) | Self::Writable | Self::Closed(_) => 0,
+        }
+    }
+}
+
+/// First in, first out.
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    /// Set whenever the queue is not empty.
+    first: Option<T>,
+    rest: VecDeque<T>,
+}
+
+/// A [`Queue`] that adds up the weights of its items.
+#[derive(Debug)]
+pub(super) struct WeighedQueue<T> {
+    items: Queue<T>,
+    weight: usize,
+}
+
+impl<T> Queue<T> {
+    pub(super) const fn new() -> Self {
+        Self { first: None, rest: VecDeque::new() }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(super) fn push(&mut self, item: T) {
+        if self.first.is_none() {
+            self.first = Some(item);
+        } else {
+            self.rest.push_back(item);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<T> {
+        if self.rest.is_empty() {
+            return self.first.take();
+        }
+        let item = core::mem::replace(&mut self.first, self.rest.pop_front());
+        if self.rest.is_empty() && self.rest.capacity() > KEPT_ROOM {
+            self.rest = VecDeque::new();
+        }
+        item
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
+        self.first.iter().chain(&self.rest)
+    }
+
+    pub(super) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        self.rest.retain(&keep);
+        if self.first.as_ref().is_some_and(|first| !keep(first)) {
+            self.first = self.rest.pop_front();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.first = None;
+        self.rest.clear();
+        if self.rest.capacity() > KEPT_ROOM {
+            self.rest = VecDeque::new();
+        }
+    }
+
+    /// Gives the spare heap of an empty queue back.
+    pub(super) fn give_back(&mut self) {
+        if self.rest.is_empty() && self.rest.capacity() > 0 {
+            self.rest = VecDeque::new();
+        }
+    }
+}
+
+impl<T: Weigh> WeighedQueue<T> {
+    pub(super) const fn new() -> Self {
+        Self { items: Queue::new(), weight: 0 }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(super) const fn weight(&self) -> usize {
+        self.weight
+    }
+
+    pub(super) fn push(&mut self, item: T) {
+        self.weight = self.weight.saturating_add(item.weight());
+        self.items.push(item);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let item = self.items.pop()?;
+        self.weight = self.weight.saturating_sub(item.weight());
+        Some(item)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
+        self.items.iter()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.items.clear();
+        self.weight = 0;
+    }
+
+    pub(super) fn give_back(&mut self) {
+        self.items.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_leave_in_order_and_the_weight_follows_them() {
+        let mut queue = WeighedQueue::new();
+        for text in ["a", "bb", "ccc"] {
+            queue.push(Message::from(text));
+        }
+        assert_eq!(queue.weight(), 6 + 3 * KEEPING);
+        assert_eq!(queue.iter().count(), 3);
+        assert_eq!(queue.pop(), Some(Message::from("a")));
+        queue.push(Message::from("dddd"));
+        assert_eq!(queue.pop(), Some(Message::from("bb")));
+        assert_eq!(queue.pop(), Some(Message::from("ccc")));
+        assert_eq!(queue.pop(), Some(Message::from("dddd")));
+        assert_eq!(queue.pop(), None);
+        assert_eq!(queue.weight(), 0);
+    }
+
+    #[test]
+    fn one_item_at_a_time_needs_no_heap_and_a_flood_leaves_none_behind() {
+        let mut queue = Queue::new();
+        for item in 0..10 {
+            queue.push(item);
+            assert_eq!(queue.pop(), Some(item));
+        }
+        assert_eq!(queue.rest.capacity(), 0);
+        for item in 0..1000 {
+            queue.push(item);
+        }
+        while queue.pop().is_some() {}
+        assert_eq!(queue.rest.capacity(), 0);
+        for item in 0..8 {
+            queue.push(item);
+        }
+        while queue.pop().is_some() {}
+        assert!(queue.rest.capacity() > 0);
+        queue.give_back();
+        assert_eq!(queue.rest.capacity(), 0);
+    }
+
+    #[test]
+    fn retain_reaches_the_first_item_too() {
+        let mut queue = Queue::new();
+        for item in 0..5 {
+            queue.push(item);
+        }
+        queue.retain(|item| item % 2 == 1);
+        assert_eq!(queue.iter().copied().collect::<alloc::vec::Vec<_>>(), [1, 3]);
+        queue.retain(|_| false);
+        assert!(queue.is_empty());
+    }
+}
