@@ -1,8 +1,12 @@
-//! The open packet: what a server tells a client about the session that it has opened.
+//! Both halves of a handshake: the query in which a client says what it wants, and the open packet that answers it.
 //!
-//! Source: Engine.IO protocol v4, "Handshake"; engine.io `lib/socket.ts`, `onOpen`.
+//! Source: Engine.IO protocol v4, "Handshake"; engine.io `lib/server.ts` (the query is read by `URLSearchParams`) and
+//! `lib/socket.ts`, `onOpen`.
 
+use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::config::Config;
@@ -10,6 +14,69 @@ use crate::event::LinkKind;
 use crate::id::Sid;
 use crate::message::Text;
 use crate::packet::{Frame, PacketType};
+
+/// The parameters of a query that decide where a request goes. A parameter that is not there is empty: the reference makes
+/// no difference either.
+#[derive(Default, Debug)]
+pub(crate) struct Query<'a> {
+    pub(crate) transport: Cow<'a, str>,
+    pub(crate) revision: Cow<'a, str>,
+    pub(crate) sid: Cow<'a, str>,
+    pub(crate) base64: Cow<'a, str>,
+}
+
+impl<'a> Query<'a> {
+    /// Reads a query as `URLSearchParams` does: `&` between parameters, `+` for a space, percent escapes in names and
+    /// values, U+FFFD for what is not UTF-8, and the last one of several with the same name wins.
+    pub(crate) fn parse(query: &'a str) -> Self {
+        let mut parsed = Self::default();
+        for parameter in query.split('&') {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let place = match &*decode(name) {
+                "transport" => &mut parsed.transport,
+                "EIO" => &mut parsed.revision,
+                "sid" => &mut parsed.sid,
+                "b64" => &mut parsed.base64,
+                _ => continue,
+            };
+            *place = decode(value);
+        }
+        parsed
+    }
+}
+
+/// Undoes form encoding; borrows when there is none.
+fn decode(encoded: &str) -> Cow<'_, str> {
+    if memchr::memchr2(b'%', b'+', encoded.as_bytes()).is_none() {
+        return Cow::Borrowed(encoded);
+    }
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        if byte == b'%'
+            && let [high, low, behind @ ..] = behind
+            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+        {
+            decoded.push(high << 4 | low);
+            rest = behind;
+        } else {
+            decoded.push(if byte == b'+' { b' ' } else { byte });
+        }
+    }
+    match String::from_utf8(decoded) {
+        Ok(text) => Cow::Owned(text),
+        Err(error) => Cow::Owned(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    }
+}
+
+const fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit & 0x0f),
+        b'a'..=b'f' | b'A'..=b'F' => Some((digit & 0x0f).wrapping_add(9)),
+        _ => None,
+    }
+}
 
 /// The open packet of a session that was opened over `link`, or by polling. Keys stand in the reference's order.
 pub(crate) fn open_packet(config: &Config, sid: Sid, link: Option<LinkKind>) -> Frame {
@@ -39,10 +106,24 @@ mod tests {
     use super::*;
     use crate::config::Transports;
 
-    fn open(config: &Config, link: Option<LinkKind>) -> std::string::String {
+    #[test]
+    fn a_query_is_read_as_url_search_params_does() {
+        let query = Query::parse(
+            "EIO=3&b64=1&transport=we%62sock%65t&EI%4F=4&sid=a+b%zz%&x&&=&transport2=&%73id=%E2%82%ac%ff=",
+        );
+        assert_eq!(query.transport, "websocket");
+        assert_eq!(query.revision, "4");
+        assert_eq!(query.base64, "1");
+        assert_eq!(query.sid, "\u{20ac}\u{fffd}=");
+        assert_eq!(Query::parse("sid=a+b%zz%").sid, "a b%zz%");
+        assert_eq!(Query::parse("").transport, "");
+        assert!(matches!(Query::parse("sid=plain").sid, Cow::Borrowed("plain")));
+    }
+
+    fn open(config: &Config, link: Option<LinkKind>) -> String {
         let frame = open_packet(config, Sid::new("lv_VI97HAXpY6yYWAAAC").unwrap(), link);
         assert_eq!(frame.head(), b"0");
-        std::string::String::from_utf8(frame.data().to_vec()).unwrap()
+        String::from_utf8(frame.data().to_vec()).unwrap()
     }
 
     #[test]

@@ -24,3 +24,127 @@ impl fmt::Display for JsonString<'_> {
         f.write_char('"')
     }
 }
+
+/// The value of this member of a JSON object, when it is a string. Of several with that name the last one counts.
+///
+/// For objects as small as an open packet's. It is strict about the object itself, and looks at the values of other members only as
+/// far as it takes to find their end. Escapes are left as they are: what is looked up here never needs one.
+pub(crate) fn string_member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = Rest(object);
+    rest.token(b'{')?;
+    let mut found = None;
+    if rest.token(b'}').is_none() {
+        loop {
+            rest.spaces();
+            let key = rest.string()?;
+            rest.token(b':')?;
+            rest.spaces();
+            let value = if rest.0.starts_with('"') { Some(rest.string()?) } else { rest.skip_value()? };
+            if key == name {
+                found = Some(value);
+            }
+            if rest.token(b',').is_none() {
+                rest.token(b'}')?;
+                break;
+            }
+        }
+    }
+    rest.spaces();
+    found.flatten().filter(|_| rest.0.is_empty())
+}
+
+/// What has not been read yet. Every step returns `None` when the text does not go on as expected.
+struct Rest<'a>(&'a str);
+
+impl<'a> Rest<'a> {
+    fn spaces(&mut self) {
+        self.0 = self.0.trim_start_matches([' ', '\t', '\n', '\r']);
+    }
+
+    /// This character, behind any spaces.
+    fn token(&mut self, token: u8) -> Option<()> {
+        self.spaces();
+        self.0 = self.0.strip_prefix(char::from(token))?;
+        Some(())
+    }
+
+    /// A string: what stands between its quotes.
+    fn string(&mut self) -> Option<&'a str> {
+        let inner = self.0.strip_prefix('"')?;
+        let mut escaped = false;
+        let end = inner.bytes().position(|byte| {
+            let closes = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            closes
+        })?;
+        let string = inner.get(..end)?;
+        self.0 = inner.get(end..)?.strip_prefix('"')?;
+        Some(string)
+    }
+
+    /// A number, literal, array or object, up to the comma or brace behind it. Never a string: those are wanted.
+    fn skip_value(&mut self) -> Option<Option<&'a str>> {
+        let mut depth = 0_usize;
+        let mut empty = true;
+        loop {
+            match self.0.bytes().next()? {
+                b'"' => {
+                    self.string()?;
+                    empty = false;
+                    continue;
+                }
+                b',' | b'}' if depth == 0 => break,
+                b'[' | b'{' => depth = depth.checked_add(1)?,
+                b']' | b'}' => depth = depth.checked_sub(1)?,
+                _ => {}
+            }
+            empty = false;
+            let mut characters = self.0.chars();
+            characters.next();
+            self.0 = characters.as_str();
+        }
+        if empty { None } else { Some(None) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+    use std::string::ToString as _;
+
+    use super::*;
+
+    #[test]
+    fn strings_are_escaped() {
+        let text = "a\"b\\c\n\r\t\u{8}\u{c}\u{1}\u{7f}\u{20ac}";
+        assert_eq!(JsonString(text).to_string(), format!(r#""a\"b\\c\n\r\t\b\f\u0001{}{}""#, '\u{7f}', '\u{20ac}'));
+    }
+
+    #[test]
+    fn a_member_is_found_in_any_object() {
+        for (object, sid) in [
+            (r#"{"sid":"abc"}"#, Some("abc")),
+            (" {\n\"sid\" :\t\"abc\" }\r\n", Some("abc")),
+            (r#"{"a":1,"b":[{"sid":"x"},"]}"],"c":{"d":{}},"sid":"abc","e":null}"#, Some("abc")),
+            (r#"{"sid":"abc","sid":"def"}"#, Some("def")),
+            (r#"{"a\"":"b\\","sid":"a\"c"}"#, Some(r#"a\"c"#)),
+            (r#"{"sid":"abc","sid":1}"#, None),
+            (r#"{"sid":1}"#, None),
+            (r#"{"sid":["abc"]}"#, None),
+            (r#"{}"#, None),
+            ("", None),
+            ("{", None),
+            (r#"{"sid"}"#, None),
+            (r#"{"sid":}"#, None),
+            (r#"{"sid":"abc""#, None),
+            (r#"{"sid":"abc"#, None),
+            (r#"{"sid":"abc",}"#, None),
+            (r#"{"sid":"abc"}x"#, None),
+            (r#"{"x":],"sid":"abc"}"#, None),
+            (r#"["sid"]"#, None),
+            (r#""sid""#, None),
+        ] {
+            assert_eq!(string_member(object, "sid"), sid, "{object}");
+        }
+    }
+}

@@ -14,12 +14,11 @@ use alloc::format;
 use alloc::string::ToString as _;
 use alloc::sync::Arc;
 
-use bytes::Bytes;
-
 pub use self::incoming::{Incoming, IncomingOutcome};
 pub use self::session::{Carrier, Input, LinkDownCause, Session, Transmit};
 use crate::config::Config;
 use crate::event::LinkKind;
+use crate::handshake::Query;
 use crate::http::{RequestHead, Response};
 use crate::id::Sid;
 use crate::json::JsonString;
@@ -54,7 +53,7 @@ pub enum Route {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ask {
     pub(crate) kind: AskKind,
-    /// Whether `EIO` was exactly `4`.
+    /// Whether a session of revision 4 can answer it: `EIO` was exactly `4`, and the request is what its `transport` names.
     pub(crate) revision4: bool,
 }
 
@@ -168,10 +167,59 @@ impl Server {
         &self.config
     }
 
-    /// Where this request goes. Bounded by the length of its query.
+    /// Where this request goes. Takes time and memory in proportion to the length of its query.
+    ///
+    /// What is wrong with a request is looked for in the reference's order, and the first thing found is the answer:
+    ///
+    /// 1. `transport` is not served over HTTP requests (WebTransport never is): code 0.
+    /// 2. `Origin` has control characters: code 3.
+    /// 3. With a `sid`: code 1 when it cannot be an id. Whether there is such a session, and whether it may be asked so, is
+    ///    left to the driver's table and [`Session::admit`].
+    /// 4. Without one (or with an empty one): code 2 unless the method is GET; code 3 unless a WebSocket comes as an upgrade, and only that;
+    ///    code 5 unless `EIO` is exactly `4`.
+    ///
+    /// Two departures from the reference, which has found the following only after the `101`: an upgrade with
+    /// `transport=polling` (it closes that WebSocket at once), and another revision (it writes an HTTP response into the WebSocket); and it
+    /// looks at the revision after the application's own check, which here comes last.
     pub fn route(&self, head: &RequestHead<'_>) -> Route {
-        let _ = head;
-        unimplemented!()
+        let query = Query::parse(head.query);
+        let refuse = |refusal: Refusal<'_>| Route::Reply(refusal.response(head.websocket));
+        let served = match &*query.transport {
+            "polling" => self.config.transports.polling,
+            "websocket" => self.config.transports.websocket,
+            _ => false,
+        };
+        if !served {
+            return refuse(Refusal::UnknownTransport);
+        }
+        if !head.origin.unwrap_or_default().iter().all(|byte| is_header_character(*byte)) {
+            return refuse(Refusal::BadRequest);
+        }
+        let revision4 = query.revision == "4";
+        let consistent = head.websocket == (query.transport == "websocket");
+        if !query.sid.is_empty() {
+            let Ok(sid) = Sid::new(&query.sid) else { return refuse(Refusal::UnknownSid) };
+            let kind = match head.method {
+                _ if head.websocket => AskKind::Link(LinkKind::WebSocket),
+                "GET" => AskKind::Poll,
+                "POST" => AskKind::Post,
+                _ => AskKind::Other,
+            };
+            return Route::Session { sid, ask: Ask { kind, revision4: revision4 && consistent } };
+        }
+        if head.method != "GET" {
+            return refuse(Refusal::BadHandshakeMethod);
+        }
+        if !consistent {
+            return refuse(Refusal::BadRequest);
+        }
+        if !revision4 {
+            return refuse(Refusal::UnsupportedVersion);
+        }
+        let link = head.websocket.then_some(LinkKind::WebSocket);
+        // As in JavaScript, any value but the empty one is true.
+        let base64 = !query.base64.is_empty();
+        Route::Open(Handshake { config: Arc::clone(&self.config), link, base64 })
     }
 
     /// A WebTransport session that has come, and has yet to say whether it is new or an upgrade.
@@ -202,5 +250,7 @@ impl Handshake {
     }
 }
 
-#[allow(dead_code, reason = "skeleton")]
-fn skeleton(_: Bytes) {}
+/// The characters that Node allows in a header's value.
+const fn is_header_character(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}

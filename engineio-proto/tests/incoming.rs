@@ -1,0 +1,123 @@
+//! A WebTransport session's first packet: reference section 4 and item 90.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, like the tests")]
+
+use core::time::Duration;
+
+use bytes::Bytes;
+use engineio_proto::server::{AskKind, Incoming, IncomingOutcome, Server};
+use engineio_proto::{Config, Instant, LinkKind, Transports};
+
+fn server() -> Server {
+    let mut config = Config::default();
+    config.transports = Transports { webtransport: true, ..Transports::default() };
+    config.upgrade_timeout = Duration::from_secs(10);
+    Server::new(config)
+}
+
+fn incoming() -> Incoming {
+    server().incoming(Instant::from_millis(500))
+}
+
+/// A text frame.
+fn frame(packet: &str) -> Vec<u8> {
+    let mut bytes = vec![u8::try_from(packet.len()).unwrap()];
+    bytes.extend_from_slice(packet.as_bytes());
+    bytes
+}
+
+#[derive(PartialEq, Debug)]
+enum Seen {
+    Open,
+    Attach(String),
+    Refuse,
+}
+
+fn seen(outcome: Option<IncomingOutcome>) -> Option<Seen> {
+    Some(match outcome? {
+        IncomingOutcome::Open(handshake) => {
+            assert_eq!(handshake.link(), Some(LinkKind::WebTransport));
+            Seen::Open
+        }
+        IncomingOutcome::Attach { sid, ask } => {
+            assert_eq!(ask.kind(), AskKind::Link(LinkKind::WebTransport));
+            Seen::Attach(sid.to_string())
+        }
+        IncomingOutcome::Refuse => Seen::Refuse,
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn section_4_an_open_packet_without_data_is_a_new_session() {
+    let mut incoming = incoming();
+    assert_eq!(seen(incoming.poll()), None);
+    incoming.handle(Bytes::from_static(b"\x01"));
+    assert_eq!(seen(incoming.poll()), None);
+    incoming.handle(Bytes::from_static(b"0"));
+    assert_eq!(incoming.poll_timeout(), None);
+    assert_eq!(seen(incoming.poll()), Some(Seen::Open));
+    assert_eq!(seen(incoming.poll()), None, "once");
+    assert!(incoming.into_rest().is_empty());
+}
+
+#[test]
+fn section_4_an_open_packet_with_an_id_is_an_upgrade_and_what_follows_is_kept() {
+    let mut stream = frame(r#"0{"sid":"lv_VI97HAXpY6yYWAAAC"}"#);
+    stream.extend(frame("2probe"));
+    for cut in 0..=stream.len() {
+        let (head, tail) = stream.split_at(cut);
+        let mut incoming = incoming();
+        incoming.handle(Bytes::copy_from_slice(head));
+        incoming.handle(Bytes::copy_from_slice(tail));
+        assert_eq!(seen(incoming.poll()), Some(Seen::Attach("lv_VI97HAXpY6yYWAAAC".into())));
+        assert_eq!(incoming.into_rest(), frame("2probe"), "cut at {cut}");
+    }
+}
+
+#[test]
+fn item_90_any_other_first_packet_is_refused() {
+    for packet in
+        ["4hello", "2probe", "9", "0{", "0null", "0{}", r#"0{"sid":1}"#, r#"0{"sid":""}"#, r#"0{"sid":"a b"}"#, "0x"]
+    {
+        let mut incoming = incoming();
+        incoming.handle(frame(packet).into());
+        assert_eq!(seen(incoming.poll()), Some(Seen::Refuse), "{packet}");
+    }
+    for stream in [&b"\x00"[..], b"\x81\x00", b"\x7f\xff\xff\xff\xff\xff\xff\xff\xff", b"\x020\xff"] {
+        let mut incoming = incoming();
+        incoming.handle(Bytes::copy_from_slice(stream));
+        incoming.handle(frame("0").into());
+        assert_eq!(seen(incoming.poll()), Some(Seen::Refuse), "{stream:?}");
+        assert!(incoming.into_rest().is_empty());
+    }
+}
+
+#[test]
+fn item_90_no_first_packet_in_time_is_refused() {
+    let mut incoming = incoming();
+    assert_eq!(incoming.poll_timeout(), Some(Instant::from_millis(10_500)));
+    incoming.handle(Bytes::from_static(b"\x01"));
+    incoming.handle_timeout(Instant::from_millis(10_499));
+    assert_eq!(seen(incoming.poll()), None, "not yet");
+    incoming.handle_timeout(Instant::from_millis(10_500));
+    incoming.handle(Bytes::from_static(b"0"));
+    assert_eq!(incoming.poll_timeout(), None);
+    assert_eq!(seen(incoming.poll()), Some(Seen::Refuse));
+}
+
+#[test]
+fn a_first_packet_that_came_in_time_is_not_undone_by_the_deadline() {
+    let mut incoming = incoming();
+    incoming.handle(frame("0").into());
+    incoming.handle_timeout(Instant::from_millis(99_000));
+    assert_eq!(seen(incoming.poll()), Some(Seen::Open));
+}
+
+#[test]
+fn where_webtransport_is_not_served_every_session_is_refused() {
+    let mut incoming = Server::new(Config::default()).incoming(Instant::ZERO);
+    assert_eq!(incoming.poll_timeout(), None);
+    incoming.handle(frame("0").into());
+    assert_eq!(seen(incoming.poll()), Some(Seen::Refuse));
+}
