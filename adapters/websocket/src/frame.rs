@@ -1,0 +1,253 @@
+//! The header of a frame, both ways: RFC 6455 section 5.2 in one file.
+//!
+//! Reading looks at as many bytes as there are and complains as early as it can; writing always takes the shortest
+//! form of the length.
+
+use core::ops::Deref;
+
+use crate::error::Error;
+
+/// The longest header in bytes: two, a 64-bit length and a mask key.
+pub const MAX_HEADER: usize = 14;
+
+/// The longest payload of a control frame in bytes (RFC 6455 section 5.5).
+pub const MAX_CONTROL: usize = 125;
+
+const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
+const RSV2_RSV3: u8 = 0x30;
+const OPCODE: u8 = 0x0f;
+const MASKED: u8 = 0x80;
+const LENGTH: u8 = 0x7f;
+/// Values of the 7-bit length that announce a longer one.
+const LENGTH_16: u8 = 126;
+const LENGTH_64: u8 = 127;
+
+/// Which end of the connection this is. Exhaustive: there are two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Accepts connections; its frames are not masked, those it receives must be.
+    Server,
+    /// Opens connections; its frames are masked, those it receives must not be.
+    Client,
+}
+
+/// What a frame is for. Exhaustive: RFC 6455 reserves every other code, and a version that used one would be another
+/// protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opcode {
+    /// The next piece of a fragmented message.
+    Continuation,
+    /// A text message, or its first piece.
+    Text,
+    /// A binary message, or its first piece.
+    Binary,
+    /// The last frame of an endpoint.
+    Close,
+    /// Asks for a pong with the same payload.
+    Ping,
+    /// Answers a ping, or comes unasked.
+    Pong,
+}
+
+impl Opcode {
+    /// Whether this is a control frame: close, ping or pong. Those may come between the pieces of a message, are never
+    /// fragmented and hold at most 125 bytes.
+    #[must_use]
+    pub const fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+
+    const fn to_bits(self) -> u8 {
+        match self {
+            Self::Continuation => 0,
+            Self::Text => 1,
+            Self::Binary => 2,
+            Self::Close => 8,
+            Self::Ping => 9,
+            Self::Pong => 10,
+        }
+    }
+
+    const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0 => Self::Continuation,
+            1 => Self::Text,
+            2 => Self::Binary,
+            8 => Self::Close,
+            9 => Self::Ping,
+            10 => Self::Pong,
+            _ => return None,
+        })
+    }
+}
+
+/// A header that was read. The payload's length is kept apart: only a frame that is not complete needs to remember it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    pub(crate) fin: bool,
+    pub(crate) rsv1: bool,
+    pub(crate) opcode: Opcode,
+    /// Zero for a frame without a mask.
+    pub(crate) key: [u8; 4],
+}
+
+/// A complete header at the front of some bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parsed {
+    pub(crate) header: Header,
+    /// Length of the header itself, 2 to 14.
+    pub(crate) size: usize,
+    /// Length of the payload.
+    pub(crate) length: u64,
+}
+
+/// Reads the header at the front of `bytes`; `None` if more bytes are needed to know it all. `allow_rsv1` is the
+/// extension that section 5.2 asks for, and holds for the first frame of a data message.
+#[inline]
+pub(crate) fn parse_header(bytes: &[u8], role: Role, allow_rsv1: bool) -> Result<Option<Parsed>, Error> {
+    let &[first, second, ref rest @ ..] = bytes else {
+        return Ok(None);
+    };
+    let Some(opcode) = Opcode::from_bits(first & OPCODE) else {
+        return Err(Error::ReservedOpcode(first & OPCODE));
+    };
+    let fin = first & FIN != 0;
+    let rsv1 = first & RSV1 != 0;
+    let compressible = matches!(opcode, Opcode::Text | Opcode::Binary);
+    if first & RSV2_RSV3 != 0 || (rsv1 && !(allow_rsv1 && compressible)) {
+        return Err(Error::ReservedBit);
+    }
+    let masked = second & MASKED != 0;
+    match role {
+        Role::Server if !masked => return Err(Error::Unmasked),
+        Role::Client if masked => return Err(Error::Masked),
+        Role::Server | Role::Client => {}
+    }
+    let short = second & LENGTH;
+    if opcode.is_control() {
+        if !fin {
+            return Err(Error::ControlFragmented);
+        }
+        if usize::from(short) > MAX_CONTROL {
+            return Err(Error::ControlTooLong);
+        }
+    }
+    let (length, rest) = match short {
+        LENGTH_16 => {
+            let Some((length, rest)) = rest.split_first_chunk::<2>() else {
+                return Ok(None);
+            };
+            let length = u16::from_be_bytes(*length);
+            if length < u16::from(LENGTH_16) {
+                return Err(Error::LengthNotMinimal);
+            }
+            (u64::from(length), rest)
+        }
+        LENGTH_64 => {
+            let Some((length, rest)) = rest.split_first_chunk::<8>() else {
+                return Ok(None);
+            };
+            let length = u64::from_be_bytes(*length);
+            if length <= u64::from(u16::MAX) {
+                return Err(Error::LengthNotMinimal);
+            }
+            if length > u64::MAX >> 1 {
+                return Err(Error::LengthOutOfRange);
+            }
+            (length, rest)
+        }
+        _ => (u64::from(short), rest),
+    };
+    let (key, rest) = if masked {
+        let Some((key, rest)) = rest.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        (*key, rest)
+    } else {
+        ([0; 4], rest)
+    };
+    let size = bytes.len().saturating_sub(rest.len());
+    Ok(Some(Parsed { header: Header { fin, rsv1, opcode, key }, size, length }))
+}
+
+/// What the header of a frame to be written says, apart from the length and the mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameKind {
+    /// What the frame is for.
+    pub opcode: Opcode,
+    /// Whether it is the last frame of its message.
+    pub fin: bool,
+    /// The bit of permessage-deflate (RFC 7692): set on the first frame of a compressed message.
+    pub rsv1: bool,
+}
+
+impl From<Opcode> for FrameKind {
+    /// A message in one frame, not compressed.
+    fn from(opcode: Opcode) -> Self {
+        Self { opcode, fin: true, rsv1: false }
+    }
+}
+
+/// A header ready to be written: 2 to 14 bytes, as a slice.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameHeader {
+    bytes: [u8; MAX_HEADER],
+    size: u8,
+}
+
+impl FrameHeader {
+    /// The header of a frame with a payload of `length` bytes: 2, 4 or 10 bytes for a server (`mask` is `None`), four
+    /// more with the `mask` of a client.
+    ///
+    /// RFC 6455 allows lengths below 2^63 and control frames up to 125 bytes; this does not check either.
+    #[must_use]
+    #[inline]
+    pub fn new(kind: FrameKind, length: usize, mask: Option<[u8; 4]>) -> Self {
+        let mut header = Self { bytes: [0; MAX_HEADER], size: 0 };
+        let fin = if kind.fin { FIN } else { 0 };
+        let rsv1 = if kind.rsv1 { RSV1 } else { 0 };
+        let masked = if mask.is_some() { MASKED } else { 0 };
+        let first = fin | rsv1 | kind.opcode.to_bits();
+        match u8::try_from(length) {
+            Ok(length) if length < LENGTH_16 => header.push(&[first, masked | length]),
+            _ => match u16::try_from(length) {
+                Ok(length) => {
+                    header.push(&[first, masked | LENGTH_16]);
+                    header.push(&length.to_be_bytes());
+                }
+                Err(_) => {
+                    header.push(&[first, masked | LENGTH_64]);
+                    // A usize of more than 64 bits does not exist; the largest value keeps this total.
+                    header.push(&u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes());
+                }
+            },
+        }
+        if let Some(key) = mask {
+            header.push(&key);
+        }
+        header
+    }
+
+    #[inline]
+    fn push(&mut self, part: &[u8]) {
+        for (slot, byte) in self.bytes.iter_mut().skip(usize::from(self.size)).zip(part) {
+            *slot = *byte;
+            self.size = self.size.saturating_add(1);
+        }
+    }
+}
+
+impl Deref for FrameHeader {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.size)).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for FrameHeader {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}

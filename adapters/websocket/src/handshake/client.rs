@@ -1,0 +1,116 @@
+//! The client's half: the key of the request, and whether the answer belongs to it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{VERSION, accept_key, has_token};
+
+/// Why a response does not open the WebSocket that was asked for. The connection cannot be used for anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResponseError {
+    /// Another status than 101: the server refused, wants a login, redirects.
+    #[error("the server answered with status {0} instead of 101")]
+    Status(u16),
+    /// `Upgrade` does not name `websocket`, or `Connection` does not name `upgrade`.
+    #[error("the server did not switch to WebSocket")]
+    NotAnUpgrade,
+    /// `Sec-WebSocket-Accept` is missing or does not belong to the key.
+    #[error("the server did not answer the key of the request")]
+    Accept,
+    /// An extension that was not offered.
+    #[error("the server chose an extension that was not offered")]
+    Extension,
+    /// A subprotocol that was not offered, or several.
+    #[error("the server chose a subprotocol that was not offered")]
+    Protocol,
+}
+
+/// One opening handshake of a client.
+#[derive(Clone, Debug)]
+pub struct ClientHandshake<'a> {
+    key: [u8; 24],
+    protocols: &'a [&'a str],
+}
+
+impl<'a> ClientHandshake<'a> {
+    /// A handshake with the nonce `random`: 16 random bytes, new for each connection.
+    #[must_use]
+    pub fn new(random: [u8; 16]) -> Self {
+        let mut key = [0; 24];
+        // 16 bytes are 24 characters: this cannot fail.
+        let _ = STANDARD.encode_slice(random, &mut key);
+        Self { key, protocols: &[] }
+    }
+
+    /// Accepts one of these subprotocols, which the caller offers in `Sec-WebSocket-Protocol`.
+    #[must_use]
+    pub fn with_protocols(mut self, protocols: &'a [&'a str]) -> Self {
+        self.protocols = protocols;
+        self
+    }
+
+    /// The value of `Sec-WebSocket-Key`.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        // Base64 is ASCII.
+        core::str::from_utf8(&self.key).unwrap_or_default()
+    }
+
+    /// The headers of the GET request, besides `Host` and what the application adds.
+    #[must_use]
+    pub fn headers(&self) -> [(&'static str, &str); 4] {
+        [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Version", VERSION),
+            ("Sec-WebSocket-Key", self.key()),
+        ]
+    }
+
+    /// Checks the answer; gives the subprotocol that the server chose, if any. After `Ok` the next byte is the first
+    /// of the first frame.
+    ///
+    /// # Errors
+    /// When RFC 6455 section 4.1 wants the connection to fail.
+    pub fn check<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        status: u16,
+        headers: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Option<&'a str>, ResponseError> {
+        if status != 101 {
+            return Err(ResponseError::Status(status));
+        }
+        let mut upgrade = false;
+        let mut connection = false;
+        let mut accepted = None;
+        let mut protocol = None;
+        for (name, value) in headers {
+            let name = name.as_ref();
+            let value = value.as_ref().trim_ascii();
+            if name.eq_ignore_ascii_case(b"upgrade") {
+                upgrade |= value.eq_ignore_ascii_case(b"websocket");
+            } else if name.eq_ignore_ascii_case(b"connection") {
+                connection |= has_token(value, "upgrade");
+            } else if name.eq_ignore_ascii_case(b"sec-websocket-accept") {
+                let right = value == accept_key(&self.key).as_bytes();
+                accepted = Some(right && accepted.unwrap_or(true));
+            } else if name.eq_ignore_ascii_case(b"sec-websocket-extensions") && !value.is_empty() {
+                return Err(ResponseError::Extension);
+            } else if name.eq_ignore_ascii_case(b"sec-websocket-protocol") {
+                let offered = self.protocols.iter().find(|offered| offered.as_bytes() == value);
+                let (Some(offered), None) = (offered, protocol) else {
+                    return Err(ResponseError::Protocol);
+                };
+                protocol = Some(*offered);
+            }
+        }
+        if !(upgrade && connection) {
+            return Err(ResponseError::NotAnUpgrade);
+        }
+        if accepted != Some(true) {
+            return Err(ResponseError::Accept);
+        }
+        Ok(protocol)
+    }
+}

@@ -1,0 +1,70 @@
+//! The HTTP exchange that opens a WebSocket (RFC 6455 section 4), without the HTTP: both ends look at headers that
+//! somebody else parsed and give back values that somebody else writes.
+//!
+//! Headers are an iterator of names and values, so those of `httparse`, of the `http` crate, and of a plain list fit.
+
+mod client;
+mod server;
+
+pub use self::client::{ClientHandshake, ResponseError};
+pub use self::server::{RequestError, accept};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
+/// What RFC 6455 section 1.3 appends to the key.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The only version there is.
+const VERSION: &str = "13";
+
+/// The value of `Sec-WebSocket-Accept`: 28 characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptKey([u8; 28]);
+
+impl AcceptKey {
+    /// The value as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Base64 is ASCII.
+        core::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The value as bytes, for a header map.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The `Sec-WebSocket-Accept` that answers the `Sec-WebSocket-Key` given, which is not checked.
+#[must_use]
+pub fn accept_key(sec_websocket_key: &[u8]) -> AcceptKey {
+    let digest = Sha1::new().chain_update(sec_websocket_key).chain_update(GUID).finalize();
+    let mut text = [0; 28];
+    // 20 bytes are 28 characters: this cannot fail.
+    let _ = STANDARD.encode_slice(digest, &mut text);
+    AcceptKey(text)
+}
+
+/// Whether one of the elements of a comma-separated list is `token`, whatever its case.
+fn has_token(list: &[u8], token: &str) -> bool {
+    list.split(|byte| *byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{accept_key, has_token};
+
+    #[test]
+    fn the_example_of_the_rfc() {
+        assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ==").as_str(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn tokens_are_whole_elements_in_any_case() {
+        assert!(has_token(b"keep-alive, UpGrade", "upgrade"));
+        assert!(!has_token(b"upgrades,up grade", "upgrade"));
+    }
+}

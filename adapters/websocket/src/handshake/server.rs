@@ -1,0 +1,111 @@
+//! The server's half: is this request a good opening, and what is the answer?
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{AcceptKey, VERSION, accept_key, has_token};
+
+/// Why a request does not open a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// `Upgrade` does not name `websocket`, or `Connection` does not name `upgrade`.
+    #[error("the request does not ask for a WebSocket")]
+    NotAnUpgrade,
+    /// `Sec-WebSocket-Version` is missing or given more than once.
+    #[error("the request does not name one WebSocket version")]
+    MissingVersion,
+    /// Another version than 13.
+    #[error("the request asks for a WebSocket version other than 13")]
+    UnsupportedVersion,
+    /// `Sec-WebSocket-Key` is missing, given more than once, or is not the base64 of 16 bytes.
+    #[error("the request has no valid Sec-WebSocket-Key")]
+    Key,
+}
+
+impl RequestError {
+    /// The status of the answer: 426 for another version, 400 for everything else.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::UnsupportedVersion => 426,
+            Self::NotAnUpgrade | Self::MissingVersion | Self::Key => 400,
+        }
+    }
+
+    /// The headers that RFC 6455 section 4.2.2 and RFC 9110 section 15.5.22 ask for in the answer: the version to try
+    /// with status 426, nothing with 400.
+    #[must_use]
+    pub fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::UnsupportedVersion => {
+                &[("Sec-WebSocket-Version", VERSION), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
+            }
+            Self::NotAnUpgrade | Self::MissingVersion | Self::Key => &[],
+        }
+    }
+}
+
+/// Checks the headers of a request and gives the value of `Sec-WebSocket-Accept`. Answer with status 101,
+/// `Upgrade: websocket`, `Connection: Upgrade` and that value; the next byte is the first of the first frame.
+///
+/// That the method is GET and the version of HTTP at least 1.1 is left to the caller, as are `Origin`, extensions and
+/// subprotocols: an answer that names none of these refuses them.
+///
+/// # Errors
+/// When RFC 6455 section 4.2.1 is not kept; answer with [`RequestError::status`] and [`RequestError::headers`].
+pub fn accept<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+    headers: impl IntoIterator<Item = (N, V)>,
+) -> Result<AcceptKey, RequestError> {
+    let mut upgrade = false;
+    let mut connection = false;
+    let mut version = Single::Missing;
+    let mut key = Single::Missing;
+    for (name, value) in headers {
+        let name = name.as_ref();
+        let value = value.as_ref().trim_ascii();
+        if name.eq_ignore_ascii_case(b"upgrade") {
+            upgrade |= has_token(value, "websocket");
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            connection |= has_token(value, "upgrade");
+        } else if name.eq_ignore_ascii_case(b"sec-websocket-version") {
+            version = version.and(value == VERSION.as_bytes());
+        } else if name.eq_ignore_ascii_case(b"sec-websocket-key") {
+            key = key.and(is_key(value).then(|| accept_key(value)));
+        }
+    }
+    if !(upgrade && connection) {
+        return Err(RequestError::NotAnUpgrade);
+    }
+    match version {
+        Single::Once(true) => {}
+        Single::Once(false) => return Err(RequestError::UnsupportedVersion),
+        Single::Missing | Single::Repeated => return Err(RequestError::MissingVersion),
+    }
+    match key {
+        Single::Once(Some(accept)) => Ok(accept),
+        Single::Once(None) | Single::Missing | Single::Repeated => Err(RequestError::Key),
+    }
+}
+
+/// A header that must be given exactly once.
+enum Single<T> {
+    Missing,
+    Once(T),
+    Repeated,
+}
+
+impl<T> Single<T> {
+    fn and(self, value: T) -> Self {
+        match self {
+            Self::Missing => Self::Once(value),
+            Self::Once(_) | Self::Repeated => Self::Repeated,
+        }
+    }
+}
+
+fn is_key(value: &[u8]) -> bool {
+    // The decoder wants room for whole groups of three.
+    let mut bytes = [0; 18];
+    STANDARD.decode_slice(value, &mut bytes) == Ok(16)
+}

@@ -1,0 +1,126 @@
+//! WebSocket (RFC 6455) as state machines: no sockets, no clock, no random device, no threads, `no_std`.
+//!
+//! Three layers, each usable alone:
+//!
+//! * [`handshake`] looks at the headers of the HTTP exchange that opens a WebSocket.
+//! * [`Decoder`] turns bytes into [`Event`]s; the `encode_*` functions and [`FrameHeader`] turn messages into bytes.
+//!   This is what a server with many connections uses: a decoder is about 100 bytes, small payloads share an
+//!   [`Arena`], and large frames can be read straight into their final place ([`Decoder::payload_room`]).
+//! * [`Connection`] is a whole WebSocket: it answers pings and the closing handshake, and queues both ways within
+//!   bounds.
+//!
+//! Fragmented messages come out whole. Limits are checked before memory is taken, see [`Limits`]. Extensions are not
+//! negotiated; [`Decoder::allow_rsv1`] and [`FrameKind::rsv1`] are where permessage-deflate can be attached.
+//!
+//! # A server's connection
+//!
+//! After the handshake, over anything that reads and writes:
+//!
+//! ```
+//! use std::io::{Read, Write};
+//!
+//! use engineio_websocket::{Connection, ConnectionEvent, Limits};
+//!
+//! fn echo(stream: &mut (impl Read + Write)) -> std::io::Result<()> {
+//!     let mut websocket = Connection::server(Limits::default());
+//!     let mut buffer = [0; 16 * 1024];
+//!     while !websocket.is_finished() {
+//!         match stream.read(&mut buffer)? {
+//!             0 => websocket.handle_end(),
+//!             count => websocket.handle(&mut buffer[..count]),
+//!         }
+//!         while let Some(event) = websocket.poll_event() {
+//!             // An error means that the connection is closing, or that the peer does not read: then there is
+//!             // nobody to echo to.
+//!             let _ = match event {
+//!                 ConnectionEvent::Text(text) => websocket.send_text(&text),
+//!                 ConnectionEvent::Binary(data) => websocket.send_binary(&data),
+//!                 _ => Ok(()),
+//!             };
+//!         }
+//!         while let Some(bytes) = websocket.poll_transmit() {
+//!             stream.write_all(&bytes)?;
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! # // A stream whose peer says "hi" and closes.
+//! # struct Peer(std::collections::VecDeque<u8>, Vec<u8>);
+//! # impl Read for Peer {
+//! #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> { self.0.read(buffer) }
+//! # }
+//! # impl Write for Peer {
+//! #     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> { self.1.write(bytes) }
+//! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
+//! # }
+//! # let mut sent = Vec::new();
+//! # engineio_websocket::encode_text(&mut sent, "hi", Some([1, 2, 3, 4]));
+//! # engineio_websocket::encode_close(&mut sent, Some((1000, "")), Some([5, 6, 7, 8])).unwrap();
+//! # let mut peer = Peer(sent.into(), Vec::new());
+//! # echo(&mut peer).unwrap();
+//! # assert_eq!(peer.1, b"\x81\x02hi\x88\x02\x03\xe8");
+//! ```
+//!
+//! # The decoder alone
+//!
+//! The same with one read buffer, one arena and one output buffer for many connections:
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use engineio_websocket::{Arena, Decoder, Error, Event, encode_close, encode_pong, encode_text};
+//!
+//! /// Handles what one read brought; whether the connection goes on.
+//! fn turn(decoder: &mut Decoder, mut input: &mut [u8], arena: &mut Arena, out: &mut BytesMut) -> bool {
+//!     loop {
+//!         match decoder.decode(&mut input, arena) {
+//!             Ok(Some(Event::Text(text))) => encode_text(out, &text, None),
+//!             // The payload of a ping fits a pong, and a code that was received may be sent.
+//!             Ok(Some(Event::Ping(payload))) => _ = encode_pong(out, &payload, None),
+//!             Ok(Some(Event::Close(close))) => {
+//!                 _ = encode_close(out, close.as_ref().map(|close| (close.code, "")), None);
+//!                 return false;
+//!             }
+//!             Ok(Some(_)) => {}
+//!             Ok(None) => return true,
+//!             Err(error) => {
+//!                 _ = encode_close(out, Some((error.close_code(), "")), None);
+//!                 return false;
+//!             }
+//!         }
+//!     }
+//! }
+//! # use engineio_websocket::{Limits, Role};
+//! # let mut decoder = Decoder::new(Role::Server, Limits::default());
+//! # let mut input = [0x81, 0x82, 0, 0, 0, 0, b'h', b'i', 0x88, 0x80, 0, 0, 0, 0];
+//! # let mut out = BytesMut::new();
+//! # assert!(!turn(&mut decoder, &mut input, &mut Arena::new(), &mut out));
+//! # assert_eq!(out, &b"\x81\x02hi\x88\x00"[..]);
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+extern crate alloc;
+
+mod arena;
+mod close;
+mod connection;
+mod decoder;
+mod encode;
+mod error;
+mod event;
+mod frame;
+pub mod handshake;
+mod limits;
+mod mask;
+
+pub use self::arena::Arena;
+pub use self::close::{CloseFrame, MAX_REASON, close_code, is_valid_close_code};
+pub use self::connection::{Closed, Connection, ConnectionEvent, SendError};
+pub use self::decoder::Decoder;
+pub use self::encode::{EncodeError, encode_binary, encode_close, encode_frame, encode_ping, encode_pong, encode_text};
+pub use self::error::Error;
+pub use self::event::Event;
+pub use self::frame::{FrameHeader, FrameKind, MAX_CONTROL, MAX_HEADER, Opcode, Role};
+pub use self::limits::Limits;
+pub use self::mask::{MaskKeys, apply_mask};
