@@ -1,0 +1,232 @@
+//! Limits, and what pushes back when they are reached: both directions, both carriers.
+
+mod common;
+
+use common::{Peer, millis, quiet};
+use engineio_proto::{Config, Event, Frame, Instant, SendError};
+
+/// What a packet costs beside its own bytes.
+const KEEPING: usize = 40;
+
+fn small() -> Config {
+    let mut config = quiet();
+    // Each packet "4xxxx" of these tests weighs 45.
+    config.limits.max_outbound = 4 * 45;
+    config.limits.soft_inbound = 2 * 44;
+    config.limits.max_inbound = 4 * 44;
+    config
+}
+
+#[test]
+fn a_full_queue_refuses_and_says_when_half_of_it_is_free() {
+    let mut peer = Peer::websocket(small());
+    for text in ["aaaa", "bbbb", "cccc", "dddd"] {
+        peer.send(text);
+    }
+    assert_eq!(peer.session.buffered_bytes(), 4 * (5 + KEEPING));
+    assert_eq!(peer.try_send("eeee"), Err(SendError::Full));
+    assert_eq!(peer.session.buffered_bytes(), 4 * (5 + KEEPING));
+    assert!(peer.session.poll_transmit().is_some());
+    assert_eq!(peer.session.poll_event(), None);
+    assert!(peer.session.poll_transmit().is_some());
+    assert_eq!(peer.session.poll_event(), Some(Event::Writable));
+    assert_eq!(peer.session.poll_event(), None);
+    peer.send("eeee");
+    peer.says(&["link 1: 4cccc", "link 1: 4dddd", "link 1: 4eeee"]);
+}
+
+#[test]
+fn a_queue_that_never_refused_says_nothing() {
+    let mut peer = Peer::websocket(small());
+    for text in ["aaaa", "bbbb", "cccc", "dddd"] {
+        peer.send(text);
+    }
+    assert!(peer.turn().iter().all(|line| line.starts_with("link 1: 4")));
+}
+
+#[test]
+fn over_polling_one_get_frees_all_of_it() {
+    let mut peer = Peer::polling(small());
+    for text in ["aaaa", "bbbb", "cccc", "dddd"] {
+        peer.send(text);
+    }
+    assert_eq!(peer.try_send("eeee"), Err(SendError::Full));
+    peer.get();
+    peer.says(&["reply 2: 200 4aaaa␞4bbbb␞4cccc␞4dddd", "writable"]);
+}
+
+#[test]
+fn a_unit_is_queued_whole_or_not_at_all_and_one_that_is_too_large_by_itself_passes_alone() {
+    let mut peer = Peer::websocket(small());
+    let unit = |count| vec![Frame::message("xxxx".into()); count];
+    peer.session.send_frames(&unit(3)).unwrap();
+    assert_eq!(peer.session.send_frames(&unit(2)), Err(SendError::Full));
+    assert_eq!(peer.session.buffered_bytes(), 3 * 45);
+    peer.says(&["link 1: 4xxxx", "link 1: 4xxxx", "link 1: 4xxxx", "writable"]);
+    peer.session.send_frames(&unit(9)).unwrap();
+    assert_eq!(peer.try_send("x"), Err(SendError::Full));
+    assert_eq!(peer.turn().len(), 10);
+}
+
+#[test]
+fn a_ping_is_queued_even_when_the_queue_is_full() {
+    let mut config = small();
+    config.ping_interval = millis(300);
+    let mut peer = Peer::polling(config);
+    for text in ["aaaa", "bbbb", "cccc", "dddd"] {
+        peer.send(text);
+    }
+    peer.sleep_until(300);
+    peer.get();
+    peer.says(&["reply 2: 200 4aaaa␞4bbbb␞4cccc␞4dddd␞2"]);
+}
+
+#[test]
+fn unread_messages_of_a_link_stop_the_reading_and_then_end_the_session() {
+    let mut peer = Peer::websocket(small());
+    for (text, wants) in [("4aaaa", true), ("4bbbb", false), ("4cccc", false), ("4dddd", false)] {
+        peer.text(1, text);
+        assert_eq!(peer.session.wants_input(), wants, "{text}");
+    }
+    peer.text(1, "4eeee");
+    peer.says(&[
+        "message aaaa",
+        "message bbbb",
+        "message cccc",
+        "message dddd",
+        "closed: transport error (too much unread input)",
+        "close link 1",
+    ]);
+    peer.is_over();
+}
+
+#[test]
+fn reading_resumes_when_the_application_has_caught_up() {
+    let mut peer = Peer::websocket(small());
+    peer.text(1, "4aaaa");
+    peer.text(1, "4bbbb");
+    assert!(!peer.session.wants_input());
+    assert!(peer.session.poll_event().is_some());
+    assert!(peer.session.wants_input());
+}
+
+#[test]
+fn one_message_passes_whatever_the_limit_is() {
+    let mut config = quiet();
+    config.limits.soft_inbound = 0;
+    config.limits.max_inbound = 0;
+    let mut peer = Peer::websocket(config.clone());
+    assert!(peer.session.wants_input());
+    for _ in 0..3 {
+        peer.text(1, "4a message");
+        peer.says(&["message a message"]);
+    }
+    let mut peer = Peer::polling(config);
+    peer.post("4a␞4b␞4c");
+    peer.says(&["message a", "message b", "message c", "reply 2: 200 ok"]);
+}
+
+#[test]
+fn control_packets_pass_while_messages_pile_up() {
+    let mut config = small();
+    config.ping_interval = millis(300);
+    config.ping_timeout = millis(200);
+    let mut peer = Peer::websocket(config);
+    for text in ["4aaaa", "4bbbb", "4cccc", "4dddd"] {
+        peer.text(1, text);
+    }
+    peer.session.handle_timeout(Instant::from_millis(300));
+    peer.text(1, "3");
+    assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(600)));
+}
+
+#[test]
+fn a_body_is_decoded_as_its_messages_are_read_and_answered_at_its_end() {
+    let mut peer = Peer::polling(small());
+    let post = peer.post("4aaaa␞4bbbb␞4cccc␞4dddd␞4eeee␞6␞4ffff");
+    for left in ["aaaa", "bbbb", "cccc", "dddd"] {
+        assert_eq!(peer.session.poll_transmit(), None, "answered before {left}");
+        assert_eq!(peer.session.poll_event(), Some(Event::Message(left.into())));
+    }
+    peer.says(&["message eeee", "message ffff", &format!("reply {post}: 200 ok")]);
+}
+
+#[test]
+fn a_megabyte_of_tiny_packets_does_not_pile_up() {
+    let mut peer = Peer::polling(quiet());
+    let body = ["4"; 500_000].join("␞");
+    peer.post(&body);
+    let mut messages = 0;
+    while let Some(event) = peer.session.poll_event() {
+        assert_eq!(event, Event::Message("".into()));
+        messages += 1;
+    }
+    assert_eq!(messages, 500_000);
+    peer.says(&["reply 2: 200 ok"]);
+}
+
+#[test]
+fn the_next_post_has_to_wait_for_the_application() {
+    let mut peer = Peer::polling(small());
+    peer.post("4aaaa␞4bbbb␞4cccc␞4dddd");
+    peer.post("4eeee");
+    peer.says(&[
+        "message aaaa",
+        "message bbbb",
+        "closed: transport error (data request overlap from client)",
+        "reply 3: 400",
+        "reply 2: 200 ok",
+    ]);
+    peer.is_over();
+}
+
+#[test]
+fn a_body_that_is_decoded_across_the_switch_keeps_the_order() {
+    let mut peer = Peer::polling(small());
+    peer.up(engineio_proto::LinkKind::WebSocket);
+    peer.text(1, "2probe");
+    let post = peer.post("4aaaa␞4bbbb␞4cccc␞4dddd");
+    peer.text(1, "5");
+    peer.text(1, "4eeee");
+    assert!(!peer.session.wants_input());
+    peer.says(&[
+        "message aaaa",
+        "message bbbb",
+        "upgraded WebSocket",
+        "message cccc",
+        "message dddd",
+        "message eeee",
+        "link 1: 3probe",
+        &format!("reply {post}: 200 ok"),
+    ]);
+    assert!(peer.session.wants_input());
+}
+
+#[test]
+fn what_is_held_for_a_post_that_never_ends_is_limited_too() {
+    let mut peer = Peer::polling(small());
+    peer.up(engineio_proto::LinkKind::WebSocket);
+    peer.text(1, "2probe");
+    let post = peer.post_head();
+    peer.text(1, "5");
+    for _ in 0..5 {
+        peer.text(1, "4aaaa");
+    }
+    peer.says(&[
+        "upgraded WebSocket",
+        "closed: transport error (too much unread input)",
+        "link 1: 3probe",
+        &common::gone(post),
+        "close link 1",
+    ]);
+    peer.is_over();
+}
+
+#[test]
+fn the_end_is_told_however_much_is_unread() {
+    let mut peer = Peer::websocket(small());
+    for text in ["4aaaa", "4bbbb", "4cccc", "4dddd", "1"] {
+        peer.text(1, text);
+    }
+    assert_eq!(peer.turn().get(4).map(String::as_str), Some("closed: transport close"));
+}
