@@ -7,12 +7,15 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod ack;
 mod config;
 mod error;
 mod event;
+mod json;
 mod packet;
 pub mod parser;
 mod payload;
+mod rooms;
 pub mod server;
 
 pub use self::config::{Config, Limits};

@@ -1,61 +1,487 @@
 //! The arguments of a packet: raw until somebody reads them, and anything serialisable on the way out.
 
+use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::Bytes;
 use engineio_proto::Text;
+use serde::de::value::UnitDeserializer;
+use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::Error as JsonError;
 
-use crate::error::ReadError;
+use crate::config::Limits;
+use crate::error::{DecodeError, ReadError};
+use crate::json::de::Cursor;
+use crate::json::places::{self, Place};
+use crate::json::{scan, unescape};
+use crate::packet::PacketType;
 
-/// The payload of a packet that was received: raw slices and attachments. Nothing is parsed that is not read.
-#[derive(Clone, PartialEq, Debug)]
+/// The payload of a packet that was received: its text, checked to be JSON, and its attachments. Nothing is parsed that is not read.
+///
+/// An argument is one element of an event's or ack's array, the event's name apart; the payload of CONNECT or CONNECT_ERROR is one
+/// argument. Where an attachment belongs, the raw text has a placeholder, `{"_placeholder":true,"num":0}`; [`Payload::get`] and
+/// [`Payload::read`] give the bytes in its place to types that take bytes (`bytes::Bytes` with its feature `serde`, `Vec<u8>`,
+/// `&[u8]` through `serde_bytes`), at any depth. `serde_json::Value` does not take bytes.
+///
+/// Cloning shares everything. A payload keeps the memory of the whole message alive that it came in.
+#[derive(Clone)]
 pub struct Payload {
+    /// The message it came in, header included, so that nothing had to be cut.
     text: Text,
+    attached: Option<Arc<Attached>>,
+    layout: Layout,
+}
+
+/// The attachments and where they belong.
+#[derive(Debug)]
+struct Attached {
     attachments: Vec<Bytes>,
+    places: Vec<Place>,
+}
+
+/// How many arguments have their ends remembered; those further behind are found again when they are asked for.
+const REMEMBERED: usize = 4;
+
+/// Positions in the text.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Layout {
+    /// The event's name, without quotes. Both are 0 when there is none.
+    name: (u32, u32),
+    /// Where the first argument starts.
+    start: u32,
+    /// Where the last argument ends.
+    end: u32,
+    /// How many arguments there are.
+    count: u32,
+    ends: [u32; REMEMBERED],
+}
+
+impl Layout {
+    /// The layout of an array: arguments, with a name before them or not; and whether the name has escapes. `None` when it is no such
+    /// array, or not JSON.
+    #[inline]
+    fn list(text: &[u8], at: usize, named: bool, max_depth: u32) -> Option<(Self, bool)> {
+        let inner_depth = max_depth.checked_sub(1)?;
+        if text.get(at) != Some(&b'[') {
+            return None;
+        }
+        let mut layout = Self::default();
+        let mut escaped = false;
+        let mut at = scan::whitespace(text, at + 1);
+        let mut more = text.get(at) != Some(&b']');
+        if named {
+            let quoted = text.get(at) == Some(&b'"');
+            let end = if quoted { scan::string(text, at + 1)? } else { scan::number(text, at)? };
+            let name = if quoted { at + 1..end - 1 } else { at..end };
+            escaped = quoted && text.get(name.clone())?.contains(&b'\\');
+            layout.name = (position(name.start)?, position(name.end)?);
+            at = scan::whitespace(text, end);
+            more = text.get(at) == Some(&b',');
+            if more {
+                at = scan::whitespace(text, at + 1);
+            }
+        }
+        layout.start = position(at)?;
+        layout.end = layout.start;
+        while more {
+            let end = scan::value(text, at, inner_depth)?;
+            layout.end = position(end)?;
+            if let Some(slot) = layout.ends.get_mut(layout.count as usize) {
+                *slot = layout.end;
+            }
+            layout.count = layout.count.saturating_add(1);
+            at = scan::whitespace(text, end);
+            more = text.get(at) == Some(&b',');
+            if more {
+                at += 1;
+            }
+        }
+        if text.get(at) != Some(&b']') || scan::whitespace(text, at + 1) != text.len() {
+            return None;
+        }
+        Some((layout, escaped))
+    }
+
+    /// The layout of one value that is the whole payload.
+    fn value(text: &[u8], at: usize, max_depth: u32) -> Option<Self> {
+        let end = scan::value(text, at, max_depth)?;
+        if scan::whitespace(text, end) != text.len() {
+            return None;
+        }
+        let (start, end) = (position(at)?, position(end)?);
+        Some(Self { name: (0, 0), start, end, count: 1, ends: [end; REMEMBERED] })
+    }
+}
+
+/// Positions take 32 bits: payloads of 4 GiB and more are refused.
+#[inline]
+fn position(at: usize) -> Option<u32> {
+    u32::try_from(at).ok()
+}
+
+/// Whether applications may not use the name, because the reference tells its own news under it.
+///
+/// Source: socket.io-parser 4.2.7, `RESERVED_EVENTS`.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    matches!(name, "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener")
 }
 
 impl Payload {
-    /// The event's name; `None` for a payload that is not an event's. A name that is a number is given as its digits.
+    /// A payload from its JSON text, for parsers: `["name",...]` for an event, `[...]` for an ack, an object for CONNECT, an object or
+    /// a string for CONNECT_ERROR. A placeholder in the text stands for one of the attachments; without attachments it is an object
+    /// like any other.
+    ///
+    /// # Errors
+    /// [`DecodeError::InvalidPayload`] when the text is not such JSON, is nested deeper than [`Limits::max_depth`] or names a reserved
+    /// event; [`DecodeError::IllegalPlaceholder`] when a placeholder names no attachment.
+    pub fn from_json(
+        packet_type: PacketType,
+        text: Text,
+        attachments: Vec<Bytes>,
+        limits: &Limits,
+    ) -> Result<Self, DecodeError> {
+        let at = scan::whitespace(text.as_bytes(), 0);
+        Self::within(packet_type, text, at, limits.max_depth)?.with_attachments(attachments)
+    }
+
+    /// The payload that starts at `at` in the text and ends with it.
+    #[inline]
+    pub(crate) fn within(packet_type: PacketType, text: Text, at: usize, max_depth: u16) -> Result<Self, DecodeError> {
+        let bytes: &[u8] = text.as_bytes();
+        let max_depth = u32::from(max_depth);
+        let layout = match (packet_type, bytes.get(at)) {
+            (PacketType::Event, _) => {
+                let (layout, escaped) = Layout::list(bytes, at, true, max_depth).ok_or(DecodeError::InvalidPayload)?;
+                let payload = Self { text, attached: None, layout };
+                let payload = if escaped { payload.unescape_name()? } else { payload };
+                return if payload.name().is_none_or(is_reserved) {
+                    Err(DecodeError::InvalidPayload)
+                } else {
+                    Ok(payload)
+                };
+            }
+            (PacketType::Ack, _) => Layout::list(bytes, at, false, max_depth).map(|(layout, _)| layout),
+            (PacketType::Connect, Some(b'{')) | (PacketType::ConnectError, Some(b'{' | b'"')) => {
+                Layout::value(bytes, at, max_depth)
+            }
+            _ => None,
+        };
+        Ok(Self { text, attached: None, layout: layout.ok_or(DecodeError::InvalidPayload)? })
+    }
+
+    /// Appends what the name says to the text and takes it for the name from now on.
+    #[cold]
+    fn unescape_name(mut self) -> Result<Self, DecodeError> {
+        let name = unescape(self.name().unwrap_or_default());
+        let mut text = alloc::string::String::with_capacity(self.text.len().saturating_add(name.len()));
+        text.push_str(&self.text);
+        text.push_str(&name);
+        let start = position(self.text.len()).ok_or(DecodeError::InvalidPayload)?;
+        let end = position(text.len()).ok_or(DecodeError::InvalidPayload)?;
+        self.layout.name = (start, end);
+        self.text = text.into();
+        Ok(self)
+    }
+
+    /// The payload with its attachments.
+    pub(crate) fn with_attachments(mut self, attachments: Vec<Bytes>) -> Result<Self, DecodeError> {
+        if !attachments.is_empty() {
+            let end = self.layout.end as usize;
+            let text = self.text.get(..end).unwrap_or_default();
+            let places = places::find(text, self.layout.start as usize, attachments.len())
+                .ok_or(DecodeError::IllegalPlaceholder)?;
+            self.attached = Some(Arc::new(Attached { attachments, places }));
+        }
+        Ok(self)
+    }
+
+    /// The event's name; `None` for a payload that is not an event's. A name that is a number is given as it was written. Half a
+    /// surrogate pair, which JavaScript allows in a string, is given as U+FFFD.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        let _ = (&self.text, &self.attachments);
-        unimplemented!()
+        let (start, end) = self.layout.name;
+        if end == 0 {
+            return None;
+        }
+        self.text.get(start as usize..end as usize)
     }
 
     /// How many arguments there are; the name does not count.
     #[must_use]
-    pub fn len(&self) -> usize {
-        unimplemented!()
+    pub const fn len(&self) -> usize {
+        self.layout.count as usize
     }
 
     /// Whether there is no argument.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub const fn is_empty(&self) -> bool {
+        self.layout.count == 0
     }
 
-    /// Reads one argument, borrowing from the payload where the type allows.
+    /// The JSON text of each argument, in order.
+    #[must_use]
+    pub fn args(&self) -> RawArgs<'_> {
+        RawArgs { payload: self, index: 0, at: self.layout.start as usize }
+    }
+
+    /// The JSON text of one argument. The first four are found at once, others by reading the text up to them: use
+    /// [`Payload::args`] for many.
+    #[must_use]
+    pub fn raw(&self, index: usize) -> Option<&str> {
+        // An argument starts where the one before it ends.
+        let known = index.min(REMEMBERED);
+        let mut args = self.args();
+        if let Some(before) = known.checked_sub(1) {
+            args.at = *self.layout.ends.get(before)? as usize;
+            args.index = known;
+        }
+        args.nth(index.checked_sub(known)?)
+    }
+
+    /// The JSON text of all arguments, with the commas between them and without brackets.
+    #[must_use]
+    pub fn raw_args(&self) -> &str {
+        self.text.get(self.layout.start as usize..self.layout.end as usize).unwrap_or_default()
+    }
+
+    /// Reads one argument, borrowing from the payload where the type allows (`&str` when the string has no escapes,
+    /// `&serde_json::value::RawValue`).
     ///
     /// # Errors
     /// When there is no such argument, or it is not of this type.
     pub fn get<'de, T: Deserialize<'de>>(&'de self, index: usize) -> Result<T, ReadError> {
-        let _ = index;
-        unimplemented!()
+        let raw = self.raw(index).ok_or_else(|| missing::<JsonError>(index))?;
+        match &self.attached {
+            None => Ok(serde_json::from_str(raw)?),
+            Some(attached) => Ok(T::deserialize(&mut attached.cursor(&self.text, raw))?),
+        }
     }
 
-    /// Reads all arguments: a tuple takes as many as it has members (further ones are ignored), any other type takes the first.
+    /// Reads all arguments: a tuple or array takes as many as it has members (further ones are ignored; members for which there is no
+    /// argument are `None` where they can be), any other type takes the first, `()` takes none.
     ///
     /// # Errors
     /// When the arguments are not of this type.
     pub fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ReadError> {
-        unimplemented!()
+        Ok(T::deserialize(AllArgs(self))?)
     }
 
     /// The attachments, in the order in which they came.
     #[must_use]
     pub fn attachments(&self) -> &[Bytes] {
-        &self.attachments
+        self.attached.as_ref().map_or(&[], |attached| &attached.attachments)
+    }
+
+    /// The attachment that is this argument, when the argument as a whole is one. Nothing is copied.
+    #[must_use]
+    pub fn binary(&self, index: usize) -> Option<&Bytes> {
+        let attached = self.attached.as_ref()?;
+        let start = offset(&self.text, self.raw(index)?);
+        let place = attached.places.iter().find(|place| place.start as usize == start)?;
+        attached.attachments.get(place.index as usize)
+    }
+
+    fn deserialize_arg<'de, S: DeserializeSeed<'de>>(&'de self, raw: &'de str, seed: S) -> Result<S::Value, JsonError> {
+        match &self.attached {
+            None => seed.deserialize(&mut serde_json::Deserializer::from_str(raw)),
+            Some(attached) => seed.deserialize(&mut attached.cursor(&self.text, raw)),
+        }
+    }
+}
+
+/// Where a part of the text starts in it.
+fn offset(text: &str, part: &str) -> usize {
+    (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize)
+}
+
+impl Attached {
+    fn cursor<'de>(&'de self, text: &'de str, arg: &'de str) -> Cursor<'de> {
+        Cursor::new(text, offset(text, arg), &self.places, &self.attachments)
+    }
+}
+
+/// The same name, arguments and attachments, byte for byte.
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+            && self.len() == other.len()
+            && self.raw_args() == other.raw_args()
+            && self.attachments() == other.attachments()
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload")
+            .field("name", &self.name())
+            .field("args", &self.raw_args())
+            .field("attachments", &self.attachments().len())
+            .finish()
+    }
+}
+
+/// The JSON text of each argument. Made by [`Payload::args`].
+#[derive(Clone, Debug)]
+pub struct RawArgs<'a> {
+    payload: &'a Payload,
+    index: usize,
+    at: usize,
+}
+
+impl<'a> Iterator for RawArgs<'a> {
+    type Item = &'a str;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a str> {
+        let Payload { text, layout, .. } = self.payload;
+        if self.index >= layout.count as usize {
+            return None;
+        }
+        let bytes: &[u8] = text.as_bytes();
+        let mut start = scan::whitespace(bytes, self.at);
+        if self.index > 0 {
+            start = scan::whitespace(bytes, start.saturating_add(1));
+        }
+        let end = match layout.ends.get(self.index) {
+            Some(&end) => end as usize,
+            None => scan::value(bytes, start, u32::MAX)?,
+        };
+        self.index = self.index.saturating_add(1);
+        self.at = end;
+        text.get(start..end)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.payload.len().saturating_sub(self.index);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for RawArgs<'_> {}
+
+fn missing<E: de::Error>(index: usize) -> E {
+    E::custom(format_args!("argument {index} is missing"))
+}
+
+impl From<JsonError> for ReadError {
+    fn from(error: JsonError) -> Self {
+        Self { message: error.to_string() }
+    }
+}
+
+/// All arguments of a payload, to serde.
+struct AllArgs<'de>(&'de Payload);
+
+impl<'de> AllArgs<'de> {
+    fn spread<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, JsonError> {
+        visitor.visit_seq(Spread { args: self.0.args(), index: 0, length })
+    }
+}
+
+/// Leaves all to the first argument.
+macro_rules! first {
+    ($($name:ident($($value:ident: $type:ty),*),)*) => {$(
+        #[inline]
+        fn $name<V: Visitor<'de>>(self, $($value: $type,)* visitor: V) -> Result<V::Value, JsonError> {
+            let raw = self.0.raw(0).ok_or_else(|| missing(0))?;
+            match &self.0.attached {
+                None => serde_json::Deserializer::from_str(raw).$name($($value,)* visitor),
+                Some(attached) => attached.cursor(&self.0.text, raw).$name($($value,)* visitor),
+            }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for AllArgs<'de> {
+    type Error = JsonError;
+
+    first! {
+        deserialize_any(), deserialize_bool(),
+        deserialize_i8(), deserialize_i16(), deserialize_i32(), deserialize_i64(), deserialize_i128(),
+        deserialize_u8(), deserialize_u16(), deserialize_u32(), deserialize_u64(), deserialize_u128(),
+        deserialize_f32(), deserialize_f64(), deserialize_char(), deserialize_str(), deserialize_string(),
+        deserialize_bytes(), deserialize_byte_buf(), deserialize_seq(), deserialize_map(),
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]),
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]), deserialize_identifier(),
+    }
+
+    #[inline]
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, JsonError> {
+        self.spread(length, visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, JsonError> {
+        self.spread(length, visitor)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, JsonError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        match self.0.raw(0) {
+            None | Some("null") => visitor.visit_none(),
+            Some(raw) => match &self.0.attached {
+                None => visitor.visit_some(&mut serde_json::Deserializer::from_str(raw)),
+                Some(attached) => visitor.visit_some(&mut attached.cursor(&self.0.text, raw)),
+            },
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, JsonError> {
+        if name.starts_with('$') {
+            // `RawValue` asks for its text in this way, and means one value.
+            let raw = self.0.raw(0).ok_or_else(|| missing(0))?;
+            return serde_json::Deserializer::from_str(raw).deserialize_newtype_struct(name, visitor);
+        }
+        visitor.visit_newtype_struct(self)
+    }
+}
+
+/// The arguments one after the other; behind the last one, such as can be read from nothing.
+struct Spread<'de> {
+    args: RawArgs<'de>,
+    index: usize,
+    length: usize,
+}
+
+impl<'de> SeqAccess<'de> for Spread<'de> {
+    type Error = JsonError;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, JsonError> {
+        let index = self.index;
+        if index >= self.length {
+            return Ok(None);
+        }
+        self.index = index.saturating_add(1);
+        match self.args.next() {
+            Some(raw) => self.args.payload.deserialize_arg(raw, seed).map(Some),
+            None => match seed.deserialize(UnitDeserializer::<JsonError>::new()) {
+                Ok(nothing) => Ok(Some(nothing)),
+                Err(_) => Err(missing(index)),
+            },
+        }
     }
 }
 

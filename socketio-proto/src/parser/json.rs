@@ -1,37 +1,389 @@
 //! The default parser: packets as text, JSON payloads, attachments as binary messages of their own.
 //!
-//! Source: Socket.IO protocol v5; socket.io-parser 4.2.7.
+//! A packet's text is `type [attachments "-"] ["/" namespace ","] [id] [json]`. Where the reference is lenient by accident this parser
+//! is strict: an event has a payload, and numbers are decimal digits only.
+//!
+//! Source: Socket.IO protocol v5, "Packet encoding"; socket.io-parser 4.2.7, `lib/index.ts`.
 
-use engineio_proto::Message;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::iter;
+
+use bytes::{Buf, BufMut, Bytes};
+use engineio_proto::{Frame, Message, Text};
+use serde::Serialize;
 
 use super::{Decoder, Encoder, Parser};
 use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
-use crate::packet::{Encoded, Outgoing, Packet};
-use crate::payload::Args;
+use crate::json::ser::{self, ArgsSerializer, Output, ValueSerializer};
+use crate::packet::{Encoded, Outgoing, Packet, PacketType};
+use crate::payload::{Args, ArgsSink, Payload, is_reserved};
 
-/// The default parser.
+/// The default parser: what every Socket.IO peer speaks unless it was told otherwise.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Json;
 
-/// The default parser's decoder.
+/// The default parser's decoder. Between packets it holds no memory.
 #[derive(Debug)]
-pub struct JsonDecoder {}
+pub struct JsonDecoder {
+    gathering: Option<Box<Gathering>>,
+    max_attachment_bytes: usize,
+    max_namespace_length: usize,
+    max_depth: u16,
+    max_attachments: u8,
+}
+
+/// A packet whose attachments have not all come.
+#[derive(Debug)]
+struct Gathering {
+    packet: Packet,
+    attachments: Vec<Bytes>,
+    awaited: usize,
+    bytes: usize,
+}
 
 impl Parser for Json {
     type Decoder = JsonDecoder;
 
-    fn decoder(&self, _: &Limits) -> JsonDecoder {
-        unimplemented!()
+    fn decoder(&self, limits: &Limits) -> JsonDecoder {
+        JsonDecoder {
+            gathering: None,
+            max_attachment_bytes: limits.max_attachment_bytes,
+            max_namespace_length: limits.max_namespace_length,
+            max_depth: limits.max_depth,
+            max_attachments: limits.max_attachments,
+        }
     }
 
-    fn encode<A: Args + ?Sized>(&self, _: &Outgoing<'_, A>, _: &mut Encoder) -> Result<Encoded, EncodeError> {
-        unimplemented!()
+    #[inline]
+    fn encode<A: Args + ?Sized>(
+        &self,
+        packet: &Outgoing<'_, A>,
+        encoder: &mut Encoder,
+    ) -> Result<Encoded, EncodeError> {
+        let sink = Sink::new(packet.packet_type, packet.namespace, packet.id, packet.event, encoder)?;
+        match packet.args {
+            Some(args) => args.feed(sink),
+            None => sink.nothing(),
+        }
     }
 }
 
 impl Decoder for JsonDecoder {
-    fn decode(&mut self, _: Message) -> Result<Option<Packet>, DecodeError> {
-        unimplemented!()
+    #[inline]
+    fn decode(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
+        match (message, self.gathering.take()) {
+            (Message::Text(text), None) => self.text(text),
+            (Message::Binary(bytes), Some(gathering)) => self.attachment(gathering, bytes),
+            (Message::Text(_), Some(_)) => Err(DecodeError::UnexpectedText),
+            (Message::Binary(_), None) => Err(DecodeError::UnexpectedBinary),
+        }
     }
+}
+
+impl JsonDecoder {
+    fn text(&mut self, text: Text) -> Result<Option<Packet>, DecodeError> {
+        let mut reader = Reader { text: &text, at: 0 };
+        let (packet_type, binary) = reader.packet_type()?;
+        let awaited = if binary { reader.attachments(self.max_attachments)? } else { 0 };
+        let namespace = reader.namespace(self.max_namespace_length)?;
+        let namespace = match namespace {
+            None | Some("/") => Text::from_static("/"),
+            Some(namespace) => text.slice_ref(namespace),
+        };
+        let id = reader.id()?;
+        let at = reader.at;
+        let payload = match packet_type {
+            _ if at < text.len() => {
+                // `JSON.parse` would skip whitespace, but there the characters before the payload are the id, which then is none.
+                if matches!(text.as_bytes().get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+                    return Err(DecodeError::InvalidPayload);
+                }
+                Some(Payload::within(packet_type, text, at, self.max_depth)?)
+            }
+            PacketType::Event => return Err(DecodeError::InvalidPayload),
+            _ => None,
+        };
+        let packet = Packet { packet_type, namespace, id, payload };
+        if awaited == 0 {
+            return Ok(Some(packet));
+        }
+        self.gathering = Some(Box::new(Gathering { packet, attachments: Vec::new(), awaited, bytes: 0 }));
+        Ok(None)
+    }
+
+    #[cold]
+    fn attachment(&mut self, mut gathering: Box<Gathering>, bytes: Bytes) -> Result<Option<Packet>, DecodeError> {
+        gathering.bytes = gathering.bytes.saturating_add(bytes.len());
+        if gathering.bytes > self.max_attachment_bytes {
+            return Err(DecodeError::TooManyAttachments);
+        }
+        gathering.attachments.push(bytes);
+        if gathering.attachments.len() < gathering.awaited {
+            self.gathering = Some(gathering);
+            return Ok(None);
+        }
+        let Gathering { mut packet, attachments, .. } = *gathering;
+        // An ACK may come without a payload; its attachments are then for nothing, as in the reference.
+        packet.payload = packet.payload.map(|payload| payload.with_attachments(attachments)).transpose()?;
+        Ok(Some(packet))
+    }
+}
+
+/// Reads the parts before the payload, one after the other.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// The packet's type, and whether attachments are announced.
+    #[inline]
+    fn packet_type(&mut self) -> Result<(PacketType, bool), DecodeError> {
+        let found = match self.peek() {
+            Some(b'0') => (PacketType::Connect, false),
+            Some(b'1') => (PacketType::Disconnect, false),
+            Some(b'2') => (PacketType::Event, false),
+            Some(b'3') => (PacketType::Ack, false),
+            Some(b'4') => (PacketType::ConnectError, false),
+            Some(b'5') => (PacketType::Event, true),
+            Some(b'6') => (PacketType::Ack, true),
+            _ => return Err(DecodeError::UnknownType),
+        };
+        self.at = 1;
+        Ok(found)
+    }
+
+    /// Decimal digits, at most so many: their value and their number.
+    #[inline]
+    fn digits(&mut self, limit: u32) -> Option<(u64, u32)> {
+        let mut value: u64 = 0;
+        let mut count: u32 = 0;
+        while let Some(digit @ b'0'..=b'9') = self.peek() {
+            if count >= limit {
+                return None;
+            }
+            count = count.saturating_add(1);
+            value = value.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+            self.at = self.at.saturating_add(1);
+        }
+        Some((value, count))
+    }
+
+    fn attachments(&mut self, limit: u8) -> Result<usize, DecodeError> {
+        let (count, _) = self.digits(10).ok_or(DecodeError::IllegalAttachments)?;
+        if self.peek() != Some(b'-') || count == 0 {
+            return Err(DecodeError::IllegalAttachments);
+        }
+        self.at = self.at.saturating_add(1);
+        match usize::try_from(count) {
+            Ok(count) if count <= usize::from(limit) => Ok(count),
+            _ => Err(DecodeError::TooManyAttachments),
+        }
+    }
+
+    /// Up to the first comma, or the whole rest when there is none.
+    #[inline]
+    fn namespace(&mut self, limit: usize) -> Result<Option<&'a str>, DecodeError> {
+        if self.peek() != Some(b'/') {
+            return Ok(None);
+        }
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let end = memchr::memchr(b',', rest.as_bytes());
+        let namespace = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        if namespace.len() > limit {
+            return Err(DecodeError::NamespaceTooLong);
+        }
+        self.at = self.at.saturating_add(namespace.len()).saturating_add(usize::from(end.is_some()));
+        Ok(Some(namespace))
+    }
+
+    /// The ack id: at most 16 digits, below 2^53, so that it is the same number in JavaScript.
+    #[inline]
+    fn id(&mut self) -> Result<Option<u64>, DecodeError> {
+        match self.digits(16) {
+            Some((_, 0)) => Ok(None),
+            Some((id, _)) if id < 1 << 53 => Ok(Some(id)),
+            _ => Err(DecodeError::InvalidId),
+        }
+    }
+}
+
+/// Writes a packet once its arguments come.
+struct Sink<'a> {
+    packet_type: PacketType,
+    namespace: &'a str,
+    id: Option<u64>,
+    event: Option<&'a str>,
+    encoder: &'a mut Encoder,
+}
+
+/// Room before a text whose number of attachments is not known yet: up to three digits and a dash.
+const ROOM: usize = 4;
+
+impl<'a> Sink<'a> {
+    #[inline]
+    fn new(
+        packet_type: PacketType,
+        namespace: &'a str,
+        id: Option<u64>,
+        event: Option<&'a str>,
+        encoder: &'a mut Encoder,
+    ) -> Result<Self, EncodeError> {
+        if namespace != "/" && (!namespace.starts_with('/') || namespace.contains(',')) {
+            return Err(invalid("a namespace starts with a slash and has no comma"));
+        }
+        match (packet_type, event) {
+            (PacketType::Event, Some(name)) if is_reserved(name) => return Err(EncodeError::Reserved(name.into())),
+            (PacketType::Event, Some(_)) => {}
+            (PacketType::Event, None) => return Err(invalid("an event has a name")),
+            (_, Some(_)) => return Err(invalid("only events have names")),
+            _ => {}
+        }
+        Ok(Self { packet_type, namespace, id, event, encoder })
+    }
+
+    /// Room for the parts around the arguments, unless the name has many escapes.
+    #[inline]
+    fn overhead(&self) -> usize {
+        const FIXED: usize = 48;
+        FIXED.saturating_add(self.namespace.len()).saturating_add(self.event.map_or(0, str::len))
+    }
+
+    const fn takes_list(&self) -> bool {
+        matches!(self.packet_type, PacketType::Event | PacketType::Ack)
+    }
+
+    /// Writes everything up to the first argument. `room` bytes are left free behind the type.
+    #[inline]
+    fn head(&mut self, length: usize, attachments: usize, room: usize) {
+        let digit = match (self.packet_type, attachments > 0) {
+            (PacketType::Connect, _) => b'0',
+            (PacketType::Disconnect, _) => b'1',
+            (PacketType::Event, false) => b'2',
+            (PacketType::Ack, false) => b'3',
+            (PacketType::ConnectError, _) => b'4',
+            (PacketType::Event, true) => b'5',
+            (PacketType::Ack, true) => b'6',
+        };
+        let takes_list = self.takes_list();
+        let out = self.encoder.start(length);
+        out.put_bytes(digit, room);
+        out.put_u8(digit);
+        if attachments > 0 {
+            ser::integer(out, attachments);
+            out.put_u8(b'-');
+        }
+        if self.namespace != "/" {
+            out.put_slice(self.namespace.as_bytes());
+            out.put_u8(b',');
+        }
+        if let Some(id) = self.id {
+            ser::integer(out, id);
+        }
+        if takes_list {
+            out.put_u8(b'[');
+        }
+        if let Some(name) = self.event {
+            ser::string(out, name);
+        }
+    }
+
+    /// A packet without arguments.
+    fn nothing(mut self) -> Result<Encoded, EncodeError> {
+        self.head(self.overhead(), 0, 0);
+        if self.takes_list() {
+            self.encoder.buffer().put_u8(b']');
+        }
+        self.encoder.finish_text().map(Encoded::One)
+    }
+}
+
+fn invalid(message: &str) -> EncodeError {
+    EncodeError::Serialize(message.into())
+}
+
+fn with_attachments(header: Frame, attachments: impl ExactSizeIterator<Item = Bytes>) -> Encoded {
+    if attachments.len() == 0 {
+        return Encoded::One(header);
+    }
+    let attachments = attachments.map(|bytes| Frame::message(Message::Binary(bytes)));
+    Encoded::Many(iter::once(header).chain(attachments).collect())
+}
+
+impl ArgsSink for Sink<'_> {
+    type Ok = Encoded;
+    type Error = EncodeError;
+
+    #[inline]
+    fn typed<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Encoded, EncodeError> {
+        let takes_list = self.takes_list();
+        self.head(self.overhead(), 0, if takes_list { ROOM } else { 0 });
+        let max_attachments = if takes_list { usize::from(self.encoder.max_attachments()) } else { 0 };
+        let text = self.encoder.buffer();
+        let value_at = text.len();
+        let mut attachments = Vec::new();
+        let mut output = Output { text, attachments: &mut attachments, max_attachments };
+        if !takes_list {
+            value.serialize(ValueSerializer(&mut output))?;
+            return match (self.packet_type, text.get(value_at)) {
+                (PacketType::Connect | PacketType::ConnectError, Some(b'{'))
+                | (PacketType::ConnectError, Some(b'"')) => self.encoder.finish_text().map(Encoded::One),
+                _ => Err(invalid("the payload of this packet type is an object, or there is none")),
+            };
+        }
+        value.serialize(ArgsSerializer { output: &mut output, comma: self.event.is_some() })?;
+        text.put_u8(b']');
+        if attachments.is_empty() {
+            text.advance(ROOM);
+        } else {
+            announce(text, self.packet_type, attachments.len());
+        }
+        let header = self.encoder.finish_text()?;
+        Ok(with_attachments(header, attachments.into_iter()))
+    }
+
+    #[inline]
+    fn payload(mut self, payload: &Payload) -> Result<Encoded, EncodeError> {
+        let attachments = payload.attachments();
+        let args = payload.raw_args();
+        let takes_list = self.takes_list();
+        if !takes_list && (payload.len() != 1 || !attachments.is_empty() || !args.starts_with(['{', '"'])) {
+            return Err(invalid("the payload of this packet type is an object, or there is none"));
+        }
+        if attachments.len() > usize::from(self.encoder.max_attachments()) {
+            return Err(EncodeError::TooManyAttachments);
+        }
+        self.head(self.overhead().saturating_add(args.len()), attachments.len(), 0);
+        let text = self.encoder.buffer();
+        if self.event.is_some() && !payload.is_empty() {
+            text.put_u8(b',');
+        }
+        text.put_slice(args.as_bytes());
+        if takes_list {
+            text.put_u8(b']');
+        }
+        let header = self.encoder.finish_text()?;
+        Ok(with_attachments(header, attachments.iter().cloned()))
+    }
+}
+
+/// Writes `5N-` (or `6N-`) so that it ends where the type's digit is, and drops the room that is left before it.
+#[cold]
+fn announce(text: &mut bytes::BytesMut, packet_type: PacketType, count: usize) {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(count).as_bytes();
+    let type_digit = if matches!(packet_type, PacketType::Ack) { b'6' } else { b'5' };
+    let written = iter::once(&type_digit).chain(digits).chain(b"-");
+    let unused = (ROOM + 1).saturating_sub(digits.len() + 2);
+    for (place, byte) in text.iter_mut().skip(unused).zip(written) {
+        *place = *byte;
+    }
+    text.advance(unused);
 }

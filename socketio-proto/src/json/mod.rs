@@ -1,0 +1,9 @@
+//! JSON as the default parser needs it: checked once by a scanner of our own, read and written through serde, bytes as attachments.
+
+pub(crate) mod de;
+pub(crate) mod places;
+pub(crate) mod scan;
+pub(crate) mod ser;
+mod text;
+
+pub(crate) use self::text::unescape;

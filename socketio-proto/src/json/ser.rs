@@ -1,0 +1,609 @@
+//! Writes what serde hands over as JSON, the way `JSON.stringify` does; bytes become attachments and leave a placeholder.
+//!
+//! Differences to `JSON.stringify`: 64-bit integers keep all their digits, and an `f32` is written with the digits that it has.
+//!
+//! Source: ECMA-262, `JSON.stringify` and `Number::toString`; socket.io-parser 4.2.7, `lib/binary.ts`, `deconstructPacket`.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::fmt::{self, Display, Write};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::ser::{self, Impossible, Serialize};
+
+use super::scan;
+use crate::error::EncodeError;
+
+/// Names under which `serde_json` hands over text that is JSON already: `RawValue`, and numbers with `arbitrary_precision`.
+const RAW: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
+
+impl ser::Error for EncodeError {
+    fn custom<T: Display>(message: T) -> Self {
+        Self::Serialize(message.to_string())
+    }
+}
+
+/// What is written to: the packet's text, and its attachments.
+pub(crate) struct Output<'a> {
+    pub(crate) text: &'a mut BytesMut,
+    pub(crate) attachments: &'a mut Vec<Bytes>,
+    pub(crate) max_attachments: usize,
+}
+
+impl Output<'_> {
+    fn attach(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        let index = self.attachments.len();
+        if index >= self.max_attachments {
+            return Err(EncodeError::TooManyAttachments);
+        }
+        self.attachments.push(Bytes::copy_from_slice(bytes));
+        self.text.put_slice(br#"{"_placeholder":true,"num":"#);
+        integer(self.text, index);
+        self.text.put_u8(b'}');
+        Ok(())
+    }
+}
+
+/// Writes an integer in digits.
+#[inline]
+pub(crate) fn integer<I: itoa::Integer>(out: &mut BytesMut, value: I) {
+    out.put_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Writes a string with its quotes.
+#[inline]
+pub(crate) fn string(out: &mut BytesMut, text: &str) {
+    out.reserve(text.len().saturating_add(2));
+    out.put_u8(b'"');
+    escaped(out, text);
+    out.put_u8(b'"');
+}
+
+fn escaped(out: &mut BytesMut, text: &str) {
+    let mut rest = text.as_bytes();
+    while let Some((plain, following)) = rest.split_at_checked(scan::plain(rest, 0)) {
+        out.put_slice(plain);
+        let Some((&special, following)) = following.split_first() else { return };
+        escape(out, special);
+        rest = following;
+    }
+}
+
+#[cold]
+fn escape(out: &mut BytesMut, byte: u8) {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        0x08 => b'b',
+        0x09 => b't',
+        0x0a => b'n',
+        0x0c => b'f',
+        0x0d => b'r',
+        _ => {
+            let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or(b'0');
+            out.put_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
+            return;
+        }
+    };
+    out.put_slice(&[b'\\', short]);
+}
+
+/// Writes a finite number as `Number::toString` does: plain digits from 1e-6 up to below 1e21, else with an exponent. The shortest
+/// digits that read back the same, in both cases.
+fn float<F: Copy + Display + fmt::LowerExp>(out: &mut BytesMut, value: F, wide: f64) -> Result<(), EncodeError> {
+    let magnitude = wide.abs();
+    if !magnitude.is_finite() {
+        out.put_slice(b"null");
+        return Ok(());
+    }
+    #[allow(clippy::cast_possible_truncation, reason = "the comparison tells whether it fitted")]
+    let whole = wide as i64;
+    #[allow(clippy::cast_precision_loss, reason = "exact below 2^53")]
+    if magnitude < 9e15 && whole as f64 == wide {
+        // -0 becomes 0, as there.
+        integer(out, whole);
+        return Ok(());
+    }
+    if (1e-6..1e21).contains(&magnitude) {
+        return write!(out, "{value}").map_err(ser::Error::custom);
+    }
+    let text = alloc::format!("{value:e}");
+    match text.split_once('e') {
+        Some((digits, exponent)) if magnitude > 1.0 => write!(out, "{digits}e+{exponent}"),
+        _ => out.write_str(&text),
+    }
+    .map_err(ser::Error::custom)
+}
+
+/// Writes what is displayed as the content of a string.
+struct Escaping<'a>(&'a mut BytesMut);
+
+impl Write for Escaping<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        escaped(self.0, text);
+        Ok(())
+    }
+}
+
+/// Writes one value.
+pub(crate) struct ValueSerializer<'a, 'b>(pub(crate) &'a mut Output<'b>);
+
+macro_rules! integers {
+    ($($name:ident $type:ty,)*) => {$(
+        #[inline]
+        fn $name(self, value: $type) -> Result<(), EncodeError> {
+            integer(self.0.text, value);
+            Ok(())
+        }
+    )*};
+}
+
+impl<'a, 'b> ser::Serializer for ValueSerializer<'a, 'b> {
+    type Ok = ();
+    type Error = EncodeError;
+    type SerializeSeq = Elements<'a, 'b>;
+    type SerializeTuple = Elements<'a, 'b>;
+    type SerializeTupleStruct = Elements<'a, 'b>;
+    type SerializeTupleVariant = Elements<'a, 'b>;
+    type SerializeMap = Members<'a, 'b>;
+    type SerializeStruct = Members<'a, 'b>;
+    type SerializeStructVariant = Members<'a, 'b>;
+
+    integers! {
+        serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64, serialize_i128 i128,
+        serialize_u8 u8, serialize_u16 u16, serialize_u32 u32, serialize_u64 u64, serialize_u128 u128,
+    }
+
+    fn serialize_bool(self, value: bool) -> Result<(), EncodeError> {
+        self.0.text.put_slice(if value { b"true" } else { b"false" });
+        Ok(())
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), EncodeError> {
+        float(self.0.text, value, f64::from(value))
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), EncodeError> {
+        float(self.0.text, value, value)
+    }
+
+    fn serialize_char(self, value: char) -> Result<(), EncodeError> {
+        self.serialize_str(value.encode_utf8(&mut [0; 4]))
+    }
+
+    #[inline]
+    fn serialize_str(self, value: &str) -> Result<(), EncodeError> {
+        string(self.0.text, value);
+        Ok(())
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
+        self.0.text.put_u8(b'"');
+        write!(Escaping(self.0.text), "{value}").map_err(ser::Error::custom)?;
+        self.0.text.put_u8(b'"');
+        Ok(())
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), EncodeError> {
+        self.0.attach(value)
+    }
+
+    fn serialize_none(self) -> Result<(), EncodeError> {
+        self.serialize_unit()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), EncodeError> {
+        self.0.text.put_slice(b"null");
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), EncodeError> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), EncodeError> {
+        self.serialize_str(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), EncodeError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), EncodeError> {
+        open_variant(self.0, variant);
+        value.serialize(ValueSerializer(self.0))?;
+        self.0.text.put_u8(b'}');
+        Ok(())
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Elements<'a, 'b>, EncodeError> {
+        self.0.text.put_u8(b'[');
+        Ok(Elements { output: self.0, comma: false, close: "]" })
+    }
+
+    fn serialize_tuple(self, length: usize) -> Result<Elements<'a, 'b>, EncodeError> {
+        self.serialize_seq(Some(length))
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, length: usize) -> Result<Elements<'a, 'b>, EncodeError> {
+        self.serialize_seq(Some(length))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Elements<'a, 'b>, EncodeError> {
+        open_variant(self.0, variant);
+        self.0.text.put_u8(b'[');
+        Ok(Elements { output: self.0, comma: false, close: "]}" })
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Members<'a, 'b>, EncodeError> {
+        self.0.text.put_u8(b'{');
+        Ok(Members { output: self.0, comma: false, close: "}", raw: false })
+    }
+
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Members<'a, 'b>, EncodeError> {
+        if RAW.contains(&name) {
+            return Ok(Members { output: self.0, comma: false, close: "", raw: true });
+        }
+        self.serialize_map(None)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Members<'a, 'b>, EncodeError> {
+        open_variant(self.0, variant);
+        self.0.text.put_u8(b'{');
+        Ok(Members { output: self.0, comma: false, close: "}}", raw: false })
+    }
+}
+
+fn open_variant(output: &mut Output<'_>, variant: &str) {
+    output.text.put_u8(b'{');
+    string(output.text, variant);
+    output.text.put_u8(b':');
+}
+
+/// Writes the elements of an array, or the arguments of a packet.
+pub(crate) struct Elements<'a, 'b> {
+    output: &'a mut Output<'b>,
+    comma: bool,
+    close: &'static str,
+}
+
+impl Elements<'_, '_> {
+    #[inline]
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        if self.comma {
+            self.output.text.put_u8(b',');
+        }
+        self.comma = true;
+        value.serialize(ValueSerializer(self.output))
+    }
+
+    fn close(self) {
+        self.output.text.put_slice(self.close.as_bytes());
+    }
+}
+
+macro_rules! elements {
+    ($($trait:ident $method:ident,)*) => {$(
+        impl ser::$trait for Elements<'_, '_> {
+            type Ok = ();
+            type Error = EncodeError;
+
+            #[inline]
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+                self.element(value)
+            }
+
+            fn end(self) -> Result<(), EncodeError> {
+                self.close();
+                Ok(())
+            }
+        }
+    )*};
+}
+
+elements! {
+    SerializeSeq serialize_element,
+    SerializeTuple serialize_element,
+    SerializeTupleStruct serialize_field,
+    SerializeTupleVariant serialize_field,
+}
+
+/// Writes the members of an object.
+pub(crate) struct Members<'a, 'b> {
+    output: &'a mut Output<'b>,
+    comma: bool,
+    close: &'static str,
+    raw: bool,
+}
+
+impl Members<'_, '_> {
+    fn separate(&mut self) {
+        if self.comma {
+            self.output.text.put_u8(b',');
+        }
+        self.comma = true;
+    }
+
+    #[inline]
+    fn member<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), EncodeError> {
+        if self.raw {
+            return value.serialize(TextOnly { output: self.output, quoted: false });
+        }
+        self.separate();
+        string(self.output.text, key);
+        self.output.text.put_u8(b':');
+        value.serialize(ValueSerializer(self.output))
+    }
+
+    fn close(self) {
+        self.output.text.put_slice(self.close.as_bytes());
+    }
+}
+
+impl ser::SerializeMap for Members<'_, '_> {
+    type Ok = ();
+    type Error = EncodeError;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
+        self.separate();
+        key.serialize(TextOnly { output: self.output, quoted: true })?;
+        self.output.text.put_u8(b':');
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        value.serialize(ValueSerializer(self.output))
+    }
+
+    fn end(self) -> Result<(), EncodeError> {
+        self.close();
+        Ok(())
+    }
+}
+
+macro_rules! members {
+    ($($trait:ident,)*) => {$(
+        impl ser::$trait for Members<'_, '_> {
+            type Ok = ();
+            type Error = EncodeError;
+
+            #[inline]
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), EncodeError> {
+                self.member(key, value)
+            }
+
+            fn end(self) -> Result<(), EncodeError> {
+                self.close();
+                Ok(())
+            }
+        }
+    )*};
+}
+
+members! { SerializeStruct, SerializeStructVariant, }
+
+/// Writes what is text: the keys of maps (strings, and integers in quotes), and JSON that is text already.
+struct TextOnly<'a, 'b> {
+    output: &'a mut Output<'b>,
+    quoted: bool,
+}
+
+fn no_key() -> EncodeError {
+    ser::Error::custom("the keys of a map have to be strings or integers")
+}
+
+macro_rules! integer_keys {
+    ($($name:ident $type:ty,)*) => {$(
+        fn $name(self, value: $type) -> Result<(), EncodeError> {
+            self.output.text.put_u8(b'"');
+            integer(self.output.text, value);
+            self.output.text.put_u8(b'"');
+            Ok(())
+        }
+    )*};
+}
+
+macro_rules! no_keys {
+    ($($name:ident($($type:ty),*) -> $ok:ty,)*) => {$(
+        fn $name(self, $(_: $type),*) -> Result<$ok, EncodeError> {
+            Err(no_key())
+        }
+    )*};
+}
+
+type Never = Impossible<(), EncodeError>;
+
+impl ser::Serializer for TextOnly<'_, '_> {
+    type Ok = ();
+    type Error = EncodeError;
+    type SerializeSeq = Never;
+    type SerializeTuple = Never;
+    type SerializeTupleStruct = Never;
+    type SerializeTupleVariant = Never;
+    type SerializeMap = Never;
+    type SerializeStruct = Never;
+    type SerializeStructVariant = Never;
+
+    integer_keys! {
+        serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64, serialize_i128 i128,
+        serialize_u8 u8, serialize_u16 u16, serialize_u32 u32, serialize_u64 u64, serialize_u128 u128,
+    }
+
+    fn serialize_str(self, value: &str) -> Result<(), EncodeError> {
+        if self.quoted {
+            string(self.output.text, value);
+        } else {
+            self.output.text.put_slice(value.as_bytes());
+        }
+        Ok(())
+    }
+
+    fn serialize_char(self, value: char) -> Result<(), EncodeError> {
+        self.serialize_str(value.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), EncodeError> {
+        self.serialize_str(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), EncodeError> {
+        value.serialize(self)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), EncodeError> {
+        Err(no_key())
+    }
+
+    no_keys! {
+        serialize_bool(bool) -> (),
+        serialize_f32(f32) -> (),
+        serialize_f64(f64) -> (),
+        serialize_bytes(&[u8]) -> (),
+        serialize_none() -> (),
+        serialize_unit() -> (),
+        serialize_unit_struct(&'static str) -> (),
+        serialize_seq(Option<usize>) -> Never,
+        serialize_tuple(usize) -> Never,
+        serialize_tuple_struct(&'static str, usize) -> Never,
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Never,
+        serialize_map(Option<usize>) -> Never,
+        serialize_struct(&'static str, usize) -> Never,
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Never,
+    }
+}
+
+/// Writes arguments behind what is there: the members of a tuple or array each, nothing for a unit, anything else as one.
+pub(crate) struct ArgsSerializer<'a, 'b> {
+    pub(crate) output: &'a mut Output<'b>,
+    /// Whether something (the event's name) comes before the first.
+    pub(crate) comma: bool,
+}
+
+impl<'a, 'b> ArgsSerializer<'a, 'b> {
+    #[inline]
+    fn one(self) -> ValueSerializer<'a, 'b> {
+        if self.comma {
+            self.output.text.put_u8(b',');
+        }
+        ValueSerializer(self.output)
+    }
+}
+
+macro_rules! one_argument {
+    ($($name:ident($($value:ident: $type:ty),*) -> $ok:ty,)*) => {$(
+        #[inline]
+        fn $name(self, $($value: $type),*) -> Result<$ok, EncodeError> {
+            self.one().$name($($value),*)
+        }
+    )*};
+}
+
+impl<'a, 'b> ser::Serializer for ArgsSerializer<'a, 'b> {
+    type Ok = ();
+    type Error = EncodeError;
+    type SerializeSeq = Elements<'a, 'b>;
+    type SerializeTuple = Elements<'a, 'b>;
+    type SerializeTupleStruct = Elements<'a, 'b>;
+    type SerializeTupleVariant = Elements<'a, 'b>;
+    type SerializeMap = Members<'a, 'b>;
+    type SerializeStruct = Members<'a, 'b>;
+    type SerializeStructVariant = Members<'a, 'b>;
+
+    #[inline]
+    fn serialize_tuple(self, _: usize) -> Result<Elements<'a, 'b>, EncodeError> {
+        Ok(Elements { output: self.output, comma: self.comma, close: "" })
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, length: usize) -> Result<Elements<'a, 'b>, EncodeError> {
+        self.serialize_tuple(length)
+    }
+
+    #[inline]
+    fn serialize_unit(self) -> Result<(), EncodeError> {
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), EncodeError> {
+        Ok(())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), EncodeError> {
+        value.serialize(self)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
+        value.serialize(self.one())
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), EncodeError> {
+        self.one().serialize_newtype_variant(name, index, variant, value)
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
+        self.one().collect_str(value)
+    }
+
+    one_argument! {
+        serialize_bool(value: bool) -> (),
+        serialize_i8(value: i8) -> (),
+        serialize_i16(value: i16) -> (),
+        serialize_i32(value: i32) -> (),
+        serialize_i64(value: i64) -> (),
+        serialize_i128(value: i128) -> (),
+        serialize_u8(value: u8) -> (),
+        serialize_u16(value: u16) -> (),
+        serialize_u32(value: u32) -> (),
+        serialize_u64(value: u64) -> (),
+        serialize_u128(value: u128) -> (),
+        serialize_f32(value: f32) -> (),
+        serialize_f64(value: f64) -> (),
+        serialize_char(value: char) -> (),
+        serialize_str(value: &str) -> (),
+        serialize_bytes(value: &[u8]) -> (),
+        serialize_none() -> (),
+        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str) -> (),
+        serialize_seq(length: Option<usize>) -> Elements<'a, 'b>,
+        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, length: usize) -> Elements<'a, 'b>,
+        serialize_map(length: Option<usize>) -> Members<'a, 'b>,
+        serialize_struct(name: &'static str, length: usize) -> Members<'a, 'b>,
+        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, length: usize) -> Members<'a, 'b>,
+    }
+}
