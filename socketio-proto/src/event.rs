@@ -52,6 +52,14 @@ pub enum Event {
     Closed(CloseReason),
 }
 
+/// What came of an awaited ack: [`Event::Acked`] before it is taken.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) socket: SocketId,
+    pub(crate) id: AckId,
+    pub(crate) outcome: Result<Payload, AckError>,
+}
+
 /// Why an ack did not come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -157,4 +165,3 @@ impl AckToken {
         self.id
     }
 }
-

@@ -1,7 +1,10 @@
 //! The server's half: one peer ([`Connection`]), and everybody on one namespace ([`Namespace`]).
 
 mod connection;
+mod inbox;
 mod namespace;
+mod sockets;
+mod timers;
 
 pub use self::connection::Connection;
-pub use self::namespace::{BroadcastId, Delivery, Namespace, NamespaceEvent, Target};
+pub use self::namespace::{Namespace, NamespaceEvent, Recipients, Target};

@@ -1,0 +1,117 @@
+//! Rooms: named sets of sockets, each as small as its membership allows.
+//!
+//! Most rooms hold one socket (its own id is a room), so one member needs no memory of its own. Names are chosen by whoever may
+//! join, and often that is the peer: they live in an ordered tree, which nobody can make slow.
+
+use alloc::collections::{BTreeMap, BTreeSet, btree_set};
+
+use engineio_proto::Text;
+
+/// The members of one room.
+#[derive(Debug)]
+pub(crate) enum Members<K> {
+    /// One.
+    One(K),
+    /// Any number but none.
+    Many(BTreeSet<K>),
+}
+
+/// The members of one room, in order.
+#[derive(Clone, Debug)]
+pub(crate) enum Iter<'a, K> {
+    One(Option<K>),
+    Many(btree_set::Iter<'a, K>),
+}
+
+impl<K: Copy + Ord> Members<K> {
+    pub(crate) fn contains(&self, key: K) -> bool {
+        match self {
+            Self::One(member) => *member == key,
+            Self::Many(members) => members.contains(&key),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> Iter<'_, K> {
+        match self {
+            Self::One(member) => Iter::One(Some(*member)),
+            Self::Many(members) => Iter::Many(members.iter()),
+        }
+    }
+
+    fn insert(&mut self, key: K) {
+        match self {
+            Self::One(member) if *member == key => {}
+            Self::One(member) => *self = Self::Many(BTreeSet::from([*member, key])),
+            Self::Many(members) => {
+                members.insert(key);
+            }
+        }
+    }
+
+    /// Removes a member; whether nobody is left.
+    fn remove(&mut self, key: K) -> bool {
+        match self {
+            Self::One(member) => *member == key,
+            Self::Many(members) => {
+                members.remove(&key);
+                members.is_empty()
+            }
+        }
+    }
+}
+
+impl<K: Copy> Iterator for Iter<'_, K> {
+    type Item = K;
+
+    fn next(&mut self) -> Option<K> {
+        match self {
+            Self::One(member) => member.take(),
+            Self::Many(members) => members.next().copied(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::One(member) => (usize::from(member.is_some()), Some(usize::from(member.is_some()))),
+            Self::Many(members) => members.size_hint(),
+        }
+    }
+}
+
+/// All rooms that have members.
+#[derive(Debug)]
+pub(crate) struct Rooms<K>(BTreeMap<Text, Members<K>>);
+
+impl<K: Copy + Ord> Rooms<K> {
+    pub(crate) const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    pub(crate) fn members(&self, room: &str) -> Option<&Members<K>> {
+        self.0.get(room)
+    }
+
+    /// The room's name as it is stored, so that its memory is shared by all who note it.
+    pub(crate) fn name(&self, room: &str) -> Option<Text> {
+        self.0.get_key_value(room).map(|(name, _)| name.clone())
+    }
+
+    /// Adds a member; whether it is the first.
+    pub(crate) fn insert(&mut self, room: &Text, key: K) -> bool {
+        if let Some(members) = self.0.get_mut(room) {
+            members.insert(key);
+            return false;
+        }
+        self.0.insert(room.clone(), Members::One(key));
+        true
+    }
+
+    /// Removes a member; whether it was the last one.
+    pub(crate) fn remove(&mut self, room: &str, key: K) -> bool {
+        let emptied = self.0.get_mut(room).is_some_and(|members| members.remove(key));
+        if emptied {
+            self.0.remove(room);
+        }
+        emptied
+    }
+}

@@ -1,0 +1,230 @@
+//! Acks in both directions: each question has one outcome, and each answer is sent once.
+//!
+//! Numbers behind `suite` are those of the official Socket.IO v5 suite (reference inventory 10.1), the others of inventory 10.2.
+
+mod connection_world;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use connection_world::{Settings, World};
+use engineio_proto::{Message, SendError};
+use socketio_proto::{AckId, AckToken, EmitError, Encoder, Event, Json, Outgoing, Parser, SocketId};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ask(world: &mut World, socket: SocketId, timeout: Option<Duration>) -> AckId {
+    let id = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), timeout).unwrap();
+    world.settle();
+    id
+}
+
+fn asked(world: &mut World) -> AckToken {
+    match world.event() {
+        Some(Event::Received { ack: Some(token), .. }) => token,
+        other => panic!("no question: {other:?}"),
+    }
+}
+
+#[test]
+fn suite_12_an_event_with_an_id_is_acked_with_it() {
+    let (mut world, _) = World::joined();
+    world.send(r#"2456["message-with-ack",1,"2",{"3":[false]}]"#);
+    let Some(Event::Received { payload, ack: Some(token), .. }) = world.event() else { panic!() };
+    assert_eq!((token.id(), &**token.namespace()), (456, "/"));
+    world.connection.ack(&mut world.encoder, token, &payload).unwrap();
+    world.settle();
+    assert_eq!(world.texts(), [r#"3456[1,"2",{"3":[false]}]"#]);
+}
+
+#[test]
+fn suite_13_and_111_attachments_are_acked_with_attachments() {
+    let (mut world, socket) = World::joined();
+    world.send(r#"52-789["m",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#);
+    world.send_binary(&[1]);
+    world.send_binary(&[2]);
+    let Some(Event::Received { payload, ack: Some(token), .. }) = world.event() else { panic!() };
+    world.connection.ack(&mut world.encoder, token, &payload).unwrap();
+    world.settle();
+    let messages = world.messages();
+    assert_eq!(messages[0], Message::from(r#"62-789[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#));
+    assert_eq!(messages[1..], [Bytes::from_static(&[1]), Bytes::from_static(&[2])].map(Message::from));
+
+    let id = ask(&mut world, socket, None);
+    world.send(&format!("61-{}[{{\"_placeholder\":true,\"num\":0}}]", id.0));
+    world.send_binary(&[9]);
+    let Some(Event::Acked { outcome: Ok(payload), .. }) = world.event() else { panic!() };
+    assert_eq!(payload.attachments(), [Bytes::from_static(&[9])]);
+}
+
+#[test]
+fn case_111_an_ack_comes_once_and_unknown_ones_are_ignored() {
+    let (mut world, socket) = World::joined();
+    let custom = world.join("/custom");
+    let id = ask(&mut world, socket, None);
+    assert_eq!(world.texts(), [format!("2{}[\"ask\"]", id.0)]);
+    for unknown in ["3[]", "37[]", "34294967296[]", "39007199254740991[1]", &format!("3/custom,{}[]", id.0)] {
+        world.send(unknown);
+        assert!(world.told().is_empty(), "{unknown}");
+    }
+    world.send(&format!("3{}[1,2]", id.0));
+    world.send(&format!("3{}[3]", id.0));
+    assert_eq!(world.told(), [format!("{}: {} is (1,2)", socket.0, id.0)]);
+    // An ack without a payload has no arguments.
+    let id = ask(&mut world, custom, None);
+    world.send(&format!("3/custom,{}", id.0));
+    assert_eq!(world.told(), [format!("{}: {} is ()", custom.0, id.0)]);
+    assert!(!world.link_is_closed());
+}
+
+#[test]
+fn case_112_nobody_who_is_not_connected_is_asked() {
+    let (mut world, socket) = World::joined();
+    world.connection.disconnect(world.now, socket);
+    let result = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), Some(SECOND));
+    assert_eq!(result, Err(EmitError::Disconnected));
+    assert_eq!(world.told(), ["0 left: server namespace disconnect"]);
+}
+
+#[test]
+fn case_112_without_an_answer_the_time_is_over_and_a_late_one_is_ignored() {
+    let (mut world, socket) = World::joined();
+    let id = ask(&mut world, socket, Some(SECOND));
+    world.pass_alive(Duration::from_millis(999));
+    assert!(world.told().is_empty());
+    world.pass_alive(Duration::from_millis(1));
+    assert_eq!(world.told(), [format!("0: {} failed: operation has timed out", id.0)]);
+    world.send(&format!("3{}[]", id.0));
+    assert!(world.told().is_empty() && !world.link_is_closed());
+}
+
+#[test]
+fn case_112_an_answer_in_time_counts_though_the_deadline_is_looked_at_late() {
+    let (mut world, socket) = World::joined();
+    let id = ask(&mut world, socket, Some(SECOND));
+    world.now = world.connection.poll_timeout().unwrap();
+    world.send_late(&format!("3{}[]", id.0));
+    assert_eq!(world.told(), [format!("0: {} is ()", id.0)]);
+    world.pass_alive(SECOND);
+    assert!(world.told().is_empty());
+}
+
+#[test]
+fn each_ack_has_its_own_deadline_whatever_the_order_of_asking() {
+    let (mut world, socket) = World::joined();
+    let [slow, none, fast] = [Some(2 * SECOND), None, Some(SECOND)].map(|timeout| ask(&mut world, socket, timeout));
+    world.pass_alive(SECOND);
+    assert_eq!(world.told(), [format!("0: {} failed: operation has timed out", fast.0)]);
+    world.pass_alive(SECOND);
+    assert_eq!(world.told(), [format!("0: {} failed: operation has timed out", slow.0)]);
+    world.pass_alive(1000 * SECOND);
+    assert!(world.told().is_empty());
+    world.send(&format!("3{}[]", none.0));
+    assert_eq!(world.told(), [format!("0: {} is ()", none.0)]);
+}
+
+#[test]
+fn case_114_every_awaited_ack_fails_when_its_socket_disconnects() {
+    let failed = |socket: u32, id: AckId| format!("{socket}: {} failed: socket has been disconnected", id.0);
+    // The peer leaves; this side makes it leave; both with another socket that stays.
+    for by_peer in [true, false] {
+        let (mut world, root) = World::joined();
+        let custom = world.join("/custom");
+        let [first, kept, second] = [root, custom, root].map(|socket| ask(&mut world, socket, Some(SECOND)));
+        if by_peer {
+            world.send("1");
+        } else {
+            world.connection.disconnect(world.now, root);
+        }
+        let told = world.told();
+        assert_eq!(told[..2], [failed(0, first), failed(0, second)]);
+        assert!(told[2].starts_with("0 left") && told.len() == 3, "{told:?}");
+        world.pass_alive(SECOND);
+        assert_eq!(world.told(), [format!("1: {} failed: operation has timed out", kept.0)]);
+    }
+    // The connection ends.
+    let (mut world, root) = World::joined();
+    let id = ask(&mut world, root, None);
+    world.hang_up();
+    world.assert_over(&[&failed(0, id), "0 left: transport close", "closed: transport close"]);
+}
+
+#[test]
+fn outcomes_do_not_wait_behind_unread_events() {
+    let (mut world, socket) = World::joined();
+    let id = ask(&mut world, socket, None);
+    for _ in 0..3 {
+        world.send(r#"2["noise"]"#);
+    }
+    world.send(&format!("3{}[]", id.0));
+    assert_eq!(world.told(), [&*format!("0: {} is ()", id.0), "0: noise()", "0: noise()", "0: noise()"]);
+}
+
+#[test]
+fn acks_after_the_socket_left_are_sent_while_the_session_is_open() {
+    let (mut world, _) = World::joined();
+    world.send(r#"20["a"]"#);
+    world.send(r#"21["b"]"#);
+    world.send(r#"22["c"]"#);
+    let [first, second, third] = [(); 3].map(|()| asked(&mut world));
+    world.send("1");
+    assert_eq!(world.told(), ["0 left: client namespace disconnect"]);
+    world.connection.ack(&mut world.encoder, first, &1).unwrap();
+    let encoded = Json.encode(&Outgoing::ack(second.namespace(), second.id(), &2), &mut Encoder::new()).unwrap();
+    world.connection.send_ack(&encoded).unwrap();
+    world.settle();
+    assert_eq!(world.texts(), ["30[1]", "31[2]"]);
+    world.hang_up();
+    let result = world.connection.ack(&mut world.encoder, third, &3);
+    assert_eq!(result, Err(EmitError::Send(SendError::Closed)));
+    world.assert_over(&["closed: transport close"]);
+}
+
+#[test]
+fn ids_are_even_and_those_of_broadcasts_are_told_apart_by_their_socket() {
+    let (mut world, root) = World::joined();
+    let custom = world.join("/custom");
+    let expect = |world: &mut World, socket, namespace: &str, id: u32| {
+        let outgoing = Outgoing::event(namespace, Some(id.into()), "all", &());
+        let encoded = Json.encode(&outgoing, &mut world.encoder).unwrap();
+        world.connection.send_expecting(world.now, socket, &encoded, AckId(id), Some(SECOND))
+    };
+    assert_eq!(expect(&mut world, root, "/", 1), Ok(()));
+    assert_eq!(expect(&mut world, custom, "/custom", 1), Ok(()), "each namespace counts for itself");
+    assert_eq!(expect(&mut world, root, "/", 1), Err(EmitError::TooManyAcks), "awaited already");
+    let own = [(); 3].map(|()| ask(&mut world, root, None).0);
+    assert_eq!(own, [0, 2, 4]);
+    assert_eq!(expect(&mut world, root, "/", 10), Ok(()));
+    assert_eq!(ask(&mut world, root, None).0, 12, "not an id that somebody else gave out");
+    world.send("3/custom,1[7]");
+    assert_eq!(world.told(), ["1: 1 is (7)"]);
+    world.pass_alive(SECOND);
+    assert_eq!(world.told(), ["0: 1 failed: operation has timed out", "0: 10 failed: operation has timed out"]);
+}
+
+#[test]
+fn no_more_acks_are_awaited_than_the_limit() {
+    let mut settings = Settings::default();
+    settings.socket.limits.max_awaited_acks = 2;
+    let (mut world, socket) = World::joined_with(false, settings);
+    let first = ask(&mut world, socket, None);
+    ask(&mut world, socket, None);
+    let result = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), None);
+    assert_eq!(result, Err(EmitError::TooManyAcks));
+    world.send(&format!("3{}[]", first.0));
+    ask(&mut world, socket, None);
+}
+
+#[test]
+fn a_refused_question_has_no_outcome() {
+    let mut settings = Settings::default();
+    settings.engine.limits.max_outbound = 60;
+    let (mut world, socket) = World::joined_with(false, settings);
+    world.connection.emit(&mut world.encoder, socket, "a", &"0123456789").unwrap();
+    let result = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), Some(SECOND));
+    assert_eq!(result, Err(EmitError::Send(SendError::Full)));
+    world.settle();
+    world.pass_alive(SECOND);
+    assert_eq!(world.told(), ["Writable"]);
+    assert_eq!(ask(&mut world, socket, None), AckId(0), "its id was not used");
+}

@@ -1,0 +1,239 @@
+//! The end of a connection, by either side's doing and at any moment, and what its sockets are told of it.
+//!
+//! Numbers are those of reference inventory 10.2; the reasons are those of its section 7.4.
+
+mod connection_world;
+
+use std::time::Duration;
+
+use connection_world::{LINK, Settings, World};
+use engineio_proto::SendError;
+use engineio_proto::server::{Input, LinkDownCause};
+use socketio_proto::EmitError;
+
+#[test]
+fn suite_8_leaving_the_only_namespace_keeps_the_connection() {
+    let (mut world, _) = World::joined();
+    world.send("1");
+    assert_eq!(world.told(), ["0 left: client namespace disconnect"]);
+    assert!(!world.link_is_closed() && world.texts().is_empty());
+}
+
+#[test]
+fn disconnecting_a_socket_sends_disconnect_and_keeps_the_others() {
+    let (mut world, root) = World::joined();
+    let custom = world.join("/custom");
+    world.connection.disconnect(world.now, custom);
+    world.connection.disconnect(world.now, custom);
+    world.settle();
+    assert_eq!(world.texts(), ["1/custom,"]);
+    assert_eq!(world.told(), ["1 left: server namespace disconnect"]);
+    world.connection.emit(&mut world.encoder, root, "x", &()).unwrap();
+    world.send(r#"2["y"]"#);
+    assert_eq!(world.told(), ["0: y()"]);
+}
+
+#[test]
+fn case_106_closing_notifies_every_namespace_and_then_closes() {
+    let (mut world, _) = World::joined();
+    world.join("/custom");
+    world.send("0/waits,");
+    world.send(r#"2["unread"]"#);
+    world.connection.close(world.now);
+    world.settle();
+    assert_eq!(world.texts(), ["1", "1/custom,"]);
+    assert!(world.link_is_closed());
+    world.assert_over(&[
+        "0 left: server namespace disconnect",
+        "1 left: server namespace disconnect",
+        "closed: forced close",
+    ]);
+    world.connection.close(world.now);
+    world.connection.discard(world.now);
+    world.assert_over(&[]);
+}
+
+#[test]
+fn case_106_over_polling_the_packets_leave_before_the_close_packet() {
+    let (mut world, root) = World::joined_with(true, Settings::default());
+    world.connection.emit(&mut world.encoder, root, "bye", &()).unwrap();
+    world.connection.close(world.now);
+    world.settle();
+    assert_eq!(world.told(), ["0 left: server namespace disconnect"]);
+    assert!(!world.connection.is_drained());
+    let request = world.get();
+    assert_eq!(world.reply(request).1, "42[\"bye\"]\u{1e}41");
+    assert!(world.told().is_empty(), "the close packet waits for the next GET");
+    let request = world.get();
+    assert_eq!(world.reply(request).1, "6\u{1e}1");
+    world.assert_over(&["closed: forced close"]);
+}
+
+#[test]
+fn a_polling_peer_that_never_comes_back_is_given_up_after_30_seconds() {
+    let (mut world, _) = World::joined_with(true, Settings::default());
+    world.connection.close(world.now);
+    world.pass(Duration::from_millis(29_999));
+    assert_eq!(world.told(), ["0 left: server namespace disconnect"]);
+    world.pass(Duration::from_millis(1));
+    world.assert_over(&["closed: forced close"]);
+}
+
+#[test]
+fn case_91_over_polling_without_a_held_get_the_reason_is_forced_server_close() {
+    for fault in ["0", r#"2/nowhere,["x"]"#, "4{\"message\":\"no\"}"] {
+        let (mut world, _) = World::joined_with(true, Settings::default());
+        world.send(fault);
+        assert_eq!(world.told(), ["0 left: forced server close"], "at once, though the session takes its time");
+        let request = world.get();
+        assert_eq!(world.reply(request).1, "6\u{1e}1");
+        world.assert_over(&["closed: forced close"]);
+    }
+}
+
+#[test]
+fn case_91_over_polling_with_a_held_get_the_reason_is_forced_close() {
+    let (mut world, _) = World::joined_with(true, Settings::default());
+    let held = world.get();
+    assert!(world.is_held(held));
+    world.send("0");
+    assert_eq!(world.reply(held), (200, "1".into()));
+    world.assert_over(&["0 left: forced close", "closed: forced close"]);
+}
+
+#[test]
+fn what_cannot_be_decoded_is_a_forced_close_over_polling_too() {
+    let (mut world, _) = World::joined_with(true, Settings::default());
+    world.send("nonsense");
+    assert_eq!(world.told(), ["0 left: forced close"]);
+    world.pass(Duration::from_secs(30));
+    world.assert_over(&["closed: forced close"]);
+}
+
+#[test]
+fn packets_behind_a_fault_in_the_same_body_are_ignored() {
+    let (mut world, _) = World::joined_with(true, Settings::default());
+    world.send("2[\"before\"]\u{1e}40\u{1e}42[\"after\"]");
+    assert_eq!(world.told(), ["0: before()", "0 left: forced server close"]);
+}
+
+#[test]
+fn the_engine_s_reasons_reach_every_socket() {
+    type Act = fn(&mut World);
+    let cases: [(Act, &str); 5] = [
+        (World::hang_up, "transport close"),
+        (|world| world.handle(Input::LinkMessage { link: LINK, message: "1".into() }), "transport close"),
+        (|world| world.handle(Input::LinkDown { link: LINK, cause: LinkDownCause::Failed }), "transport error"),
+        (|world| world.handle(Input::LinkMessage { link: LINK, message: "x".into() }), "parse error"),
+        (|world| world.pass(Duration::from_secs(45)), "ping timeout"),
+    ];
+    for (act, reason) in cases {
+        let (mut world, _) = World::joined();
+        world.join("/custom");
+        act(&mut world);
+        assert_eq!(
+            world.told(),
+            [format!("0 left: {reason}"), format!("1 left: {reason}"), format!("closed: {reason}")]
+        );
+    }
+}
+
+#[test]
+fn at_a_shutdown_sockets_are_told_and_no_disconnect_is_sent() {
+    let (mut world, root) = World::joined();
+    world.join("/custom");
+    world.connection.emit(&mut world.encoder, root, "bye", &()).unwrap();
+    world.connection.shut_down(world.now);
+    world.settle();
+    assert_eq!(world.texts(), [r#"2["bye"]"#], "what is queued goes out");
+    assert!(world.link_is_closed());
+    world.assert_over(&["0 left: server shutting down", "1 left: server shutting down", "closed: forced close"]);
+}
+
+#[test]
+fn at_a_shutdown_a_held_get_is_answered_at_once() {
+    let (mut world, _) = World::joined_with(true, Settings::default());
+    let held = world.get();
+    world.connection.shut_down(world.now);
+    world.settle();
+    assert_eq!(world.reply(held), (200, "1".into()));
+    world.assert_over(&["0 left: server shutting down", "closed: forced close"]);
+}
+
+#[test]
+fn discarding_loses_what_is_queued_and_what_is_unread() {
+    for polling in [false, true] {
+        let (mut world, root) = World::joined_with(polling, Settings::default());
+        world.send(r#"2["unread"]"#);
+        world.connection.emit(&mut world.encoder, root, "unsent", &()).unwrap();
+        world.connection.discard(world.now);
+        world.settle();
+        assert!(world.texts().is_empty());
+        world.assert_over(&["0 left: forced close", "closed: forced close"]);
+    }
+}
+
+#[test]
+fn discarding_ends_a_close_that_waits() {
+    let (mut world, _) = World::joined_with(true, Settings::default());
+    world.connection.close(world.now);
+    world.settle();
+    world.connection.discard(world.now);
+    world.assert_over(&["0 left: server namespace disconnect", "closed: forced close"]);
+    let late = world.get();
+    assert_eq!(world.reply(late).0, 400);
+}
+
+#[test]
+fn commands_after_the_end_are_harmless() {
+    let (mut world, root) = World::joined();
+    world.hang_up();
+    world.told();
+    let (now, connection, encoder) = (world.now, &mut world.connection, &mut world.encoder);
+    assert_eq!(connection.emit(encoder, root, "x", &()), Err(EmitError::Disconnected));
+    assert_eq!(connection.emit_with_ack(now, encoder, root, "x", &(), None), Err(EmitError::Disconnected));
+    connection.disconnect(now, root);
+    connection.close(now);
+    connection.shut_down(now);
+    connection.discard(now);
+    connection.handle_timeout(now + Duration::from_secs(1000));
+    world.assert_over(&[]);
+}
+
+#[test]
+fn a_socket_is_told_of_its_end_once_when_both_sides_leave() {
+    let (mut world, root) = World::joined();
+    world.connection.disconnect(world.now, root);
+    // The peer's own DISCONNECT was under way already. As in the reference, it is out of place now.
+    world.send("1");
+    world.assert_over(&["0 left: server namespace disconnect", "closed: forced close"]);
+}
+
+#[test]
+fn a_reply_that_finds_no_room_ends_the_connection_and_makes_no_socket() {
+    let mut settings = Settings::default();
+    settings.engine.limits.max_outbound = 60;
+    let (mut world, root) = World::joined_with(false, settings);
+    world.send("0/custom,");
+    let pending = world.requested();
+    world.connection.emit(&mut world.encoder, root, "a", &"0123456789").unwrap();
+    let sid = world.sid();
+    assert_eq!(world.connection.accept(world.now, pending, sid), Err(EmitError::Send(SendError::Full)));
+    world.settle();
+    assert!(world.link_is_closed());
+    world.assert_over(&["0 left: forced close", "closed: forced close"]);
+}
+
+#[test]
+fn time_that_goes_backwards_changes_nothing() {
+    let (mut world, root) = World::joined();
+    let before = world.now;
+    world.pass_alive(Duration::from_secs(20));
+    world.connection.handle_timeout(world.now);
+    let deadline = world.connection.poll_timeout();
+    world.connection.handle_timeout(before);
+    assert_eq!(world.connection.poll_timeout(), deadline);
+    let timeout = Some(Duration::from_secs(1));
+    world.connection.emit_with_ack(before, &mut world.encoder, root, "ask", &(), timeout).unwrap();
+    assert_eq!(world.connection.poll_timeout(), Some(world.now + Duration::from_secs(1)));
+}

@@ -1,0 +1,222 @@
+//! What a peer cannot make a connection hold, and how it tells the driver to wait.
+
+mod connection_world;
+
+use std::time::Duration;
+
+use connection_world::{LINK, Settings, World};
+use engineio_proto::SendError;
+use engineio_proto::server::Input;
+use socketio_proto::server::Connection;
+use socketio_proto::{EmitError, Event};
+
+const SOFT: usize = 4096;
+const HARD: usize = 64 << 10;
+
+fn small() -> Settings {
+    let mut settings = Settings::default();
+    settings.engine.limits.soft_inbound = SOFT;
+    settings.engine.limits.max_inbound = HARD;
+    settings
+}
+
+#[test]
+fn a_connection_is_small() {
+    assert!(size_of::<Connection>() <= 900, "{} bytes", size_of::<Connection>());
+}
+
+#[test]
+fn unread_events_stop_the_reading_and_reading_starts_it_again() {
+    let (mut world, _) = World::joined_with(false, small());
+    let packet = format!("2[\"x\",\"{}\"]", "y".repeat(100));
+    let mut sent = 0;
+    while world.connection.wants_input() {
+        world.send(&packet);
+        sent += 1;
+        assert!(sent * packet.len() < 3 * SOFT, "twice the limit is enough: once here, once in the session");
+    }
+    assert!(sent * (packet.len() + 400) > 2 * SOFT, "{sent} is early");
+    let mut told = 0;
+    while !world.connection.wants_input() {
+        assert!(matches!(world.event(), Some(Event::Received { .. })));
+        told += 1;
+    }
+    assert_eq!(told + world.told().len(), sent);
+}
+
+#[test]
+fn a_link_that_floods_regardless_is_closed_by_the_session() {
+    let (mut world, _) = World::joined_with(false, small());
+    let mut sent = 0;
+    while !world.link_is_closed() {
+        world.send(r#"2["x"]"#);
+        sent += 1;
+        assert!(sent < 10 * HARD);
+    }
+    let told = world.told();
+    assert_eq!(told[told.len() - 2..], ["0 left: transport error", "closed: transport error"]);
+}
+
+#[test]
+fn an_awaited_ack_is_found_behind_unread_events() {
+    let (mut world, socket) = World::joined_with(false, small());
+    let id = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), None).unwrap();
+    for _ in 0..100 {
+        world.send(r#"2["x"]"#);
+        assert!(world.connection.wants_input());
+    }
+    world.send(&format!("3{}[]", id.0));
+    assert!(matches!(world.event(), Some(Event::Acked { outcome: Ok(_), .. })));
+    assert_eq!(world.told().len(), 100);
+}
+
+#[test]
+fn an_ack_asked_for_when_the_inbox_is_full_already_is_found_too() {
+    let (mut world, socket) = World::joined_with(false, small());
+    let mut sent = 0;
+    while world.connection.wants_input() {
+        world.send(r#"2["x"]"#);
+        sent += 1;
+    }
+    let id = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), None).unwrap();
+    assert!(world.connection.wants_input());
+    world.send(&format!("3{}[]", id.0));
+    assert!(matches!(world.event(), Some(Event::Acked { outcome: Ok(_), .. })));
+    assert_eq!(world.told().len(), sent);
+}
+
+#[test]
+fn a_peer_that_floods_instead_of_answering_is_closed_at_the_hard_limit() {
+    let (mut world, socket) = World::joined_with(false, small());
+    world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), None).unwrap();
+    let mut sent = 0;
+    while !world.link_is_closed() {
+        world.send(r#"2["x"]"#);
+        sent += 1;
+        assert!(sent * 7 < HARD);
+    }
+    let told = world.told();
+    assert_eq!(told.len(), sent + 3, "what had arrived is told");
+    assert_eq!(told[0], "0: 0 failed: socket has been disconnected");
+    assert_eq!(told[sent + 1..], ["0 left: transport error", "closed: transport error"]);
+    assert!(world.connection.is_drained());
+}
+
+#[test]
+fn a_body_of_many_packets_is_decoded_as_it_is_read() {
+    let (mut world, _) = World::joined_with(true, small());
+    let count = 20_000;
+    let body =
+        ["42[]"; 0].iter().copied().chain(std::iter::repeat_n("42[\"x\"]", count)).collect::<Vec<_>>().join("\u{1e}");
+    let request = world.post(&body);
+    assert!(world.is_held(request), "not decoded to its end");
+    let mut told = 0;
+    while world.is_held(request) {
+        assert!(matches!(world.event(), Some(Event::Received { .. })));
+        told += 1;
+    }
+    assert_eq!(world.reply(request), (200, "ok".into()));
+    assert!(told > count - 2 * SOFT / 40, "{told}");
+    assert_eq!(told + world.told().len(), count);
+}
+
+#[test]
+fn an_ack_behind_many_packets_of_one_body_is_found() {
+    let mut settings = small();
+    settings.engine.limits.max_inbound = 16 << 20;
+    let (mut world, socket) = World::joined_with(true, settings);
+    let id = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), None).unwrap();
+    let mut body = "42[\"x\"]\u{1e}".repeat(10_000);
+    body.push_str(&format!("43{}[]", id.0));
+    let request = world.post(&body);
+    assert_eq!(world.reply(request), (200, "ok".into()));
+    assert!(matches!(world.event(), Some(Event::Acked { outcome: Ok(_), .. })));
+    assert_eq!(world.told().len(), 10_000);
+}
+
+#[test]
+fn a_limit_of_nothing_lets_one_event_pass_at_a_time() {
+    let mut settings = Settings::default();
+    settings.engine.limits.soft_inbound = 0;
+    let (mut world, _) = World::joined_with(false, settings);
+    for round in 0..10 {
+        world.send(&format!("2[\"x\",{round}]"));
+        assert_eq!(world.told(), [format!("0: x({round})")]);
+        assert!(world.connection.wants_input());
+    }
+}
+
+#[test]
+fn our_own_slowness_is_not_the_peer_s_fault() {
+    let (mut world, _) = World::joined_with(false, small());
+    while world.connection.wants_input() {
+        world.send(r#"2["x"]"#);
+    }
+    // The driver has stopped reading: pongs cannot be seen.
+    world.pass(Duration::from_secs(46));
+    assert!(!world.link_is_closed());
+    world.told();
+    assert!(world.connection.wants_input());
+    world.handle(Input::LinkMessage { link: LINK, message: "3".into() });
+    world.pass_alive(Duration::from_secs(100));
+    assert!(!world.link_is_closed());
+}
+
+#[test]
+fn a_full_queue_refuses_and_tells_when_there_is_room() {
+    for polling in [false, true] {
+        let mut settings = Settings::default();
+        settings.engine.limits.max_outbound = 1000;
+        let (mut world, socket) = World::joined_with(polling, settings);
+        let mut sent = 0;
+        let refused = loop {
+            match world.connection.emit(&mut world.encoder, socket, "x", &"0123456789") {
+                Ok(()) => sent += 1,
+                Err(error) => break error,
+            }
+            assert!(world.connection.buffered_bytes() <= 1000);
+        };
+        assert_eq!(refused, EmitError::Send(SendError::Full));
+        assert!(sent > 5 && world.told().is_empty());
+        world.settle();
+        if polling {
+            let request = world.get();
+            assert_eq!(world.reply(request).1.split('\u{1e}').count(), sent);
+        } else {
+            assert_eq!(world.texts().len(), sent);
+        }
+        assert_eq!(world.told(), ["Writable"], "polling: {polling}");
+        world.connection.emit(&mut world.encoder, socket, "x", &()).unwrap();
+    }
+}
+
+#[test]
+fn who_asks_for_namespaces_and_reads_no_refusal_is_closed() {
+    let mut settings = Settings::default();
+    settings.engine.limits.max_outbound = 10_000;
+    let mut world = World::with(true, settings);
+    for round in 0..1000 {
+        if world.connection.is_drained() || world.connection.poll_timeout().is_none() {
+            break;
+        }
+        let body = (0..10).map(|index| format!("40/{round}-{index},")).collect::<Vec<_>>().join("\u{1e}");
+        world.post(&body);
+    }
+    let told = world.told();
+    assert_eq!(told.last().map(|last| &**last), Some("closed: forced close"));
+    assert_eq!(told.len(), 17, "as many as may wait, and the end");
+}
+
+#[test]
+fn volatile_events_have_their_test() {
+    let (mut world, socket) = World::joined();
+    assert!(world.connection.is_writable());
+    world.connection.emit(&mut world.encoder, socket, "x", &()).unwrap();
+    assert!(!world.connection.is_writable(), "case 124: none behind a regular event that has not left");
+    world.settle();
+    assert!(world.connection.is_writable());
+    let (mut world, _) = World::joined_with(true, Settings::default());
+    assert!(!world.connection.is_writable(), "no GET is held");
+    world.get();
+    assert!(world.connection.is_writable());
+}

@@ -1,0 +1,313 @@
+//! A peer that speaks real frames to a `Connection`, over a WebSocket or by long-polling, in virtual time.
+//!
+//! Every step ends with a check of what must hold after any step; a test says what it is about and nothing else.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use engineio_proto::server::{Input, LinkDownCause, Route, Server, Transmit};
+use engineio_proto::{ContentType, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, Sid};
+use socketio_proto::server::Connection;
+use socketio_proto::{Config, Encoder, Event, Pending, SocketId};
+
+pub(crate) const LINK: LinkId = LinkId(1);
+
+/// The peer, the connection, and the application that answers by hand.
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) connection: Connection,
+    pub(crate) encoder: Encoder,
+    polling: bool,
+    requests: u64,
+    replies: BTreeMap<u64, (u16, String)>,
+    received: Vec<Message>,
+    link_closed: bool,
+    closed: bool,
+    sids: u8,
+}
+
+/// Settings of both levels.
+#[derive(Default)]
+pub(crate) struct Settings {
+    pub(crate) engine: engineio_proto::Config,
+    pub(crate) socket: Config,
+}
+
+impl World {
+    /// Over a WebSocket; the session is open.
+    pub(crate) fn websocket() -> Self {
+        Self::with(false, Settings::default())
+    }
+
+    /// By long-polling; the session is open and no GET is held.
+    pub(crate) fn polling() -> Self {
+        Self::with(true, Settings::default())
+    }
+
+    pub(crate) fn with(polling: bool, settings: Settings) -> Self {
+        let now = Instant::from_millis(1000);
+        let server = Server::new(settings.engine);
+        let query = if polling { "EIO=4&transport=polling" } else { "EIO=4&transport=websocket" };
+        let head = RequestHead { method: "GET", query, origin: None, websocket: !polling };
+        let Route::Open(handshake) = server.route(&head) else { panic!("no handshake") };
+        let session = handshake.accept(now, Sid::from_random([0; 15]));
+        let connection = Connection::new(now, session, socketio_proto::Json, Arc::new(settings.socket));
+        let mut world = Self {
+            now,
+            connection,
+            encoder: Encoder::new(),
+            polling,
+            requests: 0,
+            replies: BTreeMap::new(),
+            received: Vec::new(),
+            link_closed: false,
+            closed: false,
+            sids: 0,
+        };
+        if polling {
+            let request = world.get();
+            assert!(world.reply(request).1.starts_with("0{"));
+        } else {
+            world.handle(Input::LinkUp { link: LINK, kind: LinkKind::WebSocket });
+            assert_eq!(world.received.len(), 1, "the open packet");
+            world.received.clear();
+        }
+        world
+    }
+
+    /// As [`World::with`], and `/` is joined.
+    pub(crate) fn joined_with(polling: bool, settings: Settings) -> (Self, SocketId) {
+        let mut world = Self::with(polling, settings);
+        let socket = world.join("/");
+        (world, socket)
+    }
+
+    /// Over a WebSocket, `/` joined.
+    pub(crate) fn joined() -> (Self, SocketId) {
+        Self::joined_with(false, Settings::default())
+    }
+
+    /// The peer joins a namespace and reads the answer.
+    pub(crate) fn join(&mut self, namespace: &str) -> SocketId {
+        let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
+        self.send(&format!("0{prefix}"));
+        let pending = self.requested();
+        assert_eq!(&**pending.namespace(), namespace);
+        let sid = self.sid();
+        let socket = self.connection.accept(self.now, pending, sid).unwrap();
+        self.settle();
+        if self.polling {
+            let request = self.get();
+            assert_eq!(self.reply(request), (200, format!("40{prefix}{{\"sid\":\"{sid}\"}}")));
+        } else {
+            assert_eq!(self.texts(), [format!("0{prefix}{{\"sid\":\"{sid}\"}}")]);
+        }
+        socket
+    }
+
+    /// An id that has not been used.
+    pub(crate) fn sid(&mut self) -> Sid {
+        self.sids += 1;
+        Sid::from_random([self.sids; 15])
+    }
+
+    pub(crate) fn handle(&mut self, input: Input) {
+        self.connection.handle(self.now, input);
+        self.settle();
+    }
+
+    /// The peer sends a Socket.IO packet, or several in one body when it polls.
+    pub(crate) fn send(&mut self, packet: &str) {
+        if self.polling {
+            let request = self.post(&format!("4{packet}"));
+            assert_eq!(self.reply(request), (200, "ok".into()));
+        } else {
+            self.handle(Input::LinkMessage { link: LINK, message: format!("4{packet}").as_str().into() });
+        }
+    }
+
+    /// As [`World::send`] over a link at a moment at which a deadline is due that has not been looked at.
+    pub(crate) fn send_late(&mut self, packet: &str) {
+        let message = format!("4{packet}").as_str().into();
+        self.connection.handle(self.now, Input::LinkMessage { link: LINK, message });
+        self.connection.handle_timeout(self.now);
+        self.settle();
+    }
+
+    /// The peer sends an attachment over its link.
+    pub(crate) fn send_binary(&mut self, bytes: &'static [u8]) {
+        self.handle(Input::LinkMessage { link: LINK, message: Bytes::from_static(bytes).into() });
+    }
+
+    /// The peer's link goes down.
+    pub(crate) fn hang_up(&mut self) {
+        self.handle(Input::LinkDown { link: LINK, cause: LinkDownCause::Closed });
+    }
+
+    fn request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    pub(crate) fn get(&mut self) -> RequestId {
+        let request = self.request();
+        self.handle(Input::Poll { request });
+        request
+    }
+
+    pub(crate) fn post(&mut self, body: &str) -> RequestId {
+        let request = self.request();
+        self.handle(Input::Post { request, content_type: ContentType::Text });
+        self.handle(Input::Body { request, body: Bytes::copy_from_slice(body.as_bytes()) });
+        request
+    }
+
+    /// The answer to a request, once.
+    #[track_caller]
+    pub(crate) fn reply(&mut self, request: RequestId) -> (u16, String) {
+        self.replies.remove(&request.0).expect("the request is answered")
+    }
+
+    pub(crate) fn is_held(&self, request: RequestId) -> bool {
+        !self.replies.contains_key(&request.0)
+    }
+
+    /// Takes what is to be written, and checks what must hold after every step.
+    pub(crate) fn settle(&mut self) {
+        while let Some(transmit) = self.connection.poll_transmit() {
+            match transmit {
+                Transmit::Link { link, frame } => {
+                    assert_eq!(link, LINK);
+                    let data = frame.data().clone();
+                    self.received.push(if frame.is_binary() {
+                        Message::Binary(data)
+                    } else {
+                        let text = String::from_utf8([frame.head(), &data].concat()).unwrap();
+                        Message::from(text.as_str())
+                    });
+                }
+                Transmit::Reply { request, response } => {
+                    let body = String::from_utf8(response.body().to_vec()).unwrap();
+                    let before = self.replies.insert(request.0, (response.status(), body));
+                    assert_eq!(before, None, "answered twice");
+                    self.connection.handle(self.now, Input::Replied { request });
+                }
+                Transmit::CloseLink { link } => {
+                    assert_eq!(link, LINK);
+                    assert!(!self.link_closed, "closed twice");
+                    self.link_closed = true;
+                }
+                other => panic!("unknown transmit {other:?}"),
+            }
+        }
+        assert!(self.connection.poll_timeout().is_none_or(|deadline| deadline > self.now), "a deadline is missed");
+    }
+
+    /// What the peer got over its link since the last time: messages without the Engine.IO type; heartbeats are left out.
+    pub(crate) fn messages(&mut self) -> Vec<Message> {
+        let strip = |message| match message {
+            Message::Text(text) if &*text == "2" => None,
+            Message::Text(text) => Some(Message::from(text.strip_prefix('4').expect("a message"))),
+            binary => Some(binary),
+        };
+        std::mem::take(&mut self.received).into_iter().filter_map(strip).collect()
+    }
+
+    /// As [`World::messages`], all of them texts.
+    pub(crate) fn texts(&mut self) -> Vec<String> {
+        let text = |message| match message {
+            Message::Text(text) => String::from(text),
+            Message::Binary(bytes) => panic!("binary {bytes:?}"),
+        };
+        self.messages().into_iter().map(text).collect()
+    }
+
+    pub(crate) fn link_is_closed(&self) -> bool {
+        self.link_closed
+    }
+
+    /// The next event.
+    pub(crate) fn event(&mut self) -> Option<Event> {
+        let event = self.connection.poll_event();
+        if event.is_some() {
+            assert!(!self.closed, "{event:?} after the end");
+        }
+        self.closed |= matches!(event, Some(Event::Closed(_)));
+        self.settle();
+        event
+    }
+
+    /// All events.
+    pub(crate) fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.event()).collect()
+    }
+
+    /// All events, in short: see [`short`].
+    pub(crate) fn told(&mut self) -> Vec<String> {
+        self.events().iter().map(short).collect()
+    }
+
+    /// The one event that there is: a request to join.
+    #[track_caller]
+    pub(crate) fn requested(&mut self) -> Pending {
+        match self.event() {
+            Some(Event::ConnectRequested(pending)) => pending,
+            other => panic!("no request: {other:?}"),
+        }
+    }
+
+    /// Lets that much time pass, deadline by deadline; the peer answers no ping.
+    pub(crate) fn pass(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(deadline) = self.connection.poll_timeout().filter(|deadline| *deadline <= end) {
+            self.now = deadline;
+            self.connection.handle_timeout(deadline);
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    /// As [`World::pass`], with a peer on a link that answers every ping.
+    pub(crate) fn pass_alive(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(deadline) = self.connection.poll_timeout().filter(|deadline| *deadline <= end) {
+            self.now = deadline;
+            self.connection.handle_timeout(deadline);
+            self.settle();
+            if self.received.iter().any(|message| *message == Message::from("2")) {
+                self.received.retain(|message| *message != Message::from("2"));
+                self.handle(Input::LinkMessage { link: LINK, message: "3".into() });
+            }
+        }
+        self.now = end;
+    }
+
+    /// The connection ended with this reason, as the last event, and has nothing left.
+    #[track_caller]
+    pub(crate) fn assert_over(&mut self, told: &[&str]) {
+        assert_eq!(self.told(), told);
+        assert!(self.connection.is_drained());
+        assert_eq!(self.connection.poll_timeout(), None);
+    }
+}
+
+/// An event in a few words.
+pub(crate) fn short(event: &Event) -> String {
+    match event {
+        Event::ConnectRequested(pending) => format!("{} wants {}", pending.socket().0, pending.namespace()),
+        Event::Received { socket, payload, ack } => {
+            let ack = ack.as_ref().map_or(String::new(), |ack| format!(" ack {}", ack.id()));
+            format!("{}: {}({}){ack}", socket.0, payload.name().unwrap_or_default(), payload.raw_args())
+        }
+        Event::Acked { socket, id, outcome: Ok(payload) } => {
+            format!("{}: {} is ({})", socket.0, id.0, payload.raw_args())
+        }
+        Event::Acked { socket, id, outcome: Err(error) } => format!("{}: {} failed: {error}", socket.0, id.0),
+        Event::Disconnected { socket, reason } => format!("{} left: {reason}", socket.0),
+        Event::Closed(reason) => format!("closed: {reason}"),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,160 @@
+//! Broadcasts whose acks are gathered: every recipient counts once, whatever becomes of it. Numbers are those of reference inventory 10.2.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use engineio_proto::{Instant, Sid, Text};
+use socketio_proto::server::{Namespace, NamespaceEvent, Target};
+use socketio_proto::{AckError, AckId, Limits, PacketType, Payload};
+
+const NOW: Instant = Instant::from_millis(1000);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn with(keys: impl IntoIterator<Item = u32>) -> Namespace<u32> {
+    let mut namespace = Namespace::new();
+    for key in keys {
+        namespace.add(key, Sid::new(&format!("sid-{key}")).unwrap());
+    }
+    namespace
+}
+
+fn answer(text: &'static str) -> Result<Payload, AckError> {
+    Ok(Payload::from_json(PacketType::Ack, Text::from_static(text), Vec::new(), &Limits::default()).unwrap())
+}
+
+fn told(namespace: &mut Namespace<u32>) -> Vec<String> {
+    let short = |event| match event {
+        NamespaceEvent::Acked { broadcast, socket, outcome: Ok(payload) } => {
+            format!("{}: {socket} says {}", broadcast.0, payload.raw_args())
+        }
+        NamespaceEvent::Acked { broadcast, socket, outcome: Err(error) } => {
+            format!("{}: {socket} failed: {error}", broadcast.0)
+        }
+        NamespaceEvent::BroadcastDone { broadcast } => format!("{} done", broadcast.0),
+        other => panic!("{other:?}"),
+    };
+    std::iter::from_fn(|| namespace.poll_event()).map(short).collect()
+}
+
+fn gather(namespace: &mut Namespace<u32>, target: &Target<u32>) -> (AckId, Vec<u32>) {
+    let id = namespace.next_ack_id();
+    (id, namespace.gather(NOW, target, id, SECOND))
+}
+
+#[test]
+fn case_123_when_all_have_answered_the_broadcast_is_done() {
+    let mut namespace = with(1..=3);
+    let (id, recipients) = gather(&mut namespace, &Target::everybody().without(2));
+    assert_eq!((id, recipients), (AckId(1), vec![1, 3]));
+    assert_eq!(namespace.poll_timeout(), Some(NOW + SECOND));
+    namespace.handle_ack(3, id, answer("[30]"));
+    namespace.handle_ack(3, id, answer("[31]"));
+    namespace.handle_ack(2, id, answer("[20]"));
+    assert_eq!(told(&mut namespace), ["1: 3 says 30"], "once each, and recipients alone");
+    namespace.handle_ack(1, id, answer("[10]"));
+    assert_eq!(told(&mut namespace), ["1: 1 says 10", "1 done"]);
+    assert_eq!(namespace.poll_timeout(), None);
+}
+
+#[test]
+fn case_123_who_is_silent_times_out_and_the_others_count() {
+    let mut namespace = with(1..=3);
+    let (id, _) = gather(&mut namespace, &Target::everybody());
+    namespace.handle_ack(2, id, answer("[2]"));
+    namespace.handle_timeout(NOW + Duration::from_millis(999));
+    assert_eq!(told(&mut namespace), ["1: 2 says 2"]);
+    namespace.handle_timeout(NOW + SECOND);
+    assert_eq!(
+        told(&mut namespace),
+        ["1: 1 failed: operation has timed out", "1: 3 failed: operation has timed out", "1 done"]
+    );
+    assert_eq!(namespace.poll_timeout(), None);
+    namespace.handle_ack(1, id, answer("[]"));
+    assert!(told(&mut namespace).is_empty(), "too late");
+}
+
+#[test]
+fn case_123_a_broadcast_to_nobody_is_done_at_once() {
+    let mut namespace = with([]);
+    let (_, recipients) = gather(&mut namespace, &Target::everybody());
+    assert!(recipients.is_empty());
+    assert_eq!(told(&mut namespace), ["1 done"]);
+    assert_eq!(namespace.poll_timeout(), None);
+}
+
+#[test]
+fn case_123_an_answer_may_be_binary() {
+    let mut namespace = with([1]);
+    let (id, _) = gather(&mut namespace, &Target::everybody());
+    let bytes = Bytes::from_static(&[1, 2]);
+    let text = r#"[{"_placeholder":true,"num":0}]"#;
+    let payload = Payload::from_json(PacketType::Ack, text.into(), vec![bytes.clone()], &Limits::default()).unwrap();
+    namespace.handle_ack(1, id, Ok(payload));
+    let Some(NamespaceEvent::Acked { outcome: Ok(payload), .. }) = namespace.poll_event() else { panic!() };
+    assert_eq!(payload.attachments(), [bytes]);
+}
+
+#[test]
+fn leavers_and_those_who_were_not_reached_count_as_disconnected() {
+    let mut namespace = with(1..=3);
+    let (id, _) = gather(&mut namespace, &Target::everybody());
+    namespace.remove(2);
+    namespace.handle_ack(1, id, Err(AckError::Disconnected));
+    // The connection of 2 reports its awaited ack too.
+    namespace.handle_ack(2, id, Err(AckError::Disconnected));
+    namespace.remove(1);
+    namespace.handle_ack(3, id, answer("[]"));
+    assert_eq!(
+        told(&mut namespace),
+        [
+            "1: 2 failed: socket has been disconnected",
+            "1: 1 failed: socket has been disconnected",
+            "1: 3 says ",
+            "1 done"
+        ]
+    );
+}
+
+#[test]
+fn who_comes_later_is_no_recipient() {
+    let mut namespace = with([1]);
+    let (id, _) = gather(&mut namespace, &Target::everybody());
+    namespace.add(2, Sid::new("late").unwrap());
+    namespace.handle_ack(2, id, answer("[]"));
+    namespace.handle_ack(1, id, answer("[]"));
+    assert_eq!(told(&mut namespace), ["1: 1 says ", "1 done"]);
+}
+
+#[test]
+fn several_broadcasts_are_gathered_side_by_side() {
+    let mut namespace = with(1..=2);
+    let (first, _) = gather(&mut namespace, &Target::everybody());
+    let second = namespace.next_ack_id();
+    namespace.gather(NOW, &Target::everybody(), second, SECOND / 2);
+    assert_eq!((first, second), (AckId(1), AckId(3)), "odd");
+    assert_eq!(namespace.poll_timeout(), Some(NOW + SECOND / 2));
+    namespace.handle_ack(1, second, answer("[]"));
+    namespace.handle_ack(2, first, answer("[]"));
+    namespace.remove(1);
+    namespace.handle_timeout(NOW + SECOND / 2);
+    assert_eq!(
+        told(&mut namespace),
+        [
+            "3: 1 says ",
+            "1: 2 says ",
+            "1: 1 failed: socket has been disconnected",
+            "1 done",
+            "3: 2 failed: operation has timed out",
+            "3 done"
+        ]
+    );
+    assert_eq!(namespace.poll_timeout(), None);
+}
+
+#[test]
+fn time_that_goes_backwards_fires_nothing() {
+    let mut namespace = with([1]);
+    gather(&mut namespace, &Target::everybody());
+    namespace.handle_timeout(Instant::ZERO);
+    assert!(told(&mut namespace).is_empty());
+}
