@@ -64,6 +64,7 @@ impl Session {
     }
 
     /// Another packet came.
+    #[inline]
     pub(super) fn sign_of_life(&mut self) {
         if self.heartbeat.pong == Pong::Awaited {
             self.heartbeat.pong = Pong::Extended;
@@ -73,7 +74,7 @@ impl Session {
 
     /// The pong did not come in time. If this side had stopped reading, it may lie where nobody has looked yet.
     pub(super) fn pong_missing(&mut self) {
-        let stalled = self.has_unread(self.unread()) || self.is_decoding();
+        let stalled = self.is_backlog(self.unread()) || self.is_decoding();
         if stalled && self.heartbeat.stalls < self.config.limits.max_stalled_timeouts {
             self.heartbeat.stalls = self.heartbeat.stalls.saturating_add(1);
             self.arm(Timer::Pong, self.now + self.config.ping_timeout);

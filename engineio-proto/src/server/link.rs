@@ -107,6 +107,7 @@ impl Session {
     }
 
     /// A packet of a link came, or what is none.
+    #[inline]
     pub(super) fn link_packet(&mut self, id: LinkId, packet: Result<Packet, ParseError>) {
         if !self.is_carrier(id) {
             return if self.is_probe(id) { self.probe_packet(packet) } else { self.refuse_link(id) };

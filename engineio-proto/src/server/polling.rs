@@ -202,7 +202,7 @@ impl Session {
     /// Decodes the body of the POST under way, as far as the application keeps up.
     pub(super) fn decode_body(&mut self) {
         loop {
-            if self.has_unread(self.events.weight()) {
+            if self.is_backlog(self.events.weight()) {
                 return;
             }
             let Some(polling) = &mut self.polling else { return };

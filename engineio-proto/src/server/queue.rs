@@ -46,7 +46,7 @@ impl Weigh for Event {
 /// First in, first out.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
-    /// Set whenever the queue is not empty.
+    /// Older than all of `rest`.
     first: Option<T>,
     rest: VecDeque<T>,
 }
@@ -63,12 +63,12 @@ impl<T> Queue<T> {
         Self { first: None, rest: VecDeque::new() }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.first.is_none()
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.rest.is_empty()
     }
 
     pub(super) fn push(&mut self, item: T) {
-        if self.first.is_none() {
+        if self.is_empty() {
             self.first = Some(item);
         } else {
             self.rest.push_back(item);
@@ -76,14 +76,14 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn pop(&mut self) -> Option<T> {
-        if self.rest.is_empty() {
-            return self.first.take();
+        if let Some(item) = self.first.take() {
+            return Some(item);
         }
-        let item = core::mem::replace(&mut self.first, self.rest.pop_front());
+        let item = self.rest.pop_front()?;
         if self.rest.is_empty() && self.rest.capacity() > KEPT_ROOM {
             self.rest = VecDeque::new();
         }
-        item
+        Some(item)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
@@ -92,9 +92,7 @@ impl<T> Queue<T> {
 
     pub(super) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         self.rest.retain(&keep);
-        if self.first.as_ref().is_some_and(|first| !keep(first)) {
-            self.first = self.rest.pop_front();
-        }
+        self.first = self.first.take().filter(&keep);
     }
 
     pub(super) fn clear(&mut self) {
@@ -118,7 +116,7 @@ impl<T: Weigh> WeighedQueue<T> {
         Self { items: Queue::new(), weight: 0 }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 

@@ -21,8 +21,7 @@ use crate::event::{CloseReason, Event, LinkKind, TransportError};
 use crate::http::{ContentType, Response};
 use crate::id::{LinkId, RequestId, Sid};
 use crate::message::Message;
-use crate::packet::Packet;
-use crate::packet::{Frame, PacketType};
+use crate::packet::{Frame, Packet, PacketType};
 use crate::time::Instant;
 use crate::timer::Timers;
 
@@ -433,7 +432,7 @@ impl Session {
     /// [`Limits::soft_inbound`](crate::Limits) on.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        !self.has_unread(self.unread())
+        !self.is_backlog(self.unread())
     }
 
     /// Whether a message would leave at once: the test for volatile messages.
@@ -448,9 +447,15 @@ impl Session {
         self.outbound.weight()
     }
 
+    /// Whether the session has ended; packets for its link, answers and events may remain to be taken.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Closed)
+    }
+
     /// Whether the session is over and has nothing left to say: the driver drops it and its id.
     #[must_use]
-    pub const fn is_drained(&self) -> bool {
+    pub fn is_drained(&self) -> bool {
         matches!(self.stage, Stage::Closed)
             && self.closed.is_none()
             && self.events.is_empty()
@@ -486,6 +491,7 @@ impl Session {
     }
 
     /// A packet of the peer, in its turn.
+    #[inline]
     pub(super) fn receive(&mut self, packet: Packet) {
         match packet.packet_type {
             PacketType::Close => return self.finish(CloseReason::TransportClose),
@@ -506,17 +512,15 @@ impl Session {
     }
 
     /// Whether that much unread input is reason to stop; one message always passes.
-    pub(super) fn has_unread(&self, weight: usize) -> bool {
+    pub(super) fn is_backlog(&self, weight: usize) -> bool {
         weight > 0 && weight >= self.config.limits.soft_inbound
     }
 
     /// The form in which a frame travels over the session's link.
+    #[inline]
     pub(super) fn link_form(&self, frame: Frame) -> Frame {
-        if self.base64 && frame.is_binary() && self.carrier == Carrier::Link(LinkKind::WebSocket) {
-            frame.into_base64()
-        } else {
-            frame
-        }
+        // Old browsers only; everybody else pays for one comparison.
+        if self.base64 && self.carrier == Carrier::Link(LinkKind::WebSocket) { frame.into_base64() } else { frame }
     }
 
     /// Something has left `outbound`.
