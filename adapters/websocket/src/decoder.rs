@@ -8,6 +8,7 @@
 use alloc::vec::Vec;
 use core::mem;
 
+use bytes::buf::Limit;
 use bytes::{BufMut, Bytes};
 use bytestring::ByteString;
 
@@ -143,12 +144,13 @@ impl Decoder {
 
     /// Room to read the rest of a large frame into, without a detour through a read buffer: exactly the bytes that
     /// this frame still lacks, or the first of them as long as few have come (see [`Limits`]). Put the masked bytes in
-    /// as they come, then call [`decode`](Self::decode) with empty input before anything else.
+    /// as they come, through the methods of [`BufMut`] only, then call [`decode`](Self::decode) with empty input before
+    /// anything else.
     ///
     /// `None` when no data frame is unfinished, or when it lacks so little (less than 16 KiB) that a read into a
     /// buffer which also takes the next frames is better.
     #[must_use]
-    pub fn payload_room(&mut self) -> Option<impl BufMut + '_> {
+    pub fn payload_room(&mut self) -> Option<Limit<&mut Vec<u8>>> {
         let missing = self.missing();
         if missing < DIRECT_READ || self.frame.opcode.is_control() {
             return None;

@@ -1,0 +1,129 @@
+//! The opening handshake, both halves.
+
+use engineio_websocket::handshake::{ClientHandshake, RequestError, ResponseError, accept, accept_key};
+
+type Headers = Vec<(&'static str, &'static str)>;
+
+fn request() -> Headers {
+    vec![
+        ("Host", "example.com"),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Version", "13"),
+    ]
+}
+
+/// The request with one header changed, or left out.
+fn with(name: &str, value: Option<&'static str>) -> Headers {
+    let change = |(key, old): (&'static str, &'static str)| {
+        if key == name { value.map(|value| (key, value)) } else { Some((key, old)) }
+    };
+    request().into_iter().filter_map(change).collect()
+}
+
+#[test]
+fn the_example_of_rfc_6455_section_1_3_is_accepted() {
+    assert_eq!(accept(request()).unwrap().as_str(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
+#[test]
+fn names_and_tokens_may_have_any_case_and_lists_may_have_several_elements() {
+    let headers = [
+        (&b"UPGRADE"[..], &b" WebSocket "[..]),
+        (b"connection", b"keep-alive"),
+        (b"connection", b"foo ,  uPGRADE"),
+        (b"sec-websocket-key", b" dGhlIHNhbXBsZSBub25jZQ== "),
+        (b"sec-websocket-version", b"13"),
+    ];
+    assert_eq!(accept(headers).unwrap().as_str(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
+#[test]
+fn a_request_that_is_no_upgrade_gets_400() {
+    for headers in [
+        with("Upgrade", None),
+        with("Upgrade", Some("h2c")),
+        with("Connection", None),
+        with("Connection", Some("close")),
+    ] {
+        let error = accept(headers).unwrap_err();
+        assert_eq!((error, error.status()), (RequestError::NotAnUpgrade, 400));
+        assert!(error.headers().is_empty());
+    }
+}
+
+#[test]
+fn another_version_gets_426_and_is_told_the_right_one() {
+    for version in ["8", "14", "013", "13, 8", ""] {
+        let error = accept(with("Sec-WebSocket-Version", Some(version))).unwrap_err();
+        assert_eq!((error, error.status()), (RequestError::UnsupportedVersion, 426));
+        assert!(error.headers().contains(&("Sec-WebSocket-Version", "13")));
+        assert!(error.headers().contains(&("Upgrade", "websocket")));
+    }
+}
+
+#[test]
+fn a_missing_or_repeated_version_gets_400() {
+    let mut twice = request();
+    twice.push(("Sec-WebSocket-Version", "13"));
+    for headers in [with("Sec-WebSocket-Version", None), twice] {
+        let error = accept(headers).unwrap_err();
+        assert_eq!((error, error.status()), (RequestError::MissingVersion, 400));
+    }
+}
+
+#[test]
+fn a_key_must_be_the_base64_of_16_bytes_and_come_once() {
+    let mut twice = request();
+    twice.push(("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="));
+    let mut bad = vec![with("Sec-WebSocket-Key", None), twice];
+    for key in [
+        "",
+        "x",
+        "dGhlIHNhbXBsZSBub25j",
+        "dGhlIHNhbXBsZSBub25jZQ",
+        "dGhlIHNhbXBsZSBub25jZTE=",
+        "!!!!IHNhbXBsZSBub25jZQ==",
+    ] {
+        bad.push(with("Sec-WebSocket-Key", Some(key)));
+    }
+    bad.push(with("Sec-WebSocket-Key", Some("dGhlIHNhbXBsZSBub25jZSB3aXRoIG1hbnkgbW9yZSBieXRlcw==")));
+    for headers in bad {
+        let error = accept(headers).unwrap_err();
+        assert_eq!((error, error.status()), (RequestError::Key, 400));
+    }
+}
+
+#[test]
+fn both_halves_agree() {
+    let client = ClientHandshake::new(*b"sixteen bytes!!!");
+    let accepted = accept(client.headers()).unwrap();
+    let response = [("upgrade", "WebSocket"), ("connection", "Upgrade"), ("sec-websocket-accept", accepted.as_str())];
+    assert_eq!(client.check(101, response), Ok(None));
+}
+
+#[test]
+fn a_client_refuses_every_other_answer() {
+    let client = ClientHandshake::new([7; 16]);
+    let right = accept_key(client.key().as_bytes());
+    let response = |status, headers: &[(&str, &str)]| client.check(status, headers.iter().copied());
+    let upgrade = ("Upgrade", "websocket");
+    let connection = ("Connection", "upgrade");
+    let accept = ("Sec-WebSocket-Accept", right.as_str());
+    assert_eq!(response(101, &[upgrade, connection, accept]), Ok(None));
+    assert_eq!(response(200, &[upgrade, connection, accept]), Err(ResponseError::Status(200)));
+    assert_eq!(response(101, &[connection, accept]), Err(ResponseError::NotAnUpgrade));
+    assert_eq!(response(101, &[upgrade, accept]), Err(ResponseError::NotAnUpgrade));
+    assert_eq!(response(101, &[upgrade, connection]), Err(ResponseError::Accept));
+    let wrong = ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    assert_eq!(response(101, &[upgrade, connection, wrong]), Err(ResponseError::Accept));
+    assert_eq!(response(101, &[upgrade, connection, wrong, accept]), Err(ResponseError::Accept));
+    let deflate = ("Sec-WebSocket-Extensions", "permessage-deflate");
+    assert_eq!(response(101, &[upgrade, connection, accept, deflate]), Err(ResponseError::Extension));
+    let protocol = ("Sec-WebSocket-Protocol", "chat");
+    assert_eq!(response(101, &[upgrade, connection, accept, protocol]), Err(ResponseError::Protocol));
+    let offering = client.clone().with_protocols(&["superchat", "chat"]);
+    assert_eq!(offering.check(101, [upgrade, connection, accept, protocol]), Ok(Some("chat")));
+    assert_eq!(offering.check(101, [upgrade, connection, accept, protocol, protocol]), Err(ResponseError::Protocol));
+}
