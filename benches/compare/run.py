@@ -3,8 +3,8 @@
 
   run.py [--rounds 3] [--secs 1.0] [--only a,b] [--scen echo-w1,broadcast] [--out results/NAME.jsonl] [--no-pin] [--full]
 
-Order: for each scenario, for each round, for each server (A B C A B C ...), so that a change of the machine's load
-falls on all. The server runs on CPU 0 and the load generator on CPU 1 (--no-pin to let both float).
+Order: for each scenario, for each round, for each server, each round beginning one server later (A B C, B C A, C A B, ...): a change
+of the machine's load falls on all, and nobody always runs behind the same neighbour. The server runs on CPU 0 and the load generator on CPU 1 (--no-pin to let both float).
 """
 import argparse, json, os, signal, socket, statistics, subprocess, sys, time, tomllib
 
@@ -113,7 +113,8 @@ try:
                 for n in list(procs):
                     stop(n)
             for r in range(a.rounds):
-                for n in servers:
+                names = list(servers)
+                for n in names[r % len(names):] + names[:r % len(names)]:
                     if not can(n, s):
                         continue
                     if idle:
@@ -145,9 +146,9 @@ finally:
         stop(n)
 
 
-def med(s, n, k):
+def med(s, n, k, pick=statistics.median):
     v = [r[k] for r in rows if r["run"] == s and r["label"] == n and r.get(k) is not None]
-    return statistics.median(v) if v else None
+    return pick(v) if v else None
 
 
 def limit(s, proto, k):
@@ -170,18 +171,18 @@ for s in scen:
             g = lambda k: med(s, n, k) or 0
             print(f"| {n} | {g('conns'):.0f} | {g('connect_per_s'):.0f} | {g('connect_cpu_us'):.1f} | {g('rss_per_conn'):.0f} | {g('rss_per_conn_end'):.0f} | {(format(g('cpu_us_per_ping'), '.1f') if servers[n]['proto'] != 'raw' else '-')} | {g('errors'):.0f} |")
         continue
-    print("| server | msgs/s | srv CPU µs/msg | × limit | × socketioxide | sys share | p50 µs | p99 µs | p99.9 µs | cli µs/msg | errors |\n|" + "---|" * 11)
+    print("| server | msgs/s | srv CPU µs/msg | lowest round | × limit | × socketioxide | sys share | p50 µs | p99 µs | p99.9 µs | cli µs/msg | errors |\n|" + "---|" * 12)
     sx = "engineioxide" if "socketioxide" not in names else "socketioxide"
     ref = med(s, sx, "srv_cpu_us_per_msg")
     for n in names:
         g = lambda k: med(s, n, k) or 0
         c = g("srv_cpu_us_per_msg")
         lim = limit(s, servers[n]["proto"], "srv_cpu_us_per_msg")
-        print(f"| {n} | {g('msgs_per_s'):.0f} | {c:.2f} | {(f'{c / lim:.2f}' if lim else '-')} | {(f'{c / ref:.2f}' if ref else '-')} | {g('srv_sys_frac'):.2f} | "
+        print(f"| {n} | {g('msgs_per_s'):.0f} | {c:.2f} | {med(s, n, 'srv_cpu_us_per_msg', min):.2f} | {(f'{c / lim:.2f}' if lim else '-')} | {(f'{c / ref:.2f}' if ref else '-')} | {g('srv_sys_frac'):.2f} | "
               f"{g('p50_us'):.0f} | {g('p99_us'):.0f} | {g('p999_us'):.0f} | {g('cli_cpu_us_per_msg'):.2f} | {g('errors'):.0f} |")
 ours = [n for n in servers if servers[n].get("role") == "ours"]
 if ours:
-    print("\n## ours against the best peer and the limit (server CPU per message; idle: RSS per connection)\n| server | scenario | ours | best peer | ratio | × limit |\n|---|---|---|---|---|---|")
+    print("\n## ours against the best peer and the limit (server CPU per message; idle: RSS per connection)\n| server | scenario | ours | best peer | ratio | ratio of lowest rounds | × limit |\n|---|---|---|---|---|---|---|")
     for s in scen:
         key = "rss_per_conn" if SCENARIOS[s][0] == "idle" else "srv_cpu_us_per_msg"
         for o in ours:
@@ -190,5 +191,6 @@ if ours:
             lim, v = limit(s, pr, key), med(s, o, key)
             if v and peers:
                 b = min(peers)
-                print(f"| {o} | {s} | {v:.2f} | {b[0]:.2f} ({b[1]}) | {v / b[0]:.2f} | {(f'{v / lim:.2f}' if lim else '-')} |")
+                low = med(s, o, key, min) / med(s, b[1], key, min)
+                print(f"| {o} | {s} | {v:.2f} | {b[0]:.2f} ({b[1]}) | {v / b[0]:.2f} | {low:.2f} | {(f'{v / lim:.2f}' if lim else '-')} |")
 print(f"\ntotal {time.time() - t0:.0f} s")
