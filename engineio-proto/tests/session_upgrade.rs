@@ -128,6 +128,17 @@ fn a_get_that_is_still_held_at_the_switch_hears_the_end_of_polling() {
     // Nothing was in it.
     peer.aborted(get);
     peer.says(&[]);
+
+    // Nor does it matter while a POST keeps what is left of polling alive.
+    let mut peer = probed();
+    peer.confirms = false;
+    let get = peer.get();
+    let post = peer.post_head();
+    peer.text(1, "5");
+    peer.says(&["upgraded WebSocket", &format!("reply {get}: 200 1")]);
+    peer.aborted(get);
+    peer.body(post, "4a");
+    peer.says(&["message a", &format!("reply {post}: 200 ok")]);
 }
 
 #[test]
