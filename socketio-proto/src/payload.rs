@@ -24,7 +24,8 @@ use crate::packet::PacketType;
 /// An argument is one element of an event's or ack's array, the event's name apart; the payload of CONNECT or CONNECT_ERROR is one
 /// argument. Where an attachment belongs, the raw text has a placeholder, `{"_placeholder":true,"num":0}`; [`Payload::get`] and
 /// [`Payload::read`] give the bytes in its place to types that take bytes (`bytes::Bytes` with its feature `serde`, `Vec<u8>`,
-/// `&[u8]` through `serde_bytes`), at any depth. `serde_json::Value` does not take bytes.
+/// `&[u8]` through `serde_bytes`), at any depth. `serde_json::Value` does not take bytes; in an untagged enum the variant that takes
+/// bytes comes before one that takes a string, since serde reads bytes as a string when they are UTF-8.
 ///
 /// Cloning shares everything. A payload keeps the memory of the whole message alive that it came in.
 #[derive(Clone)]
@@ -267,6 +268,12 @@ impl Payload {
     /// When the arguments are not of this type.
     pub fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ReadError> {
         Ok(T::deserialize(AllArgs(self))?)
+    }
+
+    /// Bytes that the payload keeps in memory: those of its text and of its attachments.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.attachments().iter().map(Bytes::len).fold(self.text.len(), usize::saturating_add)
     }
 
     /// The attachments, in the order in which they came.

@@ -1,5 +1,6 @@
 //! What the default parser makes of texts: every row of the reference inventory's table 6.1, the places where this parser is stricter
 //! on purpose, attachments, limits, and whatever else bytes can say.
+#![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
 
 use bytes::Bytes;
 use engineio_proto::Message;

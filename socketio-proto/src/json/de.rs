@@ -117,11 +117,12 @@ impl<'de> Cursor<'de> {
     }
 }
 
+/// Methods that differ only in what becomes of an attachment.
 macro_rules! by_kind {
-    ($($name:ident($($value:ident: $type:ty),*),)*) => {$(
+    ($attachment:expr; $($name:ident($($value:ident: $type:ty),*),)*) => {$(
         fn $name<V: Visitor<'de>>(self, $($value: $type,)* visitor: V) -> Result<V::Value, Error> {
             match self.next()? {
-                Next::Attachment(bytes) => visitor.visit_borrowed_bytes(bytes),
+                Next::Attachment(bytes) => $attachment(visitor, bytes),
                 Next::Array => self.array(visitor),
                 Next::Object => self.object(visitor),
                 Next::Scalar(text) => serde_json::Deserializer::from_str(text).$name($($value,)* visitor),
@@ -130,33 +131,37 @@ macro_rules! by_kind {
     )*};
 }
 
-macro_rules! elements {
-    ($($name:ident($($value:ident: $type:ty),*),)*) => {$(
-        /// An attachment is a list of numbers to those who ask for one.
-        fn $name<V: Visitor<'de>>(self, $($value: $type,)* visitor: V) -> Result<V::Value, Error> {
-            match self.next()? {
-                Next::Attachment(bytes) => visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied())),
-                Next::Array => self.array(visitor),
-                Next::Object => self.object(visitor),
-                Next::Scalar(text) => serde_json::Deserializer::from_str(text).$name($($value,)* visitor),
-            }
-        }
-    )*};
+fn as_bytes<'de, V: Visitor<'de>>(visitor: V, bytes: &'de [u8]) -> Result<V::Value, Error> {
+    visitor.visit_borrowed_bytes(bytes)
+}
+
+/// An attachment is a list of numbers to those who ask for one.
+fn as_list<'de, V: Visitor<'de>>(visitor: V, bytes: &'de [u8]) -> Result<V::Value, Error> {
+    visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied()))
+}
+
+/// What asks for text would take bytes that happen to be UTF-8; but the peer has not sent text.
+fn refuse<'de, V: Visitor<'de>>(visitor: V, bytes: &'de [u8]) -> Result<V::Value, Error> {
+    Err(de::Error::invalid_type(de::Unexpected::Bytes(bytes), &visitor))
 }
 
 impl<'de> Deserializer<'de> for &mut Cursor<'de> {
     type Error = Error;
 
+    by_kind! { as_bytes; deserialize_any(), deserialize_bytes(), deserialize_byte_buf(), }
+
     by_kind! {
-        deserialize_any(), deserialize_bool(),
+        refuse;
+        deserialize_bool(),
         deserialize_i8(), deserialize_i16(), deserialize_i32(), deserialize_i64(), deserialize_i128(),
         deserialize_u8(), deserialize_u16(), deserialize_u32(), deserialize_u64(), deserialize_u128(),
         deserialize_f32(), deserialize_f64(), deserialize_char(), deserialize_str(), deserialize_string(),
-        deserialize_bytes(), deserialize_byte_buf(), deserialize_unit(), deserialize_unit_struct(name: &'static str),
-        deserialize_map(), deserialize_struct(name: &'static str, fields: &'static [&'static str]), deserialize_identifier(),
+        deserialize_identifier(), deserialize_unit(), deserialize_unit_struct(name: &'static str), deserialize_map(),
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]),
     }
 
-    elements! {
+    by_kind! {
+        as_list;
         deserialize_seq(), deserialize_tuple(length: usize), deserialize_tuple_struct(name: &'static str, length: usize),
     }
 
