@@ -1,5 +1,9 @@
 //! What a connection tells the application, and the tokens with which the application answers.
+//!
+//! Events lie in queues and are moved about, most of them without a token: what a token says lies behind a pointer, so that an event is
+//! little more than its payload.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use engineio_proto::{CloseReason, Text};
@@ -111,57 +115,81 @@ impl fmt::Display for DisconnectReason {
 /// A CONNECT that waits for an answer. Spend it with `Connection::accept` or `Connection::refuse`.
 #[derive(Debug)]
 #[must_use = "accept or refuse it"]
-pub struct Pending {
-    pub(crate) socket: SocketId,
-    pub(crate) namespace: Text,
-    pub(crate) auth: Option<Payload>,
+pub struct Pending(Box<Request>);
+
+#[derive(Debug)]
+struct Request {
+    socket: SocketId,
+    namespace: Text,
+    auth: Option<Payload>,
 }
 
 impl Pending {
+    pub(crate) fn new(socket: SocketId, namespace: Text, auth: Option<Payload>) -> Self {
+        Self(Box::new(Request { socket, namespace, auth }))
+    }
+
     /// The id that the socket will have when it is accepted.
     #[must_use]
-    pub const fn socket(&self) -> SocketId {
-        self.socket
+    pub fn socket(&self) -> SocketId {
+        self.0.socket
     }
 
     /// The namespace that the peer wants to join, as it was sent (starts with `/`).
     #[must_use]
-    pub const fn namespace(&self) -> &Text {
-        &self.namespace
+    pub fn namespace(&self) -> &Text {
+        &self.0.namespace
     }
 
     /// The payload of the CONNECT, an object, if there was one.
     #[must_use]
-    pub const fn auth(&self) -> Option<&Payload> {
-        self.auth.as_ref()
+    pub fn auth(&self) -> Option<&Payload> {
+        self.0.auth.as_ref()
     }
 }
 
 /// The right to answer one event with one ack. Not `Clone`: a second ack does not compile.
 #[derive(Debug)]
 #[must_use = "the peer waits for the ack"]
-pub struct AckToken {
-    pub(crate) socket: SocketId,
-    pub(crate) namespace: Text,
-    pub(crate) id: u64,
+pub struct AckToken(Box<Question>);
+
+#[derive(Debug)]
+struct Question {
+    socket: SocketId,
+    namespace: Text,
+    id: u64,
 }
 
 impl AckToken {
+    pub(crate) fn new(socket: SocketId, namespace: Text, id: u64) -> Self {
+        Self(Box::new(Question { socket, namespace, id }))
+    }
+
     /// The socket that asked.
     #[must_use]
-    pub const fn socket(&self) -> SocketId {
-        self.socket
+    pub fn socket(&self) -> SocketId {
+        self.0.socket
     }
 
     /// The namespace of the socket: what an ack that is encoded outside of the connection has to name.
     #[must_use]
-    pub const fn namespace(&self) -> &Text {
-        &self.namespace
+    pub fn namespace(&self) -> &Text {
+        &self.0.namespace
     }
 
     /// The id that the ack has to carry.
     #[must_use]
-    pub const fn id(&self) -> u64 {
-        self.id
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_small_enough_to_be_moved_without_a_call() {
+        assert!(size_of::<Event>() <= 96, "{} bytes", size_of::<Event>());
     }
 }

@@ -1,6 +1,7 @@
 //! Events in both directions, binary ones included, and what is no event.
 //!
 //! Numbers behind `suite` are those of the official Socket.IO v5 suite (reference inventory 10.1), the others of inventory 10.2.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 mod connection_world;
 

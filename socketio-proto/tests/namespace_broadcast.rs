@@ -1,4 +1,5 @@
 //! Broadcasts whose acks are gathered: every recipient counts once, whatever becomes of it. Numbers are those of reference inventory 10.2.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Who is in which room, and whom a broadcast is for. Numbers are those of reference inventory 10.2.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 use engineio_proto::Sid;
 use socketio_proto::server::{Namespace, NamespaceEvent, Target};

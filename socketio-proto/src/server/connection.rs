@@ -142,12 +142,12 @@ impl<P: Parser> Connection<P> {
         }
 
         self.tick(now);
-        let Pending { socket, namespace, .. } = pending;
+        let socket = pending.socket();
         if !self.sockets.is_pending(socket) {
             return Err(EmitError::Disconnected);
         }
         // The reply first: if there is no room for it, there never was such a socket, and nobody is told of its end.
-        let result = self.control(PacketType::Connect, &namespace, Some(&Accepted { sid: sid.as_str() }));
+        let result = self.control(PacketType::Connect, pending.namespace(), Some(&Accepted { sid: sid.as_str() }));
         if result.is_ok() {
             self.sockets.join(socket);
             self.timers.set(Timer::Connect, None);
@@ -178,18 +178,18 @@ impl<P: Parser> Connection<P> {
         }
 
         self.tick(now);
-        if self.sockets.remove_pending(pending.socket).is_none() {
+        if self.sockets.remove_pending(pending.socket()).is_none() {
             return Ok(());
         }
         self.timers.set(Timer::Pending, self.sockets.earliest());
         let Some(data) = data else {
-            self.answer_refused(&pending.namespace, message);
+            self.answer_refused(pending.namespace(), message);
             return Ok(());
         };
-        let result = self.control(PacketType::ConnectError, &pending.namespace, Some(&Refused { message, data }));
+        let result = self.control(PacketType::ConnectError, pending.namespace(), Some(&Refused { message, data }));
         match result {
             Err(error @ EmitError::Encode(_)) => {
-                self.answer_refused(&pending.namespace, message);
+                self.answer_refused(pending.namespace(), message);
                 Err(error)
             }
             // A connection that is gone has nobody to be refused.
@@ -278,7 +278,7 @@ impl<P: Parser> Connection<P> {
     /// # Errors
     /// [`EmitError`]; nothing was sent then, and the peer will not be answered.
     pub fn ack<A: Args + ?Sized>(&mut self, encoder: &mut Encoder, token: AckToken, args: &A) -> Result<(), EmitError> {
-        let encoded = self.parser.encode(&Outgoing::ack(&token.namespace, token.id, args), encoder)?;
+        let encoded = self.parser.encode(&Outgoing::ack(token.namespace(), token.id(), args), encoder)?;
         self.send_ack(&encoded)
     }
 
@@ -461,7 +461,7 @@ impl<P: Parser> Connection<P> {
         };
         match (packet_type, payload) {
             (PacketType::Event, Some(payload)) => {
-                let ack = id.map(|id| AckToken { socket, namespace, id });
+                let ack = id.map(|id| AckToken::new(socket, namespace, id));
                 self.inbox.push(Event::Received { socket, payload, ack }, bytes);
             }
             (PacketType::Ack, payload) => {
@@ -506,7 +506,7 @@ impl<P: Parser> Connection<P> {
             return;
         };
         self.timers.set(Timer::Pending, self.sockets.earliest());
-        self.inbox.push(Event::ConnectRequested(Pending { socket, namespace, auth }), bytes);
+        self.inbox.push(Event::ConnectRequested(Pending::new(socket, namespace, auth)), bytes);
     }
 
     fn pop_expired_request(&mut self) -> Option<Text> {

@@ -2,6 +2,12 @@
 //!
 //! Every step ends with a check of what must hold after any step; a test says what it is about and nothing else.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helper may fail loudly, as tests may"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
