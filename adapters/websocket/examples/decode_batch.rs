@@ -1,15 +1,19 @@
-//! Decodes the same read over and over: 32 masked text frames of 64 bytes. For counting instructions:
+//! Decodes the same read over and over: 32 masked text frames. For counting instructions:
 //!
-//! `valgrind --tool=callgrind target/release/examples/decode_batch 1000`, then with 2000; a frame costs the difference
-//! divided by 32 000. The mask is put back on by copying the read again, which is part of the count.
+//! `valgrind --tool=callgrind target/release/examples/decode_batch 1000 64`, then with 2000 rounds; a frame of 64 bytes
+//! costs the difference divided by 32 000. Putting the masks back on by copying the read again and dropping the
+//! messages are part of the count.
 
 use std::hint::black_box;
 
 use engineio_websocket::{Arena, Decoder, Event, Limits, Role, encode_text};
 
 fn main() {
-    let rounds: usize = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(1000);
-    let text = "4".repeat(64);
+    let argument = |position, default| std::env::args().nth(position).map_or(Ok(default), |text| text.parse());
+    let (Ok(rounds), Ok(length)) = (argument(1, 1000), argument(2, 64)) else {
+        return eprintln!("usage: decode_batch [ROUNDS [BYTES OF A MESSAGE]]");
+    };
+    let text = "4".repeat(length);
     let mut batch = Vec::new();
     for _ in 0..32 {
         encode_text(&mut batch, &text, Some([0x12, 0x34, 0x56, 0x78]));
@@ -23,7 +27,7 @@ fn main() {
         let mut input = black_box(&mut read[..]);
         while let Ok(Some(event)) = decoder.decode(&mut input, &mut arena) {
             if let Event::Text(text) = black_box(event) {
-                messages += usize::from(text.len() == 64);
+                messages += usize::from(text.len() == length);
             }
         }
     }

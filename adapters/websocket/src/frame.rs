@@ -204,37 +204,25 @@ impl FrameHeader {
     #[must_use]
     #[inline]
     pub fn new(kind: FrameKind, length: usize, mask: Option<[u8; 4]>) -> Self {
-        let mut header = Self { bytes: [0; MAX_HEADER], size: 0 };
         let fin = if kind.fin { FIN } else { 0 };
         let rsv1 = if kind.rsv1 { RSV1 } else { 0 };
-        let masked = if mask.is_some() { MASKED } else { 0 };
         let first = fin | rsv1 | kind.opcode.to_bits();
-        match u8::try_from(length) {
-            Ok(length) if length < LENGTH_16 => header.push(&[first, masked | length]),
-            _ => match u16::try_from(length) {
-                Ok(length) => {
-                    header.push(&[first, masked | LENGTH_16]);
-                    header.push(&length.to_be_bytes());
-                }
-                Err(_) => {
-                    header.push(&[first, masked | LENGTH_64]);
-                    // A usize of more than 64 bits does not exist; the largest value keeps this total.
-                    header.push(&u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes());
-                }
-            },
-        }
-        if let Some(key) = mask {
-            header.push(&key);
-        }
-        header
-    }
-
-    #[inline]
-    fn push(&mut self, part: &[u8]) {
-        for (slot, byte) in self.bytes.iter_mut().skip(usize::from(self.size)).zip(part) {
-            *slot = *byte;
-            self.size = self.size.saturating_add(1);
-        }
+        let (masked, key_size) = if mask.is_some() { (MASKED, 4) } else { (0, 0) };
+        // Without a mask the places of the key lie beyond `size`.
+        let [a, b, c, d] = mask.unwrap_or_default();
+        let (bytes, size) = match (u8::try_from(length), u16::try_from(length)) {
+            (Ok(short), _) if short < LENGTH_16 => ([first, masked | short, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0], 2_u8),
+            (_, Ok(length)) => {
+                let [h, l] = length.to_be_bytes();
+                ([first, masked | LENGTH_16, h, l, a, b, c, d, 0, 0, 0, 0, 0, 0], 4)
+            }
+            (_, Err(_)) => {
+                // A usize of more than 64 bits does not exist; the largest value keeps this total.
+                let [p, q, r, s, t, u, v, w] = u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes();
+                ([first, masked | LENGTH_64, p, q, r, s, t, u, v, w, a, b, c, d], 10)
+            }
+        };
+        Self { bytes, size: size.saturating_add(key_size) }
     }
 }
 
