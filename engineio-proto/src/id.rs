@@ -32,8 +32,7 @@ impl Sid {
     /// The longest id that can be held, in bytes.
     pub const MAX_LENGTH: usize = 39;
 
-    const ALPHABET: &'static [u8; 64] =
-        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const ALPHABET: &'static [u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
     /// The 20 characters (URL-safe base64) of 15 random bytes: the length of the reference's ids, with 120 random bits.
     #[must_use]
@@ -71,7 +70,10 @@ impl Sid {
     #[must_use]
     pub fn as_str(&self) -> &str {
         // Only ASCII ever gets in, so neither step can fail.
-        self.bytes.get(..usize::from(self.length)).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.bytes
+            .get(..usize::from(self.length))
+            .and_then(|bytes| core::str::from_utf8(bytes).ok())
+            .unwrap_or_default()
     }
 }
 

@@ -248,6 +248,16 @@ impl Handshake {
     pub const fn link(&self) -> Option<LinkKind> {
         self.link
     }
+
+    /// What its request asks of the session that it opens: a driver can treat it as every later one.
+    #[must_use]
+    pub const fn ask(&self) -> Ask {
+        let kind = match self.link {
+            Some(kind) => AskKind::Link(kind),
+            None => AskKind::Poll,
+        };
+        Ask { kind, revision4: true }
+    }
 }
 
 /// The characters that Node allows in a header's value.

@@ -1,0 +1,54 @@
+//! What a listener or a router serves: something with a path that answers requests, and can be ended.
+
+use std::future::Future;
+
+use http_body::Body as HttpBody;
+
+use crate::body::Body;
+use crate::runtime::Runtime;
+
+/// Answers the requests of a path: a [`Server`](crate::Server), an [`EngineServer`](crate::EngineServer), or a pair of endpoints, of which
+/// the first that matches answers.
+pub trait Endpoint: Clone + Send + Sync + 'static {
+    /// Whether a request with this path is for this endpoint.
+    fn matches(&self, path: &str) -> bool;
+
+    /// Answers a request whose path [matches](Endpoint::matches). For adapters, and for users with an HTTP server of their own: hyper's
+    /// `OnUpgrade` has to be among the extensions of requests that ask for an upgrade, and [`RemoteAddress`](crate::RemoteAddress) should be.
+    fn respond<R, B>(
+        &self,
+        runtime: &R,
+        request: http::Request<B>,
+    ) -> impl Future<Output = http::Response<Body>> + Send
+    where
+        R: Runtime,
+        B: HttpBody<Data: Send, Error: Send> + Send;
+
+    /// Ends the service: new sessions are refused with 503, sockets see `server shutting down`, what is queued goes out, links close with
+    /// 1001, held polls are answered. Returns when everybody is gone; who is not when `deadline` is over is cut off.
+    fn shut_down(&self, deadline: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send;
+}
+
+impl<A: Endpoint, B: Endpoint> Endpoint for (A, B) {
+    fn matches(&self, path: &str) -> bool {
+        self.0.matches(path) || self.1.matches(path)
+    }
+
+    async fn respond<R, D>(&self, runtime: &R, request: http::Request<D>) -> http::Response<Body>
+    where
+        R: Runtime,
+        D: HttpBody<Data: Send, Error: Send> + Send,
+    {
+        if self.0.matches(request.uri().path()) {
+            self.0.respond(runtime, request).await
+        } else {
+            self.1.respond(runtime, request).await
+        }
+    }
+
+    async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
+        use futures_util::FutureExt as _;
+        let deadline = deadline.shared();
+        futures_util::join!(self.0.shut_down(deadline.clone()), self.1.shut_down(deadline));
+    }
+}

@@ -1,0 +1,398 @@
+//! A bare Engine.IO server: messages, without namespaces, events or acks.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Context;
+
+use engineio_proto::server::{Carrier, Input, Session, Transmit};
+use engineio_proto::{CloseReason, Config, Event, Frame, Instant, Message, SendError, Sid};
+use futures_util::future::BoxFuture;
+use http::request::Parts;
+use http_body::Body as HttpBody;
+
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, Waiting, erase};
+use crate::handshake::Handshake;
+use crate::hub::Hub;
+use crate::inbox::Inbox;
+use crate::peer::Peer;
+use crate::runtime::Runtime;
+use crate::service::{AllowRequest, Path, respond};
+use crate::turn::{Application, Core, Machine};
+
+/// A bare Engine.IO server. A handle: clones are the same server. It has no listener of its own: an adapter serves it.
+#[derive(Clone)]
+pub struct EngineServer(Arc<Inner>);
+
+struct Inner {
+    hub: Arc<Hub<Engine>>,
+    path: Path,
+    allow: Option<Box<AllowRequest>>,
+}
+
+/// The settings and handlers of an [`EngineServer`].
+#[must_use = "build it"]
+pub struct EngineServerBuilder {
+    config: Config,
+    path: String,
+    allow: Option<Box<AllowRequest>>,
+    handlers: Handlers,
+}
+
+#[derive(Default)]
+struct Handlers {
+    connect: Option<ErasedHandler<(EngineSocket,), HandlerResult>>,
+    message: Option<ErasedHandler<(EngineSocket, Message), HandlerResult>>,
+    close: Option<ErasedHandler<(EngineSocket, CloseReason), HandlerResult>>,
+}
+
+/// One Engine.IO peer. A handle: clones are the same peer.
+#[derive(Clone)]
+pub struct EngineSocket(Arc<EnginePeer>);
+
+type EnginePeer = Peer<Command, Shared>;
+
+/// What everybody sees of a peer.
+struct Shared {
+    handshake: Handshake,
+    inbox: Inbox<Message>,
+    soft_inbound: usize,
+    /// 1 while the inbox is over its limit.
+    full: AtomicUsize,
+    upgraded: AtomicBool,
+}
+
+/// What other tasks can ask of a session.
+enum Command {
+    Send { message: Message, volatile: bool },
+    Close,
+    Discard,
+}
+
+struct Engine {
+    handlers: Handlers,
+}
+
+/// What only the session's task sees.
+struct Local {
+    peer: Arc<EnginePeer>,
+    waiting: Waiting<Running, HandlerResult>,
+}
+
+/// Handlers of one session that may wait at the same time.
+const MAX_WAITING: usize = 1024;
+
+#[derive(PartialEq)]
+enum Running {
+    Connect,
+    Other,
+}
+
+impl EngineServer {
+    /// A server on `/engine.io/`, to be given its settings and handlers.
+    pub fn builder() -> EngineServerBuilder {
+        EngineServerBuilder {
+            config: Config::default(),
+            path: "/engine.io/".to_owned(),
+            allow: None,
+            handlers: Handlers::default(),
+        }
+    }
+}
+
+impl EngineServerBuilder {
+    /// The path to serve. Default `/engine.io/`.
+    pub fn path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
+    /// Settings and limits.
+    pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Decides on the HTTP request of every handshake; see
+    /// [`ServerBuilder::allow_request`](crate::ServerBuilder::allow_request).
+    pub fn allow_request(mut self, allow: impl Fn(&Parts) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        self.allow = Some(Box::new(allow));
+        self
+    }
+
+    /// Runs for every peer that has come: `Fn(EngineSocket)`, sync or async. It starts before any message is handled.
+    pub fn on_connect<M>(mut self, handler: impl Handler<(EngineSocket,), HandlerResult, M>) -> Self {
+        self.handlers.connect = Some(erase(handler));
+        self
+    }
+
+    /// Runs for every message: `Fn(EngineSocket, Message)`, sync or async. Without it messages wait for [`EngineSocket::recv`].
+    pub fn on_message<M>(mut self, handler: impl Handler<(EngineSocket, Message), HandlerResult, M>) -> Self {
+        self.handlers.message = Some(erase(handler));
+        self
+    }
+
+    /// Runs when a peer is gone: `Fn(EngineSocket, CloseReason)`, sync or async.
+    pub fn on_close<M>(mut self, handler: impl Handler<(EngineSocket, CloseReason), HandlerResult, M>) -> Self {
+        self.handlers.close = Some(erase(handler));
+        self
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn build(self) -> EngineServer {
+        EngineServer(Arc::new(Inner {
+            hub: Arc::new(Hub::new(Engine { handlers: self.handlers }, self.config)),
+            path: Path::new(&self.path),
+            allow: self.allow,
+        }))
+    }
+}
+
+impl Endpoint for EngineServer {
+    fn matches(&self, path: &str) -> bool {
+        self.0.path.matches(path)
+    }
+
+    async fn respond<R, B>(&self, runtime: &R, request: http::Request<B>) -> http::Response<Body>
+    where
+        R: Runtime,
+        B: HttpBody<Data: Send, Error: Send> + Send,
+    {
+        let Inner { hub, allow, .. } = &*self.0;
+        let shared = |parts: &Parts| Shared {
+            handshake: Handshake::new(parts),
+            inbox: Inbox::new(),
+            soft_inbound: hub.config().limits.soft_inbound,
+            full: AtomicUsize::new(0),
+            upgraded: AtomicBool::new(false),
+        };
+        respond(hub, runtime, allow.as_deref(), shared, request).await
+    }
+
+    async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
+        self.0.hub.end(|| Command::Close, || Command::Discard, deadline).await;
+    }
+}
+
+impl EngineSocket {
+    /// The session's id: a secret between the peer and the server.
+    #[must_use]
+    pub fn id(&self) -> Sid {
+        self.0.sid()
+    }
+
+    /// The request that opened the session.
+    #[must_use]
+    pub fn handshake(&self) -> &Handshake {
+        &self.0.shared.handshake
+    }
+
+    /// Whether the session has left polling for a link, or began on one.
+    #[must_use]
+    pub fn is_on_link(&self) -> bool {
+        self.0.shared.upgraded.load(Ordering::Relaxed)
+    }
+
+    /// Sends a message. Never waits: it leaves in the session's next turn.
+    ///
+    /// # Errors
+    /// [`SendError`]: nothing was sent. When it is [`SendError::Full`], wait for [`EngineSocket::ready`] or close the session.
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.push(message.into(), false)
+    }
+
+    /// As [`EngineSocket::send`], but the message is dropped unless it can leave at once.
+    ///
+    /// # Errors
+    /// [`SendError`]; that the message was dropped is none.
+    pub fn send_volatile(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.push(message.into(), true)
+    }
+
+    fn push(&self, message: Message, volatile: bool) -> Result<(), SendError> {
+        // An empty message is a byte on the wire too.
+        self.0.push(message.len().saturating_add(1), || Command::Send { message, volatile })
+    }
+
+    /// Waits until the outbound queue is less than half full.
+    ///
+    /// # Errors
+    /// When the session is gone.
+    pub async fn ready(&self) -> Result<(), SendError> {
+        self.0.ready().await
+    }
+
+    /// The next message, `None` after the end; for servers without a message handler. Messages are kept while the connect handler runs and
+    /// from the first call on.
+    pub fn recv(&self) -> impl Future<Output = Option<Message>> + Send + '_ {
+        let shared = &self.0.shared;
+        shared.inbox.want();
+        poll_fn(|cx| shared.inbox.poll_next(cx, shared.soft_inbound, &shared.full, || self.0.wake()))
+    }
+
+    /// Closes the session; what is queued goes out first.
+    pub fn close(&self) {
+        // A session that is gone is as closed as it can be.
+        let _ = self.0.push(0, || Command::Close);
+    }
+}
+
+impl Application for Engine {
+    type Machine = Session;
+    type Command = Command;
+    type Shared = Shared;
+    type Local = Local;
+
+    fn open(&self, _: Instant, session: Session, peer: &Arc<EnginePeer>) -> (Session, Local) {
+        (session, Local { peer: Arc::clone(peer), waiting: Waiting::new() })
+    }
+
+    fn execute(&self, core: &mut Core<'_, Self>, command: Command) {
+        match command {
+            Command::Send { message, volatile } => {
+                if volatile && !(core.link_is_flushed && core.machine.is_writable()) {
+                    return;
+                }
+                if let Err(error) = core.machine.send_frames(&[Frame::message(message)]) {
+                    tracing::debug!(%error, "a message was dropped");
+                }
+            }
+            Command::Close => core.machine.close(core.now),
+            Command::Discard => core.machine.discard(core.now),
+        }
+    }
+
+    fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) {
+        while let Some(ended) = core.local.waiting.poll_ended(cx) {
+            returned(core, Some(ended));
+        }
+        while (self.is_ready(core.local) || core.machine.is_closed())
+            && let Some(event) = core.machine.poll_event()
+        {
+            let socket = EngineSocket(Arc::clone(core.peer));
+            let shared = &core.peer.shared;
+            match event {
+                Event::Open => {
+                    shared.upgraded.store(core.machine.carrier() != Carrier::Polling, Ordering::Relaxed);
+                    if let Some(connect) = &self.handlers.connect {
+                        let ended = core.local.waiting.start(cx, Running::Connect, || connect((socket,)));
+                        returned(core, ended);
+                    } else {
+                        shared.inbox.settle(&shared.full);
+                    }
+                }
+                Event::Message(message) => {
+                    if let Some(handler) = &self.handlers.message {
+                        let ended = core.local.waiting.start(cx, Running::Other, || handler((socket, message)));
+                        returned(core, ended);
+                    } else {
+                        let bytes = message.len();
+                        // Without a taker the message is dropped.
+                        let _ = shared.inbox.push(message, bytes, shared.soft_inbound, &shared.full);
+                    }
+                }
+                Event::Upgraded(_) => shared.upgraded.store(true, Ordering::Relaxed),
+                Event::Closed(reason) => {
+                    shared.inbox.close();
+                    if let Some(close) = &self.handlers.close {
+                        let ended = core.local.waiting.start(cx, Running::Other, || close((socket, reason)));
+                        returned(core, ended);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn is_ready(&self, local: &Local) -> bool {
+        local.waiting.len() < MAX_WAITING && local.peer.shared.full.load(Ordering::Relaxed) == 0
+    }
+
+    fn leftover(&self, local: &mut Local) -> Option<BoxFuture<'static, ()>> {
+        let waiting = local.waiting.take()?;
+        Some(Box::pin(waiting))
+    }
+
+    fn finish(&self, peer: &Arc<EnginePeer>, _: &mut Local) {
+        peer.shared.inbox.close();
+    }
+}
+
+/// A handler returned, now or after a wait.
+fn returned(core: &mut Core<'_, Engine>, ended: Option<(Running, Ended<HandlerResult>)>) {
+    let Some((running, ended)) = ended else { return };
+    if running == Running::Connect {
+        core.peer.shared.inbox.settle(&core.peer.shared.full);
+    }
+    match ended {
+        Ended::Returned(Ok(())) => {}
+        Ended::Returned(Err(error)) => tracing::warn!(session = %core.peer.sid(), %error, "a handler failed"),
+        Ended::Panicked(message) => {
+            tracing::error!(session = %core.peer.sid(), "a handler panicked, its session is closed: {message}");
+            core.machine.discard(core.now);
+        }
+    }
+}
+
+impl Machine for Session {
+    fn session(&self) -> &Session {
+        self
+    }
+
+    fn handle(&mut self, now: Instant, input: Input) {
+        self.handle(now, input);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+
+    fn discard(&mut self, now: Instant) {
+        self.discard(now);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.poll_transmit()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+
+    fn wants_input(&self) -> bool {
+        self.wants_input()
+    }
+
+    fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.is_drained()
+    }
+}
+
+impl fmt::Debug for EngineServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineServer").field("path", &self.0.path).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for EngineServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineServerBuilder")
+            .field("path", &self.path)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for EngineSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineSocket").field("id", &self.0.sid()).finish_non_exhaustive()
+    }
+}

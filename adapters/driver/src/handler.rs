@@ -1,0 +1,206 @@
+//! Handlers: closures of the application, sync or async, with or without a `Result`.
+//!
+//! A handler starts in the turn of its connection, with no lock held. What is done at once (every sync handler, and every async one
+//! that does not wait) costs no scheduling; a future that waits moves to the connection's set of waiting handlers, and later events
+//! go on. A panic is caught wherever it happens.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+/// A handler's result as the driver sees it: the error is logged.
+pub type HandlerResult = Result<(), String>;
+
+/// What a handler may return, turned into `T`. Handlers may return `()` or `Result<(), E>`, where the error is logged.
+pub trait Outcome<T> {
+    /// Turns it into what the driver works with.
+    fn into_outcome(self) -> T;
+}
+
+impl Outcome<HandlerResult> for () {
+    fn into_outcome(self) -> HandlerResult {
+        Ok(())
+    }
+}
+
+impl<E: Display> Outcome<HandlerResult> for Result<(), E> {
+    fn into_outcome(self) -> HandlerResult {
+        self.map_err(|error| error.to_string())
+    }
+}
+
+/// A closure that can handle something: `Fn(A) -> R` or `async Fn(A) -> R`, with one argument or two. `M` tells the two kinds apart and
+/// is inferred.
+pub trait Handler<A, T, M>: Send + Sync + 'static {
+    /// Starts it.
+    fn start(&self, arguments: A) -> Started<T>;
+}
+
+/// A handler that was started.
+#[allow(missing_debug_implementations, reason = "holds a future of the application")]
+pub enum Started<T> {
+    /// It is done.
+    Done(T),
+    /// It is a future, which was not polled yet.
+    Waits(BoxFuture<'static, T>),
+}
+
+/// Marks handlers that return their result.
+#[derive(Debug)]
+pub enum Immediate {}
+/// Marks handlers that return a future.
+#[derive(Debug)]
+pub enum Deferred {}
+
+impl<F, A, R, T> Handler<(A,), T, Immediate> for F
+where
+    F: Fn(A) -> R + Send + Sync + 'static,
+    R: Outcome<T>,
+{
+    fn start(&self, (argument,): (A,)) -> Started<T> {
+        Started::Done(self(argument).into_outcome())
+    }
+}
+
+impl<F, A, R, T: 'static> Handler<(A,), T, Deferred> for F
+where
+    F: Fn(A) -> R + Send + Sync + 'static,
+    R: Future<Output: Outcome<T>> + Send + 'static,
+{
+    fn start(&self, (argument,): (A,)) -> Started<T> {
+        Started::Waits(Box::pin(self(argument).map(Outcome::into_outcome)))
+    }
+}
+
+impl<F, A, B, R, T> Handler<(A, B), T, Immediate> for F
+where
+    F: Fn(A, B) -> R + Send + Sync + 'static,
+    R: Outcome<T>,
+{
+    fn start(&self, (first, second): (A, B)) -> Started<T> {
+        Started::Done(self(first, second).into_outcome())
+    }
+}
+
+impl<F, A, B, R, T: 'static> Handler<(A, B), T, Deferred> for F
+where
+    F: Fn(A, B) -> R + Send + Sync + 'static,
+    R: Future<Output: Outcome<T>> + Send + 'static,
+{
+    fn start(&self, (first, second): (A, B)) -> Started<T> {
+        Started::Waits(Box::pin(self(first, second).map(Outcome::into_outcome)))
+    }
+}
+
+/// A handler whose types are forgotten.
+pub(crate) type ErasedHandler<A, T> = Box<dyn Fn(A) -> Started<T> + Send + Sync>;
+
+pub(crate) fn erase<A: 'static, T: 'static, M>(handler: impl Handler<A, T, M>) -> ErasedHandler<A, T> {
+    Box::new(move |arguments| handler.start(arguments))
+}
+
+/// What became of a handler.
+pub(crate) enum Ended<T> {
+    /// It returned.
+    Returned(T),
+    /// It panicked, with this message.
+    Panicked(String),
+}
+
+/// Handlers that wait, of one connection. `C` says what each is, for when it ends.
+pub(crate) struct Waiting<C, T> {
+    // Most connections never have one.
+    futures: Option<Box<FuturesUnordered<Wait<C, T>>>>,
+}
+
+struct Wait<C, T> {
+    context: Option<C>,
+    future: BoxFuture<'static, T>,
+}
+
+impl<C: Unpin, T> Future for Wait<C, T> {
+    type Output = (Option<C>, Ended<T>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        poll_caught(&mut self.future, cx).map(|ended| (self.context.take(), ended))
+    }
+}
+
+fn poll_caught<T>(future: &mut BoxFuture<'static, T>, cx: &mut Context<'_>) -> Poll<Ended<T>> {
+    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(value)) => Poll::Ready(Ended::Returned(value)),
+        Err(panic) => Poll::Ready(Ended::Panicked(panic_message(panic.as_ref()))),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_owned()
+}
+
+impl<C: Unpin, T> Waiting<C, T> {
+    pub(crate) const fn new() -> Self {
+        Self { futures: None }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.futures.as_ref().map_or(0, |futures| futures.len())
+    }
+
+    /// Runs a handler to its first wait. `None` when it waits: it comes back from [`Waiting::poll_ended`], with its context.
+    pub(crate) fn start(
+        &mut self,
+        cx: &mut Context<'_>,
+        context: C,
+        start: impl FnOnce() -> Started<T>,
+    ) -> Option<(C, Ended<T>)> {
+        let mut future = match catch_unwind(AssertUnwindSafe(start)) {
+            Ok(Started::Done(value)) => return Some((context, Ended::Returned(value))),
+            Ok(Started::Waits(future)) => future,
+            Err(panic) => return Some((context, Ended::Panicked(panic_message(panic.as_ref())))),
+        };
+        match poll_caught(&mut future, cx) {
+            Poll::Ready(ended) => Some((context, ended)),
+            Poll::Pending => {
+                self.futures.get_or_insert_default().push(Wait { context: Some(context), future });
+                None
+            }
+        }
+    }
+
+    /// The next handler that ended.
+    pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Option<(C, Ended<T>)> {
+        loop {
+            let futures = self.futures.as_mut()?;
+            match futures.poll_next_unpin(cx) {
+                Poll::Pending => return None,
+                Poll::Ready(None) => {
+                    self.futures = None;
+                    return None;
+                }
+                Poll::Ready(Some((context, ended))) => {
+                    if let Some(context) = context {
+                        return Some((context, ended));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what still waits, to be run to its end by somebody else.
+    pub(crate) fn take(&mut self) -> Option<impl Future<Output = ()> + Send + 'static>
+    where
+        C: Send + 'static,
+        T: Send + 'static,
+    {
+        let futures = self.futures.take()?;
+        Some(futures.for_each(|_| std::future::ready(())))
+    }
+}

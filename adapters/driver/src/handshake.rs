@@ -1,0 +1,86 @@
+//! What is known of the request that opened a session: kept in one exact block of memory, read on demand.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use http::request::Parts;
+
+/// The address of the peer, as an extension of the request. Listeners that know it put it there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RemoteAddress(pub SocketAddr);
+
+/// The request that opened a session.
+#[derive(Debug)]
+pub struct Handshake {
+    /// `path?query`, then for each header a line `name: value`, each ended by a line feed: no parts of the HTTP library are kept, because
+    /// they pin its read buffer.
+    head: Box<[u8]>,
+    address: Option<SocketAddr>,
+    issued: SystemTime,
+}
+
+impl Handshake {
+    pub(crate) fn new(parts: &Parts) -> Self {
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let headers = || parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        let length =
+            headers().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(3)).sum::<usize>();
+        let mut head = Vec::with_capacity(length.saturating_add(target.len()).saturating_add(1));
+        head.extend_from_slice(target.as_bytes());
+        head.push(b'\n');
+        for (name, value) in headers() {
+            head.extend_from_slice(name);
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value);
+            head.push(b'\n');
+        }
+        Self {
+            head: head.into_boxed_slice(),
+            address: parts.extensions.get::<RemoteAddress>().map(|address| address.0),
+            issued: SystemTime::now(),
+        }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.head.split(|byte| *byte == b'\n')
+    }
+
+    /// Path and query, as they came.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.lines().next().and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default()
+    }
+
+    /// The query without its question mark, still percent-encoded.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.target().split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The headers: names in lower case, and values.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.lines().skip(1).filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (name, value) = line.split_at_checked(colon)?;
+            Some((std::str::from_utf8(name).ok()?, value.get(2..)?))
+        })
+    }
+
+    /// The value of a header, if it is there and is text; `name` in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().find(|(key, _)| *key == name).and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    /// The peer's address, if the listener told it.
+    #[must_use]
+    pub const fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// When the session was opened.
+    #[must_use]
+    pub const fn issued(&self) -> SystemTime {
+        self.issued
+    }
+}

@@ -1,0 +1,227 @@
+//! All peers of one server: the table of session ids, the timers, and the count of what still runs.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+
+use engineio_proto::server::{Ask, Handshake, Refusal, Server};
+use engineio_proto::{Config, LinkId, RequestId, Response, Sid};
+use futures_util::future::{Either, select};
+
+use crate::clock::Clock;
+use crate::peer::Peer;
+use crate::runtime::Runtime;
+use crate::sync::lock;
+use crate::timers::Timers;
+use crate::turn::{Application, PeerTask};
+
+/// A peer of this application.
+pub(crate) type PeerOf<A> = Peer<<A as Application>::Command, <A as Application>::Shared>;
+
+/// All peers of one server.
+pub(crate) struct Hub<A: Application> {
+    pub(crate) application: A,
+    pub(crate) server: Server,
+    pub(crate) clock: Clock,
+    pub(crate) timers: Arc<Timers>,
+    pub(crate) tasks: Tasks,
+    /// Keyed by what the operating system's generator made; std's hasher is seeded besides.
+    peers: Mutex<HashMap<Sid, Arc<PeerOf<A>>>>,
+    last_id: AtomicU64,
+    shutting_down: AtomicBool,
+    timers_run: AtomicBool,
+}
+
+/// How often a session id may turn out to be taken before the handshake is refused.
+const SID_ATTEMPTS: usize = 3;
+
+impl<A: Application> Hub<A> {
+    pub(crate) fn new(application: A, config: Config) -> Self {
+        Self {
+            application,
+            server: Server::new(config),
+            clock: Clock::new(),
+            timers: Arc::default(),
+            tasks: Tasks::default(),
+            peers: Mutex::default(),
+            last_id: AtomicU64::new(0),
+            shutting_down: AtomicBool::new(false),
+            timers_run: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        self.server.config()
+    }
+
+    pub(crate) fn request_id(&self) -> RequestId {
+        RequestId(self.last_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn link_id(&self) -> LinkId {
+        LinkId(self.last_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn peer(&self, sid: &Sid) -> Option<Arc<PeerOf<A>>> {
+        lock(&self.peers).get(sid).cloned()
+    }
+
+    pub(crate) fn remove(&self, sid: Sid) {
+        let removed = lock(&self.peers).remove(&sid);
+        // Dropped after the lock was let go: what it holds is the application's.
+        drop(removed);
+    }
+
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.shutting_down.load(Ordering::Relaxed)
+    }
+
+    /// Refuses new sessions from now on, asks all peers to go, and waits until they are gone; cuts them off when `deadline` is over.
+    pub(crate) async fn end(
+        &self,
+        go: fn() -> A::Command,
+        cut_off: fn() -> A::Command,
+        deadline: impl Future<Output = ()>,
+    ) {
+        self.shutting_down.store(true, Ordering::Relaxed);
+        self.tell_all(go);
+        let (finished, deadline) = (pin!(self.tasks.finished()), pin!(deadline));
+        if let Either::Right(_) = select(finished, deadline).await {
+            self.tell_all(cut_off);
+        }
+    }
+
+    fn tell_all(&self, command: fn() -> A::Command) {
+        let peers: Vec<_> = lock(&self.peers).values().cloned().collect();
+        for peer in peers {
+            // Who is gone needs no telling.
+            let _ = peer.push(0, command);
+        }
+    }
+
+    /// The answer to a request whose session is gone.
+    pub(crate) fn unknown_sid(ask: &Ask) -> Response {
+        ask.refuse(Refusal::UnknownSid)
+    }
+
+    /// Opens a session: gives it an id that nobody has, and a task.
+    ///
+    /// # Errors
+    /// The refusal, when no unused id was to be had.
+    pub(crate) fn open<R: Runtime>(
+        self: &Arc<Self>,
+        runtime: &R,
+        handshake: Handshake,
+        shared: A::Shared,
+    ) -> Result<Arc<PeerOf<A>>, Response> {
+        self.run_timers(runtime);
+        let mut shared = Some(shared);
+        for _ in 0..SID_ATTEMPTS {
+            let Some(sid) = random_sid() else { break };
+            let peer = {
+                let mut peers = lock(&self.peers);
+                // Under the lock, so that nobody comes in after everybody was told to go.
+                if self.is_shutting_down() {
+                    drop(peers);
+                    return Err(handshake.refuse(Refusal::Unavailable));
+                }
+                let Entry::Vacant(vacant) = peers.entry(sid) else { continue };
+                let Some(shared) = shared.take() else { break };
+                Arc::clone(vacant.insert(Arc::new(Peer::new(sid, self.config().limits.max_outbound, shared))))
+            };
+            let session = handshake.accept(self.clock.now(), sid);
+            let task = PeerTask::new(Arc::clone(self), runtime.clone(), Arc::clone(&peer), session);
+            let guard = self.tasks.enter();
+            runtime.spawn(async move {
+                let _guard = guard;
+                task.await;
+            });
+            return Ok(peer);
+        }
+        Err(handshake.refuse(Refusal::BadRequest))
+    }
+
+    /// Starts the timers' task with the first session.
+    fn run_timers<R: Runtime>(self: &Arc<Self>, runtime: &R) {
+        if self.timers_run.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (hub, timers, clock, sleeper) =
+            (Arc::downgrade(self), Arc::clone(&self.timers), self.clock, runtime.clone());
+        runtime.spawn(async move {
+            let wake = |sid: &Sid| {
+                if let Some(peer) = hub.upgrade().and_then(|hub| hub.peer(sid)) {
+                    peer.wake();
+                }
+            };
+            timers.run(sleeper, clock, wake).await;
+        });
+    }
+}
+
+impl<A: Application> Drop for Hub<A> {
+    fn drop(&mut self) {
+        self.timers.stop();
+    }
+}
+
+/// An id out of the operating system's generator.
+pub(crate) fn random_sid() -> Option<Sid> {
+    let mut random = [0; 15];
+    match getrandom::fill(&mut random) {
+        Ok(()) => Some(Sid::from_random(random)),
+        Err(error) => {
+            tracing::error!(%error, "no randomness for a session id");
+            None
+        }
+    }
+}
+
+/// Counts tasks, and waits for the last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks(Arc<Mutex<Running>>);
+
+#[derive(Debug, Default)]
+struct Running {
+    count: usize,
+    waiting: Vec<Waker>,
+}
+
+/// Counts one task while it lives.
+#[derive(Debug)]
+pub(crate) struct TaskGuard(Tasks);
+
+impl Tasks {
+    pub(crate) fn enter(&self) -> TaskGuard {
+        let mut running = lock(&self.0);
+        running.count = running.count.saturating_add(1);
+        TaskGuard(self.clone())
+    }
+
+    /// Waits until no task runs.
+    pub(crate) async fn finished(&self) {
+        poll_fn(|cx| {
+            let mut running = lock(&self.0);
+            if running.count == 0 {
+                return Poll::Ready(());
+            }
+            running.waiting.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Drop for TaskGuard {
+    fn drop(&mut self) {
+        let mut running = lock(&self.0.0);
+        running.count = running.count.saturating_sub(1);
+        let waiting = if running.count == 0 { std::mem::take(&mut running.waiting) } else { Vec::new() };
+        drop(running);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,274 @@
+//! A WebSocket under a session: bytes of a stream to messages, frames to bytes.
+//!
+//! Reading goes through one buffer for each thread, so that an idle link has none; a large frame is read straight into a buffer of its
+//! own. What is written in a turn is gathered in one buffer for each thread too; only what the stream does not take at once is kept
+//! with the link. Large frames are never copied.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use engineio_proto::server::LinkDownCause;
+use engineio_proto::{Frame, LinkId, Message};
+use engineio_websocket::{Arena, Decoder, Event, FrameHeader, Limits, Opcode, Role};
+
+use crate::runtime::Stream;
+
+/// Bytes read at once, and so the most input of one turn.
+const READ_BUFFER: usize = 64 * 1024;
+/// Frames up to this length are copied into the output buffer; longer ones are written from where they are.
+const COPY_LIMIT: usize = 4096;
+/// Output gathered before it is written.
+const WRITE_BUFFER: usize = 64 * 1024;
+/// Slices written at once.
+const MAX_SLICES: usize = 16;
+
+thread_local! {
+    static INPUT: Cell<Option<Box<(BytesMut, Arena)>>> = const { Cell::new(None) };
+    static OUTPUT: Cell<BytesMut> = Cell::new(BytesMut::new());
+}
+
+/// A WebSocket under a session.
+pub(crate) struct Link<S> {
+    id: LinkId,
+    stream: S,
+    decoder: Decoder,
+    /// What was read beyond the HTTP request.
+    early: Bytes,
+    output: Output,
+    /// The payload of the latest ping, until its pong is written; earlier ones need no answer (RFC 6455 section 5.5.3).
+    pong: Option<Bytes>,
+    closing: bool,
+}
+
+/// What the stream has not taken yet.
+#[derive(Default)]
+struct Output {
+    segments: VecDeque<Bytes>,
+    length: usize,
+}
+
+/// What came of a read.
+pub(crate) enum Read {
+    /// Nothing more for now; the task is woken when there is.
+    Pending,
+    /// Messages came; there may be more.
+    Some,
+    /// The link is down.
+    Down(LinkDownCause),
+}
+
+impl<S: Stream> Link<S> {
+    pub(crate) fn new(id: LinkId, stream: S, early: Bytes, max_payload: usize) -> Self {
+        let decoder = Decoder::new(Role::Server, Limits::default().with_max_message(max_payload));
+        Self { id, stream, decoder, early, output: Output::default(), pong: None, closing: false }
+    }
+
+    pub(crate) fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// Whether everything that was written has been taken by the stream.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.output.is_empty()
+    }
+
+    /// Whether there is something to write that does not come from the machine.
+    pub(crate) fn wants_write(&self) -> bool {
+        !self.is_flushed() || self.pong.is_some()
+    }
+
+    /// Bytes that the stream has not taken.
+    pub(crate) fn buffered(&self) -> usize {
+        self.output.length
+    }
+
+    /// Reads once, at most [`READ_BUFFER`] bytes, and hands over every message in them.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, mut message: impl FnMut(Message)) -> Read {
+        let mut buffers =
+            INPUT.take().unwrap_or_else(|| Box::new((BytesMut::with_capacity(READ_BUFFER), Arena::new())));
+        let read = self.read_with(cx, &mut buffers, &mut message);
+        INPUT.set(Some(buffers));
+        read
+    }
+
+    fn read_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &mut (BytesMut, Arena),
+        message: &mut impl FnMut(Message),
+    ) -> Read {
+        let (buffer, arena) = buffers;
+        buffer.clear();
+        if !self.early.is_empty() {
+            buffer.extend_from_slice(&std::mem::take(&mut self.early));
+        } else {
+            let read = match self.decoder.payload_room() {
+                Some(mut room) => self.stream.poll_read(cx, &mut room),
+                None => self.stream.poll_read(cx, buffer),
+            };
+            match read {
+                Poll::Pending => return Read::Pending,
+                // The reference's WebSocket library reports a reset as an end, not as an error.
+                Poll::Ready(Ok(0) | Err(_)) => return Read::Down(LinkDownCause::Closed),
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+        let mut input = &mut buffer[..];
+        loop {
+            match self.decoder.decode(&mut input, arena) {
+                Ok(None) => return Read::Some,
+                Ok(Some(Event::Text(text))) => message(Message::Text(text)),
+                Ok(Some(Event::Binary(data))) => message(Message::Binary(data)),
+                Ok(Some(Event::Ping(payload))) => self.pong = Some(payload),
+                Ok(Some(Event::Pong(_))) => {}
+                Ok(Some(_)) => {
+                    self.close(None);
+                    return Read::Down(LinkDownCause::Closed);
+                }
+                Err(error) => {
+                    tracing::debug!(link = self.id.0, %error, "websocket failed");
+                    self.close(Some(error.close_code()));
+                    return Read::Down(LinkDownCause::Failed);
+                }
+            }
+        }
+    }
+
+    /// Gathers packets and writes them, until there are no more or the stream takes no more. While it takes none, packets stay where
+    /// they are: in the machine, which counts them.
+    ///
+    /// # Errors
+    /// When the stream failed.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut next: impl FnMut() -> Option<Frame>,
+    ) -> io::Result<()> {
+        let mut buffer = OUTPUT.take();
+        let result = self.write_with(cx, &mut buffer, &mut next);
+        buffer.clear();
+        OUTPUT.set(buffer);
+        result
+    }
+
+    fn write_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+        next: &mut impl FnMut() -> Option<Frame>,
+    ) -> io::Result<()> {
+        while self.output.flush(&mut self.stream, cx, buffer)? {
+            if let Some(payload) = self.pong.take() {
+                // The decoder lets no longer payload through.
+                let _ = engineio_websocket::encode_pong(buffer, &payload, None);
+            }
+            while buffer.len() < WRITE_BUFFER && self.output.segments.len() < MAX_SLICES {
+                let Some(frame) = next() else { break };
+                self.output.gather(buffer, &frame);
+            }
+            if buffer.is_empty() && self.output.is_empty() {
+                // A stream that buffers wakes the task until it has written.
+                let (Poll::Pending | Poll::Ready(())) = self.stream.poll_flush(cx)?;
+                return Ok(());
+            }
+        }
+        // An exact copy: the thread's buffer must not be pinned by a slow peer.
+        self.output.push(Bytes::copy_from_slice(buffer));
+        Ok(())
+    }
+
+    /// Queues a close frame behind everything that was handed out; nothing is written after it.
+    pub(crate) fn close(&mut self, code: Option<u16>) {
+        if !std::mem::replace(&mut self.closing, true) {
+            let mut close = BytesMut::new();
+            // The codes are our own and valid.
+            let _ = engineio_websocket::encode_close(&mut close, code.map(|code| (code, "")), None);
+            self.output.push(close.freeze());
+        }
+    }
+
+    /// Writes what is left, ends the stream, and waits for the peer to do so too, so that nothing in flight is lost to a reset.
+    pub(crate) async fn linger(mut self) {
+        let mut rest = BytesMut::new();
+        let flushed = poll_fn(|cx| match self.output.flush(&mut self.stream, cx, &mut rest) {
+            Ok(false) => Poll::Pending,
+            Ok(true) => Poll::Ready(true),
+            Err(_) => Poll::Ready(false),
+        })
+        .await;
+        if !flushed || poll_fn(|cx| self.stream.poll_shutdown(cx)).await.is_err() {
+            return;
+        }
+        let mut ignored = BytesMut::with_capacity(1024);
+        while let Ok(1..) = poll_fn(|cx| {
+            ignored.clear();
+            self.stream.poll_read(cx, &mut ignored)
+        })
+        .await
+        {}
+    }
+}
+
+impl Output {
+    fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    fn push(&mut self, segment: Bytes) {
+        if !segment.is_empty() {
+            self.length = self.length.saturating_add(segment.len());
+            self.segments.push_back(segment);
+        }
+    }
+
+    /// Adds a packet: copied behind what is in `buffer` when it is small, by reference when it is large.
+    fn gather(&mut self, buffer: &mut BytesMut, frame: &Frame) {
+        let opcode = if frame.is_binary() { Opcode::Binary } else { Opcode::Text };
+        buffer.extend_from_slice(&FrameHeader::new(opcode.into(), frame.packet_len(), None));
+        buffer.extend_from_slice(frame.head());
+        if frame.data().len() <= COPY_LIMIT {
+            buffer.extend_from_slice(frame.data());
+        } else {
+            self.push(Bytes::copy_from_slice(buffer));
+            buffer.clear();
+            self.push(frame.data().clone());
+        }
+    }
+
+    /// Writes everything: segments, then `buffer`. False when the stream takes no more for now.
+    fn flush<S: Stream>(&mut self, stream: &mut S, cx: &mut Context<'_>, buffer: &mut BytesMut) -> io::Result<bool> {
+        while !self.is_empty() || !buffer.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let parts = self.segments.iter().map(|segment| &segment[..]).chain(Some(&buffer[..]));
+            let count = slices.iter_mut().zip(parts).map(|(slice, part)| *slice = IoSlice::new(part)).count();
+            match stream.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => self.written(written, buffer),
+                Poll::Ready(Err(error)) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn written(&mut self, mut written: usize, buffer: &mut BytesMut) {
+        while let Some(segment) = self.segments.front_mut() {
+            let taken = written.min(segment.len());
+            segment.advance(taken);
+            self.length = self.length.saturating_sub(taken);
+            written = written.saturating_sub(taken);
+            if !segment.is_empty() {
+                return;
+            }
+            self.segments.pop_front();
+        }
+        if self.segments.capacity() > 0 {
+            self.segments = VecDeque::new();
+        }
+        buffer.advance(written.min(buffer.len()));
+    }
+}

@@ -1,0 +1,220 @@
+//! What the rest of the world sees of a peer: a mailbox. Everything else of a peer belongs to its one task (see `turn`).
+//!
+//! An emit or a broadcast, from whatever task, takes the mailbox's lock for a push; so does an HTTP request that brings input. The
+//! bytes in the mailbox and those that the machine still holds are counted, so that "full" is known at once.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use engineio_proto::server::Ask;
+use engineio_proto::{ContentType, LinkId, RequestId, Response, SendError, Sid};
+use futures_channel::oneshot;
+use hyper::upgrade::OnUpgrade;
+
+use crate::sync::lock;
+
+/// Something that came from outside of the task.
+pub(crate) enum Arrival {
+    /// A GET or a POST; the session admits or refuses it.
+    Request { request: RequestId, ask: Ask, content_type: ContentType, reply: oneshot::Sender<Response> },
+    /// The body of a POST.
+    Body { request: RequestId, body: Bytes },
+    /// The body of a POST is too large.
+    BodyTooLarge { request: RequestId },
+    /// A reply was written.
+    Replied { request: RequestId },
+    /// The connection of a request went away.
+    Aborted { request: RequestId },
+    /// A link that the session may admit; the answer decides between `101` and a refusal.
+    Link { link: LinkId, ask: Ask, upgrade: OnUpgrade, admission: oneshot::Sender<Result<(), Response>> },
+    /// The link that opened the session.
+    FirstLink { link: LinkId, upgrade: OnUpgrade },
+}
+
+/// A peer, as everybody but its own task sees it. `C` is what the application can ask of its machine; `S` is what the application
+/// keeps with every peer.
+pub(crate) struct Peer<C, S> {
+    sid: Sid,
+    max_outbound: usize,
+    mailbox: Mutex<Mailbox<C>>,
+    /// What the application keeps with every peer.
+    pub(crate) shared: S,
+}
+
+struct Mailbox<C> {
+    commands: Vec<C>,
+    arrivals: Vec<Arrival>,
+    /// Bytes of packets in `commands`.
+    bytes: usize,
+    /// Bytes that the machine and its link held at the end of the last turn.
+    buffered: usize,
+    /// The task will look here without being woken.
+    awake: bool,
+    closed: bool,
+    task: Option<Waker>,
+    /// Who waits for room.
+    waiting: Vec<Waker>,
+}
+
+/// What a task found in its mailbox. Kept by the task, so that the vectors are swapped and not allocated.
+pub(crate) struct Mail<C> {
+    pub(crate) commands: Vec<C>,
+    pub(crate) arrivals: Vec<Arrival>,
+}
+
+impl<C> Default for Mail<C> {
+    fn default() -> Self {
+        Self { commands: Vec::new(), arrivals: Vec::new() }
+    }
+}
+
+impl<C, S> Peer<C, S> {
+    pub(crate) fn new(sid: Sid, max_outbound: usize, shared: S) -> Self {
+        let mailbox = Mailbox {
+            commands: Vec::new(),
+            arrivals: Vec::new(),
+            bytes: 0,
+            buffered: 0,
+            // The task's first turn comes without a wake-up.
+            awake: true,
+            closed: false,
+            task: None,
+            waiting: Vec::new(),
+        };
+        Self { sid, max_outbound, mailbox: Mutex::new(mailbox), shared }
+    }
+
+    /// The session's id.
+    pub(crate) fn sid(&self) -> Sid {
+        self.sid
+    }
+
+    /// Asks the machine for something that sends `bytes` bytes (0: is always taken). The command is made only when it is taken.
+    pub(crate) fn push(&self, bytes: usize, command: impl FnOnce() -> C) -> Result<(), SendError> {
+        let waker = self.push_quietly(bytes, command)?;
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// As [`Peer::push`]; the caller has to wake the task with the waker that it gets.
+    pub(crate) fn push_quietly(&self, bytes: usize, command: impl FnOnce() -> C) -> Result<Option<Waker>, SendError> {
+        let mut mailbox = lock(&self.mailbox);
+        if mailbox.closed {
+            return Err(SendError::Closed);
+        }
+        let total = mailbox.bytes.saturating_add(bytes);
+        // One packet always fits when nothing waits: a limit below one packet's size would close the peer for good.
+        let waiting = mailbox.bytes.saturating_add(mailbox.buffered);
+        if bytes > 0 && waiting > 0 && waiting.saturating_add(bytes) > self.max_outbound {
+            return Err(SendError::Full);
+        }
+        mailbox.bytes = total;
+        mailbox.commands.push(command());
+        Ok(mailbox.waker())
+    }
+
+    /// Hands in something from outside. False when the peer is gone: the caller answers the request itself.
+    pub(crate) fn arrive(&self, arrival: Arrival) -> bool {
+        let mut mailbox = lock(&self.mailbox);
+        if mailbox.closed {
+            return false;
+        }
+        // That a reply was written changes nothing that anybody waits for.
+        let urgent = !matches!(arrival, Arrival::Replied { .. });
+        mailbox.arrivals.push(arrival);
+        let waker = if urgent { mailbox.waker() } else { None };
+        drop(mailbox);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Has the task take a turn.
+    pub(crate) fn wake(&self) {
+        let waker = lock(&self.mailbox).waker();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits until less than half of the outbound limit is used.
+    pub(crate) async fn ready(&self) -> Result<(), SendError> {
+        poll_fn(|cx| {
+            let mut mailbox = lock(&self.mailbox);
+            if mailbox.closed {
+                return Poll::Ready(Err(SendError::Closed));
+            }
+            if mailbox.bytes.saturating_add(mailbox.buffered) <= self.max_outbound / 2 {
+                return Poll::Ready(Ok(()));
+            }
+            mailbox.waiting.retain(|waker| !waker.will_wake(cx.waker()));
+            mailbox.waiting.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// For the task: takes what is there, and counts it as the machine's from now on.
+    pub(crate) fn take(&self, mail: &mut Mail<C>) {
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.awake = true;
+        std::mem::swap(&mut mailbox.commands, &mut mail.commands);
+        std::mem::swap(&mut mailbox.arrivals, &mut mail.arrivals);
+        mailbox.buffered = mailbox.buffered.saturating_add(mailbox.bytes);
+        mailbox.bytes = 0;
+    }
+
+    /// For the task, at the end of a turn: how much the machine still holds. False when there is mail: take another turn.
+    pub(crate) fn rest(&self, cx: &Context<'_>, buffered: usize, mail: &mut Mail<C>) -> bool {
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.buffered = buffered;
+        let urgent = |arrival: &Arrival| !matches!(arrival, Arrival::Replied { .. });
+        if !mailbox.commands.is_empty() || mailbox.arrivals.iter().any(urgent) {
+            return false;
+        }
+        mailbox.awake = false;
+        if !mailbox.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            mailbox.task = Some(cx.waker().clone());
+        }
+        // Idle peers keep no memory: an allocation for each batch is cheaper than a buffer for each of 100 000 peers.
+        mailbox.commands = Vec::new();
+        let waiting = if buffered <= self.max_outbound / 2 { std::mem::take(&mut mailbox.waiting) } else { Vec::new() };
+        drop(mailbox);
+        mail.commands = Vec::new();
+        mail.arrivals = Vec::new();
+        waiting.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// For the task, at its end: nothing is taken any more. Returns what was not looked at.
+    pub(crate) fn close(&self) -> Mail<C> {
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.closed = true;
+        mailbox.task = None;
+        let mail =
+            Mail { commands: std::mem::take(&mut mailbox.commands), arrivals: std::mem::take(&mut mailbox.arrivals) };
+        let waiting = std::mem::take(&mut mailbox.waiting);
+        drop(mailbox);
+        waiting.into_iter().for_each(Waker::wake);
+        mail
+    }
+}
+
+impl<C> Mailbox<C> {
+    /// The waker to call, unless the task will look anyway.
+    fn waker(&mut self) -> Option<Waker> {
+        if std::mem::replace(&mut self.awake, true) { None } else { self.task.clone() }
+    }
+}
+
+impl<C, S> fmt::Debug for Peer<C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("sid", &self.sid).finish_non_exhaustive()
+    }
+}

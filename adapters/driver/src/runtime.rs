@@ -1,0 +1,54 @@
+//! What an adapter brings: spawn, sleep, and a byte stream. Everything else here is the same on every runtime.
+
+use std::future::Future;
+use std::io;
+use std::io::IoSlice;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BufMut;
+use hyper::upgrade::Upgraded;
+
+/// A runtime: how to run a task, how to wait, and what becomes of a connection that left HTTP.
+pub trait Runtime: Clone + Send + Sync + 'static {
+    /// A connection that left HTTP.
+    type Stream: Stream;
+    /// A wait.
+    type Sleep: Future<Output = ()> + Send + 'static;
+
+    /// Runs a task to its end.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
+
+    /// Waits for this long.
+    fn sleep(&self, duration: Duration) -> Self::Sleep;
+
+    /// Takes the raw stream out of an upgraded HTTP connection, with the bytes that were read beyond the request.
+    fn stream(&self, upgraded: Upgraded) -> (Self::Stream, bytes::Bytes);
+}
+
+/// A byte stream, both ways, that is polled by one task.
+pub trait Stream: Send + Unpin + 'static {
+    /// Reads once, at most `buffer.remaining_mut()` bytes (never 0); `Ok(0)` is the end of the stream.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    fn poll_read<B: BufMut>(&mut self, cx: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<usize>>;
+
+    /// Writes a part of these slices, in order.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Sees to it that what was written leaves.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ends the writing half.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}

@@ -1,0 +1,414 @@
+//! Socket.IO on top of the turns: what becomes of a connection's events, and what other tasks can ask of it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Context;
+use std::time::Duration;
+
+use engineio_proto::Instant;
+use engineio_proto::server::{Input, Session, Transmit};
+use futures_util::future::BoxFuture;
+use socketio_proto::server::Connection;
+use socketio_proto::{
+    AckError, AckId, AckToken, Config, DisconnectReason, Encoded, Event as Happened, Parser, Payload, Pending, SocketId,
+};
+
+use super::answer::AnswerSink;
+use super::namespace::{ConnectRequest, GuardResult, Handlers, NamespaceInner, Refusal, SocketKey};
+use super::socket::{Ack, Event, Socket, SocketInner};
+use crate::handler::{Ended, ErasedHandler, HandlerResult, Waiting};
+use crate::handshake::Handshake;
+use crate::hub::random_sid;
+use crate::peer::Peer;
+use crate::sync::lock;
+use crate::turn::{Application, Core, Machine};
+
+/// A peer that speaks Socket.IO.
+pub(crate) type SocketPeer<P> = Peer<Command<P>, Shared>;
+
+/// What everybody sees of a peer.
+pub(crate) struct Shared {
+    pub(crate) handshake: Handshake,
+    next_ack: AtomicU32,
+    /// Bytes in an inbox at which the peer is no longer read from.
+    pub(crate) soft_inbound: usize,
+    /// Inboxes over that limit.
+    pub(crate) full_inboxes: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn new(handshake: Handshake, soft_inbound: usize) -> Self {
+        Self { handshake, next_ack: AtomicU32::new(0), soft_inbound, full_inboxes: AtomicUsize::new(0) }
+    }
+
+    /// Even, below 2^31: odd ids are the namespaces'.
+    pub(crate) fn next_ack_id(&self) -> AckId {
+        AckId(self.next_ack.fetch_add(2, Ordering::Relaxed) & 0x7fff_fffe)
+    }
+}
+
+/// What other tasks can ask of a connection.
+pub(crate) enum Command<P: Parser> {
+    Send { socket: SocketId, encoded: Encoded, volatile: bool },
+    Ask { socket: SocketId, encoded: Encoded, id: AckId, timeout: Option<Duration>, sink: AckSink<P> },
+    Ack { encoded: Encoded },
+    Disconnect { socket: SocketId },
+    Close,
+    ShutDown,
+    Discard,
+}
+
+/// Where the outcome of an ack goes.
+pub(crate) enum AckSink<P: Parser> {
+    Socket(AnswerSink),
+    Broadcast { namespace: Arc<NamespaceInner<P>>, key: SocketKey },
+}
+
+impl<P: Parser> AckSink<P> {
+    fn resolve(self, id: AckId, outcome: Result<Payload, AckError>) {
+        match self {
+            // Who asked may have gone away.
+            Self::Socket(sink) => drop(sink.send(outcome)),
+            Self::Broadcast { namespace, key } => namespace.acked(key, id, outcome),
+        }
+    }
+}
+
+/// What only the connection's task sees.
+pub(crate) struct Local<P: Parser> {
+    peer: Arc<SocketPeer<P>>,
+    /// The socket of the first namespace that was joined: nearly always the only one.
+    first: Option<Member<P>>,
+    others: BTreeMap<SocketId, Member<P>>,
+    guards: Waiting<Joining<P>, GuardResult>,
+    waiting: Waiting<Running<P>, HandlerResult>,
+    acks: BTreeMap<AckId, AckSink<P>>,
+}
+
+struct Member<P: Parser> {
+    socket: Arc<SocketInner<P>>,
+    handlers: Arc<Handlers<P>>,
+}
+
+impl<P: Parser> Clone for Member<P> {
+    fn clone(&self) -> Self {
+        Self { socket: Arc::clone(&self.socket), handlers: Arc::clone(&self.handlers) }
+    }
+}
+
+/// What a guard that waits decides on.
+struct Joining<P: Parser> {
+    pending: Pending,
+    namespace: Arc<NamespaceInner<P>>,
+    handlers: Arc<Handlers<P>>,
+}
+
+/// What a handler that waits was started for.
+struct Running<P: Parser> {
+    member: Member<P>,
+    /// Whether it is the connect handler, after which events without a handler are dropped.
+    connects: bool,
+}
+
+/// Socket.IO: the namespaces of a server.
+pub(crate) struct SocketIo<P: Parser> {
+    pub(crate) parser: P,
+    pub(crate) config: Arc<Config>,
+    pub(crate) max_waiting_handlers: usize,
+    namespaces: Mutex<BTreeMap<Box<str>, Arc<NamespaceInner<P>>>>,
+}
+
+impl<P: Parser> SocketIo<P> {
+    pub(crate) fn new(parser: P, config: Config, max_waiting_handlers: usize) -> Self {
+        Self { parser, config: Arc::new(config), max_waiting_handlers, namespaces: Mutex::default() }
+    }
+
+    /// The namespace of this name, made if it is not there.
+    pub(crate) fn of(&self, name: &str) -> Arc<NamespaceInner<P>> {
+        let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
+        let mut namespaces = lock(&self.namespaces);
+        let namespace = namespaces
+            .entry(name.as_str().into())
+            .or_insert_with(|| Arc::new(NamespaceInner::new(&name, self.parser.clone())));
+        Arc::clone(namespace)
+    }
+
+    fn namespace(&self, name: &str) -> Option<Arc<NamespaceInner<P>>> {
+        lock(&self.namespaces).get(name).cloned()
+    }
+
+    fn connect_requested(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, pending: Pending) {
+        let Some(namespace) = self.namespace(pending.namespace()) else {
+            return refuse(core, pending, &Refusal::new("Invalid namespace"));
+        };
+        let handlers = namespace.handlers();
+        let Some(guard) = handlers.guard.clone() else {
+            return self.accept(core, cx, pending, namespace, handlers);
+        };
+        let request = ConnectRequest { peer: Arc::clone(core.peer), auth: pending.auth().cloned() };
+        let joining = Joining { pending, namespace, handlers };
+        let decided = core.local.guards.start(cx, joining, || (*guard)((request,)));
+        self.decided(core, cx, decided);
+    }
+
+    /// A guard has decided, now or after a wait.
+    fn decided(
+        &self,
+        core: &mut Core<'_, Self>,
+        cx: &mut Context<'_>,
+        decided: Option<(Joining<P>, Ended<GuardResult>)>,
+    ) {
+        let Some((Joining { pending, namespace, handlers }, ended)) = decided else { return };
+        match ended {
+            Ended::Returned(Ok(())) => self.accept(core, cx, pending, namespace, handlers),
+            Ended::Returned(Err(refusal)) => refuse(core, pending, &refusal),
+            Ended::Panicked(message) => {
+                panicked(core, &namespace.name, "guard", &message);
+                refuse(core, pending, &Refusal::new("internal error"));
+            }
+        }
+    }
+
+    fn accept(
+        &self,
+        core: &mut Core<'_, Self>,
+        cx: &mut Context<'_>,
+        pending: Pending,
+        namespace: Arc<NamespaceInner<P>>,
+        handlers: Arc<Handlers<P>>,
+    ) {
+        let Some(sid) = random_sid() else { return refuse(core, pending, &Refusal::new("no session id")) };
+        let auth = pending.auth().cloned();
+        let (now, peer, machine) = (core.now, core.peer, &mut *core.machine);
+        let make = |id, key| SocketInner::new(Arc::clone(peer), Arc::clone(&namespace), (id, key, sid), auth);
+        let socket = match namespace.add(sid, || machine.accept(now, pending, sid), make) {
+            Ok(socket) => socket,
+            Err(error) => return tracing::debug!(%error, "a client was gone before it was let in"),
+        };
+        let member = Member { socket, handlers };
+        if core.local.first.is_none() {
+            core.local.first = Some(member.clone());
+        } else {
+            core.local.others.insert(member.socket.id, member.clone());
+        }
+        let Some(connect) = member.handlers.connect.clone() else {
+            return member.socket.inbox.settle(&core.peer.shared.full_inboxes);
+        };
+        let socket = Socket(Arc::clone(&member.socket));
+        let running = Running { member, connects: true };
+        let ended = core.local.waiting.start(cx, running, || (*connect)((socket,)));
+        returned(core, ended);
+    }
+
+    fn received(
+        &self,
+        core: &mut Core<'_, Self>,
+        cx: &mut Context<'_>,
+        (socket, payload, ack): (SocketId, Payload, Option<AckToken>),
+    ) {
+        let Some(member) = core.local.member(socket) else { return };
+        let handler = payload.name().and_then(|name| member.handlers.events.get(name)).or(member.handlers.any.as_ref());
+        let ack = ack.map(|token| Ack::new(Arc::clone(&member.socket), token));
+        let Some(handler) = handler.cloned() else {
+            let (bytes, shared) = (payload.size(), &core.peer.shared);
+            // Without a taker the event is dropped, as in the reference.
+            let _ =
+                member.socket.inbox.push(Event::new(payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes);
+            return;
+        };
+        let member = member.clone();
+        let arguments = (Socket(Arc::clone(&member.socket)), Event::new(payload, ack));
+        let running = Running { member, connects: false };
+        let ended = core.local.waiting.start(cx, running, || (*handler)(arguments));
+        returned(core, ended);
+    }
+
+    fn disconnected(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, id: SocketId, reason: DisconnectReason) {
+        let Some(member) = core.local.remove(id) else { return };
+        let mut run = |handler: &Option<Arc<ErasedHandler<_, _>>>| {
+            let Some(handler) = handler else { return };
+            let arguments = (Socket(Arc::clone(&member.socket)), reason);
+            let running = Running { member: member.clone(), connects: false };
+            let ended = core.local.waiting.start(cx, running, || (**handler)(arguments));
+            returned(core, ended);
+        };
+        run(&member.handlers.disconnecting);
+        leave(&member.socket);
+        run(&member.handlers.disconnect);
+    }
+}
+
+/// A handler returned, now or after a wait.
+fn returned<P: Parser>(core: &mut Core<'_, SocketIo<P>>, ended: Option<(Running<P>, Ended<HandlerResult>)>) {
+    let Some((Running { member, connects }, ended)) = ended else { return };
+    let socket = &member.socket;
+    if connects {
+        socket.inbox.settle(&core.peer.shared.full_inboxes);
+    }
+    match ended {
+        Ended::Returned(Ok(())) => {}
+        Ended::Returned(Err(error)) => {
+            tracing::warn!(namespace = %socket.namespace.name, socket = %socket.sid, %error, "a handler failed");
+        }
+        Ended::Panicked(message) => panicked(core, &socket.namespace.name, "handler", &message),
+    }
+}
+
+fn panicked<P: Parser>(core: &mut Core<'_, SocketIo<P>>, namespace: &str, what: &str, message: &str) {
+    tracing::error!(namespace, session = %core.peer.sid(), "a {what} panicked, its connection is closed: {message}");
+    core.machine.discard(core.now);
+}
+
+fn refuse<P: Parser>(core: &mut Core<'_, SocketIo<P>>, pending: Pending, refusal: &Refusal) {
+    if let Err(error) = core.machine.refuse(core.now, pending, &refusal.message, refusal.data.as_ref()) {
+        tracing::debug!(%error, "a refusal could not be sent as it is");
+    }
+}
+
+/// Takes a socket off its namespace.
+fn leave<P: Parser>(socket: &SocketInner<P>) {
+    socket.namespace.remove(socket);
+    socket.disconnected();
+}
+
+impl<P: Parser> Local<P> {
+    fn member(&self, id: SocketId) -> Option<&Member<P>> {
+        self.first.as_ref().filter(|first| first.socket.id == id).or_else(|| self.others.get(&id))
+    }
+
+    fn remove(&mut self, id: SocketId) -> Option<Member<P>> {
+        self.first.take_if(|first| first.socket.id == id).or_else(|| self.others.remove(&id))
+    }
+}
+
+impl<P: Parser> Application for SocketIo<P> {
+    type Machine = Connection<P>;
+    type Command = Command<P>;
+    type Shared = Shared;
+    type Local = Local<P>;
+
+    fn open(&self, now: Instant, session: Session, peer: &Arc<SocketPeer<P>>) -> (Connection<P>, Local<P>) {
+        let connection = Connection::new(now, session, self.parser.clone(), Arc::clone(&self.config));
+        let local = Local {
+            peer: Arc::clone(peer),
+            first: None,
+            others: BTreeMap::new(),
+            guards: Waiting::new(),
+            waiting: Waiting::new(),
+            acks: BTreeMap::new(),
+        };
+        (connection, local)
+    }
+
+    fn execute(&self, core: &mut Core<'_, Self>, command: Command<P>) {
+        let machine = &mut *core.machine;
+        match command {
+            Command::Send { socket, encoded, volatile } => {
+                if volatile && !(core.link_is_flushed && machine.is_writable()) {
+                    return;
+                }
+                if let Err(error) = machine.send(socket, &encoded) {
+                    tracing::debug!(%error, "a packet was dropped");
+                }
+            }
+            Command::Ask { socket, encoded, id, timeout, sink } => {
+                match machine.send_expecting(core.now, socket, &encoded, id, timeout) {
+                    Ok(()) => drop(core.local.acks.insert(id, sink)),
+                    Err(_) => sink.resolve(id, Err(AckError::Disconnected)),
+                }
+            }
+            Command::Ack { encoded } => {
+                if let Err(error) = machine.send_ack(&encoded) {
+                    tracing::debug!(%error, "an ack was dropped");
+                }
+            }
+            Command::Disconnect { socket } => machine.disconnect(core.now, socket),
+            Command::Close => machine.close(core.now),
+            Command::ShutDown => machine.shut_down(core.now),
+            Command::Discard => machine.discard(core.now),
+        }
+    }
+
+    fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) {
+        while let Some(decided) = core.local.guards.poll_ended(cx) {
+            self.decided(core, cx, Some(decided));
+        }
+        while let Some(ended) = core.local.waiting.poll_ended(cx) {
+            returned(core, Some(ended));
+        }
+        loop {
+            // A closed connection is cleaned up, whether or not the application keeps up.
+            let ready = self.is_ready(core.local) || core.machine.session().is_closed();
+            let event = if ready { core.machine.poll_event() } else { core.machine.poll_outcome() };
+            match event {
+                None => return,
+                Some(Happened::ConnectRequested(pending)) => self.connect_requested(core, cx, pending),
+                Some(Happened::Received { socket, payload, ack }) => self.received(core, cx, (socket, payload, ack)),
+                Some(Happened::Acked { id, outcome, .. }) => {
+                    if let Some(sink) = core.local.acks.remove(&id) {
+                        sink.resolve(id, outcome);
+                    }
+                }
+                Some(Happened::Disconnected { socket, reason }) => self.disconnected(core, cx, socket, reason),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn is_ready(&self, local: &Local<P>) -> bool {
+        local.waiting.len() < self.max_waiting_handlers && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
+    }
+
+    fn leftover(&self, local: &mut Local<P>) -> Option<BoxFuture<'static, ()>> {
+        let waiting = local.waiting.take()?;
+        Some(Box::pin(waiting))
+    }
+
+    fn finish(&self, _: &Arc<SocketPeer<P>>, local: &mut Local<P>) {
+        for member in local.first.take().into_iter().chain(std::mem::take(&mut local.others).into_values()) {
+            leave(&member.socket);
+        }
+        for (id, sink) in std::mem::take(&mut local.acks) {
+            sink.resolve(id, Err(AckError::Disconnected));
+        }
+    }
+}
+
+impl<P: Parser> Machine for Connection<P> {
+    fn session(&self) -> &Session {
+        self.session()
+    }
+
+    fn handle(&mut self, now: Instant, input: Input) {
+        self.handle(now, input);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+
+    fn discard(&mut self, now: Instant) {
+        self.discard(now);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.poll_transmit()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+
+    fn wants_input(&self) -> bool {
+        self.wants_input()
+    }
+
+    fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.is_drained()
+    }
+}

@@ -1,0 +1,512 @@
+//! A namespace: its handlers, its sockets, its rooms.
+//!
+//! The rooms' machine and the table of sockets are behind one lock, under which nothing of the application runs. A broadcast takes it,
+//! pushes the packet into each recipient's mailbox, and wakes them after the lock was let go: each of them writes once, whatever was
+//! broadcast meanwhile.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::time::Duration;
+
+use engineio_proto::{Instant, SendError, Sid};
+use futures_channel::oneshot;
+use slab::Slab;
+use socketio_proto::server::{self as proto, NamespaceEvent, Target};
+use socketio_proto::{AckError, AckId, Args, DisconnectReason, EmitError, Encoded, Json, Parser, Payload};
+
+use super::application::{AckSink, Command, SocketPeer};
+use super::broadcast::Broadcast;
+use super::socket::{Event, Socket, SocketInner};
+use crate::handler::{ErasedHandler, Handler, HandlerResult, Outcome, erase};
+use crate::handshake::Handshake;
+use crate::sync::lock;
+
+/// A socket in the table of its namespace: where it is, and a number that tells it from those who were there before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct SocketKey {
+    index: u32,
+    serial: u32,
+}
+
+/// A namespace. A handle: clones are the same namespace.
+pub struct Namespace<P: Parser = Json>(pub(crate) Arc<NamespaceInner<P>>);
+
+pub(crate) struct NamespaceInner<P: Parser> {
+    pub(crate) name: Box<str>,
+    pub(crate) parser: P,
+    members: Mutex<Members<P>>,
+    handlers: Mutex<Arc<Handlers<P>>>,
+}
+
+struct Members<P: Parser> {
+    machine: proto::Namespace<SocketKey>,
+    sockets: Slab<Arc<SocketInner<P>>>,
+    last_serial: u32,
+    gathering: HashMap<AckId, Gathering<P>>,
+}
+
+/// A broadcast with acks whose answers are coming in.
+struct Gathering<P: Parser> {
+    recipients: Vec<Arc<SocketInner<P>>>,
+    answers: Vec<(Socket<P>, Result<Payload, AckError>)>,
+    sink: AnswersSink<P>,
+}
+
+pub(crate) type AnswersSink<P> = oneshot::Sender<Vec<(Socket<P>, Result<Payload, AckError>)>>;
+
+/// The handlers of a namespace. A socket keeps those that were there when it connected.
+pub(crate) struct Handlers<P: Parser> {
+    pub(crate) guard: Option<Arc<ErasedHandler<(ConnectRequest<P>,), GuardResult>>>,
+    pub(crate) connect: Option<Arc<ErasedHandler<(Socket<P>,), HandlerResult>>>,
+    pub(crate) events: HashMap<Box<str>, Arc<ErasedHandler<(Socket<P>, Event<P>), HandlerResult>>>,
+    pub(crate) any: Option<Arc<ErasedHandler<(Socket<P>, Event<P>), HandlerResult>>>,
+    pub(crate) disconnecting: Option<Arc<ErasedHandler<(Socket<P>, DisconnectReason), HandlerResult>>>,
+    pub(crate) disconnect: Option<Arc<ErasedHandler<(Socket<P>, DisconnectReason), HandlerResult>>>,
+    pub(crate) room: Option<Arc<dyn Fn(RoomEvent) + Send + Sync>>,
+}
+
+/// A client that wants to join a namespace; what a guard decides on.
+pub struct ConnectRequest<P: Parser = Json> {
+    pub(crate) peer: Arc<SocketPeer<P>>,
+    pub(crate) auth: Option<Payload>,
+}
+
+/// What a guard decides.
+pub type GuardResult = Result<(), Refusal>;
+
+impl Outcome<GuardResult> for GuardResult {
+    fn into_outcome(self) -> GuardResult {
+        self
+    }
+}
+
+/// Why a client may not join: what it gets as `connect_error`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Refusal {
+    pub(crate) message: String,
+    pub(crate) data: Option<serde_json::Value>,
+}
+
+/// What happened to a room. The machine's event with the sockets' ids.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum RoomEvent {
+    /// A room got its first member.
+    Created {
+        /// Its name.
+        room: String,
+    },
+    /// A room lost its last member.
+    Deleted {
+        /// Its name.
+        room: String,
+    },
+    /// A socket joined a room.
+    Joined {
+        /// The socket's id.
+        socket: Sid,
+        /// The room's name.
+        room: String,
+    },
+    /// A socket left a room.
+    Left {
+        /// The socket's id.
+        socket: Sid,
+        /// The room's name.
+        room: String,
+    },
+}
+
+impl<P: Parser> NamespaceInner<P> {
+    pub(crate) fn new(name: &str, parser: P) -> Self {
+        let members = Members {
+            machine: proto::Namespace::new(),
+            sockets: Slab::new(),
+            last_serial: 0,
+            gathering: HashMap::new(),
+        };
+        Self {
+            name: name.into(),
+            parser,
+            members: Mutex::new(members),
+            handlers: Mutex::new(Arc::new(Handlers::new())),
+        }
+    }
+
+    pub(crate) fn handlers(&self) -> Arc<Handlers<P>> {
+        Arc::clone(&lock(&self.handlers))
+    }
+
+    fn change_handlers(&self, change: impl FnOnce(&mut Handlers<P>)) {
+        let mut handlers = lock(&self.handlers);
+        let mut changed = Handlers::clone(&handlers);
+        change(&mut changed);
+        let old = std::mem::replace(&mut *handlers, Arc::new(changed));
+        drop(handlers);
+        // Dropped after the lock was let go: handlers hold what is the application's.
+        drop(old);
+    }
+
+    /// Works on the rooms, and then tells the application what came of it.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut proto::Namespace<SocketKey>) -> T) -> T {
+        let mut members = lock(&self.members);
+        let result = work(&mut members.machine);
+        let news = members.news();
+        drop(members);
+        self.tell(news);
+        result
+    }
+
+    /// Adds a socket: `reply` queues the CONNECT reply, and in the same step, before anybody can broadcast to it, the socket is here.
+    pub(crate) fn add<E>(
+        &self,
+        sid: Sid,
+        reply: impl FnOnce() -> Result<socketio_proto::SocketId, E>,
+        make: impl FnOnce(socketio_proto::SocketId, SocketKey) -> SocketInner<P>,
+    ) -> Result<Arc<SocketInner<P>>, E> {
+        let mut members = lock(&self.members);
+        let id = reply()?;
+        members.last_serial = members.last_serial.wrapping_add(1);
+        let serial = members.last_serial;
+        let vacant = members.sockets.vacant_entry();
+        // A table of 2^32 sockets does not fit into memory.
+        let key = SocketKey { index: u32::try_from(vacant.key()).unwrap_or(u32::MAX), serial };
+        let socket = Arc::clone(vacant.insert(Arc::new(make(id, key))));
+        members.machine.add(key, sid);
+        let news = members.news();
+        drop(members);
+        self.tell(news);
+        Ok(socket)
+    }
+
+    /// A socket is gone.
+    pub(crate) fn remove(&self, socket: &SocketInner<P>) {
+        let mut members = lock(&self.members);
+        let index = usize::try_from(socket.key.index).unwrap_or(usize::MAX);
+        if members.sockets.get(index).is_none_or(|there| there.key != socket.key) {
+            return;
+        }
+        let removed = members.sockets.try_remove(index);
+        members.machine.remove(socket.key);
+        let news = members.news();
+        drop(members);
+        drop(removed);
+        self.tell(news);
+    }
+
+    /// Puts a packet into the mailbox of everybody it is for.
+    pub(crate) fn broadcast(&self, target: &Target<SocketKey>, encoded: &Encoded, volatile: bool) {
+        let mut wakers = Vec::new();
+        {
+            let members = lock(&self.members);
+            let bytes = encoded.packet_len();
+            for socket in members.machine.recipients(target).filter_map(|key| members.socket(key)) {
+                let send = || Command::Send { socket: socket.id, encoded: encoded.clone(), volatile };
+                deliver(socket, bytes, send, &mut wakers);
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// As [`NamespaceInner::broadcast`], with acks. The answers go to `sink`.
+    pub(crate) fn broadcast_with_ack(
+        self: &Arc<Self>,
+        target: &Target<SocketKey>,
+        encoded: &Encoded,
+        id: AckId,
+        timeout: Duration,
+        sink: AnswersSink<P>,
+    ) {
+        let mut wakers = Vec::new();
+        let mut members = lock(&self.members);
+        // Every recipient's connection keeps the time for its own answer; the machine's own deadline would come too late to matter.
+        let recipients = members.machine.gather(Instant::ZERO, target, id, Duration::MAX);
+        let recipients: Vec<_> = recipients.into_iter().filter_map(|key| members.socket(key).cloned()).collect();
+        let answers = Vec::with_capacity(recipients.len());
+        members.gathering.insert(id, Gathering { recipients: recipients.clone(), answers, sink });
+        let bytes = encoded.packet_len();
+        for socket in recipients {
+            let sink = AckSink::Broadcast { namespace: Arc::clone(self), key: socket.key };
+            let ask = || Command::Ask { socket: socket.id, encoded: encoded.clone(), id, timeout: Some(timeout), sink };
+            if !deliver(&socket, bytes, ask, &mut wakers) {
+                members.machine.handle_ack(socket.key, id, Err(AckError::Disconnected));
+            }
+        }
+        let news = members.news();
+        drop(members);
+        wakers.into_iter().for_each(Waker::wake);
+        self.tell(news);
+    }
+
+    /// A recipient of a broadcast answered, or will not.
+    pub(crate) fn acked(&self, key: SocketKey, id: AckId, outcome: Result<Payload, AckError>) {
+        self.with(|machine| machine.handle_ack(key, id, outcome));
+    }
+
+    pub(crate) fn sockets(&self, target: &Target<SocketKey>) -> Vec<Socket<P>> {
+        let members = lock(&self.members);
+        members.machine.recipients(target).filter_map(|key| members.socket(key)).cloned().map(Socket).collect()
+    }
+
+    /// Hands out what the machine said, with no lock held.
+    fn tell(&self, news: News<P>) {
+        for (sink, answers) in news.answers {
+            // Nobody waits any more: the answers are of no interest.
+            let _ = sink.send(answers);
+        }
+        if news.rooms.is_empty() {
+            return;
+        }
+        if let Some(room) = &self.handlers().room {
+            news.rooms.into_iter().for_each(|event| room(event));
+        }
+    }
+}
+
+/// Puts a packet into one mailbox. A recipient that has no room for it is closed: it would miss a packet without knowing.
+fn deliver<P: Parser>(
+    socket: &SocketInner<P>,
+    bytes: usize,
+    command: impl FnOnce() -> Command<P>,
+    wakers: &mut Vec<Waker>,
+) -> bool {
+    match socket.peer.push_quietly(bytes, command) {
+        Ok(waker) => {
+            wakers.extend(waker);
+            true
+        }
+        Err(SendError::Full) => {
+            tracing::warn!(socket = %socket.sid, "closed: its outbound queue is full, and a broadcast did not fit");
+            if let Ok(waker) = socket.peer.push_quietly(0, || Command::Discard) {
+                wakers.extend(waker);
+            }
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+/// What the machine said and the application has yet to hear.
+struct News<P: Parser> {
+    rooms: Vec<RoomEvent>,
+    #[allow(clippy::type_complexity, reason = "a list of what to send where")]
+    answers: Vec<(AnswersSink<P>, Vec<(Socket<P>, Result<Payload, AckError>)>)>,
+}
+
+impl<P: Parser> Members<P> {
+    fn socket(&self, key: SocketKey) -> Option<&Arc<SocketInner<P>>> {
+        self.sockets.get(usize::try_from(key.index).ok()?).filter(|socket| socket.key == key)
+    }
+
+    fn news(&mut self) -> News<P> {
+        let mut news = News { rooms: Vec::new(), answers: Vec::new() };
+        while let Some(event) = self.machine.poll_event() {
+            match event {
+                NamespaceEvent::RoomCreated { room } => news.rooms.push(RoomEvent::Created { room: room.to_string() }),
+                NamespaceEvent::RoomDeleted { room } => news.rooms.push(RoomEvent::Deleted { room: room.to_string() }),
+                NamespaceEvent::Joined { socket, room } => {
+                    let Some(socket) = self.socket(socket).map(|socket| socket.sid) else { continue };
+                    news.rooms.push(RoomEvent::Joined { socket, room: room.to_string() });
+                }
+                NamespaceEvent::Left { socket, room } => {
+                    let Some(socket) = self.socket(socket).map(|socket| socket.sid) else { continue };
+                    news.rooms.push(RoomEvent::Left { socket, room: room.to_string() });
+                }
+                NamespaceEvent::Acked { broadcast, socket, outcome } => {
+                    if let Some(gathering) = self.gathering.get_mut(&broadcast)
+                        && let Some(socket) = gathering.recipients.iter().find(|recipient| recipient.key == socket)
+                    {
+                        gathering.answers.push((Socket(Arc::clone(socket)), outcome));
+                    }
+                }
+                NamespaceEvent::BroadcastDone { broadcast } => {
+                    if let Some(gathering) = self.gathering.remove(&broadcast) {
+                        news.answers.push((gathering.sink, gathering.answers));
+                    }
+                }
+                _ => {}
+            }
+        }
+        news
+    }
+}
+
+impl<P: Parser> Handlers<P> {
+    fn new() -> Self {
+        Self {
+            guard: None,
+            connect: None,
+            events: HashMap::new(),
+            any: None,
+            disconnecting: None,
+            disconnect: None,
+            room: None,
+        }
+    }
+}
+
+impl<P: Parser> Clone for Handlers<P> {
+    fn clone(&self) -> Self {
+        Self {
+            guard: self.guard.clone(),
+            connect: self.connect.clone(),
+            events: self.events.clone(),
+            any: self.any.clone(),
+            disconnecting: self.disconnecting.clone(),
+            disconnect: self.disconnect.clone(),
+            room: self.room.clone(),
+        }
+    }
+}
+
+impl<P: Parser> Namespace<P> {
+    /// The name; starts with `/`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Decides who may join: `Fn(ConnectRequest) -> Result<(), Refusal>`, sync or async. Runs before the socket exists. There is one
+    /// guard; a later one replaces it. Handlers apply to sockets that connect after they were set.
+    pub fn guard<M>(&self, guard: impl Handler<(ConnectRequest<P>,), GuardResult, M>) -> &Self {
+        self.0.change_handlers(|handlers| handlers.guard = Some(Arc::new(erase(guard))));
+        self
+    }
+
+    /// Runs for every socket that joined: `Fn(Socket)`, sync or async. It starts before any event of the socket is handled.
+    pub fn on_connect<M>(&self, handler: impl Handler<(Socket<P>,), HandlerResult, M>) -> &Self {
+        self.0.change_handlers(|handlers| handlers.connect = Some(Arc::new(erase(handler))));
+        self
+    }
+
+    /// Runs for every event of this name: `Fn(Socket, Event)`, sync or async. Handlers of one socket start in the order in which its
+    /// events came; one that waits lets later ones go on. One that panics closes the connection.
+    pub fn on<M>(&self, event: &str, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
+        self.0.change_handlers(|handlers| {
+            handlers.events.insert(event.into(), Arc::new(erase(handler)));
+        });
+        self
+    }
+
+    /// Runs for every event that has no handler of its own.
+    pub fn on_any<M>(&self, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
+        self.0.change_handlers(|handlers| handlers.any = Some(Arc::new(erase(handler))));
+        self
+    }
+
+    /// Runs when a socket is about to leave: its rooms are still there, until the handler returns or first waits.
+    pub fn on_disconnecting<M>(&self, handler: impl Handler<(Socket<P>, DisconnectReason), HandlerResult, M>) -> &Self {
+        self.0.change_handlers(|handlers| handlers.disconnecting = Some(Arc::new(erase(handler))));
+        self
+    }
+
+    /// Runs when a socket has left.
+    pub fn on_disconnect<M>(&self, handler: impl Handler<(Socket<P>, DisconnectReason), HandlerResult, M>) -> &Self {
+        self.0.change_handlers(|handlers| handlers.disconnect = Some(Arc::new(erase(handler))));
+        self
+    }
+
+    /// Runs when a room comes or goes, or a socket joins or leaves one. Runs in whatever task caused it: keep it short.
+    pub fn on_room(&self, handler: impl Fn(RoomEvent) + Send + Sync + 'static) -> &Self {
+        self.0.change_handlers(|handlers| handlers.room = Some(Arc::new(handler)));
+        self.0.with(|machine| machine.watch_rooms(true));
+        self
+    }
+
+    /// Sends an event to everybody on the namespace.
+    ///
+    /// # Errors
+    /// When the event cannot be encoded; nothing was sent.
+    pub fn emit<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
+        self.broadcast().emit(event, args)
+    }
+
+    /// A broadcast to everybody on the namespace, to be narrowed.
+    pub fn broadcast(&self) -> Broadcast<P> {
+        Broadcast::new(Arc::clone(&self.0), None)
+    }
+
+    /// A broadcast to a room. A socket's own id is a room too.
+    pub fn to(&self, room: &str) -> Broadcast<P> {
+        self.broadcast().to(room)
+    }
+
+    /// A broadcast to everybody who is not in this room.
+    pub fn except(&self, room: &str) -> Broadcast<P> {
+        self.broadcast().except(room)
+    }
+
+    /// The sockets on the namespace.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Socket<P>> {
+        self.0.sockets(&Target::everybody())
+    }
+
+    /// The socket with this id.
+    #[must_use]
+    pub fn socket(&self, sid: &str) -> Option<Socket<P>> {
+        let members = lock(&self.0.members);
+        members.socket(members.machine.find(sid)?).cloned().map(Socket)
+    }
+
+    /// How many sockets there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        lock(&self.0.members).machine.len()
+    }
+
+    /// Whether there is no socket.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<P: Parser> Clone for Namespace<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P: Parser> fmt::Debug for Namespace<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespace").field("name", &self.0.name).finish_non_exhaustive()
+    }
+}
+
+impl<P: Parser> ConnectRequest<P> {
+    /// The request that opened the connection.
+    #[must_use]
+    pub fn handshake(&self) -> &Handshake {
+        &self.peer.shared.handshake
+    }
+
+    /// What the client sent as `auth`: an object, to be read with `auth().get::<T>(0)`.
+    #[must_use]
+    pub fn auth(&self) -> Option<&Payload> {
+        self.auth.as_ref()
+    }
+}
+
+impl<P: Parser> fmt::Debug for ConnectRequest<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectRequest").field("auth", &self.auth).finish_non_exhaustive()
+    }
+}
+
+impl Refusal {
+    /// A refusal with this message.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), data: None }
+    }
+
+    /// Adds data: what the client finds as `err.data`.
+    #[must_use]
+    pub fn with_data(mut self, data: impl Into<serde_json::Value>) -> Self {
+        self.data = Some(data.into());
+        self
+    }
+}

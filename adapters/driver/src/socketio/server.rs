@@ -1,0 +1,233 @@
+//! A Socket.IO server: its settings, its namespaces, its end.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engineio_proto::Transports;
+use http::request::Parts;
+use http_body::Body as HttpBody;
+use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
+
+use super::application::{Command, Shared, SocketIo};
+use super::broadcast::Broadcast;
+use super::namespace::{ConnectRequest, GuardResult, Namespace};
+use super::socket::{Event, Socket};
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::handler::{Handler, HandlerResult};
+use crate::handshake::Handshake;
+use crate::hub::Hub;
+use crate::runtime::Runtime;
+use crate::service::{AllowRequest, Path, respond};
+
+/// A Socket.IO server. A handle: clones are the same server. It has no listener of its own: an adapter serves it.
+pub struct Server<P: Parser = Json>(Arc<Inner<P>>);
+
+struct Inner<P: Parser> {
+    hub: Arc<Hub<SocketIo<P>>>,
+    path: Path,
+    allow: Option<Box<AllowRequest>>,
+}
+
+/// The settings of a server. Defaults are the reference's, see [`engineio_proto::Config`] and [`socketio_proto::Config`].
+#[must_use = "build it"]
+pub struct ServerBuilder<P: Parser = Json> {
+    engine: engineio_proto::Config,
+    socket: socketio_proto::Config,
+    parser: P,
+    path: String,
+    allow: Option<Box<AllowRequest>>,
+    max_waiting_handlers: usize,
+}
+
+impl Server<Json> {
+    /// A server with the reference's defaults, on `/socket.io/`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A server with settings of your own.
+    pub fn builder() -> ServerBuilder<Json> {
+        ServerBuilder {
+            engine: engineio_proto::Config::default(),
+            socket: socketio_proto::Config::default(),
+            parser: Json,
+            path: "/socket.io/".to_owned(),
+            allow: None,
+            max_waiting_handlers: 1024,
+        }
+    }
+}
+
+impl Default for Server<Json> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: Parser> ServerBuilder<P> {
+    /// The path to serve. Default `/socket.io/`.
+    pub fn path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
+    /// Time between pings. Default 25 s.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.engine.ping_interval = interval;
+        self
+    }
+
+    /// Time that a ping may stay unanswered. Default 20 s.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.ping_timeout = timeout;
+        self
+    }
+
+    /// Time that an upgrade may take. Default 10 s.
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.upgrade_timeout = timeout;
+        self
+    }
+
+    /// Time until a first namespace must be joined. Default 45 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.socket.connect_timeout = timeout;
+        self
+    }
+
+    /// Largest inbound message in bytes, on every transport. Default 1 000 000.
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.engine.max_payload = bytes;
+        self
+    }
+
+    /// Which transports are served. Default: polling and WebSocket.
+    pub fn transports(mut self, transports: Transports) -> Self {
+        self.engine.transports = transports;
+        self
+    }
+
+    /// All settings and limits of the Engine.IO level.
+    pub fn engine(mut self, change: impl FnOnce(&mut engineio_proto::Config)) -> Self {
+        change(&mut self.engine);
+        self
+    }
+
+    /// All settings and limits of the Socket.IO level.
+    pub fn socket(mut self, change: impl FnOnce(&mut socketio_proto::Config)) -> Self {
+        change(&mut self.socket);
+        self
+    }
+
+    /// Handlers of one connection that may wait at the same time; while so many wait, no further event of the connection is handled.
+    /// Default 1024.
+    pub fn max_waiting_handlers(mut self, count: usize) -> Self {
+        self.max_waiting_handlers = count.max(1);
+        self
+    }
+
+    /// Decides on the HTTP request of every handshake, whatever the transport: the message of a refusal reaches the client, with status 403.
+    /// This is the place to check the `Origin` of browsers: a WebSocket is not subject to CORS.
+    pub fn allow_request(mut self, allow: impl Fn(&Parts) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        self.allow = Some(Box::new(allow));
+        self
+    }
+
+    /// Uses another parser.
+    pub fn parser<Q: Parser>(self, parser: Q) -> ServerBuilder<Q> {
+        let Self { engine, socket, path, allow, max_waiting_handlers, .. } = self;
+        ServerBuilder { engine, socket, parser, path, allow, max_waiting_handlers }
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn build(self) -> Server<P> {
+        let application = SocketIo::new(self.parser, self.socket, self.max_waiting_handlers);
+        Server(Arc::new(Inner {
+            hub: Arc::new(Hub::new(application, self.engine)),
+            path: Path::new(&self.path),
+            allow: self.allow,
+        }))
+    }
+}
+
+impl<P: Parser> Server<P> {
+    /// The namespace of this name, made if it is not there. The leading `/` may be left out.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Namespace<P> {
+        Namespace(self.0.hub.application.of(name))
+    }
+
+    /// [`Namespace::guard`] of `/`.
+    pub fn guard<M>(&self, guard: impl Handler<(ConnectRequest<P>,), GuardResult, M>) -> &Self {
+        self.of("/").guard(guard);
+        self
+    }
+
+    /// [`Namespace::on_connect`] of `/`.
+    pub fn on_connect<M>(&self, handler: impl Handler<(Socket<P>,), HandlerResult, M>) -> &Self {
+        self.of("/").on_connect(handler);
+        self
+    }
+
+    /// [`Namespace::on`] of `/`.
+    pub fn on<M>(&self, event: &str, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
+        self.of("/").on(event, handler);
+        self
+    }
+
+    /// [`Namespace::on_disconnect`] of `/`.
+    pub fn on_disconnect<M>(&self, handler: impl Handler<(Socket<P>, DisconnectReason), HandlerResult, M>) -> &Self {
+        self.of("/").on_disconnect(handler);
+        self
+    }
+
+    /// Sends an event to everybody on `/`.
+    ///
+    /// # Errors
+    /// When the event cannot be encoded; nothing was sent.
+    pub fn emit<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
+        self.of("/").emit(event, args)
+    }
+
+    /// A broadcast to a room of `/`.
+    pub fn to(&self, room: &str) -> Broadcast<P> {
+        self.of("/").to(room)
+    }
+}
+
+impl<P: Parser> Endpoint for Server<P> {
+    fn matches(&self, path: &str) -> bool {
+        self.0.path.matches(path)
+    }
+
+    async fn respond<R, B>(&self, runtime: &R, request: http::Request<B>) -> http::Response<Body>
+    where
+        R: Runtime,
+        B: HttpBody<Data: Send, Error: Send> + Send,
+    {
+        let Inner { hub, allow, .. } = &*self.0;
+        let shared = |parts: &Parts| Shared::new(Handshake::new(parts), hub.config().limits.soft_inbound);
+        respond(hub, runtime, allow.as_deref(), shared, request).await
+    }
+
+    async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
+        self.0.hub.end(|| Command::ShutDown, || Command::Discard, deadline).await;
+    }
+}
+
+impl<P: Parser> Clone for Server<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P: Parser> fmt::Debug for Server<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("path", &self.0.path).finish_non_exhaustive()
+    }
+}

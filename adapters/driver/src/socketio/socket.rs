@@ -1,0 +1,346 @@
+//! A socket: one peer on one namespace, as the application holds it.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use engineio_proto::{SendError, Sid};
+use socketio_proto::{AckToken, Args, EmitError, Json, Outgoing, Parser, Payload, SocketId};
+
+use super::answer::Answer;
+use super::application::{AckSink, Command, SocketPeer};
+use super::broadcast::Broadcast;
+use super::encoder;
+use super::namespace::{Namespace, NamespaceInner, SocketKey};
+use crate::handshake::Handshake;
+use crate::inbox::Inbox;
+use crate::sync::lock;
+
+/// One peer on one namespace. A handle: clones are the same socket. Holding one does not keep the connection open, and after the
+/// disconnect it holds no more than itself.
+pub struct Socket<P: Parser = Json>(pub(crate) Arc<SocketInner<P>>);
+
+pub(crate) struct SocketInner<P: Parser> {
+    pub(crate) peer: Arc<SocketPeer<P>>,
+    pub(crate) namespace: Arc<NamespaceInner<P>>,
+    pub(crate) id: SocketId,
+    pub(crate) key: SocketKey,
+    pub(crate) sid: Sid,
+    pub(crate) auth: Option<Payload>,
+    pub(crate) inbox: Inbox<Event<P>>,
+    connected: AtomicBool,
+    extensions: Mutex<Option<Extensions>>,
+}
+
+type Extensions = Box<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>;
+
+impl<P: Parser> SocketInner<P> {
+    pub(crate) fn new(
+        peer: Arc<SocketPeer<P>>,
+        namespace: Arc<NamespaceInner<P>>,
+        (id, key, sid): (SocketId, SocketKey, Sid),
+        auth: Option<Payload>,
+    ) -> Self {
+        let connected = AtomicBool::new(true);
+        Self { peer, namespace, id, key, sid, auth, inbox: Inbox::new(), connected, extensions: Mutex::new(None) }
+    }
+
+    pub(crate) fn disconnected(&self) {
+        self.connected.store(false, Ordering::Relaxed);
+        self.inbox.close();
+        let extensions = lock(&self.extensions).take();
+        // Dropped after the lock was let go: what it holds is the application's.
+        drop(extensions);
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    fn check(&self) -> Result<(), EmitError> {
+        if self.is_connected() { Ok(()) } else { Err(EmitError::Disconnected) }
+    }
+
+    fn send<A: Args + ?Sized>(&self, event: &str, args: &A, volatile: bool) -> Result<(), EmitError> {
+        self.check()?;
+        let encoded =
+            encoder::encode(&self.namespace.parser, &Outgoing::event(&self.namespace.name, None, event, args))?;
+        self.peer.push(encoded.packet_len(), || Command::Send { socket: self.id, encoded, volatile })?;
+        Ok(())
+    }
+
+    fn ask<A: Args + ?Sized>(&self, event: &str, args: &A, timeout: Option<Duration>) -> Result<Answer, EmitError> {
+        self.check()?;
+        let id = self.peer.shared.next_ack_id();
+        let packet = Outgoing::event(&self.namespace.name, Some(id.0.into()), event, args);
+        let encoded = encoder::encode(&self.namespace.parser, &packet)?;
+        let (sink, answer) = Answer::channel();
+        let sink = AckSink::Socket(sink);
+        self.peer.push(encoded.packet_len(), || Command::Ask { socket: self.id, encoded, id, timeout, sink })?;
+        Ok(answer)
+    }
+}
+
+impl<P: Parser> Socket<P> {
+    /// The socket's id: a secret between it and the server.
+    #[must_use]
+    pub fn id(&self) -> Sid {
+        self.0.sid
+    }
+
+    /// The id of the Engine.IO session below.
+    #[must_use]
+    pub fn session_id(&self) -> Sid {
+        self.0.peer.sid()
+    }
+
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> Namespace<P> {
+        Namespace(Arc::clone(&self.0.namespace))
+    }
+
+    /// The request that opened the connection.
+    #[must_use]
+    pub fn handshake(&self) -> &Handshake {
+        &self.0.peer.shared.handshake
+    }
+
+    /// What the client sent as `auth` when it joined the namespace: an object, to be read with `auth().get::<T>(0)`.
+    #[must_use]
+    pub fn auth(&self) -> Option<&Payload> {
+        self.0.auth.as_ref()
+    }
+
+    /// Whether the socket is connected.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.0.is_connected()
+    }
+
+    /// Sends an event: a tuple is the list of arguments, `()` is none, any other value is one. Received arguments can be sent on as they
+    /// are (`event.payload()`). Bytes (`bytes::Bytes`, `serde_bytes`) travel as binary.
+    ///
+    /// Never waits: the packet is encoded at once and leaves in the connection's next turn.
+    ///
+    /// # Errors
+    /// [`EmitError`]: nothing was sent. When it is [`SendError::Full`], wait for [`Socket::ready`] or disconnect the peer.
+    pub fn emit<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
+        self.0.send(event, &args, false)
+    }
+
+    /// As [`Socket::emit`], but the event is dropped unless it can leave at once.
+    ///
+    /// # Errors
+    /// [`EmitError`]; that the event was dropped is none.
+    pub fn emit_volatile<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
+        self.0.send(event, &args, true)
+    }
+
+    /// Sends an event that the client is to answer. The event leaves in any case; await the [`Answer`] for the client's arguments.
+    ///
+    /// Without a time limit the answer comes or fails with the disconnect; see [`Socket::emit_with_ack_timeout`].
+    ///
+    /// # Errors
+    /// [`EmitError`]: nothing was sent.
+    pub fn emit_with_ack<A: Args>(&self, event: &str, args: A) -> Result<Answer, EmitError> {
+        self.0.ask(event, &args, None)
+    }
+
+    /// As [`Socket::emit_with_ack`], with a time limit.
+    ///
+    /// # Errors
+    /// [`EmitError`]: nothing was sent.
+    pub fn emit_with_ack_timeout<A: Args>(&self, event: &str, args: A, timeout: Duration) -> Result<Answer, EmitError> {
+        self.0.ask(event, &args, Some(timeout))
+    }
+
+    /// Waits until the peer's outbound queue is less than half full.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn ready(&self) -> Result<(), SendError> {
+        self.0.peer.ready().await
+    }
+
+    /// The next event that has no handler, `None` after the disconnect. One task at a time should call it.
+    ///
+    /// Events without a handler are kept for it while the connect handler runs and from its first call on; otherwise they are dropped,
+    /// as in the reference. While more than the soft limit is kept, the peer is not read from.
+    pub fn recv(&self) -> impl Future<Output = Option<Event<P>>> + Send + '_ {
+        let inner = &self.0;
+        inner.inbox.want();
+        let shared = &inner.peer.shared;
+        poll_fn(move |cx| inner.inbox.poll_next(cx, shared.soft_inbound, &shared.full_inboxes, || inner.peer.wake()))
+    }
+
+    /// Joins a room. Does nothing after the disconnect.
+    pub fn join(&self, room: &str) {
+        self.0.namespace.with(|namespace| namespace.join(self.0.key, room));
+    }
+
+    /// Leaves a room.
+    pub fn leave(&self, room: &str) {
+        self.0.namespace.with(|namespace| namespace.leave(self.0.key, room));
+    }
+
+    /// The rooms that the socket is in, that of its own id among them.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<String> {
+        self.0.namespace.with(|namespace| namespace.rooms(self.0.key).map(|room| room.to_string()).collect())
+    }
+
+    /// A broadcast to a room, without this socket.
+    pub fn to(&self, room: &str) -> Broadcast<P> {
+        self.broadcast().to(room)
+    }
+
+    /// A broadcast to everybody on the namespace, without this socket.
+    pub fn broadcast(&self) -> Broadcast<P> {
+        Broadcast::new(Arc::clone(&self.0.namespace), Some(self.0.key))
+    }
+
+    /// Makes the socket leave its namespace; the connection stays, with its other namespaces.
+    pub fn disconnect(&self) {
+        self.command(Command::Disconnect { socket: self.0.id });
+    }
+
+    /// Makes all sockets of the connection leave, and closes it.
+    pub fn close(&self) {
+        self.command(Command::Close);
+    }
+
+    fn command(&self, command: Command<P>) {
+        // A connection that is gone is as closed as it can be.
+        let _ = self.0.peer.push(0, || command);
+    }
+
+    /// Keeps a value with the socket until it disconnects; returns the value of the same type that was there.
+    pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
+        if !self.is_connected() {
+            return None;
+        }
+        let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
+        let old = lock(&self.0.extensions).get_or_insert_default().insert(TypeId::of::<T>(), value);
+        old.and_then(|old| old.downcast().ok())
+    }
+
+    /// The value of this type that was kept with the socket.
+    #[must_use]
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let value = lock(&self.0.extensions).as_ref()?.get(&TypeId::of::<T>()).cloned()?;
+        value.downcast().ok()
+    }
+}
+
+impl<P: Parser> Clone for Socket<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P: Parser> PartialEq for Socket<P> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<P: Parser> fmt::Debug for Socket<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("id", &self.0.sid)
+            .field("namespace", &self.0.namespace.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An event of a client.
+pub struct Event<P: Parser = Json> {
+    payload: Payload,
+    ack: Option<Ack<P>>,
+}
+
+impl<P: Parser> Event<P> {
+    pub(crate) fn new(payload: Payload, ack: Option<Ack<P>>) -> Self {
+        Self { payload, ack }
+    }
+
+    /// The event's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.payload.name().unwrap_or_default()
+    }
+
+    /// The arguments as they came. They can be emitted as they are: nothing is parsed then.
+    #[must_use]
+    pub const fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// Reads the arguments: a tuple takes as many as it has members, any other type takes the first.
+    ///
+    /// # Errors
+    /// When they are not of this type.
+    pub fn read<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, socketio_proto::ReadError> {
+        self.payload.read()
+    }
+
+    /// Takes the right to answer, if the client wants an answer and it was not taken before.
+    pub fn take_ack(&mut self) -> Option<Ack<P>> {
+        self.ack.take()
+    }
+
+    /// Answers, if the client wants an answer.
+    ///
+    /// # Errors
+    /// [`EmitError`]: nothing was sent.
+    pub fn ack<A: Args>(mut self, args: A) -> Result<(), EmitError> {
+        self.ack.take().map_or(Ok(()), |ack| ack.send(args))
+    }
+
+    /// Splits into the arguments and the right to answer.
+    #[must_use]
+    pub fn into_parts(self) -> (Payload, Option<Ack<P>>) {
+        (self.payload, self.ack)
+    }
+}
+
+impl<P: Parser> fmt::Debug for Event<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event").field("payload", &self.payload).field("ack", &self.ack.is_some()).finish()
+    }
+}
+
+/// The right to answer an event once.
+#[must_use = "the client waits for the answer"]
+pub struct Ack<P: Parser = Json> {
+    socket: Arc<SocketInner<P>>,
+    token: AckToken,
+}
+
+impl<P: Parser> Ack<P> {
+    pub(crate) fn new(socket: Arc<SocketInner<P>>, token: AckToken) -> Self {
+        Self { socket, token }
+    }
+
+    /// Answers. Goes out as long as the connection is open, also when the socket has left its namespace.
+    ///
+    /// # Errors
+    /// [`EmitError`]: nothing was sent.
+    pub fn send<A: Args>(self, args: A) -> Result<(), EmitError> {
+        let packet = Outgoing::ack(self.token.namespace(), self.token.id(), &args);
+        let encoded = encoder::encode(&self.socket.namespace.parser, &packet)?;
+        self.socket.peer.push(encoded.packet_len(), || Command::Ack { encoded })?;
+        Ok(())
+    }
+}
+
+impl<P: Parser> fmt::Debug for Ack<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ack").field(&self.token).finish()
+    }
+}

@@ -1,0 +1,121 @@
+//! One timer for all peers: an ordered map of coarse slots, and one task that sleeps until the first.
+//!
+//! A deadline that is far away is rounded up by at most a fiftieth of its distance (and at most 100 ms), one that is near to the next
+//! millisecond. So heartbeats of many peers share slots, while an ack's 50 ms stay 50 ms. A peer registers when its deadline comes to
+//! lie before the slot that it waits for; one that moves away costs nothing: the peer is woken once too early, and registers again.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use engineio_proto::{Instant, Sid};
+use futures_util::FutureExt as _;
+
+use crate::clock::Clock;
+use crate::runtime::Runtime;
+use crate::sync::lock;
+
+/// The registered wake-ups of all peers.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    slots: Mutex<Slots>,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    /// By time in milliseconds, rounded.
+    peers: BTreeMap<u64, Vec<Sid>>,
+    /// Wakes the task that sleeps, when a slot before its own was added.
+    sleeper: Option<Waker>,
+    /// Tells the task to end.
+    stopped: bool,
+}
+
+/// Rounds a deadline up to the slot that it shares with others, in milliseconds.
+fn slot(now: Instant, deadline: Instant) -> u64 {
+    let distance = deadline.saturating_duration_since(now).as_millis().min(u128::from(u64::MAX));
+    let width = u64::try_from(distance / 50).unwrap_or(u64::MAX).clamp(1, 100);
+    deadline.as_micros().div_ceil(1000).div_ceil(width).saturating_mul(width)
+}
+
+impl Timers {
+    /// Wakes this peer at the deadline or a little later. Returns the time at which it will be woken.
+    pub(crate) fn register(&self, now: Instant, deadline: Instant, peer: Sid) -> Instant {
+        let at = slot(now, deadline);
+        let mut slots = lock(&self.slots);
+        let first = slots.peers.first_key_value().is_none_or(|(first, _)| at < *first);
+        slots.peers.entry(at).or_default().push(peer);
+        let sleeper = if first { slots.sleeper.take() } else { None };
+        drop(slots);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+        Instant::from_millis(at)
+    }
+
+    /// Ends [`Timers::run`].
+    pub(crate) fn stop(&self) {
+        let mut slots = lock(&self.slots);
+        slots.stopped = true;
+        slots.peers.clear();
+        let sleeper = slots.sleeper.take();
+        drop(slots);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+
+    /// The task: hands every peer whose slot has come to `wake`.
+    pub(crate) async fn run<R: Runtime>(&self, runtime: R, clock: Clock, wake: impl Fn(&Sid)) {
+        loop {
+            let now = clock.now();
+            let due = {
+                let mut slots = lock(&self.slots);
+                if slots.stopped {
+                    return;
+                }
+                let later = slots.peers.split_off(&(now.as_micros() / 1000).saturating_add(1));
+                std::mem::replace(&mut slots.peers, later)
+            };
+            due.values().flatten().for_each(&wake);
+            self.next_slot(&runtime, clock).await;
+        }
+    }
+
+    /// Waits until the first slot has come, or an earlier one was added.
+    async fn next_slot<R: Runtime>(&self, runtime: &R, clock: Clock) {
+        let first = lock(&self.slots).peers.first_key_value().map(|(first, _)| *first);
+        let wait = first.map(|first| Instant::from_millis(first).saturating_duration_since(clock.now()));
+        let mut sleep = pin!(match wait {
+            Some(wait) => runtime.sleep(wait.max(Duration::from_micros(200))).left_future(),
+            None => std::future::pending().right_future(),
+        });
+        poll_fn(|cx| {
+            let mut slots = lock(&self.slots);
+            if slots.stopped || slots.peers.first_key_value().map(|(first, _)| *first) != first {
+                return Poll::Ready(());
+            }
+            slots.sleeper = Some(cx.waker().clone());
+            drop(slots);
+            sleep.as_mut().poll(cx)
+        })
+        .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn far_deadlines_share_slots_and_near_ones_are_exact() {
+        let now = Instant::from_millis(1_000);
+        assert_eq!(slot(now, Instant::from_millis(1_007)), 1_007);
+        assert_eq!(slot(now, Instant::from_micros(1_007_001)), 1_008);
+        assert_eq!(slot(now, Instant::from_millis(26_001)), 26_100);
+        assert_eq!(slot(now, Instant::from_millis(1_300)), 1_302);
+    }
+}

@@ -1,0 +1,397 @@
+//! The one task of a peer: it owns the machine and the links, and takes turns.
+//!
+//! A turn applies what is in the mailbox, handles all input of one read, fires what is due, runs the application on what happened,
+//! applies what the application asked for meanwhile, and writes once. Nothing is locked while handlers run: they reach their own peer
+//! as everybody does, through its mailbox. No channel, no further task and no timer object belongs to a peer.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use engineio_proto::server::{AskKind, Input, LinkDownCause, Session, Transmit};
+use engineio_proto::{Instant, LinkId, LinkKind, RequestId, Response};
+use futures_channel::oneshot;
+use futures_util::future::{BoxFuture, select};
+use hyper::upgrade::OnUpgrade;
+
+use crate::hub::{Hub, PeerOf};
+use crate::link::{Link, Read};
+use crate::peer::{Arrival, Mail};
+use crate::runtime::Runtime;
+
+/// Reads of one turn: a flooding peer gives way to its neighbours after this many times 64 KiB.
+const READS_PER_TURN: usize = 4;
+/// How long a link may take to go once it was closed.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// A machine that can be driven: the verbs that Engine.IO sessions and Socket.IO connections share.
+pub(crate) trait Machine: Send + 'static {
+    fn session(&self) -> &Session;
+    fn handle(&mut self, now: Instant, input: Input);
+    fn handle_timeout(&mut self, now: Instant);
+    fn discard(&mut self, now: Instant);
+    fn poll_transmit(&mut self) -> Option<Transmit>;
+    fn poll_timeout(&self) -> Option<Instant>;
+    fn wants_input(&self) -> bool;
+    fn buffered_bytes(&self) -> usize;
+    fn is_drained(&self) -> bool;
+}
+
+/// What runs on top of the machines. One value serves all peers.
+pub(crate) trait Application: Send + Sync + Sized + 'static {
+    /// The machine of a peer.
+    type Machine: Machine;
+    /// What other tasks can ask of a peer's machine.
+    type Command: Send + 'static;
+    /// What all tasks see of a peer.
+    type Shared: Send + Sync + 'static;
+    /// What the peer's task alone sees: sockets, handlers that wait, acks.
+    type Local: Send + 'static;
+
+    /// A session was accepted.
+    fn open(&self, now: Instant, session: Session, peer: &Arc<PeerOf<Self>>) -> (Self::Machine, Self::Local);
+
+    /// Applies a command.
+    fn execute(&self, core: &mut Core<'_, Self>, command: Self::Command);
+
+    /// Runs the application on everything that happened and that it is ready for.
+    fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>);
+
+    /// Whether the application takes more events; while it does not, the peer is not read from.
+    fn is_ready(&self, local: &Self::Local) -> bool;
+
+    /// The task is about to end in order: handlers that still wait, to be run to their end by themselves.
+    fn leftover(&self, local: &mut Self::Local) -> Option<BoxFuture<'static, ()>>;
+
+    /// The task ends, in whatever way: leaves no trace of the peer.
+    fn finish(&self, peer: &Arc<PeerOf<Self>>, local: &mut Self::Local);
+}
+
+/// The part of a task that the application works on.
+pub(crate) struct Core<'a, A: Application> {
+    pub(crate) now: Instant,
+    pub(crate) peer: &'a Arc<PeerOf<A>>,
+    pub(crate) machine: &'a mut A::Machine,
+    pub(crate) local: &'a mut A::Local,
+    /// Whether a packet would leave at once: nothing waits, neither in the machine nor in the link.
+    pub(crate) link_is_flushed: bool,
+}
+
+/// The task of a peer.
+pub(crate) struct PeerTask<A: Application, R: Runtime> {
+    hub: Arc<Hub<A>>,
+    runtime: R,
+    peer: Arc<PeerOf<A>>,
+    machine: A::Machine,
+    local: A::Local,
+    mail: Mail<A::Command>,
+    links: Vec<Link<R::Stream>>,
+    /// Links whose HTTP side has not let go yet; `true` for the one that opens the session.
+    connecting: Vec<(LinkId, OnUpgrade, bool)>,
+    /// Requests that wait for their answer.
+    replies: VecDeque<(RequestId, oneshot::Sender<Response>)>,
+    /// When the timers will wake this task.
+    wake_at: Instant,
+    /// Bounds how long the last packets of a closed session may take.
+    closing: Option<Pin<Box<R::Sleep>>>,
+}
+
+impl<A: Application, R: Runtime> PeerTask<A, R> {
+    pub(crate) fn new(hub: Arc<Hub<A>>, runtime: R, peer: Arc<PeerOf<A>>, session: Session) -> Self {
+        let (machine, local) = hub.application.open(hub.clock.now(), session, &peer);
+        Self {
+            hub,
+            runtime,
+            peer,
+            machine,
+            local,
+            mail: Mail::default(),
+            links: Vec::new(),
+            connecting: Vec::new(),
+            replies: VecDeque::new(),
+            wake_at: Instant::FAR_FUTURE,
+            closing: None,
+        }
+    }
+
+    fn core(&mut self, now: Instant) -> Core<'_, A> {
+        Core {
+            now,
+            peer: &self.peer,
+            link_is_flushed: self.links.iter().all(Link::is_flushed),
+            machine: &mut self.machine,
+            local: &mut self.local,
+        }
+    }
+
+    /// Applies what other tasks, and the handlers of this turn, have put into the mailbox.
+    fn open_mail(&mut self, now: Instant) {
+        let mut mail = std::mem::take(&mut self.mail);
+        self.peer.take(&mut mail);
+        for arrival in mail.arrivals.drain(..) {
+            self.arrive(now, arrival);
+        }
+        let hub = Arc::clone(&self.hub);
+        let mut core = self.core(now);
+        for command in mail.commands.drain(..) {
+            hub.application.execute(&mut core, command);
+        }
+        self.mail = mail;
+    }
+
+    fn arrive(&mut self, now: Instant, arrival: Arrival) {
+        let input = match arrival {
+            Arrival::Request { request, ask, content_type, reply } => match self.machine.session().admit(&ask) {
+                Ok(()) => {
+                    self.replies.push_back((request, reply));
+                    match ask.kind() {
+                        AskKind::Post => Input::Post { request, content_type },
+                        _ => Input::Poll { request },
+                    }
+                }
+                Err(response) => return drop(reply.send(response)),
+            },
+            Arrival::Body { request, body } => Input::Body { request, body },
+            Arrival::BodyTooLarge { request } => Input::BodyTooLarge { request },
+            Arrival::Replied { request } => Input::Replied { request },
+            Arrival::Aborted { request } => {
+                self.replies.retain(|(waiting, _)| *waiting != request);
+                Input::Aborted { request }
+            }
+            Arrival::Link { link, ask, upgrade, admission } => {
+                let answer = self.machine.session().admit(&ask);
+                let admitted = answer.is_ok();
+                if admission.send(answer).is_ok() && admitted {
+                    self.connecting.push((link, upgrade, false));
+                }
+                return;
+            }
+            Arrival::FirstLink { link, upgrade } => return self.connecting.push((link, upgrade, true)),
+        };
+        self.machine.handle(now, input);
+    }
+
+    /// Takes over links whose HTTP side has let go.
+    fn connect(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let mut index = 0;
+        while let Some((link, upgrade, first)) = self.connecting.get_mut(index) {
+            let (link, first) = (*link, *first);
+            let Poll::Ready(upgraded) = Pin::new(upgrade).poll(cx) else {
+                index = index.saturating_add(1);
+                continue;
+            };
+            self.connecting.swap_remove(index);
+            match upgraded {
+                Ok(upgraded) => {
+                    let (stream, early) = self.runtime.stream(upgraded);
+                    self.links.push(Link::new(link, stream, early, self.hub.config().max_payload));
+                    self.machine.handle(now, Input::LinkUp { link, kind: LinkKind::WebSocket });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "upgrade to websocket failed");
+                    if first {
+                        self.machine.discard(now);
+                    }
+                }
+            }
+        }
+        if self.connecting.is_empty() {
+            self.connecting = Vec::new();
+        }
+    }
+
+    /// Reads once from every link. True when there may be more.
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut more = false;
+        let mut index = 0;
+        while self.machine.wants_input()
+            && self.hub.application.is_ready(&self.local)
+            && let Some(link) = self.links.get_mut(index)
+        {
+            let id = link.id();
+            let machine = &mut self.machine;
+            match link.poll_read(cx, |message| machine.handle(now, Input::LinkMessage { link: id, message })) {
+                Read::Pending => index = index.saturating_add(1),
+                Read::Some => {
+                    more = true;
+                    index = index.saturating_add(1);
+                }
+                Read::Down(cause) => self.link_down(now, index, cause),
+            }
+        }
+        more
+    }
+
+    fn link_down(&mut self, now: Instant, index: usize, cause: LinkDownCause) {
+        let link = self.links.swap_remove(index);
+        self.machine.handle(now, Input::LinkDown { link: link.id(), cause });
+        self.linger(link);
+    }
+
+    /// Leaves a link to a task of its own, which sees it out.
+    fn linger(&self, link: Link<R::Stream>) {
+        let sleep = self.runtime.sleep(LINGER);
+        self.spawn_counted(async move {
+            let (lingering, sleep) = (std::pin::pin!(link.linger()), std::pin::pin!(sleep));
+            // Whichever comes first, the link is done with.
+            drop(select(lingering, sleep).await);
+        });
+    }
+
+    /// Spawns a task that a shutdown waits for.
+    fn spawn_counted(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let guard = self.hub.tasks.enter();
+        self.runtime.spawn(async move {
+            let _guard = guard;
+            task.await;
+        });
+    }
+
+    /// Hands out what the machine has to send. Whether there was anything.
+    fn transmit(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut index = 0;
+        while let Some(link) = self.links.get_mut(index) {
+            // While a link takes nothing, its packets stay in the machine, which counts them.
+            if link.wants_write() && link.poll_write(cx, || None).is_err() {
+                self.link_down(now, index, LinkDownCause::Failed);
+            } else {
+                index = index.saturating_add(1);
+            }
+        }
+        let blocked = |task: &Self| task.replies.is_empty() && matches!(&task.links[..], [link] if !link.is_flushed());
+        let mut next = None;
+        let mut any = false;
+        // What was taken already is handed out in any case.
+        while next.is_some() || !blocked(self) {
+            let Some(transmit) = next.take().or_else(|| self.machine.poll_transmit()) else { break };
+            any = true;
+            match transmit {
+                Transmit::Reply { request, response } => {
+                    if let Some(index) = self.replies.iter().position(|(waiting, _)| *waiting == request)
+                        && let Some((_, reply)) = self.replies.swap_remove_back(index)
+                        && reply.send(response).is_err()
+                    {
+                        self.machine.handle(now, Input::Aborted { request });
+                    }
+                }
+                Transmit::Link { link: id, frame } => {
+                    let Some(index) = self.links.iter().position(|link| link.id() == id) else { continue };
+                    let Some(link) = self.links.get_mut(index) else { continue };
+                    let mut frame = Some(frame);
+                    let machine = &mut self.machine;
+                    let written = link.poll_write(cx, || {
+                        frame.take().or_else(|| match machine.poll_transmit() {
+                            Some(Transmit::Link { link, frame }) if link == id => Some(frame),
+                            other => {
+                                next = other;
+                                None
+                            }
+                        })
+                    });
+                    if written.is_err() {
+                        self.link_down(now, index, LinkDownCause::Failed);
+                    }
+                }
+                Transmit::CloseLink { link: id } => {
+                    if let Some(index) = self.links.iter().position(|link| link.id() == id) {
+                        let mut link = self.links.swap_remove(index);
+                        link.close(self.hub.is_shutting_down().then_some(GOING_AWAY));
+                        self.linger(link);
+                    }
+                    self.connecting.retain(|(connecting, ..)| *connecting != id);
+                }
+                _ => {}
+            }
+        }
+        any
+    }
+
+    /// Sees to it that the task is woken for the machine's next deadline.
+    fn arm(&mut self, now: Instant) {
+        if let Some(deadline) = self.machine.poll_timeout()
+            && (deadline < self.wake_at || self.wake_at <= now)
+        {
+            self.wake_at = self.hub.timers.register(now, deadline, self.peer.sid());
+        }
+    }
+
+    /// Whether nothing is left to do. A closed session's last packets get [`Config::close_timeout`](engineio_proto::Config).
+    fn is_done(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.machine.is_drained() {
+            return true;
+        }
+        if !self.machine.session().is_closed() {
+            return false;
+        }
+        let patience = self.hub.config().close_timeout;
+        let closing = self.closing.get_or_insert_with(|| Box::pin(self.runtime.sleep(patience)));
+        closing.as_mut().poll(cx).is_ready()
+    }
+}
+
+/// RFC 6455 section 7.4.1: the server goes down.
+const GOING_AWAY: u16 = 1001;
+
+// Nothing in it is ever pinned in place.
+impl<A: Application, R: Runtime> Unpin for PeerTask<A, R> {}
+
+impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let task = self.get_mut();
+        let hub = Arc::clone(&task.hub);
+        for _ in 0..READS_PER_TURN {
+            let now = hub.clock.now();
+            task.open_mail(now);
+            if !task.connecting.is_empty() {
+                task.connect(now, cx);
+            }
+            let more = task.read(now, cx);
+            if task.machine.poll_timeout().is_some_and(|deadline| deadline <= now) {
+                task.machine.handle_timeout(now);
+            }
+            loop {
+                hub.application.dispatch(&mut task.core(now), cx);
+                task.open_mail(now);
+                // What leaves may have been the last of a session: the application hears of it in this turn.
+                if !task.transmit(now, cx) {
+                    break;
+                }
+            }
+            if task.is_done(cx) {
+                if let Some(leftover) = hub.application.leftover(&mut task.local) {
+                    task.spawn_counted(leftover);
+                }
+                return Poll::Ready(());
+            }
+            task.arm(now);
+            let buffered =
+                task.links.iter().map(Link::buffered).fold(task.machine.buffered_bytes(), usize::saturating_add);
+            if !more && task.peer.rest(cx, buffered, &mut task.mail) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<A: Application, R: Runtime> Drop for PeerTask<A, R> {
+    /// Runs at the end of every task, whether it finished, was dropped by its runtime, or panicked.
+    fn drop(&mut self) {
+        self.hub.remove(self.peer.sid());
+        let mail = self.peer.close();
+        for arrival in mail.arrivals {
+            match arrival {
+                Arrival::Request { ask, reply, .. } => drop(reply.send(Hub::<A>::unknown_sid(&ask))),
+                Arrival::Link { ask, admission, .. } => drop(admission.send(Err(Hub::<A>::unknown_sid(&ask)))),
+                _ => {}
+            }
+        }
+        self.hub.application.finish(&self.peer, &mut self.local);
+    }
+}

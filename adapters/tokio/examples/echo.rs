@@ -1,0 +1,141 @@
+//! Echo servers: Socket.IO on `/socket.io/` and bare Engine.IO on `/engine.io/`, as the protocols' official test suites, our own tests
+//! with real clients and the comparison of servers expect them.
+//!
+//! Run with `cargo run --release -p socketio-tokio --example echo -- --port 3000`. Settings are flags or environment variables; see
+//! [`Settings`].
+
+use std::env;
+use std::time::Duration;
+
+use socketio_tokio::{AckError, EngineServer, EngineSocket, Event, Message, Namespace, Refusal, Server, Socket, serve};
+use tokio::net::TcpListener;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let settings = Settings::read()?;
+    let mut runtime = match settings.workers {
+        Some(0 | 1) => tokio::runtime::Builder::new_current_thread(),
+        workers => {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            workers.map(|workers| runtime.worker_threads(workers));
+            runtime
+        }
+    };
+    runtime.enable_all().build()?.block_on(run(settings))
+}
+
+async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
+    let socketio =
+        Server::builder().engine(|config| settings.apply(config)).connect_timeout(settings.connect_timeout).build();
+    echo(&socketio.of("/"));
+    echo(&socketio.of("/custom"));
+    echo(socketio.of("/guarded").guard(|request: socketio_tokio::ConnectRequest| {
+        #[derive(serde::Deserialize)]
+        struct Auth<'a> {
+            token: &'a str,
+        }
+        match request.auth().map(|auth| auth.get::<Auth<'_>>(0)) {
+            Some(Ok(Auth { token: "secret" })) => Ok(()),
+            _ => Err(Refusal::new("not authorised").with_data(serde_json::json!({ "code": 401 }))),
+        }
+    }));
+
+    let engineio = EngineServer::builder()
+        .config(|config| settings.apply(config))
+        .on_message(|socket: EngineSocket, message: Message| {
+            if matches!(&message, Message::Text(text) if *text == "close-me") {
+                socket.close();
+                return Ok(());
+            }
+            socket.send(message)
+        })
+        .build();
+
+    let listener = TcpListener::bind((settings.host.as_str(), settings.port)).await?;
+    eprintln!("listening on {}", listener.local_addr()?);
+    serve(listener, (socketio, engineio))
+        .with_graceful_shutdown(async {
+            // Without a handler for the signal, the process is ended by it.
+            let _ = tokio::signal::ctrl_c().await;
+        })
+        .await;
+    Ok(())
+}
+
+/// The contract of the official test suite, and what our own tests need besides.
+fn echo(namespace: &Namespace) {
+    namespace
+        .on_connect(|socket: Socket| match socket.auth() {
+            Some(auth) => socket.emit("auth", auth),
+            None => socket.emit("auth", [serde_json::json!({})]),
+        })
+        .on("message", |socket: Socket, event: Event| socket.emit("message-back", event.payload()))
+        .on("message-with-ack", |_: Socket, event: Event| {
+            let (payload, ack) = event.into_parts();
+            ack.map_or(Ok(()), |ack| ack.send(payload))
+        })
+        .on("broadcast", |socket: Socket, event: Event| socket.namespace().emit("broadcast-back", event.payload()))
+        .on("disconnect-me", |socket: Socket, _: Event| socket.disconnect())
+        .on("close-me", |socket: Socket, _: Event| socket.close())
+        .on("ask", |socket: Socket, event: Event| async move {
+            match socket.emit_with_ack_timeout("question", event.payload(), Duration::from_secs(5))?.await {
+                Ok(answer) => socket.emit("answer", &answer),
+                Err(error @ (AckError::Timeout | AckError::Disconnected)) => {
+                    socket.emit("answer-failed", error.to_string())
+                }
+                Err(_) => Ok(()),
+            }
+        });
+}
+
+/// Flag or environment variable, and default. Times are in milliseconds, sizes in bytes.
+struct Settings {
+    /// `--host`: 127.0.0.1.
+    host: String,
+    /// `--port` or `PORT`: 3000; 0 takes a free one.
+    port: u16,
+    /// `--ping-interval` or `PING_INTERVAL_MS`: 25000.
+    ping_interval: Duration,
+    /// `--ping-timeout` or `PING_TIMEOUT_MS`: 20000.
+    ping_timeout: Duration,
+    /// `--max-payload`: 1000000.
+    max_payload: usize,
+    /// `--connect-timeout`: 45000.
+    connect_timeout: Duration,
+    /// `WORKERS`: as many as there are cores.
+    workers: Option<usize>,
+}
+
+impl Settings {
+    fn read() -> Result<Self, Box<dyn std::error::Error>> {
+        let from_env = |name: &str| env::var(name).ok().map(|value| value.parse::<u64>()).transpose();
+        let mut settings = Self {
+            host: "127.0.0.1".to_owned(),
+            port: from_env("PORT")?.unwrap_or(3000).try_into()?,
+            ping_interval: Duration::from_millis(from_env("PING_INTERVAL_MS")?.unwrap_or(25_000)),
+            ping_timeout: Duration::from_millis(from_env("PING_TIMEOUT_MS")?.unwrap_or(20_000)),
+            max_payload: 1_000_000,
+            connect_timeout: Duration::from_millis(45_000),
+            workers: from_env("WORKERS")?.map(usize::try_from).transpose()?,
+        };
+        let mut arguments = env::args().skip(1);
+        while let Some(flag) = arguments.next() {
+            let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
+            match flag.as_str() {
+                "--host" => settings.host = value,
+                "--port" => settings.port = value.parse()?,
+                "--ping-interval" => settings.ping_interval = Duration::from_millis(value.parse()?),
+                "--ping-timeout" => settings.ping_timeout = Duration::from_millis(value.parse()?),
+                "--max-payload" => settings.max_payload = value.parse()?,
+                "--connect-timeout" => settings.connect_timeout = Duration::from_millis(value.parse()?),
+                _ => return Err(format!("unknown flag {flag}: see the head of examples/echo.rs").into()),
+            }
+        }
+        Ok(settings)
+    }
+
+    fn apply(&self, config: &mut socketio_tokio::EngineConfig) {
+        config.ping_interval = self.ping_interval;
+        config.ping_timeout = self.ping_timeout;
+        config.max_payload = self.max_payload;
+    }
+}

@@ -1,0 +1,89 @@
+//! Tokio as a runtime: tasks, waits, and the streams of connections that left HTTP.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use socketio_driver::Runtime;
+use tokio::io::AsyncWrite as _;
+use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
+
+/// Tokio. Everything runs on the runtime that is current when it is spawned.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Tokio;
+
+impl Runtime for Tokio {
+    type Stream = Stream;
+    type Sleep = tokio::time::Sleep;
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+
+    fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
+        tokio::time::sleep(duration)
+    }
+
+    fn stream(&self, upgraded: Upgraded) -> (Stream, Bytes) {
+        // Our own listener serves TCP by hyper itself; axum's goes through hyper-util, which wraps the stream once more.
+        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => return (Stream::Tcp(parts.io.into_inner()), parts.read_buf),
+            Err(upgraded) => upgraded,
+        };
+        match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(parts) => (Stream::Tcp(parts.io.into_inner()), parts.read_buf),
+            Err(upgraded) => (Stream::Other(Box::new(TokioIo::new(upgraded))), Bytes::new()),
+        }
+    }
+}
+
+/// The stream of a connection that left HTTP: the TCP stream itself where it can be had, so that HTTP's buffers are gone.
+#[derive(Debug)]
+pub enum Stream {
+    /// A TCP stream.
+    Tcp(TcpStream),
+    /// Whatever else the HTTP server was given, TLS for one.
+    Other(Box<TokioIo<Upgraded>>),
+}
+
+impl socketio_driver::Stream for Stream {
+    fn poll_read<B: BufMut>(&mut self, cx: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => poll_read_buf(Pin::new(stream), cx, buffer),
+            Self::Other(stream) => poll_read_buf(Pin::new(&mut **stream), cx, buffer),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => match slices {
+                // One `send` is a little cheaper than one `writev`.
+                [slice] => Pin::new(stream).poll_write(cx, slice),
+                _ => Pin::new(stream).poll_write_vectored(cx, slices),
+            },
+            Self::Other(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            // TCP has nothing to flush.
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Other(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Other(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        }
+    }
+}
