@@ -43,6 +43,32 @@ fn stream(role: Role) -> impl Strategy<Value = Vec<u8>> {
         .prop_map(move |frames| frames.iter().flat_map(|(first, payload)| write(*first, payload)).collect())
 }
 
+/// Good messages, cut into frames anywhere with pings between them, and the events they are.
+fn conversation(role: Role) -> impl Strategy<Value = (Vec<u8>, Vec<Event>)> {
+    let write = if role == Role::Server { frame } else { server_frame };
+    let message = (any::<bool>(), payload(), vec(any::<(u16, bool)>(), 0..6));
+    vec(message, 1..8).prop_map(move |messages| {
+        let (mut bytes, mut events) = (Vec::new(), Vec::new());
+        for (is_text, payload, cuts) in messages {
+            let mut rest = &payload[..];
+            let mut first = if is_text { TEXT } else { BINARY };
+            for (cut, ping) in cuts {
+                let (piece, after) = rest.split_at(usize::from(cut) % (rest.len() + 1));
+                bytes.extend(write(first, piece));
+                if ping {
+                    bytes.extend(write(FIN | PING, &cut.to_be_bytes()));
+                    events.push(Event::Ping(cut.to_be_bytes().to_vec().into()));
+                }
+                (rest, first) = (after, CONTINUATION);
+            }
+            bytes.extend(write(FIN | first, rest));
+            let text = String::from_utf8(payload.clone()).unwrap();
+            events.push(if is_text { Event::Text(text.into()) } else { Event::Binary(payload.into()) });
+        }
+        (bytes, events)
+    })
+}
+
 /// Feeds `bytes` in pieces; every second one goes through `payload_room` if there is any.
 fn cut(role: Role, mut bytes: &[u8], sizes: &[usize]) -> (Vec<Event>, Result<(), Error>) {
     let mut decoder = Decoder::new(role, LIMITS());
@@ -81,6 +107,22 @@ proptest! {
     fn any_cut_of_a_servers_stream_gives_the_same_events(bytes in stream(Role::Client), sizes in vec(1..5000_usize, 1..20)) {
         let whole = feed(&mut Decoder::new(Role::Client, LIMITS()), &mut Arena::new(), &bytes);
         prop_assert_eq!(cut(Role::Client, &bytes, &sizes), whole);
+    }
+
+    #[test]
+    fn good_messages_arrive_however_they_are_framed_and_cut(
+        (bytes, events) in conversation(Role::Server),
+        sizes in vec(1..5000_usize, 1..20),
+    ) {
+        prop_assert_eq!(cut(Role::Server, &bytes, &sizes), (events, Ok(())));
+    }
+
+    #[test]
+    fn a_client_too_gets_good_messages_however_they_are_framed_and_cut(
+        (bytes, events) in conversation(Role::Client),
+        sizes in vec(1..5000_usize, 1..20),
+    ) {
+        prop_assert_eq!(cut(Role::Client, &bytes, &sizes), (events, Ok(())));
     }
 
     #[test]
