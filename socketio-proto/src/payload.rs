@@ -1,6 +1,6 @@
 //! The arguments of a packet: raw until somebody reads them, and anything serialisable on the way out.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -58,38 +58,54 @@ pub(crate) struct Layout {
     /// How many arguments there are.
     count: u32,
     ends: [u32; REMEMBERED],
+    /// Whether the name has escapes, so that it cannot be given as it is.
+    escaped: bool,
 }
 
 impl Layout {
-    /// The layout of an array: arguments, with a name before them or not; and whether the name has escapes. `None` when it is no such
-    /// array, or not JSON.
+    /// Checks that the text from `at` on is the payload of such a packet. A name with escapes is not compared with the reserved ones.
     #[inline]
-    fn list(text: &[u8], at: usize, named: bool, max_depth: u32) -> Option<(Self, bool)> {
-        let inner_depth = max_depth.checked_sub(1)?;
-        if text.get(at) != Some(&b'[') {
-            return None;
+    pub(crate) fn find(packet_type: PacketType, text: &[u8], at: usize, max_depth: u16) -> Option<Self> {
+        // Positions take 32 bits.
+        u32::try_from(text.len()).ok()?;
+        let max_depth = u32::from(max_depth);
+        match (packet_type, *text.get(at)?) {
+            (PacketType::Event, b'[') => Self::list(text, at, true, max_depth),
+            (PacketType::Ack, b'[') => Self::list(text, at, false, max_depth),
+            (PacketType::Connect, b'{') | (PacketType::ConnectError, b'{' | b'"') => Self::value(text, at, max_depth),
+            _ => None,
         }
+    }
+
+    /// An array: arguments, with a name before them or not.
+    fn list(text: &[u8], at: usize, named: bool, max_depth: u32) -> Option<Self> {
+        let inner_depth = max_depth.checked_sub(1)?;
         let mut layout = Self::default();
-        let mut escaped = false;
         let mut at = scan::whitespace(text, at + 1);
         let mut more = text.get(at) != Some(&b']');
         if named {
-            let quoted = text.get(at) == Some(&b'"');
-            let end = if quoted { scan::string(text, at + 1)? } else { scan::number(text, at)? };
-            let name = if quoted { at + 1..end - 1 } else { at..end };
-            escaped = quoted && text.get(name.clone())?.contains(&b'\\');
-            layout.name = (position(name.start)?, position(name.end)?);
+            let end;
+            if text.get(at) == Some(&b'"') {
+                (end, layout.escaped) = scan::string_and_escapes(text, at + 1)?;
+                layout.name = (position(at + 1), position(end - 1));
+                if is_reserved(text.get(at + 1..end - 1)?) {
+                    return None;
+                }
+            } else {
+                end = scan::number(text, at)?;
+                layout.name = (position(at), position(end));
+            }
             at = scan::whitespace(text, end);
             more = text.get(at) == Some(&b',');
             if more {
                 at = scan::whitespace(text, at + 1);
             }
         }
-        layout.start = position(at)?;
+        layout.start = position(at);
         layout.end = layout.start;
         while more {
             let end = scan::value(text, at, inner_depth)?;
-            layout.end = position(end)?;
+            layout.end = position(end);
             if let Some(slot) = layout.ends.get_mut(layout.count as usize) {
                 *slot = layout.end;
             }
@@ -100,34 +116,35 @@ impl Layout {
                 at += 1;
             }
         }
-        if text.get(at) != Some(&b']') || scan::whitespace(text, at + 1) != text.len() {
-            return None;
-        }
-        Some((layout, escaped))
+        (text.get(at) == Some(&b']') && scan::whitespace(text, at + 1) == text.len()).then_some(layout)
     }
 
-    /// The layout of one value that is the whole payload.
+    /// One value that is the whole payload.
     fn value(text: &[u8], at: usize, max_depth: u32) -> Option<Self> {
         let end = scan::value(text, at, max_depth)?;
         if scan::whitespace(text, end) != text.len() {
             return None;
         }
-        let (start, end) = (position(at)?, position(end)?);
-        Some(Self { name: (0, 0), start, end, count: 1, ends: [end; REMEMBERED] })
+        let (start, end) = (position(at), position(end));
+        Some(Self { start, end, count: 1, ends: [end; REMEMBERED], ..Self::default() })
     }
 }
 
-/// Positions take 32 bits: payloads of 4 GiB and more are refused.
-#[inline]
-fn position(at: usize) -> Option<u32> {
-    u32::try_from(at).ok()
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "callers have checked that the text's length fits")]
+const fn position(at: usize) -> u32 {
+    at as u32
 }
 
 /// Whether applications may not use the name, because the reference tells its own news under it.
 ///
 /// Source: socket.io-parser 4.2.7, `RESERVED_EVENTS`.
-pub(crate) fn is_reserved(name: &str) -> bool {
-    matches!(name, "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener")
+#[inline]
+pub(crate) fn is_reserved(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"connect" | b"connect_error" | b"disconnect" | b"disconnecting" | b"newListener" | b"removeListener"
+    )
 }
 
 impl Payload {
@@ -136,8 +153,8 @@ impl Payload {
     /// like any other.
     ///
     /// # Errors
-    /// [`DecodeError::InvalidPayload`] when the text is not such JSON, is nested deeper than [`Limits::max_depth`] or names a reserved
-    /// event; [`DecodeError::IllegalPlaceholder`] when a placeholder names no attachment.
+    /// [`DecodeError::InvalidPayload`] when the text is not such JSON, is nested deeper than [`Limits::max_depth`], names a reserved
+    /// event or is longer than 4 GiB; [`DecodeError::IllegalPlaceholder`] when a placeholder names no attachment.
     pub fn from_json(
         packet_type: PacketType,
         text: Text,
@@ -145,44 +162,29 @@ impl Payload {
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
         let at = scan::whitespace(text.as_bytes(), 0);
-        Self::within(packet_type, text, at, limits.max_depth)?.with_attachments(attachments)
+        let layout =
+            Layout::find(packet_type, text.as_bytes(), at, limits.max_depth).ok_or(DecodeError::InvalidPayload)?;
+        Self::new(text, layout)?.with_attachments(attachments)
     }
 
-    /// The payload that starts at `at` in the text and ends with it.
+    /// The payload that is laid out like this in the text.
     #[inline]
-    pub(crate) fn within(packet_type: PacketType, text: Text, at: usize, max_depth: u16) -> Result<Self, DecodeError> {
-        let bytes: &[u8] = text.as_bytes();
-        let max_depth = u32::from(max_depth);
-        let layout = match (packet_type, bytes.get(at)) {
-            (PacketType::Event, _) => {
-                let (layout, escaped) = Layout::list(bytes, at, true, max_depth).ok_or(DecodeError::InvalidPayload)?;
-                let payload = Self { text, attached: None, layout };
-                let payload = if escaped { payload.unescape_name()? } else { payload };
-                return if payload.name().is_none_or(is_reserved) {
-                    Err(DecodeError::InvalidPayload)
-                } else {
-                    Ok(payload)
-                };
-            }
-            (PacketType::Ack, _) => Layout::list(bytes, at, false, max_depth).map(|(layout, _)| layout),
-            (PacketType::Connect, Some(b'{')) | (PacketType::ConnectError, Some(b'{' | b'"')) => {
-                Layout::value(bytes, at, max_depth)
-            }
-            _ => None,
-        };
-        Ok(Self { text, attached: None, layout: layout.ok_or(DecodeError::InvalidPayload)? })
+    pub(crate) fn new(text: Text, layout: Layout) -> Result<Self, DecodeError> {
+        let payload = Self { text, attached: None, layout };
+        if layout.escaped { payload.unescape_name() } else { Ok(payload) }
     }
 
     /// Appends what the name says to the text and takes it for the name from now on.
     #[cold]
     fn unescape_name(mut self) -> Result<Self, DecodeError> {
         let name = unescape(self.name().unwrap_or_default());
-        let mut text = alloc::string::String::with_capacity(self.text.len().saturating_add(name.len()));
+        let mut text = String::with_capacity(self.text.len().saturating_add(name.len()));
         text.push_str(&self.text);
         text.push_str(&name);
-        let start = position(self.text.len()).ok_or(DecodeError::InvalidPayload)?;
-        let end = position(text.len()).ok_or(DecodeError::InvalidPayload)?;
-        self.layout.name = (start, end);
+        if is_reserved(name.as_bytes()) || u32::try_from(text.len()).is_err() {
+            return Err(DecodeError::InvalidPayload);
+        }
+        self.layout.name = (position(self.text.len()), position(text.len()));
         self.text = text.into();
         Ok(self)
     }

@@ -467,16 +467,20 @@ fn large_packets_have_memory_of_their_own_and_not_much_more_than_they_need() {
 #[test]
 fn a_custom_parser_can_write_text_and_bytes() {
     let mut encoder = Encoder::new();
-    encoder.start(10).extend_from_slice(b"dropped");
-    encoder.start(10).extend_from_slice("é".as_bytes());
-    assert_eq!(text_of(&encoder.finish_text().expect("UTF-8")), "é");
-    encoder.start(10).extend_from_slice(&[0xff]);
-    let binary = encoder.finish_binary();
-    assert!(binary.is_binary());
-    assert_eq!(&binary.data()[..], [0xff]);
-    encoder.start(0).extend_from_slice(&[0xff]);
-    assert!(matches!(encoder.finish_text(), Err(EncodeError::Serialize(_))));
-    assert_eq!(&encoder.finish_binary().data()[..], [0_u8; 0]);
+    encoder.start_text(10).push_str("dropped");
+    encoder.start_text(10).push('é');
+    assert_eq!(text_of(&encoder.finish_text()), "é");
+    encoder.start_binary(10).extend_from_slice(b"dropped");
+    for length in [1, 10_000, 1_000_000] {
+        encoder.start_binary(length / 2).extend(std::iter::repeat_n(0xff, length));
+        let binary = encoder.finish_binary();
+        assert!(binary.is_binary());
+        assert_eq!(&binary.data()[..], vec![0xff; length]);
+        encoder.start_text(length / 2).extend(std::iter::repeat_n('é', length));
+        assert_eq!(text_of(&encoder.finish_text()), "é".repeat(length));
+    }
+    encoder.start_binary(0);
+    assert!(encoder.finish_binary().data().is_empty());
 }
 
 /// The packet that comes of an encoded one.

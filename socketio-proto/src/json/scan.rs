@@ -47,7 +47,7 @@ impl Nesting {
 
 /// The end of the value that starts at `at` or behind whitespace from there, with at most `max_depth` arrays and objects around each
 /// other; `None` when there is no such value.
-#[inline]
+#[inline(always)]
 pub(crate) fn value(text: &[u8], at: usize, max_depth: u32) -> Option<usize> {
     let at = whitespace(text, at);
     match *text.get(at)? {
@@ -68,6 +68,7 @@ fn scalar(text: &[u8], at: usize, first: u8) -> Option<usize> {
     }
 }
 
+#[inline(never)]
 fn container(text: &[u8], mut at: usize, max_depth: u32) -> Option<usize> {
     let mut nesting = Nesting::new();
     loop {
@@ -141,10 +142,16 @@ pub(crate) fn whitespace(text: &[u8], mut at: usize) -> usize {
 /// The position behind the closing quote of the string whose content starts at `at`.
 #[inline(always)]
 pub(crate) fn string(text: &[u8], at: usize) -> Option<usize> {
+    string_and_escapes(text, at).map(|(end, _)| end)
+}
+
+/// As [`string`], and whether the string has escapes.
+#[inline(always)]
+pub(crate) fn string_and_escapes(text: &[u8], at: usize) -> Option<(usize, bool)> {
     let end = plain(text, at);
     match text.get(end) {
-        Some(b'"') => Some(end + 1),
-        Some(b'\\') => string_with_escapes(text, end),
+        Some(b'"') => Some((end + 1, false)),
+        Some(b'\\') => string_with_escapes(text, end).map(|end| (end, true)),
         _ => None,
     }
 }
@@ -173,31 +180,65 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 /// such byte; above it a borrow may set bits too many.
 #[inline(always)]
 const fn special(word: u64) -> u64 {
-    let quote = word ^ (LOW * b'"' as u64);
-    let backslash = word ^ (LOW * b'\\' as u64);
-    let control = word.wrapping_sub(LOW * 0x20);
-    ((quote.wrapping_sub(LOW) & !quote) | (backslash.wrapping_sub(LOW) & !backslash) | (control & !word)) & HIGH
+    // With this bit turned over, the quote comes next to the control characters, and the space does not.
+    let quote_or_control = (word ^ (LOW * 0x02)).wrapping_sub(LOW * 0x21);
+    let backslash = (word ^ (LOW * b'\\' as u64)).wrapping_sub(LOW);
+    (quote_or_control | backslash) & !word & HIGH
 }
 
-/// The first position from `at` on of a quote, a backslash or a control character; the text's length when there is none. Eight bytes
-/// at a time.
+/// Whether none of the bytes is a quote, a backslash or a control character. Written so that it becomes a few vector instructions
+/// where there are some.
 #[inline(always)]
-pub(crate) fn plain(text: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
+fn all_plain(chunk: &[u8; 32]) -> bool {
+    chunk
+        .iter()
+        .fold(0, |found, &byte| found | u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\'))
+        == 0
+}
+
+/// The first position from `at` on of a quote, a backslash or a control character; the text's length when there is none.
+#[inline(always)]
+pub(crate) fn plain(text: &[u8], at: usize) -> usize {
+    let mut rest = text.get(at..).unwrap_or_default();
+    // Keys and most strings are short, and are done with in the first words.
+    for _ in 0..2 {
+        let Some((chunk, behind)) = rest.split_first_chunk() else { return plain_tail(text, rest.len()) };
         let found = special(u64::from_le_bytes(*chunk));
         if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
+            return position(text, rest, found);
         }
-        at += 8;
+        rest = behind;
     }
-    plain_tail(text, at)
+    plain_long(text, rest)
 }
 
-/// The last, at most seven, bytes: the last eight of the text without those before `at`. The zeros that move in count as control
+fn plain_long(text: &[u8], mut rest: &[u8]) -> usize {
+    while let Some((chunk, behind)) = rest.split_first_chunk()
+        && all_plain(chunk)
+    {
+        rest = behind;
+    }
+    while let Some((chunk, behind)) = rest.split_first_chunk() {
+        let found = special(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return position(text, rest, found);
+        }
+        rest = behind;
+    }
+    plain_tail(text, rest.len())
+}
+
+/// The position in the text of the lowest byte that was found in the first word of the rest.
+#[inline(always)]
+const fn position(text: &[u8], rest: &[u8], found: u64) -> usize {
+    text.len().saturating_sub(rest.len()) + (found.trailing_zeros() / 8) as usize
+}
+
+/// The last `rest`, at most seven, bytes: the last eight of the text without those before. The zeros that move in count as control
 /// characters, so that the text's end is found as one.
 #[inline(always)]
-fn plain_tail(text: &[u8], at: usize) -> usize {
-    let rest = text.len().saturating_sub(at);
+fn plain_tail(text: &[u8], rest: usize) -> usize {
+    let at = text.len().saturating_sub(rest);
     match text.last_chunk() {
         Some(chunk) if rest > 0 => {
             let found = special(u64::from_le_bytes(*chunk) >> (64 - 8 * rest.min(7)));

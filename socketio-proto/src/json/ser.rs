@@ -4,11 +4,11 @@
 //!
 //! Source: ECMA-262, `JSON.stringify` and `Number::toString`; socket.io-parser 4.2.7, `lib/binary.ts`, `deconstructPacket`.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::{self, Display, Write};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use serde::ser::{self, Impossible, Serialize};
 
 use super::scan;
@@ -25,7 +25,7 @@ impl ser::Error for EncodeError {
 
 /// What is written to: the packet's text, and its attachments.
 pub(crate) struct Output<'a> {
-    pub(crate) text: &'a mut BytesMut,
+    pub(crate) text: &'a mut String,
     pub(crate) attachments: &'a mut Vec<Bytes>,
     pub(crate) max_attachments: usize,
 }
@@ -37,63 +37,73 @@ impl Output<'_> {
             return Err(EncodeError::TooManyAttachments);
         }
         self.attachments.push(Bytes::copy_from_slice(bytes));
-        self.text.put_slice(br#"{"_placeholder":true,"num":"#);
+        self.text.push_str(r#"{"_placeholder":true,"num":"#);
         integer(self.text, index);
-        self.text.put_u8(b'}');
+        self.text.push('}');
         Ok(())
     }
 }
 
 /// Writes an integer in digits.
 #[inline]
-pub(crate) fn integer<I: itoa::Integer>(out: &mut BytesMut, value: I) {
-    out.put_slice(itoa::Buffer::new().format(value).as_bytes());
+pub(crate) fn integer<I: itoa::Integer>(out: &mut String, value: I) {
+    out.push_str(itoa::Buffer::new().format(value));
 }
 
 /// Writes a string with its quotes.
 #[inline]
-pub(crate) fn string(out: &mut BytesMut, text: &str) {
-    out.reserve(text.len().saturating_add(2));
-    out.put_u8(b'"');
+pub(crate) fn string(out: &mut String, text: &str) {
+    out.push('"');
     escaped(out, text);
-    out.put_u8(b'"');
+    out.push('"');
 }
 
-fn escaped(out: &mut BytesMut, text: &str) {
-    let mut rest = text.as_bytes();
-    while let Some((plain, following)) = rest.split_at_checked(scan::plain(rest, 0)) {
-        out.put_slice(plain);
-        let Some((&special, following)) = following.split_first() else { return };
-        escape(out, special);
-        rest = following;
+#[inline]
+fn escaped(out: &mut String, text: &str) {
+    let plain = scan::plain(text.as_bytes(), 0);
+    if plain == text.len() {
+        out.push_str(text);
+    } else {
+        with_escapes(out, text, plain);
     }
 }
 
-#[cold]
-fn escape(out: &mut BytesMut, byte: u8) {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let short = match byte {
-        b'"' | b'\\' => byte,
-        0x08 => b'b',
-        0x09 => b't',
-        0x0a => b'n',
-        0x0c => b'f',
-        0x0d => b'r',
+/// As [`escaped`], for text whose first special character is known.
+fn with_escapes(out: &mut String, mut rest: &str, mut plain: usize) {
+    while let Some((before, following)) = rest.split_at_checked(plain) {
+        out.push_str(before);
+        let Some(&special) = following.as_bytes().first() else { return };
+        escape(out, special);
+        rest = following.get(1..).unwrap_or_default();
+        plain = scan::plain(rest.as_bytes(), 0);
+    }
+}
+
+fn escape(out: &mut String, special: u8) {
+    out.push_str(match special {
+        b'"' => "\\\"",
+        b'\\' => "\\\\",
+        0x08 => "\\b",
+        0x09 => "\\t",
+        0x0a => "\\n",
+        0x0c => "\\f",
+        0x0d => "\\r",
         _ => {
-            let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or(b'0');
-            out.put_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
+            let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+            out.push_str("\\u00");
+            out.push(digit(special >> 4));
+            out.push(digit(special & 15));
             return;
         }
-    };
-    out.put_slice(&[b'\\', short]);
+    });
 }
 
 /// Writes a finite number as `Number::toString` does: plain digits from 1e-6 up to below 1e21, else with an exponent. The shortest
 /// digits that read back the same, in both cases.
-fn float<F: Copy + Display + fmt::LowerExp>(out: &mut BytesMut, value: F, wide: f64) -> Result<(), EncodeError> {
+fn float<F: Copy + Display + fmt::LowerExp>(out: &mut String, value: F, wide: f64) -> Result<(), EncodeError> {
     let magnitude = wide.abs();
     if !magnitude.is_finite() {
-        out.put_slice(b"null");
+        out.push_str("null");
         return Ok(());
     }
     #[allow(clippy::cast_possible_truncation, reason = "the comparison tells whether it fitted")]
@@ -116,7 +126,7 @@ fn float<F: Copy + Display + fmt::LowerExp>(out: &mut BytesMut, value: F, wide: 
 }
 
 /// Writes what is displayed as the content of a string.
-struct Escaping<'a>(&'a mut BytesMut);
+struct Escaping<'a>(&'a mut String);
 
 impl Write for Escaping<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -155,7 +165,7 @@ impl<'a, 'b> ser::Serializer for ValueSerializer<'a, 'b> {
     }
 
     fn serialize_bool(self, value: bool) -> Result<(), EncodeError> {
-        self.0.text.put_slice(if value { b"true" } else { b"false" });
+        self.0.text.push_str(if value { "true" } else { "false" });
         Ok(())
     }
 
@@ -178,9 +188,9 @@ impl<'a, 'b> ser::Serializer for ValueSerializer<'a, 'b> {
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
-        self.0.text.put_u8(b'"');
+        self.0.text.push('"');
         write!(Escaping(self.0.text), "{value}").map_err(ser::Error::custom)?;
-        self.0.text.put_u8(b'"');
+        self.0.text.push('"');
         Ok(())
     }
 
@@ -197,7 +207,7 @@ impl<'a, 'b> ser::Serializer for ValueSerializer<'a, 'b> {
     }
 
     fn serialize_unit(self) -> Result<(), EncodeError> {
-        self.0.text.put_slice(b"null");
+        self.0.text.push_str("null");
         Ok(())
     }
 
@@ -222,12 +232,12 @@ impl<'a, 'b> ser::Serializer for ValueSerializer<'a, 'b> {
     ) -> Result<(), EncodeError> {
         open_variant(self.0, variant);
         value.serialize(ValueSerializer(self.0))?;
-        self.0.text.put_u8(b'}');
+        self.0.text.push('}');
         Ok(())
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Elements<'a, 'b>, EncodeError> {
-        self.0.text.put_u8(b'[');
+        self.0.text.push('[');
         Ok(Elements { output: self.0, comma: false, close: "]" })
     }
 
@@ -247,12 +257,12 @@ impl<'a, 'b> ser::Serializer for ValueSerializer<'a, 'b> {
         _: usize,
     ) -> Result<Elements<'a, 'b>, EncodeError> {
         open_variant(self.0, variant);
-        self.0.text.put_u8(b'[');
+        self.0.text.push('[');
         Ok(Elements { output: self.0, comma: false, close: "]}" })
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Members<'a, 'b>, EncodeError> {
-        self.0.text.put_u8(b'{');
+        self.0.text.push('{');
         Ok(Members { output: self.0, comma: false, close: "}", raw: false })
     }
 
@@ -271,15 +281,15 @@ impl<'a, 'b> ser::Serializer for ValueSerializer<'a, 'b> {
         _: usize,
     ) -> Result<Members<'a, 'b>, EncodeError> {
         open_variant(self.0, variant);
-        self.0.text.put_u8(b'{');
+        self.0.text.push('{');
         Ok(Members { output: self.0, comma: false, close: "}}", raw: false })
     }
 }
 
 fn open_variant(output: &mut Output<'_>, variant: &str) {
-    output.text.put_u8(b'{');
+    output.text.push('{');
     string(output.text, variant);
-    output.text.put_u8(b':');
+    output.text.push(':');
 }
 
 /// Writes the elements of an array, or the arguments of a packet.
@@ -293,14 +303,14 @@ impl Elements<'_, '_> {
     #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
         if self.comma {
-            self.output.text.put_u8(b',');
+            self.output.text.push(',');
         }
         self.comma = true;
         value.serialize(ValueSerializer(self.output))
     }
 
     fn close(self) {
-        self.output.text.put_slice(self.close.as_bytes());
+        self.output.text.push_str(self.close);
     }
 }
 
@@ -341,7 +351,7 @@ pub(crate) struct Members<'a, 'b> {
 impl Members<'_, '_> {
     fn separate(&mut self) {
         if self.comma {
-            self.output.text.put_u8(b',');
+            self.output.text.push(',');
         }
         self.comma = true;
     }
@@ -353,12 +363,12 @@ impl Members<'_, '_> {
         }
         self.separate();
         string(self.output.text, key);
-        self.output.text.put_u8(b':');
+        self.output.text.push(':');
         value.serialize(ValueSerializer(self.output))
     }
 
     fn close(self) {
-        self.output.text.put_slice(self.close.as_bytes());
+        self.output.text.push_str(self.close);
     }
 }
 
@@ -369,7 +379,7 @@ impl ser::SerializeMap for Members<'_, '_> {
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
         self.separate();
         key.serialize(TextOnly { output: self.output, quoted: true })?;
-        self.output.text.put_u8(b':');
+        self.output.text.push(':');
         Ok(())
     }
 
@@ -417,9 +427,9 @@ fn no_key() -> EncodeError {
 macro_rules! integer_keys {
     ($($name:ident $type:ty,)*) => {$(
         fn $name(self, value: $type) -> Result<(), EncodeError> {
-            self.output.text.put_u8(b'"');
+            self.output.text.push('"');
             integer(self.output.text, value);
-            self.output.text.put_u8(b'"');
+            self.output.text.push('"');
             Ok(())
         }
     )*};
@@ -455,7 +465,7 @@ impl ser::Serializer for TextOnly<'_, '_> {
         if self.quoted {
             string(self.output.text, value);
         } else {
-            self.output.text.put_slice(value.as_bytes());
+            self.output.text.push_str(value);
         }
         Ok(())
     }
@@ -515,7 +525,7 @@ impl<'a, 'b> ArgsSerializer<'a, 'b> {
     #[inline]
     fn one(self) -> ValueSerializer<'a, 'b> {
         if self.comma {
-            self.output.text.put_u8(b',');
+            self.output.text.push(',');
         }
         ValueSerializer(self.output)
     }

@@ -6,10 +6,12 @@
 //! Source: Socket.IO protocol v5, "Packet encoding"; socket.io-parser 4.2.7, `lib/index.ts`.
 
 use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::iter;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
 use engineio_proto::{Frame, Message, Text};
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
 use crate::json::ser::{self, ArgsSerializer, Output, ValueSerializer};
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
-use crate::payload::{Args, ArgsSink, Payload, is_reserved};
+use crate::payload::{Args, ArgsSink, Layout, Payload, is_reserved};
 
 /// The default parser: what every Socket.IO peer speaks unless it was told otherwise.
 #[derive(Clone, Copy, Default, Debug)]
@@ -65,7 +67,7 @@ impl Parser for Json {
         let sink = Sink::new(packet.packet_type, packet.namespace, packet.id, packet.event, encoder)?;
         match packet.args {
             Some(args) => args.feed(sink),
-            None => sink.nothing(),
+            None => Ok(sink.nothing()),
         }
     }
 }
@@ -73,44 +75,48 @@ impl Parser for Json {
 impl Decoder for JsonDecoder {
     #[inline]
     fn decode(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
-        match (message, self.gathering.take()) {
-            (Message::Text(text), None) => self.text(text),
-            (Message::Binary(bytes), Some(gathering)) => self.attachment(gathering, bytes),
-            (Message::Text(_), Some(_)) => Err(DecodeError::UnexpectedText),
-            (Message::Binary(_), None) => Err(DecodeError::UnexpectedBinary),
+        match message {
+            Message::Text(text) => match self.gathering.take() {
+                None => self.text(text),
+                Some(_) => Err(DecodeError::UnexpectedText),
+            },
+            Message::Binary(bytes) => match self.gathering.take() {
+                None => Err(DecodeError::UnexpectedBinary),
+                Some(gathering) => self.attachment(gathering, bytes),
+            },
         }
     }
 }
 
 impl JsonDecoder {
+    #[inline]
     fn text(&mut self, text: Text) -> Result<Option<Packet>, DecodeError> {
         let mut reader = Reader { text: &text, at: 0 };
         let (packet_type, binary) = reader.packet_type()?;
         let awaited = if binary { reader.attachments(self.max_attachments)? } else { 0 };
-        let namespace = reader.namespace(self.max_namespace_length)?;
-        let namespace = match namespace {
-            None | Some("/") => Text::from_static("/"),
-            Some(namespace) => text.slice_ref(namespace),
+        let namespace = match reader.namespace(self.max_namespace_length)? {
+            "/" => Text::from_static("/"),
+            other => text.slice_ref(other),
         };
         let id = reader.id()?;
         let at = reader.at;
-        let payload = match packet_type {
-            _ if at < text.len() => {
-                // `JSON.parse` would skip whitespace, but there the characters before the payload are the id, which then is none.
-                if matches!(text.as_bytes().get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-                    return Err(DecodeError::InvalidPayload);
-                }
-                Some(Payload::within(packet_type, text, at, self.max_depth)?)
-            }
-            PacketType::Event => return Err(DecodeError::InvalidPayload),
-            _ => None,
+        let packet = if at < text.len() {
+            // No whitespace before the payload: in the reference it would belong to the id, and make it 0.
+            let layout = Layout::find(packet_type, text.as_bytes(), at, self.max_depth);
+            let payload = Payload::new(text, layout.ok_or(DecodeError::InvalidPayload)?)?;
+            Packet { packet_type, namespace, id, payload: Some(payload) }
+        } else if matches!(packet_type, PacketType::Event) {
+            return Err(DecodeError::InvalidPayload);
+        } else {
+            Packet { packet_type, namespace, id, payload: None }
         };
-        let packet = Packet { packet_type, namespace, id, payload };
-        if awaited == 0 {
-            return Ok(Some(packet));
-        }
+        if awaited == 0 { Ok(Some(packet)) } else { Ok(self.gather(packet, awaited)) }
+    }
+
+    #[cold]
+    fn gather(&mut self, packet: Packet, awaited: usize) -> Option<Packet> {
         self.gathering = Some(Box::new(Gathering { packet, attachments: Vec::new(), awaited, bytes: 0 }));
-        Ok(None)
+        None
     }
 
     #[cold]
@@ -188,12 +194,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Up to the first comma, or the whole rest when there is none.
+    /// `/` when there is none; up to the first comma, or the whole rest when there is no comma.
     #[inline]
-    fn namespace(&mut self, limit: usize) -> Result<Option<&'a str>, DecodeError> {
-        if self.peek() != Some(b'/') {
-            return Ok(None);
-        }
+    fn namespace(&mut self, limit: usize) -> Result<&'a str, DecodeError> {
+        if self.peek() == Some(b'/') { self.named_namespace(limit) } else { Ok("/") }
+    }
+
+    fn named_namespace(&mut self, limit: usize) -> Result<&'a str, DecodeError> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let end = memchr::memchr(b',', rest.as_bytes());
         let namespace = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
@@ -201,7 +208,7 @@ impl<'a> Reader<'a> {
             return Err(DecodeError::NamespaceTooLong);
         }
         self.at = self.at.saturating_add(namespace.len()).saturating_add(usize::from(end.is_some()));
-        Ok(Some(namespace))
+        Ok(namespace)
     }
 
     /// The ack id: at most 16 digits, below 2^53, so that it is the same number in JavaScript.
@@ -224,9 +231,6 @@ struct Sink<'a> {
     encoder: &'a mut Encoder,
 }
 
-/// Room before a text whose number of attachments is not known yet: up to three digits and a dash.
-const ROOM: usize = 4;
-
 impl<'a> Sink<'a> {
     #[inline]
     fn new(
@@ -240,7 +244,9 @@ impl<'a> Sink<'a> {
             return Err(invalid("a namespace starts with a slash and has no comma"));
         }
         match (packet_type, event) {
-            (PacketType::Event, Some(name)) if is_reserved(name) => return Err(EncodeError::Reserved(name.into())),
+            (PacketType::Event, Some(name)) if is_reserved(name.as_bytes()) => {
+                return Err(EncodeError::Reserved(name.into()));
+            }
             (PacketType::Event, Some(_)) => {}
             (PacketType::Event, None) => return Err(invalid("an event has a name")),
             (_, Some(_)) => return Err(invalid("only events have names")),
@@ -260,48 +266,46 @@ impl<'a> Sink<'a> {
         matches!(self.packet_type, PacketType::Event | PacketType::Ack)
     }
 
-    /// Writes everything up to the first argument. `room` bytes are left free behind the type.
+    /// Writes everything up to the first argument, into a buffer for about so many bytes of arguments.
     #[inline]
-    fn head(&mut self, length: usize, attachments: usize, room: usize) {
-        let digit = match (self.packet_type, attachments > 0) {
-            (PacketType::Connect, _) => b'0',
-            (PacketType::Disconnect, _) => b'1',
-            (PacketType::Event, false) => b'2',
-            (PacketType::Ack, false) => b'3',
-            (PacketType::ConnectError, _) => b'4',
-            (PacketType::Event, true) => b'5',
-            (PacketType::Ack, true) => b'6',
-        };
+    fn head(&mut self, args_length: usize, attachments: usize) -> &mut String {
         let takes_list = self.takes_list();
-        let out = self.encoder.start(length);
-        out.put_bytes(digit, room);
-        out.put_u8(digit);
+        let length = self.overhead().saturating_add(args_length);
+        let out = self.encoder.start_text(length);
+        out.push(match (self.packet_type, attachments > 0) {
+            (PacketType::Connect, _) => '0',
+            (PacketType::Disconnect, _) => '1',
+            (PacketType::Event, false) => '2',
+            (PacketType::Ack, false) => '3',
+            (PacketType::ConnectError, _) => '4',
+            (PacketType::Event, true) => '5',
+            (PacketType::Ack, true) => '6',
+        });
         if attachments > 0 {
             ser::integer(out, attachments);
-            out.put_u8(b'-');
+            out.push('-');
         }
         if self.namespace != "/" {
-            out.put_slice(self.namespace.as_bytes());
-            out.put_u8(b',');
+            out.push_str(self.namespace);
+            out.push(',');
         }
         if let Some(id) = self.id {
             ser::integer(out, id);
         }
         if takes_list {
-            out.put_u8(b'[');
+            out.push('[');
         }
         if let Some(name) = self.event {
             ser::string(out, name);
         }
+        out
     }
 
     /// A packet without arguments.
-    fn nothing(mut self) -> Result<Encoded, EncodeError> {
-        self.head(self.overhead(), 0, 0);
-        if self.takes_list() {
-            self.encoder.buffer().put_u8(b']');
-        }
-        self.encoder.finish_text().map(Encoded::One)
+    fn nothing(mut self) -> Encoded {
+        let close = if self.takes_list() { "]" } else { "" };
+        self.head(0, 0).push_str(close);
+        Encoded::One(self.encoder.finish_text())
     }
 }
 
@@ -309,10 +313,8 @@ fn invalid(message: &str) -> EncodeError {
     EncodeError::Serialize(message.into())
 }
 
+#[cold]
 fn with_attachments(header: Frame, attachments: impl ExactSizeIterator<Item = Bytes>) -> Encoded {
-    if attachments.len() == 0 {
-        return Encoded::One(header);
-    }
     let attachments = attachments.map(|bytes| Frame::message(Message::Binary(bytes)));
     Encoded::Many(iter::once(header).chain(attachments).collect())
 }
@@ -323,67 +325,66 @@ impl ArgsSink for Sink<'_> {
 
     #[inline]
     fn typed<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Encoded, EncodeError> {
-        let takes_list = self.takes_list();
-        self.head(self.overhead(), 0, if takes_list { ROOM } else { 0 });
+        let (packet_type, named, takes_list) = (self.packet_type, self.event.is_some(), self.takes_list());
         let max_attachments = if takes_list { usize::from(self.encoder.max_attachments()) } else { 0 };
-        let text = self.encoder.buffer();
+        let text = self.head(0, 0);
         let value_at = text.len();
         let mut attachments = Vec::new();
         let mut output = Output { text, attachments: &mut attachments, max_attachments };
-        if !takes_list {
-            value.serialize(ValueSerializer(&mut output))?;
-            return match (self.packet_type, text.get(value_at)) {
-                (PacketType::Connect | PacketType::ConnectError, Some(b'{'))
-                | (PacketType::ConnectError, Some(b'"')) => self.encoder.finish_text().map(Encoded::One),
-                _ => Err(invalid("the payload of this packet type is an object, or there is none")),
-            };
-        }
-        value.serialize(ArgsSerializer { output: &mut output, comma: self.event.is_some() })?;
-        text.put_u8(b']');
-        if attachments.is_empty() {
-            text.advance(ROOM);
+        if takes_list {
+            value.serialize(ArgsSerializer { output: &mut output, comma: named })?;
+            text.push(']');
+            if !attachments.is_empty() {
+                announce(text, packet_type, attachments.len());
+                return Ok(with_attachments(self.encoder.finish_text(), attachments.into_iter()));
+            }
         } else {
-            announce(text, self.packet_type, attachments.len());
+            value.serialize(ValueSerializer(&mut output))?;
+            check_value(packet_type, text.get(value_at..).unwrap_or_default())?;
         }
-        let header = self.encoder.finish_text()?;
-        Ok(with_attachments(header, attachments.into_iter()))
+        Ok(Encoded::One(self.encoder.finish_text()))
     }
 
     #[inline]
     fn payload(mut self, payload: &Payload) -> Result<Encoded, EncodeError> {
         let attachments = payload.attachments();
         let args = payload.raw_args();
-        let takes_list = self.takes_list();
-        if !takes_list && (payload.len() != 1 || !attachments.is_empty() || !args.starts_with(['{', '"'])) {
-            return Err(invalid("the payload of this packet type is an object, or there is none"));
+        let (named, takes_list) = (self.event.is_some(), self.takes_list());
+        if !takes_list {
+            check_value(self.packet_type, if payload.len() == 1 && attachments.is_empty() { args } else { "" })?;
         }
         if attachments.len() > usize::from(self.encoder.max_attachments()) {
             return Err(EncodeError::TooManyAttachments);
         }
-        self.head(self.overhead().saturating_add(args.len()), attachments.len(), 0);
-        let text = self.encoder.buffer();
-        if self.event.is_some() && !payload.is_empty() {
-            text.put_u8(b',');
+        let text = self.head(args.len(), attachments.len());
+        if named && !payload.is_empty() {
+            text.push(',');
         }
-        text.put_slice(args.as_bytes());
+        text.push_str(args);
         if takes_list {
-            text.put_u8(b']');
+            text.push(']');
         }
-        let header = self.encoder.finish_text()?;
+        let header = self.encoder.finish_text();
+        if attachments.is_empty() {
+            return Ok(Encoded::One(header));
+        }
         Ok(with_attachments(header, attachments.iter().cloned()))
     }
 }
 
-/// Writes `5N-` (or `6N-`) so that it ends where the type's digit is, and drops the room that is left before it.
-#[cold]
-fn announce(text: &mut bytes::BytesMut, packet_type: PacketType, count: usize) {
-    let mut digits = itoa::Buffer::new();
-    let digits = digits.format(count).as_bytes();
-    let type_digit = if matches!(packet_type, PacketType::Ack) { b'6' } else { b'5' };
-    let written = iter::once(&type_digit).chain(digits).chain(b"-");
-    let unused = (ROOM + 1).saturating_sub(digits.len() + 2);
-    for (place, byte) in text.iter_mut().skip(unused).zip(written) {
-        *place = *byte;
+/// Refuses JSON that is not the payload of this packet type, which takes one value.
+fn check_value(packet_type: PacketType, json: &str) -> Result<(), EncodeError> {
+    match (packet_type, json.as_bytes().first()) {
+        (PacketType::Connect | PacketType::ConnectError, Some(b'{')) | (PacketType::ConnectError, Some(b'"')) => Ok(()),
+        (PacketType::Connect, _) => Err(invalid("the payload of CONNECT is one object")),
+        (PacketType::ConnectError, _) => Err(invalid("the payload of CONNECT_ERROR is one object or string")),
+        _ => Err(invalid("DISCONNECT has no payload")),
     }
-    text.advance(unused);
+}
+
+/// Makes the packet's type, written before it was known that there are attachments, the one that announces them.
+#[cold]
+fn announce(text: &mut String, packet_type: PacketType, count: usize) {
+    let digit = if matches!(packet_type, PacketType::Ack) { '6' } else { '5' };
+    text.replace_range(..1, &format!("{digit}{count}-"));
 }

@@ -1,15 +1,17 @@
 //! Between packets and Engine.IO messages: the [`Parser`] and [`Decoder`] traits, and the default parser [`Json`].
 //!
 //! # A parser of one's own
-//! Both peers have to use the same one. [`Parser::encode`] writes a packet into [`Encoder::start`]'s buffer, takes it out with
-//! [`Encoder::finish_text`] or [`Encoder::finish_binary`], and gives one [`Frame`] for each Engine.IO message, in the order in which
-//! they go out. [`Decoder::decode`] turns messages into packets again; it makes payloads with [`Payload::from_json`].
+//! Both peers have to use the same one. [`Parser::encode`] writes to the string of [`Encoder::start_text`] or the vector of
+//! [`Encoder::start_binary`], takes the [`Frame`] out with the matching `finish`, and gives one frame for each Engine.IO message, in
+//! the order in which they go out. [`Decoder::decode`] turns messages into packets again; it makes payloads with [`Payload::from_json`].
 //!
 //! [`Payload::from_json`]: crate::Payload::from_json
 
 mod json;
 
-use alloc::string::ToString;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem;
 
 use bytes::{Bytes, BytesMut};
 use engineio_proto::{Frame, Message, PacketType, Text};
@@ -34,7 +36,8 @@ pub trait Parser: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// When the arguments have no form in this format, or the name is reserved; the encoder can be used as before.
-    fn encode<A: Args + ?Sized>(&self, packet: &Outgoing<'_, A>, encoder: &mut Encoder) -> Result<Encoded, EncodeError>;
+    fn encode<A: Args + ?Sized>(&self, packet: &Outgoing<'_, A>, encoder: &mut Encoder)
+    -> Result<Encoded, EncodeError>;
 }
 
 /// The decoding half of a [`Parser`]: gathers messages into packets.
@@ -51,15 +54,14 @@ pub trait Decoder: Send + 'static {
 
 /// Memory that packets are encoded into, shared by everything that encodes on a thread.
 ///
-/// Packets are cut from one piece of 8 KiB after the other. A piece is used again once all packets in it have been sent, so that
-/// encoding small packets allocates nothing in the long run; a packet that waits keeps its whole piece alive. Larger packets have
-/// memory of their own.
+/// A packet is written to a buffer that is used for all, then copied to memory that it shares with others: pieces of 8 KiB, each of
+/// which is used again once all packets in it have been sent. So encoding small packets allocates nothing in the long run; a packet
+/// that waits keeps its whole piece alive. Larger packets have memory of their own.
 #[derive(Debug)]
 pub struct Encoder {
-    /// Empty between packets, apart from what a panic in somebody's `Serialize` has left.
-    buffer: BytesMut,
-    /// The piece that waits while a packet is written to memory of its own.
-    aside: BytesMut,
+    text: String,
+    bytes: Vec<u8>,
+    piece: BytesMut,
     max_attachments: u8,
 }
 
@@ -70,7 +72,12 @@ impl Encoder {
     /// servers of the reference do.
     #[must_use]
     pub fn new() -> Self {
-        Self { buffer: BytesMut::new(), aside: BytesMut::new(), max_attachments: Limits::default().max_attachments }
+        Self {
+            text: String::new(),
+            bytes: Vec::new(),
+            piece: BytesMut::new(),
+            max_attachments: Limits::default().max_attachments,
+        }
     }
 
     /// How many attachments a packet may have.
@@ -84,53 +91,49 @@ impl Encoder {
         self.max_attachments = count;
     }
 
-    /// Starts a packet: an empty buffer with room for so many bytes. It grows when more are written. What was written since the last
-    /// `finish` is dropped.
-    pub fn start(&mut self, length: usize) -> &mut BytesMut {
-        self.buffer.clear();
+    /// Starts a text message of about so many bytes: what is written to this string is taken out with [`Encoder::finish_text`].
+    /// Anything left of a message that was not finished is dropped.
+    #[inline]
+    pub fn start_text(&mut self, length: usize) -> &mut String {
+        self.text.clear();
         if length > Self::PIECE {
-            let own = BytesMut::with_capacity(length);
-            let piece = core::mem::replace(&mut self.buffer, own);
-            if self.aside.capacity() == 0 {
-                self.aside = piece;
-            }
-        } else if self.buffer.capacity() == 0 {
-            self.buffer = BytesMut::with_capacity(Self::PIECE);
-        } else if self.buffer.capacity() < length {
-            self.buffer.reserve(Self::PIECE);
+            // It will be the message's own memory.
+            self.text = String::with_capacity(length);
         }
-        &mut self.buffer
-    }
-
-    /// Where the packet's text or bytes are written, between [`Encoder::start`] and a `finish`.
-    pub const fn buffer(&mut self) -> &mut BytesMut {
-        &mut self.buffer
+        &mut self.text
     }
 
     /// Takes what was written as a text message.
-    ///
-    /// # Errors
-    /// When it is not UTF-8.
-    pub fn finish_text(&mut self) -> Result<Frame, EncodeError> {
-        let text = Text::try_from(self.finish()).map_err(|error| EncodeError::Serialize(error.to_string()))?;
-        Ok(Frame::text(PacketType::Message, text))
+    #[inline]
+    #[must_use]
+    pub fn finish_text(&mut self) -> Frame {
+        if self.text.len() > Self::PIECE {
+            return Frame::text(PacketType::Message, own_text(mem::take(&mut self.text)));
+        }
+        let shared = share(&mut self.piece, self.text.as_bytes());
+        let text = Text::try_from(shared).unwrap_or_else(|_| Text::from(&self.text[..]));
+        Frame::text(PacketType::Message, text)
+    }
+
+    /// Starts a binary message of about so many bytes: what is written to this vector is taken out with [`Encoder::finish_binary`].
+    /// Anything left of a message that was not finished is dropped.
+    pub fn start_binary(&mut self, length: usize) -> &mut Vec<u8> {
+        self.bytes.clear();
+        if length > Self::PIECE {
+            self.bytes = Vec::with_capacity(length);
+        }
+        &mut self.bytes
     }
 
     /// Takes what was written as a binary message.
     #[must_use]
     pub fn finish_binary(&mut self) -> Frame {
-        Frame::message(Message::Binary(self.finish()))
-    }
-
-    #[inline]
-    fn finish(&mut self) -> Bytes {
-        if self.buffer.len() <= Self::PIECE {
-            return self.buffer.split().freeze();
+        if self.bytes.len() > Self::PIECE {
+            let own = mem::take(&mut self.bytes);
+            let bytes = if wasteful(own.len(), own.capacity()) { Bytes::copy_from_slice(&own) } else { own.into() };
+            return Frame::message(Message::Binary(bytes));
         }
-        let own = core::mem::replace(&mut self.buffer, core::mem::take(&mut self.aside));
-        let unused = own.capacity().saturating_sub(own.len());
-        // Packets may wait long: what growing by doubling has left over is not worth keeping for the sake of one copy.
-        if unused > own.len() / 4 { Bytes::copy_from_slice(&own) } else { own.freeze() }
+        Frame::message(Message::Binary(share(&mut self.piece, &self.bytes)))
     }
 }
 
@@ -138,4 +141,24 @@ impl Default for Encoder {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// A copy in the piece, or in a new one when there is no room.
+#[inline]
+fn share(piece: &mut BytesMut, bytes: &[u8]) -> Bytes {
+    if piece.capacity() < bytes.len() {
+        // Takes the same memory again when nobody else uses it any more.
+        piece.reserve(Encoder::PIECE);
+    }
+    piece.extend_from_slice(bytes);
+    piece.split().freeze()
+}
+
+fn own_text(text: String) -> Text {
+    if wasteful(text.len(), text.capacity()) { Text::from(&text[..]) } else { Text::from(text) }
+}
+
+/// Packets may wait long: what growing by doubling has left over is then worth a copy.
+const fn wasteful(length: usize, capacity: usize) -> bool {
+    capacity.saturating_sub(length) > length / 4
 }
