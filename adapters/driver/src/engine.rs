@@ -14,7 +14,7 @@ use http_body::Body as HttpBody;
 
 use crate::body::Body;
 use crate::endpoint::Endpoint;
-use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, Waiting, erase};
+use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, Started, Waiting, erase, run};
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::inbox::Inbox;
@@ -266,29 +266,30 @@ impl Application for Engine {
         }
     }
 
-    fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) {
-        while let Some(ended) = core.local.waiting.poll_ended(cx) {
-            returned(core, Some(ended));
+    fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while let Some((running, ended)) = core.local.waiting.poll_ended(cx) {
+            any = true;
+            returned(core, &running, ended);
         }
         while (self.is_ready(core.local) || core.machine.is_closed())
             && let Some(event) = core.machine.poll_event()
         {
+            any = true;
             let socket = EngineSocket(Arc::clone(core.peer));
             let shared = &core.peer.shared;
             match event {
                 Event::Open => {
                     shared.upgraded.store(core.machine.carrier() != Carrier::Polling, Ordering::Relaxed);
                     if let Some(connect) = &self.handlers.connect {
-                        let ended = core.local.waiting.start(cx, Running::Connect, || connect((socket,)));
-                        returned(core, ended);
+                        start(core, cx, Running::Connect, || connect((socket,)));
                     } else {
                         shared.inbox.settle(&shared.full);
                     }
                 }
                 Event::Message(message) => {
                     if let Some(handler) = &self.handlers.message {
-                        let ended = core.local.waiting.start(cx, Running::Other, || handler((socket, message)));
-                        returned(core, ended);
+                        start(core, cx, Running::Other, || handler((socket, message)));
                     } else {
                         let bytes = message.len();
                         // Without a taker the message is dropped.
@@ -299,13 +300,13 @@ impl Application for Engine {
                 Event::Closed(reason) => {
                     shared.inbox.close();
                     if let Some(close) = &self.handlers.close {
-                        let ended = core.local.waiting.start(cx, Running::Other, || close((socket, reason)));
-                        returned(core, ended);
+                        start(core, cx, Running::Other, || close((socket, reason)));
                     }
                 }
                 _ => {}
             }
         }
+        any
     }
 
     fn is_ready(&self, local: &Local) -> bool {
@@ -322,10 +323,21 @@ impl Application for Engine {
     }
 }
 
+fn start(
+    core: &mut Core<'_, Engine>,
+    cx: &mut Context<'_>,
+    running: Running,
+    handler: impl FnOnce() -> Started<HandlerResult>,
+) {
+    match run(cx, handler) {
+        Ok(ended) => returned(core, &running, ended),
+        Err(future) => core.local.waiting.add(running, future),
+    }
+}
+
 /// A handler returned, now or after a wait.
-fn returned(core: &mut Core<'_, Engine>, ended: Option<(Running, Ended<HandlerResult>)>) {
-    let Some((running, ended)) = ended else { return };
-    if running == Running::Connect {
+fn returned(core: &mut Core<'_, Engine>, running: &Running, ended: Ended<HandlerResult>) {
+    if *running == Running::Connect {
         core.peer.shared.inbox.settle(&core.peer.shared.full);
     }
     match ended {

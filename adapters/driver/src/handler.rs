@@ -113,6 +113,24 @@ pub(crate) enum Ended<T> {
     Panicked(String),
 }
 
+/// Runs a handler to its first wait.
+///
+/// # Errors
+/// The rest of it, when it waits.
+pub(crate) fn run<T>(
+    cx: &mut Context<'_>,
+    start: impl FnOnce() -> Started<T>,
+) -> Result<Ended<T>, BoxFuture<'static, T>> {
+    match catch_unwind(AssertUnwindSafe(start)) {
+        Ok(Started::Done(value)) => Ok(Ended::Returned(value)),
+        Ok(Started::Waits(mut future)) => match poll_caught(&mut future, cx) {
+            Poll::Ready(ended) => Ok(ended),
+            Poll::Pending => Err(future),
+        },
+        Err(panic) => Ok(Ended::Panicked(panic_message(panic.as_ref()))),
+    }
+}
+
 /// Handlers that wait, of one connection. `C` says what each is, for when it ends.
 pub(crate) struct Waiting<C, T> {
     // Most connections never have one.
@@ -154,25 +172,9 @@ impl<C: Unpin, T> Waiting<C, T> {
         self.futures.as_ref().map_or(0, |futures| futures.len())
     }
 
-    /// Runs a handler to its first wait. `None` when it waits: it comes back from [`Waiting::poll_ended`], with its context.
-    pub(crate) fn start(
-        &mut self,
-        cx: &mut Context<'_>,
-        context: C,
-        start: impl FnOnce() -> Started<T>,
-    ) -> Option<(C, Ended<T>)> {
-        let mut future = match catch_unwind(AssertUnwindSafe(start)) {
-            Ok(Started::Done(value)) => return Some((context, Ended::Returned(value))),
-            Ok(Started::Waits(future)) => future,
-            Err(panic) => return Some((context, Ended::Panicked(panic_message(panic.as_ref())))),
-        };
-        match poll_caught(&mut future, cx) {
-            Poll::Ready(ended) => Some((context, ended)),
-            Poll::Pending => {
-                self.futures.get_or_insert_default().push(Wait { context: Some(context), future });
-                None
-            }
-        }
+    /// Keeps a handler that waits: it comes back from [`Waiting::poll_ended`], with its context.
+    pub(crate) fn add(&mut self, context: C, future: BoxFuture<'static, T>) {
+        self.futures.get_or_insert_default().push(Wait { context: Some(context), future });
     }
 
     /// The next handler that ended.

@@ -242,14 +242,20 @@ impl Output {
     /// Writes everything: segments, then `buffer`. False when the stream takes no more for now.
     fn flush<S: Stream>(&mut self, stream: &mut S, cx: &mut Context<'_>, buffer: &mut BytesMut) -> io::Result<bool> {
         while !self.is_empty() || !buffer.is_empty() {
+            if self.is_empty() {
+                // Nearly always all there is.
+                match stream.poll_write(cx, &[IoSlice::new(buffer)]) {
+                    Poll::Pending => return Ok(false),
+                    Poll::Ready(written) => buffer.advance(taken(written)?.min(buffer.len())),
+                }
+                continue;
+            }
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let parts = self.segments.iter().map(|segment| &segment[..]).chain(Some(&buffer[..]));
             let count = slices.iter_mut().zip(parts).map(|(slice, part)| *slice = IoSlice::new(part)).count();
             match stream.poll_write(cx, slices.get(..count).unwrap_or_default()) {
                 Poll::Pending => return Ok(false),
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(written)) => self.written(written, buffer),
-                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Ready(written) => self.written(taken(written)?, buffer),
             }
         }
         Ok(true)
@@ -270,5 +276,13 @@ impl Output {
             self.segments = VecDeque::new();
         }
         buffer.advance(written.min(buffer.len()));
+    }
+}
+
+/// A stream that takes nothing is at its end.
+fn taken(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        other => other,
     }
 }

@@ -160,14 +160,18 @@ impl<C, S> Peer<C, S> {
         .await
     }
 
-    /// For the task: takes what is there, and counts it as the machine's from now on.
-    pub(crate) fn take(&self, mail: &mut Mail<C>) {
+    /// For the task: takes what is there, and counts it as the machine's from now on. False when there is nothing.
+    pub(crate) fn take(&self, mail: &mut Mail<C>) -> bool {
         let mut mailbox = lock(&self.mailbox);
         mailbox.awake = true;
+        if mailbox.commands.is_empty() && mailbox.arrivals.is_empty() {
+            return false;
+        }
         std::mem::swap(&mut mailbox.commands, &mut mail.commands);
         std::mem::swap(&mut mailbox.arrivals, &mut mail.arrivals);
         mailbox.buffered = mailbox.buffered.saturating_add(mailbox.bytes);
         mailbox.bytes = 0;
+        true
     }
 
     /// For the task, at the end of a turn: how much the machine still holds. False when there is mail: take another turn.

@@ -24,6 +24,8 @@ use crate::runtime::Runtime;
 
 /// Reads of one turn: a flooding peer gives way to its neighbours after this many times 64 KiB.
 const READS_PER_TURN: usize = 4;
+/// Rounds of application and output of one turn: handlers that answer to what they themselves send give way too.
+const PASSES_PER_TURN: usize = 16;
 /// How long a link may take to go once it was closed.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -57,8 +59,8 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// Applies a command.
     fn execute(&self, core: &mut Core<'_, Self>, command: Self::Command);
 
-    /// Runs the application on everything that happened and that it is ready for.
-    fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>);
+    /// Runs the application on everything that happened and that it is ready for. Whether there was anything.
+    fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool;
 
     /// Whether the application takes more events; while it does not, the peer is not read from.
     fn is_ready(&self, local: &Self::Local) -> bool;
@@ -93,8 +95,8 @@ pub(crate) struct PeerTask<A: Application, R: Runtime> {
     connecting: Vec<(LinkId, OnUpgrade, bool)>,
     /// Requests that wait for their answer.
     replies: VecDeque<(RequestId, oneshot::Sender<Response>)>,
-    /// When the timers will wake this task.
-    wake_at: Instant,
+    /// The earliest deadline that the timers know of, and when they will wake this task for it.
+    armed: Option<(Instant, Instant)>,
     /// Bounds how long the last packets of a closed session may take.
     closing: Option<Pin<Box<R::Sleep>>>,
 }
@@ -112,34 +114,38 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
             links: Vec::new(),
             connecting: Vec::new(),
             replies: VecDeque::new(),
-            wake_at: Instant::FAR_FUTURE,
+            armed: None,
             closing: None,
         }
     }
 
-    fn core(&mut self, now: Instant) -> Core<'_, A> {
-        Core {
+    /// The application, and what it works on.
+    fn split(&mut self, now: Instant) -> (&A, Core<'_, A>) {
+        let core = Core {
             now,
             peer: &self.peer,
             link_is_flushed: self.links.iter().all(Link::is_flushed),
             machine: &mut self.machine,
             local: &mut self.local,
-        }
+        };
+        (&self.hub.application, core)
     }
 
-    /// Applies what other tasks, and the handlers of this turn, have put into the mailbox.
-    fn open_mail(&mut self, now: Instant) {
-        let mut mail = std::mem::take(&mut self.mail);
-        self.peer.take(&mut mail);
-        for arrival in mail.arrivals.drain(..) {
+    /// Applies what other tasks, and the handlers of this turn, have put into the mailbox. Whether there was anything.
+    fn open_mail(&mut self, now: Instant) -> bool {
+        if !self.peer.take(&mut self.mail) {
+            return false;
+        }
+        for arrival in std::mem::take(&mut self.mail.arrivals) {
             self.arrive(now, arrival);
         }
-        let hub = Arc::clone(&self.hub);
-        let mut core = self.core(now);
-        for command in mail.commands.drain(..) {
-            hub.application.execute(&mut core, command);
+        let mut commands = std::mem::take(&mut self.mail.commands);
+        let (application, mut core) = self.split(now);
+        for command in commands.drain(..) {
+            application.execute(&mut core, command);
         }
-        self.mail = mail;
+        self.mail.commands = commands;
+        true
     }
 
     fn arrive(&mut self, now: Instant, arrival: Arrival) {
@@ -203,26 +209,26 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
         }
     }
 
-    /// Reads once from every link. True when there may be more.
+    /// Reads from every link until it has nothing more for now. True when the turn has read enough before that.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        let mut more = false;
+        let mut reads = 0;
         let mut index = 0;
         while self.machine.wants_input()
             && self.hub.application.is_ready(&self.local)
             && let Some(link) = self.links.get_mut(index)
         {
+            if reads == READS_PER_TURN {
+                return true;
+            }
             let id = link.id();
             let machine = &mut self.machine;
             match link.poll_read(cx, |message| machine.handle(now, Input::LinkMessage { link: id, message })) {
                 Read::Pending => index = index.saturating_add(1),
-                Read::Some => {
-                    more = true;
-                    index = index.saturating_add(1);
-                }
+                Read::Some => reads = reads.saturating_add(1),
                 Read::Down(cause) => self.link_down(now, index, cause),
             }
         }
-        more
+        false
     }
 
     fn link_down(&mut self, now: Instant, index: usize, cause: LinkDownCause) {
@@ -311,10 +317,9 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
 
     /// Sees to it that the task is woken for the machine's next deadline.
     fn arm(&mut self, now: Instant) {
-        if let Some(deadline) = self.machine.poll_timeout()
-            && (deadline < self.wake_at || self.wake_at <= now)
-        {
-            self.wake_at = self.hub.timers.register(now, deadline, self.peer.sid());
+        let Some(deadline) = self.machine.poll_timeout() else { return };
+        if self.armed.is_none_or(|(armed, wake_at)| deadline < armed || wake_at <= now) {
+            self.armed = Some((deadline, self.hub.timers.register(now, deadline, self.peer.sid())));
         }
     }
 
@@ -343,39 +348,38 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = self.get_mut();
-        let hub = Arc::clone(&task.hub);
-        for _ in 0..READS_PER_TURN {
-            let now = hub.clock.now();
-            task.open_mail(now);
-            if !task.connecting.is_empty() {
-                task.connect(now, cx);
-            }
-            let more = task.read(now, cx);
-            if task.machine.poll_timeout().is_some_and(|deadline| deadline <= now) {
-                task.machine.handle_timeout(now);
-            }
-            loop {
-                hub.application.dispatch(&mut task.core(now), cx);
-                task.open_mail(now);
-                // What leaves may have been the last of a session: the application hears of it in this turn.
-                if !task.transmit(now, cx) {
-                    break;
-                }
-            }
-            if task.is_done(cx) {
-                if let Some(leftover) = hub.application.leftover(&mut task.local) {
-                    task.spawn_counted(leftover);
-                }
-                return Poll::Ready(());
-            }
-            task.arm(now);
-            let buffered =
-                task.links.iter().map(Link::buffered).fold(task.machine.buffered_bytes(), usize::saturating_add);
-            if !more && task.peer.rest(cx, buffered, &mut task.mail) {
-                return Poll::Pending;
+        let now = task.hub.clock.now();
+        task.open_mail(now);
+        if !task.connecting.is_empty() {
+            task.connect(now, cx);
+        }
+        let more = task.read(now, cx);
+        if task.machine.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            task.machine.handle_timeout(now);
+        }
+        let mut passes: usize = 0;
+        loop {
+            let (application, mut core) = task.split(now);
+            let happened = application.dispatch(&mut core, cx);
+            let asked = task.open_mail(now);
+            // What leaves may have been the last of a session: the application hears of it in this turn.
+            let left = task.transmit(now, cx);
+            passes = passes.saturating_add(1);
+            if !(happened || asked || left) || passes == PASSES_PER_TURN {
+                break;
             }
         }
-        cx.waker().wake_by_ref();
+        if task.is_done(cx) {
+            if let Some(leftover) = task.hub.application.leftover(&mut task.local) {
+                task.spawn_counted(leftover);
+            }
+            return Poll::Ready(());
+        }
+        task.arm(now);
+        let buffered = task.links.iter().map(Link::buffered).fold(task.machine.buffered_bytes(), usize::saturating_add);
+        if more || passes == PASSES_PER_TURN || !task.peer.rest(cx, buffered, &mut task.mail) {
+            cx.waker().wake_by_ref();
+        }
         Poll::Pending
     }
 }

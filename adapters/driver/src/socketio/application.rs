@@ -17,7 +17,7 @@ use socketio_proto::{
 use super::answer::AnswerSink;
 use super::namespace::{ConnectRequest, GuardResult, Handlers, NamespaceInner, Refusal, SocketKey};
 use super::socket::{Ack, Event, Socket, SocketInner};
-use crate::handler::{Ended, ErasedHandler, HandlerResult, Waiting};
+use crate::handler::{Ended, ErasedHandler, HandlerResult, Waiting, run};
 use crate::handshake::Handshake;
 use crate::hub::random_sid;
 use crate::peer::Peer;
@@ -148,8 +148,10 @@ impl<P: Parser> SocketIo<P> {
         };
         let request = ConnectRequest { peer: Arc::clone(core.peer), auth: pending.auth().cloned() };
         let joining = Joining { pending, namespace, handlers };
-        let decided = core.local.guards.start(cx, joining, || (*guard)((request,)));
-        self.decided(core, cx, decided);
+        match run(cx, || guard((request,))) {
+            Ok(ended) => self.decided(core, cx, joining, ended),
+            Err(future) => core.local.guards.add(joining, future),
+        }
     }
 
     /// A guard has decided, now or after a wait.
@@ -157,9 +159,9 @@ impl<P: Parser> SocketIo<P> {
         &self,
         core: &mut Core<'_, Self>,
         cx: &mut Context<'_>,
-        decided: Option<(Joining<P>, Ended<GuardResult>)>,
+        Joining { pending, namespace, handlers }: Joining<P>,
+        ended: Ended<GuardResult>,
     ) {
-        let Some((Joining { pending, namespace, handlers }, ended)) = decided else { return };
         match ended {
             Ended::Returned(Ok(())) => self.accept(core, cx, pending, namespace, handlers),
             Ended::Returned(Err(refusal)) => refuse(core, pending, &refusal),
@@ -196,9 +198,10 @@ impl<P: Parser> SocketIo<P> {
             return member.socket.inbox.settle(&core.peer.shared.full_inboxes);
         };
         let socket = Socket(Arc::clone(&member.socket));
-        let running = Running { member, connects: true };
-        let ended = core.local.waiting.start(cx, running, || (*connect)((socket,)));
-        returned(core, ended);
+        match run(cx, || connect((socket,))) {
+            Ok(ended) => returned(core, &Running { member, connects: true }, ended),
+            Err(future) => core.local.waiting.add(Running { member, connects: true }, future),
+        }
     }
 
     fn received(
@@ -207,21 +210,26 @@ impl<P: Parser> SocketIo<P> {
         cx: &mut Context<'_>,
         (socket, payload, ack): (SocketId, Payload, Option<AckToken>),
     ) {
-        let Some(member) = core.local.member(socket) else { return };
-        let handler = payload.name().and_then(|name| member.handlers.events.get(name)).or(member.handlers.any.as_ref());
+        let Local { first, others, waiting, .. } = &mut *core.local;
+        let first = first.as_ref().filter(|first| first.socket.id == socket);
+        let Some(member) = first.or_else(|| others.get(&socket)) else { return };
         let ack = ack.map(|token| Ack::new(Arc::clone(&member.socket), token));
-        let Some(handler) = handler.cloned() else {
+        let Some(handler) = member.handlers.event(payload.name().unwrap_or_default()) else {
             let (bytes, shared) = (payload.size(), &core.peer.shared);
             // Without a taker the event is dropped, as in the reference.
             let _ =
                 member.socket.inbox.push(Event::new(payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes);
             return;
         };
-        let member = member.clone();
         let arguments = (Socket(Arc::clone(&member.socket)), Event::new(payload, ack));
-        let running = Running { member, connects: false };
-        let ended = core.local.waiting.start(cx, running, || (*handler)(arguments));
-        returned(core, ended);
+        match run(cx, || handler(arguments)) {
+            Ok(Ended::Returned(Ok(()))) => {}
+            Ok(ended) => {
+                let running = Running { member: member.clone(), connects: false };
+                returned(core, &running, ended);
+            }
+            Err(future) => waiting.add(Running { member: member.clone(), connects: false }, future),
+        }
     }
 
     fn disconnected(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, id: SocketId, reason: DisconnectReason) {
@@ -230,8 +238,10 @@ impl<P: Parser> SocketIo<P> {
             let Some(handler) = handler else { return };
             let arguments = (Socket(Arc::clone(&member.socket)), reason);
             let running = Running { member: member.clone(), connects: false };
-            let ended = core.local.waiting.start(cx, running, || (**handler)(arguments));
-            returned(core, ended);
+            match run(cx, || handler(arguments)) {
+                Ok(ended) => returned(core, &running, ended),
+                Err(future) => core.local.waiting.add(running, future),
+            }
         };
         run(&member.handlers.disconnecting);
         leave(&member.socket);
@@ -240,10 +250,9 @@ impl<P: Parser> SocketIo<P> {
 }
 
 /// A handler returned, now or after a wait.
-fn returned<P: Parser>(core: &mut Core<'_, SocketIo<P>>, ended: Option<(Running<P>, Ended<HandlerResult>)>) {
-    let Some((Running { member, connects }, ended)) = ended else { return };
-    let socket = &member.socket;
-    if connects {
+fn returned<P: Parser>(core: &mut Core<'_, SocketIo<P>>, running: &Running<P>, ended: Ended<HandlerResult>) {
+    let socket = &running.member.socket;
+    if running.connects {
         socket.inbox.settle(&core.peer.shared.full_inboxes);
     }
     match ended {
@@ -273,10 +282,6 @@ fn leave<P: Parser>(socket: &SocketInner<P>) {
 }
 
 impl<P: Parser> Local<P> {
-    fn member(&self, id: SocketId) -> Option<&Member<P>> {
-        self.first.as_ref().filter(|first| first.socket.id == id).or_else(|| self.others.get(&id))
-    }
-
     fn remove(&mut self, id: SocketId) -> Option<Member<P>> {
         self.first.take_if(|first| first.socket.id == id).or_else(|| self.others.remove(&id))
     }
@@ -330,28 +335,32 @@ impl<P: Parser> Application for SocketIo<P> {
         }
     }
 
-    fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) {
-        while let Some(decided) = core.local.guards.poll_ended(cx) {
-            self.decided(core, cx, Some(decided));
+    fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while let Some((joining, ended)) = core.local.guards.poll_ended(cx) {
+            any = true;
+            self.decided(core, cx, joining, ended);
         }
-        while let Some(ended) = core.local.waiting.poll_ended(cx) {
-            returned(core, Some(ended));
+        while let Some((running, ended)) = core.local.waiting.poll_ended(cx) {
+            any = true;
+            returned(core, &running, ended);
         }
         loop {
             // A closed connection is cleaned up, whether or not the application keeps up.
             let ready = self.is_ready(core.local) || core.machine.session().is_closed();
             let event = if ready { core.machine.poll_event() } else { core.machine.poll_outcome() };
+            let Some(event) = event else { return any };
+            any = true;
             match event {
-                None => return,
-                Some(Happened::ConnectRequested(pending)) => self.connect_requested(core, cx, pending),
-                Some(Happened::Received { socket, payload, ack }) => self.received(core, cx, (socket, payload, ack)),
-                Some(Happened::Acked { id, outcome, .. }) => {
+                Happened::ConnectRequested(pending) => self.connect_requested(core, cx, pending),
+                Happened::Received { socket, payload, ack } => self.received(core, cx, (socket, payload, ack)),
+                Happened::Acked { id, outcome, .. } => {
                     if let Some(sink) = core.local.acks.remove(&id) {
                         sink.resolve(id, outcome);
                     }
                 }
-                Some(Happened::Disconnected { socket, reason }) => self.disconnected(core, cx, socket, reason),
-                Some(_) => {}
+                Happened::Disconnected { socket, reason } => self.disconnected(core, cx, socket, reason),
+                _ => {}
             }
         }
     }

@@ -60,8 +60,9 @@ pub(crate) type AnswersSink<P> = oneshot::Sender<Vec<(Socket<P>, Result<Payload,
 pub(crate) struct Handlers<P: Parser> {
     pub(crate) guard: Option<Arc<ErasedHandler<(ConnectRequest<P>,), GuardResult>>>,
     pub(crate) connect: Option<Arc<ErasedHandler<(Socket<P>,), HandlerResult>>>,
-    pub(crate) events: HashMap<Box<str>, Arc<ErasedHandler<(Socket<P>, Event<P>), HandlerResult>>>,
-    pub(crate) any: Option<Arc<ErasedHandler<(Socket<P>, Event<P>), HandlerResult>>>,
+    /// Sorted by length, then name: a look-up hardly ever compares more than one name.
+    events: Vec<(Box<str>, Arc<ErasedHandler<(Socket<P>, Event<P>), HandlerResult>>)>,
+    any: Option<Arc<ErasedHandler<(Socket<P>, Event<P>), HandlerResult>>>,
     pub(crate) disconnecting: Option<Arc<ErasedHandler<(Socket<P>, DisconnectReason), HandlerResult>>>,
     pub(crate) disconnect: Option<Arc<ErasedHandler<(Socket<P>, DisconnectReason), HandlerResult>>>,
     pub(crate) room: Option<Arc<dyn Fn(RoomEvent) + Send + Sync>>,
@@ -338,12 +339,22 @@ impl<P: Parser> Handlers<P> {
         Self {
             guard: None,
             connect: None,
-            events: HashMap::new(),
+            events: Vec::new(),
             any: None,
             disconnecting: None,
             disconnect: None,
             room: None,
         }
+    }
+
+    fn find(&self, event: &str) -> Result<usize, usize> {
+        self.events.binary_search_by(|(name, _)| (name.len(), &**name).cmp(&(event.len(), event)))
+    }
+
+    /// The handler for an event of this name.
+    pub(crate) fn event(&self, name: &str) -> Option<&ErasedHandler<(Socket<P>, Event<P>), HandlerResult>> {
+        let named = self.find(name).ok().and_then(|index| self.events.get(index)).map(|(_, handler)| handler);
+        named.or(self.any.as_ref()).map(|handler| &**handler)
     }
 }
 
@@ -385,7 +396,11 @@ impl<P: Parser> Namespace<P> {
     /// events came; one that waits lets later ones go on. One that panics closes the connection.
     pub fn on<M>(&self, event: &str, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
         self.0.change_handlers(|handlers| {
-            handlers.events.insert(event.into(), Arc::new(erase(handler)));
+            let handler = Arc::new(erase(handler));
+            match handlers.find(event) {
+                Ok(index) => drop(handlers.events.get_mut(index).map(|(_, old)| std::mem::replace(old, handler))),
+                Err(index) => handlers.events.insert(index, (event.into(), handler)),
+            }
         });
         self
     }
