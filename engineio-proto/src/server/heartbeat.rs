@@ -28,11 +28,13 @@ pub(super) struct Heartbeat {
     pong: Pong,
     /// How often in a row the deadline was put off because this side had stopped reading.
     stalls: u8,
+    /// Whether a POST has had to wait for the application since the ping, or since the deadline was last put off.
+    post_waited: bool,
 }
 
 impl Heartbeat {
     pub(super) const fn new() -> Self {
-        Self { pong: Pong::Idle, stalls: 0 }
+        Self { pong: Pong::Idle, stalls: 0, post_waited: false }
     }
 }
 
@@ -46,7 +48,7 @@ impl Session {
             (Some(link), Carrier::Link(_)) => self.control.push(Transmit::Link { link: link.id, frame: Frame::PING }),
             _ => self.outbound.push(Frame::PING),
         }
-        self.heartbeat = Heartbeat { pong: Pong::Awaited, stalls: 0 };
+        self.heartbeat = Heartbeat { pong: Pong::Awaited, stalls: 0, post_waited: self.is_decoding() };
         // The peer's time runs from when the ping was due, unless we overslept so much that it would pay for it.
         let timeout = self.config.ping_timeout;
         let overslept = self.now - due > timeout / 2;
@@ -72,9 +74,17 @@ impl Session {
         }
     }
 
-    /// The pong did not come in time. If this side had stopped reading, it may lie where nobody has looked yet.
+    /// A POST waits for the application. The peer sends one at a time, so that its pong waits behind that one.
+    pub(super) const fn post_waits(&mut self) {
+        self.heartbeat.post_waited = true;
+    }
+
+    /// The pong did not come in time. If this side had stopped reading, it may lie where nobody has looked yet; or the peer
+    /// has had no time to send it, as its last POST has only just been answered.
     pub(super) fn pong_missing(&mut self) {
-        let stalled = self.is_backlog(self.unread()) || self.is_decoding();
+        let decoding = self.is_decoding();
+        let stalled = self.heartbeat.post_waited || decoding || self.is_backlog(self.unread());
+        self.heartbeat.post_waited = decoding;
         if stalled && self.heartbeat.stalls < self.config.limits.max_stalled_timeouts {
             self.heartbeat.stalls = self.heartbeat.stalls.saturating_add(1);
             self.arm(Timer::Pong, self.now + self.config.ping_timeout);

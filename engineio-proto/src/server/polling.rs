@@ -203,6 +203,9 @@ impl Session {
     pub(super) fn decode_body(&mut self) {
         loop {
             if self.is_backlog(self.events.weight()) {
+                if self.is_decoding() {
+                    self.post_waits();
+                }
                 return;
             }
             let Some(polling) = &mut self.polling else { return };
