@@ -19,6 +19,8 @@ mod message;
 mod packet;
 pub mod payload;
 pub mod server;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod time;
 mod timer;
 

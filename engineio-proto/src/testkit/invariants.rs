@@ -1,0 +1,499 @@
+//! What must hold whatever happens: one `check`, run after every step of a simulation and of a fuzzer.
+//!
+//! A machine is wrapped into a [`Watched`], which passes every verb on and keeps the books: which requests wait, which links are
+//! up, what the machine said about time. The names of the invariants (I1 to I12) are those of the design:
+//!
+//! * I2, I3: deadlines make progress. I4: every request is answered exactly once or was aborted. I5: one `Closed`, the last event; nothing
+//!   after the end. I9: no queue beyond its limit. Checked here, always.
+//! * I1, I6, I8, I11: two runs that must not differ. [`Watched::digest`] sums a run up, for tests to compare.
+//! * I10: order across an upgrade. [`Numbered`] checks it for whoever counts messages.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use core::fmt::{self, Write as _};
+
+use crate::config::Limits;
+use crate::event::Event;
+use crate::http::Response;
+use crate::id::{LinkId, RequestId, Sid};
+use crate::message::Message;
+use crate::server::{Ask, Input, Session, Transmit};
+use crate::time::Instant;
+
+/// What did not hold.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{invariant}: {detail}")]
+#[non_exhaustive]
+pub struct Violation {
+    /// The name of the invariant, or of the rule of a scenario.
+    pub invariant: &'static str,
+    /// What was seen instead.
+    pub detail: String,
+}
+
+impl Violation {
+    /// This rule, and what was seen instead.
+    #[must_use]
+    pub const fn new(invariant: &'static str, detail: String) -> Self {
+        Self { invariant, detail }
+    }
+}
+
+/// The server's end of a connection: a [`Session`], or a machine that owns one and has the same verbs.
+pub trait Machine {
+    /// What it tells the application.
+    type Event: fmt::Debug;
+
+    /// [`Session::sid`].
+    fn sid(&self) -> Sid;
+    /// [`Session::admit`].
+    ///
+    /// # Errors
+    /// The response that refuses the request.
+    fn admit(&self, ask: &Ask) -> Result<(), Response>;
+    /// [`Session::handle`].
+    fn handle(&mut self, now: Instant, input: Input);
+    /// [`Session::handle_timeout`].
+    fn handle_timeout(&mut self, now: Instant);
+    /// [`Session::poll_transmit`].
+    fn poll_transmit(&mut self) -> Option<Transmit>;
+    /// [`Session::poll_event`].
+    fn poll_event(&mut self) -> Option<Self::Event>;
+    /// [`Session::poll_timeout`].
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// [`Session::wants_input`].
+    fn wants_input(&self) -> bool;
+    /// [`Session::is_drained`].
+    fn is_drained(&self) -> bool;
+    /// [`Session::buffered_bytes`].
+    fn buffered_bytes(&self) -> usize;
+    /// Whether this is the event that comes last.
+    fn is_end(event: &Self::Event) -> bool;
+    /// Bytes of payload that the application gets with this event.
+    fn payload(event: &Self::Event) -> usize;
+}
+
+impl Machine for Session {
+    type Event = Event;
+
+    fn sid(&self) -> Sid {
+        self.sid()
+    }
+
+    fn admit(&self, ask: &Ask) -> Result<(), Response> {
+        self.admit(ask)
+    }
+
+    fn handle(&mut self, now: Instant, input: Input) {
+        self.handle(now, input);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.poll_transmit()
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.poll_event()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+
+    fn wants_input(&self) -> bool {
+        self.wants_input()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.is_drained()
+    }
+
+    fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes()
+    }
+
+    fn is_end(event: &Event) -> bool {
+        matches!(event, Event::Closed(_))
+    }
+
+    fn payload(event: &Event) -> usize {
+        match event {
+            Event::Message(message) => message.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// What has become of a request or a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    /// It waits for its answer, or is up.
+    Open,
+    /// It was answered, or closed by the machine.
+    Done,
+    /// It went away by itself.
+    Gone,
+    /// It was closed, and speaks all the same: it may be closed once more.
+    Late,
+}
+
+/// A machine whose every verb is watched.
+#[derive(Debug)]
+pub struct Watched<M> {
+    machine: M,
+    limits: Limits,
+    max_payload: usize,
+    latest: Instant,
+    requests: BTreeMap<RequestId, Fate>,
+    links: BTreeMap<LinkId, Fate>,
+    /// The largest unit that was ever handed in to be sent, in bytes.
+    largest_sent: usize,
+    /// Bytes that the application has got without anything else between: so much lay in the machine.
+    unread: usize,
+    /// Whether everything was polled since the last change.
+    settled: bool,
+    ended: bool,
+    fault: Option<Violation>,
+    digest: Digest,
+    log: Option<String>,
+}
+
+impl<M: Machine> Watched<M> {
+    /// Watches a machine that was just made. With `log`, everything is written down ([`Watched::log`]).
+    pub fn new(machine: M, limits: Limits, max_payload: usize, log: bool) -> Self {
+        Self {
+            machine,
+            limits,
+            max_payload,
+            latest: Instant::ZERO,
+            requests: BTreeMap::new(),
+            links: BTreeMap::new(),
+            largest_sent: 0,
+            unread: 0,
+            settled: false,
+            ended: false,
+            fault: None,
+            digest: Digest(0xcbf2_9ce4_8422_2325),
+            log: log.then(String::new),
+        }
+    }
+
+    /// The machine, to look at.
+    pub const fn get(&self) -> &M {
+        &self.machine
+    }
+
+    /// Runs a command of the application that takes no time. `size` is the number of bytes that it may queue, with what the
+    /// machine adds for each frame; 0 when it sends nothing.
+    pub fn command<R: fmt::Debug>(&mut self, size: usize, command: impl FnOnce(&mut M) -> R) -> R {
+        self.largest_sent = self.largest_sent.max(size);
+        let result = command(&mut self.machine);
+        self.note(format_args!("command: {result:?}"));
+        self.settled = false;
+        result
+    }
+
+    /// Runs a command of the application that takes the time.
+    pub fn timed_command<R: fmt::Debug>(
+        &mut self,
+        now: Instant,
+        size: usize,
+        command: impl FnOnce(&mut M, Instant) -> R,
+    ) -> R {
+        self.latest = self.latest.max(now);
+        self.command(size, |machine| command(machine, now))
+    }
+
+    /// [`Machine::handle`].
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        self.latest = self.latest.max(now);
+        self.note(format_args!("{now:?} <- {input:?}"));
+        if let Input::LinkMessage { link, .. } | Input::LinkBytes { link, .. } = &input
+            && let Some(fate @ (Fate::Done | Fate::Gone)) = self.links.get_mut(link)
+        {
+            *fate = Fate::Late;
+        }
+        match &input {
+            Input::Poll { request } | Input::Post { request, .. } => {
+                self.requests.insert(*request, Fate::Open);
+            }
+            Input::Aborted { request } => {
+                if let Some(fate) = self.requests.get_mut(request) {
+                    *fate = Fate::Gone;
+                }
+            }
+            Input::LinkUp { link, .. } => {
+                self.links.insert(*link, Fate::Open);
+            }
+            Input::LinkDown { link, .. } => {
+                self.links.insert(*link, Fate::Gone);
+            }
+            _ => {}
+        }
+        self.machine.handle(now, input);
+        self.settled = false;
+        self.unread = 0;
+    }
+
+    /// [`Machine::handle_timeout`], and I2 and I3: what is due fires, and nothing else does.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.latest = self.latest.max(now);
+        let before = self.machine.poll_timeout();
+        let quiet = self.settled && self.machine.wants_input();
+        self.machine.handle_timeout(now);
+        let after = self.machine.poll_timeout();
+        self.note(format_args!("{now:?} timeout: {before:?}, then {after:?}"));
+        let due = before.is_some_and(|deadline| deadline <= self.latest);
+        if after.is_some_and(|deadline| deadline <= self.latest) {
+            self.blame("I2", format!("{after:?} is due after handle_timeout({now:?})"));
+        }
+        if due && before == after {
+            self.blame("I3", format!("{before:?} was due, and handle_timeout({now:?}) fired nothing"));
+        }
+        if !due && before != after {
+            self.blame("I3", format!("nothing was due at {now:?}, and {before:?} became {after:?}"));
+        }
+        self.settled = quiet && !due;
+    }
+
+    /// [`Machine::poll_transmit`], and I4: one answer for each request, and nothing for a link that is not up.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let transmit = self.machine.poll_transmit()?;
+        self.note(format_args!("-> {transmit:?}"));
+        match &transmit {
+            Transmit::Reply { request, .. } => match self.requests.insert(*request, Fate::Done) {
+                Some(Fate::Open) => {}
+                fate => self.blame("I4", format!("{request:?} is answered, but it is {fate:?}")),
+            },
+            Transmit::Link { link, .. } => {
+                if self.links.get(link) != Some(&Fate::Open) {
+                    self.blame("I4", format!("a packet for {link:?}, which is {:?}", self.links.get(link)));
+                }
+            }
+            // A link that nobody knows is closed whenever it speaks.
+            Transmit::CloseLink { link } => match self.links.insert(*link, Fate::Done) {
+                Some(Fate::Open | Fate::Late) | None => {}
+                fate => self.blame("I4", format!("{link:?} is closed, but it is {fate:?}")),
+            },
+        }
+        Some(transmit)
+    }
+
+    /// [`Machine::poll_event`], and I5: nothing after the last event.
+    pub fn poll_event(&mut self) -> Option<M::Event> {
+        let Some(event) = self.machine.poll_event() else {
+            self.settled = true;
+            return None;
+        };
+        self.note(format_args!("event {event:?}"));
+        if self.ended {
+            self.blame("I5", format!("{event:?} after the last event"));
+        }
+        self.ended |= M::is_end(&event);
+        self.unread = self.unread.saturating_add(M::payload(&event));
+        // One message, and what a body holds, may lie behind a full queue.
+        let allowed = self.limits.max_inbound.saturating_add(self.max_payload.saturating_mul(2));
+        if self.unread > allowed {
+            self.blame("I9", format!("{} bytes were unread, {allowed} are allowed", self.unread));
+        }
+        self.settled = false;
+        Some(event)
+    }
+
+    /// Whether the last event was seen.
+    pub const fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Everything that must hold at any time.
+    ///
+    /// # Errors
+    /// The first violation since the beginning.
+    pub fn check(&self) -> Result<(), Violation> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let fail = |invariant, detail| Err(Violation::new(invariant, detail));
+        // One unit beyond the limit passes when nothing else waits, and a ping always.
+        let allowed = self.limits.max_outbound.saturating_add(self.largest_sent).saturating_add(64);
+        if self.machine.buffered_bytes() > allowed {
+            return fail(
+                "I9",
+                format!("{} bytes wait to be sent, {allowed} are allowed", self.machine.buffered_bytes()),
+            );
+        }
+        if self.machine.is_drained() {
+            if !self.ended {
+                return fail("I5", "drained before the last event was taken".into());
+            }
+            if let Some(deadline) = self.machine.poll_timeout() {
+                return fail("I5", format!("drained, with a deadline at {deadline:?}"));
+            }
+            if let Some((request, _)) = self.requests.iter().find(|(_, fate)| **fate == Fate::Open) {
+                return fail("I4", format!("drained, and {request:?} still waits for an answer"));
+            }
+            if let Some((link, _)) = self.links.iter().find(|(_, fate)| **fate == Fate::Open) {
+                return fail("I4", format!("drained, and {link:?} is still up"));
+            }
+        }
+        Ok(())
+    }
+
+    /// [`Watched::check`], when both polls have just given `None`: a machine that has ended is drained then.
+    ///
+    /// # Errors
+    /// The first violation since the beginning.
+    pub fn check_settled(&self) -> Result<(), Violation> {
+        self.check()?;
+        if self.ended && !self.machine.is_drained() {
+            return Err(Violation::new("I5", "ended and polled empty, but not drained".into()));
+        }
+        Ok(())
+    }
+
+    /// The end of a run: a machine that has ended still answers whoever comes, and says nothing more by itself.
+    ///
+    /// # Errors
+    /// The first violation since the beginning.
+    pub fn check_after_end(&mut self, now: Instant) -> Result<(), Violation> {
+        use crate::event::LinkKind;
+        use crate::http::ContentType;
+        use crate::server::LinkDownCause;
+
+        let (get, post, link) = (RequestId(u64::MAX), RequestId(u64::MAX - 1), LinkId(u64::MAX));
+        for input in [
+            Input::Poll { request: get },
+            Input::Post { request: post, content_type: ContentType::Text },
+            Input::Body { request: post, body: bytes::Bytes::from_static(b"4late") },
+            Input::LinkUp { link, kind: LinkKind::WebSocket },
+            Input::LinkMessage { link, message: Message::from("4late") },
+            Input::LinkDown { link, cause: LinkDownCause::Closed },
+            Input::Replied { request: get },
+            Input::Aborted { request: post },
+        ] {
+            self.handle(now, input);
+            while let Some(transmit) = self.poll_transmit() {
+                if let Transmit::Reply { response, .. } = transmit
+                    && (response.status() != 400 || !response.body().starts_with(br#"{"code":1,"#))
+                {
+                    self.blame("I5", format!("a late request is answered {response:?}"));
+                }
+            }
+            if self.poll_event().is_some() {
+                self.blame("I5", "an event after the end".into());
+            }
+            self.check_settled()?;
+        }
+        Ok(())
+    }
+
+    /// Requests that wait for their answer.
+    pub fn requests_waiting(&self) -> usize {
+        self.requests.values().filter(|fate| **fate == Fate::Open).count()
+    }
+
+    /// A number that two runs share only if everything that went in and came out was the same.
+    pub const fn digest(&self) -> u64 {
+        self.digest.0
+    }
+
+    /// Everything that went in and came out, a line each; empty unless it was asked for.
+    pub fn log(&self) -> &str {
+        self.log.as_deref().unwrap_or_default()
+    }
+
+    fn note(&mut self, line: fmt::Arguments<'_>) {
+        // Writing to either cannot fail.
+        let _ = writeln!(self.digest, "{line}");
+        if let Some(log) = &mut self.log {
+            let _ = writeln!(log, "{line}");
+        }
+    }
+
+    fn blame(&mut self, invariant: &'static str, detail: String) {
+        self.fault.get_or_insert(Violation { invariant, detail });
+    }
+}
+
+/// FNV-1a over what is written.
+#[derive(Debug)]
+struct Digest(u64);
+
+impl fmt::Write for Digest {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Ok(())
+    }
+}
+
+/// Messages that carry their number, for I10: each arrives once, and none before its predecessor.
+#[derive(Clone, Debug)]
+pub struct Numbered {
+    direction: &'static str,
+    sent: u64,
+    received: u64,
+}
+
+impl Numbered {
+    /// Counts the messages of one direction; its name is for the error.
+    #[must_use]
+    pub const fn new(direction: &'static str) -> Self {
+        Self { direction, sent: 0, received: 0 }
+    }
+
+    /// The next message to send, of about this many bytes; text or binary. Count it with [`Numbered::count_sent`] once it was taken.
+    #[must_use]
+    pub fn next_message(&self, size: usize, binary: bool) -> Message {
+        let number = self.sent;
+        let text = format!("{number}:{:.<size$}", "");
+        if binary { Message::Binary(text.into_bytes().into()) } else { Message::Text(text.into()) }
+    }
+
+    /// The message was taken.
+    pub const fn count_sent(&mut self) {
+        self.sent = self.sent.saturating_add(1);
+    }
+
+    /// A message arrived.
+    ///
+    /// # Errors
+    /// I10, when it is not the next one.
+    pub fn receive(&mut self, message: &Message) -> Result<(), Violation> {
+        let bytes: &[u8] = match message {
+            Message::Text(text) => text.as_bytes(),
+            Message::Binary(bytes) => bytes,
+        };
+        let number = bytes.split(|byte| *byte == b':').next().and_then(|digits| core::str::from_utf8(digits).ok());
+        if number.and_then(|digits| digits.parse().ok()) != Some(self.received) {
+            let detail = format!("{}: expected {}, got {number:?}", self.direction, self.received);
+            return Err(Violation::new("I10", detail));
+        }
+        self.received = self.received.saturating_add(1);
+        Ok(())
+    }
+
+    /// How many were sent.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// How many have arrived.
+    #[must_use]
+    pub const fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Whether all have arrived.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.sent == self.received
+    }
+}

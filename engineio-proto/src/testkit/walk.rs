@@ -1,0 +1,380 @@
+//! A session alone in a hostile world: any inputs, in any order, at any time.
+//!
+//! A [`Walk`] is a script that does not depend on what the session says, so that it can be played again in another way: with the
+//! polls in another order (I1), by a clock that goes backwards (I11), or just again (I8). What comes out must not differ.
+//! Made of a fuzzer's bytes ([`Random::scripted`]), it is a fuzz target.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::invariants::{Violation, Watched};
+use super::random::Random;
+use crate::config::Config;
+use crate::event::{Event, LinkKind};
+use crate::http::{ContentType, RequestHead};
+use crate::id::{LinkId, RequestId, Sid};
+use crate::message::Message;
+use crate::packet::{Frame, PacketType};
+use crate::server::{Input, LinkDownCause, Route, Server, Session, Transmit};
+use crate::time::Instant;
+use crate::{framing, payload};
+
+/// Something that happens to a session.
+#[derive(Clone, Debug)]
+enum Act {
+    Handle(Input),
+    Send(Message),
+    SendFrames(Vec<Frame>),
+    Close,
+    Discard,
+    /// Nothing, for this long; deadlines pass.
+    Wait(Duration),
+}
+
+/// A script for one session.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    config: Config,
+    link: Option<LinkKind>,
+    acts: Vec<Act>,
+}
+
+/// In which order a driver polls, until both polls give `None`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum PollOrder {
+    /// All events, then all transmits, and again.
+    EventsFirst,
+    /// All transmits, then all events, and again.
+    TransmitsFirst,
+    /// By chance, with needless polls between.
+    Any(Random),
+    /// As [`PollOrder::TransmitsFirst`], but only after some of the acts, as a driver that is busy would. What comes out may
+    /// differ from the others in what is joined with what.
+    Sometimes(Random),
+}
+
+/// How the clock runs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Clock {
+    /// Forwards.
+    Steady,
+    /// It jumps backwards now and then.
+    Backwards(Random),
+    /// It stands still where [`Clock::Backwards`] with the same chance is behind the latest time that it has shown.
+    StandsStill(Random),
+}
+
+/// What came out.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// The transmits of each request and each link in their order; sorted by whom they are for.
+    pub transmits: Vec<String>,
+    /// [`Watched::digest`].
+    pub digest: u64,
+}
+
+impl Walk {
+    /// A script of this many acts.
+    #[must_use]
+    pub fn new(random: &mut Random, acts: usize) -> Self {
+        let mut config = Config {
+            ping_interval: Duration::from_millis(random.below(3000).saturating_add(1)),
+            ping_timeout: Duration::from_millis(random.below(3000).saturating_add(1)),
+            upgrade_timeout: Duration::from_millis(random.below(1000).saturating_add(1)),
+            close_timeout: Duration::from_millis(random.below(1000).saturating_add(1)),
+            max_payload: random.index(300).saturating_add(1),
+            initial_packet: random.chance(200).then(|| Message::from("initial")),
+            ..Config::default()
+        };
+        config.transports.webtransport = true;
+        if random.chance(600) {
+            config.limits.max_outbound = random.index(1000);
+            config.limits.soft_inbound = random.index(200);
+            config.limits.max_inbound = random.index(1000);
+            config.limits.max_stalled_timeouts = random.below(3).try_into().unwrap_or(0);
+        }
+        let link =
+            random.pick(&[None, None, Some(LinkKind::WebSocket), Some(LinkKind::WebTransport)]).copied().flatten();
+        let mut maker = Maker { requests: 0, links: 0, max_payload: config.max_payload, random };
+        let acts = (0..acts).map(|_| maker.act(link)).collect();
+        Self { config, link, acts }
+    }
+
+    /// Plays it, and checks every invariant after every act; at the end, the session is discarded and has to be drained.
+    ///
+    /// # Errors
+    /// The first invariant that did not hold.
+    pub fn play(&self, mut order: PollOrder, mut clock: Clock, log: bool) -> Result<Outcome, (Violation, String)> {
+        let mut now = Instant::from_millis(3_600_000);
+        let Some(session) = self.open(now) else {
+            return Err((Violation::new("walk", "no session".into()), String::new()));
+        };
+        let mut session = Watched::new(session, self.config.limits.clone(), self.config.max_payload, log);
+        let mut out = Output::default();
+        let mut latest = now;
+        for act in self.acts.iter().chain([&Act::Discard]) {
+            if let Act::Wait(time) = act {
+                let until = now + *time;
+                // An act of its own for each deadline on the way.
+                while let Some(deadline) = session.get().poll_timeout().filter(|deadline| *deadline <= until) {
+                    now = now.max(deadline);
+                    latest = latest.max(now);
+                    session.handle_timeout(now);
+                    out.drain(&mut session, &mut order);
+                    session.check().map_err(|violation| (violation, session.log().into()))?;
+                }
+                now = now.max(until);
+                continue;
+            }
+            let shown = match &mut clock {
+                Clock::Steady => now,
+                Clock::Backwards(random) => jump(random, now),
+                Clock::StandsStill(random) => jump(random, now).max(latest),
+            };
+            latest = latest.max(shown);
+            if let Act::Handle(input) = act {
+                session.handle(shown, input.clone());
+            } else {
+                let size = act.size();
+                match act {
+                    Act::Send(message) => drop(session.command(size, |session| session.send(message.clone()))),
+                    Act::SendFrames(frames) => drop(session.command(size, |session| session.send_frames(frames))),
+                    Act::Close => session.timed_command(shown, 0, Session::close),
+                    Act::Discard => session.timed_command(shown, 0, Session::discard),
+                    Act::Handle(_) | Act::Wait(_) => {}
+                }
+            }
+            out.drain(&mut session, &mut order);
+            session.check().map_err(|violation| (violation, session.log().into()))?;
+        }
+        out.drain(&mut session, &mut PollOrder::TransmitsFirst);
+        let checked = session.check_settled().and_then(|()| session.check_after_end(now));
+        checked.map_err(|violation| (violation, session.log().into()))?;
+        if !session.ended() {
+            return Err((Violation::new("I5", "discarded, but never ended".into()), session.log().into()));
+        }
+        out.transmits.sort_by_key(|(to, _)| *to);
+        let transmits = out.transmits.into_iter().map(|(_, transmit)| transmit).collect();
+        Ok(Outcome { events: out.events, transmits, digest: session.digest() })
+    }
+
+    fn open(&self, now: Instant) -> Option<Session> {
+        let server = Server::new(self.config.clone());
+        let sid = Sid::from_random([7; 15]);
+        if self.link == Some(LinkKind::WebTransport) {
+            let mut incoming = server.incoming(now);
+            incoming.handle(Bytes::from_static(b"\x010"));
+            return match incoming.poll()? {
+                crate::server::IncomingOutcome::Open(handshake) => Some(handshake.accept(now, sid)),
+                _ => None,
+            };
+        }
+        let websocket = self.link.is_some();
+        let query = if websocket { "EIO=4&transport=websocket" } else { "EIO=4&transport=polling" };
+        match server.route(&RequestHead { method: "GET", query, origin: None, websocket }) {
+            Route::Open(handshake) => Some(handshake.accept(now, sid)),
+            _ => None,
+        }
+    }
+}
+
+/// What a clock shows that jumps backwards, up to five seconds.
+fn jump(random: &mut Random, now: Instant) -> Instant {
+    let back = if random.chance(300) { random.below(5_000_000) } else { 0 };
+    Instant::from_micros(now.as_micros().saturating_sub(back))
+}
+
+impl Act {
+    /// What it may queue, in bytes; each frame with room for what the machine adds.
+    fn size(&self) -> usize {
+        match self {
+            Self::Send(message) => message.len().saturating_add(64),
+            Self::SendFrames(frames) => {
+                frames.iter().fold(0, |size: usize, frame| size.saturating_add(frame.packet_len()).saturating_add(64))
+            }
+            _ => 0,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Output {
+    events: Vec<Event>,
+    transmits: Vec<((u8, u64), String)>,
+}
+
+impl Output {
+    fn drain(&mut self, session: &mut Watched<Session>, order: &mut PollOrder) {
+        if let PollOrder::Sometimes(random) = order
+            && random.chance(700)
+        {
+            return;
+        }
+        // Both polls have to be empty, one right after the other: each may fill what the other takes from.
+        let mut quiet = 0;
+        let mut events = matches!(order, PollOrder::EventsFirst);
+        while quiet < 2 {
+            let taken = if events { self.event(session) } else { self.transmit(session) };
+            quiet = if taken { 0 } else { quiet + 1 };
+            events = match order {
+                PollOrder::Any(random) if quiet == 0 => random.chance(500),
+                _ if taken => events,
+                _ => !events,
+            };
+        }
+    }
+
+    fn event(&mut self, session: &mut Watched<Session>) -> bool {
+        let event = session.poll_event();
+        let taken = event.is_some();
+        self.events.extend(event);
+        taken
+    }
+
+    fn transmit(&mut self, session: &mut Watched<Session>) -> bool {
+        let Some(transmit) = session.poll_transmit() else { return false };
+        let to = match &transmit {
+            Transmit::Reply { request, .. } => (0, request.0),
+            Transmit::Link { link, .. } | Transmit::CloseLink { link } => (1, link.0),
+        };
+        self.transmits.push((to, format!("{transmit:?}")));
+        true
+    }
+}
+
+/// Makes acts up: most of them such as happen, some such as do not.
+struct Maker<'a> {
+    random: &'a mut Random,
+    requests: u64,
+    links: u64,
+    max_payload: usize,
+}
+
+impl Maker<'_> {
+    fn act(&mut self, link: Option<LinkKind>) -> Act {
+        // What opens the session comes first, nearly always.
+        let opens = self.requests == 0 && self.links == 0 && self.random.chance(950);
+        let choice = if opens { link.map_or(0, |_| 50) } else { self.random.below(125) };
+        Act::Handle(match choice {
+            0..15 => Input::Poll { request: self.new_request() },
+            15..30 => {
+                let content_type = if self.random.chance(20) { ContentType::OctetStream } else { ContentType::Text };
+                Input::Post { request: self.new_request(), content_type }
+            }
+            30..44 => Input::Body { request: self.recent_request(), body: self.body() },
+            44..46 => Input::BodyTooLarge { request: self.recent_request() },
+            46..49 => Input::Replied { request: self.recent_request() },
+            49 => Input::Aborted { request: self.recent_request() },
+            50..54 => {
+                self.links = self.links.saturating_add(1);
+                let kinds = [LinkKind::WebSocket, LinkKind::WebTransport];
+                let kind = link.or(self.random.pick(&kinds).copied()).unwrap_or(LinkKind::WebSocket);
+                Input::LinkUp { link: LinkId(self.links), kind }
+            }
+            54..80 => Input::LinkMessage { link: self.recent_link(), message: self.message() },
+            80..88 => Input::LinkBytes { link: self.recent_link(), chunk: self.chunk() },
+            88 => {
+                let cause = if self.random.chance(500) { LinkDownCause::Closed } else { LinkDownCause::Failed };
+                Input::LinkDown { link: self.recent_link(), cause }
+            }
+            89..104 => return Act::Send(self.application_message()),
+            104..108 => {
+                let frames = (0..self.random.below(4)).map(|_| Frame::message(self.application_message())).collect();
+                return Act::SendFrames(frames);
+            }
+            108 => return if self.random.chance(300) { Act::Close } else { Act::Wait(Duration::ZERO) },
+            109 => return if self.random.chance(100) { Act::Discard } else { Act::Wait(Duration::ZERO) },
+            _ => return Act::Wait(Duration::from_micros(self.random.below(400_000))),
+        })
+    }
+
+    fn new_request(&mut self) -> RequestId {
+        self.requests = self.requests.saturating_add(1);
+        RequestId(self.requests)
+    }
+
+    /// The last one, mostly; also ones that never were.
+    fn recent_request(&mut self) -> RequestId {
+        let back = if self.random.chance(800) { 0 } else { self.random.below(4) };
+        RequestId(self.requests.saturating_sub(back))
+    }
+
+    fn recent_link(&mut self) -> LinkId {
+        let back = if self.random.chance(850) { 0 } else { self.random.below(3) };
+        LinkId(self.links.saturating_sub(back))
+    }
+
+    fn application_message(&mut self) -> Message {
+        let size = self.random.index(60);
+        let separator = if self.random.chance(30) { "\u{1e}" } else { "" };
+        let text = format!("{separator}{:x<size$}", "");
+        if self.random.chance(300) { Message::Binary(text.into_bytes().into()) } else { Message::Text(text.into()) }
+    }
+
+    /// A packet as a WebSocket carries it.
+    fn message(&mut self) -> Message {
+        let usual = ["3", "3", "4hello", "4", "2probe", "2probe", "5", "5", "b", "bAQID"];
+        let odd = ["", "1", "2", "6", "0", "9", "bA", "4\u{1e}4", "3probe", "5x", "\u{20ac}"];
+        match self.random.below(10) {
+            0..7 => Message::from(self.random.pick(&usual).copied().unwrap_or_default()),
+            7 => Message::from(self.random.pick(&odd).copied().unwrap_or_default()),
+            _ => self.application_message(),
+        }
+    }
+
+    fn body(&mut self) -> Bytes {
+        if self.random.chance(30) {
+            let noise = (0..self.random.below(20)).map(|_| self.random.below(256).try_into().unwrap_or(0));
+            return noise.collect::<Vec<u8>>().into();
+        }
+        let mut body = String::new();
+        for _ in 0..=self.random.below(8) {
+            if !body.is_empty() {
+                body.push('\u{1e}');
+            }
+            match self.message() {
+                Message::Text(text) => body.push_str(&text),
+                Message::Binary(_) => body.push_str("bAQIDBA=="),
+            }
+        }
+        // A driver stops at the limit; one that does not is refused all the same.
+        if !self.random.chance(50) {
+            while body.len() > self.max_payload {
+                body.pop();
+            }
+        }
+        body.into_bytes().into()
+    }
+
+    /// A piece of a stream: whole packets, mostly.
+    fn chunk(&mut self) -> Bytes {
+        let mut stream = BytesMut::new();
+        for _ in 0..=self.random.below(3) {
+            let packet_type = if self.random.chance(300) { PacketType::Pong } else { PacketType::Message };
+            let frame = match self.application_message() {
+                Message::Text(text) => Frame::text(packet_type, text),
+                binary @ Message::Binary(_) => Frame::message(binary),
+            };
+            stream.extend_from_slice(framing::header(&frame).as_bytes());
+            if frame.is_binary() {
+                stream.extend_from_slice(frame.data());
+            } else {
+                payload::encode([&frame], &mut stream);
+            }
+        }
+        if self.random.chance(150) {
+            let length = self.random.index(stream.len());
+            stream.truncate(length);
+        }
+        stream.freeze()
+    }
+}

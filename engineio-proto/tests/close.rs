@@ -1,0 +1,82 @@
+//! Every way to end, on every carrier, at any time: in the middle of an upgrade, of a message, of nothing.
+
+mod seeds;
+
+use core::time::Duration;
+
+use engineio_proto::testkit::Wires;
+use engineio_proto::testkit::scenario::{Ending, Scenario};
+use engineio_proto::{CloseReason, Config, LinkKind, Transports};
+
+fn scenario(start: Option<LinkKind>, upgrade: Option<LinkKind>, ending: Ending) -> Scenario {
+    let mut config = Config::default();
+    config.transports = Transports { polling: true, websocket: true, webtransport: true };
+    Scenario { config, start, upgrade, ending: Some(ending), span: Duration::from_millis(300), ..Scenario::default() }
+}
+
+const WS: Option<LinkKind> = Some(LinkKind::WebSocket);
+const WT: Option<LinkKind> = Some(LinkKind::WebTransport);
+const LIVES: [(Option<LinkKind>, Option<LinkKind>); 5] = [(None, None), (None, WS), (None, WT), (WS, None), (WT, None)];
+
+/// All lives with all endings, `seeds` times each.
+fn each(seeds: u64, quiet_end: bool, wires: &Wires) {
+    for (start, upgrade) in LIVES {
+        for ending in Ending::ALL {
+            let make = |_| {
+                let wires = wires.clone();
+                Scenario { quiet_end, wires, ..scenario(start, upgrade, ending) }
+            };
+            seeds::play(seeds, make, |_, _| {});
+        }
+    }
+}
+
+#[test]
+fn i5_items_73_to_79_a_quiet_end_has_its_reason_and_leaves_nothing_behind() {
+    each(30, true, &Wires::default());
+}
+
+#[test]
+fn i5_items_53_to_55_and_75_an_end_at_any_time_loses_nothing_that_was_sent_before_an_orderly_close() {
+    each(60, false, &Wires::default());
+}
+
+#[test]
+fn i4_i5_an_end_in_the_midst_of_trouble_leaves_nothing_behind() {
+    each(30, false, &Wires { lost_requests: 30, lost_links: 300, repeated_requests: 20, ..Wires::default() });
+}
+
+#[test]
+fn items_46_47_and_53_an_upgrade_that_fails_or_takes_too_long_harms_nobody() {
+    let mut upgraded = 0;
+    seeds::play(
+        500,
+        |_| {
+            let mut scenario = scenario(None, WS, Ending::ClientCloses);
+            scenario.config.upgrade_timeout = Duration::from_millis(150);
+            scenario.quiet_end = false;
+            scenario.span = Duration::from_millis(1500);
+            scenario
+        },
+        |seed, report| {
+            upgraded += u64::from(report.upgraded);
+            if !report.upgraded {
+                // The client had paused for a probe that was closed: as the JavaScript one, it waits for a ping in vain.
+                assert!(
+                    matches!(report.reason, Some(CloseReason::TransportClose | CloseReason::PingTimeout)),
+                    "SEED={seed}: {report:?}"
+                );
+            }
+        },
+    );
+    assert!((1..500).contains(&upgraded) || !seeds::all(), "{upgraded}");
+}
+
+#[test]
+fn item_78_without_a_get_a_graceful_close_ends_after_its_time() {
+    seeds::play(
+        100,
+        |_| Scenario { quiet_end: false, ..scenario(None, None, Ending::ServerCloses) },
+        |seed, report| assert!(report.end_took <= Duration::from_secs(30), "SEED={seed}: {:?}", report.end_took),
+    );
+}

@@ -1,0 +1,88 @@
+//! Minutes of pings and pongs in virtual time: who answers lives, who does not is found out in time.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may fail loudly, like the tests")]
+
+mod seeds;
+
+use core::time::Duration;
+
+use engineio_proto::testkit::Wires;
+use engineio_proto::testkit::scenario::{Ending, Scenario};
+use engineio_proto::{CloseReason, Config, LinkKind, Transports};
+
+const INTERVAL: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_millis(400);
+
+/// The carriers that a session can live on: where it starts, and what it upgrades to.
+const LIVES: [(Option<LinkKind>, Option<LinkKind>); 5] = [
+    (None, None),
+    (None, Some(LinkKind::WebSocket)),
+    (None, Some(LinkKind::WebTransport)),
+    (Some(LinkKind::WebSocket), None),
+    (Some(LinkKind::WebTransport), None),
+];
+
+fn beating(seed: u64) -> Scenario {
+    let mut config = Config::default();
+    config.transports = Transports { polling: true, websocket: true, webtransport: true };
+    config.ping_interval = INTERVAL;
+    config.ping_timeout = TIMEOUT;
+    let (start, upgrade) = LIVES[usize::try_from(seed).unwrap() % LIVES.len()];
+    Scenario { config, start, upgrade, span: Duration::from_secs(20), ..Scenario::default() }
+}
+
+#[test]
+fn items_57_61_64_who_answers_lives_on_every_carrier_and_across_an_upgrade() {
+    seeds::play(
+        300,
+        |seed| Scenario { ending: Some(Ending::ClientCloses), ..beating(seed) },
+        |seed, report| assert_eq!(report.reason, Some(CloseReason::TransportClose), "SEED={seed}"),
+    );
+}
+
+#[test]
+fn item_63_who_falls_silent_is_found_out_in_time_also_without_a_get() {
+    seeds::play(
+        300,
+        |seed| Scenario { ending: Some(Ending::CableIsPulled), ..beating(seed) },
+        |seed, report| {
+            assert_eq!(report.reason, Some(CloseReason::PingTimeout), "SEED={seed}");
+            // One packet after the ping puts the deadline off once.
+            assert!(report.end_took <= INTERVAL + TIMEOUT * 2, "SEED={seed}: {:?}", report.end_took);
+        },
+    );
+}
+
+#[test]
+fn i11_a_server_that_wakes_up_late_by_a_clock_that_jumps_backwards_accuses_nobody() {
+    let wires = Wires {
+        most_delay: Duration::from_millis(30),
+        lateness: Duration::from_millis(90),
+        clock_jitter: Duration::from_millis(40),
+        ..Wires::default()
+    };
+    seeds::play(
+        300,
+        |seed| Scenario { ending: Some(Ending::ClientCloses), wires: wires.clone(), ..beating(seed) },
+        |seed, report| assert_eq!(report.reason, Some(CloseReason::TransportClose), "SEED={seed}"),
+    );
+}
+
+#[test]
+fn our_own_slowness_is_not_the_peers_fault() {
+    seeds::play(
+        300,
+        |seed| {
+            let mut scenario = beating(seed);
+            // So little may lie unread that a slow application stops the driver from reading, pongs included.
+            scenario.config.limits.soft_inbound = 1;
+            scenario.ending = Some(Ending::ClientCloses);
+            scenario.stall = TIMEOUT * 2;
+            scenario.messages = 100;
+            // While its pong waits in a POST that nobody reads, no ping comes: the client must bear that, too.
+            scenario.patience = Some(TIMEOUT * 8);
+            scenario
+        },
+        |seed, report| assert_eq!(report.reason, Some(CloseReason::TransportClose), "SEED={seed}"),
+    );
+}

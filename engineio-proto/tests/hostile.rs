@@ -1,0 +1,17 @@
+//! Any inputs, in any order, at any time: every invariant holds after each of them.
+
+mod seeds;
+
+use engineio_proto::testkit::{Clock, PollOrder, Random, Walk};
+
+#[test]
+fn no_order_of_inputs_breaks_an_invariant() {
+    seeds::each(4000, |seed, replay| {
+        let walk = Walk::new(&mut Random::new(seed), 120);
+        for order in [PollOrder::EventsFirst, PollOrder::Sometimes(Random::new(seed))] {
+            if let Err((violation, log)) = walk.play(order, Clock::Steady, replay) {
+                panic!("SEED={seed}: {log}{violation}");
+            }
+        }
+    });
+}

@@ -1,0 +1,83 @@
+//! Sessions that poll all their life, over connections that do what connections do.
+
+mod seeds;
+
+use core::time::Duration;
+
+use engineio_proto::testkit::Wires;
+use engineio_proto::testkit::scenario::{Ending, Scenario};
+use engineio_proto::{CloseReason, TransportError};
+
+fn polling() -> Scenario {
+    Scenario { upgrade: None, span: Duration::from_secs(2), ..Scenario::default() }
+}
+
+#[test]
+fn item_37_messages_travel_in_batches_and_in_order() {
+    seeds::play(
+        300,
+        |seed| {
+            let mut scenario = polling();
+            // Batches of one packet, of a few, of all.
+            scenario.config.max_payload = [320, 1000, 1_000_000][usize::try_from(seed % 3).unwrap()];
+            scenario
+        },
+        |seed, report| {
+            assert_eq!((report.upwards.received(), report.downwards.received()), (20, 20), "SEED={seed}");
+        },
+    );
+}
+
+#[test]
+fn items_26_and_27_a_body_over_the_limit_fails_alone_and_ends_only_the_client() {
+    let mut too_large = 0;
+    seeds::play(
+        200,
+        |_| {
+            let mut scenario = polling();
+            scenario.config.max_payload = 150;
+            scenario
+        },
+        |_, report| too_large += u32::from(!report.upwards.is_complete()),
+    );
+    assert!(too_large > 50 || !seeds::all(), "{too_large}");
+}
+
+#[test]
+fn i4_items_28_and_39_requests_that_are_lost_anywhere_end_a_session_and_leave_nothing_behind() {
+    let mut reasons = Vec::new();
+    seeds::play(
+        1000,
+        |_| Scenario { wires: Wires { lost_requests: 40, ..Wires::default() }, ..polling() },
+        |_, report| reasons.extend(report.reason),
+    );
+    if seeds::all() {
+        for expected in [TransportError::PollAborted, TransportError::PostAborted] {
+            assert!(reasons.contains(&CloseReason::TransportError(expected)), "{expected}");
+        }
+    }
+}
+
+#[test]
+fn i4_items_29_and_30_requests_that_come_twice_end_a_session_and_are_all_answered() {
+    let mut reasons = Vec::new();
+    seeds::play(
+        1000,
+        |_| Scenario { wires: Wires { repeated_requests: 60, ..Wires::default() }, ..polling() },
+        |_, report| reasons.extend(report.reason),
+    );
+    if seeds::all() {
+        for expected in [TransportError::PollOverlap, TransportError::PostOverlap] {
+            assert!(reasons.contains(&CloseReason::TransportError(expected)), "{expected}");
+        }
+    }
+}
+
+#[test]
+fn item_83_a_polling_client_hears_of_the_end() {
+    seeds::play(
+        200,
+        |_| Scenario { ending: Some(Ending::ServerCloses), ..polling() },
+        |seed, report| assert_eq!(report.client_reason, "transport close", "SEED={seed}"),
+    );
+}

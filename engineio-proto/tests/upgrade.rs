@@ -1,0 +1,66 @@
+//! A thousand upgrades and more, each with its own interleaving of probe, polls, posts and messages both ways.
+
+mod seeds;
+
+use core::time::Duration;
+
+use engineio_proto::testkit::Wires;
+use engineio_proto::testkit::scenario::{Ending, Report, Scenario};
+use engineio_proto::{CloseReason, Config, LinkKind, Transports};
+
+fn upgrading(kind: LinkKind) -> Scenario {
+    let mut config = Config::default();
+    config.transports = Transports { polling: true, websocket: true, webtransport: true };
+    Scenario { config, upgrade: Some(kind), span: Duration::from_millis(600), ..Scenario::default() }
+}
+
+fn all_arrived(seed: u64, report: &Report) {
+    assert!(report.upgraded, "SEED={seed}: {report:?}");
+    assert_eq!((report.upwards.received(), report.downwards.received()), (20, 20), "SEED={seed}");
+}
+
+#[test]
+fn i10_items_42_to_45_a_thousand_upgrades_to_websocket_lose_nothing_and_keep_the_order() {
+    seeds::play(1000, |_| upgrading(LinkKind::WebSocket), all_arrived);
+}
+
+#[test]
+fn i10_i6_upgrades_to_webtransport_do_so_however_the_stream_is_cut() {
+    seeds::play(500, |_| upgrading(LinkKind::WebTransport), all_arrived);
+}
+
+#[test]
+fn item_57_pings_go_on_across_an_upgrade() {
+    seeds::play(
+        500,
+        |_| {
+            let mut scenario = upgrading(LinkKind::WebSocket);
+            // Several pings while the probe waits, and some of them outstanding when the session moves.
+            scenario.config.ping_interval = Duration::from_millis(60);
+            scenario.config.ping_timeout = Duration::from_millis(400);
+            scenario.patience = Some(Duration::from_secs(2));
+            scenario.ending = Some(Ending::ClientCloses);
+            scenario
+        },
+        |seed, report| {
+            assert_eq!(report.reason, Some(CloseReason::TransportClose), "SEED={seed}");
+            all_arrived(seed, report);
+        },
+    );
+}
+
+#[test]
+fn item_47_a_probe_that_fails_leaves_the_session_polling_in_order() {
+    let mut polling = 0;
+    seeds::play(
+        500,
+        |_| {
+            let mut scenario = upgrading(LinkKind::WebSocket);
+            scenario.wires = Wires { lost_links: 700, ..Wires::default() };
+            scenario.quiet_end = false;
+            scenario
+        },
+        |_, report| polling += u32::from(!report.upgraded && report.upwards.received() > 0),
+    );
+    assert!(polling > 50 || !seeds::all(), "{polling}");
+}
