@@ -48,7 +48,7 @@ const REMEMBERED: usize = 4;
 
 /// Positions in the text.
 #[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Layout {
+struct Layout {
     /// The event's name, without quotes. Both are 0 when there is none.
     name: (u32, u32),
     /// Where the first argument starts.
@@ -58,42 +58,38 @@ pub(crate) struct Layout {
     /// How many arguments there are.
     count: u32,
     ends: [u32; REMEMBERED],
-    /// Whether the name has escapes, so that it cannot be given as it is.
-    escaped: bool,
+}
+
+/// How the event's name is written.
+#[derive(Clone, Copy)]
+enum Name {
+    /// As it is read, or there is none.
+    Plain,
+    /// With escapes: it has not been compared with the reserved ones yet.
+    Escaped,
 }
 
 impl Layout {
-    /// Checks that the text from `at` on is the payload of such a packet. A name with escapes is not compared with the reserved ones.
-    #[inline]
-    pub(crate) fn find(packet_type: PacketType, text: &[u8], at: usize, max_depth: u16) -> Option<Self> {
-        // Positions take 32 bits.
-        u32::try_from(text.len()).ok()?;
-        let max_depth = u32::from(max_depth);
-        match (packet_type, *text.get(at)?) {
-            (PacketType::Event, b'[') => Self::list(text, at, true, max_depth),
-            (PacketType::Ack, b'[') => Self::list(text, at, false, max_depth),
-            (PacketType::Connect, b'{') | (PacketType::ConnectError, b'{' | b'"') => Self::value(text, at, max_depth),
-            _ => None,
-        }
-    }
-
-    /// An array: arguments, with a name before them or not.
-    fn list(text: &[u8], at: usize, named: bool, max_depth: u32) -> Option<Self> {
+    /// Fills in an array: arguments, with a name before them or not. `None` when it is not JSON, or the name is reserved.
+    fn list(&mut self, text: &[u8], at: usize, named: bool, max_depth: u32) -> Option<Name> {
         let inner_depth = max_depth.checked_sub(1)?;
-        let mut layout = Self::default();
+        let mut written = Name::Plain;
         let mut at = scan::whitespace(text, at + 1);
         let mut more = text.get(at) != Some(&b']');
         if named {
             let end;
             if text.get(at) == Some(&b'"') {
-                (end, layout.escaped) = scan::string_and_escapes(text, at + 1)?;
-                layout.name = (position(at + 1), position(end - 1));
-                if is_reserved(text.get(at + 1..end - 1)?) {
+                let escaped;
+                (end, escaped) = scan::string_and_escapes(text, at + 1)?;
+                self.name = (position(at + 1), position(end - 1));
+                if escaped {
+                    written = Name::Escaped;
+                } else if is_reserved(text.get(at + 1..end - 1)?) {
                     return None;
                 }
             } else {
                 end = scan::number(text, at)?;
-                layout.name = (position(at), position(end));
+                self.name = (position(at), position(end));
             }
             at = scan::whitespace(text, end);
             more = text.get(at) == Some(&b',');
@@ -101,32 +97,43 @@ impl Layout {
                 at = scan::whitespace(text, at + 1);
             }
         }
-        layout.start = position(at);
-        layout.end = layout.start;
+        self.start = position(at);
+        self.end = self.start;
+        let mut count: usize = 0;
         while more {
             let end = scan::value(text, at, inner_depth)?;
-            layout.end = position(end);
-            if let Some(slot) = layout.ends.get_mut(layout.count as usize) {
-                *slot = layout.end;
+            self.end = position(end);
+            if let Some(slot) = self.ends.get_mut(count) {
+                *slot = self.end;
             }
-            layout.count = layout.count.saturating_add(1);
+            // An argument takes a byte at least, so that there are no more of them than positions.
+            count += 1;
             at = scan::whitespace(text, end);
             more = text.get(at) == Some(&b',');
-            if more {
-                at += 1;
-            }
+            at += usize::from(more);
         }
-        (text.get(at) == Some(&b']') && scan::whitespace(text, at + 1) == text.len()).then_some(layout)
+        self.count = position(count);
+        (text.get(at) == Some(&b']') && scan::whitespace(text, at + 1) == text.len()).then_some(written)
     }
 
-    /// One value that is the whole payload.
-    fn value(text: &[u8], at: usize, max_depth: u32) -> Option<Self> {
+    /// Fills in one value that is the whole payload.
+    fn value(&mut self, text: &[u8], at: usize, max_depth: u32) -> Option<Name> {
         let end = scan::value(text, at, max_depth)?;
-        if scan::whitespace(text, end) != text.len() {
-            return None;
-        }
-        let (start, end) = (position(at), position(end));
-        Some(Self { start, end, count: 1, ends: [end; REMEMBERED], ..Self::default() })
+        let position_of_end = position(end);
+        *self =
+            Self { start: position(at), end: position_of_end, count: 1, ends: [position_of_end; REMEMBERED], ..*self };
+        (scan::whitespace(text, end) == text.len()).then_some(Name::Plain)
+    }
+
+    /// Appends what a name with escapes says to the text, and takes it for the name from now on. `None` when it is reserved.
+    #[cold]
+    fn unescape_name(&mut self, text: &str) -> Option<Text> {
+        let (start, end) = self.name;
+        let name = unescape(text.get(start as usize..end as usize)?);
+        let both = String::from(text) + &name;
+        u32::try_from(both.len()).ok()?;
+        self.name = (position(text.len()), position(both.len()));
+        (!is_reserved(name.as_bytes())).then(|| both.into())
     }
 }
 
@@ -162,31 +169,29 @@ impl Payload {
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
         let at = scan::whitespace(text.as_bytes(), 0);
-        let layout =
-            Layout::find(packet_type, text.as_bytes(), at, limits.max_depth).ok_or(DecodeError::InvalidPayload)?;
-        Self::new(text, layout)?.with_attachments(attachments)
+        let payload = Self::within(packet_type, text, at, limits.max_depth).ok_or(DecodeError::InvalidPayload)?;
+        payload.with_attachments(attachments)
     }
 
-    /// The payload that is laid out like this in the text.
+    /// The payload of such a packet, that starts at `at` in the text and ends with it. `None` when it is none.
     #[inline]
-    pub(crate) fn new(text: Text, layout: Layout) -> Result<Self, DecodeError> {
-        let payload = Self { text, attached: None, layout };
-        if layout.escaped { payload.unescape_name() } else { Ok(payload) }
-    }
-
-    /// Appends what the name says to the text and takes it for the name from now on.
-    #[cold]
-    fn unescape_name(mut self) -> Result<Self, DecodeError> {
-        let name = unescape(self.name().unwrap_or_default());
-        let mut text = String::with_capacity(self.text.len().saturating_add(name.len()));
-        text.push_str(&self.text);
-        text.push_str(&name);
-        if is_reserved(name.as_bytes()) || u32::try_from(text.len()).is_err() {
-            return Err(DecodeError::InvalidPayload);
-        }
-        self.layout.name = (position(self.text.len()), position(text.len()));
-        self.text = text.into();
-        Ok(self)
+    pub(crate) fn within(packet_type: PacketType, text: Text, at: usize, max_depth: u16) -> Option<Self> {
+        let bytes: &[u8] = text.as_bytes();
+        // Positions take 32 bits.
+        u32::try_from(bytes.len()).ok()?;
+        let max_depth = u32::from(max_depth);
+        let mut layout = Layout::default();
+        let name = match (packet_type, *bytes.get(at)?) {
+            (PacketType::Event, b'[') => layout.list(bytes, at, true, max_depth),
+            (PacketType::Ack, b'[') => layout.list(bytes, at, false, max_depth),
+            (PacketType::Connect, b'{') | (PacketType::ConnectError, b'{' | b'"') => layout.value(bytes, at, max_depth),
+            _ => None,
+        }?;
+        let text = match name {
+            Name::Plain => text,
+            Name::Escaped => layout.unescape_name(&text)?,
+        };
+        Some(Self { text, attached: None, layout })
     }
 
     /// The payload with its attachments.
@@ -254,7 +259,8 @@ impl Payload {
     /// `&serde_json::value::RawValue`).
     ///
     /// # Errors
-    /// When there is no such argument, or it is not of this type.
+    /// When there is no such argument, or it is not of this type. `serde_json` gives up at 128 levels of nesting, also where
+    /// [`Limits::max_depth`] allows more; and no string can hold half a surrogate pair.
     pub fn get<'de, T: Deserialize<'de>>(&'de self, index: usize) -> Result<T, ReadError> {
         let raw = self.raw(index).ok_or_else(|| missing::<JsonError>(index))?;
         match &self.attached {
@@ -267,7 +273,7 @@ impl Payload {
     /// argument are `None` where they can be), any other type takes the first, `()` takes none.
     ///
     /// # Errors
-    /// When the arguments are not of this type.
+    /// When the arguments are not of this type; see [`Payload::get`].
     pub fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ReadError> {
         Ok(T::deserialize(AllArgs(self))?)
     }
@@ -289,8 +295,8 @@ impl Payload {
     pub fn binary(&self, index: usize) -> Option<&Bytes> {
         let attached = self.attached.as_ref()?;
         let start = offset(&self.text, self.raw(index)?);
-        let place = attached.places.iter().find(|place| place.start as usize == start)?;
-        attached.attachments.get(place.index as usize)
+        let place = attached.places.binary_search_by(|place| (place.start as usize).cmp(&start)).ok()?;
+        attached.attachments.get(attached.places.get(place)?.index as usize)
     }
 
     fn deserialize_arg<'de, S: DeserializeSeed<'de>>(&'de self, raw: &'de str, seed: S) -> Result<S::Value, JsonError> {

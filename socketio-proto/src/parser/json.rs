@@ -20,7 +20,7 @@ use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
 use crate::json::ser::{self, ArgsSerializer, Output, ValueSerializer};
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
-use crate::payload::{Args, ArgsSink, Layout, Payload, is_reserved};
+use crate::payload::{Args, ArgsSink, Payload, is_reserved};
 
 /// The default parser: what every Socket.IO peer speaks unless it was told otherwise.
 #[derive(Clone, Copy, Default, Debug)]
@@ -100,21 +100,26 @@ impl JsonDecoder {
         };
         let id = reader.id()?;
         let at = reader.at;
-        let packet = if at < text.len() {
-            // No whitespace before the payload: in the reference it would belong to the id, and make it 0.
-            let layout = Layout::find(packet_type, text.as_bytes(), at, self.max_depth);
-            let payload = Payload::new(text, layout.ok_or(DecodeError::InvalidPayload)?)?;
-            Packet { packet_type, namespace, id, payload: Some(payload) }
-        } else if matches!(packet_type, PacketType::Event) {
-            return Err(DecodeError::InvalidPayload);
-        } else {
-            Packet { packet_type, namespace, id, payload: None }
-        };
-        if awaited == 0 { Ok(Some(packet)) } else { Ok(self.gather(packet, awaited)) }
+        if at == text.len() {
+            return match packet_type {
+                PacketType::Event => Err(DecodeError::InvalidPayload),
+                _ => Ok(self.gather(Packet { packet_type, namespace, id, payload: None }, awaited)),
+            };
+        }
+        // No whitespace before the payload: in the reference it would belong to the id, and make it 0.
+        match Payload::within(packet_type, text, at, self.max_depth) {
+            None => Err(DecodeError::InvalidPayload),
+            Some(payload) if awaited == 0 => Ok(Some(Packet { packet_type, namespace, id, payload: Some(payload) })),
+            Some(payload) => Ok(self.gather(Packet { packet_type, namespace, id, payload: Some(payload) }, awaited)),
+        }
     }
 
+    /// Keeps the packet until its attachments have come; gives it back when there are none.
     #[cold]
     fn gather(&mut self, packet: Packet, awaited: usize) -> Option<Packet> {
+        if awaited == 0 {
+            return Some(packet);
+        }
         self.gathering = Some(Box::new(Gathering { packet, attachments: Vec::new(), awaited, bytes: 0 }));
         None
     }
