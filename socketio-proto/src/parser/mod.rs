@@ -67,6 +67,8 @@ pub struct Encoder {
 
 impl Encoder {
     const PIECE: usize = 8 * 1024;
+    /// What growing by doubling gives a message that fits into a piece, at most.
+    const KEPT: usize = 2 * Self::PIECE;
 
     /// An encoder that takes memory with the first packet, and refuses packets of more than ten attachments, because clients and
     /// servers of the reference do.
@@ -96,8 +98,8 @@ impl Encoder {
     #[inline]
     pub fn start_text(&mut self, length: usize) -> &mut String {
         self.text.clear();
-        if length > Self::PIECE {
-            // It will be the message's own memory.
+        if length > Self::PIECE || self.text.capacity() > Self::KEPT {
+            // The message's own memory; or the last message failed after it had become large.
             self.text = String::with_capacity(length);
         }
         &mut self.text
@@ -119,7 +121,7 @@ impl Encoder {
     /// Anything left of a message that was not finished is dropped.
     pub fn start_binary(&mut self, length: usize) -> &mut Vec<u8> {
         self.bytes.clear();
-        if length > Self::PIECE {
+        if length > Self::PIECE || self.bytes.capacity() > Self::KEPT {
             self.bytes = Vec::with_capacity(length);
         }
         &mut self.bytes
