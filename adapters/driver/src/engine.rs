@@ -241,6 +241,13 @@ impl EngineSocket {
     }
 }
 
+impl Engine {
+    /// Whether handlers may start: not too many wait, and the inbox is not full.
+    fn is_ready(&self, local: &Local) -> bool {
+        local.waiting.len() < MAX_WAITING && local.peer.shared.full.load(Ordering::Relaxed) == 0
+    }
+}
+
 impl Application for Engine {
     type Machine = Session;
     type Command = Command;
@@ -307,10 +314,6 @@ impl Application for Engine {
             }
         }
         any
-    }
-
-    fn is_ready(&self, local: &Local) -> bool {
-        local.waiting.len() < MAX_WAITING && local.peer.shared.full.load(Ordering::Relaxed) == 0
     }
 
     fn leftover(&self, local: &mut Local) -> Option<BoxFuture<'static, ()>> {

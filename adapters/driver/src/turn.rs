@@ -59,11 +59,9 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// Applies a command.
     fn execute(&self, core: &mut Core<'_, Self>, command: Self::Command);
 
-    /// Runs the application on everything that happened and that it is ready for. Whether there was anything.
+    /// Runs the application on everything that happened and that it is ready for. Whether there was anything. While it is not ready,
+    /// events stay in the machine, and fill it until it wants no more input; outcomes of acks do not wait.
     fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool;
-
-    /// Whether the application takes more events; while it does not, the peer is not read from.
-    fn is_ready(&self, local: &Self::Local) -> bool;
 
     /// The task is about to end in order: handlers that still wait, to be run to their end by themselves.
     fn leftover(&self, local: &mut Self::Local) -> Option<BoxFuture<'static, ()>>;
@@ -209,15 +207,13 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
         }
     }
 
-    /// Reads from every link until it has nothing more for now. True when the turn has read enough before that.
+    /// Reads from every link until it has nothing more for now. True when there may be more: the turn has read enough, or the machine
+    /// wants no more for now. Nobody will wake the task for that.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let mut reads = 0;
         let mut index = 0;
-        while self.machine.wants_input()
-            && self.hub.application.is_ready(&self.local)
-            && let Some(link) = self.links.get_mut(index)
-        {
-            if reads == READS_PER_TURN {
+        while let Some(link) = self.links.get_mut(index) {
+            if reads == READS_PER_TURN || !self.machine.wants_input() {
                 return true;
             }
             let id = link.id();
@@ -377,7 +373,11 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
         }
         task.arm(now);
         let buffered = task.links.iter().map(Link::buffered).fold(task.machine.buffered_bytes(), usize::saturating_add);
-        if more || passes == PASSES_PER_TURN || !task.peer.rest(cx, buffered, &mut task.mail) {
+        // What made the machine want input again may have happened in this very turn.
+        if (more && task.machine.wants_input())
+            || passes == PASSES_PER_TURN
+            || !task.peer.rest(cx, buffered, &mut task.mail)
+        {
             cx.waker().wake_by_ref();
         }
         Poll::Pending

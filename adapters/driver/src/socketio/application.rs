@@ -107,8 +107,17 @@ struct Joining<P: Parser> {
 /// What a handler that waits was started for.
 struct Running<P: Parser> {
     member: Member<P>,
-    /// Whether it is the connect handler, after which events without a handler are dropped.
-    connects: bool,
+    kind: Kind,
+}
+
+/// The handlers after which something has to be done.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Events without a handler are dropped from now on.
+    Connect,
+    Other,
+    /// Nothing follows: what the application kept with the socket is dropped.
+    Disconnect,
 }
 
 /// Socket.IO: the namespaces of a server.
@@ -136,6 +145,11 @@ impl<P: Parser> SocketIo<P> {
 
     fn namespace(&self, name: &str) -> Option<Arc<NamespaceInner<P>>> {
         lock(&self.namespaces).get(name).cloned()
+    }
+
+    /// Whether handlers may start: not too many wait, and no inbox is full.
+    fn is_ready(&self, local: &Local<P>) -> bool {
+        local.waiting.len() < self.max_waiting_handlers && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
     }
 
     fn connect_requested(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, pending: Pending) {
@@ -199,8 +213,8 @@ impl<P: Parser> SocketIo<P> {
         };
         let socket = Socket(Arc::clone(&member.socket));
         match run(cx, || connect((socket,))) {
-            Ok(ended) => returned(core, &Running { member, connects: true }, ended),
-            Err(future) => core.local.waiting.add(Running { member, connects: true }, future),
+            Ok(ended) => returned(core, &Running { member, kind: Kind::Connect }, ended),
+            Err(future) => core.local.waiting.add(Running { member, kind: Kind::Connect }, future),
         }
     }
 
@@ -225,35 +239,40 @@ impl<P: Parser> SocketIo<P> {
         match run(cx, || handler(arguments)) {
             Ok(Ended::Returned(Ok(()))) => {}
             Ok(ended) => {
-                let running = Running { member: member.clone(), connects: false };
+                let running = Running { member: member.clone(), kind: Kind::Other };
                 returned(core, &running, ended);
             }
-            Err(future) => waiting.add(Running { member: member.clone(), connects: false }, future),
+            Err(future) => waiting.add(Running { member: member.clone(), kind: Kind::Other }, future),
         }
     }
 
     fn disconnected(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, id: SocketId, reason: DisconnectReason) {
         let Some(member) = core.local.remove(id) else { return };
-        let mut run = |handler: &Option<Arc<ErasedHandler<_, _>>>| {
+        let mut tell = |handler: &Option<Arc<ErasedHandler<_, _>>>, kind| {
             let Some(handler) = handler else { return };
             let arguments = (Socket(Arc::clone(&member.socket)), reason);
-            let running = Running { member: member.clone(), connects: false };
+            let running = Running { member: member.clone(), kind };
             match run(cx, || handler(arguments)) {
                 Ok(ended) => returned(core, &running, ended),
                 Err(future) => core.local.waiting.add(running, future),
             }
         };
-        run(&member.handlers.disconnecting);
+        tell(&member.handlers.disconnecting, Kind::Other);
         leave(&member.socket);
-        run(&member.handlers.disconnect);
+        tell(&member.handlers.disconnect, Kind::Disconnect);
+        if member.handlers.disconnect.is_none() {
+            member.socket.forget();
+        }
     }
 }
 
 /// A handler returned, now or after a wait.
 fn returned<P: Parser>(core: &mut Core<'_, SocketIo<P>>, running: &Running<P>, ended: Ended<HandlerResult>) {
     let socket = &running.member.socket;
-    if running.connects {
-        socket.inbox.settle(&core.peer.shared.full_inboxes);
+    match running.kind {
+        Kind::Connect => socket.inbox.settle(&core.peer.shared.full_inboxes),
+        Kind::Other => {}
+        Kind::Disconnect => socket.forget(),
     }
     match ended {
         Ended::Returned(Ok(())) => {}
@@ -365,10 +384,6 @@ impl<P: Parser> Application for SocketIo<P> {
         }
     }
 
-    fn is_ready(&self, local: &Local<P>) -> bool {
-        local.waiting.len() < self.max_waiting_handlers && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
-    }
-
     fn leftover(&self, local: &mut Local<P>) -> Option<BoxFuture<'static, ()>> {
         let waiting = local.waiting.take()?;
         Some(Box::pin(waiting))
@@ -377,6 +392,7 @@ impl<P: Parser> Application for SocketIo<P> {
     fn finish(&self, _: &Arc<SocketPeer<P>>, local: &mut Local<P>) {
         for member in local.first.take().into_iter().chain(std::mem::take(&mut local.others).into_values()) {
             leave(&member.socket);
+            member.socket.forget();
         }
         for (id, sink) in std::mem::take(&mut local.acks) {
             sink.resolve(id, Err(AckError::Disconnected));

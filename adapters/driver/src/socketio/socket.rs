@@ -52,6 +52,10 @@ impl<P: Parser> SocketInner<P> {
     pub(crate) fn disconnected(&self) {
         self.connected.store(false, Ordering::Relaxed);
         self.inbox.close();
+    }
+
+    /// The application has heard of the disconnect: what it kept here goes, for it may hold this very socket.
+    pub(crate) fn forget(&self) {
         let extensions = lock(&self.extensions).take();
         // Dropped after the lock was let go: what it holds is the application's.
         drop(extensions);
@@ -219,7 +223,7 @@ impl<P: Parser> Socket<P> {
         let _ = self.0.peer.push(0, || command);
     }
 
-    /// Keeps a value with the socket until it disconnects; returns the value of the same type that was there.
+    /// Keeps a value with the socket until its disconnect handler has returned; returns the value of the same type that was there.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         if !self.is_connected() {
             return None;
