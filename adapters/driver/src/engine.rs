@@ -317,8 +317,8 @@ impl Application for Engine {
     }
 
     fn leftover(&self, local: &mut Local) -> Option<BoxFuture<'static, ()>> {
-        let waiting = local.waiting.take()?;
-        Some(Box::pin(waiting))
+        let rest = local.waiting.take(|_, ended| log(ended))?;
+        Some(Box::pin(rest))
     }
 
     fn finish(&self, peer: &Arc<EnginePeer>, _: &mut Local) {
@@ -343,12 +343,18 @@ fn returned(core: &mut Core<'_, Engine>, running: &Running, ended: Ended<Handler
     if *running == Running::Connect {
         core.peer.shared.inbox.settle(&core.peer.shared.full);
     }
+    if matches!(ended, Ended::Panicked(_)) {
+        core.machine.discard(core.now);
+    }
+    log(ended);
+}
+
+fn log(ended: Ended<HandlerResult>) {
     match ended {
         Ended::Returned(Ok(())) => {}
-        Ended::Returned(Err(error)) => tracing::warn!(session = %core.peer.sid(), %error, "a handler failed"),
-        Ended::Panicked(message) => {
-            tracing::error!(session = %core.peer.sid(), "a handler panicked, its session is closed: {message}");
-            core.machine.discard(core.now);
+        Ended::Returned(Err(error)) => tracing::warn!(%error, "a handler of an Engine.IO session failed"),
+        Ended::Panicked(panic) => {
+            tracing::error!(panic, "a handler of an Engine.IO session panicked: its session is closed")
         }
     }
 }

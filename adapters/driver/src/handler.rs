@@ -197,12 +197,17 @@ impl<C: Unpin, T> Waiting<C, T> {
     }
 
     /// Takes what still waits, to be run to its end by somebody else.
-    pub(crate) fn take(&mut self) -> Option<impl Future<Output = ()> + Send + 'static>
+    pub(crate) fn take(&mut self, ended: fn(C, Ended<T>)) -> Option<impl Future<Output = ()> + Send + 'static>
     where
         C: Send + 'static,
         T: Send + 'static,
     {
         let futures = self.futures.take()?;
-        Some(futures.for_each(|_| std::future::ready(())))
+        Some(futures.for_each(move |(context, end)| {
+            if let Some(context) = context {
+                ended(context, end);
+            }
+            std::future::ready(())
+        }))
     }
 }

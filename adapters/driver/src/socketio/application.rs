@@ -110,12 +110,14 @@ struct Running<P: Parser> {
     kind: Kind,
 }
 
-/// The handlers after which something has to be done.
-#[derive(Clone, Copy, PartialEq)]
+/// Which handler it is.
+#[derive(Clone, Copy)]
 enum Kind {
-    /// Events without a handler are dropped from now on.
+    /// After it, events without a handler are dropped.
     Connect,
-    Other,
+    /// The event handler at this place of the table.
+    Event(usize),
+    Disconnecting,
     /// Nothing follows: what the application kept with the socket is dropped.
     Disconnect,
 }
@@ -179,8 +181,9 @@ impl<P: Parser> SocketIo<P> {
         match ended {
             Ended::Returned(Ok(())) => self.accept(core, cx, pending, namespace, handlers),
             Ended::Returned(Err(refusal)) => refuse(core, pending, &refusal),
-            Ended::Panicked(message) => {
-                panicked(core, &namespace.name, "guard", &message);
+            Ended::Panicked(panic) => {
+                tracing::error!(namespace = &*namespace.name, panic, "a guard panicked: its connection is closed");
+                core.machine.discard(core.now);
                 refuse(core, pending, &Refusal::new("internal error"));
             }
         }
@@ -228,7 +231,7 @@ impl<P: Parser> SocketIo<P> {
         let first = first.as_ref().filter(|first| first.socket.id == socket);
         let Some(member) = first.or_else(|| others.get(&socket)) else { return };
         let ack = ack.map(|token| Ack::new(Arc::clone(&member.socket), token));
-        let Some(handler) = member.handlers.event(payload.name().unwrap_or_default()) else {
+        let Some((index, handler)) = member.handlers.event(payload.name().unwrap_or_default()) else {
             let (bytes, shared) = (payload.size(), &core.peer.shared);
             // Without a taker the event is dropped, as in the reference.
             let _ =
@@ -239,10 +242,10 @@ impl<P: Parser> SocketIo<P> {
         match run(cx, || handler(arguments)) {
             Ok(Ended::Returned(Ok(()))) => {}
             Ok(ended) => {
-                let running = Running { member: member.clone(), kind: Kind::Other };
+                let running = Running { member: member.clone(), kind: Kind::Event(index) };
                 returned(core, &running, ended);
             }
-            Err(future) => waiting.add(Running { member: member.clone(), kind: Kind::Other }, future),
+            Err(future) => waiting.add(Running { member: member.clone(), kind: Kind::Event(index) }, future),
         }
     }
 
@@ -257,7 +260,7 @@ impl<P: Parser> SocketIo<P> {
                 Err(future) => core.local.waiting.add(running, future),
             }
         };
-        tell(&member.handlers.disconnecting, Kind::Other);
+        tell(&member.handlers.disconnecting, Kind::Disconnecting);
         leave(&member.socket);
         tell(&member.handlers.disconnect, Kind::Disconnect);
         if member.handlers.disconnect.is_none() {
@@ -268,24 +271,42 @@ impl<P: Parser> SocketIo<P> {
 
 /// A handler returned, now or after a wait.
 fn returned<P: Parser>(core: &mut Core<'_, SocketIo<P>>, running: &Running<P>, ended: Ended<HandlerResult>) {
-    let socket = &running.member.socket;
-    match running.kind {
-        Kind::Connect => socket.inbox.settle(&core.peer.shared.full_inboxes),
-        Kind::Other => {}
-        Kind::Disconnect => socket.forget(),
-    }
-    match ended {
-        Ended::Returned(Ok(())) => {}
-        Ended::Returned(Err(error)) => {
-            tracing::warn!(namespace = %socket.namespace.name, socket = %socket.sid, %error, "a handler failed");
-        }
-        Ended::Panicked(message) => panicked(core, &socket.namespace.name, "handler", &message),
+    if let Err(Panicked) = running.conclude(ended) {
+        core.machine.discard(core.now);
     }
 }
 
-fn panicked<P: Parser>(core: &mut Core<'_, SocketIo<P>>, namespace: &str, what: &str, message: &str) {
-    tracing::error!(namespace, session = %core.peer.sid(), "a {what} panicked, its connection is closed: {message}");
-    core.machine.discard(core.now);
+/// A handler panicked: its connection is closed.
+struct Panicked;
+
+impl<P: Parser> Running<P> {
+    /// Does what is to be done after a handler, and logs how it failed.
+    fn conclude(&self, ended: Ended<HandlerResult>) -> Result<(), Panicked> {
+        let socket = &self.member.socket;
+        match self.kind {
+            Kind::Connect => socket.inbox.settle(&socket.peer.shared.full_inboxes),
+            Kind::Event(_) | Kind::Disconnecting => {}
+            Kind::Disconnect => socket.forget(),
+        }
+        let handler = match self.kind {
+            Kind::Connect => "connect",
+            Kind::Event(index) => self.member.handlers.name(index),
+            Kind::Disconnecting => "disconnecting",
+            Kind::Disconnect => "disconnect",
+        };
+        let (namespace, sid) = (&*socket.namespace.name, socket.sid);
+        match ended {
+            Ended::Returned(Ok(())) => Ok(()),
+            Ended::Returned(Err(error)) => {
+                tracing::warn!(namespace, socket = %sid, handler, %error, "a handler failed");
+                Ok(())
+            }
+            Ended::Panicked(panic) => {
+                tracing::error!(namespace, socket = %sid, handler, panic, "a handler panicked: its connection is closed");
+                Err(Panicked)
+            }
+        }
+    }
 }
 
 fn refuse<P: Parser>(core: &mut Core<'_, SocketIo<P>>, pending: Pending, refusal: &Refusal) {
@@ -385,8 +406,9 @@ impl<P: Parser> Application for SocketIo<P> {
     }
 
     fn leftover(&self, local: &mut Local<P>) -> Option<BoxFuture<'static, ()>> {
-        let waiting = local.waiting.take()?;
-        Some(Box::pin(waiting))
+        // Panics are logged; there is no connection left to close.
+        let rest = local.waiting.take(|running, ended| drop(running.conclude(ended)))?;
+        Some(Box::pin(rest))
     }
 
     fn finish(&self, _: &Arc<SocketPeer<P>>, local: &mut Local<P>) {

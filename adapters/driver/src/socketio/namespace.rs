@@ -351,10 +351,19 @@ impl<P: Parser> Handlers<P> {
         self.events.binary_search_by(|(name, _)| (name.len(), &**name).cmp(&(event.len(), event)))
     }
 
-    /// The handler for an event of this name.
-    pub(crate) fn event(&self, name: &str) -> Option<&ErasedHandler<(Socket<P>, Event<P>), HandlerResult>> {
-        let named = self.find(name).ok().and_then(|index| self.events.get(index)).map(|(_, handler)| handler);
-        named.or(self.any.as_ref()).map(|handler| &**handler)
+    /// The handler for an event of this name, and its place.
+    pub(crate) fn event(&self, name: &str) -> Option<(usize, &ErasedHandler<(Socket<P>, Event<P>), HandlerResult>)> {
+        if let Ok(index) = self.find(name)
+            && let Some((_, handler)) = self.events.get(index)
+        {
+            return Some((index, handler));
+        }
+        self.any.as_ref().map(|any| (self.events.len(), &**any))
+    }
+
+    /// The name of the event handler at this place, for logs.
+    pub(crate) fn name(&self, index: usize) -> &str {
+        self.events.get(index).map_or("any", |(name, _)| name)
     }
 }
 
