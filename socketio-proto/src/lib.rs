@@ -17,6 +17,8 @@ pub mod parser;
 mod payload;
 mod rooms;
 pub mod server;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use self::config::{Config, Limits};
 pub use self::error::{DecodeError, EmitError, EncodeError, ReadError};

@@ -278,6 +278,17 @@ impl Payload {
         Ok(T::deserialize(AllArgs(self))?)
     }
 
+    /// The same payload with memory of its own: for keeping. As it was received it keeps the block of memory alive that its message came
+    /// in, which may be some kilobytes and shared with neighbours.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let attached = self.attached.as_ref().map(|attached| {
+            let attachments = attached.attachments.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect();
+            Arc::new(Attached { attachments, places: attached.places.clone() })
+        });
+        Self { text: Text::from(&*self.text), attached, layout: self.layout }
+    }
+
     /// Bytes that the payload keeps in memory: those of its text and of its attachments.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -8,3 +8,7 @@ pub use self::layer::{SocketLayer, SocketService};
 pub use self::runtime::{Stream, Tokio};
 pub use self::serve::{Serve, serve};
 pub use socketio_driver::*;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -198,7 +198,7 @@ impl<P: Parser> SocketIo<P> {
         handlers: Arc<Handlers<P>>,
     ) {
         let Some(sid) = random_sid() else { return refuse(core, pending, &Refusal::new("no session id")) };
-        let auth = pending.auth().cloned();
+        let auth = pending.auth().map(Payload::detached);
         let (now, peer, machine) = (core.now, core.peer, &mut *core.machine);
         let make = |id, key| SocketInner::new(Arc::clone(peer), Arc::clone(&namespace), (id, key, sid), auth);
         let socket = match namespace.add(sid, || machine.accept(now, pending, sid), make) {

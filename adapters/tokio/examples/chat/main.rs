@@ -1,0 +1,145 @@
+//! A chat: a page, and the server that it talks to.
+//!
+//! Run with `cargo run --release -p socketio-tokio --example chat`, open http://127.0.0.1:3000 in two tabs. Flags: `--host`, `--port`
+//! (0 takes a free one), `--client FILE` to serve the official client from a file instead of taking it from its CDN.
+
+use std::env;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::Html;
+use axum::routing::get;
+use serde::Serialize;
+use socketio_tokio::{DisconnectReason, Endpoint as _, EmitError, Event, Server, Socket, SocketLayer};
+use tokio::net::TcpListener;
+
+/// What a message may be long, in characters.
+const MAX_TEXT: usize = 2_000;
+/// What a name may be long, in characters.
+const MAX_NAME: usize = 40;
+
+/// The room of everybody who has given a name.
+const CHAT: &str = "chat";
+
+/// The name of a socket, kept with it.
+struct Name(String);
+
+/// Somebody came or left.
+#[derive(Serialize)]
+struct Attendance<'a> {
+    name: &'a str,
+    users: usize,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct Typing<'a> {
+    name: &'a str,
+    typing: bool,
+}
+
+fn chat(server: &Server) {
+    server
+        .on("join", join)
+        .on("message", |socket: Socket, event: Event| match socket.get::<Name>() {
+            Some(name) => {
+                let text: String = event.read::<&str>()?.chars().take(MAX_TEXT).collect();
+                Ok(socket.to(CHAT).emit("message", Said { name: &name.0, text: &text })?)
+            }
+            None => Err(Failure::from("a message came before a name")),
+        })
+        .on("typing", |socket: Socket, event: Event| match socket.get::<Name>() {
+            Some(name) => {
+                let typing = event.read()?;
+                Ok(socket.to(CHAT).emit("typing", Typing { name: &name.0, typing })?)
+            }
+            None => Err(Failure::from("typing came before a name")),
+        })
+        .on_disconnect(|socket: Socket, _: DisconnectReason| -> Result<(), EmitError> {
+            let Some(name) = socket.get::<Name>() else { return Ok(()) };
+            let users = names(&socket).len();
+            socket.to(CHAT).emit("left", Attendance { name: &name.0, users })
+        });
+}
+
+/// What goes wrong in a handler is logged by the library.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn join(socket: Socket, event: Event) -> Result<(), Failure> {
+    let name: String = event.read::<&str>()?.trim().chars().take(MAX_NAME).collect();
+    socket.insert(Name(name.clone()));
+    socket.join(CHAT);
+    let users = names(&socket);
+    socket.to(CHAT).emit("joined", Attendance { name: &name, users: users.len() })?;
+    event.ack(serde_json::json!({ "users": users }))?;
+    Ok(())
+}
+
+/// Who is in the chat.
+fn names(socket: &Socket) -> Vec<String> {
+    let sockets = socket.namespace().to(CHAT).sockets();
+    sockets.iter().filter_map(|socket| socket.get::<Name>()).map(|name| name.0.clone()).collect()
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let flags = Flags::read()?;
+    let server = Server::new();
+    chat(&server);
+
+    let script = match &flags.client {
+        Some(_) => "/client.js",
+        None => "https://cdn.socket.io/4.8.1/socket.io.min.js",
+    };
+    let page = include_str!("index.html").replace("{{client}}", script);
+    let mut router = Router::new().route("/", get(move || async { Html(page) }));
+    if let Some(path) = &flags.client {
+        let client: Arc<str> = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?.into();
+        let client = move || async move { ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], client.to_string()) };
+        router = router.route("/client.js", get(client));
+    }
+
+    let listener = TcpListener::bind((flags.host.as_str(), flags.port)).await?;
+    let address = listener.local_addr()?;
+    eprintln!("listening on {address}");
+    println!("Open http://{address} in two tabs, give two names and talk. Stop with Ctrl-C, start again: the tabs come back.");
+
+    let ending = server.clone();
+    axum::serve(listener, router.layer(SocketLayer::new(server)))
+        .with_graceful_shutdown(async move {
+            // Without a handler for the signal, the process is ended by it.
+            let _ = tokio::signal::ctrl_c().await;
+            ending.shut_down(tokio::time::sleep(std::time::Duration::from_secs(5))).await;
+        })
+        .await?;
+    Ok(())
+}
+
+struct Flags {
+    host: String,
+    port: u16,
+    client: Option<String>,
+}
+
+impl Flags {
+    fn read() -> Result<Self, Box<dyn std::error::Error>> {
+        let mut flags = Self { host: "127.0.0.1".to_owned(), port: 3000, client: None };
+        let mut arguments = env::args().skip(1);
+        while let Some(flag) = arguments.next() {
+            let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
+            match flag.as_str() {
+                "--host" => flags.host = value,
+                "--port" => flags.port = value.parse()?,
+                "--client" => flags.client = Some(value),
+                _ => return Err(format!("unknown flag {flag}: there are --host, --port and --client").into()),
+            }
+        }
+        Ok(flags)
+    }
+}

@@ -1,0 +1,26 @@
+//! socket.io-client 4.8.4, the reference client, in each of its three ways to connect.
+
+use crate::group::{self, Group, Runner};
+use crate::server::{Example, Launch};
+
+const SCRIPT: &str = "javascript.mjs";
+
+/// It takes the five seconds of the server's own timeout, so it is not repeated per transport.
+const SLOW: &str = "an_event_that_is_never_acknowledged_times_out_at_the_server";
+
+pub(crate) fn groups() -> Vec<Group> {
+    let (slow, quick): (Vec<_>, Vec<_>) =
+        group::checks(include_str!("scripts/javascript.mjs")).into_iter().partition(|check| check == SLOW);
+    let group = |name: &str, mode, checks| Group {
+        name: format!("javascript::{name}"),
+        runner: Runner::Node,
+        script: SCRIPT,
+        mode,
+        checks,
+        server: Launch { example: Example::Echo, flags: vec!["--max-payload", "4000000"] },
+    };
+    let mut groups: Vec<_> =
+        ["polling", "websocket", "upgrade"].into_iter().map(|mode| group(mode, mode, quick.clone())).collect();
+    groups.push(group("ack_timeout", "websocket", slow));
+    groups
+}

@@ -1,0 +1,30 @@
+//! python-socketio 5.18.1, threaded and asynchronous, in each of its three ways to connect.
+
+use crate::group::{self, Group, Runner};
+use crate::server::{Example, Launch};
+
+pub(crate) fn groups() -> Vec<Group> {
+    let clients = [
+        ("sync", "python_sync.py", include_str!("scripts/python_sync.py")),
+        ("async", "python_async.py", include_str!("scripts/python_async.py")),
+    ];
+    let mut groups = Vec::new();
+    for (name, script, source) in clients {
+        for mode in ["polling", "websocket", "upgrade"] {
+            groups.push(Group {
+                name: format!("python::{name}::{mode}"),
+                runner: Runner::Python,
+                script,
+                mode,
+                checks: group::checks(source),
+                server: Launch {
+                    example: Example::Echo,
+                    // Closing a polling client now and then loses a race against itself: its close packet is not
+                    // sent, and it waits for the poll that is only answered by the next ping.
+                    flags: vec!["--max-payload", "4000000", "--ping-interval", "1000"],
+                },
+            });
+        }
+    }
+    groups
+}

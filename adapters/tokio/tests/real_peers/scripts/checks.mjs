@@ -1,0 +1,85 @@
+// The frame of every script here: it runs the named checks one after the other and reports each as one line of JSON.
+//
+// A script is started as `script URL MODE CHECK...`. It prints {"check": name, "ok": true} or {"check": name, "ok": false,
+// "error": text} per check, talks to the test program through {"do": ...} lines (answered by a line on standard input),
+// and ends when its standard input ends, so that no script outlives the test program.
+
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { join } from "node:path";
+import { writeSync } from "node:fs";
+
+// The packages are not installed beside the scripts, so their names cannot be imported.
+export const load = createRequire(join(process.env.PEER_PACKAGES, "package.json"));
+
+export const [url, mode, ...wanted] = process.argv.slice(2);
+
+// The last resort against a hang, not a measure of anything.
+const DEADLINE_MS = 60_000;
+
+const say = (value) => writeSync(1, `${JSON.stringify(value)}\n`);
+
+const answers = [];
+createInterface({ input: process.stdin })
+  .on("line", (line) => answers.shift()?.(line))
+  .on("close", () => process.exit(3));
+
+// Asks the test program to do something with the server ("stop", "start") and waits until it is done.
+export const ask = (what) =>
+  new Promise((resolve) => {
+    answers.push(resolve);
+    say({ do: what });
+  });
+
+// A check that failed leaves promises behind that nobody awaits any more; they shall not end the checks after it.
+process.on("unhandledRejection", (error) => console.error("left behind:", error?.message ?? error));
+
+const cleanups = [];
+
+// Runs `task` at the end of the current check, whatever its outcome.
+export const atEnd = (task) => cleanups.push(task);
+
+// The arguments of the next `event`. A connection that fails or ends while nobody expects it fails the check at once
+// instead of letting it run into the deadline.
+export function next(emitter, event, endings = ["connect_error", "disconnect", "close", "error"]) {
+  return new Promise((resolve, reject) => {
+    const listeners = new Map();
+    const settle = (action) => (...values) => {
+      for (const [name, listener] of listeners) emitter.off(name, listener);
+      action(values);
+    };
+    listeners.set(event, settle(resolve));
+    for (const ending of endings) {
+      if (ending === event) continue;
+      listeners.set(
+        ending,
+        settle(([reason]) => reject(new Error(`"${ending}" (${reason?.message ?? reason}) while waiting for "${event}"`))),
+      );
+    }
+    for (const [name, listener] of listeners) emitter.on(name, listener);
+  });
+}
+
+function withDeadline(promise) {
+  let timer;
+  const deadline = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing happened for ${DEADLINE_MS} ms`)), DEADLINE_MS);
+  });
+  return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
+}
+
+export async function run(checks) {
+  let failed = false;
+  for (const name of wanted) {
+    try {
+      if (!Object.hasOwn(checks, name)) throw new Error("the script has no such check");
+      await withDeadline(checks[name]());
+      say({ check: name, ok: true });
+    } catch (error) {
+      failed = true;
+      say({ check: name, ok: false, error: String(error?.stack ?? error) });
+    }
+    for (const task of cleanups.splice(0)) await task();
+  }
+  process.exit(failed ? 1 : 0);
+}

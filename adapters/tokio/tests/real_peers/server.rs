@@ -1,0 +1,255 @@
+//! The server under test: an example program of this crate as a child process, which can be stopped, started again on
+//! the same port, and paused.
+
+use crate::group::script;
+use serde_json::Value;
+use socketio_conformance::peers::{Missing, Peers};
+use socketio_conformance::process::{Output, Process, Progress};
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to say that it listens: a last resort.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The example programs. Each has a contract that the reference implementation keeps as well, see `scripts/reference_*`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Example {
+    Echo,
+    Chat,
+}
+
+/// Which program is started, and with which flags beside `--host` and `--port`.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    pub(crate) example: Example,
+    pub(crate) flags: Vec<&'static str>,
+}
+
+impl Example {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Chat => "chat",
+        }
+    }
+
+    /// What starts it, without flags; the inner error is a failure, the outer one a reason to skip.
+    fn template(self, peers: &Peers) -> Result<Result<Template, String>, Missing> {
+        let variable = match self {
+            Self::Echo => "PEER_TEST_SERVER_CMD",
+            Self::Chat => "PEER_TEST_CHAT_CMD",
+        };
+        match std::env::var(variable).as_deref() {
+            Err(_) | Ok("") => Ok(self.built().map(|program| Template::from(&Command::new(program)))),
+            Ok("reference") => {
+                let path = script(&format!("reference_{}.mjs", self.name()));
+                Ok(Ok(Template::from(&peers.node()?.script(&path))))
+            }
+            Ok(line) => {
+                let mut words = line.split_whitespace();
+                let mut command = Command::new(words.next().unwrap_or_default());
+                command.args(words);
+                Ok(Ok(Template::from(&command)))
+            }
+        }
+    }
+
+    /// The program, built once per test run. `cargo test --test real_peers` does not build examples, so cargo is asked;
+    /// when everything is up to date it only tells where the program is.
+    fn built(self) -> Result<PathBuf, String> {
+        static BUILT: [OnceLock<Result<PathBuf, String>>; 2] = [const { OnceLock::new() }; 2];
+        let [echo, chat] = &BUILT;
+        let built = match self {
+            Self::Echo => echo,
+            Self::Chat => chat,
+        };
+        built.get_or_init(|| build(self.name())).clone()
+    }
+}
+
+fn build(example: &str) -> Result<PathBuf, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    // The whole workspace is selected because that decides the features of shared dependencies: with the selection of
+    // `cargo test --workspace` nothing has to be built a second time.
+    command.args(["build", "--workspace", "--message-format=json-render-diagnostics", "--example", example]);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_TARGET_DIR", target_directory());
+    if let Some(profile) = profile() {
+        command.args(["--profile", &profile]);
+    }
+    let output = command.output().map_err(|error| format!("{command:?} could not be started: {error}"))?;
+    let lines = String::from_utf8_lossy(&output.stdout);
+    let messages = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let program = messages.filter(|message| is_ours(message, example)).find_map(|message| {
+        let program = message.get("executable")?.as_str()?;
+        Some(PathBuf::from(program))
+    });
+    program.ok_or_else(|| {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        format!("the example {example} could not be built ({})\n{errors}", output.status)
+    })
+}
+
+fn is_ours(message: &Value, example: &str) -> bool {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    text(message.get("manifest_path")).is_some_and(|path| PathBuf::from(path).starts_with(env!("CARGO_MANIFEST_DIR")))
+        && text(message.pointer("/target/name")).is_some_and(|name| name == example)
+}
+
+fn target_directory() -> PathBuf {
+    let temporary = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    temporary.parent().map(PathBuf::from).unwrap_or(temporary)
+}
+
+/// The profile this test was built with, so that the example is not built with another one.
+fn profile() -> Option<String> {
+    let test = std::env::current_exe().ok()?;
+    let directory = test.parent()?.parent()?.file_name()?.to_str()?.to_owned();
+    Some(if directory == "debug" { "dev".to_owned() } else { directory })
+}
+
+/// A command that can be started many times, which `Command` cannot.
+#[derive(Clone, Debug)]
+struct Template {
+    program: OsString,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl From<&Command> for Template {
+    fn from(command: &Command) -> Self {
+        let variable = |(name, value): (&OsStr, Option<&OsStr>)| Some((name.to_owned(), value?.to_owned()));
+        Self {
+            program: command.get_program().to_owned(),
+            arguments: command.get_args().map(OsStr::to_owned).collect(),
+            environment: command.get_envs().filter_map(variable).collect(),
+        }
+    }
+}
+
+impl Template {
+    /// The process and the address it listens on, once it says so.
+    fn start(&self, port: u16) -> Result<(Process, SocketAddr), String> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let mut process = Process::start("server", &mut command).map_err(|error| error.to_string())?;
+        let deadline = Instant::now().checked_add(START_PATIENCE).unwrap_or_else(Instant::now);
+        loop {
+            match process.next(deadline) {
+                Ok(Progress::Line(Output::Stderr, line)) => {
+                    let address = line.strip_prefix("listening on ").and_then(|address| address.trim().parse().ok());
+                    if let Some(address) = address {
+                        return Ok((process, address));
+                    }
+                }
+                Ok(Progress::Line(Output::Stdout, _)) => {}
+                Ok(ending) => return Err(format!("no `listening on`: {ending:?}\n{}", process.transcript())),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    template: Template,
+    address: SocketAddr,
+    process: Process,
+    /// What earlier processes of this server printed.
+    past: String,
+    stopped: bool,
+}
+
+impl Server {
+    /// Starts the program on a port of its choice and waits until it listens.
+    pub(crate) fn start(launch: &Launch, peers: &Peers) -> Result<Result<Self, String>, Missing> {
+        let mut template = match launch.example.template(peers)? {
+            Ok(template) => template,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        template.arguments.extend(launch.flags.iter().map(OsString::from));
+        if matches!(launch.example, Example::Chat) {
+            let client = peers.node()?.package_file("socket.io-client/dist/socket.io.min.js");
+            template.arguments.extend(["--client".into(), client.into_os_string()]);
+        }
+        Ok(template.start(0).map(|(process, address)| Self {
+            template,
+            address,
+            process,
+            past: String::new(),
+            stopped: false,
+        }))
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Does what a script asks for.
+    pub(crate) fn control(&mut self, what: &str) -> Result<(), String> {
+        match what {
+            "stop" => self.stop(),
+            "start" => self.start_again(),
+            "pause" => self.signal("-STOP"),
+            "resume" => self.signal("-CONT"),
+            other => Err(format!("the script asks for {other:?}, which nobody knows")),
+        }
+    }
+
+    /// As a crash would: nobody is told.
+    fn stop(&mut self) -> Result<(), String> {
+        if let Some(fault) = self.fault() {
+            return Err(fault);
+        }
+        self.process.kill();
+        self.stopped = true;
+        Ok(())
+    }
+
+    fn start_again(&mut self) -> Result<(), String> {
+        self.past.push_str(&self.process.transcript());
+        // The port was free to be taken by any outgoing connection of this machine in the meantime; such a one is gone
+        // soon, so that a few attempts are enough.
+        let mut attempts = 0;
+        loop {
+            match self.template.start(self.address.port()) {
+                Ok((process, _)) => {
+                    self.process = process;
+                    self.stopped = false;
+                    return Ok(());
+                }
+                Err(reason) if attempts == 20 => return Err(reason),
+                Err(_) => attempts += 1,
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn signal(&self, signal: &str) -> Result<(), String> {
+        let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            other => Err(format!("`kill {signal}` failed: {other:?}")),
+        }
+    }
+
+    /// Why this server cannot have passed, whatever its clients saw: it ended by itself, or something panicked.
+    pub(crate) fn fault(&mut self) -> Option<String> {
+        let ended = !self.stopped && !self.process.is_running();
+        let transcript = self.transcript();
+        let panicked = transcript.contains("panicked at");
+        (ended || panicked).then(|| format!("the server ended or panicked\n{transcript}"))
+    }
+
+    /// What the server printed until now.
+    pub(crate) fn transcript(&mut self) -> String {
+        format!("{}{}", self.past, self.process.transcript())
+    }
+}

@@ -1,0 +1,56 @@
+//! What the server logs, for tests that want it said.
+
+use std::fmt::{Debug, Write as _};
+use std::sync::{Arc, Mutex, Once};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Every warning and error of this process, each in one line.
+static LINES: Mutex<Vec<Arc<str>>> = Mutex::new(Vec::new());
+
+struct Keeper;
+
+/// Begins to listen.
+pub fn listen() {
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| tracing::subscriber::set_global_default(Keeper).unwrap());
+}
+
+/// Whether a line was logged that has all of these in it.
+pub fn says(parts: &[&str]) -> bool {
+    LINES.lock().unwrap().iter().any(|line| parts.iter().all(|part| line.contains(part)))
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let _ = write!(self.0, " {field}={value:?}");
+    }
+}
+
+impl Subscriber for Keeper {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        LINES.lock().unwrap().push(line.0.into());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}

@@ -1,0 +1,72 @@
+//! A server in this process, and clients written by hand: HTTP as bytes, WebSocket with the machine of `engineio-websocket`, Engine.IO
+//! and Socket.IO as text. They send what a well-behaved client never would, and see every byte of the answer.
+//!
+//! Tests wait for events; [`within`] is the last resort against one that never comes.
+#![allow(dead_code, reason = "every test program uses a part of it")]
+
+pub mod http;
+pub mod log;
+pub mod peers;
+pub mod websocket;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socketio_tokio::{Endpoint, serve};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// How long a test may wait for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for something that has to happen.
+pub async fn within<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, event).await.expect("what was waited for has not happened")
+}
+
+/// Waits until a condition holds that nobody announces.
+pub async fn until(mut condition: impl FnMut() -> bool) {
+    within(async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
+/// A server in this process.
+pub struct Host {
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Host {
+    pub async fn start(endpoint: impl Endpoint) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = serve(listener, endpoint).with_graceful_shutdown(async {
+            let _ = stopped.await;
+        });
+        Self { address, stop: Some(stop), task: tokio::spawn(serving.into_future()) }
+    }
+
+    /// Begins a graceful shutdown.
+    pub fn stop(&mut self) {
+        self.stop.take().map(|stop| stop.send(()));
+    }
+
+    /// Waits for the end of the shutdown.
+    pub async fn ended(&mut self) {
+        within(&mut self.task).await.unwrap();
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,180 @@
+//! A namespace beside the simplest model of one: sets of rooms for each socket, and sets of those who have yet to answer.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use engineio_proto::testkit::{Random, Violation};
+use engineio_proto::{Instant, Sid};
+
+use crate::event::{AckError, AckId, SocketId};
+use crate::payload::Payload;
+use crate::server::{Namespace, NamespaceEvent, Target};
+
+/// A socket of a peer.
+pub(super) type Key = (usize, SocketId);
+
+/// The rooms that there are to join.
+const ROOMS: [&str; 3] = ["a", "b", "c"];
+
+#[derive(Debug)]
+pub(super) struct Members {
+    machine: Namespace<Key>,
+    rooms: BTreeMap<Key, BTreeSet<String>>,
+    /// As the events tell it.
+    told: BTreeMap<String, BTreeSet<Key>>,
+    waiting: BTreeMap<AckId, BTreeSet<Key>>,
+    pub(super) gathered: u64,
+}
+
+impl Members {
+    pub(super) fn new() -> Self {
+        let mut machine = Namespace::new();
+        machine.watch_rooms(true);
+        let (rooms, told, waiting) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { machine, rooms, told, waiting, gathered: 0 }
+    }
+
+    pub(super) fn add(&mut self, key: Key, sid: Sid) -> Result<(), Violation> {
+        self.machine.add(key, sid);
+        self.rooms.insert(key, BTreeSet::from([sid.as_str().to_string()]));
+        self.check()
+    }
+
+    pub(super) fn remove(&mut self, key: Key) -> Result<(), Violation> {
+        self.machine.remove(key);
+        self.machine.join(key, "ghost");
+        self.rooms.remove(&key);
+        self.check()
+    }
+
+    /// Joins or leaves some room.
+    pub(super) fn move_about(&mut self, key: Key, random: &mut Random) -> Result<(), Violation> {
+        let (Some(&room), Some(rooms)) = (random.pick(&ROOMS), self.rooms.get_mut(&key)) else { return Ok(()) };
+        if random.chance(600) {
+            self.machine.join(key, room);
+            rooms.insert(room.to_string());
+        } else {
+            self.machine.leave(key, room);
+            rooms.remove(room);
+        }
+        self.check()
+    }
+
+    /// Some target, and whom it means.
+    pub(super) fn target(&self, sender: Key, random: &mut Random) -> Result<(Target<Key>, Vec<Key>), Violation> {
+        let mut target = Target::everybody();
+        for room in ROOMS {
+            match random.below(6) {
+                0 => target = target.to(room),
+                1 => target = target.except(room),
+                _ => {}
+            }
+        }
+        if random.chance(400) {
+            target = target.without(sender);
+        }
+        let meant: Vec<Key> =
+            self.rooms.iter().filter(|(key, rooms)| is_meant(&target, **key, rooms)).map(|(key, _)| *key).collect();
+        let found: Vec<Key> = self.machine.recipients(&target).collect();
+        if found == meant {
+            Ok((target, found))
+        } else {
+            Err(Violation::new("rooms", format!("{target:?} means {meant:?}, not {found:?}")))
+        }
+    }
+
+    pub(super) fn next_ack_id(&mut self) -> AckId {
+        self.machine.next_ack_id()
+    }
+
+    /// Gathers the answers to a broadcast; the recipients are those of [`Members::target`].
+    pub(super) fn gather(
+        &mut self,
+        now: Instant,
+        target: &Target<Key>,
+        id: AckId,
+        timeout: Duration,
+    ) -> Result<Vec<Key>, Violation> {
+        let recipients = self.machine.gather(now, target, id, timeout);
+        self.waiting.insert(id, recipients.iter().copied().collect());
+        self.check()?;
+        Ok(recipients)
+    }
+
+    pub(super) fn handle_ack(
+        &mut self,
+        key: Key,
+        id: AckId,
+        outcome: Result<Payload, AckError>,
+    ) -> Result<(), Violation> {
+        self.machine.handle_ack(key, id, outcome);
+        self.check()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), Violation> {
+        self.machine.handle_timeout(now);
+        if self.machine.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            return Err(Violation::new("I2", format!("a broadcast is still due after {now:?}")));
+        }
+        self.check()
+    }
+
+    /// Nobody is here, and nothing is kept.
+    pub(super) fn check_empty(&self) -> Result<(), Violation> {
+        let nothing = self.machine.is_empty() && self.told.is_empty() && self.waiting.is_empty();
+        if nothing && self.machine.poll_timeout().is_none() {
+            Ok(())
+        } else {
+            Err(Violation::new("I12", format!("something is left: {self:?}")))
+        }
+    }
+
+    /// Reads the events, which must agree with the model.
+    fn check(&mut self) -> Result<(), Violation> {
+        while let Some(event) = self.machine.poll_event() {
+            let detail = format!("{event:?}");
+            let right = match event {
+                NamespaceEvent::RoomCreated { room } => self.told.insert(room.to_string(), BTreeSet::new()).is_none(),
+                NamespaceEvent::RoomDeleted { room } => {
+                    self.told.remove(&*room).is_some_and(|members| members.is_empty())
+                }
+                NamespaceEvent::Joined { socket, room } => {
+                    self.told.get_mut(&*room).is_some_and(|members| members.insert(socket))
+                }
+                NamespaceEvent::Left { socket, room } => {
+                    self.told.get_mut(&*room).is_some_and(|members| members.remove(&socket))
+                }
+                NamespaceEvent::Acked { broadcast, socket, .. } => {
+                    self.gathered = self.gathered.saturating_add(1);
+                    self.waiting.get_mut(&broadcast).is_some_and(|waiting| waiting.remove(&socket))
+                }
+                // Of a broadcast to nobody, this comes before anybody has noted the id.
+                NamespaceEvent::BroadcastDone { broadcast } => {
+                    self.waiting.remove(&broadcast).is_some_and(|waiting| waiting.is_empty())
+                }
+            };
+            if !right {
+                return Err(Violation::new("I12", format!("namespace: {detail}")));
+            }
+        }
+        let mut rooms: BTreeMap<&str, BTreeSet<Key>> = BTreeMap::new();
+        for (key, names) in &self.rooms {
+            for name in names {
+                rooms.entry(name).or_default().insert(*key);
+            }
+        }
+        let told = self.told.iter().map(|(name, members)| (&**name, members));
+        if self.machine.len() != self.rooms.len() || !told.eq(rooms.iter().map(|(name, members)| (*name, members))) {
+            return Err(Violation::new("rooms", format!("{:?} were told, {rooms:?} are there", self.told)));
+        }
+        Ok(())
+    }
+}
+
+fn is_meant(target: &Target<Key>, key: Key, rooms: &BTreeSet<String>) -> bool {
+    let included = target.rooms.is_empty() || !target.rooms.is_disjoint(rooms);
+    included && target.except.is_disjoint(rooms) && target.sender != Some(key)
+}

@@ -1,0 +1,69 @@
+//! Events that carry their number and a content that follows from it, text or binary, so that whoever gets one can tell what it
+//! should be.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use engineio_proto::testkit::Violation;
+use serde::{Serialize, Serializer};
+
+use crate::payload::Payload;
+
+/// The arguments of one event: its number, and bytes or text.
+#[derive(Debug, Serialize)]
+pub(super) struct Numbered(u64, Content);
+
+#[derive(Debug)]
+enum Content {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Binary(bytes) => serializer.serialize_bytes(bytes),
+        }
+    }
+}
+
+/// How long the content is: short, with a long one now and then.
+fn length(number: u64) -> usize {
+    let length = if number % 16 == 7 { number.wrapping_mul(97) % 2000 } else { number.wrapping_mul(31) % 60 };
+    usize::try_from(length).unwrap_or(0)
+}
+
+fn content(number: u64) -> Content {
+    if number % 4 == 3 {
+        Content::Binary(vec![number.to_le_bytes()[0]; length(number)])
+    } else {
+        Content::Text("\u{1e}é\"".chars().cycle().take(length(number)).collect())
+    }
+}
+
+impl Numbered {
+    pub(super) fn new(number: u64) -> Self {
+        Self(number, content(number))
+    }
+
+    /// What it may take in a queue.
+    pub(super) fn size(&self) -> usize {
+        let Content::Text(text) = &self.1 else { return length(self.0).saturating_add(300) };
+        text.len().saturating_mul(6).saturating_add(200)
+    }
+}
+
+/// The number that a payload carries, if its content is the one that belongs to it.
+pub(super) fn number(payload: &Payload) -> Result<u64, Violation> {
+    let wrong = || Violation::new("I7", format!("not what was sent: {payload:?}"));
+    let number = payload.get::<u64>(0).map_err(|_| wrong())?;
+    let right = match content(number) {
+        Content::Text(text) => payload.get::<String>(1).as_ref() == Ok(&text) && payload.attachments().is_empty(),
+        Content::Binary(bytes) => payload.binary(1) == Some(&Bytes::from(bytes)),
+    };
+    if right && payload.len() == 2 { Ok(number) } else { Err(wrong()) }
+}

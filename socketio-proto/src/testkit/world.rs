@@ -1,0 +1,652 @@
+//! Whole lives of a server: several clients on namespaces that they share, who do what clients do, or what they must not; an
+//! application that accepts, refuses, forgets, asks, answers, broadcasts and disconnects; and books of all of it.
+//!
+//! Each client has a network of its own, with a clock of its own. They go on in ticks, so that no clock is further ahead of another
+//! than one tick.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use engineio_proto::testkit::{ClientEvent, ClientSettings, Pair, Step, Violation, Wires};
+use engineio_proto::{CloseReason, Instant, LinkKind, Sid};
+
+use super::client::Client;
+use super::members::{Key, Members};
+use super::numbered::{self, Numbered};
+use crate::config::Config;
+use crate::error::EmitError;
+use crate::event::{AckError, AckId, AckToken, Event, Pending, SocketId};
+use crate::packet::{Outgoing, PacketType};
+use crate::parser::{Encoder, Json, Parser as _};
+use crate::server::Connection;
+
+/// How far clocks may be apart.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The frame of a life; a seed fills it in.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "tests build it with a literal")]
+pub struct Scenario {
+    /// How many clients there are.
+    pub clients: usize,
+    /// Settings of the sessions.
+    pub engine: engineio_proto::Config,
+    /// Settings of the connections.
+    pub socket: Config,
+    /// What the network does.
+    pub wires: Wires,
+    /// How often each client, and the application for each client, does something.
+    pub actions: u64,
+    /// Over how much time that is spread.
+    pub span: Duration,
+    /// For how long the application may look away from a peer, at most, every now and then.
+    pub stall: Duration,
+    /// Nobody breaks a rule, leaves or is thrown out before everything has arrived: then nothing may be missing.
+    pub calm: bool,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            clients: 3,
+            engine: engineio_proto::Config::default(),
+            socket: Config::default(),
+            wires: Wires::default(),
+            actions: 25,
+            span: Duration::from_secs(1),
+            stall: Duration::ZERO,
+            calm: false,
+        }
+    }
+}
+
+/// What has happened, all clients together.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// Sockets that were accepted.
+    pub accepted: u64,
+    /// Events that clients sent.
+    pub sent_up: u64,
+    /// Events that arrived from clients.
+    pub received_up: u64,
+    /// Events that were sent to clients, broadcasts apart.
+    pub sent_down: u64,
+    /// Events that arrived at clients, broadcasts apart.
+    pub received_down: u64,
+    /// Answers that clients got.
+    pub answers_down: u64,
+    /// Outcomes of acks that were answers.
+    pub answered: u64,
+    /// Outcomes of acks that were none.
+    pub unanswered: u64,
+    /// Outcomes of broadcasts, one for each recipient.
+    pub gathered: u64,
+    /// Commands that were refused for lack of room.
+    pub refused: u64,
+    /// The same for every run of the same seed.
+    pub digest: u64,
+}
+
+/// A run that went wrong.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Failure {
+    /// What did not hold.
+    pub violation: Violation,
+    /// The client at which it was noticed.
+    pub client: usize,
+    /// Everything that its connection saw, when it was asked for.
+    pub log: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}client {}: {}", self.log, self.client, self.violation)
+    }
+}
+
+impl core::error::Error for Failure {}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Action {
+    Client,
+    Server,
+    AnswerLate,
+    LookAway,
+    End,
+    Tick,
+}
+
+/// A socket, as the application knows it.
+#[derive(Debug)]
+struct Socket {
+    namespace: &'static str,
+    sent: u64,
+    received: u64,
+}
+
+struct Peer {
+    pair: Pair<Connection, Action>,
+    client: Client,
+    sockets: BTreeMap<SocketId, Socket>,
+    /// Questions to the client, and their numbers.
+    awaited: BTreeMap<(SocketId, AckId), u64>,
+    pending: Vec<Pending>,
+    /// Answers that it is still waiting for.
+    tokens: Vec<(AckToken, u64)>,
+    looks_again: Instant,
+    ended: bool,
+    /// Nothing arrives any more: a client that was not open by then waits for ever.
+    pulled: bool,
+    over: bool,
+}
+
+struct World<'a> {
+    scenario: &'a Scenario,
+    peers: Vec<Peer>,
+    namespaces: BTreeMap<&'static str, Members>,
+    encoder: Encoder,
+    sids: u64,
+    broadcasts: u64,
+    report: Report,
+    /// The client that is being dealt with.
+    at: usize,
+}
+
+/// Plays the scenario as this seed fills it in. With `log`, a failure tells everything that the connection saw.
+///
+/// # Errors
+/// What did not hold.
+pub fn run(seed: u64, scenario: &Scenario, log: bool) -> Result<Report, Box<Failure>> {
+    let mut world = World::new(seed, scenario, log);
+    match world.live() {
+        Ok(()) => Ok(world.report),
+        Err(violation) => {
+            let machine = world.peers.get(world.at).and_then(|peer| peer.pair.machine());
+            let log = machine.map(|machine| machine.log().to_string()).unwrap_or_default();
+            Err(Box::new(Failure { violation, client: world.at, log }))
+        }
+    }
+}
+
+fn peer(seed: u64, scenario: &Scenario, log: bool) -> Peer {
+    let engine = scenario.engine.clone();
+    let mut random = engineio_proto::testkit::Random::new(seed);
+    let kinds = [None, Some(LinkKind::WebSocket), Some(LinkKind::WebTransport)];
+    let mut kind = || random.pick(&kinds).copied().flatten();
+    let settings = ClientSettings {
+        start: kind(),
+        upgrade: kind(),
+        patience: engine.ping_interval + engine.ping_timeout,
+        max_payload: engine.max_payload,
+    };
+    let config = Arc::new(scenario.socket.clone());
+    let accept = move |session| Connection::new(Instant::ZERO, session, Json, Arc::clone(&config));
+    let mut pair = Pair::new(seed, engine, settings, scenario.wires.clone(), log, accept);
+    for _ in 0..scenario.actions {
+        for action in [Action::Client, Action::Server] {
+            let delay = pair.random().duration(Duration::ZERO, scenario.span);
+            pair.schedule(delay, action);
+        }
+    }
+    if !scenario.stall.is_zero() {
+        pair.schedule(scenario.stall, Action::LookAway);
+    }
+    let end = if scenario.calm { scenario.span * 3 } else { pair.random().duration(Duration::ZERO, scenario.span * 2) };
+    pair.schedule(end, Action::End);
+    let namespaces: &[_] = if scenario.calm { &["/", "/custom"] } else { &["/", "/custom", "/nowhere"] };
+    Peer {
+        looks_again: pair.now(),
+        pair,
+        client: Client::new(namespaces),
+        sockets: BTreeMap::new(),
+        awaited: BTreeMap::new(),
+        pending: Vec::new(),
+        tokens: Vec::new(),
+        ended: false,
+        pulled: false,
+        over: false,
+    }
+}
+
+impl<'a> World<'a> {
+    fn new(seed: u64, scenario: &'a Scenario, log: bool) -> Self {
+        let seed_of = |index: u64| seed.wrapping_mul(31).wrapping_add(index);
+        Self {
+            scenario,
+            peers: (0_u64..).take(scenario.clients).map(|index| peer(seed_of(index), scenario, log)).collect(),
+            namespaces: ["/", "/custom"].map(|name| (name, Members::new())).into(),
+            encoder: Encoder::new(),
+            sids: 0,
+            broadcasts: 0,
+            report: Report::default(),
+            at: 0,
+        }
+    }
+
+    fn live(&mut self) -> Result<(), Violation> {
+        let mut tick = TICK;
+        let mut ticks = 0_u32;
+        while self.peers.iter().any(|peer| !peer.over) {
+            for at in 0..self.peers.len() {
+                self.at = at;
+                self.tick(tick)?;
+            }
+            let now = self.peers.iter().map(|peer| peer.pair.now()).max().unwrap_or_default();
+            for members in self.namespaces.values_mut() {
+                members.handle_timeout(now)?;
+            }
+            ticks = ticks.saturating_add(1);
+            if ticks > 1000 {
+                let slow = self.peers.iter().position(|peer| !peer.over).unwrap_or_default();
+                self.at = slow;
+                let state = self.peers.get(slow).map(|peer| (peer.ended, peer.pair.now(), &peer.pair));
+                return Err(Violation::new("scenario", format!("never ends: {state:?}")));
+            }
+            // Once everybody has said what there was to say, there is nothing but timeouts to wait for.
+            if tick.saturating_mul(ticks) > self.scenario.span * 4 {
+                tick = Duration::from_secs(1);
+            }
+        }
+        self.judge()
+    }
+
+    /// Lets one peer go on for a tick.
+    fn tick(&mut self, tick: Duration) -> Result<(), Violation> {
+        let Some(peer) = self.peer().filter(|peer| !peer.over) else { return Ok(()) };
+        peer.pair.schedule(tick, Action::Tick);
+        loop {
+            let Some(peer) = self.peer() else { return Ok(()) };
+            match peer.pair.step()? {
+                Step::Idle | Step::Action(Action::Tick) => break,
+                Step::Action(action) => self.act(action)?,
+                _ => {}
+            }
+            self.read()?;
+        }
+        // The application may have looked away until nothing more happened.
+        self.read()?;
+        let Some(peer) = self.peer() else { return Ok(()) };
+        let machine_over = peer.pair.machine().is_none_or(|machine| machine.ended());
+        peer.over = peer.ended && machine_over && (peer.pulled || peer.pair.client().is_closed());
+        Ok(())
+    }
+
+    fn peer(&mut self) -> Option<&mut Peer> {
+        self.peers.get_mut(self.at)
+    }
+
+    fn act(&mut self, action: Action) -> Result<(), Violation> {
+        let (calm, stall) = (self.scenario.calm, self.scenario.stall);
+        let Some(peer) = self.peer() else { return Ok(()) };
+        match action {
+            Action::Tick => {}
+            Action::Client => {
+                if peer.pair.client().is_open() {
+                    if !calm && peer.pair.random().chance(8) {
+                        peer.client.misbehave(peer.pair.random());
+                    } else {
+                        peer.client.act(peer.pair.random(), calm);
+                    }
+                } else if !peer.pair.client().is_closed() {
+                    peer.pair.schedule(TICK, action);
+                }
+            }
+            Action::Server => self.serve()?,
+            Action::AnswerLate => self.answer_late()?,
+            Action::LookAway if peer.ended => {}
+            Action::LookAway => {
+                let away = peer.pair.random().duration(Duration::ZERO, stall);
+                peer.looks_again = peer.pair.now() + away;
+                let next = peer.pair.random().duration(away, stall.saturating_mul(2));
+                peer.pair.schedule(next, action);
+            }
+            Action::End => self.end(),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        let calm = self.scenario.calm;
+        let Some(peer) = self.peer() else { return };
+        peer.ended = true;
+        peer.looks_again = peer.pair.now();
+        let ending = if calm { 0 } else { peer.pair.random().below(6) };
+        let command: fn(&mut Connection, Instant) = match ending {
+            1 => return peer.pair.vanish(),
+            2 => {
+                peer.pulled = true;
+                return peer.pair.pull_cable();
+            }
+            3 => Connection::close,
+            4 => Connection::shut_down,
+            5 => Connection::discard,
+            _ => return peer.pair.client().close(),
+        };
+        if peer.pair.timed_command(0, command).is_none() && !peer.pair.client().is_closed() {
+            peer.pair.schedule(TICK, Action::End);
+        }
+    }
+
+    /// Both ends read what there is, unless the application looks away.
+    fn read(&mut self) -> Result<(), Violation> {
+        let calm = self.scenario.calm;
+        let Some(peer) = self.peer() else { return Ok(()) };
+        while let Some(event) = peer.pair.client().poll_event() {
+            if let ClientEvent::Message(message) = event {
+                peer.client.receive(message)?;
+            }
+        }
+        let (messages, questions) = peer.client.take();
+        for message in messages {
+            peer.pair.client().send(message);
+        }
+        for question in questions {
+            if calm || peer.pair.random().chance(700) {
+                peer.client.answer(&question);
+            }
+        }
+        for message in peer.client.take().0 {
+            peer.pair.client().send(message);
+        }
+        if peer.pair.now() < peer.looks_again {
+            return Ok(());
+        }
+        while let Some(peer) = self.peer()
+            && let Some(event) = peer.pair.poll_event()
+        {
+            self.told(event)?;
+            let Some(peer) = self.peer() else { return Ok(()) };
+            // What was read may make the machine want more.
+            peer.pair.settle()?;
+        }
+        Ok(())
+    }
+
+    /// What the application does about an event.
+    fn told(&mut self, event: Event) -> Result<(), Violation> {
+        let (at, calm) = (self.at, self.scenario.calm);
+        let detail = format!("{event:?}");
+        let wrong = |rule| Err(Violation::new(rule, format!("application: {detail}")));
+        let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
+        match event {
+            Event::ConnectRequested(pending) => match peer.pair.random().below(if calm { 1 } else { 8 }) {
+                6 => {
+                    peer.pending.push(pending);
+                    let delay = peer.pair.random().duration(Duration::ZERO, Duration::from_secs(2));
+                    peer.pair.schedule(delay, Action::AnswerLate);
+                }
+                // Forgotten: it is refused at its deadline.
+                7 => drop(pending),
+                _ => self.decide(pending)?,
+            },
+            Event::Received { socket, payload, ack } => {
+                let number = numbered::number(&payload)?;
+                let Some(known) = peer.sockets.get_mut(&socket) else { return wrong("I10") };
+                if payload.name() != Some("n") || number != known.received {
+                    return wrong("I10");
+                }
+                known.received = known.received.saturating_add(1);
+                self.report.received_up = self.report.received_up.saturating_add(1);
+                match ack {
+                    Some(token) if calm || peer.pair.random().chance(600) => self.answer(token, number),
+                    Some(token) if peer.pair.random().chance(500) => {
+                        peer.tokens.push((token, number));
+                        let delay = peer.pair.random().duration(Duration::ZERO, Duration::from_secs(1));
+                        peer.pair.schedule(delay, Action::AnswerLate);
+                    }
+                    _ => {}
+                }
+            }
+            Event::Acked { socket, id, outcome } => {
+                let Some(number) = peer.awaited.remove(&(socket, id)) else { return wrong("I12") };
+                let Some(known) = peer.sockets.get(&socket) else { return wrong("I12") };
+                match &outcome {
+                    Ok(payload) if numbered::number(payload)? != number => return wrong("I12"),
+                    Ok(_) => self.report.answered = self.report.answered.saturating_add(1),
+                    Err(_) => self.report.unanswered = self.report.unanswered.saturating_add(1),
+                }
+                if id.0 % 2 == 1
+                    && let Some(members) = self.namespaces.get_mut(known.namespace)
+                {
+                    members.handle_ack((at, socket), id, outcome)?;
+                }
+            }
+            Event::Disconnected { socket, .. } => {
+                let Some(known) = peer.sockets.remove(&socket) else { return wrong("I5") };
+                if peer.awaited.keys().any(|(of, _)| *of == socket) {
+                    return wrong("I12");
+                }
+                if let Some(members) = self.namespaces.get_mut(known.namespace) {
+                    members.remove((at, socket))?;
+                }
+            }
+            Event::Closed(reason) => {
+                let left = !peer.sockets.is_empty() || !peer.awaited.is_empty();
+                if left || reason.as_str().is_empty() || matches!(reason, CloseReason::ParseError(_)) {
+                    return wrong("I5");
+                }
+            }
+            Event::Writable if self.report.refused == 0 => return wrong("writable"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Accepts or refuses.
+    fn decide(&mut self, pending: Pending) -> Result<(), Violation> {
+        let (at, calm) = (self.at, self.scenario.calm);
+        let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
+        let known = self.namespaces.get_key_value(&**pending.namespace()).map(|(name, _)| *name);
+        let Some(namespace) = known.filter(|_| calm || peer.pair.random().chance(850)) else {
+            let data = peer.pair.random().chance(500).then_some("some data");
+            let refuse = |connection: &mut Connection, now| connection.refuse(now, pending, "Invalid namespace", data);
+            peer.pair.timed_command(300, refuse);
+            return Ok(());
+        };
+        self.sids = self.sids.saturating_add(1);
+        let mut secret = [0; 15];
+        for (byte, part) in secret.iter_mut().zip(self.sids.to_le_bytes()) {
+            *byte = part;
+        }
+        let sid = Sid::from_random(secret);
+        let asked_for = pending.socket();
+        match peer.pair.timed_command(300, |connection, now| connection.accept(now, pending, sid)) {
+            Some(Ok(socket)) => {
+                if socket != asked_for || peer.sockets.contains_key(&socket) {
+                    return Err(Violation::new("connect", format!("{socket:?} for {asked_for:?}")));
+                }
+                peer.sockets.insert(socket, Socket { namespace, sent: 0, received: 0 });
+                self.report.accepted = self.report.accepted.saturating_add(1);
+                match self.namespaces.get_mut(namespace) {
+                    Some(members) => members.add((at, socket), sid),
+                    None => Ok(()),
+                }
+            }
+            Some(Err(EmitError::Disconnected | EmitError::Send(_))) | None => Ok(()),
+            Some(Err(error)) => Err(Violation::new("connect", format!("{error:?}"))),
+        }
+    }
+
+    fn answer_late(&mut self) -> Result<(), Violation> {
+        let Some(peer) = self.peer() else { return Ok(()) };
+        if let Some((token, number)) = peer.tokens.pop() {
+            self.answer(token, number);
+        } else if let Some(pending) = peer.pending.pop() {
+            self.decide(pending)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, token: AckToken, number: u64) {
+        let Some(peer) = self.peers.get_mut(self.at) else { return };
+        let (encoder, args) = (&mut self.encoder, Numbered::new(number));
+        peer.pair.command(args.size(), |connection| connection.ack(encoder, token, &args));
+    }
+
+    /// Does something that an application does.
+    fn serve(&mut self) -> Result<(), Violation> {
+        let (at, calm) = (self.at, self.scenario.calm);
+        let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
+        let joined: Vec<SocketId> = peer.sockets.keys().copied().collect();
+        let Some(&socket) = peer.pair.random().pick(&joined) else {
+            if !peer.ended {
+                peer.pair.schedule(TICK * 4, Action::Server);
+            }
+            return Ok(());
+        };
+        match peer.pair.random().below(100) {
+            0..35 => self.emit(socket),
+            35..55 => self.ask(socket),
+            55..70 => self.broadcast(socket)?,
+            70..80 => self.gather(socket)?,
+            80..85 if !calm => {
+                peer.pair.timed_command(100, |connection, now| connection.disconnect(now, socket));
+            }
+            _ => {
+                if let Some(known) = peer.sockets.get(&socket)
+                    && let Some(members) = self.namespaces.get_mut(known.namespace)
+                {
+                    members.move_about((at, socket), peer.pair.random())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn emit(&mut self, socket: SocketId) {
+        let Some(peer) = self.peers.get_mut(self.at) else { return };
+        let Some(known) = peer.sockets.get_mut(&socket) else { return };
+        let (encoder, args) = (&mut self.encoder, Numbered::new(known.sent));
+        match peer.pair.command(args.size(), |connection| connection.emit(encoder, socket, "n", &args)) {
+            Some(Ok(())) => {
+                known.sent = known.sent.saturating_add(1);
+                self.report.sent_down = self.report.sent_down.saturating_add(1);
+            }
+            _ => self.report.refused = self.report.refused.saturating_add(1),
+        }
+    }
+
+    fn ask(&mut self, socket: SocketId) {
+        let Some(peer) = self.peers.get_mut(self.at) else { return };
+        let Some(known) = peer.sockets.get_mut(&socket) else { return };
+        let (encoder, args) = (&mut self.encoder, Numbered::new(known.sent));
+        let seconds = if self.scenario.calm { Duration::from_secs(10) } else { Duration::from_millis(300) };
+        let timeout = peer.pair.random().chance(600).then_some(seconds);
+        let ask =
+            |connection: &mut Connection, now| connection.emit_with_ack(now, encoder, socket, "n", &args, timeout);
+        match peer.pair.timed_command(args.size(), ask) {
+            Some(Ok(id)) => {
+                peer.awaited.insert((socket, id), known.sent);
+                known.sent = known.sent.saturating_add(1);
+                self.report.sent_down = self.report.sent_down.saturating_add(1);
+            }
+            _ => self.report.refused = self.report.refused.saturating_add(1),
+        }
+    }
+
+    /// A broadcast by this socket.
+    fn broadcast(&mut self, socket: SocketId) -> Result<(), Violation> {
+        let Some(peer) = self.peers.get_mut(self.at) else { return Ok(()) };
+        let Some(namespace) = peer.sockets.get(&socket).map(|known| known.namespace) else { return Ok(()) };
+        let Some(members) = self.namespaces.get_mut(namespace) else { return Ok(()) };
+        let (_, recipients) = members.target((self.at, socket), peer.pair.random())?;
+        let args = Numbered::new(self.broadcasts);
+        self.broadcasts = self.broadcasts.saturating_add(1);
+        let Ok(encoded) = Json.encode(&Outgoing::event(namespace, None, "b", &args), &mut self.encoder) else {
+            return Ok(());
+        };
+        for (index, socket) in recipients {
+            let Some(peer) = self.peers.get_mut(index) else { continue };
+            let send = |connection: &mut Connection| connection.send(socket, &encoded);
+            if !matches!(peer.pair.command(args.size(), send), Some(Ok(()))) {
+                self.report.refused = self.report.refused.saturating_add(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// A broadcast by this socket, which everybody is to answer.
+    fn gather(&mut self, socket: SocketId) -> Result<(), Violation> {
+        let Some(peer) = self.peers.get_mut(self.at) else { return Ok(()) };
+        let Some(namespace) = peer.sockets.get(&socket).map(|known| known.namespace) else { return Ok(()) };
+        let Some(members) = self.namespaces.get_mut(namespace) else { return Ok(()) };
+        let (target, meant) = members.target((self.at, socket), peer.pair.random())?;
+        let timeout = if self.scenario.calm { Duration::from_secs(10) } else { Duration::from_millis(300) };
+        let id = members.next_ack_id();
+        let recipients = members.gather(peer.pair.now(), &target, id, timeout)?;
+        if recipients != meant {
+            return Err(Violation::new("rooms", format!("{target:?} means {meant:?}, not {recipients:?}")));
+        }
+        let number = self.broadcasts;
+        self.broadcasts = self.broadcasts.saturating_add(1);
+        let args = Numbered::new(number);
+        let outgoing = Outgoing {
+            packet_type: PacketType::Event,
+            namespace,
+            id: Some(id.0.into()),
+            event: Some("b"),
+            args: Some(&args),
+        };
+        let Ok(encoded) = Json.encode(&outgoing, &mut self.encoder) else { return Ok(()) };
+        for key @ (index, socket) in recipients {
+            let Some(peer) = self.peers.get_mut(index) else { continue };
+            let send = |connection: &mut Connection, now| connection.send_expecting(now, socket, &encoded, id, None);
+            if matches!(peer.pair.timed_command(args.size(), send), Some(Ok(()))) {
+                peer.awaited.insert((socket, id), number);
+            } else {
+                self.report.refused = self.report.refused.saturating_add(1);
+                undelivered(members, key, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is left of anybody; and when all was calm, nothing is missing.
+    fn judge(&mut self) -> Result<(), Violation> {
+        for at in 0..self.peers.len() {
+            self.at = at;
+            while let Some(peer) = self.peer() {
+                // What was scheduled for later has nobody to do it any more.
+                if peer.pair.step()? == Step::Idle {
+                    break;
+                }
+                self.read()?;
+            }
+            self.read()?;
+            let calm = self.scenario.calm;
+            let Some(peer) = self.peers.get_mut(at) else { continue };
+            peer.pair.finish()?;
+            if calm && !peer.client.is_answered() {
+                return Err(Violation::new("acks", format!("unanswered: {:?}", peer.client)));
+            }
+            let report = &mut self.report;
+            report.sent_up = report.sent_up.saturating_add(peer.client.sent);
+            report.received_down = report.received_down.saturating_add(peer.client.received);
+            report.answers_down = report.answers_down.saturating_add(peer.client.answers);
+            let digest = peer.pair.machine().map_or(0, |machine| machine.digest());
+            report.digest = report.digest.rotate_left(7) ^ digest;
+        }
+        for members in self.namespaces.values() {
+            members.check_empty()?;
+            self.report.gathered = self.report.gathered.saturating_add(members.gathered);
+        }
+        let report = &self.report;
+        let complete = report.sent_up == report.received_up && report.sent_down == report.received_down;
+        if self.scenario.calm && !(complete && report.unanswered == 0) {
+            return Err(Violation::new("I10", format!("something is missing: {report:?}")));
+        }
+        Ok(())
+    }
+}
+
+fn undelivered(members: &mut Members, key: Key, id: AckId) -> Result<(), Violation> {
+    members.handle_ack(key, id, Err(AckError::Disconnected))
+}

@@ -1,0 +1,165 @@
+//! I1: whoever polls in whatever order gets the same events, the same packets, and both in the same order.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
+
+mod connection_world;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engineio_proto::server::{Input, Route, Server, Transmit};
+use engineio_proto::testkit::Random;
+use engineio_proto::{ContentType, Instant, LinkId, LinkKind, RequestHead, RequestId, Sid};
+use socketio_proto::server::Connection;
+use socketio_proto::{Config, Encoder, Event, Json};
+
+const PACKETS: [&str; 12] = [
+    "40",
+    "40/custom,",
+    "40/other,{\"a\":1}",
+    "41/custom,",
+    "42[\"x\",1]",
+    "421[\"ask\"]",
+    "42/custom,[\"y\",\"long enough to fill a small queue in no time at all\"]",
+    "42/custom,7[\"ask\"]",
+    "451-[\"bin\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAAEC",
+    "430[1]",
+    "432[2]",
+    "43/custom,0[3]",
+];
+
+/// The ways to poll.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    TransmitsFirst,
+    EventsFirst,
+    InTurns,
+}
+
+struct Run {
+    connection: Connection,
+    encoder: Encoder,
+    now: Instant,
+    sids: u8,
+    events: Vec<String>,
+    transmits: Vec<String>,
+    unanswered: Vec<Event>,
+}
+
+impl Run {
+    fn transmit(&mut self) -> bool {
+        let Some(transmit) = self.connection.poll_transmit() else { return false };
+        self.transmits.push(format!("{transmit:?}"));
+        if let Transmit::Reply { request, .. } = transmit {
+            self.connection.handle(self.now, Input::Replied { request });
+        }
+        true
+    }
+
+    fn event(&mut self) -> bool {
+        let Some(event) = self.connection.poll_event() else { return false };
+        self.events.push(connection_world::short(&event));
+        self.unanswered.push(event);
+        true
+    }
+
+    /// The application accepts everything, answers everything, and asks now and then. It does so when everything has been polled, for
+    /// what it does at another time is another thing to do.
+    fn answer(&mut self) {
+        for event in std::mem::take(&mut self.unanswered) {
+            match event {
+                Event::ConnectRequested(pending) => {
+                    self.sids += 1;
+                    let sid = Sid::from_random([self.sids; 15]);
+                    if let Ok(socket) = self.connection.accept(self.now, pending, sid) {
+                        let _ = self.connection.emit_with_ack(self.now, &mut self.encoder, socket, "q", &(), None);
+                    }
+                }
+                Event::Received { socket, payload, ack } => {
+                    let _ = self.connection.emit(&mut self.encoder, socket, "back", &payload);
+                    if let Some(token) = ack {
+                        let _ = self.connection.ack(&mut self.encoder, token, &payload);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn poll(&mut self, way: Way) {
+        loop {
+            let moved = match way {
+                Way::TransmitsFirst => {
+                    let moved = self.transmit();
+                    while self.transmit() {}
+                    moved | self.event()
+                }
+                Way::EventsFirst => {
+                    let moved = self.event();
+                    while self.event() {}
+                    moved | self.transmit()
+                }
+                Way::InTurns => self.transmit() | self.event(),
+            };
+            if !moved {
+                return;
+            }
+        }
+    }
+}
+
+fn run(seed: u64, way: Way) -> (Vec<String>, Vec<String>) {
+    let mut random = Random::new(seed);
+    let polling = random.chance(500);
+    let mut engine = engineio_proto::Config::default();
+    engine.limits.soft_inbound = 300;
+    let transport = if polling { "EIO=4&transport=polling" } else { "EIO=4&transport=websocket" };
+    let head = RequestHead { method: "GET", query: transport, origin: None, websocket: !polling };
+    let Route::Open(handshake) = Server::new(engine).route(&head) else { panic!("no handshake") };
+    let now = Instant::from_millis(1);
+    let session = handshake.accept(now, Sid::from_random([0; 15]));
+    let connection = Connection::new(now, session, Json, Arc::new(Config::default()));
+    let (events, transmits, encoder) = (Vec::new(), Vec::new(), Encoder::new());
+    let mut run = Run { connection, encoder, now, sids: 0, events, transmits, unanswered: Vec::new() };
+    let link = LinkId(1);
+    let mut requests = (1..).map(RequestId);
+    let first = if polling {
+        Input::Poll { request: requests.next().unwrap() }
+    } else {
+        Input::LinkUp { link, kind: LinkKind::WebSocket }
+    };
+    run.connection.handle(now, first);
+    run.poll(way);
+    for _ in 0..12 {
+        if polling {
+            run.connection.handle(now, Input::Poll { request: requests.next().unwrap() });
+            let packets = (0..random.below(20)).filter_map(|_| random.pick(&PACKETS).copied()).chain(["40"]);
+            let body = Bytes::from(packets.collect::<Vec<_>>().join("\u{1e}"));
+            let request = requests.next().unwrap();
+            run.connection.handle(now, Input::Post { request, content_type: ContentType::Text });
+            run.connection.handle(now, Input::Body { request, body });
+        } else {
+            let packets = random.pick(&PACKETS).copied().unwrap_or_default();
+            for packet in packets.split('\u{1e}') {
+                let message = match packet.strip_prefix('b') {
+                    Some(_) => Bytes::from_static(&[0, 1, 2]).into(),
+                    None => packet.into(),
+                };
+                run.connection.handle(now, Input::LinkMessage { link, message });
+            }
+        }
+        run.poll(way);
+        run.answer();
+        run.poll(way);
+    }
+    (run.events, run.transmits)
+}
+
+#[test]
+fn i1_polls_in_any_order_give_the_same() {
+    for seed in 0..500 {
+        let expected = run(seed, Way::TransmitsFirst);
+        for way in [Way::EventsFirst, Way::InTurns] {
+            assert_eq!(run(seed, way), expected, "SEED={seed} {way:?}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Whole servers with their clients, a thousand of them and more, each as its seed makes it up; every invariant is checked after
+//! every step.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
+
+use std::time::Duration;
+
+use engineio_proto::Transports;
+use engineio_proto::testkit::Wires;
+use socketio_proto::testkit::{Report, Scenario, run};
+
+/// Plays the scenario with each seed, or with the one of the environment (`SEED=n`), which is then told in full.
+fn play(count: u64, scenario: &Scenario) -> Report {
+    let one = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let seeds = one.map_or(0..count, |seed: u64| seed..seed + 1);
+    let mut sum = Report::default();
+    for seed in seeds {
+        let report = run(seed, scenario, one.is_some()).unwrap_or_else(|failure| panic!("SEED={seed}: {failure}"));
+        sum.accepted += report.accepted;
+        sum.received_up += report.received_up;
+        sum.received_down += report.received_down;
+        sum.answers_down += report.answers_down;
+        sum.answered += report.answered;
+        sum.unanswered += report.unanswered;
+        sum.gathered += report.gathered;
+        sum.refused += report.refused;
+    }
+    println!("{sum:?}");
+    sum
+}
+
+fn scenario() -> Scenario {
+    let mut scenario = Scenario::default();
+    scenario.engine.transports = Transports { polling: true, websocket: true, webtransport: true };
+    scenario.engine.ping_interval = Duration::from_millis(300);
+    scenario.engine.ping_timeout = Duration::from_millis(400);
+    scenario.engine.close_timeout = Duration::from_secs(2);
+    scenario.socket.connect_timeout = Duration::from_secs(1);
+    scenario
+}
+
+fn trouble() -> Wires {
+    Wires {
+        lateness: Duration::from_millis(5),
+        lost_requests: 8,
+        lost_links: 100,
+        clock_jitter: Duration::from_millis(3),
+        ..Wires::default()
+    }
+}
+
+#[test]
+fn i10_i12_calm_lives_lose_nothing() {
+    let sum = play(200, &Scenario { calm: true, ..scenario() });
+    assert!(std::env::var_os("SEED").is_some() || sum.accepted >= 200 * 6, "{sum:?}");
+}
+
+#[test]
+fn i1_to_i12_a_thousand_lives_with_everything_that_may_happen() {
+    let sum = play(1000, &Scenario { wires: trouble(), ..scenario() });
+    let all = [
+        sum.accepted,
+        sum.received_up,
+        sum.received_down,
+        sum.answers_down,
+        sum.answered,
+        sum.unanswered,
+        sum.gathered,
+    ];
+    assert!(std::env::var_os("SEED").is_some() || all.iter().all(|count| *count > 1000), "{sum:?}");
+}
+
+#[test]
+fn i9_small_queues_and_an_application_that_looks_away() {
+    let mut scenario = Scenario { wires: trouble(), stall: Duration::from_millis(200), actions: 60, ..scenario() };
+    scenario.engine.limits.soft_inbound = 600;
+    scenario.engine.limits.max_inbound = 20_000;
+    scenario.engine.limits.max_outbound = 1500;
+    scenario.socket.limits.max_awaited_acks = 5;
+    scenario.socket.limits.max_pending = 1;
+    scenario.socket.limits.max_namespaces = 2;
+    let sum = play(300, &scenario);
+    assert!(std::env::var_os("SEED").is_some() || sum.refused > 1000, "{sum:?}");
+}
+
+#[test]
+fn i8_the_same_seed_gives_the_same_log() {
+    let scenario = Scenario { wires: trouble(), stall: Duration::from_millis(100), ..scenario() };
+    for seed in 0..20 {
+        let [first, second] = [(); 2].map(|()| run(seed, &scenario, false).unwrap());
+        assert_eq!(first, second, "SEED={seed}");
+    }
+}
