@@ -6,7 +6,8 @@ use core::time::Duration;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Time from the opening of the session until a first namespace is joined; then the connection is closed. Default 45 s.
+    /// Time from the opening of the session until a first namespace is joined; then the connection is closed. Also how long each
+    /// request to join may wait for the application's answer; then it is refused with the message `timeout`. Default 45 s.
     pub connect_timeout: Duration,
     /// Whether `connect_timeout` runs again when a connection leaves its last namespace. The reference does not. Default false.
     pub rearm_connect_timeout: bool,
@@ -32,9 +33,11 @@ pub struct Limits {
     pub max_depth: u16,
     /// Length of a namespace's name in bytes. Default 512.
     pub max_namespace_length: usize,
-    /// Namespaces that a connection may have joined or asked to join. Default 128.
+    /// Namespaces that a connection may have joined or asked to join; a further one is refused with the message `too many namespaces`.
+    /// Default 128.
     pub max_namespaces: usize,
-    /// CONNECT packets that may wait for an answer of the application. Default 16.
+    /// CONNECT packets that may wait for an answer of the application; a further one is refused with the message
+    /// `too many namespaces`. Default 16.
     pub max_pending: usize,
     /// Acks that may be awaited from the peer. Default 65 536.
     pub max_awaited_acks: usize,

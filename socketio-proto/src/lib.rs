@@ -1,4 +1,73 @@
 //! Socket.IO as state machines: bytes and time in, actions out.
+//!
+//! [`server::Connection`] is one peer: namespaces, events, acks, attachments, over the Engine.IO session that it owns.
+//! [`server::Namespace`] is everybody on one namespace: rooms, and whom a broadcast is for. Neither reads a clock or a socket, blocks, or
+//! panics on anything that a peer sends.
+//!
+//! A machine has four kinds of methods: `handle*` takes a fact from outside and cannot fail; bare verbs are orders of the application;
+//! `poll_*` says what to write, what happened and when to come back; bare nouns look. Hand in any number of facts and orders, then
+//! poll until there is nothing more, then wait for the next fact or the deadline:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use engineio_proto::server::{Input, Route, Server, Transmit};
+//! use engineio_proto::{Instant, LinkId, LinkKind, RequestHead, Sid};
+//! use socketio_proto::server::Connection;
+//! use socketio_proto::{Config, Encoder, Event, Json};
+//!
+//! // A WebSocket asks to come in; a real server takes the head from the wire, and 15 bytes from a secure generator.
+//! let server = Server::new(engineio_proto::Config::default());
+//! let head = RequestHead { method: "GET", query: "EIO=4&transport=websocket", origin: None, websocket: true };
+//! let Route::Open(handshake) = server.route(&head) else { panic!("refused") };
+//! let now = Instant::ZERO;
+//! let session = handshake.accept(now, Sid::from_random([1; 15]));
+//! let mut connection = Connection::new(now, session, Json, Arc::new(Config::default()));
+//! let mut encoder = Encoder::new();
+//!
+//! let link = LinkId(1);
+//! let mut written = Vec::new();
+//! for input in [
+//!     Input::LinkUp { link, kind: LinkKind::WebSocket },
+//!     Input::LinkMessage { link, message: "40".into() },
+//!     Input::LinkMessage { link, message: r#"427["message","hello"]"#.into() },
+//! ] {
+//!     connection.handle(now, input);
+//!     loop {
+//!         while let Some(transmit) = connection.poll_transmit() {
+//!             if let Transmit::Link { frame, .. } = transmit {
+//!                 written.push(String::from_utf8([frame.head(), frame.data()].concat())?);
+//!             }
+//!         }
+//!         match connection.poll_event() {
+//!             Some(Event::ConnectRequested(pending)) => {
+//!                 connection.accept(now, pending, Sid::from_random([2; 15]))?;
+//!             }
+//!             Some(Event::Received { socket, payload, ack }) => {
+//!                 assert_eq!((payload.name(), payload.get::<&str>(0)?), (Some("message"), "hello"));
+//!                 connection.emit(&mut encoder, socket, "message-back", &payload)?;
+//!                 if let Some(token) = ack {
+//!                     connection.ack(&mut encoder, token, &("got it", 1))?;
+//!                 }
+//!             }
+//!             Some(_) => {}
+//!             // Nothing more: sleep until something arrives, or until `connection.poll_timeout()`.
+//!             None => break,
+//!         }
+//!     }
+//! }
+//! assert!(written[0].starts_with(r#"0{"sid":"#));
+//! assert_eq!(written[1..], [
+//!     r#"40{"sid":"AgICAgICAgICAgICAgIC"}"#,
+//!     r#"42["message-back","hello"]"#,
+//!     r#"437["got it",1]"#,
+//! ]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Other wire formats are a [`Parser`]. The feature `testkit` brings the simulated network of `engineio-proto`, with whole servers on it.
+//!
+//! Source: Socket.IO protocol v5; socket.io 4.8, socket.io-parser 4.2.7 and socket.io-adapter 2.5.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -25,4 +94,4 @@ pub use self::error::{DecodeError, EmitError, EncodeError, ReadError};
 pub use self::event::{AckError, AckId, AckToken, DisconnectReason, Event, Pending, SocketId};
 pub use self::packet::{Encoded, Outgoing, Packet, PacketType};
 pub use self::parser::{Decoder, Encoder, Json, Parser};
-pub use self::payload::{Args, ArgsSink, Payload};
+pub use self::payload::{Args, ArgsSink, Payload, RawArgs};

@@ -113,7 +113,7 @@ fn what_cannot_be_decoded_is_a_forced_close_over_polling_too() {
 #[test]
 fn packets_behind_a_fault_in_the_same_body_are_ignored() {
     let (mut world, _) = World::joined_with(true, Settings::default());
-    world.send("2[\"before\"]\u{1e}40\u{1e}42[\"after\"]");
+    world.send("2[\"before\"]\u{1e}40\u{1e}42[\"after\"]\u{1e}40/custom,");
     assert_eq!(world.told(), ["0: before()", "0 left: forced server close"]);
 }
 
