@@ -46,7 +46,7 @@ impl Peers {
     /// Python with the pinned packages of PyPI in an environment of its own, installed now if it is not yet.
     ///
     /// # Errors
-    /// [`Missing`] when there is no Python 3.10 or newer, no `venv` module, or when pip cannot install the packages.
+    /// [`Missing`] when there is no Python 3.11 or newer, no `venv` module, or when pip cannot install the packages.
     pub fn python(&self) -> Result<Python, Missing> {
         python::find(&self.root)
     }

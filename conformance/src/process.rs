@@ -91,6 +91,16 @@ impl Process {
         input.flush()
     }
 
+    /// The id that the operating system knows the child by.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the child has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Kills the child and waits for its end; harmless when it has ended already.
     pub fn kill(&mut self) {
         // Both fail only for a child that is gone, which is what was asked for.

@@ -7,7 +7,7 @@ use std::process::Command;
 const REQUIREMENTS: &str = include_str!("../../peers/requirements.txt");
 
 const ADVICE: &str =
-    "Python 3.10 or newer with its venv module is needed: install it, e.g. `apt-get install python3 python3-venv`";
+    "Python 3.11 or newer with its venv module is needed: install it, e.g. `apt-get install python3 python3-venv`";
 
 /// A Python that can import the pinned packages.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Python {
 
 pub(super) fn find(root: &Path) -> Result<Python, Missing> {
     let found = install::answer("python3", &["--version"]).ok_or_else(|| Missing::new(ADVICE))?;
-    if install::version(&found).is_none_or(|version| version < (3, 10)) {
+    if install::version(&found).is_none_or(|version| version < (3, 11)) {
         return Err(Missing::new(format!("{ADVICE} (found {found})")));
     }
     let directory = root.join("python");

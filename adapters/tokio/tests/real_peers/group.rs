@@ -140,20 +140,20 @@ fn perform(group: &Group, selected: &[String], peers: &Peers) -> Report {
         Err(reason) => return Ok(all(Err(reason))),
     };
     command.arg(format!("http://{}", server.address())).arg(group.mode).args(selected);
-    let mut results = match converse(group, &mut command, &mut server) {
+    let results = match converse(group, selected, &mut command, &mut server) {
         Ok(results) => results,
         Err(reason) => return Ok(all(Err(reason))),
     };
     if let Some(fault) = server.fault() {
         return Ok(all(Err(fault)));
     }
-    results.retain(|check, _| selected.contains(check));
     Ok(results)
 }
 
 /// Follows the script to its end and does to the server what it asks for.
 fn converse(
     group: &Group,
+    selected: &[String],
     command: &mut Command,
     server: &mut Server,
 ) -> Result<BTreeMap<String, Result<(), String>>, String> {
@@ -181,13 +181,12 @@ fn converse(
             Err(error) => break format!("the script could not be followed: {error}"),
         }
     };
-    let transcripts = format!("{}{}", script.transcript(), server.transcript());
-    for check in &group.checks {
+    for check in selected {
         results.entry(check.clone()).or_insert_with(|| Err(format!("no result: {ending}")));
     }
-    for reason in results.values_mut().filter_map(|result| result.as_mut().err()) {
-        reason.push('\n');
-        reason.push_str(&transcripts);
+    // Once is enough: they are long, and the same for all.
+    if let Some(reason) = results.values_mut().find_map(|result| result.as_mut().err()) {
+        reason.push_str(&format!("\n{}{}", script.transcript(), server.transcript()));
     }
     Ok(results)
 }
