@@ -21,7 +21,7 @@ use crate::inbox::Inbox;
 use crate::peer::Peer;
 use crate::runtime::Runtime;
 use crate::service::{AllowRequest, Path, respond};
-use crate::turn::{Application, Core, Machine};
+use crate::turn::{Application, Core, EVENTS_PER_PASS, Machine};
 
 /// A bare Engine.IO server. A handle: clones are the same server. It has no listener of its own: an adapter serves it.
 #[derive(Clone)]
@@ -100,6 +100,12 @@ impl EngineServer {
             allow: None,
             handlers: Handlers::default(),
         }
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.0.hub.sessions()
     }
 }
 
@@ -279,9 +285,11 @@ impl Application for Engine {
             any = true;
             returned(core, &running, ended);
         }
-        while (self.is_ready(core.local) || core.machine.is_closed())
-            && let Some(event) = core.machine.poll_event()
-        {
+        for _ in 0..EVENTS_PER_PASS {
+            if !self.is_ready(core.local) && !core.machine.is_closed() {
+                break;
+            }
+            let Some(event) = core.machine.poll_event() else { break };
             any = true;
             let socket = EngineSocket(Arc::clone(core.peer));
             let shared = &core.peer.shared;
@@ -305,7 +313,7 @@ impl Application for Engine {
                 }
                 Event::Upgraded(_) => shared.upgraded.store(true, Ordering::Relaxed),
                 Event::Closed(reason) => {
-                    shared.inbox.close();
+                    shared.inbox.close(&shared.full);
                     if let Some(close) = &self.handlers.close {
                         start(core, cx, Running::Other, || close((socket, reason)));
                     }
@@ -322,7 +330,7 @@ impl Application for Engine {
     }
 
     fn finish(&self, peer: &Arc<EnginePeer>, _: &mut Local) {
-        peer.shared.inbox.close();
+        peer.shared.inbox.close(&peer.shared.full);
     }
 }
 

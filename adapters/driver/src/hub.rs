@@ -70,6 +70,11 @@ impl<A: Application> Hub<A> {
         lock(&self.peers).get(sid).cloned()
     }
 
+    /// How many sessions there are.
+    pub(crate) fn sessions(&self) -> usize {
+        lock(&self.peers).len()
+    }
+
     pub(crate) fn remove(&self, sid: Sid) {
         let removed = lock(&self.peers).remove(&sid);
         // Dropped after the lock was let go: what it holds is the application's.
@@ -120,6 +125,8 @@ impl<A: Application> Hub<A> {
     ) -> Result<Arc<PeerOf<A>>, Response> {
         self.run_timers(runtime);
         let mut shared = Some(shared);
+        // Counted before it can be told to go, so that a shutdown waits for it.
+        let guard = self.tasks.enter();
         for _ in 0..SID_ATTEMPTS {
             let Some(sid) = random_sid() else { break };
             let peer = {
@@ -135,7 +142,6 @@ impl<A: Application> Hub<A> {
             };
             let session = handshake.accept(self.clock.now(), sid);
             let task = PeerTask::new(Arc::clone(self), runtime.clone(), Arc::clone(&peer), session);
-            let guard = self.tasks.enter();
             runtime.spawn(async move {
                 let _guard = guard;
                 task.await;

@@ -47,6 +47,8 @@ impl<T> Inbox<T> {
             drop(state);
             return Err(item);
         }
+        // Empty events are not free.
+        let bytes = bytes.saturating_add(size_of::<(T, usize)>());
         state.items.push_back((item, bytes));
         state.bytes = state.bytes.saturating_add(bytes);
         if state.bytes > limit && !state.over {
@@ -113,10 +115,13 @@ impl<T> Inbox<T> {
         drop(items);
     }
 
-    /// No event comes any more; those that are here can still be taken.
-    pub(crate) fn close(&self) {
+    /// No event comes any more; those that are here can still be taken, and hold nobody up.
+    pub(crate) fn close(&self, over: &AtomicUsize) {
         let mut state = lock(&self.state);
         state.closed = true;
+        if std::mem::take(&mut state.over) {
+            over.fetch_sub(1, Ordering::Relaxed);
+        }
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {

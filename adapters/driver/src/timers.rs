@@ -2,9 +2,10 @@
 //!
 //! A deadline that is far away is rounded up by at most a fiftieth of its distance (and at most 100 ms), one that is near to the next
 //! millisecond. So heartbeats of many peers share slots, while an ack's 50 ms stay 50 ms. A peer registers when its deadline comes to
-//! lie before the slot that it waits for; one that moves away costs nothing: the peer is woken once too early, and registers again.
+//! lie before the slot that it waits for; one that moves away costs nothing: the peer is woken once too early, and registers again. A peer
+//! that goes takes its entry along.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Mutex;
@@ -27,7 +28,7 @@ pub(crate) struct Timers {
 #[derive(Debug, Default)]
 struct Slots {
     /// By time in milliseconds, rounded.
-    peers: BTreeMap<u64, Vec<Sid>>,
+    peers: BTreeSet<(u64, Sid)>,
     /// Wakes the task that sleeps, when a slot before its own was added.
     sleeper: Option<Waker>,
     /// Tells the task to end.
@@ -41,19 +42,37 @@ fn slot(now: Instant, deadline: Instant) -> u64 {
     deadline.as_micros().div_ceil(1000).div_ceil(width).saturating_mul(width)
 }
 
+/// What a peer waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Armed {
+    /// The deadline that was registered.
+    pub(crate) deadline: Instant,
+    /// When the peer will be woken for it.
+    pub(crate) wake_at: Instant,
+    slot: u64,
+}
+
 impl Timers {
-    /// Wakes this peer at the deadline or a little later. Returns the time at which it will be woken.
-    pub(crate) fn register(&self, now: Instant, deadline: Instant, peer: Sid) -> Instant {
-        let at = slot(now, deadline);
+    /// Wakes this peer at the deadline or a little later, and no longer for what it waited for before.
+    pub(crate) fn arm(&self, now: Instant, deadline: Instant, peer: Sid, before: Option<Armed>) -> Armed {
+        let slot = slot(now, deadline);
         let mut slots = lock(&self.slots);
-        let first = slots.peers.first_key_value().is_none_or(|(first, _)| at < *first);
-        slots.peers.entry(at).or_default().push(peer);
+        if let Some(before) = before {
+            slots.peers.remove(&(before.slot, peer));
+        }
+        let first = slots.peers.first().is_none_or(|(first, _)| slot < *first);
+        slots.peers.insert((slot, peer));
         let sleeper = if first { slots.sleeper.take() } else { None };
         drop(slots);
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
-        Instant::from_millis(at)
+        Armed { deadline, wake_at: Instant::from_millis(slot), slot }
+    }
+
+    /// This peer waits no longer.
+    pub(crate) fn disarm(&self, peer: Sid, armed: Armed) {
+        lock(&self.slots).peers.remove(&(armed.slot, peer));
     }
 
     /// Ends [`Timers::run`].
@@ -77,17 +96,21 @@ impl Timers {
                 if slots.stopped {
                     return;
                 }
-                let later = slots.peers.split_off(&(now.as_micros() / 1000).saturating_add(1));
-                std::mem::replace(&mut slots.peers, later)
+                let mut due = Vec::new();
+                while let Some((_, peer)) = slots.peers.first().filter(|(slot, _)| *slot <= now.as_micros() / 1000) {
+                    due.push(*peer);
+                    slots.peers.pop_first();
+                }
+                due
             };
-            due.values().flatten().for_each(&wake);
+            due.iter().for_each(&wake);
             self.next_slot(&runtime, clock).await;
         }
     }
 
     /// Waits until the first slot has come, or an earlier one was added.
     async fn next_slot<R: Runtime>(&self, runtime: &R, clock: Clock) {
-        let first = lock(&self.slots).peers.first_key_value().map(|(first, _)| *first);
+        let first = lock(&self.slots).peers.first().map(|(first, _)| *first);
         let wait = first.map(|first| Instant::from_millis(first).saturating_duration_since(clock.now()));
         let mut sleep = pin!(match wait {
             Some(wait) => runtime.sleep(wait.max(Duration::from_micros(200))).left_future(),
@@ -95,7 +118,7 @@ impl Timers {
         });
         poll_fn(|cx| {
             let mut slots = lock(&self.slots);
-            if slots.stopped || slots.peers.first_key_value().map(|(first, _)| *first) != first {
+            if slots.stopped || slots.peers.first().map(|(first, _)| *first) != first {
                 return Poll::Ready(());
             }
             slots.sleeper = Some(cx.waker().clone());

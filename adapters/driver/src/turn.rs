@@ -21,11 +21,14 @@ use crate::hub::{Hub, PeerOf};
 use crate::link::{Link, Read};
 use crate::peer::{Arrival, Mail};
 use crate::runtime::Runtime;
+use crate::timers::Armed;
 
 /// Reads of one turn: a flooding peer gives way to its neighbours after this many times 64 KiB.
 const READS_PER_TURN: usize = 4;
-/// Rounds of application and output of one turn: handlers that answer to what they themselves send give way too.
+/// Rounds of application and output of one turn: a peer with a thousand small events gives way too.
 const PASSES_PER_TURN: usize = 16;
+/// Events of one round.
+pub(crate) const EVENTS_PER_PASS: usize = 256;
 /// How long a link may take to go once it was closed.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -59,7 +62,7 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// Applies a command.
     fn execute(&self, core: &mut Core<'_, Self>, command: Self::Command);
 
-    /// Runs the application on everything that happened and that it is ready for. Whether there was anything. While it is not ready,
+    /// Runs the application on what happened and what it is ready for, at most [`EVENTS_PER_PASS`]. Whether there was anything. While it is not ready,
     /// events stay in the machine, and fill it until it wants no more input; outcomes of acks do not wait.
     fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool;
 
@@ -93,8 +96,8 @@ pub(crate) struct PeerTask<A: Application, R: Runtime> {
     connecting: Vec<(LinkId, OnUpgrade, bool)>,
     /// Requests that wait for their answer.
     replies: VecDeque<(RequestId, oneshot::Sender<Response>)>,
-    /// The earliest deadline that the timers know of, and when they will wake this task for it.
-    armed: Option<(Instant, Instant)>,
+    /// What the timers will wake this task for.
+    armed: Option<Armed>,
     /// Bounds how long the last packets of a closed session may take.
     closing: Option<Pin<Box<R::Sleep>>>,
 }
@@ -314,8 +317,8 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
     /// Sees to it that the task is woken for the machine's next deadline.
     fn arm(&mut self, now: Instant) {
         let Some(deadline) = self.machine.poll_timeout() else { return };
-        if self.armed.is_none_or(|(armed, wake_at)| deadline < armed || wake_at <= now) {
-            self.armed = Some((deadline, self.hub.timers.register(now, deadline, self.peer.sid())));
+        if self.armed.is_none_or(|armed| deadline < armed.deadline || armed.wake_at <= now) {
+            self.armed = Some(self.hub.timers.arm(now, deadline, self.peer.sid(), self.armed));
         }
     }
 
@@ -388,6 +391,9 @@ impl<A: Application, R: Runtime> Drop for PeerTask<A, R> {
     /// Runs at the end of every task, whether it finished, was dropped by its runtime, or panicked.
     fn drop(&mut self) {
         self.hub.remove(self.peer.sid());
+        if let Some(armed) = self.armed {
+            self.hub.timers.disarm(self.peer.sid(), armed);
+        }
         let mail = self.peer.close();
         for arrival in mail.arrivals {
             match arrival {

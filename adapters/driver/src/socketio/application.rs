@@ -22,7 +22,7 @@ use crate::handshake::Handshake;
 use crate::hub::random_sid;
 use crate::peer::Peer;
 use crate::sync::lock;
-use crate::turn::{Application, Core, Machine};
+use crate::turn::{Application, Core, EVENTS_PER_PASS, Machine};
 
 /// A peer that speaks Socket.IO.
 pub(crate) type SocketPeer<P> = Peer<Command<P>, Shared>;
@@ -83,7 +83,8 @@ pub(crate) struct Local<P: Parser> {
     others: BTreeMap<SocketId, Member<P>>,
     guards: Waiting<Joining<P>, GuardResult>,
     waiting: Waiting<Running<P>, HandlerResult>,
-    acks: BTreeMap<AckId, AckSink<P>>,
+    /// By socket too: namespaces number their broadcasts on their own.
+    acks: BTreeMap<(SocketId, AckId), AckSink<P>>,
 }
 
 struct Member<P: Parser> {
@@ -228,16 +229,17 @@ impl<P: Parser> SocketIo<P> {
         (socket, payload, ack): (SocketId, Payload, Option<AckToken>),
     ) {
         let Local { first, others, waiting, .. } = &mut *core.local;
-        let first = first.as_ref().filter(|first| first.socket.id == socket);
-        let Some(member) = first.or_else(|| others.get(&socket)) else { return };
-        let ack = ack.map(|token| Ack::new(Arc::clone(&member.socket), token));
+        let Some(member) = member(first, others, socket) else { return };
+        if !member.socket.is_connected() {
+            return;
+        }
         let Some((index, handler)) = member.handlers.event(payload.name().unwrap_or_default()) else {
             let (bytes, shared) = (payload.size(), &core.peer.shared);
             // Without a taker the event is dropped, as in the reference.
-            let _ =
-                member.socket.inbox.push(Event::new(payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes);
+            let _ = member.socket.inbox.push((payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes);
             return;
         };
+        let ack = ack.map(|token| Ack::new(Arc::clone(&member.socket), token));
         let arguments = (Socket(Arc::clone(&member.socket)), Event::new(payload, ack));
         match run(cx, || handler(arguments)) {
             Ok(Ended::Returned(Ok(()))) => {}
@@ -321,7 +323,19 @@ fn leave<P: Parser>(socket: &SocketInner<P>) {
     socket.disconnected();
 }
 
+fn member<'a, P: Parser>(
+    first: &'a Option<Member<P>>,
+    others: &'a BTreeMap<SocketId, Member<P>>,
+    id: SocketId,
+) -> Option<&'a Member<P>> {
+    first.as_ref().filter(|first| first.socket.id == id).or_else(|| others.get(&id))
+}
+
 impl<P: Parser> Local<P> {
+    fn member(&self, id: SocketId) -> Option<&Member<P>> {
+        member(&self.first, &self.others, id)
+    }
+
     fn remove(&mut self, id: SocketId) -> Option<Member<P>> {
         self.first.take_if(|first| first.socket.id == id).or_else(|| self.others.remove(&id))
     }
@@ -359,7 +373,7 @@ impl<P: Parser> Application for SocketIo<P> {
             }
             Command::Ask { socket, encoded, id, timeout, sink } => {
                 match machine.send_expecting(core.now, socket, &encoded, id, timeout) {
-                    Ok(()) => drop(core.local.acks.insert(id, sink)),
+                    Ok(()) => drop(core.local.acks.insert((socket, id), sink)),
                     Err(_) => sink.resolve(id, Err(AckError::Disconnected)),
                 }
             }
@@ -368,7 +382,13 @@ impl<P: Parser> Application for SocketIo<P> {
                     tracing::debug!(%error, "an ack was dropped");
                 }
             }
-            Command::Disconnect { socket } => machine.disconnect(core.now, socket),
+            Command::Disconnect { socket } => {
+                machine.disconnect(core.now, socket);
+                if let Some(member) = core.local.member(socket) {
+                    // Nobody may take what lies there; others of the connection must not wait for that.
+                    member.socket.inbox.close(&core.peer.shared.full_inboxes);
+                }
+            }
             Command::Close => machine.close(core.now),
             Command::ShutDown => machine.shut_down(core.now),
             Command::Discard => machine.discard(core.now),
@@ -385,7 +405,7 @@ impl<P: Parser> Application for SocketIo<P> {
             any = true;
             returned(core, &running, ended);
         }
-        loop {
+        for _ in 0..EVENTS_PER_PASS {
             // A closed connection is cleaned up, whether or not the application keeps up.
             let ready = self.is_ready(core.local) || core.machine.session().is_closed();
             let event = if ready { core.machine.poll_event() } else { core.machine.poll_outcome() };
@@ -394,8 +414,8 @@ impl<P: Parser> Application for SocketIo<P> {
             match event {
                 Happened::ConnectRequested(pending) => self.connect_requested(core, cx, pending),
                 Happened::Received { socket, payload, ack } => self.received(core, cx, (socket, payload, ack)),
-                Happened::Acked { id, outcome, .. } => {
-                    if let Some(sink) = core.local.acks.remove(&id) {
+                Happened::Acked { socket, id, outcome } => {
+                    if let Some(sink) = core.local.acks.remove(&(socket, id)) {
                         sink.resolve(id, outcome);
                     }
                 }
@@ -403,6 +423,7 @@ impl<P: Parser> Application for SocketIo<P> {
                 _ => {}
             }
         }
+        any
     }
 
     fn leftover(&self, local: &mut Local<P>) -> Option<BoxFuture<'static, ()>> {
@@ -416,7 +437,7 @@ impl<P: Parser> Application for SocketIo<P> {
             leave(&member.socket);
             member.socket.forget();
         }
-        for (id, sink) in std::mem::take(&mut local.acks) {
+        for ((_, id), sink) in std::mem::take(&mut local.acks) {
             sink.resolve(id, Err(AckError::Disconnected));
         }
     }

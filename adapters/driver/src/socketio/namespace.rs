@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use socketio_proto::{AckError, AckId, Args, DisconnectReason, EmitError, Encoded
 use super::application::{AckSink, Command, SocketPeer};
 use super::broadcast::Broadcast;
 use super::socket::{Event, Socket, SocketInner};
-use crate::handler::{ErasedHandler, Handler, HandlerResult, Outcome, erase};
+use crate::handler::{ErasedHandler, Handler, HandlerResult, Outcome, erase, panic_message};
 use crate::handshake::Handshake;
 use crate::sync::lock;
 
@@ -189,9 +190,10 @@ impl<P: Parser> NamespaceInner<P> {
         if members.sockets.get(index).is_none_or(|there| there.key != socket.key) {
             return;
         }
-        let removed = members.sockets.try_remove(index);
         members.machine.remove(socket.key);
+        // While the socket is still in the table: the news are about it.
         let news = members.news();
+        let removed = members.sockets.try_remove(index);
         drop(members);
         drop(removed);
         self.tell(news);
@@ -261,7 +263,13 @@ impl<P: Parser> NamespaceInner<P> {
             return;
         }
         if let Some(room) = &self.handlers().room {
-            news.rooms.into_iter().for_each(|event| room(event));
+            for event in news.rooms {
+                // Whoever caused the event is not to blame.
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| room(event))) {
+                    let panic = panic_message(panic.as_ref());
+                    tracing::error!(namespace = &*self.name, handler = "room", panic, "a handler panicked");
+                }
+            }
         }
     }
 }

@@ -162,6 +162,12 @@ impl<P: Parser> Server<P> {
         Namespace(self.0.hub.application.of(name))
     }
 
+    /// How many sessions there are, those that have not joined a namespace included.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.0.hub.sessions()
+    }
+
     /// [`Namespace::guard`] of `/`.
     pub fn guard<M>(&self, guard: impl Handler<(ConnectRequest<P>,), GuardResult, M>) -> &Self {
         self.of("/").guard(guard);

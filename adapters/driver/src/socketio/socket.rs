@@ -31,7 +31,8 @@ pub(crate) struct SocketInner<P: Parser> {
     pub(crate) key: SocketKey,
     pub(crate) sid: Sid,
     pub(crate) auth: Option<Payload>,
-    pub(crate) inbox: Inbox<Event<P>>,
+    /// Payloads, and the right to answer them. Not [`Event`]s, which hold the socket itself.
+    pub(crate) inbox: Inbox<(Payload, Option<AckToken>)>,
     connected: AtomicBool,
     extensions: Mutex<Option<Extensions>>,
 }
@@ -51,7 +52,7 @@ impl<P: Parser> SocketInner<P> {
 
     pub(crate) fn disconnected(&self) {
         self.connected.store(false, Ordering::Relaxed);
-        self.inbox.close();
+        self.inbox.close(&self.peer.shared.full_inboxes);
     }
 
     /// The application has heard of the disconnect: what it kept here goes, for it may hold this very socket.
@@ -179,7 +180,12 @@ impl<P: Parser> Socket<P> {
         let inner = &self.0;
         inner.inbox.want();
         let shared = &inner.peer.shared;
-        poll_fn(move |cx| inner.inbox.poll_next(cx, shared.soft_inbound, &shared.full_inboxes, || inner.peer.wake()))
+        poll_fn(move |cx| {
+            let next = inner.inbox.poll_next(cx, shared.soft_inbound, &shared.full_inboxes, || inner.peer.wake());
+            next.map(|next| {
+                next.map(|(payload, token)| Event::new(payload, token.map(|token| Ack::new(Arc::clone(inner), token))))
+            })
+        })
     }
 
     /// Joins a room. Does nothing after the disconnect.
@@ -211,11 +217,14 @@ impl<P: Parser> Socket<P> {
     /// Makes the socket leave its namespace; the connection stays, with its other namespaces.
     pub fn disconnect(&self) {
         self.command(Command::Disconnect { socket: self.0.id });
+        // What the client has sent meanwhile reaches no handler.
+        self.0.connected.store(false, Ordering::Relaxed);
     }
 
     /// Makes all sockets of the connection leave, and closes it.
     pub fn close(&self) {
         self.command(Command::Close);
+        self.0.connected.store(false, Ordering::Relaxed);
     }
 
     fn command(&self, command: Command<P>) {
@@ -225,11 +234,15 @@ impl<P: Parser> Socket<P> {
 
     /// Keeps a value with the socket until its disconnect handler has returned; returns the value of the same type that was there.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
+        let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
+        let mut extensions = lock(&self.0.extensions);
+        // Looked at under the lock: what is put there after the clean-up would stay as long as the socket does.
         if !self.is_connected() {
+            drop(extensions);
             return None;
         }
-        let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
-        let old = lock(&self.0.extensions).get_or_insert_default().insert(TypeId::of::<T>(), value);
+        let old = extensions.get_or_insert_default().insert(TypeId::of::<T>(), value);
+        drop(extensions);
         old.and_then(|old| old.downcast().ok())
     }
 
