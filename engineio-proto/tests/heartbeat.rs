@@ -76,6 +76,7 @@ fn our_own_slowness_is_not_the_peers_fault() {
             let mut scenario = beating(seed);
             // So little may lie unread that a slow application stops the driver from reading, pongs included.
             scenario.config.limits.soft_inbound = 1;
+            scenario.config.limits.max_stalled_timeouts = 20;
             scenario.ending = Some(Ending::ClientCloses);
             scenario.stall = TIMEOUT * 2;
             scenario.messages = 100;

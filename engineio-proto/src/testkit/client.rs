@@ -33,6 +33,16 @@ pub struct ClientSettings {
     pub patience: Duration,
     /// The server's `maxPayload`, in bytes.
     pub max_payload: usize,
+    /// What it does that the JavaScript client does not.
+    pub habits: Habits,
+}
+
+/// What some clients do and the JavaScript one does not.
+#[derive(Clone, Copy, Default, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "scenarios build it with a literal")]
+pub struct Habits {
+    /// Does not wait for its POST before it sends `5`, only for its GET.
+    pub impatient: bool,
 }
 
 /// What a client wants done.
@@ -398,7 +408,8 @@ impl Client {
 
     /// Once the GET and the POST under way are over, the probe takes over.
     fn continue_pause(&mut self) {
-        if self.pause == Pause::Pausing && self.get.is_none() && self.post.is_none() {
+        let posted = self.post.is_none() || self.settings.habits.impatient;
+        if self.pause == Pause::Pausing && self.get.is_none() && posted {
             self.pause = Pause::Paused;
         }
         let Some((link, true)) = self.probe else { return };
@@ -408,6 +419,9 @@ impl Client {
         self.probe = None;
         self.pause = Pause::No;
         self.carrier = Carrier::Link(link);
+        if let Some((_, packets)) = self.post.take() {
+            self.buffer.drain(..packets.min(self.buffer.len()));
+        }
         self.send_over(link, Frame::text(PacketType::Upgrade, Text::new()));
         self.events.push_back(ClientEvent::Upgraded);
         self.flush();

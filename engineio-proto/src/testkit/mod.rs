@@ -16,7 +16,7 @@ pub mod scenario;
 mod simnet;
 mod walk;
 
-pub use self::client::{Client, ClientAction, ClientEvent, ClientSettings};
+pub use self::client::{Client, ClientAction, ClientEvent, ClientSettings, Habits};
 pub use self::invariants::{Machine, Numbered, Violation, Watched};
 pub use self::pair::{Pair, Step, Wires};
 pub use self::random::Random;

@@ -29,13 +29,17 @@ use crate::server::{Server, Session, Transmit};
 use crate::time::Instant;
 
 /// What the network does by itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "scenarios build it with a literal")]
 pub struct Wires {
     /// The shortest time that anything is under way.
     pub least_delay: Duration,
     /// The longest.
     pub most_delay: Duration,
+    /// How much longer than its head the body of a POST may take.
+    pub slow_bodies: Duration,
+    /// How much longer than a request anything takes on a link.
+    pub slow_links: Duration,
     /// How late the server wakes up for a deadline, at most.
     pub lateness: Duration,
     /// Of a thousand requests, how many lose their connection at some time: before the server sees them, while they wait, or while
@@ -55,6 +59,8 @@ impl Default for Wires {
         Self {
             least_delay: Duration::from_micros(100),
             most_delay: Duration::from_millis(60),
+            slow_bodies: Duration::ZERO,
+            slow_links: Duration::ZERO,
             lateness: Duration::ZERO,
             lost_requests: 0,
             repeated_requests: 0,
@@ -438,7 +444,7 @@ impl<M: Machine, A> Pair<M, A> {
 
     /// Sends in order.
     fn send_on(&mut self, link: u64, to_server: bool, part: FromLink) {
-        let at = self.net.now() + self.delay();
+        let at = self.net.now() + self.delay() + self.wires.slow_links;
         if self.silent {
             return;
         }
@@ -591,7 +597,11 @@ impl<M: Machine, A> Pair<M, A> {
                 } else {
                     let content_type = ContentType::Text;
                     self.tell(Input::Post { request: RequestId(request), content_type });
-                    self.send(Item::Body(request));
+                    let slow = self.wires.slow_bodies;
+                    let delay = self.delay() + self.net.random().duration(Duration::ZERO, slow);
+                    if !self.silent {
+                        self.net.send(delay, Item::Body(request));
+                    }
                 }
             }
         }

@@ -10,7 +10,7 @@ use alloc::string::{String, ToString as _};
 use core::fmt;
 use core::time::Duration;
 
-use super::client::{ClientEvent, ClientSettings};
+use super::client::{ClientEvent, ClientSettings, Habits};
 use super::invariants::{Numbered, Violation};
 use super::pair::{Pair, Step, Wires};
 use crate::config::Config;
@@ -62,6 +62,8 @@ pub struct Scenario {
     pub span: Duration,
     /// For how long the server's application may look away, at most, every now and then.
     pub stall: Duration,
+    /// What the client does that the JavaScript one does not.
+    pub habits: Habits,
     /// For how long the client waits for a ping; as long as the server's settings say when `None`.
     pub patience: Option<Duration>,
     /// How it ends; any way when `None`.
@@ -81,6 +83,7 @@ impl Default for Scenario {
             largest: 200,
             span: Duration::from_secs(1),
             stall: Duration::ZERO,
+            habits: Habits::default(),
             patience: None,
             ending: None,
             quiet_end: true,
@@ -92,8 +95,8 @@ impl Default for Scenario {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// Whether the server saw an upgrade.
-    pub upgraded: bool,
+    /// How long after the session had opened the server saw the upgrade.
+    pub upgraded: Option<Duration>,
     /// Why the session ended; `None` when there never was one.
     pub reason: Option<CloseReason>,
     /// Why the client did, in the words of the reference.
@@ -156,7 +159,8 @@ struct Play<'a> {
     refused: u64,
     /// The server's application reads nothing until then.
     looks_again: Instant,
-    upgraded: bool,
+    opened_at: Instant,
+    upgraded: Option<Duration>,
     client_upgraded: bool,
     /// Both ends were there when the end began.
     planned_end: bool,
@@ -186,6 +190,7 @@ impl<'a> Play<'a> {
             upgrade: scenario.upgrade,
             patience: scenario.patience.unwrap_or(config.ping_interval + config.ping_timeout),
             max_payload: config.max_payload,
+            habits: scenario.habits,
         };
         let mut pair = Pair::new(seed, config, settings, scenario.wires.clone(), log, |session| session);
         let ending = match scenario.ending {
@@ -216,7 +221,8 @@ impl<'a> Play<'a> {
             to_send_down: scenario.messages,
             blocked: false,
             refused: 0,
-            upgraded: false,
+            opened_at: Instant::ZERO,
+            upgraded: None,
             client_upgraded: false,
             planned_end: false,
             ended_at: None,
@@ -388,7 +394,7 @@ impl<'a> Play<'a> {
                     let arrived = self.upwards.receive(&message);
                     self.ordered(arrived)?;
                 }
-                Event::Upgraded(_) => self.upgraded = true,
+                Event::Upgraded(_) => self.upgraded = Some(self.pair.now() - self.opened_at),
                 Event::Writable => {
                     if !core::mem::take(&mut self.blocked) {
                         return Err(Violation::new("writable", "nothing had been refused".into()));
@@ -399,7 +405,7 @@ impl<'a> Play<'a> {
                     self.reason = Some(reason);
                     self.closed_at = Some(self.pair.now());
                 }
-                Event::Open => {}
+                Event::Open => self.opened_at = self.pair.now(),
             }
             // What was read may make the machine want more.
             self.pair.settle()?;
@@ -430,7 +436,7 @@ impl<'a> Play<'a> {
             _ => self.planned_end,
         };
         // A `5` may meet the upgrade timeout: what was sent behind it is lost, in the reference as well.
-        let missed = self.client_upgraded && !self.upgraded;
+        let missed = self.client_upgraded && self.upgraded.is_none();
         if trouble || missed || !as_planned || self.reason.is_none() {
             return Ok(());
         }

@@ -53,9 +53,9 @@ pub enum PollOrder {
     TransmitsFirst,
     /// By chance, with needless polls between.
     Any(Random),
-    /// As [`PollOrder::TransmitsFirst`], but only after some of the acts, as a driver that is busy would. What comes out may
-    /// differ from the others in what is joined with what.
-    Sometimes(Random),
+    /// As [`PollOrder::TransmitsFirst`], but only after so many of a thousand acts, as a driver that is busy would. What comes
+    /// out may differ from the others in what is joined with what, and in what is refused.
+    Sometimes(Random, u64),
 }
 
 /// How the clock runs.
@@ -214,8 +214,8 @@ struct Output {
 
 impl Output {
     fn drain(&mut self, session: &mut Watched<Session>, order: &mut PollOrder) {
-        if let PollOrder::Sometimes(random) = order
-            && random.chance(700)
+        if let PollOrder::Sometimes(random, rate) = order
+            && !random.chance(*rate)
         {
             return;
         }
