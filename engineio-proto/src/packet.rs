@@ -1,6 +1,9 @@
-//! One packet: the unit of the Engine.IO protocol, and its text and binary forms in revision 4.
+//! One packet: the unit of the Engine.IO protocol, and its text and binary forms in revisions 4 and 3.
 //!
-//! Source: Engine.IO protocol v4, "Packet encoding"; engine.io-parser 5.2.3, `encodePacket` and `decodePacket`.
+//! The revisions differ in binary messages only: revision 3 keeps the packet's type in front of the bytes, also in base64.
+//!
+//! Source: Engine.IO protocol v4, "Packet encoding", and v3, "Encoding"; engine.io-parser 5.2.3 and 2.2.1, `encodePacket` and
+//! `decodePacket`.
 
 use alloc::vec::Vec;
 
@@ -18,6 +21,9 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 /// What is written, and read when it holds none of the other alphabet's own two characters.
 pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// What revision 3 puts in front of the bytes of a message.
+const MESSAGE_V3: u8 = 4;
 
 /// The type of a packet; its text form starts with this digit.
 ///
@@ -98,6 +104,31 @@ impl Packet {
         let packet_type = PacketType::from_digit(first).ok_or(ParseError::UnknownType)?;
         Ok(Self { packet_type, data: Message::Text(text.slice_ref(rest)) })
     }
+
+    /// Reads one packet of revision 3: a message of a WebSocket, or one element of an HTTP body.
+    ///
+    /// As [`Packet::decode`], but for binary messages: base64 stands behind `b4`, and bytes behind a byte of value 4. The
+    /// reference takes the other six types in front of bytes, too, and gives a packet without a type for anything else; no
+    /// client sends either, and both are refused.
+    ///
+    /// # Errors
+    /// [`ParseError::Empty`] for empty text and for no bytes, [`ParseError::UnknownType`] when there is no type in front or the
+    /// type of a binary packet is not that of a message, [`ParseError::Base64`].
+    pub fn decode_v3(message: Message) -> Result<Self, ParseError> {
+        let data = match message {
+            Message::Binary(bytes) => match bytes.first() {
+                Some(&MESSAGE_V3) => bytes.slice(1..),
+                Some(_) => return Err(ParseError::UnknownType),
+                None => return Err(ParseError::Empty),
+            },
+            Message::Text(text) => match str::as_bytes(&text) {
+                [b'b', b'4', encoded @ ..] => decode_base64(encoded)?,
+                [b'b', ..] => return Err(ParseError::UnknownType),
+                _ => return Self::decode(Message::Text(text)),
+            },
+        };
+        Ok(Self { packet_type: PacketType::Message, data: Message::Binary(data) })
+    }
 }
 
 impl From<Message> for Packet {
@@ -139,6 +170,10 @@ enum Form {
     Binary,
     /// Already in base64, behind a `b`: only messages.
     Base64,
+    /// As it is, behind the type as one byte: only messages, only in revision 3.
+    BinaryV3,
+    /// Already in base64, behind a `b` and the type's digit: only messages, only in revision 3.
+    Base64V3,
 }
 
 impl Frame {
@@ -173,13 +208,31 @@ impl Frame {
     /// The same packet as text, for a carrier that takes no binary: a binary message becomes `b` and base64, anything
     /// else stays as it is.
     #[must_use]
-    pub(crate) fn into_base64(self) -> Self {
+    pub fn into_base64(self) -> Self {
         match self.form {
-            Form::Text | Form::Base64 => self,
-            Form::Binary => {
-                Self { packet_type: self.packet_type, form: Form::Base64, data: BASE64.encode(&self.data).into() }
-            }
+            Form::Text | Form::Base64 | Form::Base64V3 => self,
+            Form::Binary => self.encoded_as(Form::Base64),
+            Form::BinaryV3 => self.encoded_as(Form::Base64V3),
         }
+    }
+
+    fn encoded_as(self, form: Form) -> Self {
+        Self { packet_type: self.packet_type, form, data: BASE64.encode(&self.data).into() }
+    }
+
+    /// The same packet for a carrier of revision 3: a binary message gets its type in front, anything else stays as it is.
+    /// Nothing is copied.
+    ///
+    /// Such a frame is for that revision alone. [`payload::v3::encode`](crate::payload::v3::encode) takes any frame, so that only
+    /// links need this.
+    #[must_use]
+    pub fn into_v3(self) -> Self {
+        let form = match self.form {
+            Form::Binary => Form::BinaryV3,
+            Form::Base64 => Form::Base64V3,
+            form @ (Form::Text | Form::BinaryV3 | Form::Base64V3) => form,
+        };
+        Self { form, ..self }
     }
 
     /// The type of the packet.
@@ -188,20 +241,23 @@ impl Frame {
         self.packet_type
     }
 
-    /// Whether the packet is a binary message, which a link carries as it is and polling in base64.
+    /// Whether the packet is a binary message in its binary form, which a link carries as it is and polling in base64.
     #[must_use]
     pub const fn is_binary(&self) -> bool {
-        matches!(self.form, Form::Binary)
+        matches!(self.form, Form::Binary | Form::BinaryV3)
     }
 
     /// What comes before [`Frame::data`] on a link: the type digit, nothing for a binary message, or `b` where the data is
-    /// base64 (a client that takes no binary).
+    /// base64 (a client that takes no binary). In revision 3 a binary message has its type in front as well: a byte of value
+    /// 4, or `b4`.
     #[must_use]
     pub const fn head(&self) -> &'static [u8] {
         match self.form {
             Form::Text => {}
             Form::Binary => return b"",
             Form::Base64 => return b"b",
+            Form::BinaryV3 => return &[MESSAGE_V3],
+            Form::Base64V3 => return b"b4",
         }
         match self.packet_type {
             PacketType::Open => b"0",
