@@ -10,56 +10,56 @@ use tokio::net::TcpStream;
 use super::within;
 
 /// A TCP connection to a server.
-pub struct Wire {
-    pub stream: TcpStream,
-    pub buffer: BytesMut,
+pub(crate) struct Wire {
+    pub(crate) stream: TcpStream,
+    pub(crate) buffer: BytesMut,
 }
 
 /// A response as it came.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Response {
-    pub status: u16,
+pub(crate) struct Response {
+    pub(crate) status: u16,
     /// Names in lower case.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
 
 impl Wire {
-    pub async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         Self { stream: within(TcpStream::connect(address)).await.unwrap(), buffer: BytesMut::new() }
     }
 
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         within(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
     /// Sends what the server may refuse to read to the end.
-    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         within(self.stream.write_all(bytes.as_ref())).await
     }
 
     /// Reads more into the buffer. False at the end of the stream, however it ended.
-    pub async fn fill(&mut self) -> bool {
+    pub(crate) async fn fill(&mut self) -> bool {
         matches!(within(self.stream.read_buf(&mut self.buffer)).await, Ok(1..))
     }
 
     /// The next response, which has to come.
-    pub async fn response(&mut self) -> Response {
+    pub(crate) async fn response(&mut self) -> Response {
         self.try_response().await.expect("the connection ended before a whole response")
     }
 
     /// The next response, or `None` when the connection ends before a whole one.
-    pub async fn try_response(&mut self) -> Option<Response> {
+    pub(crate) async fn try_response(&mut self) -> Option<Response> {
         let end = loop {
             if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end;
@@ -90,36 +90,36 @@ impl Wire {
     }
 
     /// Waits until the server has ended the connection; returns what it sent before.
-    pub async fn closed(&mut self) -> Vec<u8> {
+    pub(crate) async fn closed(&mut self) -> Vec<u8> {
         while self.fill().await {}
         self.buffer.split().to_vec()
     }
 
     /// Ends the connection with a reset: what is unread at either end is lost.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         #[allow(deprecated, reason = "it blocks for the time that is set: none")]
         self.stream.set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
 /// A GET.
-pub fn get(target: &str) -> String {
+pub(crate) fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")
 }
 
 /// A POST of text.
-pub fn post(target: &str, body: &str) -> String {
+pub(crate) fn post(target: &str, body: &str) -> String {
     request("POST", target, &[("Content-Type", "text/plain;charset=UTF-8")], body)
 }
 
 /// A request with a body, which may be empty.
-pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> String {
+pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> String {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("{method} {target} HTTP/1.1\r\nHost: test\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// Sends a request on a connection of its own, and reads the answer.
-pub async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Response {
+pub(crate) async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Response {
     let mut wire = Wire::open(address).await;
     wire.send(request).await;
     wire.response().await

@@ -13,13 +13,13 @@ static LINES: Mutex<Vec<Arc<str>>> = Mutex::new(Vec::new());
 struct Keeper;
 
 /// Begins to listen.
-pub fn listen() {
+pub(crate) fn listen() {
     static BEGUN: Once = Once::new();
     BEGUN.call_once(|| tracing::subscriber::set_global_default(Keeper).unwrap());
 }
 
 /// Whether a line was logged that has all of these in it.
-pub fn says(parts: &[&str]) -> bool {
+pub(crate) fn says(parts: &[&str]) -> bool {
     LINES.lock().unwrap().iter().any(|line| parts.iter().all(|part| line.contains(part)))
 }
 

@@ -4,10 +4,10 @@
 //! Tests wait for events; [`within`] is the last resort against one that never comes.
 #![allow(dead_code, reason = "every test program uses a part of it")]
 
-pub mod http;
-pub mod log;
-pub mod peers;
-pub mod websocket;
+pub(crate) mod http;
+pub(crate) mod log;
+pub(crate) mod peers;
+pub(crate) mod websocket;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,12 +22,12 @@ use tokio::task::JoinHandle;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for something that has to happen.
-pub async fn within<T>(event: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, event).await.expect("what was waited for has not happened")
 }
 
 /// Waits until a condition holds that nobody announces.
-pub async fn until(mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     within(async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -37,14 +37,14 @@ pub async fn until(mut condition: impl FnMut() -> bool) {
 }
 
 /// A server in this process.
-pub struct Host {
-    pub address: SocketAddr,
+pub(crate) struct Host {
+    pub(crate) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 impl Host {
-    pub async fn start(endpoint: impl Endpoint) -> Self {
+    pub(crate) async fn start(endpoint: impl Endpoint) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -55,12 +55,12 @@ impl Host {
     }
 
     /// Begins a graceful shutdown.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.stop.take().map(|stop| stop.send(()));
     }
 
     /// Waits for the end of the shutdown.
-    pub async fn ended(&mut self) {
+    pub(crate) async fn ended(&mut self) {
         within(&mut self.task).await.unwrap();
     }
 }

@@ -7,34 +7,34 @@ use super::http::{Response, Wire, exchange, get, post};
 use super::websocket::{Came, WebSocket};
 
 /// Where a server answers by default.
-pub const PATH: &str = "/socket.io/";
+pub(crate) const PATH: &str = "/socket.io/";
 
 /// The session id in an open packet.
-pub fn sid_of(open: &str) -> String {
+pub(crate) fn sid_of(open: &str) -> String {
     let open: serde_json::Value = serde_json::from_str(open.strip_prefix('0').unwrap()).unwrap();
     open["sid"].as_str().unwrap().to_owned()
 }
 
 /// A polling session. Every request has a connection of its own.
-pub struct Polling {
-    pub address: SocketAddr,
-    pub sid: String,
+pub(crate) struct Polling {
+    pub(crate) address: SocketAddr,
+    pub(crate) sid: String,
     path: &'static str,
 }
 
 impl Polling {
-    pub async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         Self::open_at(address, PATH).await
     }
 
-    pub async fn open_at(address: SocketAddr, path: &'static str) -> Self {
+    pub(crate) async fn open_at(address: SocketAddr, path: &'static str) -> Self {
         let response = exchange(address, get(&format!("{path}?EIO=4&transport=polling"))).await;
         assert_eq!(response.status, 200, "{response:?}");
         Self { address, sid: sid_of(response.text()), path }
     }
 
     /// A session that has joined `/`.
-    pub async fn join(address: SocketAddr) -> Self {
+    pub(crate) async fn join(address: SocketAddr) -> Self {
         let session = Self::open(address).await;
         assert_eq!(session.post("40").await.text(), "ok");
         let reply = session.get().await;
@@ -42,24 +42,24 @@ impl Polling {
         session
     }
 
-    pub fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         format!("{}?EIO=4&transport=polling&sid={}", self.path, self.sid)
     }
 
-    pub fn websocket_target(&self) -> String {
+    pub(crate) fn websocket_target(&self) -> String {
         format!("{}?EIO=4&transport=websocket&sid={}", self.path, self.sid)
     }
 
-    pub async fn get(&self) -> Response {
+    pub(crate) async fn get(&self) -> Response {
         exchange(self.address, get(&self.target())).await
     }
 
-    pub async fn post(&self, body: &str) -> Response {
+    pub(crate) async fn post(&self, body: &str) -> Response {
         exchange(self.address, post(&self.target(), body)).await
     }
 
     /// A GET whose answer is not awaited.
-    pub async fn start_get(&self) -> Wire {
+    pub(crate) async fn start_get(&self) -> Wire {
         let mut wire = Wire::open(self.address).await;
         wire.send(get(&self.target())).await;
         wire
@@ -67,24 +67,24 @@ impl Polling {
 }
 
 /// A Socket.IO client over WebSocket.
-pub struct Client {
-    pub websocket: WebSocket,
+pub(crate) struct Client {
+    pub(crate) websocket: WebSocket,
     /// The session's id.
-    pub session: String,
+    pub(crate) session: String,
     /// The socket's id on `/`.
-    pub sid: String,
+    pub(crate) sid: String,
 }
 
 impl Client {
     /// A session that has not joined anything.
-    pub async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         let mut websocket = WebSocket::open(address, &format!("{PATH}?EIO=4&transport=websocket")).await;
         let Came::Text(open) = websocket.next().await else { panic!("no open packet") };
         Self { websocket, session: sid_of(&open), sid: String::new() }
     }
 
     /// A client that has joined `/`.
-    pub async fn join(address: SocketAddr) -> Self {
+    pub(crate) async fn join(address: SocketAddr) -> Self {
         let mut client = Self::open(address).await;
         client.send("40").await;
         let reply = client.packet().await;
@@ -94,12 +94,12 @@ impl Client {
     }
 
     /// Sends an Engine.IO packet.
-    pub async fn send(&mut self, packet: &str) {
+    pub(crate) async fn send(&mut self, packet: &str) {
         self.websocket.text(packet).await;
     }
 
     /// The next Socket.IO packet, without the `4` in front of it.
-    pub async fn packet(&mut self) -> String {
+    pub(crate) async fn packet(&mut self) -> String {
         match self.next().await {
             Came::Text(text) => text.strip_prefix('4').unwrap_or_else(|| panic!("{text} is no message")).to_owned(),
             other => panic!("{other:?} instead of a packet"),
@@ -107,7 +107,7 @@ impl Client {
     }
 
     /// The next Socket.IO packet, or how the connection ended.
-    pub async fn next(&mut self) -> Came {
+    pub(crate) async fn next(&mut self) -> Came {
         loop {
             match self.websocket.next().await {
                 Came::Text(text) if text == "2" => self.websocket.text("3").await,
@@ -117,13 +117,13 @@ impl Client {
     }
 
     /// Sends an event and waits for what comes next.
-    pub async fn ask(&mut self, packet: &str) -> String {
+    pub(crate) async fn ask(&mut self, packet: &str) -> String {
         self.send(packet).await;
         self.packet().await
     }
 
     /// Waits until the server has closed the connection.
-    pub async fn closed(&mut self) -> Came {
+    pub(crate) async fn closed(&mut self) -> Came {
         self.websocket.closed().await
     }
 }

@@ -8,14 +8,14 @@ use engineio_websocket::{Closed, Connection, ConnectionEvent, FrameHeader, Frame
 use super::http::{Response, Wire};
 
 /// A WebSocket.
-pub struct WebSocket {
-    pub wire: Wire,
+pub(crate) struct WebSocket {
+    pub(crate) wire: Wire,
     connection: Connection,
 }
 
 /// What came.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Came {
+pub(crate) enum Came {
     Text(String),
     Binary(Vec<u8>),
     /// The close frame's code, `None` when it was empty.
@@ -27,15 +27,14 @@ pub enum Came {
 const KEY: [u8; 16] = *b"the sample nonce";
 
 /// The request that opens a WebSocket.
-pub fn opening(target: &str) -> String {
+pub(crate) fn opening(target: &str) -> String {
     let handshake = ClientHandshake::new(KEY);
-    let headers: String =
-        handshake.headers().iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers: String = handshake.headers().iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("GET {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")
 }
 
 /// A frame of a client with this first byte: masked, with the shortest length.
-pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
     let kind = FrameKind::from(engineio_websocket::Opcode::Text);
     let header = FrameHeader::new(kind, payload.len(), Some(MASK));
@@ -49,19 +48,19 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 impl WebSocket {
     /// Opens one.
-    pub async fn open(address: SocketAddr, target: &str) -> Self {
+    pub(crate) async fn open(address: SocketAddr, target: &str) -> Self {
         Self::try_open(address, target).await.unwrap_or_else(|refused| panic!("refused: {refused:?}"))
     }
 
     /// Opens one; the answer that refuses it.
-    pub async fn try_open(address: SocketAddr, target: &str) -> Result<Self, Response> {
+    pub(crate) async fn try_open(address: SocketAddr, target: &str) -> Result<Self, Response> {
         let mut wire = Wire::open(address).await;
         wire.send(opening(target)).await;
         Self::upgraded(wire).await
     }
 
     /// Reads the answer to the opening request.
-    pub async fn upgraded(mut wire: Wire) -> Result<Self, Response> {
+    pub(crate) async fn upgraded(mut wire: Wire) -> Result<Self, Response> {
         let response = wire.response().await;
         match ClientHandshake::new(KEY).check(response.status, response.headers.iter().map(|(k, v)| (k, v))) {
             Ok(_) => {
@@ -76,19 +75,19 @@ impl WebSocket {
     }
 
     /// Sends a text message. The server may be gone.
-    pub async fn text(&mut self, text: &str) {
+    pub(crate) async fn text(&mut self, text: &str) {
         let _ = self.connection.send_text(text);
         self.flush().await;
     }
 
     /// Sends a binary message. The server may be gone.
-    pub async fn binary(&mut self, data: &[u8]) {
+    pub(crate) async fn binary(&mut self, data: &[u8]) {
         let _ = self.connection.send_binary(data);
         self.flush().await;
     }
 
     /// Closes in order.
-    pub async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         let _ = self.connection.close(1000, "");
         self.flush().await;
     }
@@ -102,7 +101,7 @@ impl WebSocket {
     }
 
     /// The next thing that comes.
-    pub async fn next(&mut self) -> Came {
+    pub(crate) async fn next(&mut self) -> Came {
         loop {
             match self.connection.poll_event() {
                 Some(ConnectionEvent::Text(text)) => return Came::Text(text.to_string()),
@@ -127,7 +126,7 @@ impl WebSocket {
     }
 
     /// Waits until the server has closed the WebSocket; what the close frame said.
-    pub async fn closed(&mut self) -> Came {
+    pub(crate) async fn closed(&mut self) -> Came {
         loop {
             match self.next().await {
                 Came::Text(_) | Came::Binary(_) => {}

@@ -1,0 +1,760 @@
+//! Handlers that wait, panic, flood, or never return: whatever the application does, other peers are served, and nothing of a connection
+//! stays behind.
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use socketio_tokio::{AckError, ConnectRequest, DisconnectReason, Event, Refusal, RoomEvent, Server, Socket};
+use support::peers::{Client, Polling};
+use support::websocket::Came;
+use support::{Host, log, until, within};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Collects what handlers report.
+fn channel<T>() -> (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>) {
+    mpsc::unbounded_channel()
+}
+
+async fn next<T>(receiver: &mut mpsc::UnboundedReceiver<T>) -> T {
+    within(receiver.recv()).await.expect("the reporter is gone")
+}
+
+/// Nothing is left of any connection.
+async fn nothing_is_left(server: &Server) {
+    until(|| server.sessions() == 0 && server.of("/").is_empty()).await;
+    assert!(server.of("/").sockets().is_empty());
+}
+
+fn echo(server: &Server) {
+    server.on("echo", |socket: Socket, event: Event| socket.emit("echo", event.payload()));
+}
+
+async fn is_served(client: &mut Client) {
+    assert_eq!(client.ask(r#"42["echo","still here"]"#).await, r#"2["echo","still here"]"#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_awaits_an_ack_of_its_own_peer_while_10_000_events_arrive() {
+    let server = Server::new();
+    let (answered, mut answers) = channel();
+    let counted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&counted);
+    server
+        .on("ask", move |socket: Socket, _: Event| {
+            let answered = answered.clone();
+            async move {
+                let answer = socket.emit_with_ack("question", ()).unwrap().await.unwrap();
+                answered.send(answer.get::<String>(0).unwrap()).unwrap();
+            }
+        })
+        .on("count", move |_: Socket, _: Event| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+
+    assert_eq!(client.ask(r#"42["ask"]"#).await, r#"20["question"]"#);
+    for number in 0..10_000 {
+        client.send(&format!(r#"42["count",{number}]"#)).await;
+    }
+    client.send(r#"430["yes"]"#).await;
+    // The answer does not wait for the events before it.
+    assert_eq!(next(&mut answers).await, "yes");
+    until(|| counted.load(Ordering::Relaxed) == 10_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_handlers_that_each_await_an_ack_of_their_own_peer_all_get_it() {
+    let server = Server::builder().max_waiting_handlers(16).build();
+    let (answered, mut answers) = channel();
+    server.on("ask", move |socket: Socket, _: Event| {
+        let answered = answered.clone();
+        async move {
+            let answer = socket.emit_with_ack("question", ()).unwrap().await.unwrap();
+            answered.send(answer.get::<u32>(0).unwrap()).unwrap();
+        }
+    });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+
+    for _ in 0..10_000 {
+        client.send(r#"42["ask"]"#).await;
+    }
+    for number in 0..10_000 {
+        let question = client.packet().await;
+        let id = question.strip_prefix('2').unwrap().strip_suffix(r#"["question"]"#).unwrap();
+        client.send(&format!("43{id}[{number}]")).await;
+    }
+    let mut seen = Vec::new();
+    while seen.len() < 10_000 {
+        seen.push(next(&mut answers).await);
+    }
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq(0..10_000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_panics_closes_its_connection_and_nothing_else() {
+    log::listen();
+    let server = Server::new();
+    let (gone, mut reasons) = channel();
+    echo(&server);
+    server
+        .on("sync", |_: Socket, _: Event| {
+            if true {
+                panic!("at once")
+            }
+        })
+        .on("before", |_: Socket, _: Event| async {
+            if true {
+                panic!("before the first wait")
+            }
+        })
+        .on("after", |_: Socket, _: Event| async {
+            tokio::task::yield_now().await;
+            if true {
+                panic!("after the first wait")
+            }
+        })
+        .on_disconnect(move |_: Socket, reason: DisconnectReason| gone.send(reason.to_string()).unwrap());
+    let host = Host::start(server.clone()).await;
+    let mut other = Client::join(host.address).await;
+
+    for (event, message) in
+        [("sync", "at once"), ("before", "before the first wait"), ("after", "after the first wait")]
+    {
+        let mut client = Client::join(host.address).await;
+        client.send(&format!(r#"42["{event}"]"#)).await;
+        assert!(matches!(client.closed().await, Came::Closed(_)));
+        assert_eq!(next(&mut reasons).await, "forced close", "{event}");
+        let socket = format!("socket={}", client.sid);
+        assert!(
+            log::says(&["ERROR", message, &format!("handler=\"{event}\""), &socket]),
+            "{event}: nothing was logged"
+        );
+        is_served(&mut other).await;
+    }
+    drop(other);
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connect_handler_that_panics_closes_its_connection() {
+    log::listen();
+    let server = Server::new();
+    let (gone, mut reasons) = channel();
+    server
+        .on_connect(|socket: Socket| async move {
+            if socket.auth().is_none() {
+                panic!("nobody may come")
+            }
+        })
+        .on_disconnect(move |_: Socket, reason: DisconnectReason| gone.send(reason.to_string()).unwrap());
+    echo(&server);
+    let host = Host::start(server.clone()).await;
+
+    let mut client = Client::open(host.address).await;
+    client.send("40").await;
+    client.closed().await;
+    assert_eq!(next(&mut reasons).await, "forced close");
+    assert!(log::says(&["ERROR", "nobody may come", "handler=\"connect\""]));
+
+    let mut other = Client::open(host.address).await;
+    other.send("40{}").await;
+    other.packet().await;
+    is_served(&mut other).await;
+    drop(other);
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guard_that_panics_closes_its_connection() {
+    log::listen();
+    let server = Server::new();
+    server.guard(|_: ConnectRequest| -> Result<(), Refusal> { panic!("the guard fell over") });
+    let host = Host::start(server.clone()).await;
+
+    let mut client = Client::open(host.address).await;
+    client.send("40").await;
+    client.closed().await;
+    assert!(log::says(&["ERROR", "the guard fell over"]));
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disconnect_handler_that_panics_leaves_nothing_behind() {
+    log::listen();
+    let server = Server::new();
+    server
+        .of("/")
+        .on_disconnecting(|_: Socket, _: DisconnectReason| {
+            if true {
+                panic!("disconnecting")
+            }
+        })
+        .on_disconnect(|_: Socket, _: DisconnectReason| async {
+            tokio::task::yield_now().await;
+            if true {
+                panic!("disconnect, long after")
+            }
+        });
+    let host = Host::start(server.clone()).await;
+    drop(Client::join(host.address).await);
+    nothing_is_left(&server).await;
+    until(|| log::says(&["ERROR", "disconnect, long after"])).await;
+    Client::join(host.address).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_handler_that_panics_harms_nobody() {
+    log::listen();
+    let server = Server::new();
+    server.of("/").on_room(|_: RoomEvent| {
+        if true {
+            panic!("about a room")
+        }
+    });
+    echo(&server);
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    is_served(&mut client).await;
+    assert!(log::says(&["ERROR", "about a room"]));
+    drop(client);
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_into_handlers_that_never_return_is_throttled_until_the_peer_counts_as_gone() {
+    let server = Server::builder()
+        .max_waiting_handlers(8)
+        .ping_interval(Duration::from_millis(100))
+        .ping_timeout(Duration::from_secs(3))
+        .engine(|config| config.limits.max_stalled_timeouts = 0)
+        .build();
+    let (gone, mut reasons) = channel();
+    server.on_disconnect(move |_: Socket, reason: DisconnectReason| gone.send(reason.to_string()).unwrap());
+    let started = Arc::new(AtomicUsize::new(0));
+    let starts = Arc::clone(&started);
+    server.on("stay", move |_: Socket, _: Event| {
+        starts.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<()>()
+    });
+    echo(&server);
+    let host = Host::start(server.clone()).await;
+    let mut other = Client::join(host.address).await;
+    let mut flooder = Client::join(host.address).await;
+
+    // 64 MiB do not fit into the buffers of the kernel, so the flood ends only when the server reads it.
+    let sent = Arc::new(AtomicUsize::new(0));
+    let progress = Arc::clone(&sent);
+    let flood = tokio::spawn(async move {
+        let event = format!(r#"42["stay","{}"]"#, "x".repeat(64 << 10));
+        for _ in 0..1024 {
+            flooder.send(&event).await;
+            progress.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    until(|| started.load(Ordering::Relaxed) == 8).await;
+    for _ in 0..500 {
+        is_served(&mut other).await;
+    }
+    assert_eq!(started.load(Ordering::Relaxed), 8);
+    assert!(!flood.is_finished(), "{} of 1024 were read", sent.load(Ordering::Relaxed));
+    let reason = next(&mut reasons);
+    tokio::select! {
+        reason = reason => assert_eq!(reason, "ping timeout"),
+        _ = other.next() => panic!("the wrong one was closed"),
+    }
+    flood.abort();
+    drop(other);
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_behind_an_ack_that_never_comes_closes_the_connection_at_the_hard_limit() {
+    let server = Server::builder().max_waiting_handlers(1).engine(|config| config.limits.max_inbound = 1 << 20).build();
+    let (failed, mut failures) = channel();
+    let (gone, mut reasons) = channel();
+    server
+        .on("ask", move |socket: Socket, _: Event| {
+            let failed = failed.clone();
+            async move { failed.send(socket.emit_with_ack("question", ()).unwrap().await).unwrap() }
+        })
+        .on_disconnect(move |_: Socket, reason: DisconnectReason| gone.send(reason.to_string()).unwrap());
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    client.ask(r#"42["ask"]"#).await;
+    let event = format!(r#"42["ask","{}"]"#, "x".repeat(64 << 10));
+    for _ in 0..32 {
+        client.send(&event).await;
+    }
+    client.closed().await;
+    assert_eq!(next(&mut failures).await.unwrap_err(), AckError::Disconnected);
+    assert_eq!(next(&mut reasons).await, "transport error");
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handlers_go_on_when_those_that_waited_have_ended() {
+    let server = Server::builder().max_waiting_handlers(1).build();
+    let gate = Arc::new(Notify::new());
+    let opened = Arc::clone(&gate);
+    let (done, mut finished) = channel();
+    server.on("wait", move |_: Socket, event: Event| {
+        let (gate, done) = (Arc::clone(&opened), done.clone());
+        async move {
+            gate.notified().await;
+            done.send(event.read::<u32>().unwrap()).unwrap();
+        }
+    });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    for number in 0..50 {
+        client.send(&format!(r#"42["wait",{number}]"#)).await;
+    }
+    for number in 0..50 {
+        gate.notify_one();
+        assert_eq!(next(&mut finished).await, number);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pong_that_stands_behind_a_flood_counts_while_handlers_wait() {
+    let server = Server::builder()
+        .max_waiting_handlers(1)
+        .ping_interval(Duration::from_millis(40))
+        .ping_timeout(Duration::from_millis(400))
+        .build();
+    let gate = Arc::new(Notify::new());
+    let opened = Arc::clone(&gate);
+    server.on("wait", move |socket: Socket, _: Event| {
+        let gate = Arc::clone(&opened);
+        async move {
+            gate.notified().await;
+            socket.emit("done", ())
+        }
+    });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    client.send(r#"42["wait"]"#).await;
+    client.send(r#"42["wait"]"#).await;
+    // More pings than would have been let pass without an answer.
+    for _ in 0..20 {
+        assert_eq!(client.websocket.next().await, Came::Text("2".to_owned()));
+        client.websocket.text("3").await;
+    }
+    gate.notify_one();
+    assert_eq!(client.packet().await, r#"2["done"]"#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broadcaster_goes_on_while_another_peer_sends_a_megabyte_of_json() {
+    let server = Server::builder().max_payload(4 << 20).build();
+    let (read, mut sizes) = channel();
+    server
+        .on("tick", |socket: Socket, event: Event| socket.namespace().emit("tock", event.payload()))
+        .on("big", move |_: Socket, event: Event| read.send(event.read::<Vec<String>>().unwrap().len()).unwrap());
+    let host = Host::start(server.clone()).await;
+    let mut ticker = Client::join(host.address).await;
+    let mut sender = Client::join(host.address).await;
+
+    let array = vec!["\"some text with an \\u00e9scape\""; 32_000].join(",");
+    let big = format!(r#"42["big",[{array}]]"#);
+    assert!(big.len() > 900_000);
+    for round in 0..20 {
+        sender.send(&big).await;
+        for tick in 0..20 {
+            let tock = ticker.ask(&format!(r#"42["tick",{round},{tick}]"#)).await;
+            assert_eq!(tock, format!(r#"2["tock",{round},{tick}]"#));
+            assert_eq!(sender.packet().await, tock);
+        }
+        assert_eq!(next(&mut sizes).await, 32_000);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handlers_of_a_socket_start_in_the_order_of_its_events() {
+    let server = Server::new();
+    let (started, mut starts) = channel();
+    let slow = started.clone();
+    server.on("sync", move |_: Socket, event: Event| started.send(event.read::<u32>().unwrap()).unwrap()).on(
+        "async",
+        move |_: Socket, event: Event| {
+            let slow = slow.clone();
+            async move {
+                slow.send(event.read::<u32>().unwrap()).unwrap();
+                std::future::pending::<()>().await;
+            }
+        },
+    );
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    for number in 0..500 {
+        let event = if number % 3 == 0 { "async" } else { "sync" };
+        client.send(&format!(r#"42["{event}",{number}]"#)).await;
+    }
+    for number in 0..500 {
+        assert_eq!(next(&mut starts).await, number);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_pulls_slowly_makes_the_server_stop_reading_and_loses_nothing() {
+    let server = Server::new();
+    let (came, mut sockets) = channel();
+    server.on_connect(move |socket: Socket| {
+        // Whoever wants to pull says so before the connect handler returns.
+        let reading = socket.clone();
+        came.send((socket, tokio::spawn(async move { reading.recv().await }))).unwrap();
+    });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    let (socket, first) = next(&mut sockets).await;
+    client.send(r#"42["first"]"#).await;
+    assert_eq!(within(first).await.unwrap().unwrap().name(), "first");
+
+    let sent = Arc::new(AtomicUsize::new(0));
+    let progress = Arc::clone(&sent);
+    let flood = tokio::spawn(async move {
+        let filler = "x".repeat(64 << 10);
+        for number in 0..512 {
+            client.send(&format!(r#"42["event",{number},"{filler}"]"#)).await;
+            progress.fetch_add(1, Ordering::Relaxed);
+        }
+        client
+    });
+    let mut other = Client::join(host.address).await;
+    let (_other_socket, _) = next(&mut sockets).await;
+    // While one peer is held back, 200 others come and go.
+    for _ in 0..200 {
+        drop(Client::join(host.address).await);
+    }
+    other.send(r#"42["whatever"]"#).await;
+    assert!(!flood.is_finished(), "{} of 512 were read", sent.load(Ordering::Relaxed));
+    for number in 0..512 {
+        let event = within(socket.recv()).await.unwrap();
+        assert_eq!(event.payload().get::<u32>(0).unwrap(), number);
+    }
+    drop(within(flood).await.unwrap());
+    assert!(within(socket.recv()).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ack_that_is_awaited_between_two_pulls_comes_through_a_full_inbox() {
+    let server = Server::new();
+    let (outcome, mut outcomes) = channel();
+    server.on_connect(move |socket: Socket| {
+        let outcome = outcome.clone();
+        tokio::spawn(async move {
+            let first = socket.recv().await.unwrap();
+            assert_eq!(first.name(), "event");
+            let answer = socket.emit_with_ack("question", ()).unwrap().await;
+            outcome.send(answer.map(|answer| answer.get::<String>(0).unwrap())).unwrap();
+            let mut rest = 0_usize;
+            while socket.recv().await.is_some() {
+                rest += 1;
+            }
+            outcome.send(Ok(rest.to_string())).unwrap();
+        });
+        // The task may not have run yet: its events are kept from here on.
+        async { tokio::task::yield_now().await }
+    });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    let filler = "x".repeat(16 << 10);
+    client.send(&format!(r#"42["event",0,"{filler}"]"#)).await;
+    assert_eq!(client.packet().await, r#"20["question"]"#);
+    // Far beyond the soft limit of 64 KiB.
+    for number in 1..=100 {
+        client.send(&format!(r#"42["event",{number},"{filler}"]"#)).await;
+    }
+    client.send(r#"430["here"]"#).await;
+    assert_eq!(next(&mut outcomes).await.unwrap(), "here");
+    client.websocket.close().await;
+    assert_eq!(next(&mut outcomes).await.unwrap(), "100");
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_inbox_of_a_socket_that_left_holds_up_no_other_socket_of_its_connection() {
+    let server = Server::new();
+    let (came, mut sockets) = channel();
+    let root = came.clone();
+    server.on_connect(move |socket: Socket| root.send(socket).unwrap());
+    server.of("/pulled").on_connect(move |socket: Socket| {
+        drop(socket.recv());
+        came.send(socket).unwrap();
+    });
+    echo(&server);
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    let root = next(&mut sockets).await;
+    client.ask("40/pulled,").await;
+    let pulled = next(&mut sockets).await;
+    let answer = root.emit_with_ack("question", ()).unwrap();
+    assert_eq!(client.packet().await, r#"20["question"]"#);
+    client.send(&format!(r#"42/pulled,["event","{}"]"#, "x".repeat(100_000))).await;
+    client.send("430[]").await;
+    // An answer does not wait behind the full inbox, as other events do.
+    within(answer).await.unwrap();
+    pulled.disconnect();
+    assert_eq!(client.packet().await, "1/pulled,");
+    is_served(&mut client).await;
+}
+
+/// Emits again while it is serialised.
+struct Nested(Socket);
+
+impl serde::Serialize for Nested {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.emit("inner", [1, 2, 3]).unwrap();
+        self.0.broadcast().emit("nobody", ()).unwrap();
+        self.0.join("while serialising");
+        serializer.serialize_str("outer")
+    }
+}
+
+/// Emits when it is dropped.
+struct Farewell(Socket, &'static str);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let _ = self.0.emit("dropped", self.1);
+        self.0.leave("some room");
+        let _ = self.0.namespace().emit("to all", self.1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn user_values_that_emit_while_they_are_serialised_or_dropped_do_not_deadlock() {
+    let server = Server::new();
+    server.on("nested", |socket: Socket, _: Event| socket.emit("event", (Nested(socket.clone()),))).on(
+        "farewell",
+        |socket: Socket, _: Event| {
+            let first = Farewell(socket.clone(), "replaced");
+            socket.insert(first);
+            // The value that was there is dropped by the handler.
+            socket.insert(Farewell(socket.clone(), "with the socket"));
+        },
+    );
+    let host = Host::start(server.clone()).await;
+    let mut other = Client::join(host.address).await;
+    let mut client = Client::join(host.address).await;
+    assert_eq!(client.ask(r#"42["nested"]"#).await, r#"2["inner",1,2,3]"#);
+    assert_eq!(client.packet().await, r#"2["event","outer"]"#);
+    assert_eq!(other.packet().await, r#"2["nobody"]"#);
+
+    assert_eq!(client.ask(r#"42["farewell"]"#).await, r#"2["dropped","replaced"]"#);
+    assert_eq!(client.packet().await, r#"2["to all","replaced"]"#);
+    assert_eq!(other.packet().await, r#"2["to all","replaced"]"#);
+    drop(client);
+    assert_eq!(other.packet().await, r#"2["to all","with the socket"]"#);
+    drop(other);
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_is_held_after_its_disconnect_holds_no_more_than_itself() {
+    struct Value(#[allow(dead_code, reason = "only its drop counts")] Arc<()>);
+
+    let server = Server::new();
+    let (came, mut sockets) = channel();
+    server.on_connect(move |socket: Socket| {
+        drop(socket.recv());
+        came.send(socket).unwrap();
+    });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    let socket = next(&mut sockets).await;
+    let value = Arc::new(());
+    socket.insert(Value(Arc::clone(&value)));
+    let answer = socket.emit_with_ack("question", ()).unwrap();
+    client.send(r#"427["unread, with an ack that nobody gives"]"#).await;
+    client.websocket.close().await;
+    nothing_is_left(&server).await;
+
+    assert_eq!(within(answer).await.unwrap_err(), AckError::Disconnected);
+    until(|| Arc::strong_count(&value) == 1).await;
+    assert!(!socket.is_connected());
+    assert!(socket.emit("event", ()).is_err());
+    assert!(socket.emit_with_ack("event", ()).is_err());
+    assert!(within(socket.ready()).await.is_err());
+    assert!(socket.insert(Value(value)).is_none());
+    assert!(socket.get::<Value>().is_none());
+    socket.join("room");
+    assert!(socket.rooms().is_empty());
+    socket.disconnect();
+    socket.close();
+    assert!(server.to("room").sockets().is_empty());
+    // The one that was left unread can still be taken, and answered in vain.
+    let unread = within(socket.recv()).await.unwrap();
+    assert!(unread.ack("too late").is_err());
+    assert!(within(socket.recv()).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_server_and_peers_are_gone_nothing_holds_the_handlers() {
+    let captured = Arc::new(());
+    let server = Server::new();
+    let held = Arc::clone(&captured);
+    let (came, mut sockets) = channel();
+    server.on_connect(move |socket: Socket| {
+        let _ = &held;
+        // Events are kept for it, and nobody ever takes them.
+        drop(socket.recv());
+        came.send(()).unwrap();
+    });
+    let mut host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    next(&mut sockets).await;
+    client.send(r#"427["unread, and wants an ack"]"#).await;
+    client.websocket.close().await;
+    nothing_is_left(&server).await;
+    host.stop();
+    host.ended().await;
+    drop(server);
+    until(|| Arc::strong_count(&captured) == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r101_disconnecting_sees_the_rooms_and_disconnect_does_not() {
+    let server = Server::new();
+    let (seen, mut rooms) = channel();
+    let later = seen.clone();
+    server
+        .of("/")
+        .on_connect(|socket: Socket| {
+            socket.join("a");
+            socket.join("b");
+        })
+        .on_disconnecting(move |socket: Socket, _: DisconnectReason| {
+            let mut rooms = socket.rooms();
+            rooms.retain(|room| *room != socket.id().as_str());
+            seen.send(rooms).unwrap();
+        })
+        .on_disconnect(move |socket: Socket, _: DisconnectReason| later.send(socket.rooms()).unwrap());
+    let host = Host::start(server.clone()).await;
+    drop(Client::join(host.address).await);
+    assert_eq!(next(&mut rooms).await, ["a", "b"]);
+    assert_eq!(next(&mut rooms).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r119_room_events_for_the_first_and_the_last_member_and_for_each() {
+    let server = Server::new();
+    let (told, mut events) = channel();
+    server.of("/").on_room(move |event| told.send(event).unwrap());
+    server.on("join", |socket: Socket, _: Event| {
+        socket.join("room");
+        socket.join("room");
+    });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    let sid = socketio_tokio::Sid::new(&client.sid).unwrap();
+    let room = |name: &str| name.to_owned();
+    assert_eq!(next(&mut events).await, RoomEvent::Created { room: room(&client.sid) });
+    assert_eq!(next(&mut events).await, RoomEvent::Joined { socket: sid, room: room(&client.sid) });
+    client.send(r#"42["join"]"#).await;
+    assert_eq!(next(&mut events).await, RoomEvent::Created { room: room("room") });
+    assert_eq!(next(&mut events).await, RoomEvent::Joined { socket: sid, room: room("room") });
+    drop(client);
+    let mut rest = Vec::new();
+    while rest.len() < 4 {
+        rest.push(next(&mut events).await);
+    }
+    for name in [sid.as_str(), "room"] {
+        let left = rest.iter().position(|event| *event == RoomEvent::Left { socket: sid, room: room(name) });
+        let deleted = rest.iter().position(|event| *event == RoomEvent::Deleted { room: room(name) });
+        assert!(left.unwrap() < deleted.unwrap(), "{rest:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r92_a_second_connect_during_a_slow_guard_makes_no_second_socket() {
+    let server = Server::new();
+    let gate = Arc::new(Notify::new());
+    let opened = Arc::clone(&gate);
+    server.guard(move |_: ConnectRequest| {
+        let gate = Arc::clone(&opened);
+        async move {
+            gate.notified().await;
+            Ok::<(), Refusal>(())
+        }
+    });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::open(host.address).await;
+    client.send("40").await;
+    client.send("40").await;
+    assert!(matches!(client.closed().await, Came::Closed(_)));
+    gate.notify_one();
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r93_a_connection_that_ends_while_its_guard_waits_never_connects() {
+    let server = Server::new();
+    let (entered, entering) = oneshot::channel();
+    let entered = Mutex::new(Some(entered));
+    let gate = Arc::new(Notify::new());
+    let opened = Arc::clone(&gate);
+    let connected = Arc::new(AtomicBool::new(false));
+    let connects = Arc::clone(&connected);
+    server
+        .guard(move |_: ConnectRequest| {
+            if let Some(entered) = entered.lock().unwrap().take() {
+                entered.send(()).unwrap();
+            }
+            let gate = Arc::clone(&opened);
+            async move {
+                gate.notified().await;
+                Ok::<(), Refusal>(())
+            }
+        })
+        .on_connect(move |_: Socket| connects.store(true, Ordering::Relaxed));
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::open(host.address).await;
+    client.send("40").await;
+    within(entering).await.unwrap();
+    drop(client);
+    nothing_is_left(&server).await;
+    gate.notify_waiters();
+    assert!(!connected.load(Ordering::Relaxed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guard_that_never_decides_is_answered_for_after_the_connect_timeout() {
+    let server = Server::builder().connect_timeout(Duration::from_millis(50)).build();
+    server.guard(|_: ConnectRequest| std::future::pending::<Result<(), Refusal>>());
+    server.of("/open");
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::open(host.address).await;
+    client.send("40/open,").await;
+    assert!(client.packet().await.starts_with("0/open,{"));
+    for _ in 0..3 {
+        assert_eq!(client.ask("40").await, r#"4{"message":"timeout"}"#);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r110_a_packet_for_a_socket_that_the_server_disconnected_meanwhile_is_not_dispatched() {
+    let server = Server::new();
+    let came = Arc::new(AtomicBool::new(false));
+    let comes = Arc::clone(&came);
+    server
+        .on("leave", |socket: Socket, _: Event| socket.disconnect())
+        .on("event", move |_: Socket, _: Event| comes.store(true, Ordering::Relaxed));
+    server.of("/other").on("echo", |socket: Socket, event: Event| socket.emit("echo", event.payload()));
+    let host = Host::start(server.clone()).await;
+    let session = Polling::join(host.address).await;
+    session.post("40/other,").await;
+    assert!(session.get().await.text().starts_with("40/other,{"));
+    // One body, so one turn: the disconnect is under way when the event is looked at.
+    assert_eq!(session.post("42[\"leave\"]\u{1e}42[\"event\"]").await.text(), "ok");
+    assert_eq!(session.get().await.text(), "41");
+    session.post(r#"42/other,["echo",1]"#).await;
+    assert_eq!(session.get().await.text(), r#"42/other,["echo",1]"#);
+    assert!(!came.load(Ordering::Relaxed));
+}
