@@ -2,7 +2,7 @@
 //!
 //! The script runs once, with the checks that the command line selects; the tests then only look up what it reported.
 
-use crate::server::{Launch, Server};
+use crate::server::{self, Launch, Server};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use serde_json::Value;
 use socketio_conformance::peers::{self, Missing, Peers};
@@ -106,6 +106,10 @@ pub(crate) fn run(arguments: &Arguments, peers: &Peers, groups: Vec<Group>) -> E
     if !arguments.list {
         let ran = conclusion.num_passed.saturating_add(conclusion.num_failed);
         eprintln!("real peers: {ran} ran, {} skipped", conclusion.num_ignored);
+        // Lest a run against something else is taken for one against our server.
+        for (variable, program) in server::replacements() {
+            eprintln!("not our server: {variable}={program}");
+        }
         let reasons = runs.iter().filter_map(|run| run.report.get()?.as_ref().err());
         for reason in reasons.map(Missing::to_string).collect::<BTreeSet<_>>() {
             eprintln!("skipped: {reason}");

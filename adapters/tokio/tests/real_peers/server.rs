@@ -23,6 +23,11 @@ pub(crate) enum Example {
     Chat,
 }
 
+/// Which examples are replaced by another program, and by which.
+pub(crate) fn replacements() -> impl Iterator<Item = (&'static str, String)> {
+    [Example::Echo, Example::Chat].into_iter().filter_map(|example| Some((example.variable(), example.replacement()?)))
+}
+
 /// Which program is started, and with which flags beside `--host` and `--port`.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
@@ -38,19 +43,27 @@ impl Example {
         }
     }
 
-    /// What starts it, without flags; the inner error is a failure, the outer one a reason to skip.
-    fn template(self, peers: &Peers) -> Result<Result<Template, String>, Missing> {
-        let variable = match self {
+    /// The variable of the environment that puts another program in its place.
+    fn variable(self) -> &'static str {
+        match self {
             Self::Echo => "PEER_TEST_SERVER_CMD",
             Self::Chat => "PEER_TEST_CHAT_CMD",
-        };
-        match std::env::var(variable).as_deref() {
-            Err(_) | Ok("") => Ok(self.built().map(|program| Template::from(&Command::new(program)))),
-            Ok("reference") => {
+        }
+    }
+
+    fn replacement(self) -> Option<String> {
+        std::env::var(self.variable()).ok().filter(|line| !line.is_empty())
+    }
+
+    /// What starts it, without flags; the inner error is a failure, the outer one a reason to skip.
+    fn template(self, peers: &Peers) -> Result<Result<Template, String>, Missing> {
+        match self.replacement().as_deref() {
+            None => Ok(self.built().map(|program| Template::from(&Command::new(program)))),
+            Some("reference") => {
                 let path = script(&format!("reference_{}.mjs", self.name()));
                 Ok(Ok(Template::from(&peers.node()?.script(&path))))
             }
-            Ok(line) => {
+            Some(line) => {
                 let mut words = line.split_whitespace();
                 let mut command = Command::new(words.next().unwrap_or_default());
                 command.args(words);

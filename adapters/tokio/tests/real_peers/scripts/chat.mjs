@@ -46,7 +46,7 @@ class Person {
 // Two tabs of one browser. Every check takes names of its own: the people of the check before may still be leaving.
 async function two(first, second) {
   const context = await browser.newContext({ viewport: { width: 760, height: 620 } });
-  context.setDefaultTimeout(50_000);
+  context.setDefaultTimeout(20_000);
   const people = [await Person.arrive(context, first), await Person.arrive(context, second)];
   await people[0].sees(`${second} has joined`);
   atEnd(() => context.close());
