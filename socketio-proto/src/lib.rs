@@ -85,6 +85,7 @@ mod packet;
 pub mod parser;
 mod payload;
 mod rooms;
+mod rules;
 pub mod server;
 #[cfg(feature = "testkit")]
 pub mod testkit;
@@ -93,5 +94,5 @@ pub use self::config::{Config, Limits};
 pub use self::error::{DecodeError, EmitError, EncodeError, ReadError};
 pub use self::event::{AckError, AckId, AckToken, DisconnectReason, Event, Pending, SocketId};
 pub use self::packet::{Encoded, Outgoing, Packet, PacketType};
-pub use self::parser::{Decoder, Encoder, Json, Parser};
+pub use self::parser::{Decoder, Encoder, Json, JsonV4, Parser};
 pub use self::payload::{Args, ArgsSink, Payload, RawArgs};

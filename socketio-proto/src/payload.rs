@@ -18,6 +18,7 @@ use crate::json::de::Cursor;
 use crate::json::places::{self, Place};
 use crate::json::{scan, unescape};
 use crate::packet::PacketType;
+pub(crate) use crate::rules::Rules;
 
 /// The payload of a packet that was received: its text, checked to be JSON, and its attachments. Nothing is parsed that is not read.
 ///
@@ -71,7 +72,7 @@ enum Name {
 
 impl Layout {
     /// Fills in an array: arguments, with a name before them or not. `None` when it is not JSON, or the name is reserved.
-    fn list(&mut self, text: &[u8], at: usize, named: bool, max_depth: u32) -> Option<Name> {
+    fn list(&mut self, text: &[u8], at: usize, named: bool, max_depth: u32, rules: Rules) -> Option<Name> {
         let inner_depth = max_depth.checked_sub(1)?;
         let mut written = Name::Plain;
         let mut at = scan::whitespace(text, at + 1);
@@ -84,7 +85,7 @@ impl Layout {
                 self.name = (position(at + 1), position(end - 1));
                 if escaped {
                     written = Name::Escaped;
-                } else if is_reserved(text.get(at + 1..end - 1)?) {
+                } else if rules.may_not_receive(text.get(at + 1..end - 1)?) {
                     return None;
                 }
             } else {
@@ -127,13 +128,13 @@ impl Layout {
 
     /// Appends what a name with escapes says to the text, and takes it for the name from now on. `None` when it is reserved.
     #[cold]
-    fn unescape_name(&mut self, text: &str) -> Option<Text> {
+    fn unescape_name(&mut self, text: &str, rules: Rules) -> Option<Text> {
         let (start, end) = self.name;
         let name = unescape(text.get(start as usize..end as usize)?);
         let both = String::from(text) + &name;
         u32::try_from(both.len()).ok()?;
         self.name = (position(text.len()), position(both.len()));
-        (!is_reserved(name.as_bytes())).then(|| both.into())
+        (!rules.may_not_receive(name.as_bytes())).then(|| both.into())
     }
 }
 
@@ -141,17 +142,6 @@ impl Layout {
 #[allow(clippy::cast_possible_truncation, reason = "callers have checked that the text's length fits")]
 const fn position(at: usize) -> u32 {
     at as u32
-}
-
-/// Whether applications may not use the name, because the reference tells its own news under it.
-///
-/// Source: socket.io-parser 4.2.7, `RESERVED_EVENTS`.
-#[inline]
-pub(crate) fn is_reserved(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"connect" | b"connect_error" | b"disconnect" | b"disconnecting" | b"newListener" | b"removeListener"
-    )
 }
 
 impl Payload {
@@ -169,27 +159,28 @@ impl Payload {
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
         let at = scan::whitespace(text.as_bytes(), 0);
-        let payload = Self::within(packet_type, text, at, limits.max_depth).ok_or(DecodeError::InvalidPayload)?;
+        let payload =
+            Self::within(packet_type, text, at, limits.max_depth, Rules::V5).ok_or(DecodeError::InvalidPayload)?;
         payload.with_attachments(attachments)
     }
 
     /// The payload of such a packet, that starts at `at` in the text and ends with it. `None` when it is none.
     #[inline]
-    pub(crate) fn within(packet_type: PacketType, text: Text, at: usize, max_depth: u16) -> Option<Self> {
+    pub(crate) fn within(packet_type: PacketType, text: Text, at: usize, max_depth: u16, rules: Rules) -> Option<Self> {
         let bytes: &[u8] = text.as_bytes();
         // Positions take 32 bits.
         u32::try_from(bytes.len()).ok()?;
         let max_depth = u32::from(max_depth);
         let mut layout = Layout::default();
         let name = match (packet_type, *bytes.get(at)?) {
-            (PacketType::Event, b'[') => layout.list(bytes, at, true, max_depth),
-            (PacketType::Ack, b'[') => layout.list(bytes, at, false, max_depth),
-            (PacketType::Connect, b'{') | (PacketType::ConnectError, b'{' | b'"') => layout.value(bytes, at, max_depth),
+            (PacketType::Event, b'[') => layout.list(bytes, at, true, max_depth, rules),
+            (PacketType::Ack, b'[') => layout.list(bytes, at, false, max_depth, rules),
+            (_, first) if rules.is_value_of(packet_type, first) => layout.value(bytes, at, max_depth),
             _ => None,
         }?;
         let text = match name {
             Name::Plain => text,
-            Name::Escaped => layout.unescape_name(&text)?,
+            Name::Escaped => layout.unescape_name(&text, rules)?,
         };
         Some(Self { text, attached: None, layout })
     }

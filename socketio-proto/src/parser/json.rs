@@ -20,7 +20,7 @@ use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
 use crate::json::ser::{self, ArgsSerializer, Output, ValueSerializer};
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
-use crate::payload::{Args, ArgsSink, Payload, is_reserved};
+use crate::payload::{Args, ArgsSink, Payload, Rules};
 
 /// The default parser: what every Socket.IO peer speaks unless it was told otherwise.
 #[derive(Clone, Copy, Default, Debug)]
@@ -34,6 +34,7 @@ pub struct JsonDecoder {
     max_namespace_length: usize,
     max_depth: u16,
     max_attachments: u8,
+    rules: Rules,
 }
 
 /// A packet whose attachments have not all come.
@@ -49,13 +50,7 @@ impl Parser for Json {
     type Decoder = JsonDecoder;
 
     fn decoder(&self, limits: &Limits) -> JsonDecoder {
-        JsonDecoder {
-            gathering: None,
-            max_attachment_bytes: limits.max_attachment_bytes,
-            max_namespace_length: limits.max_namespace_length,
-            max_depth: limits.max_depth,
-            max_attachments: limits.max_attachments,
-        }
+        JsonDecoder::new(limits, Rules::V5)
     }
 
     #[inline]
@@ -64,11 +59,23 @@ impl Parser for Json {
         packet: &Outgoing<'_, A>,
         encoder: &mut Encoder,
     ) -> Result<Encoded, EncodeError> {
-        let sink = Sink::new(packet.packet_type, packet.namespace, packet.id, packet.event, encoder)?;
-        match packet.args {
-            Some(args) => args.feed(sink),
-            None => Ok(sink.nothing()),
-        }
+        encode(packet, encoder, Rules::V5)
+    }
+}
+
+/// Encodes a packet by the rules of a protocol version.
+#[inline]
+pub(super) fn encode<A: Args + ?Sized>(
+    packet: &Outgoing<'_, A>,
+    encoder: &mut Encoder,
+    rules: Rules,
+) -> Result<Encoded, EncodeError> {
+    let Outgoing { packet_type, namespace, id, event, .. } = *packet;
+    check(packet_type, namespace, event, rules)?;
+    let sink = Sink { packet_type, namespace, id, event, encoder, rules };
+    match packet.args {
+        Some(args) => args.feed(sink),
+        None => Ok(sink.nothing()),
     }
 }
 
@@ -89,12 +96,23 @@ impl Decoder for JsonDecoder {
 }
 
 impl JsonDecoder {
+    pub(super) const fn new(limits: &Limits, rules: Rules) -> Self {
+        Self {
+            gathering: None,
+            max_attachment_bytes: limits.max_attachment_bytes,
+            max_namespace_length: limits.max_namespace_length,
+            max_depth: limits.max_depth,
+            max_attachments: limits.max_attachments,
+            rules,
+        }
+    }
+
     #[inline]
     fn text(&mut self, text: Text) -> Result<Option<Packet>, DecodeError> {
         let mut reader = Reader { text: &text, at: 0 };
         let (packet_type, binary) = reader.packet_type()?;
         let awaited = if binary { reader.attachments(self.max_attachments)? } else { 0 };
-        let namespace = match reader.namespace(self.max_namespace_length)? {
+        let namespace = match reader.namespace(self.max_namespace_length, self.rules)? {
             "/" => Text::from_static("/"),
             other => text.slice_ref(other),
         };
@@ -107,7 +125,7 @@ impl JsonDecoder {
             };
         }
         // No whitespace before the payload: in the reference it would belong to the id, and make it 0.
-        match Payload::within(packet_type, text, at, self.max_depth) {
+        match Payload::within(packet_type, text, at, self.max_depth, self.rules) {
             None => Err(DecodeError::InvalidPayload),
             Some(payload) if awaited == 0 => Ok(Some(Packet { packet_type, namespace, id, payload: Some(payload) })),
             Some(payload) => Ok(self.gather(Packet { packet_type, namespace, id, payload: Some(payload) }, awaited)),
@@ -201,15 +219,15 @@ impl<'a> Reader<'a> {
 
     /// `/` when there is none; up to the first comma, or the whole rest when there is no comma.
     #[inline]
-    fn namespace(&mut self, limit: usize) -> Result<&'a str, DecodeError> {
-        if self.peek() == Some(b'/') { self.named_namespace(limit) } else { Ok("/") }
+    fn namespace(&mut self, limit: usize, rules: Rules) -> Result<&'a str, DecodeError> {
+        if self.peek() == Some(b'/') { self.named_namespace(limit, rules) } else { Ok("/") }
     }
 
-    fn named_namespace(&mut self, limit: usize) -> Result<&'a str, DecodeError> {
+    fn named_namespace(&mut self, limit: usize, rules: Rules) -> Result<&'a str, DecodeError> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let end = memchr::memchr(b',', rest.as_bytes());
         let namespace = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-        if namespace.len() > limit {
+        if namespace.len() > limit && !rules.within_limit(namespace, limit) {
             return Err(DecodeError::NamespaceTooLong);
         }
         self.at = self.at.saturating_add(namespace.len()).saturating_add(usize::from(end.is_some()));
@@ -234,32 +252,29 @@ struct Sink<'a> {
     id: Option<u64>,
     event: Option<&'a str>,
     encoder: &'a mut Encoder,
+    rules: Rules,
 }
 
-impl<'a> Sink<'a> {
-    #[inline]
-    fn new(
-        packet_type: PacketType,
-        namespace: &'a str,
-        id: Option<u64>,
-        event: Option<&'a str>,
-        encoder: &'a mut Encoder,
-    ) -> Result<Self, EncodeError> {
-        if namespace != "/" && (!namespace.starts_with('/') || namespace.contains(',')) {
-            return Err(invalid("a namespace starts with a slash and has no comma"));
-        }
-        match (packet_type, event) {
-            (PacketType::Event, Some(name)) if is_reserved(name.as_bytes()) => {
-                return Err(EncodeError::Reserved(name.into()));
-            }
-            (PacketType::Event, Some(_)) => {}
-            (PacketType::Event, None) => return Err(invalid("an event has a name")),
-            (_, Some(_)) => return Err(invalid("only events have names")),
-            _ => {}
-        }
-        Ok(Self { packet_type, namespace, id, event, encoder })
+/// Refuses a packet that no parser of the reference would send, whatever its arguments are.
+#[inline]
+pub(super) fn check(
+    packet_type: PacketType,
+    namespace: &str,
+    event: Option<&str>,
+    rules: Rules,
+) -> Result<(), EncodeError> {
+    if namespace != "/" && (!namespace.starts_with('/') || namespace.contains(',')) {
+        return Err(invalid("a namespace starts with a slash and has no comma"));
     }
+    match (packet_type, event) {
+        (PacketType::Event, Some(name)) if rules.may_not_send(name) => Err(EncodeError::Reserved(name.into())),
+        (PacketType::Event, None) => Err(invalid("an event has a name")),
+        (PacketType::Event, Some(_)) | (_, None) => Ok(()),
+        (_, Some(_)) => Err(invalid("only events have names")),
+    }
+}
 
+impl Sink<'_> {
     /// Room for the parts around the arguments, unless the name has many escapes.
     #[inline]
     fn overhead(&self) -> usize {
@@ -314,7 +329,7 @@ impl<'a> Sink<'a> {
     }
 }
 
-fn invalid(message: &str) -> EncodeError {
+pub(super) fn invalid(message: &str) -> EncodeError {
     EncodeError::Serialize(message.into())
 }
 
@@ -331,6 +346,7 @@ impl ArgsSink for Sink<'_> {
     #[inline]
     fn typed<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Encoded, EncodeError> {
         let (packet_type, named, takes_list) = (self.packet_type, self.event.is_some(), self.takes_list());
+        let rules = self.rules;
         let max_attachments = if takes_list { usize::from(self.encoder.max_attachments()) } else { 0 };
         let text = self.head(0, 0);
         let value_at = text.len();
@@ -345,7 +361,7 @@ impl ArgsSink for Sink<'_> {
             }
         } else {
             value.serialize(ValueSerializer(&mut output))?;
-            check_value(packet_type, text.get(value_at..).unwrap_or_default())?;
+            check_value(packet_type, text.get(value_at..).unwrap_or_default(), rules)?;
         }
         Ok(Encoded::One(self.encoder.finish_text()))
     }
@@ -356,7 +372,11 @@ impl ArgsSink for Sink<'_> {
         let args = payload.raw_args();
         let (named, takes_list) = (self.event.is_some(), self.takes_list());
         if !takes_list {
-            check_value(self.packet_type, if payload.len() == 1 && attachments.is_empty() { args } else { "" })?;
+            check_value(
+                self.packet_type,
+                if payload.len() == 1 && attachments.is_empty() { args } else { "" },
+                self.rules,
+            )?;
         }
         if attachments.len() > usize::from(self.encoder.max_attachments()) {
             return Err(EncodeError::TooManyAttachments);
@@ -378,13 +398,15 @@ impl ArgsSink for Sink<'_> {
 }
 
 /// Refuses JSON that is not the payload of this packet type, which takes one value.
-fn check_value(packet_type: PacketType, json: &str) -> Result<(), EncodeError> {
-    match (packet_type, json.as_bytes().first()) {
-        (PacketType::Connect | PacketType::ConnectError, Some(b'{')) | (PacketType::ConnectError, Some(b'"')) => Ok(()),
-        (PacketType::Connect, _) => Err(invalid("the payload of CONNECT is one object")),
-        (PacketType::ConnectError, _) => Err(invalid("the payload of CONNECT_ERROR is one object or string")),
-        _ => Err(invalid("DISCONNECT has no payload")),
+pub(super) fn check_value(packet_type: PacketType, json: &str, rules: Rules) -> Result<(), EncodeError> {
+    if json.bytes().next().is_some_and(|first| rules.is_value_of(packet_type, first)) {
+        return Ok(());
     }
+    Err(invalid(match packet_type {
+        PacketType::Connect => "the payload of CONNECT is one object",
+        PacketType::ConnectError => "the payload of CONNECT_ERROR is one object or string",
+        _ => "DISCONNECT has no payload",
+    }))
 }
 
 /// Makes the packet's type, written before it was known that there are attachments, the one that announces them.

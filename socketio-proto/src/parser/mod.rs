@@ -8,6 +8,7 @@
 //! [`Payload::from_json`]: crate::Payload::from_json
 
 mod json;
+mod json_v4;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,6 +18,7 @@ use bytes::{Bytes, BytesMut};
 use engineio_proto::{Frame, Message, PacketType, Text};
 
 pub use self::json::{Json, JsonDecoder};
+pub use self::json_v4::JsonV4;
 use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
 use crate::packet::{Encoded, Outgoing, Packet};
