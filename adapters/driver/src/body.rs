@@ -6,6 +6,9 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+/// Bytes handed to the HTTP library at once.
+const PIECE: usize = 64 * 1024;
+
 /// A response body: complete from the start. Tells whoever waits for it whether it was taken to the end or dropped before.
 pub struct Body {
     bytes: Bytes,
@@ -51,11 +54,15 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
-        let bytes = std::mem::take(&mut self.bytes);
-        if let Some(guard) = self.guard.take() {
+        // In pieces, so that a large body counts as written only when the connection has taken all but the last of it.
+        let length = self.bytes.len().min(PIECE);
+        let piece = self.bytes.split_to(length);
+        if self.bytes.is_empty()
+            && let Some(guard) = self.guard.take()
+        {
             guard.finished(true);
         }
-        Poll::Ready(if bytes.is_empty() { None } else { Some(Ok(Frame::data(bytes))) })
+        Poll::Ready(if piece.is_empty() { None } else { Some(Ok(Frame::data(piece))) })
     }
 
     fn is_end_stream(&self) -> bool {

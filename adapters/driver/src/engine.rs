@@ -18,7 +18,7 @@ use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, Started, Wait
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::inbox::Inbox;
-use crate::peer::Peer;
+use crate::peer::{KEEPING, Peer};
 use crate::runtime::Runtime;
 use crate::service::{AllowRequest, Path, respond};
 use crate::turn::{Application, Core, EVENTS_PER_PASS, Machine};
@@ -220,8 +220,13 @@ impl EngineSocket {
     }
 
     fn push(&self, message: Message, volatile: bool) -> Result<(), SendError> {
-        // An empty message is a byte on the wire too.
-        self.0.push(message.len().saturating_add(1), || Command::Send { message, volatile })
+        // Where payloads are separated by it, it cannot be part of a message. What is sent around the upgrade may still have to poll.
+        if !self.is_on_link() && matches!(&message, Message::Text(text) if text.contains('\u{1e}')) {
+            return Err(SendError::Separator);
+        }
+        // The packet has a type in front.
+        let bytes = message.len().saturating_add(1 + KEEPING);
+        self.0.push(bytes, || Command::Send { message, volatile })
     }
 
     /// Waits until the outbound queue is less than half full.
@@ -270,8 +275,13 @@ impl Application for Engine {
                 if volatile && !(core.link_is_flushed && core.machine.is_writable()) {
                     return;
                 }
-                if let Err(error) = core.machine.send_frames(&[Frame::message(message)]) {
-                    tracing::debug!(%error, "a message was dropped");
+                match core.machine.send_frames(&[Frame::message(message)]) {
+                    Ok(()) => {}
+                    Err(SendError::Full) => {
+                        tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full");
+                        core.machine.discard(core.now);
+                    }
+                    Err(error) => tracing::debug!(%error, "a message was dropped"),
                 }
             }
             Command::Close => core.machine.close(core.now),

@@ -34,6 +34,10 @@ pub(crate) enum Arrival {
     FirstLink { link: LinkId, upgrade: OnUpgrade },
 }
 
+/// What a packet counts beside its own bytes in the machine's queue (see `Session::buffered_bytes`). It counts the same here, or the
+/// machine could have no room for what the mailbox has taken.
+pub(crate) const KEEPING: usize = 40;
+
 /// A peer, as everybody but its own task sees it. `C` is what the application can ask of its machine; `S` is what the application
 /// keeps with every peer.
 pub(crate) struct Peer<C, S> {

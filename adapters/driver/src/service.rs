@@ -32,7 +32,8 @@ impl Path {
     /// As the reference: one trailing slash is taken off and put back, and the path is a prefix.
     pub(crate) fn new(path: &str) -> Self {
         let path = path.strip_suffix('/').unwrap_or(path);
-        Self(format!("/{}/", path.strip_prefix('/').unwrap_or(path)))
+        let path = path.strip_prefix('/').unwrap_or(path);
+        Self(if path.is_empty() { "/".to_owned() } else { format!("/{path}/") })
     }
 
     pub(crate) fn matches(&self, path: &str) -> bool {
@@ -95,7 +96,7 @@ where
         Route::Session { sid, ask } => {
             let Some(peer) = hub.peer(&sid) else { return convert(Hub::<A>::unknown_sid(&ask)) };
             match ask.kind() {
-                AskKind::Link(_) => match websocket_accept(&parts.headers, upgrade) {
+                AskKind::Link(_) => match websocket_accept(&parts, upgrade) {
                     Ok((accept, upgrade)) => attach(hub, &peer, ask, accept, upgrade).await,
                     Err(response) => response,
                 },
@@ -106,7 +107,7 @@ where
             if let Some(Err(message)) = allow.map(|allow| allow(&parts)) {
                 return convert(handshake.refuse(Refusal::Forbidden(&message)));
             }
-            let link = match handshake.link().map(|_| websocket_accept(&parts.headers, upgrade)).transpose() {
+            let link = match handshake.link().map(|_| websocket_accept(&parts, upgrade)).transpose() {
                 Ok(link) => link,
                 Err(response) => return response,
             };
@@ -169,7 +170,11 @@ async fn exchange<A: Application, B: HttpBody>(
     match answer {
         Ok(response) => {
             let guard = Box::new(ReplyGuard::<A> { peer: Arc::clone(peer), request });
-            respond_with(&response, |body| Body::guarded(body, guard))
+            let mut response = respond_with(&response, |body| Body::guarded(body, guard));
+            if response.status() == http::StatusCode::OK && is_old_explorer(headers) {
+                response.headers_mut().insert(header::X_XSS_PROTECTION, HeaderValue::from_static("0"));
+            }
+            response
         }
         // The session ended without a word: its task was dropped by the runtime.
         Err(oneshot::Canceled) => convert(Hub::<A>::unknown_sid(&ask)),
@@ -199,9 +204,15 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
+/// Internet Explorer's filter against cross-site scripting took packets for attacks (engine.io `lib/transports/polling.ts`, `headers`).
+fn is_old_explorer(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
+    [&b";MSIE"[..], b"Trident/"].iter().any(|name| agent.windows(name.len()).any(|part| part == *name))
+}
+
 /// Checks the WebSocket handshake, and finds what will become of the connection.
 fn websocket_accept(
-    headers: &HeaderMap,
+    parts: &http::request::Parts,
     upgrade: Option<OnUpgrade>,
 ) -> Result<(HeaderValue, OnUpgrade), http::Response<Body>> {
     let refused = |status: u16, headers: &[(&'static str, &'static str)], message: String| {
@@ -214,7 +225,14 @@ fn websocket_accept(
         }
         response
     };
-    let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    // RFC 6455 section 4.2.1.
+    if parts.method != http::Method::GET {
+        return Err(refused(405, &[("allow", "GET")], "a WebSocket is asked for with GET".to_owned()));
+    }
+    if parts.version < http::Version::HTTP_11 {
+        return Err(refused(400, &[], "a WebSocket needs HTTP/1.1".to_owned()));
+    }
+    let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let accept =
         websocket::accept(fields).map_err(|error| refused(error.status(), error.headers(), error.to_string()))?;
     let accept = HeaderValue::from_bytes(accept.as_bytes()).map_err(|error| refused(500, &[], error.to_string()))?;

@@ -242,7 +242,7 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
         self.spawn_counted(async move {
             let (lingering, sleep) = (std::pin::pin!(link.linger()), std::pin::pin!(sleep));
             // Whichever comes first, the link is done with.
-            drop(select(lingering, sleep).await);
+            let _ = select(lingering, sleep).await;
         });
     }
 

@@ -6,18 +6,19 @@ use std::sync::{Arc, Mutex};
 use std::task::Context;
 use std::time::Duration;
 
-use engineio_proto::Instant;
 use engineio_proto::server::{Input, Session, Transmit};
+use engineio_proto::{Instant, SendError};
 use futures_util::future::BoxFuture;
 use socketio_proto::server::Connection;
 use socketio_proto::{
-    AckError, AckId, AckToken, Config, DisconnectReason, Encoded, Event as Happened, Parser, Payload, Pending, SocketId,
+    AckError, AckId, AckToken, Config, DisconnectReason, EmitError, Encoded, Event as Happened, Parser, Payload,
+    Pending, SocketId,
 };
 
 use super::answer::AnswerSink;
-use super::namespace::{ConnectRequest, GuardResult, Handlers, NamespaceInner, Refusal, SocketKey};
+use super::namespace::{ConnectRequest, GuardResult, Handlers, NamespaceInner, Refusal, SharedHandler, SocketKey};
 use super::socket::{Ack, Event, Socket, SocketInner};
-use crate::handler::{Ended, ErasedHandler, HandlerResult, Waiting, run};
+use crate::handler::{Ended, HandlerResult, Waiting, run};
 use crate::handshake::Handshake;
 use crate::hub::random_sid;
 use crate::peer::Peer;
@@ -253,7 +254,7 @@ impl<P: Parser> SocketIo<P> {
 
     fn disconnected(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, id: SocketId, reason: DisconnectReason) {
         let Some(member) = core.local.remove(id) else { return };
-        let mut tell = |handler: &Option<Arc<ErasedHandler<_, _>>>, kind| {
+        let mut tell = |handler: &Option<SharedHandler<_>>, kind| {
             let Some(handler) = handler else { return };
             let arguments = (Socket(Arc::clone(&member.socket)), reason);
             let running = Running { member: member.clone(), kind };
@@ -308,6 +309,19 @@ impl<P: Parser> Running<P> {
                 Err(Panicked)
             }
         }
+    }
+}
+
+/// A packet that the mailbox has taken did not fit into the machine's queue, where replies of the machine's own had come before it: the
+/// connection is closed rather than left with a gap. In all other cases there is nobody left to send it to.
+fn not_lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, sent: Result<(), EmitError>) {
+    match sent {
+        Ok(()) => {}
+        Err(EmitError::Send(SendError::Full)) => {
+            tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full");
+            core.machine.discard(core.now);
+        }
+        Err(error) => tracing::debug!(%error, "a packet was dropped"),
     }
 }
 
@@ -367,20 +381,21 @@ impl<P: Parser> Application for SocketIo<P> {
                 if volatile && !(core.link_is_flushed && machine.is_writable()) {
                     return;
                 }
-                if let Err(error) = machine.send(socket, &encoded) {
-                    tracing::debug!(%error, "a packet was dropped");
-                }
+                let sent = machine.send(socket, &encoded);
+                not_lost(core, sent);
             }
             Command::Ask { socket, encoded, id, timeout, sink } => {
                 match machine.send_expecting(core.now, socket, &encoded, id, timeout) {
                     Ok(()) => drop(core.local.acks.insert((socket, id), sink)),
-                    Err(_) => sink.resolve(id, Err(AckError::Disconnected)),
+                    Err(error) => {
+                        sink.resolve(id, Err(AckError::Disconnected));
+                        not_lost(core, Err(error));
+                    }
                 }
             }
             Command::Ack { encoded } => {
-                if let Err(error) = machine.send_ack(&encoded) {
-                    tracing::debug!(%error, "an ack was dropped");
-                }
+                let sent = machine.send_ack(&encoded);
+                not_lost(core, sent);
             }
             Command::Disconnect { socket } => {
                 machine.disconnect(core.now, socket);

@@ -6,8 +6,15 @@ use std::cell::Cell;
 
 use socketio_proto::{Args, EncodeError, Encoded, Encoder, Outgoing, Parser};
 
+use crate::peer::KEEPING;
+
 thread_local! {
     static ENCODER: Cell<Option<Encoder>> = const { Cell::new(None) };
+}
+
+/// What a packet counts against the outbound limit.
+pub(crate) fn weight(encoded: &Encoded) -> usize {
+    encoded.frames().iter().map(|frame| frame.packet_len().saturating_add(KEEPING)).sum()
 }
 
 /// Encodes a packet.

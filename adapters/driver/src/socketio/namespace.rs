@@ -19,6 +19,7 @@ use socketio_proto::{AckError, AckId, Args, DisconnectReason, EmitError, Encoded
 
 use super::application::{AckSink, Command, SocketPeer};
 use super::broadcast::Broadcast;
+use super::encoder;
 use super::socket::{Event, Socket, SocketInner};
 use crate::handler::{ErasedHandler, Handler, HandlerResult, Outcome, erase, panic_message};
 use crate::handshake::Handshake;
@@ -57,15 +58,20 @@ struct Gathering<P: Parser> {
 
 pub(crate) type AnswersSink<P> = oneshot::Sender<Vec<(Socket<P>, Result<Payload, AckError>)>>;
 
+/// A handler that several tables share: sockets keep the table that was there when they connected.
+pub(crate) type SharedHandler<A, T = HandlerResult> = Arc<ErasedHandler<A, T>>;
+
+type EventHandler<P> = SharedHandler<(Socket<P>, Event<P>)>;
+
 /// The handlers of a namespace. A socket keeps those that were there when it connected.
 pub(crate) struct Handlers<P: Parser> {
-    pub(crate) guard: Option<Arc<ErasedHandler<(ConnectRequest<P>,), GuardResult>>>,
-    pub(crate) connect: Option<Arc<ErasedHandler<(Socket<P>,), HandlerResult>>>,
+    pub(crate) guard: Option<SharedHandler<(ConnectRequest<P>,), GuardResult>>,
+    pub(crate) connect: Option<SharedHandler<(Socket<P>,)>>,
     /// Sorted by length, then name: a look-up hardly ever compares more than one name.
-    events: Vec<(Box<str>, Arc<ErasedHandler<(Socket<P>, Event<P>), HandlerResult>>)>,
-    any: Option<Arc<ErasedHandler<(Socket<P>, Event<P>), HandlerResult>>>,
-    pub(crate) disconnecting: Option<Arc<ErasedHandler<(Socket<P>, DisconnectReason), HandlerResult>>>,
-    pub(crate) disconnect: Option<Arc<ErasedHandler<(Socket<P>, DisconnectReason), HandlerResult>>>,
+    events: Vec<(Box<str>, EventHandler<P>)>,
+    any: Option<EventHandler<P>>,
+    pub(crate) disconnecting: Option<SharedHandler<(Socket<P>, DisconnectReason)>>,
+    pub(crate) disconnect: Option<SharedHandler<(Socket<P>, DisconnectReason)>>,
     pub(crate) room: Option<Arc<dyn Fn(RoomEvent) + Send + Sync>>,
 }
 
@@ -204,10 +210,10 @@ impl<P: Parser> NamespaceInner<P> {
         let mut wakers = Vec::new();
         {
             let members = lock(&self.members);
-            let bytes = encoded.packet_len();
+            let bytes = encoder::weight(encoded);
             for socket in members.machine.recipients(target).filter_map(|key| members.socket(key)) {
                 let send = || Command::Send { socket: socket.id, encoded: encoded.clone(), volatile };
-                deliver(socket, bytes, send, &mut wakers);
+                deliver(socket, bytes, volatile, send, &mut wakers);
             }
         }
         wakers.into_iter().for_each(Waker::wake);
@@ -229,11 +235,11 @@ impl<P: Parser> NamespaceInner<P> {
         let recipients: Vec<_> = recipients.into_iter().filter_map(|key| members.socket(key).cloned()).collect();
         let answers = Vec::with_capacity(recipients.len());
         members.gathering.insert(id, Gathering { recipients: recipients.clone(), answers, sink });
-        let bytes = encoded.packet_len();
+        let bytes = encoder::weight(encoded);
         for socket in recipients {
             let sink = AckSink::Broadcast { namespace: Arc::clone(self), key: socket.key };
             let ask = || Command::Ask { socket: socket.id, encoded: encoded.clone(), id, timeout: Some(timeout), sink };
-            if !deliver(&socket, bytes, ask, &mut wakers) {
+            if !deliver(&socket, bytes, false, ask, &mut wakers) {
                 members.machine.handle_ack(socket.key, id, Err(AckError::Disconnected));
             }
         }
@@ -275,9 +281,11 @@ impl<P: Parser> NamespaceInner<P> {
 }
 
 /// Puts a packet into one mailbox. A recipient that has no room for it is closed: it would miss a packet without knowing.
+/// A volatile packet may be missed.
 fn deliver<P: Parser>(
     socket: &SocketInner<P>,
     bytes: usize,
+    volatile: bool,
     command: impl FnOnce() -> Command<P>,
     wakers: &mut Vec<Waker>,
 ) -> bool {
@@ -286,7 +294,7 @@ fn deliver<P: Parser>(
             wakers.extend(waker);
             true
         }
-        Err(SendError::Full) => {
+        Err(SendError::Full) if !volatile => {
             tracing::warn!(socket = %socket.sid, "closed: its outbound queue is full, and a broadcast did not fit");
             if let Ok(waker) = socket.peer.push_quietly(0, || Command::Discard) {
                 wakers.extend(waker);
@@ -360,13 +368,13 @@ impl<P: Parser> Handlers<P> {
     }
 
     /// The handler for an event of this name, and its place.
-    pub(crate) fn event(&self, name: &str) -> Option<(usize, &ErasedHandler<(Socket<P>, Event<P>), HandlerResult>)> {
+    pub(crate) fn event(&self, name: &str) -> Option<(usize, &EventHandler<P>)> {
         if let Ok(index) = self.find(name)
             && let Some((_, handler)) = self.events.get(index)
         {
             return Some((index, handler));
         }
-        self.any.as_ref().map(|any| (self.events.len(), &**any))
+        self.any.as_ref().map(|any| (self.events.len(), any))
     }
 
     /// The name of the event handler at this place, for logs.

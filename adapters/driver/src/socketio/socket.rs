@@ -74,8 +74,10 @@ impl<P: Parser> SocketInner<P> {
         self.check()?;
         let encoded =
             encoder::encode(&self.namespace.parser, &Outgoing::event(&self.namespace.name, None, event, args))?;
-        self.peer.push(encoded.packet_len(), || Command::Send { socket: self.id, encoded, volatile })?;
-        Ok(())
+        match self.peer.push(encoder::weight(&encoded), || Command::Send { socket: self.id, encoded, volatile }) {
+            Err(SendError::Full) if volatile => Ok(()),
+            sent => Ok(sent?),
+        }
     }
 
     fn ask<A: Args + ?Sized>(&self, event: &str, args: &A, timeout: Option<Duration>) -> Result<Answer, EmitError> {
@@ -85,7 +87,7 @@ impl<P: Parser> SocketInner<P> {
         let encoded = encoder::encode(&self.namespace.parser, &packet)?;
         let (sink, answer) = Answer::channel();
         let sink = AckSink::Socket(sink);
-        self.peer.push(encoded.packet_len(), || Command::Ask { socket: self.id, encoded, id, timeout, sink })?;
+        self.peer.push(encoder::weight(&encoded), || Command::Ask { socket: self.id, encoded, id, timeout, sink })?;
         Ok(answer)
     }
 }
@@ -351,7 +353,7 @@ impl<P: Parser> Ack<P> {
     pub fn send<A: Args>(self, args: A) -> Result<(), EmitError> {
         let packet = Outgoing::ack(self.token.namespace(), self.token.id(), &args);
         let encoded = encoder::encode(&self.socket.namespace.parser, &packet)?;
-        self.socket.peer.push(encoded.packet_len(), || Command::Ack { encoded })?;
+        self.socket.peer.push(encoder::weight(&encoded), || Command::Ack { encoded })?;
         Ok(())
     }
 }
