@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use engineio_proto::testkit::{ClientEvent, ClientSettings, Pair, Step, Violation, Wires};
+use engineio_proto::testkit::{ClientEvent, ClientSettings, Habits, Pair, Step, Violation, Wires};
 use engineio_proto::{CloseReason, Instant, LinkKind, Sid};
 
 use super::client::Client;
@@ -186,6 +186,7 @@ fn peer(seed: u64, scenario: &Scenario, log: bool) -> Peer {
         upgrade: kind(),
         patience: engine.ping_interval + engine.ping_timeout,
         max_payload: engine.max_payload,
+        habits: Habits::default(),
     };
     let config = Arc::new(scenario.socket.clone());
     let accept = move |session| Connection::new(Instant::ZERO, session, Json, Arc::clone(&config));
