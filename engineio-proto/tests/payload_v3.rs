@@ -152,7 +152,7 @@ fn section_3_1_lengths_that_only_javascript_reads_are_errors() {
 fn section_3_1_a_length_longer_than_the_rest_is_an_error() {
     assert_eq!(decode_text("2:4"), [Err(LENGTH)]);
     assert_eq!(decode_text("6:4hello3:4b"), [Ok(message("hello")), Err(LENGTH)]);
-    // Counted in bytes, as a Go client does.
+    // Counted in bytes, as Python 3.x does for `b64`.
     assert_eq!(decode_text("4:4\u{20ac}"), [Err(LENGTH)]);
     for length in [u64::MAX.to_string(), (u128::from(u64::MAX) + 1).to_string(), "9".repeat(400)] {
         assert_eq!(decode_text(&format!("{length}:4")), [Err(LENGTH)]);
@@ -197,7 +197,7 @@ fn a_text_body_that_is_not_utf8_is_refused_as_a_whole() {
 }
 
 #[test]
-fn section_3_1_a_binary_body_of_text_alone_is_what_python_sends() {
+fn section_3_1_a_binary_body_may_be_text_alone_as_from_python() {
     let body = b"\x00\x06\xff4hello\x00\x04\xff4\xe2\x82\xac";
     assert_eq!(decode_binary(body), [Ok(message("hello")), Ok(message("\u{20ac}"))]);
     // Nobody sends this, but it is a packet in text like any other.

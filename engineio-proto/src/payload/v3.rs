@@ -4,8 +4,8 @@
 //! in it. A binary body is a row of parts, each of them a byte (0 for a packet in text, 1 for a binary message), the length in bytes
 //! as decimal digits (a byte of value 0 to 9 each), a byte 255, and the packet.
 //!
-//! Clients of JavaScript and Java 1.x write a binary body when something in it is binary and they can send it, Python 3.x always;
-//! Swift writes text only. That is what [`Packets`] reads. The reference takes more:
+//! JavaScript 2.x writes a binary body when something in it is binary; JavaScript 1.x, early Java and Python 3.x always do, and Swift
+//! never. All of them write the same two forms, and those are what [`Packets`] reads. The reference takes more:
 //!
 //! | body | reference | here |
 //! |---|---|---|
@@ -15,7 +15,7 @@
 //! | text: ` 6:`, `06:`, `1e1:`, `0x1:`, whatever else JavaScript converts to that number | read | error: no client writes these |
 //! | text: a length that ends within a surrogate pair | a message with half a character | error |
 //! | text: `1:b`, `b` and no type; `b` and a type other than 4 | a packet without a type; of that type, with bytes | error |
-//! | binary: empty | no packet | the same |
+//! | binary: empty | no packet | the same: it is how early Java writes an empty list |
 //! | binary: a first byte above 1 | as 1 | error |
 //! | binary: a length byte of 10 to 254 | as two or three digits | error |
 //! | binary: leading zeros | read | error |
@@ -27,8 +27,9 @@
 //! | binary: an error in a part | errors of length discard all packets of the body, others only that part | ends the body, after the packets before it |
 //! | either: base64 that is none | what can be read of it | error, with the exceptions of [`Packet::decode`] |
 //!
-//! Text counted in bytes, as some Go clients do, is read where it is ASCII; where it is not, the reference refuses it as well. Clients of
-//! JavaScript 1.x encoded text as UTF-8 twice over polling; they are not undone, as the reference does not either.
+//! Text whose lengths count bytes, which Python 3.x writes when it is asked for `b64`, is read as far as it is ASCII; the reference
+//! refuses the rest as well. JavaScript 1.x, where it cannot send binary, encodes text as UTF-8 twice. Nothing can tell, so that
+//! this is not undone, nor is it by the reference.
 //!
 //! Source: Engine.IO protocol v3, "Payload"; engine.io-parser 2.2.1, `encodePayload`, `decodePayload` and their `AsBinary` forms.
 
