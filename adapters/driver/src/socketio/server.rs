@@ -147,6 +147,8 @@ impl<P: Parser> ServerBuilder<P> {
     #[must_use]
     pub fn build(self) -> Server<P> {
         let application = SocketIo::new(self.parser, self.socket, self.max_waiting_handlers);
+        // As in the reference, everybody may join `/`, whether or not anything is set up there.
+        application.of("/");
         Server(Arc::new(Inner {
             hub: Arc::new(Hub::new(application, self.engine)),
             path: Path::new(&self.path),
