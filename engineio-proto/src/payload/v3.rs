@@ -19,6 +19,7 @@
 //! | binary: a first byte above 1 | as 1 | error |
 //! | binary: a length byte of 10 to 254 | as two or three digits | error |
 //! | binary: leading zeros | read | error |
+//! | binary: no digits before the 255 | an empty packet, and goes on at the 255 | error |
 //! | binary: no 255 | error | error |
 //! | binary: more announced than is there | what is there is the packet | error: a body that was cut is no message |
 //! | binary: a length of 0 | error, or a packet without a type | error |
