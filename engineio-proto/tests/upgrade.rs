@@ -26,6 +26,17 @@ fn i10_items_42_to_45_a_thousand_upgrades_to_websocket_lose_nothing_and_keep_the
 }
 
 #[test]
+fn item_42_a_get_that_is_held_in_silence_is_released_for_the_upgrade() {
+    seeds::play(
+        200,
+        |_| Scenario { messages: 0, ..upgrading(LinkKind::WebSocket) },
+        |seed, report| {
+            assert!(report.upgraded.is_some_and(|time| time < Duration::from_secs(1)), "SEED={seed}: {report:?}");
+        },
+    );
+}
+
+#[test]
 fn i10_i6_upgrades_to_webtransport_do_so_however_the_stream_is_cut() {
     seeds::play(500, |_| upgrading(LinkKind::WebTransport), all_arrived);
 }

@@ -288,7 +288,7 @@ impl<'a> Play<'a> {
     fn is_complete(&mut self) -> bool {
         let sent = self.to_send_up == 0 && self.to_send_down == 0;
         let arrived = self.upwards.is_complete() && self.downwards.is_complete();
-        let upgraded = self.scenario.upgrade.is_none() || self.scenario.start.is_some() || self.client_upgraded;
+        let upgraded = self.scenario.upgrade.is_none() || self.scenario.start.is_some() || self.upgraded.is_some();
         let dead = self.reason.is_some() || self.pair.client().is_closed();
         dead || (sent && arrived && upgraded)
     }

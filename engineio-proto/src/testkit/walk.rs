@@ -104,7 +104,8 @@ impl Walk {
         }
         let link =
             random.pick(&[None, None, Some(LinkKind::WebSocket), Some(LinkKind::WebTransport)]).copied().flatten();
-        let mut maker = Maker { requests: 0, links: 0, max_payload: config.max_payload, random };
+        let flood = random.chance(200);
+        let mut maker = Maker { requests: 0, links: 0, max_payload: config.max_payload, flood, random };
         let acts = (0..acts).map(|_| maker.act(link)).collect();
         Self { config, link, acts }
     }
@@ -257,12 +258,17 @@ struct Maker<'a> {
     requests: u64,
     links: u64,
     max_payload: usize,
+    /// Messages and hardly anything else, whether or not the session wants them.
+    flood: bool,
 }
 
 impl Maker<'_> {
     fn act(&mut self, link: Option<LinkKind>) -> Act {
         // What opens the session comes first, nearly always.
         let opens = self.requests == 0 && self.links == 0 && self.random.chance(950);
+        if self.flood && !opens && self.random.chance(900) {
+            return Act::Handle(Input::LinkMessage { link: LinkId(self.links), message: self.message_packet() });
+        }
         let choice = if opens { link.map_or(0, |_| 50) } else { self.random.below(125) };
         Act::Handle(match choice {
             0..15 => Input::Poll { request: self.new_request() },
@@ -320,6 +326,14 @@ impl Maker<'_> {
         if self.random.chance(300) { Message::Binary(text.into_bytes().into()) } else { Message::Text(text.into()) }
     }
 
+    /// A message's packet as a WebSocket carries it.
+    fn message_packet(&mut self) -> Message {
+        match self.application_message() {
+            Message::Text(text) => Message::Text(format!("4{text}").into()),
+            binary @ Message::Binary(_) => binary,
+        }
+    }
+
     /// A packet as a WebSocket carries it.
     fn message(&mut self) -> Message {
         let usual = ["3", "3", "4hello", "4", "2probe", "2probe", "5", "5", "b", "bAQID"];
@@ -327,7 +341,7 @@ impl Maker<'_> {
         match self.random.below(10) {
             0..7 => Message::from(self.random.pick(&usual).copied().unwrap_or_default()),
             7 => Message::from(self.random.pick(&odd).copied().unwrap_or_default()),
-            _ => self.application_message(),
+            _ => self.message_packet(),
         }
     }
 
