@@ -5,8 +5,8 @@
 use core::time::Duration;
 
 use bytes::Bytes;
-use engineio_proto::server::{AskKind, Incoming, IncomingOutcome, Server};
-use engineio_proto::{Config, Instant, LinkKind, Transports};
+use engineio_proto::server::{AskKind, Incoming, IncomingOutcome, Input, Server, Transmit};
+use engineio_proto::{Config, Instant, LinkId, LinkKind, Message, Sid, Transports, framing};
 
 fn server() -> Server {
     let mut config = Config::default();
@@ -120,4 +120,17 @@ fn where_webtransport_is_not_served_every_session_is_refused() {
     assert_eq!(incoming.poll_timeout(), None);
     incoming.handle(frame("0").into());
     assert_eq!(seen(incoming.poll()), Some(Seen::Refuse));
+}
+
+#[test]
+fn item_87_an_empty_binary_message_is_never_a_frame_of_length_0() {
+    let mut incoming = incoming();
+    incoming.handle(frame("0").into());
+    let Some(IncomingOutcome::Open(handshake)) = incoming.poll() else { panic!("no handshake") };
+    let mut session = handshake.accept(Instant::ZERO, Sid::from_random([1; 15]));
+    session.handle(Instant::ZERO, Input::LinkUp { link: LinkId(1), kind: LinkKind::WebTransport });
+    assert!(session.poll_transmit().is_some(), "the open packet");
+    session.send(Message::Binary(Bytes::new())).unwrap();
+    let Some(Transmit::Link { frame, .. }) = session.poll_transmit() else { panic!("no message") };
+    assert_eq!([framing::header(&frame).as_bytes(), frame.head(), frame.data()].concat(), b"\x01b");
 }

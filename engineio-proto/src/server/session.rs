@@ -519,8 +519,13 @@ impl Session {
     /// The form in which a frame travels over the session's link.
     #[inline]
     pub(super) fn link_form(&self, frame: Frame) -> Frame {
-        // Old browsers only; everybody else pays for one comparison.
-        if self.base64 && self.carrier == Carrier::Link(LinkKind::WebSocket) { frame.into_base64() } else { frame }
+        match self.carrier {
+            // Old browsers only; everybody else pays for two comparisons.
+            Carrier::Link(LinkKind::WebSocket) if self.base64 => frame.into_base64(),
+            // As bytes it would be a frame of length 0, which every peer takes for an error.
+            Carrier::Link(LinkKind::WebTransport) if frame.packet_len() == 0 => frame.into_base64(),
+            _ => frame,
+        }
     }
 
     /// Something has left `outbound`.
