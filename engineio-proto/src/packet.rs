@@ -196,6 +196,14 @@ impl Frame {
         Self { packet_type, form: Form::Text, data: data.into_bytes() }
     }
 
+    /// A packet in its text form, from data that its writer knows to be UTF-8, such as the bytes of a `String`: nothing is checked, and
+    /// nothing unsafe comes of it, but peers close the connection over anything else.
+    #[must_use]
+    pub fn utf8(packet_type: PacketType, data: Bytes) -> Self {
+        debug_assert!(core::str::from_utf8(&data).is_ok(), "text that is not UTF-8");
+        Self { packet_type, form: Form::Text, data }
+    }
+
     /// A message; nothing is copied.
     #[must_use]
     pub fn message(message: Message) -> Self {

@@ -410,6 +410,10 @@ impl Machine for Session {
         self.buffered_bytes()
     }
 
+    fn has_events(&self) -> bool {
+        self.has_events()
+    }
+
     fn is_drained(&self) -> bool {
         self.is_drained()
     }

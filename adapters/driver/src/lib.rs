@@ -16,6 +16,7 @@ mod peer;
 mod runtime;
 mod service;
 mod socketio;
+mod spare;
 mod sync;
 mod timers;
 mod turn;

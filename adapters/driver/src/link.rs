@@ -4,7 +4,7 @@
 //! own. What is written in a turn is gathered in one buffer for each thread too; only what the stream does not take at once is kept
 //! with the link. Large frames are never copied.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -27,8 +27,8 @@ const WRITE_BUFFER: usize = 64 * 1024;
 const MAX_SLICES: usize = 16;
 
 thread_local! {
-    static INPUT: Cell<Option<Box<(BytesMut, Arena)>>> = const { Cell::new(None) };
-    static OUTPUT: Cell<BytesMut> = Cell::new(BytesMut::new());
+    static INPUT: RefCell<(BytesMut, Arena)> = RefCell::new((BytesMut::with_capacity(READ_BUFFER), Arena::new()));
+    static OUTPUT: RefCell<BytesMut> = RefCell::new(BytesMut::new());
 }
 
 /// A WebSocket under a session.
@@ -88,20 +88,16 @@ impl<S: Stream> Link<S> {
 
     /// Reads once, at most [`READ_BUFFER`] bytes, and hands over every message in them.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, mut message: impl FnMut(Message)) -> Read {
-        let mut buffers =
-            INPUT.take().unwrap_or_else(|| Box::new((BytesMut::with_capacity(READ_BUFFER), Arena::new())));
-        let read = self.read_with(cx, &mut buffers, &mut message);
-        INPUT.set(Some(buffers));
-        read
+        INPUT.with_borrow_mut(|(buffer, arena)| self.read_with(cx, buffer, arena, &mut message))
     }
 
     fn read_with(
         &mut self,
         cx: &mut Context<'_>,
-        buffers: &mut (BytesMut, Arena),
+        buffer: &mut BytesMut,
+        arena: &mut Arena,
         message: &mut impl FnMut(Message),
     ) -> Read {
-        let (buffer, arena) = buffers;
         buffer.clear();
         if !self.early.is_empty() {
             buffer.extend_from_slice(&std::mem::take(&mut self.early));
@@ -135,6 +131,9 @@ impl<S: Stream> Link<S> {
                     return Read::Down(LinkDownCause::Failed);
                 }
             }
+            if input.is_empty() {
+                return Read::Some;
+            }
         }
     }
 
@@ -148,11 +147,11 @@ impl<S: Stream> Link<S> {
         cx: &mut Context<'_>,
         mut next: impl FnMut() -> Option<Frame>,
     ) -> io::Result<()> {
-        let mut buffer = OUTPUT.take();
-        let result = self.write_with(cx, &mut buffer, &mut next);
-        buffer.clear();
-        OUTPUT.set(buffer);
-        result
+        OUTPUT.with_borrow_mut(|buffer| {
+            let result = self.write_with(cx, buffer, &mut next);
+            buffer.clear();
+            result
+        })
     }
 
     fn write_with(
@@ -246,7 +245,11 @@ impl Output {
                 // Nearly always all there is.
                 match stream.poll_write(cx, &[IoSlice::new(buffer)]) {
                     Poll::Pending => return Ok(false),
-                    Poll::Ready(written) => buffer.advance(taken(written)?.min(buffer.len())),
+                    Poll::Ready(written) => match taken(written)? {
+                        // Unlike `advance`, this leaves the buffer its whole room.
+                        written if written >= buffer.len() => buffer.clear(),
+                        written => buffer.advance(written),
+                    },
                 }
                 continue;
             }

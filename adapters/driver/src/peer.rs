@@ -14,6 +14,7 @@ use engineio_proto::{ContentType, LinkId, RequestId, Response, SendError, Sid};
 use futures_channel::oneshot;
 use hyper::upgrade::OnUpgrade;
 
+use crate::spare;
 use crate::sync::lock;
 
 /// Something that came from outside of the task.
@@ -63,19 +64,13 @@ struct Mailbox<C> {
     waiting: Vec<Waker>,
 }
 
-/// What a task found in its mailbox. Kept by the task, so that the vectors are swapped and not allocated.
+/// What a task found in its mailbox.
 pub(crate) struct Mail<C> {
     pub(crate) commands: Vec<C>,
     pub(crate) arrivals: Vec<Arrival>,
 }
 
-impl<C> Default for Mail<C> {
-    fn default() -> Self {
-        Self { commands: Vec::new(), arrivals: Vec::new() }
-    }
-}
-
-impl<C, S> Peer<C, S> {
+impl<C: 'static, S> Peer<C, S> {
     pub(crate) fn new(sid: Sid, max_outbound: usize, shared: S) -> Self {
         let mailbox = Mailbox {
             commands: Vec::new(),
@@ -118,6 +113,9 @@ impl<C, S> Peer<C, S> {
             return Err(SendError::Full);
         }
         mailbox.bytes = total;
+        if mailbox.commands.capacity() == 0 {
+            mailbox.commands = spare::take();
+        }
         mailbox.commands.push(command());
         Ok(mailbox.waker())
     }
@@ -164,22 +162,20 @@ impl<C, S> Peer<C, S> {
         .await
     }
 
-    /// For the task: takes what is there, and counts it as the machine's from now on. False when there is nothing.
-    pub(crate) fn take(&self, mail: &mut Mail<C>) -> bool {
+    /// For the task: takes what is there, and counts it as the machine's from now on. Commands are given back to [`spare`].
+    pub(crate) fn take(&self) -> Option<Mail<C>> {
         let mut mailbox = lock(&self.mailbox);
         mailbox.awake = true;
         if mailbox.commands.is_empty() && mailbox.arrivals.is_empty() {
-            return false;
+            return None;
         }
-        std::mem::swap(&mut mailbox.commands, &mut mail.commands);
-        std::mem::swap(&mut mailbox.arrivals, &mut mail.arrivals);
         mailbox.buffered = mailbox.buffered.saturating_add(mailbox.bytes);
         mailbox.bytes = 0;
-        true
+        Some(Mail { commands: std::mem::take(&mut mailbox.commands), arrivals: std::mem::take(&mut mailbox.arrivals) })
     }
 
     /// For the task, at the end of a turn: how much the machine still holds. False when there is mail: take another turn.
-    pub(crate) fn rest(&self, cx: &Context<'_>, buffered: usize, mail: &mut Mail<C>) -> bool {
+    pub(crate) fn rest(&self, cx: &Context<'_>, buffered: usize) -> bool {
         let mut mailbox = lock(&self.mailbox);
         mailbox.buffered = buffered;
         let urgent = |arrival: &Arrival| !matches!(arrival, Arrival::Replied { .. });
@@ -190,12 +186,11 @@ impl<C, S> Peer<C, S> {
         if !mailbox.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             mailbox.task = Some(cx.waker().clone());
         }
-        // Idle peers keep no memory: an allocation for each batch is cheaper than a buffer for each of 100 000 peers.
-        mailbox.commands = Vec::new();
-        let waiting = if buffered <= self.max_outbound / 2 { std::mem::take(&mut mailbox.waiting) } else { Vec::new() };
+        if mailbox.waiting.is_empty() || buffered > self.max_outbound / 2 {
+            return true;
+        }
+        let waiting = std::mem::take(&mut mailbox.waiting);
         drop(mailbox);
-        mail.commands = Vec::new();
-        mail.arrivals = Vec::new();
         waiting.into_iter().for_each(Waker::wake);
         true
     }

@@ -21,6 +21,7 @@ use crate::hub::{Hub, PeerOf};
 use crate::link::{Link, Read};
 use crate::peer::{Arrival, Mail};
 use crate::runtime::Runtime;
+use crate::spare;
 use crate::timers::Armed;
 
 /// Reads of one turn: a flooding peer gives way to its neighbours after this many times 64 KiB.
@@ -42,6 +43,7 @@ pub(crate) trait Machine: Send + 'static {
     fn poll_timeout(&self) -> Option<Instant>;
     fn wants_input(&self) -> bool;
     fn buffered_bytes(&self) -> usize;
+    fn has_events(&self) -> bool;
     fn is_drained(&self) -> bool;
 }
 
@@ -90,7 +92,6 @@ pub(crate) struct PeerTask<A: Application, R: Runtime> {
     peer: Arc<PeerOf<A>>,
     machine: A::Machine,
     local: A::Local,
-    mail: Mail<A::Command>,
     links: Vec<Link<R::Stream>>,
     /// Links whose HTTP side has not let go yet; `true` for the one that opens the session.
     connecting: Vec<(LinkId, OnUpgrade, bool)>,
@@ -111,7 +112,6 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
             peer,
             machine,
             local,
-            mail: Mail::default(),
             links: Vec::new(),
             connecting: Vec::new(),
             replies: VecDeque::new(),
@@ -134,18 +134,15 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
 
     /// Applies what other tasks, and the handlers of this turn, have put into the mailbox. Whether there was anything.
     fn open_mail(&mut self, now: Instant) -> bool {
-        if !self.peer.take(&mut self.mail) {
-            return false;
-        }
-        for arrival in std::mem::take(&mut self.mail.arrivals) {
+        let Some(Mail { mut commands, arrivals }) = self.peer.take() else { return false };
+        for arrival in arrivals {
             self.arrive(now, arrival);
         }
-        let mut commands = std::mem::take(&mut self.mail.commands);
         let (application, mut core) = self.split(now);
         for command in commands.drain(..) {
             application.execute(&mut core, command);
         }
-        self.mail.commands = commands;
+        spare::give(commands);
         true
     }
 
@@ -269,8 +266,10 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
         let blocked = |task: &Self| task.replies.is_empty() && matches!(&task.links[..], [link] if !link.is_flushed());
         let mut next = None;
         let mut any = false;
+        // The machine had nothing more when it was asked last: it is not asked again in vain.
+        let mut dry = false;
         // What was taken already is handed out in any case.
-        while next.is_some() || !blocked(self) {
+        while next.is_some() || !(dry || blocked(self)) {
             let Some(transmit) = next.take().or_else(|| self.machine.poll_transmit()) else { break };
             any = true;
             match transmit {
@@ -280,6 +279,7 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
                         && reply.send(response).is_err()
                     {
                         self.machine.handle(now, Input::Aborted { request });
+                        dry = false;
                     }
                 }
                 Transmit::Link { link: id, frame } => {
@@ -288,16 +288,21 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
                     let mut frame = Some(frame);
                     let machine = &mut self.machine;
                     let written = link.poll_write(cx, || {
-                        frame.take().or_else(|| match machine.poll_transmit() {
+                        if frame.is_some() || dry || next.is_some() {
+                            return frame.take();
+                        }
+                        match machine.poll_transmit() {
                             Some(Transmit::Link { link, frame }) if link == id => Some(frame),
                             other => {
+                                dry = other.is_none();
                                 next = other;
                                 None
                             }
-                        })
+                        }
                     });
                     if written.is_err() {
                         self.link_down(now, index, LinkDownCause::Failed);
+                        dry = false;
                     }
                 }
                 Transmit::CloseLink { link: id } => {
@@ -364,7 +369,8 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
             // What leaves may have been the last of a session: the application hears of it in this turn.
             let left = task.transmit(now, cx);
             passes = passes.saturating_add(1);
-            if !(happened || asked || left) || passes == PASSES_PER_TURN {
+            let more = (happened || asked || left) && task.machine.has_events();
+            if !more || passes == PASSES_PER_TURN {
                 break;
             }
         }
@@ -377,10 +383,7 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
         task.arm(now);
         let buffered = task.links.iter().map(Link::buffered).fold(task.machine.buffered_bytes(), usize::saturating_add);
         // What made the machine want input again may have happened in this very turn.
-        if (more && task.machine.wants_input())
-            || passes == PASSES_PER_TURN
-            || !task.peer.rest(cx, buffered, &mut task.mail)
-        {
+        if (more && task.machine.wants_input()) || passes == PASSES_PER_TURN || !task.peer.rest(cx, buffered) {
             cx.waker().wake_by_ref();
         }
         Poll::Pending

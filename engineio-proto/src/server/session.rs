@@ -422,6 +422,13 @@ impl Session {
         event.or_else(|| self.events.pop()).or_else(|| self.closed.take().map(Event::Closed))
     }
 
+    /// Whether [`Session::poll_event`] has something to give: for whoever decides whether another round is worth it.
+    #[must_use]
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty() || self.closed.is_some() || self.is_decoding()
+    }
+
     /// When to call [`Session::handle_timeout`]; `None` when nothing is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

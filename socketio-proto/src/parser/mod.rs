@@ -114,9 +114,7 @@ impl Encoder {
         if self.text.len() > Self::PIECE {
             return Frame::text(PacketType::Message, own_text(mem::take(&mut self.text)));
         }
-        let shared = share(&mut self.piece, self.text.as_bytes());
-        let text = Text::try_from(shared).unwrap_or_else(|_| Text::from(&self.text[..]));
-        Frame::text(PacketType::Message, text)
+        Frame::utf8(PacketType::Message, share(&mut self.piece, self.text.as_bytes()))
     }
 
     /// Starts a binary message of about so many bytes: what is written to this vector is taken out with [`Encoder::finish_binary`].

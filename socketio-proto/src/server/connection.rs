@@ -340,8 +340,8 @@ impl<P: Parser> Connection<P> {
     /// The next thing to write.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.session.poll_transmit();
-        // What leaves can make room, or end the session: the session may have news.
-        self.undrained |= transmit.is_some();
+        // What leaves can make room, or end the session.
+        self.undrained |= self.session.has_events();
         transmit
     }
 
@@ -357,6 +357,13 @@ impl<P: Parser> Connection<P> {
             }
             return event;
         }
+    }
+
+    /// Whether [`Connection::poll_event`] may have something to give: for whoever decides whether another round is worth it.
+    #[must_use]
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        self.undrained || !self.inbox.is_empty()
     }
 
     /// As [`Connection::poll_event`], but outcomes of acks alone: for an application that is not ready for more events, and in which

@@ -491,6 +491,10 @@ impl<P: Parser> Machine for Connection<P> {
         self.buffered_bytes()
     }
 
+    fn has_events(&self) -> bool {
+        self.has_events()
+    }
+
     fn is_drained(&self) -> bool {
         self.is_drained()
     }

@@ -1,15 +1,13 @@
 //! One encoder for each thread.
-//!
-//! It is taken out while it is used: a value's `Serialize` is user code, and may emit itself.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use socketio_proto::{Args, EncodeError, Encoded, Encoder, Outgoing, Parser};
 
 use crate::peer::KEEPING;
 
 thread_local! {
-    static ENCODER: Cell<Option<Encoder>> = const { Cell::new(None) };
+    static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new());
 }
 
 /// What a packet counts against the outbound limit.
@@ -22,8 +20,9 @@ pub(crate) fn encode<P: Parser, A: Args + ?Sized>(
     parser: &P,
     packet: &Outgoing<'_, A>,
 ) -> Result<Encoded, EncodeError> {
-    let mut encoder = ENCODER.take().unwrap_or_default();
-    let encoded = parser.encode(packet, &mut encoder);
-    ENCODER.set(Some(encoder));
-    encoded
+    ENCODER.with(|encoder| match encoder.try_borrow_mut() {
+        Ok(mut encoder) => parser.encode(packet, &mut encoder),
+        // A value's `Serialize` is user code, and may emit itself.
+        Err(_) => parser.encode(packet, &mut Encoder::new()),
+    })
 }
