@@ -1,6 +1,6 @@
 //! The page of the example "chat" in a headless Chromium, two people at once.
 
-use crate::group::{self, Group, Runner};
+use crate::group::{self, Group, Opposite, Runner};
 use crate::server::{Example, Launch};
 
 pub(crate) fn groups() -> Vec<Group> {
@@ -10,6 +10,6 @@ pub(crate) fn groups() -> Vec<Group> {
         script: "chat.mjs",
         mode: "upgrade",
         checks: group::checks(include_str!("scripts/chat.mjs")),
-        server: Launch { example: Example::Chat, flags: vec![] },
+        opposite: Opposite::Example(Launch { example: Example::Chat, flags: vec![] }),
     }]
 }

@@ -1,6 +1,6 @@
 //! engine.io-client 6.6.8, the reference client one level below, in each of its three ways to connect.
 
-use crate::group::{self, Group, Runner};
+use crate::group::{self, Group, Opposite, Runner};
 use crate::server::{Example, Launch};
 
 /// These want a server whose heartbeat is fast enough to be watched.
@@ -20,7 +20,7 @@ pub(crate) fn groups() -> Vec<Group> {
         script: "engine_javascript.mjs",
         mode,
         checks: checks.to_vec(),
-        server: Launch { example: Example::Echo, flags },
+        opposite: Opposite::Example(Launch { example: Example::Echo, flags }),
     };
     let mut groups = Vec::new();
     for mode in ["polling", "websocket", "upgrade"] {

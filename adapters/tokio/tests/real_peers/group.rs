@@ -3,11 +3,13 @@
 //! The script runs once, with the checks that the command line selects; the tests then only look up what it reported.
 
 use crate::server::{self, Launch, Server};
+use crate::websocket_node::Echo;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use serde_json::Value;
 use socketio_conformance::peers::{self, Missing, Peers};
 use socketio_conformance::process::{Output, Process, Progress};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, OnceLock};
@@ -36,7 +38,39 @@ pub(crate) struct Group {
     /// The script's second argument, after the server's URL.
     pub(crate) mode: &'static str,
     pub(crate) checks: Vec<String>,
-    pub(crate) server: Launch,
+    pub(crate) opposite: Opposite,
+}
+
+/// What the script talks to.
+#[derive(Clone, Debug)]
+pub(crate) enum Opposite {
+    Example(Launch),
+    /// The WebSocket crate, in this process.
+    WebSocket,
+}
+
+/// The same, running.
+pub(crate) trait Counterpart {
+    fn address(&self) -> SocketAddr;
+
+    /// Does what a script asks for.
+    fn control(&mut self, what: &str) -> Result<(), String>;
+
+    /// Why it cannot have passed, whatever the script saw.
+    fn fault(&mut self) -> Option<String>;
+
+    /// What it said until now.
+    fn transcript(&mut self) -> String;
+}
+
+impl Opposite {
+    /// Starts it; the inner error is a failure, the outer one a reason to skip.
+    fn start(&self, peers: &Peers) -> Result<Result<Box<dyn Counterpart>, String>, Missing> {
+        Ok(match self {
+            Self::Example(launch) => Server::start(launch, peers)?.map(|server| Box::new(server) as _),
+            Self::WebSocket => Echo::start().map(|echo| Box::new(echo) as _).map_err(|error| error.to_string()),
+        })
+    }
 }
 
 /// The outcome of each check that was run, or why none was.
@@ -139,12 +173,12 @@ fn perform(group: &Group, selected: &[String], peers: &Peers) -> Report {
         Runner::Browser => peers.browser()?.script(&path),
     };
     let all = |outcome: Result<(), String>| selected.iter().map(|check| (check.clone(), outcome.clone())).collect();
-    let mut server = match Server::start(&group.server, peers)? {
+    let mut server = match group.opposite.start(peers)? {
         Ok(server) => server,
         Err(reason) => return Ok(all(Err(reason))),
     };
     command.arg(format!("http://{}", server.address())).arg(group.mode).args(selected);
-    let results = match converse(group, selected, &mut command, &mut server) {
+    let results = match converse(group, selected, &mut command, server.as_mut()) {
         Ok(results) => results,
         Err(reason) => return Ok(all(Err(reason))),
     };
@@ -159,7 +193,7 @@ fn converse(
     group: &Group,
     selected: &[String],
     command: &mut Command,
-    server: &mut Server,
+    server: &mut dyn Counterpart,
 ) -> Result<BTreeMap<String, Result<(), String>>, String> {
     let mut script = Process::start(&group.name, command).map_err(|error| error.to_string())?;
     let deadline = Instant::now().checked_add(PATIENCE).unwrap_or_else(Instant::now);

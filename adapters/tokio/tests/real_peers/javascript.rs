@@ -1,6 +1,6 @@
 //! socket.io-client 4.8.4, the reference client, in each of its three ways to connect.
 
-use crate::group::{self, Group, Runner};
+use crate::group::{self, Group, Opposite, Runner};
 use crate::server::{Example, Launch};
 
 const SCRIPT: &str = "javascript.mjs";
@@ -17,7 +17,7 @@ pub(crate) fn groups() -> Vec<Group> {
         script: SCRIPT,
         mode,
         checks,
-        server: Launch { example: Example::Echo, flags: vec!["--max-payload", "4000000"] },
+        opposite: Opposite::Example(Launch { example: Example::Echo, flags: vec!["--max-payload", "4000000"] }),
     };
     let mut groups: Vec<_> =
         ["polling", "websocket", "upgrade"].into_iter().map(|mode| group(mode, mode, quick.clone())).collect();

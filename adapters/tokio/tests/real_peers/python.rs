@@ -1,6 +1,6 @@
 //! python-socketio 5.18.1, threaded and asynchronous, in each of its three ways to connect.
 
-use crate::group::{self, Group, Runner};
+use crate::group::{self, Group, Opposite, Runner};
 use crate::server::{Example, Launch};
 
 pub(crate) fn groups() -> Vec<Group> {
@@ -17,12 +17,12 @@ pub(crate) fn groups() -> Vec<Group> {
                 script,
                 mode,
                 checks: group::checks(source),
-                server: Launch {
+                opposite: Opposite::Example(Launch {
                     example: Example::Echo,
                     // Closing a polling client now and then loses a race against itself: its close packet is not
                     // sent, and it waits for the poll that is only answered by the next ping.
                     flags: vec!["--max-payload", "4000000", "--ping-interval", "1000"],
-                },
+                }),
             });
         }
     }

@@ -1,7 +1,7 @@
 //! The server under test: an example program of this crate as a child process, which can be stopped, started again on
 //! the same port, and paused.
 
-use crate::group::script;
+use crate::group::{Counterpart, script};
 use serde_json::Value;
 use socketio_conformance::peers::{Missing, Peers};
 use socketio_conformance::process::{Output, Process, Progress};
@@ -201,21 +201,6 @@ impl Server {
         }))
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Does what a script asks for.
-    pub(crate) fn control(&mut self, what: &str) -> Result<(), String> {
-        match what {
-            "stop" => self.stop(),
-            "start" => self.start_again(),
-            "pause" => self.signal("-STOP"),
-            "resume" => self.signal("-CONT"),
-            other => Err(format!("the script asks for {other:?}, which nobody knows")),
-        }
-    }
-
     /// As a crash would: nobody is told.
     fn stop(&mut self) -> Result<(), String> {
         if let Some(fault) = self.fault() {
@@ -252,17 +237,31 @@ impl Server {
             other => Err(format!("`kill {signal}` failed: {other:?}")),
         }
     }
+}
 
-    /// Why this server cannot have passed, whatever its clients saw: it ended by itself, or something panicked.
-    pub(crate) fn fault(&mut self) -> Option<String> {
+impl Counterpart for Server {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn control(&mut self, what: &str) -> Result<(), String> {
+        match what {
+            "stop" => self.stop(),
+            "start" => self.start_again(),
+            "pause" => self.signal("-STOP"),
+            "resume" => self.signal("-CONT"),
+            other => Err(format!("the script asks for {other:?}, which nobody knows")),
+        }
+    }
+
+    fn fault(&mut self) -> Option<String> {
         let ended = !self.stopped && !self.process.is_running();
         let transcript = self.transcript();
         let panicked = transcript.contains("panicked at");
         (ended || panicked).then(|| format!("the server ended or panicked\n{transcript}"))
     }
 
-    /// What the server printed until now.
-    pub(crate) fn transcript(&mut self) -> String {
+    fn transcript(&mut self) -> String {
         format!("{}{}", self.past, self.process.transcript())
     }
 }

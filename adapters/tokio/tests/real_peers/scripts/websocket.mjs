@@ -1,0 +1,206 @@
+// Node's `ws` against our WebSocket crate; the mode says which end Node is.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { ask, atEnd, load, mode, next, run, url } from "./checks.mjs";
+import { bytes, megabyteOfBytes, megabyteOfText, texts } from "./samples.mjs";
+
+const { WebSocket, WebSocketServer } = load("ws");
+
+let listening;
+
+async function opened() {
+  let socket;
+  if (mode === "client") {
+    // It offers compression, which our end does not take.
+    socket = new WebSocket(url.replace("http", "ws"));
+    await next(socket, "open");
+  } else {
+    if (!listening) {
+      listening = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: true });
+      await once(listening, "listening");
+    }
+    const connection = once(listening, "connection");
+    await ask(`dial ${listening.address().port}`);
+    [socket] = await connection;
+  }
+  assert.equal(socket.extensions, "");
+  // Every fault is the concern of the check that waits for something else.
+  socket.on("error", () => {});
+  atEnd(() => socket.terminate());
+  return socket;
+}
+
+async function message(socket) {
+  const [data, isBinary] = await next(socket, "message");
+  return isBinary ? data : data.toString();
+}
+
+async function echoed(socket, data) {
+  const answer = message(socket);
+  socket.send(data);
+  assert.deepStrictEqual(await answer, data);
+}
+
+// How our end saw the end of the connection before.
+async function lastClosed() {
+  const socket = await opened();
+  const answer = message(socket);
+  socket.send("last-closed");
+  return answer;
+}
+
+async function closed(socket) {
+  const [code, reason] = await next(socket, "close", []);
+  return [code, reason.toString()];
+}
+
+await run({
+  async text_and_binary_come_back() {
+    const socket = await opened();
+    for (const text of texts) await echoed(socket, text);
+    await echoed(socket, Buffer.alloc(0));
+    await echoed(socket, bytes);
+    // Both sides of every length encoding.
+    for (const length of [1, 124, 125, 126, 127, 65_535, 65_536, 65_537]) {
+      await echoed(socket, Buffer.alloc(length, length));
+      await echoed(socket, "x".repeat(length));
+    }
+  },
+
+  async a_megabyte_comes_back() {
+    const socket = await opened();
+    await echoed(socket, megabyteOfBytes);
+    await echoed(socket, megabyteOfText);
+    await echoed(socket, "€".repeat(600_000));
+  },
+
+  async a_thousand_messages_keep_their_order() {
+    const socket = await opened();
+    const seen = [];
+    const finished = new Promise((resolve) => {
+      socket.on("message", (data) => {
+        seen.push(data.toString());
+        if (seen.length === 1000) resolve();
+      });
+    });
+    const sent = Array.from({ length: 1000 }, (_, index) => `${index} ${"x".repeat(index)}`);
+    for (const text of sent) socket.send(text);
+    await finished;
+    assert.deepStrictEqual(seen, sent);
+  },
+
+  async fragments_make_one_message_with_a_ping_between_them() {
+    const socket = await opened();
+    const pong = next(socket, "pong");
+    const answer = message(socket);
+    const euro = Buffer.from("€");
+    // Cut within a character.
+    socket.send(Buffer.concat([Buffer.from("one, "), euro.subarray(0, 1)]), { fin: false, binary: false });
+    socket.ping("between");
+    socket.send(Buffer.concat([euro.subarray(1), Buffer.from(", two")]), { fin: false, binary: false });
+    socket.send("", { fin: false });
+    socket.send(" and three", { fin: true });
+    assert.equal((await pong)[0].toString(), "between");
+    assert.equal(await answer, "one, €, two and three");
+    await echoed(socket, bytes);
+  },
+
+  async our_end_answers_pings() {
+    const socket = await opened();
+    for (const payload of [Buffer.alloc(0), bytes.subarray(0, 125)]) {
+      const pong = next(socket, "pong");
+      socket.ping(payload);
+      assert.deepStrictEqual((await pong)[0], payload);
+    }
+  },
+
+  async our_pings_are_answered() {
+    const socket = await opened();
+    const ping = next(socket, "ping");
+    const answer = message(socket);
+    socket.send("ping are you there?");
+    assert.equal((await ping)[0].toString(), "are you there?");
+    assert.equal(await answer, "pong are you there?");
+  },
+
+  async node_closes() {
+    const socket = await opened();
+    const close = closed(socket);
+    socket.close(4001, "grüße");
+    assert.deepStrictEqual((await close)[0], 4001);
+    assert.equal(await lastClosed(), "peer 4001 grüße");
+  },
+
+  async node_closes_without_a_code() {
+    const socket = await opened();
+    const close = closed(socket);
+    socket.close();
+    assert.deepStrictEqual(await close, [1005, ""]);
+    assert.equal(await lastClosed(), "peer");
+  },
+
+  async our_end_closes() {
+    const socket = await opened();
+    const close = closed(socket);
+    socket.send("close 4002 auf Wiedersehen, grüße");
+    assert.deepStrictEqual(await close, [4002, "auf Wiedersehen, grüße"]);
+  },
+
+  async messages_before_a_close_are_still_answered() {
+    const socket = await opened();
+    const seen = [];
+    socket.on("message", (data) => seen.push(data.toString()));
+    const close = closed(socket);
+    socket.send("first");
+    socket.send("second");
+    socket.close(1000, "done");
+    assert.equal((await close)[0], 1000);
+    assert.deepStrictEqual(seen, ["first", "second"]);
+  },
+
+  async a_connection_that_just_ends_is_lost() {
+    const socket = await opened();
+    await echoed(socket, "hello");
+    const close = closed(socket);
+    socket._socket.end();
+    await close;
+    assert.equal(await lastClosed(), "lost");
+  },
+
+  async a_message_over_the_limit_is_refused() {
+    const socket = await opened();
+    const close = closed(socket);
+    socket.send(Buffer.alloc(2_000_001));
+    assert.equal((await close)[0], 1009);
+    assert.equal(await lastClosed(), "error 1009");
+  },
+
+  async text_that_is_not_utf_8_is_refused() {
+    const socket = await opened();
+    const close = closed(socket);
+    socket.send(Buffer.from([0x61, 0xff]), { binary: false });
+    assert.equal((await close)[0], 1007);
+    assert.equal(await lastClosed(), "error 1007");
+  },
+
+  async frames_that_break_the_protocol_are_refused() {
+    // A reserved opcode, a reserved bit, a continuation of nothing, a fragmented ping: masked if Node is the client.
+    const [mask, key] = mode === "client" ? [0x80, [0, 0, 0, 0]] : [0, []];
+    for (const first of [0x83, 0xc1, 0x80, 0x09]) {
+      const socket = await opened();
+      const close = closed(socket);
+      socket._socket.write(Buffer.from([first, mask, ...key]));
+      assert.equal((await close)[0], 1002, first.toString(16));
+      assert.equal(await lastClosed(), "error 1002");
+    }
+  },
+
+  async a_wrong_masking_is_refused() {
+    const socket = await opened();
+    const close = closed(socket);
+    const [mask, key] = mode === "client" ? [0, []] : [0x80, [0, 0, 0, 0]];
+    socket._socket.write(Buffer.from([0x81, mask, ...key]));
+    assert.equal((await close)[0], 1002);
+  },
+});

@@ -1,0 +1,216 @@
+//! The WebSocket crate against Node's `ws`, in both roles, over blocking sockets of the standard library.
+//!
+//! The checks live in the script in either case: it sends, and expects an echo from our end. A few texts are commands:
+//! `ping PAYLOAD` sends a ping and answers the pong as `pong PAYLOAD`; `close CODE REASON` closes; `last-closed` is
+//! answered with how the connection before ended.
+
+use crate::group::{self, Counterpart, Group, Opposite, Runner};
+use engineio_websocket::handshake::{self, ClientHandshake};
+use engineio_websocket::{Closed, Connection, ConnectionEvent, Limits, SendError};
+use std::fmt::Write as _;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+pub(crate) fn groups() -> Vec<Group> {
+    // The mode is the role of Node's end.
+    let group = |name: &str, mode| Group {
+        name: format!("websocket_node::{name}"),
+        runner: Runner::Node,
+        script: "websocket.mjs",
+        mode,
+        checks: group::checks(include_str!("scripts/websocket.mjs")),
+        opposite: Opposite::WebSocket,
+    };
+    vec![group("our_server", "client"), group("our_client", "server")]
+}
+
+/// Our end: a listener for one role, `dial PORT` for the other.
+#[derive(Debug)]
+pub(crate) struct Echo {
+    address: SocketAddr,
+    records: Arc<Mutex<Records>>,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    last_closed: String,
+    transcript: String,
+    fault: Option<String>,
+}
+
+impl Echo {
+    /// Listens until the process ends.
+    pub(crate) fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let records = Arc::<Mutex<Records>>::default();
+        let kept = Arc::clone(&records);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                serve(&kept, "server", || accept(stream));
+            }
+        });
+        Ok(Self { address, records })
+    }
+}
+
+impl Counterpart for Echo {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn control(&mut self, what: &str) -> Result<(), String> {
+        let port = what.strip_prefix("dial ").and_then(|port| port.parse::<u16>().ok());
+        let port = port.ok_or_else(|| format!("the script asks for {what:?}, which nobody knows"))?;
+        serve(&self.records, "client", move || dial(port));
+        Ok(())
+    }
+
+    fn fault(&mut self) -> Option<String> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).fault.clone()
+    }
+
+    fn transcript(&mut self) -> String {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).transcript.clone()
+    }
+}
+
+/// Runs one connection in a thread of its own. A panic there is a fault of the whole group.
+fn serve(
+    records: &Arc<Mutex<Records>>,
+    role: &'static str,
+    open: impl FnOnce() -> io::Result<(TcpStream, Connection)> + Send + 'static,
+) {
+    let records = Arc::clone(records);
+    thread::spawn(move || {
+        let kept = Arc::clone(&records);
+        let connection = thread::spawn(move || {
+            let (stream, websocket) = open()?;
+            echo(stream, websocket, &kept)
+        });
+        let ended = connection.join();
+        let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
+        // Writing to a String cannot fail.
+        let _ = match ended {
+            Ok(Ok(())) => writeln!(records.transcript, "our {role} finished"),
+            Ok(Err(error)) => writeln!(records.transcript, "our {role} ended: {error}"),
+            Err(_) => {
+                records.fault = Some(format!("our {role} panicked"));
+                Ok(())
+            }
+        };
+    });
+}
+
+fn limits() -> Limits {
+    Limits::default().with_max_message(2_000_000).with_max_fragments(100)
+}
+
+fn accept(mut stream: TcpStream) -> io::Result<(TcpStream, Connection)> {
+    let (_, headers) = read_head(&mut stream)?;
+    let key = handshake::accept(headers).map_err(io::Error::other)?;
+    let accept = key.as_str();
+    stream.write_all(
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        )
+        .as_bytes(),
+    )?;
+    Ok((stream, Connection::server(limits())))
+}
+
+fn dial(port: u16) -> io::Result<(TcpStream, Connection)> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    // Fixed, because nothing here depends on it: these two values protect against proxies and caches.
+    let handshake = ClientHandshake::new([7; 16]);
+    let mut request = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n");
+    for (name, value) in handshake.headers() {
+        let _ = write!(request, "{name}: {value}\r\n");
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes())?;
+    let (status_line, headers) = read_head(&mut stream)?;
+    let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    handshake.check(status, headers).map_err(io::Error::other)?;
+    Ok((stream, Connection::client(limits(), [9; 16])))
+}
+
+/// The first line and the headers of an HTTP message. Read byte by byte: the byte after them is the WebSocket's.
+fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<(String, String)>)> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    let head = String::from_utf8_lossy(&head);
+    let mut lines = head.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    let header = |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+    Ok((first, lines.filter_map(header).collect()))
+}
+
+fn echo(mut stream: TcpStream, mut websocket: Connection, records: &Mutex<Records>) -> io::Result<()> {
+    let mut buffer = [0; 16 * 1024];
+    while !websocket.is_finished() {
+        match stream.read(&mut buffer)? {
+            0 => websocket.handle_end(),
+            count => websocket.handle(buffer.get_mut(..count).unwrap_or_default()),
+        }
+        while let Some(event) = websocket.poll_event() {
+            let answered = match event {
+                ConnectionEvent::Text(text) => obey(&mut websocket, &text, records),
+                ConnectionEvent::Binary(data) => websocket.send_binary(&data),
+                ConnectionEvent::Pong(payload) => {
+                    websocket.send_text(&format!("pong {}", String::from_utf8_lossy(&payload)))
+                }
+                ConnectionEvent::Closed(closed) => {
+                    let closed = match closed {
+                        Closed::Peer(Some(frame)) => format!("peer {} {}", frame.code, frame.reason),
+                        Closed::Peer(None) => "peer".to_owned(),
+                        Closed::Error(error) => format!("error {}", error.close_code()),
+                        _ => "lost".to_owned(),
+                    };
+                    records.lock().unwrap_or_else(PoisonError::into_inner).last_closed = closed;
+                    Ok(())
+                }
+                _ => Ok(()),
+            };
+            // A message that follows a close of ours finds the connection closing; anything else is a fault.
+            if let Err(error) = answered
+                && error != SendError::Closed
+            {
+                return Err(io::Error::other(error));
+            }
+            while let Some(bytes) = websocket.poll_transmit() {
+                stream.write_all(&bytes)?;
+            }
+        }
+        while let Some(bytes) = websocket.poll_transmit() {
+            stream.write_all(&bytes)?;
+        }
+    }
+    // Closing a socket with unread bytes resets the connection, and the peer might never see our close frame.
+    stream.shutdown(Shutdown::Write)?;
+    while stream.read(&mut buffer)? > 0 {}
+    Ok(())
+}
+
+fn obey(websocket: &mut Connection, text: &str, records: &Mutex<Records>) -> Result<(), SendError> {
+    if let Some(payload) = text.strip_prefix("ping ") {
+        return websocket.ping(payload.as_bytes());
+    }
+    if let Some((code, reason)) = text.strip_prefix("close ").and_then(|rest| rest.split_once(' '))
+        && let Ok(code) = code.parse()
+    {
+        return websocket.close(code, reason);
+    }
+    if text == "last-closed" {
+        let last_closed = records.lock().unwrap_or_else(PoisonError::into_inner).last_closed.clone();
+        return websocket.send_text(&last_closed);
+    }
+    websocket.send_text(text)
+}
