@@ -63,6 +63,8 @@ pub(crate) enum Read {
 
 impl<S: Stream> Link<S> {
     pub(crate) fn new(id: LinkId, stream: S, early: Bytes, max_payload: usize) -> Self {
+        // Even an empty piece would keep the HTTP library's read buffer alive.
+        let early = if early.is_empty() { Bytes::new() } else { early };
         let decoder = Decoder::new(Role::Server, Limits::default().with_max_message(max_payload));
         Self { id, stream, decoder, early, output: Output::default(), pong: None, closing: false }
     }
