@@ -141,11 +141,8 @@ impl<A: Application> Hub<A> {
                 Arc::clone(vacant.insert(Arc::new(Peer::new(sid, self.config().limits.max_outbound, shared))))
             };
             let session = handshake.accept(self.clock.now(), sid);
-            let task = PeerTask::new(Arc::clone(self), runtime.clone(), Arc::clone(&peer), session);
-            runtime.spawn(async move {
-                let _guard = guard;
-                task.await;
-            });
+            // Spawned as it is: an async block around it would hold it twice, in memory too.
+            runtime.spawn(PeerTask::new(Arc::clone(self), guard, runtime.clone(), Arc::clone(&peer), session));
             return Ok(peer);
         }
         Err(handshake.refuse(Refusal::BadRequest))

@@ -17,7 +17,7 @@ use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, select};
 use hyper::upgrade::OnUpgrade;
 
-use crate::hub::{Hub, PeerOf};
+use crate::hub::{Hub, PeerOf, TaskGuard};
 use crate::link::{Link, Read};
 use crate::peer::{Arrival, Mail};
 use crate::runtime::Runtime;
@@ -101,10 +101,12 @@ pub(crate) struct PeerTask<A: Application, R: Runtime> {
     armed: Option<Armed>,
     /// Bounds how long the last packets of a closed session may take.
     closing: Option<Pin<Box<R::Sleep>>>,
+    /// A shutdown waits for this task.
+    _guard: TaskGuard,
 }
 
 impl<A: Application, R: Runtime> PeerTask<A, R> {
-    pub(crate) fn new(hub: Arc<Hub<A>>, runtime: R, peer: Arc<PeerOf<A>>, session: Session) -> Self {
+    pub(crate) fn new(hub: Arc<Hub<A>>, guard: TaskGuard, runtime: R, peer: Arc<PeerOf<A>>, session: Session) -> Self {
         let (machine, local) = hub.application.open(hub.clock.now(), session, &peer);
         Self {
             hub,
@@ -117,6 +119,7 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
             replies: VecDeque::new(),
             armed: None,
             closing: None,
+            _guard: guard,
         }
     }
 
@@ -191,6 +194,8 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
             match upgraded {
                 Ok(upgraded) => {
                     let (stream, early) = self.runtime.stream(upgraded);
+                    // Exactly: nearly every peer has one link all its life.
+                    self.links.reserve_exact(1);
                     self.links.push(Link::new(link, stream, early, self.hub.config().max_payload));
                     self.machine.handle(now, Input::LinkUp { link, kind: LinkKind::WebSocket });
                 }
