@@ -146,7 +146,7 @@ pub(crate) fn run(arguments: &Arguments, peers: &Peers, groups: Vec<Group>) -> E
         }
         let reasons = runs.iter().filter_map(|run| run.report.get()?.as_ref().err());
         for reason in reasons.map(Missing::to_string).collect::<BTreeSet<_>>() {
-            eprintln!("skipped: {reason}");
+            eprintln!("missing: {reason}");
         }
     }
     conclusion.exit_code()

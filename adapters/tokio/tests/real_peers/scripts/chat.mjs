@@ -144,4 +144,4 @@ await run({
     await page.getByRole("button", { name: "Join" }).click();
     assert.equal(await page.getByRole("log").isVisible(), false);
   },
-});
+}, () => browser.close());

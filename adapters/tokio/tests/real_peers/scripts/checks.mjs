@@ -68,7 +68,8 @@ function withDeadline(promise) {
   return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
 }
 
-export async function run(checks) {
+// `finish` runs after the last check.
+export async function run(checks, finish = () => {}) {
   let failed = false;
   for (const name of wanted) {
     try {
@@ -81,5 +82,6 @@ export async function run(checks) {
     }
     for (const task of cleanups.splice(0)) await task();
   }
+  await finish();
   process.exit(failed ? 1 : 0);
 }
