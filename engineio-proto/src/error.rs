@@ -36,6 +36,9 @@ pub enum ParseError {
     /// Text that is not UTF-8.
     #[error("invalid UTF-8")]
     Utf8,
+    /// In a body of revision 3, a length that is none, or that is longer than what follows.
+    #[error("no length in front of a packet, or one beyond the end")]
+    Length,
     /// A WebTransport frame that announces no bytes.
     #[error("frame of length 0")]
     EmptyFrame,

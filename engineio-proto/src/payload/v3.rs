@@ -51,16 +51,14 @@ const TEXT_PART: u8 = 0;
 const BINARY_PART: u8 = 1;
 /// No packets in a text body.
 const EMPTY_LIST: &[u8] = b"0:";
-/// A length that is none, or that is longer than what follows: nothing there is a packet.
-const BAD_LENGTH: ParseError = ParseError::Empty;
 
 /// The packets of one body, in order.
 ///
 /// After an `Err` there is nothing more: what stands behind a bad packet is not delivered. Packets share the memory of the body,
 /// and nothing is allocated by the lengths that it announces.
 ///
-/// Items are those of [`Packet::decode_v3`]; a length that is none, or longer than what follows, is a [`ParseError::Empty`], and
-/// text that is not UTF-8 in a binary body a [`ParseError::Utf8`].
+/// Errors are those of [`Packet::decode_v3`], [`ParseError::Length`] (also for an empty text body), and [`ParseError::Utf8`] for text
+/// that is none in a binary body.
 #[derive(Clone, Debug)]
 pub struct Packets {
     rest: Option<Rest>,
@@ -130,10 +128,10 @@ impl core::iter::FusedIterator for Packets {}
 /// The first packet of a text body, and what stands behind it; nothing when only empty lists are left.
 fn split_text(mut body: Text) -> Result<Option<(Message, Option<Rest>)>, ParseError> {
     loop {
-        let (length, behind) = split_length(body.as_bytes(), b'0', COLON).ok_or(BAD_LENGTH)?;
+        let (length, behind) = split_length(body.as_bytes(), b'0', COLON).ok_or(ParseError::Length)?;
         // Digits and the colon are ASCII, so that a character starts behind them.
         let behind = body.get(body.len().saturating_sub(behind.len())..).unwrap_or_default();
-        let (packet, behind) = split_utf16(behind, length).ok_or(BAD_LENGTH)?;
+        let (packet, behind) = split_utf16(behind, length).ok_or(ParseError::Length)?;
         let rest = body.slice_ref(behind);
         if length > 0 {
             return Ok(Some((Message::Text(body.slice_ref(packet)), Rest::text(rest))));
@@ -151,8 +149,8 @@ fn split_binary(body: Bytes) -> Result<(Message, Option<Rest>), ParseError> {
     if !matches!(kind, TEXT_PART | BINARY_PART) {
         return Err(ParseError::UnknownType);
     }
-    let (length, behind) = split_length(behind, 0, END_OF_LENGTH).ok_or(BAD_LENGTH)?;
-    let (packet, behind) = behind.split_at_checked(length).ok_or(BAD_LENGTH)?;
+    let (length, behind) = split_length(behind, 0, END_OF_LENGTH).ok_or(ParseError::Length)?;
+    let (packet, behind) = behind.split_at_checked(length).ok_or(ParseError::Length)?;
     let rest = Rest::binary(body.slice_ref(behind));
     let packet = body.slice_ref(packet);
     let packet = match kind {
