@@ -22,6 +22,10 @@ use crate::runtime::Tokio;
 /// How long a graceful shutdown may take.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(30);
 
+/// How long the HTTP connections may take after everybody is gone: the last answers have been given, and only their bytes are under way.
+/// A peer that has sent half a request cannot be told from one that is slow.
+const LAST_BYTES: Duration = Duration::from_secs(5);
+
 /// Serves an endpoint (a [`Server`](crate::Server), an [`EngineServer`](crate::EngineServer), or a pair of endpoints) on a listener.
 /// Requests that are not for it get a 404. Await it.
 ///
@@ -80,7 +84,8 @@ impl<E: Endpoint, S: Future<Output = ()> + Send + 'static> Serve<E, S> {
         endpoint.shut_down(tokio::time::sleep_until(deadline)).await;
         // The receivers are gone already when there was no connection.
         let _ = ending.send(());
-        let _ = tokio::time::timeout_at(deadline, ending.closed()).await;
+        let patience = deadline.min(tokio::time::Instant::now() + LAST_BYTES);
+        let _ = tokio::time::timeout_at(patience, ending.closed()).await;
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use tokio::io::AsyncWriteExt as _;
+
 use engineio_websocket::handshake::ClientHandshake;
 use engineio_websocket::{Closed, Connection, ConnectionEvent, FrameHeader, FrameKind, Limits, apply_mask};
 
@@ -108,6 +110,8 @@ impl WebSocket {
                 Some(ConnectionEvent::Binary(data)) => return Came::Binary(data.to_vec()),
                 Some(ConnectionEvent::Closed(Closed::Peer(frame))) => {
                     self.flush().await;
+                    // As everybody does once both ends have closed; the server may have been faster.
+                    let _ = self.wire.stream.shutdown().await;
                     return Came::Closed(frame.map(|frame| frame.code));
                 }
                 Some(ConnectionEvent::Closed(_)) => return Came::Lost,

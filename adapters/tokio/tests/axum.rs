@@ -1,0 +1,145 @@
+//! A server as a layer of an axum application: beside other routes, with WebSocket through axum's own listener, and behind a CORS layer.
+
+mod support;
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::routing::get as route;
+use socketio_tokio::{Endpoint as _, Event, Server, Socket, SocketLayer};
+use support::http::{exchange, get, post, request};
+use support::peers::{Client, PATH, Polling};
+use support::until;
+use support::websocket::{Came, WebSocket, opening};
+use tokio::net::TcpListener;
+use tower_http::cors::CorsLayer;
+
+fn server() -> Server {
+    let server = Server::builder().max_payload(1000).build();
+    server.on("echo", |socket: Socket, event: Event| socket.emit("echo", event.payload()));
+    server
+}
+
+async fn host(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async { axum::serve(listener, app).await });
+    address
+}
+
+#[tokio::test]
+async fn a_layer_answers_on_its_path_and_leaves_all_others_to_the_routes() {
+    let server = server();
+    let app = Router::new()
+        .route("/", route(|| async { "the page" }))
+        .route("/socket.io", route(|| async { "without a slash" }))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here") })
+        .layer(SocketLayer::new(server.clone()));
+    let address = host(app).await;
+    for (path, status, text) in
+        [("/", 200, "the page"), ("/socket.io", 200, "without a slash"), ("/socket.ioXYZ/", 404, "nothing here")]
+    {
+        let response = exchange(address, get(path)).await;
+        assert_eq!((response.status, response.text()), (status, text), "{path}");
+    }
+    let session = Polling::join(address).await;
+    assert_eq!(session.post(r#"42["echo",1]"#).await.text(), "ok");
+    assert_eq!(session.get().await.text(), r#"42["echo",1]"#);
+    assert_eq!(exchange(address, get(&format!("{PATH}anything?transport=x"))).await.status, 400);
+}
+
+#[tokio::test]
+async fn websockets_come_through_axum_by_themselves_and_by_upgrade() {
+    let server = server();
+    let address = host(Router::new().layer(SocketLayer::new(server.clone()))).await;
+    let mut client = Client::join(address).await;
+    let large = format!(r#"["echo","{}"]"#, "x".repeat(900));
+    for _ in 0..100 {
+        client.send(&format!("42{large}")).await;
+    }
+    for _ in 0..100 {
+        assert_eq!(client.packet().await, format!("2{large}"));
+    }
+
+    let session = Polling::join(address).await;
+    let mut link = WebSocket::open(address, &session.websocket_target()).await;
+    link.text("2probe").await;
+    assert_eq!(link.next().await, Came::Text("3probe".to_owned()));
+    link.text("5").await;
+    link.text(r#"42["echo"]"#).await;
+    assert_eq!(link.next().await, Came::Text(r#"42["echo"]"#.to_owned()));
+
+    // The first frame came with the request, before anybody had left HTTP.
+    let mut wire = support::http::Wire::open(address).await;
+    let mut bytes = opening(&format!("{PATH}?EIO=4&transport=websocket")).into_bytes();
+    bytes.extend(support::websocket::frame(0x81, b"40"));
+    wire.send(bytes).await;
+    let mut early = WebSocket::upgraded(wire).await.unwrap();
+    assert!(matches!(early.next().await, Came::Text(open) if open.starts_with('0')));
+    assert!(matches!(early.next().await, Came::Text(reply) if reply.starts_with("40{")));
+    drop((client, link, early));
+    until(|| server.sessions() == 0).await;
+}
+
+#[tokio::test]
+async fn a_server_behind_axum_is_shut_down_by_itself() {
+    let server = server();
+    let app = Router::new().route("/", route(|| async { "still here" })).layer(SocketLayer::new(server.clone()));
+    let address = host(app).await;
+    let mut client = Client::join(address).await;
+    let ending = server.clone();
+    let shutdown = tokio::spawn(async move { ending.shut_down(std::future::pending()).await });
+    assert_eq!(client.next().await, Came::Closed(Some(1001)));
+    drop(client);
+    support::within(shutdown).await.unwrap();
+    assert_eq!(exchange(address, get(&format!("{PATH}?EIO=4&transport=polling"))).await.status, 503);
+    assert_eq!(exchange(address, get("/")).await.text(), "still here");
+}
+
+#[tokio::test]
+async fn r13_r14_a_cors_layer_around_it_answers_preflights_and_marks_every_answer() {
+    let cors = CorsLayer::new()
+        .allow_origin("https://good.example".parse::<HeaderValue>().unwrap())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([CONTENT_TYPE])
+        .allow_credentials(true);
+    let app = Router::new().layer(SocketLayer::new(server())).layer(cors);
+    let address = host(app).await;
+    let origin = [("Origin", "https://good.example")];
+    let marked = |response: &support::http::Response| {
+        response.header("access-control-allow-origin") == Some("https://good.example")
+            && response.header("access-control-allow-credentials") == Some("true")
+    };
+
+    // Before any verification: neither transport nor session matters.
+    let preflight = [origin[0], ("Access-Control-Request-Method", "POST")];
+    let response = exchange(address, request("OPTIONS", &format!("{PATH}?sid=nobody"), &preflight, "")).await;
+    assert_eq!(response.status, 200);
+    assert!(marked(&response));
+    assert_eq!(response.header("access-control-allow-methods"), Some("GET,POST"));
+
+    let polling = format!("{PATH}?EIO=4&transport=polling");
+    let open = exchange(address, request("GET", &polling, &origin, "")).await;
+    assert_eq!(open.status, 200);
+    assert!(marked(&open));
+    let target = format!("{polling}&sid={}", support::peers::sid_of(open.text()));
+    let response = exchange(address, request("POST", &target, &origin, "40")).await;
+    assert_eq!(response.text(), "ok");
+    assert!(marked(&response));
+    let response = exchange(address, request("POST", &target, &origin, &"x".repeat(1001))).await;
+    assert_eq!(response.status, 413);
+    assert!(marked(&response));
+    let response = exchange(address, request("GET", &format!("{polling}&sid=nobody"), &origin, "")).await;
+    assert_eq!(response.status, 400);
+    assert!(marked(&response));
+
+    // An origin that is not welcome is served without the headers, and its browser keeps the answer to itself.
+    let response = exchange(address, request("GET", &polling, &[("Origin", "https://bad.example")], "")).await;
+    assert_eq!(response.status, 200);
+    assert_ne!(response.header("access-control-allow-origin"), Some("https://bad.example"));
+    // As in the reference, nothing is said without being asked for.
+    let response = exchange(host(Router::new().layer(SocketLayer::new(server()))).await, post(&polling, "")).await;
+    assert_eq!(response.header("access-control-allow-origin"), None);
+}
