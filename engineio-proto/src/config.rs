@@ -49,11 +49,11 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes that may wait to be sent; a `send` beyond it is refused with [`SendError::Full`](crate::SendError::Full). Default 16 MiB.
+    /// Bytes that may wait to be sent, each packet with 40 for its keeping; a `send` beyond it is refused with [`SendError::Full`](crate::SendError::Full). Default 16 MiB.
     pub max_outbound: usize,
-    /// Bytes of unread messages at which [`wants_input`](crate::server::Session::wants_input) turns false. Default 64 KiB.
+    /// Bytes of unread messages, each with 40 for its keeping, at which [`wants_input`](crate::server::Session::wants_input) turns false. Default 64 KiB.
     pub soft_inbound: usize,
-    /// Bytes of unread messages at which a session is closed, for its peer or its driver went on regardless. Default 16 MiB.
+    /// Bytes of unread messages, counted likewise, at which a session is closed, for its peer or its driver went on regardless. Default 16 MiB.
     pub max_inbound: usize,
     /// How often in a row the pong deadline is put off because this side, not the peer, had stopped reading. Default 3.
     pub max_stalled_timeouts: u8,

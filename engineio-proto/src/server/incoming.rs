@@ -93,7 +93,7 @@ impl Incoming {
                     // There is no query to name a revision; only the fourth knows WebTransport.
                     Some(Ok(sid)) => IncomingOutcome::Attach {
                         sid,
-                        ask: Ask { kind: AskKind::Link(LinkKind::WebTransport), revision4: true },
+                        ask: Ask { kind: AskKind::Link(LinkKind::WebTransport), consistent: true },
                     },
                     _ => IncomingOutcome::Refuse,
                 }

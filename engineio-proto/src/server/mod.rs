@@ -54,7 +54,7 @@ pub enum Route {
 pub struct Ask {
     pub(crate) kind: AskKind,
     /// Whether a session of revision 4 can answer it: `EIO` was exactly `4`, and the request is what its `transport` names.
-    pub(crate) revision4: bool,
+    pub(crate) consistent: bool,
 }
 
 /// The kind of an [`Ask`].
@@ -205,7 +205,7 @@ impl Server {
                 "POST" => AskKind::Post,
                 _ => AskKind::Other,
             };
-            return Route::Session { sid, ask: Ask { kind, revision4: revision4 && consistent } };
+            return Route::Session { sid, ask: Ask { kind, consistent: revision4 && consistent } };
         }
         if head.method != "GET" {
             return refuse(Refusal::BadHandshakeMethod);
@@ -256,7 +256,7 @@ impl Handshake {
             Some(kind) => AskKind::Link(kind),
             None => AskKind::Poll,
         };
-        Ask { kind, revision4: true }
+        Ask { kind, consistent: true }
     }
 }
 

@@ -269,7 +269,7 @@ impl Session {
         let idle = self.polling.as_ref().is_some_and(|polling| polling.upgrade == upgrade::State::Idle);
         let polls = self.carrier == Carrier::Polling;
         match ask.kind {
-            _ if !ask.revision4 => Err(ask.refuse(Refusal::BadRequest)),
+            _ if !ask.consistent => Err(ask.refuse(Refusal::BadRequest)),
             AskKind::Link(_) if polls && idle => Ok(()),
             AskKind::Poll | AskKind::Post if polls => Ok(()),
             AskKind::Other if polls => Err(Response::empty(500)),
