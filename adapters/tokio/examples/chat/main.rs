@@ -3,21 +3,25 @@
 //! Run with `cargo run --release -p socketio-tokio --example chat`, open http://127.0.0.1:3000 in two tabs. Flags: `--host`, `--port`
 //! (0 takes a free one), `--client FILE` to serve the official client from a file instead of taking it from its CDN.
 
+use std::collections::VecDeque;
 use std::env;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::http::header;
 use axum::response::Html;
 use axum::routing::get;
 use serde::Serialize;
-use socketio_tokio::{DisconnectReason, Endpoint as _, EmitError, Event, Server, Socket, SocketLayer};
+use socketio_tokio::{DisconnectReason, EmitError, Endpoint as _, Event, Server, Socket, SocketLayer};
 use tokio::net::TcpListener;
 
 /// What a message may be long, in characters.
 const MAX_TEXT: usize = 2_000;
 /// What a name may be long, in characters.
 const MAX_NAME: usize = 40;
+
+/// How many messages are kept for those who come later.
+const MAX_HISTORY: usize = 50;
 
 /// The room of everybody who has given a name.
 const CHAT: &str = "chat";
@@ -32,10 +36,10 @@ struct Attendance<'a> {
     users: usize,
 }
 
-#[derive(Serialize)]
-struct Said<'a> {
-    name: &'a str,
-    text: &'a str,
+#[derive(Clone, Serialize)]
+struct Said {
+    name: String,
+    text: String,
 }
 
 #[derive(Serialize)]
@@ -44,16 +48,15 @@ struct Typing<'a> {
     typing: bool,
 }
 
+/// What was said lately, for those who come later or come back.
+type History = Arc<Mutex<VecDeque<Said>>>;
+
 fn chat(server: &Server) {
+    let history = History::default();
+    let said = Arc::clone(&history);
     server
-        .on("join", join)
-        .on("message", |socket: Socket, event: Event| match socket.get::<Name>() {
-            Some(name) => {
-                let text: String = event.read::<&str>()?.chars().take(MAX_TEXT).collect();
-                Ok(socket.to(CHAT).emit("message", Said { name: &name.0, text: &text })?)
-            }
-            None => Err(Failure::from("a message came before a name")),
-        })
+        .on("join", move |socket: Socket, event: Event| join(&socket, event, &history))
+        .on("message", move |socket: Socket, event: Event| message(&socket, event, &said))
         .on("typing", |socket: Socket, event: Event| match socket.get::<Name>() {
             Some(name) => {
                 let typing = event.read()?;
@@ -71,13 +74,33 @@ fn chat(server: &Server) {
 /// What goes wrong in a handler is logged by the library.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-fn join(socket: Socket, event: Event) -> Result<(), Failure> {
-    let name: String = event.read::<&str>()?.trim().chars().take(MAX_NAME).collect();
+fn join(socket: &Socket, event: Event, history: &History) -> Result<(), Failure> {
+    let name: String = event.read::<String>()?.trim().chars().take(MAX_NAME).collect();
+    if name.is_empty() {
+        return Ok(event.ack(serde_json::json!({ "error": "A name is needed." }))?);
+    }
     socket.insert(Name(name.clone()));
     socket.join(CHAT);
-    let users = names(&socket);
+    let users = names(socket);
     socket.to(CHAT).emit("joined", Attendance { name: &name, users: users.len() })?;
-    event.ack(serde_json::json!({ "users": users }))?;
+    let history = history.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    event.ack(serde_json::json!({ "users": users, "history": history }))?;
+    Ok(())
+}
+
+fn message(socket: &Socket, event: Event, history: &History) -> Result<(), Failure> {
+    let Some(name) = socket.get::<Name>() else { return Err("a message came before a name".into()) };
+    let text = event.read::<String>()?.chars().take(MAX_TEXT).collect();
+    let said = Said { name: name.0.clone(), text };
+    socket.to(CHAT).emit("message", &said)?;
+    let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
+    if history.len() == MAX_HISTORY {
+        history.pop_front();
+    }
+    history.push_back(said);
+    drop(history);
+    // The page keeps a message until it is told that it has arrived.
+    event.ack(())?;
     Ok(())
 }
 
@@ -101,14 +124,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut router = Router::new().route("/", get(move || async { Html(page) }));
     if let Some(path) = &flags.client {
         let client: Arc<str> = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?.into();
-        let client = move || async move { ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], client.to_string()) };
+        let client =
+            move || async move { ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], client.to_string()) };
         router = router.route("/client.js", get(client));
     }
 
     let listener = TcpListener::bind((flags.host.as_str(), flags.port)).await?;
     let address = listener.local_addr()?;
     eprintln!("listening on {address}");
-    println!("Open http://{address} in two tabs, give two names and talk. Stop with Ctrl-C, start again: the tabs come back.");
+    println!(
+        "Open http://{address} in two tabs, give two names and talk. Stop with Ctrl-C, start again: the tabs come back."
+    );
 
     let ending = server.clone();
     axum::serve(listener, router.layer(SocketLayer::new(server)))
