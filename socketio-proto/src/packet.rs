@@ -75,6 +75,13 @@ pub enum Encoded {
     Many(Arc<[Frame]>),
 }
 
+/// Shares the bytes.
+impl From<&Encoded> for Encoded {
+    fn from(encoded: &Encoded) -> Self {
+        encoded.clone()
+    }
+}
+
 impl Encoded {
     /// The messages, in order.
     #[must_use]

@@ -229,8 +229,15 @@ impl Output {
     /// Adds a packet: copied behind what is in `buffer` when it is small, by reference when it is large.
     fn gather(&mut self, buffer: &mut BytesMut, frame: &Frame) {
         let opcode = if frame.is_binary() { Opcode::Binary } else { Opcode::Text };
-        buffer.extend_from_slice(&FrameHeader::new(opcode.into(), frame.packet_len(), None));
-        buffer.extend_from_slice(frame.head());
+        // One or two bytes nearly always: written out, they need no call to copy them.
+        match *FrameHeader::new(opcode.into(), frame.packet_len(), None) {
+            [first, length] => buffer.extend_from_slice(&[first, length]),
+            ref header => buffer.extend_from_slice(header),
+        }
+        match *frame.head() {
+            [digit] => buffer.extend_from_slice(&[digit]),
+            ref head => buffer.extend_from_slice(head),
+        }
         if frame.data().len() <= COPY_LIMIT {
             buffer.extend_from_slice(frame.data());
         } else {

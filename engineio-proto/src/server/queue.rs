@@ -63,10 +63,12 @@ impl<T> Queue<T> {
         Self { first: None, rest: VecDeque::new() }
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none() && self.rest.is_empty()
     }
 
+    #[inline]
     pub(super) fn push(&mut self, item: T) {
         if self.is_empty() {
             self.first = Some(item);
@@ -75,6 +77,7 @@ impl<T> Queue<T> {
         }
     }
 
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<T> {
         if let Some(item) = self.first.take() {
             return Some(item);
@@ -116,6 +119,7 @@ impl<T: Weigh> WeighedQueue<T> {
         Self { items: Queue::new(), weight: 0 }
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -124,11 +128,13 @@ impl<T: Weigh> WeighedQueue<T> {
         self.weight
     }
 
+    #[inline]
     pub(super) fn push(&mut self, item: T) {
         self.weight = self.weight.saturating_add(item.weight());
         self.items.push(item);
     }
 
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<T> {
         let item = self.items.pop()?;
         self.weight = self.weight.saturating_sub(item.weight());

@@ -295,6 +295,21 @@ impl Session {
         }
     }
 
+    /// [`Session::handle`], then [`Session::poll_event`]: for a layer above that takes every event as soon as it is there. A message that
+    /// nothing waits in front of, which is what nearly all input is, is then handed through instead of being queued and taken again.
+    #[inline]
+    pub fn handle_then_poll(&mut self, now: Instant, input: Input) -> Option<Event> {
+        if let Input::LinkMessage { link, message } = &input
+            && let Some(message) = self.plain_message(*link, message)
+        {
+            self.advance(now);
+            self.sign_of_life();
+            return Some(Event::Message(message));
+        }
+        self.handle(now, input);
+        self.poll_event()
+    }
+
     /// The deadline has passed. Hand in what has already arrived first: a pong that waits in a socket's buffer still counts.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
@@ -316,10 +331,7 @@ impl Session {
     /// # Errors
     /// As [`Session::send_frames`].
     pub fn send(&mut self, message: Message) -> Result<(), SendError> {
-        let frame = Frame::message(message);
-        self.may_send(core::slice::from_ref(&frame))?;
-        self.outbound.push(frame);
-        Ok(())
+        self.send_frame(Frame::message(message))
     }
 
     /// Sends encoded packets as one unit: all of them are queued, next to each other, or none.
@@ -339,6 +351,18 @@ impl Session {
         Ok(())
     }
 
+    /// As [`Session::send_frames`], for one packet.
+    ///
+    /// # Errors
+    /// As [`Session::send_frames`].
+    #[inline]
+    pub fn send_frame(&mut self, frame: Frame) -> Result<(), SendError> {
+        self.may_send(core::slice::from_ref(&frame))?;
+        self.outbound.push(frame);
+        Ok(())
+    }
+
+    #[inline]
     fn may_send(&mut self, frames: &[Frame]) -> Result<(), SendError> {
         match self.stage {
             Stage::Opening => return Err(SendError::NotConnected),
@@ -394,8 +418,8 @@ impl Session {
 
     /// The next thing to write. Constant time, but for the one reply that joins everything queued for a held GET.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        if let Some(transmit) = self.control.pop() {
-            return Some(transmit);
+        if !self.control.is_empty() {
+            return self.control.pop();
         }
         let Some(link) = &self.link else {
             self.answer_due_poll();
@@ -510,6 +534,19 @@ impl Session {
             PacketType::Open | PacketType::Upgrade | PacketType::Noop => {}
         }
         self.sign_of_life();
+    }
+
+    /// What is in a message packet of the carrier, if nothing stands in its way: no message before it, no POST, no end.
+    #[inline]
+    fn plain_message(&self, link: LinkId, packet: &Message) -> Option<Message> {
+        let open = self.stage == Stage::Open && self.polling.is_none() && self.events.is_empty();
+        if !open || self.link.as_ref().is_none_or(|carrier| carrier.id != link) {
+            return None;
+        }
+        match packet {
+            Message::Text(text) => text.strip_prefix('4').map(|rest| Message::Text(text.slice_ref(rest))),
+            Message::Binary(_) => Some(packet.clone()),
+        }
     }
 
     /// Weight of what the application has yet to read.

@@ -292,15 +292,16 @@ impl Sink<'_> {
         let takes_list = self.takes_list();
         let length = self.overhead().saturating_add(args_length);
         let out = self.encoder.start_text(length);
-        out.push(match (self.packet_type, attachments > 0) {
-            (PacketType::Connect, _) => '0',
-            (PacketType::Disconnect, _) => '1',
-            (PacketType::Event, false) => '2',
-            (PacketType::Ack, false) => '3',
-            (PacketType::ConnectError, _) => '4',
-            (PacketType::Event, true) => '5',
-            (PacketType::Ack, true) => '6',
-        });
+        // Each arm pushes a constant: a character that is not known beforehand would have to be encoded.
+        match (self.packet_type, attachments > 0) {
+            (PacketType::Connect, _) => out.push('0'),
+            (PacketType::Disconnect, _) => out.push('1'),
+            (PacketType::Event, false) => out.push('2'),
+            (PacketType::Ack, false) => out.push('3'),
+            (PacketType::ConnectError, _) => out.push('4'),
+            (PacketType::Event, true) => out.push('5'),
+            (PacketType::Ack, true) => out.push('6'),
+        }
         if attachments > 0 {
             ser::integer(out, attachments);
             out.push('-');

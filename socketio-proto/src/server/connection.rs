@@ -102,8 +102,14 @@ impl<P: Parser> Connection<P> {
     /// A fact from outside.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.tick(now);
-        self.session.handle(self.now, input);
-        self.pump();
+        if self.undrained || self.is_full() {
+            self.session.handle(self.now, input);
+        } else if let Some(event) = self.session.handle_then_poll(self.now, input) {
+            self.take(event);
+        }
+        if self.undrained || self.session.has_events() || self.is_full() {
+            self.pump();
+        }
     }
 
     /// The deadline has passed.
@@ -210,7 +216,7 @@ impl<P: Parser> Connection<P> {
     ) -> Result<(), EmitError> {
         let namespace = self.sockets.namespace(socket).ok_or(EmitError::Disconnected)?;
         let encoded = self.parser.encode(&Outgoing::event(namespace, None, event, args), encoder)?;
-        Ok(self.session.send_frames(encoded.frames())?)
+        self.queue(encoded)
     }
 
     /// Sends an event that the peer is to answer; [`Event::Acked`] brings the outcome. Without a timeout it comes with the answer or
@@ -239,13 +245,13 @@ impl<P: Parser> Connection<P> {
         Ok(id)
     }
 
-    /// Sends a packet that was encoded before, for this socket's namespace.
+    /// Sends a packet that was encoded before, for this socket's namespace. Takes the packet, or a reference to one that others get too.
     ///
     /// # Errors
     /// [`EmitError`]; nothing has changed then.
-    pub fn send(&mut self, socket: SocketId, encoded: &Encoded) -> Result<(), EmitError> {
+    pub fn send(&mut self, socket: SocketId, encoded: impl Into<Encoded>) -> Result<(), EmitError> {
         self.sockets.namespace(socket).ok_or(EmitError::Disconnected)?;
-        Ok(self.session.send_frames(encoded.frames())?)
+        self.queue(encoded.into())
     }
 
     /// As [`Connection::send`], for a packet that carries this ack id; [`Event::Acked`] brings the outcome.
@@ -279,15 +285,15 @@ impl<P: Parser> Connection<P> {
     /// [`EmitError`]; nothing was sent then, and the peer will not be answered.
     pub fn ack<A: Args + ?Sized>(&mut self, encoder: &mut Encoder, token: AckToken, args: &A) -> Result<(), EmitError> {
         let encoded = self.parser.encode(&Outgoing::ack(token.namespace(), token.id(), args), encoder)?;
-        self.send_ack(&encoded)
+        self.send_ack(encoded)
     }
 
     /// As [`Connection::ack`], with an ACK packet that was encoded before.
     ///
     /// # Errors
     /// [`EmitError`]; nothing has changed then.
-    pub fn send_ack(&mut self, encoded: &Encoded) -> Result<(), EmitError> {
-        Ok(self.session.send_frames(encoded.frames())?)
+    pub fn send_ack(&mut self, encoded: impl Into<Encoded>) -> Result<(), EmitError> {
+        self.queue(encoded.into())
     }
 
     /// Makes a socket leave its namespace; the connection stays. What the application has not read of the socket's events is dropped:
@@ -413,25 +419,34 @@ impl<P: Parser> Connection<P> {
     fn pump(&mut self) {
         self.undrained = false;
         loop {
-            if self.phase == Phase::Open && self.inbox.bytes() >= self.inbox_limit() {
+            if self.is_full() {
                 if self.acks.is_empty() {
                     self.undrained = true;
                     return;
                 }
                 self.overflow(CloseReason::TransportError(TransportError::InboundOverflow));
             }
-            match self.session.poll_event() {
-                Some(LowerEvent::Message(message)) => self.receive(message),
-                Some(LowerEvent::Open) => {
-                    self.timers.set(Timer::Connect, Some(self.now + self.config.connect_timeout));
-                }
-                Some(LowerEvent::Writable) => self.inbox.set_writable(true),
-                Some(LowerEvent::Closed(reason)) => self.closed(reason),
-                // The carrier is the session's business.
-                Some(_) => {}
-                None => return,
-            }
+            let Some(event) = self.session.poll_event() else { return };
+            self.take(event);
         }
+    }
+
+    #[inline]
+    fn take(&mut self, event: LowerEvent) {
+        match event {
+            LowerEvent::Message(message) => self.receive(message),
+            LowerEvent::Open => self.timers.set(Timer::Connect, Some(self.now + self.config.connect_timeout)),
+            LowerEvent::Writable => self.inbox.set_writable(true),
+            LowerEvent::Closed(reason) => self.closed(reason),
+            // The carrier is the session's business.
+            _ => {}
+        }
+    }
+
+    /// Whether nothing more is taken from the session for now.
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.phase == Phase::Open && self.inbox.bytes() >= self.inbox_limit()
     }
 
     fn inbox_limit(&self) -> usize {
@@ -441,6 +456,7 @@ impl<P: Parser> Connection<P> {
         limit.max(1)
     }
 
+    #[inline]
     fn receive(&mut self, message: Message) {
         if self.phase != Phase::Open {
             return;
@@ -456,6 +472,7 @@ impl<P: Parser> Connection<P> {
         }
     }
 
+    #[inline]
     fn dispatch(&mut self, packet: Packet, bytes: usize) {
         let Packet { packet_type, namespace, id, payload } = packet;
         if packet_type == PacketType::Connect {
@@ -607,6 +624,15 @@ impl<P: Parser> Connection<P> {
         }
 
         let _ = self.control(PacketType::ConnectError, namespace, Some(&Refused { message }));
+    }
+
+    #[inline]
+    fn queue(&mut self, encoded: Encoded) -> Result<(), EmitError> {
+        match encoded {
+            Encoded::One(frame) => self.session.send_frame(frame)?,
+            Encoded::Many(frames) => self.session.send_frames(&frames)?,
+        }
+        Ok(())
     }
 
     /// Sends a packet that the peer's view of its namespaces hangs on: if there is no room for it, the connection cannot go on.

@@ -381,7 +381,7 @@ impl<P: Parser> Application for SocketIo<P> {
                 if volatile && !(core.link_is_flushed && machine.is_writable()) {
                     return;
                 }
-                let sent = machine.send(socket, &encoded);
+                let sent = machine.send(socket, encoded);
                 not_lost(core, sent);
             }
             Command::Ask { socket, encoded, id, timeout, sink } => {
@@ -394,7 +394,7 @@ impl<P: Parser> Application for SocketIo<P> {
                 }
             }
             Command::Ack { encoded } => {
-                let sent = machine.send_ack(&encoded);
+                let sent = machine.send_ack(encoded);
                 not_lost(core, sent);
             }
             Command::Disconnect { socket } => {
