@@ -1,7 +1,32 @@
 //! The runtime-neutral half of a Socket.IO server: HTTP service, connection turns, application API.
 //!
-//! Applications use it through an adapter such as `socketio-tokio`, which adds a listener; who writes an adapter implements [`Runtime`]
-//! and [`Stream`], and hands requests to an [`Endpoint`].
+//! Applications use it through an adapter such as `socketio-tokio`, whose page shows the API. Who writes an adapter, for another runtime
+//! or another HTTP server, brings three things:
+//!
+//! 1. A [`Runtime`]: how to spawn, how to sleep, and how to take the raw stream out of an upgraded connection.
+//! 2. Its [`Stream`]: polled reads and writes.
+//! 3. Something that hands requests to an [`Endpoint`] (a [`Server`] or an [`EngineServer`]) whose path matches:
+//!
+//! ```
+//! use socketio_driver::{Body, Endpoint, RemoteAddress, Runtime};
+//!
+//! async fn answer<R: Runtime, E: Endpoint>(
+//!     runtime: &R,
+//!     endpoint: &E,
+//!     address: std::net::SocketAddr,
+//!     mut request: http::Request<hyper::body::Incoming>,
+//! ) -> Option<http::Response<Body>> {
+//!     if !endpoint.matches(request.uri().path()) {
+//!         return None;
+//!     }
+//!     request.extensions_mut().insert(RemoteAddress(address));
+//!     // hyper has put its `OnUpgrade` among the extensions already.
+//!     Some(endpoint.respond(runtime, request).await)
+//! }
+//! ```
+//!
+//! Every session gets one task, which owns its machine and links and takes turns; everybody else (requests, emits, broadcasts) reaches it
+//! through a mailbox. Nothing is locked while handlers run.
 
 mod body;
 mod clock;

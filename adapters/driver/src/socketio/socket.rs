@@ -300,7 +300,8 @@ impl<P: Parser> Event<P> {
         &self.payload
     }
 
-    /// Reads the arguments: a tuple takes as many as it has members, any other type takes the first.
+    /// Reads the arguments: a tuple takes as many as it has members, any other type takes the first. Borrowing is possible, but a `&str`
+    /// cannot hold what the client had to escape (a quote is enough): take a `String` or a `Cow<str>`.
     ///
     /// # Errors
     /// When they are not of this type.
