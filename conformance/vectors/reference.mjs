@@ -1,0 +1,233 @@
+// What the reference parsers make of one input, in the words of the vector files.
+//
+// The generator of the vectors asks here, and so does the live oracle of the tests, so that both speak of the same thing.
+// `README.md` describes the form of cases and answers.
+
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+
+// Whoever keeps the packages elsewhere says where.
+const packages = process.env.PEER_PACKAGES ?? fileURLToPath(new URL(".", import.meta.url));
+const require = createRequire(join(packages, "package.json"));
+
+const engine4 = require("engine.io-parser");
+const engine3 = require("engine.io-parser-2");
+const socket5 = require("socket.io-parser");
+const socket4 = require("socket.io-parser-3");
+const msgpack = require("socket.io-msgpack-parser");
+
+// Deeper values are cut off: nobody's JSON reader should have to take them.
+const DEEPEST = 100;
+
+export const toHex = (bytes) => Buffer.from(bytes).toString("hex");
+
+const isWellFormed = (text) => text.isWellFormed?.() ?? !/\p{Surrogate}/u.test(text);
+
+const toUtf16 = (text) => Array.from({ length: text.length }, (_, at) => text.charCodeAt(at).toString(16).padStart(4, "0")).join("");
+
+const isBytes = (value) => ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
+
+// A value of JavaScript as JSON.
+export function describe(value, depth = 0) {
+  if (depth > DEEPEST) return { $deep: true };
+  switch (typeof value) {
+    case "undefined":
+      return { $undefined: true };
+    case "number":
+      return Number.isFinite(value) ? value : { $float: String(value) };
+    case "string":
+      return isWellFormed(value) ? value : { $utf16: toUtf16(value) };
+    case "object":
+      break;
+    default:
+      return value;
+  }
+  if (value === null) return null;
+  if (isBytes(value)) return { $bytes: toHex(value) };
+  if (value instanceof Date) return { $date: value.getTime() };
+  if (Array.isArray(value)) return Array.from(value, (element) => describe(element, depth + 1));
+  const entries = Object.entries(value).map(([key, element]) => [key, describe(element, depth + 1)]);
+  if (entries.some(([key]) => key.startsWith("$") || key === "__proto__" || !isWellFormed(key))) {
+    return { $entries: entries.map(([key, element]) => [describe(key), element]) };
+  }
+  return Object.fromEntries(entries);
+}
+
+// The other way.
+export function revive(value) {
+  if (Array.isArray(value)) return value.map(revive);
+  if (value === null || typeof value !== "object") return value;
+  const [[tag, content] = []] = Object.entries(value);
+  switch (tag) {
+    case "$undefined":
+      return undefined;
+    case "$float":
+      return Number(content);
+    case "$bytes":
+      return Buffer.from(content, "hex");
+    case "$utf16":
+      return String.fromCharCode(...(content.match(/.{4}/g) ?? []).map((unit) => parseInt(unit, 16)));
+    case "$date":
+      return new Date(content);
+    case "$entries":
+      return Object.fromEntries(content.map(([key, element]) => [revive(key), revive(element)]));
+    default:
+      return Object.fromEntries(Object.entries(value).map(([key, element]) => [key, revive(element)]));
+  }
+}
+
+// Text or bytes, under the name of its form.
+function message(content) {
+  if (typeof content !== "string") return { hex: toHex(content) };
+  return isWellFormed(content) ? { text: content } : { utf16: toUtf16(content) };
+}
+
+const content = ({ text, hex }) => text ?? Buffer.from(hex, "hex");
+
+// Engine.IO
+
+const enginePacket = (packet) => ({
+  // A packet without a type is one of the accidents of revision 3.
+  type: packet.type ?? null,
+  ...(packet.data === undefined ? {} : message(packet.data)),
+});
+
+const engineInput = ({ type, text, hex }) => {
+  if (hex !== undefined) return { type, data: Buffer.from(hex, "hex") };
+  return text === undefined ? { type } : { type, data: text };
+};
+
+// Packets up to the first that is an error.
+function engineOutcome(decoded) {
+  const bad = decoded.findIndex(({ type }) => type === "error");
+  if (bad < 0) return { packets: decoded.map(enginePacket) };
+  return { packets: decoded.slice(0, bad).map(enginePacket), error: decoded[bad].data };
+}
+
+// A text body is decoded before it is parsed; what is not UTF-8 becomes U+FFFD there.
+const textBody = ([only]) => content(only).toString();
+
+function called(run) {
+  let result;
+  run((answer) => (result = answer));
+  return result;
+}
+
+function collected(run) {
+  const decoded = [];
+  run((packet) => void decoded.push(packet));
+  return decoded;
+}
+
+// The chunks of a stream of packets, written one after the other.
+async function streamed(stream, chunks) {
+  const writer = stream.writable.getWriter();
+  const reader = stream.readable.getReader();
+  const output = [];
+  const reading = (async () => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      output.push(value);
+    }
+  })();
+  for (const chunk of chunks) await writer.write(chunk);
+  await writer.close();
+  await reading;
+  return output;
+}
+
+// Socket.IO
+
+const SOCKET_TYPES = ["connect", "disconnect", "event", "ack", "connect_error", "event", "ack"];
+
+function socketPacket({ type, nsp, id, data }) {
+  return {
+    type: SOCKET_TYPES[type],
+    ...(nsp === undefined ? {} : { namespace: describe(nsp) }),
+    ...(id === undefined ? {} : { id: describe(id) }),
+    ...(data === undefined ? {} : { data: describe(data) }),
+  };
+}
+
+function socketDecoded(decoder, input) {
+  const packets = [];
+  decoder.on("decoded", (packet) => packets.push(socketPacket(packet)));
+  try {
+    for (const each of input) decoder.add(content(each));
+    return { packets };
+  } catch (error) {
+    return { packets, error: error.message };
+  }
+}
+
+// The members of a packet in the order of the case: MessagePack writes them as they come.
+function socketInput(packet) {
+  const names = { type: "type", namespace: "nsp", id: "id", data: "data", options: "options" };
+  const members = Object.entries(packet).filter(([name]) => name in names);
+  return Object.fromEntries(
+    members.map(([name, value]) => [names[name], name === "type" ? SOCKET_TYPES.indexOf(value) : revive(value)]),
+  );
+}
+
+const hasBytes = (value) => {
+  if (value === null || typeof value !== "object") return false;
+  return isBytes(value) || Object.values(value).some(hasBytes);
+};
+
+const CODECS = {
+  "engineio4-packet": {
+    decode: ([only]) => engineOutcome([engine4.decodePacket(content(only))]),
+    encode: ([only], { binary }) => [called((done) => engine4.encodePacket(engineInput(only), binary, done))],
+  },
+  "engineio4-payload": {
+    decode: (input) => engineOutcome(engine4.decodePayload(textBody(input))),
+    encode(input) {
+      const encoded = called((done) => engine4.encodePayload(input.map(engineInput), done));
+      return encoded === undefined ? [] : [encoded];
+    },
+  },
+  "engineio4-webtransport": {
+    async decode(input, { max_payload }) {
+      const chunks = input.map((chunk) => new Uint8Array(content(chunk)));
+      return engineOutcome(await streamed(engine4.createPacketDecoderStream(max_payload), chunks));
+    },
+    encode: async (input) => [Buffer.concat(await streamed(engine4.createPacketEncoderStream(), input.map(engineInput)))],
+  },
+  "engineio3-packet": {
+    decode: ([only]) => engineOutcome([engine3.decodePacket(content(only))]),
+    encode: ([only], { binary }) => [called((done) => engine3.encodePacket(engineInput(only), binary, false, done))],
+  },
+  "engineio3-payload": {
+    decode: ([only]) => engineOutcome(collected((each) => engine3.decodePayload(content(only), each))),
+    encode: (input, { binary }) => [called((done) => engine3.encodePayload(input.map(engineInput), binary, done))],
+  },
+  socketio5: {
+    decode: (input) => socketDecoded(new socket5.Decoder(), input),
+    encode: ([only]) => new socket5.Encoder().encode(socketInput(only)),
+  },
+  socketio4: {
+    decode: (input) => socketDecoded(new socket4.Decoder(), input),
+    encode([only]) {
+      const packet = socketInput(only);
+      // What its server and client do before they encode.
+      if (hasBytes(packet.data)) packet.type += 3;
+      return called((done) => new socket4.Encoder().encode(packet, done));
+    },
+  },
+  "socketio5-msgpack": {
+    decode: (input) => socketDecoded(new msgpack.Decoder(), input),
+    encode: ([only]) => new msgpack.Encoder().encode(socketInput(only)),
+  },
+};
+
+// The answer of the reference to a case: its `expect`.
+export async function answer(codec, { operation, input, options = {} }) {
+  try {
+    if (operation === "decode") return await CODECS[codec].decode(input, options);
+    return { messages: (await CODECS[codec].encode(input, options)).map(message) };
+  } catch (error) {
+    return { packets: [], error: String(error?.message ?? error) };
+  }
+}

@@ -1,0 +1,404 @@
+//! The codecs of Engine.IO: ours as the vector files ask them, and the rules that they may differ by.
+//!
+//! A rule looks at the piece of input that ours stopped at, found by a reading of its own that knows the good form only.
+
+use bytes::{Bytes, BytesMut};
+use engineio_proto::framing;
+use engineio_proto::payload::{self, v3};
+use engineio_proto::{ContentType, Frame, Message, Packet, PacketType, ParseError, Text};
+
+use super::tree::{Tree, from_hex};
+use super::vectors::{Case, Codec, Content, Operation, Outcome, content, message};
+
+/// All of them.
+pub(crate) const CODECS: [Codec; 5] = [
+    Codec {
+        name: "engineio4-packet",
+        run: |case| match case.operation {
+            Operation::Decode => packets([Packet::decode(only(case))]),
+            Operation::Encode => messages(case, frames(case, |frame| frame)),
+        },
+        rules: &[("base64-that-is-none", base64_packet)],
+    },
+    Codec {
+        name: "engineio4-payload",
+        run: |case| match case.operation {
+            Operation::Decode => match payload::Packets::new(body(case).0) {
+                Ok(decoded) => packets(decoded),
+                Err(error) => packets([Err(error)]),
+            },
+            Operation::Encode => {
+                let mut out = BytesMut::new();
+                payload::encode(&frames(case, |frame| frame), &mut out);
+                if out.is_empty() { Outcome::default() } else { one_message(text_of(out)) }
+            }
+        },
+        rules: &[("base64-that-is-none", base64_payload), ("text-that-is-not-utf-8", utf8_payload)],
+    },
+    Codec {
+        name: "engineio4-webtransport",
+        run: |case| match case.operation {
+            Operation::Decode => webtransport(case),
+            Operation::Encode => {
+                let mut out = Vec::new();
+                for frame in frames(case, |frame| frame) {
+                    out.extend_from_slice(framing::header(&frame).as_bytes());
+                    out.extend_from_slice(frame.head());
+                    out.extend_from_slice(frame.data());
+                }
+                one_message(Content::Bytes(out))
+            }
+        },
+        rules: &[
+            ("base64-that-is-none", base64_frame),
+            ("text-that-is-not-utf-8", utf8_frame),
+            ("byte-order-mark-in-front", mark_in_frame),
+            ("webtransport-empty-chunk", empty_chunk),
+        ],
+    },
+    Codec {
+        name: "engineio3-packet",
+        run: |case| match case.operation {
+            Operation::Decode => packets([Packet::decode_v3(only(case))]),
+            Operation::Encode => messages(case, frames(case, Frame::into_v3)),
+        },
+        rules: &[
+            ("base64-that-is-none", base64_packet_v3),
+            ("revision-3-bytes-behind-another-type", other_type_packet_v3),
+        ],
+    },
+    Codec {
+        name: "engineio3-payload",
+        run: |case| match case.operation {
+            Operation::Decode => {
+                let (body, content_type) = body(case);
+                match v3::Packets::new(body, content_type) {
+                    Ok(decoded) => packets(decoded),
+                    Err(error) => packets([Err(error)]),
+                }
+            }
+            Operation::Encode => {
+                let mut out = BytesMut::new();
+                match v3::encode(&frames(case, |frame| frame), case.options.binary, &mut out) {
+                    ContentType::OctetStream => one_message(Content::Bytes(out.to_vec())),
+                    _ => one_message(text_of(out)),
+                }
+            }
+        },
+        rules: &[
+            ("base64-that-is-none", |case, ours| payload_v3(case, ours, Stop::Base64)),
+            ("revision-3-bytes-behind-another-type", |case, ours| payload_v3(case, ours, Stop::OtherType)),
+            ("revision-3-length-that-is-not-plain", |case, ours| payload_v3(case, ours, Stop::Length)),
+            ("revision-3-length-within-a-pair", |case, ours| payload_v3(case, ours, Stop::Pair)),
+            ("revision-3-part-of-unknown-kind", |case, ours| payload_v3(case, ours, Stop::Kind)),
+            ("revision-3-part-that-is-cut", |case, ours| payload_v3(case, ours, Stop::Cut)),
+            ("revision-3-part-of-no-length", |case, ours| payload_v3(case, ours, Stop::Nothing)),
+            ("text-that-is-not-utf-8", |case, ours| payload_v3(case, ours, Stop::Utf8)),
+            ("revision-3-packets-before-an-error", kept_v3),
+        ],
+    },
+];
+
+fn only(case: &Case) -> Message {
+    match content(&case.input[0]) {
+        Content::Text(text) => Message::Text(text.into()),
+        Content::Bytes(bytes) => Message::Binary(bytes.into()),
+    }
+}
+
+fn body(case: &Case) -> (Bytes, ContentType) {
+    match content(&case.input[0]) {
+        Content::Text(text) => (text.into(), ContentType::Text),
+        Content::Bytes(bytes) => (bytes.into(), ContentType::OctetStream),
+    }
+}
+
+const TYPES: [(&str, PacketType); 7] = [
+    ("open", PacketType::Open),
+    ("close", PacketType::Close),
+    ("ping", PacketType::Ping),
+    ("pong", PacketType::Pong),
+    ("message", PacketType::Message),
+    ("upgrade", PacketType::Upgrade),
+    ("noop", PacketType::Noop),
+];
+
+/// A decoded packet in the words of the files. The reference tells a packet without data from one with empty data, and makes the
+/// latter only of bytes.
+fn described(packet: Packet) -> Tree {
+    let (name, _) = TYPES.iter().find(|(_, each)| *each == packet.packet_type).unwrap();
+    let mut entries = vec![("type".to_owned(), Tree::text(*name))];
+    let data = match packet.data {
+        Message::Text(text) => Content::Text(text.to_string()),
+        Message::Binary(bytes) => Content::Bytes(bytes.to_vec()),
+    };
+    if !matches!(&data, Content::Text(text) if text.is_empty())
+        && let Tree::Map(data) = message(data)
+    {
+        entries.extend(data);
+    }
+    Tree::Map(entries)
+}
+
+fn packets(decoded: impl IntoIterator<Item = Result<Packet, ParseError>>) -> Outcome {
+    let mut outcome = Outcome::default();
+    for packet in decoded {
+        assert!(outcome.error.is_none(), "a packet behind an error");
+        match packet {
+            Ok(packet) => outcome.packets.push(described(packet)),
+            Err(error) => outcome.error = Some(error.to_string()),
+        }
+    }
+    outcome
+}
+
+fn webtransport(case: &Case) -> Outcome {
+    let mut decoder = framing::Decoder::new(case.options.max_payload);
+    let mut decoded = Vec::new();
+    for chunk in &case.input {
+        let Content::Bytes(chunk) = content(chunk) else { panic!("chunks are bytes") };
+        decoder.push(chunk.into());
+        while let Some(packet) = decoder.next().transpose() {
+            let failed = packet.is_err();
+            decoded.push(packet);
+            if failed {
+                return packets(decoded);
+            }
+        }
+    }
+    packets(decoded)
+}
+
+/// The packets to encode.
+fn frames(case: &Case, form: fn(Frame) -> Frame) -> Vec<Frame> {
+    let frame = |packet: &Tree| {
+        let name = packet.get("type").and_then(Tree::as_text).unwrap();
+        let (_, packet_type) = TYPES.iter().find(|(each, _)| *each == name).unwrap();
+        match (packet.get("text").and_then(Tree::as_text), packet.get("hex").and_then(Tree::as_text)) {
+            (_, Some(hex)) => Frame::message(Message::Binary(from_hex(hex).into())),
+            (text, None) => Frame::text(*packet_type, Text::from(text.unwrap_or_default())),
+        }
+    };
+    case.input.iter().map(frame).map(form).collect()
+}
+
+/// What single packets are on a WebSocket, for a client that takes binary or not.
+fn messages(case: &Case, frames: Vec<Frame>) -> Outcome {
+    let form = |frame: Frame| if case.options.binary { frame } else { frame.into_base64() };
+    let encoded = |frame: Frame| [frame.head(), frame.data()].concat();
+    let messages = frames
+        .into_iter()
+        .map(form)
+        .map(|frame| message(if frame.is_binary() { Content::Bytes(encoded(frame)) } else { text_of(encoded(frame)) }));
+    Outcome { messages: messages.collect(), ..Outcome::default() }
+}
+
+fn text_of(bytes: impl Into<Vec<u8>>) -> Content {
+    Content::Text(String::from_utf8(bytes.into()).unwrap())
+}
+
+fn one_message(content: Content) -> Outcome {
+    Outcome { messages: vec![message(content)], ..Outcome::default() }
+}
+
+// Rules
+
+/// Base64 as real clients write it: one alphabet, padding or not, line breaks or not.
+fn is_base64(encoded: &str) -> bool {
+    let joined: String = encoded.chars().filter(|character| !matches!(character, '\n' | '\r')).collect();
+    let digits = joined.trim_end_matches('=');
+    let missing = match digits.len() % 4 {
+        0 => 0,
+        1 => return false,
+        other => 4 - other,
+    };
+    let plain = |other: [char; 2]| {
+        digits.chars().all(|character| character.is_ascii_alphanumeric() || other.contains(&character))
+    };
+    joined.len() - digits.len() <= missing && (plain(['+', '/']) || plain(['-', '_']))
+}
+
+fn is_bad_base64(packet: &str) -> bool {
+    packet.strip_prefix('b').is_some_and(|encoded| !is_base64(encoded))
+}
+
+fn decodes(case: &Case, ours: &Outcome) -> bool {
+    case.operation == Operation::Decode && case.expect.refused_by(ours)
+}
+
+fn base64_packet(case: &Case, ours: &Outcome) -> bool {
+    decodes(case, ours) && matches!(content(&case.input[0]), Content::Text(text) if is_bad_base64(&text))
+}
+
+fn base64_payload(case: &Case, ours: &Outcome) -> bool {
+    let Ok(text) = String::from_utf8(body(case).0.to_vec()) else { return false };
+    decodes(case, ours) && text.split('\u{1e}').nth(ours.packets.len()).is_some_and(is_bad_base64)
+}
+
+fn utf8_payload(case: &Case, ours: &Outcome) -> bool {
+    decodes(case, ours) && ours.packets.is_empty() && str::from_utf8(&body(case).0).is_err()
+}
+
+/// The text frame that comes behind so many frames in these chunks.
+fn text_frame(case: &Case, index: usize) -> Option<Vec<u8>> {
+    let chunks = case.input.iter().map(|chunk| match content(chunk) {
+        Content::Bytes(chunk) => chunk,
+        Content::Text(_) => panic!("chunks are bytes"),
+    });
+    let stream = chunks.collect::<Vec<_>>().concat();
+    let mut rest = &stream[..];
+    for at in 0.. {
+        let (&first, behind) = rest.split_first()?;
+        let (length, behind) = match first & 0x7f {
+            126 => behind.split_at_checked(2)?,
+            127 => behind.split_at_checked(8)?,
+            _ => (&[][..], behind),
+        };
+        let length = match length {
+            [] => usize::from(first & 0x7f),
+            bytes => bytes
+                .iter()
+                .try_fold(0_usize, |length, byte| length.checked_mul(256)?.checked_add(usize::from(*byte)))?,
+        };
+        let (frame, behind) = behind.split_at_checked(length)?;
+        if at == index {
+            return (first & 0x80 == 0).then(|| frame.to_vec());
+        }
+        rest = behind;
+    }
+    None
+}
+
+fn base64_frame(case: &Case, ours: &Outcome) -> bool {
+    let frame = text_frame(case, ours.packets.len()).and_then(|frame| String::from_utf8(frame).ok());
+    decodes(case, ours) && frame.is_some_and(|frame| is_bad_base64(&frame))
+}
+
+fn utf8_frame(case: &Case, ours: &Outcome) -> bool {
+    decodes(case, ours) && text_frame(case, ours.packets.len()).is_some_and(|frame| str::from_utf8(&frame).is_err())
+}
+
+fn mark_in_frame(case: &Case, ours: &Outcome) -> bool {
+    decodes(case, ours)
+        && text_frame(case, ours.packets.len()).is_some_and(|frame| frame.starts_with("\u{feff}".as_bytes()))
+}
+
+fn empty_chunk(case: &Case, _: &Outcome) -> bool {
+    case.operation == Operation::Decode
+        && case.input.iter().any(|chunk| matches!(content(chunk), Content::Bytes(chunk) if chunk.is_empty()))
+}
+
+fn base64_packet_v3(case: &Case, ours: &Outcome) -> bool {
+    let Content::Text(text) = content(&case.input[0]) else { return false };
+    decodes(case, ours) && text.strip_prefix("b4").is_some_and(|encoded| !is_base64(encoded))
+}
+
+fn other_type_packet_v3(case: &Case, ours: &Outcome) -> bool {
+    decodes(case, ours)
+        && match content(&case.input[0]) {
+            Content::Text(text) => text.starts_with('b') && !text.starts_with("b4"),
+            Content::Bytes(bytes) => bytes.first() != Some(&4),
+        }
+}
+
+/// Why ours stops in a payload of revision 3.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stop {
+    /// A length that is no plain decimal number.
+    Length,
+    /// A length that ends within a surrogate pair.
+    Pair,
+    /// More is announced than there is.
+    Cut,
+    /// A length of 0 in a binary body.
+    Nothing,
+    /// A binary part that is neither text nor bytes.
+    Kind,
+    /// Bytes behind another type than that of a message.
+    OtherType,
+    /// Base64 that is none.
+    Base64,
+    /// A part of text that is none.
+    Utf8,
+    /// Something that both refuse, or nothing.
+    Other,
+}
+
+fn stop_in_packet(packet: &str) -> Stop {
+    match packet.strip_prefix('b').map(|rest| rest.strip_prefix('4')) {
+        Some(None) => Stop::OtherType,
+        Some(Some(encoded)) if !is_base64(encoded) => Stop::Base64,
+        _ => Stop::Other,
+    }
+}
+
+/// What ours stops at in a body.
+fn stop_v3(case: &Case) -> Stop {
+    match content(&case.input[0]) {
+        Content::Text(text) => stop_in_text(&text),
+        Content::Bytes(bytes) => stop_in_binary(&bytes),
+    }
+}
+
+fn stop_in_text(body: &str) -> Stop {
+    let mut rest = body;
+    while !rest.is_empty() {
+        let Some((digits, behind)) = rest.split_once(':') else { return Stop::Other };
+        let plain = digits == "0" || (!digits.starts_with('0') && digits.bytes().all(|digit| digit.is_ascii_digit()));
+        let (true, Ok(length)) = (plain, digits.parse::<usize>()) else { return Stop::Length };
+        let units: Vec<u16> = behind.encode_utf16().collect();
+        let Some(packet) = units.get(..length) else { return Stop::Cut };
+        let Ok(packet) = String::from_utf16(packet) else { return Stop::Pair };
+        if stop_in_packet(&packet) != Stop::Other {
+            return stop_in_packet(&packet);
+        }
+        rest = &behind[packet.len()..];
+    }
+    Stop::Other
+}
+
+fn stop_in_binary(body: &[u8]) -> Stop {
+    let mut rest = body;
+    while let Some((&kind, behind)) = rest.split_first() {
+        if kind > 1 {
+            return Stop::Kind;
+        }
+        let digits = behind.iter().position(|byte| *byte > 9).unwrap_or(behind.len());
+        let (digits, behind) = behind.split_at(digits);
+        let length =
+            digits.iter().try_fold(0_usize, |length, digit| length.checked_mul(10)?.checked_add(usize::from(*digit)));
+        let (Some(length), [255, behind @ ..]) = (length, behind) else { return Stop::Length };
+        if digits.is_empty() || (digits.len() > 1 && digits[0] == 0) {
+            return Stop::Length;
+        }
+        if length == 0 {
+            return Stop::Nothing;
+        }
+        let Some((packet, behind)) = behind.split_at_checked(length) else { return Stop::Cut };
+        let stop = match (kind, str::from_utf8(packet)) {
+            (0, Ok(packet)) => stop_in_packet(packet),
+            (0, Err(_)) => Stop::Utf8,
+            _ if packet[0] != 4 => Stop::OtherType,
+            _ => Stop::Other,
+        };
+        if stop != Stop::Other {
+            return stop;
+        }
+        rest = behind;
+    }
+    Stop::Other
+}
+
+fn payload_v3(case: &Case, ours: &Outcome, stop: Stop) -> bool {
+    decodes(case, ours) && stop_v3(case) == stop
+}
+
+/// The reference looks at the lengths of a binary body first, and discards all when one of them is bad.
+fn kept_v3(case: &Case, ours: &Outcome) -> bool {
+    case.operation == Operation::Decode
+        && matches!(content(&case.input[0]), Content::Bytes(_))
+        && case.expect.packets.is_empty()
+        && case.expect.error.is_some()
+        && ours.error.is_some()
+        && !ours.packets.is_empty()
+}
