@@ -53,6 +53,11 @@ impl Wire {
         matches!(within(self.stream.read_buf(&mut self.buffer)).await, Ok(1..))
     }
 
+    /// Reads what is there into the buffer. True when there was something, were it the end.
+    pub(crate) fn fill_now(&mut self) -> bool {
+        !matches!(self.stream.try_read_buf(&mut self.buffer), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// The next response, which has to come.
     pub(crate) async fn response(&mut self) -> Response {
         self.try_response().await.expect("the connection ended before a whole response")

@@ -3,7 +3,13 @@
 //!
 //! Tests wait for events; [`within`] is the last resort against one that never comes.
 #![allow(dead_code, reason = "every test program uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail loudly"
+)]
 
 pub(crate) mod http;
 pub(crate) mod log;

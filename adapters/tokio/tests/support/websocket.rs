@@ -102,6 +102,11 @@ impl WebSocket {
         }
     }
 
+    /// Takes bytes that were read from the stream by somebody else.
+    pub(crate) fn came(&mut self, bytes: &mut [u8]) {
+        self.connection.handle(bytes);
+    }
+
     /// The next thing that comes.
     pub(crate) async fn next(&mut self) -> Came {
         loop {
