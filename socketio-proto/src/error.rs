@@ -1,7 +1,8 @@
 //! What can go wrong, sorted by whose doing it is: [`EmitError`], [`EncodeError`] and [`ReadError`] for the local caller,
 //! [`DecodeError`] for the peer.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use core::fmt::Display;
 
 use engineio_proto::SendError;
 
@@ -45,11 +46,17 @@ pub struct ReadError {
     pub(crate) message: String,
 }
 
+impl serde::de::Error for ReadError {
+    fn custom<T: Display>(message: T) -> Self {
+        Self { message: message.to_string() }
+    }
+}
+
 /// What a peer sent that is no packet. Display is the reference parser's message where it has one.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The first character is no packet type.
+    /// There is no packet type, or an unknown one.
     #[error("unknown packet type")]
     UnknownType,
     /// The payload is missing, broken, of the wrong shape, nested too deeply, or names a reserved event.
@@ -70,6 +77,12 @@ pub enum DecodeError {
     /// A binary message that belongs to no packet.
     #[error("got binary data when not reconstructing a packet")]
     UnexpectedBinary,
+    /// The message is not what this format is made of: broken, nested too deeply, or text where bytes are expected.
+    #[error("Could not parse")]
+    Malformed,
+    /// The namespace's name is missing, or does not start with a slash.
+    #[error("invalid namespace")]
+    InvalidNamespace,
     /// The namespace's name is too long.
     #[error("namespace too long")]
     NamespaceTooLong,

@@ -81,6 +81,8 @@ mod config;
 mod error;
 mod event;
 mod json;
+#[cfg(feature = "msgpack")]
+mod msgpack;
 mod packet;
 pub mod parser;
 mod payload;
@@ -89,10 +91,14 @@ mod rules;
 pub mod server;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+mod values;
 
 pub use self::config::{Config, Limits};
 pub use self::error::{DecodeError, EmitError, EncodeError, ReadError};
 pub use self::event::{AckError, AckId, AckToken, DisconnectReason, Event, Pending, SocketId};
 pub use self::packet::{Encoded, Outgoing, Packet, PacketType};
+#[cfg(feature = "msgpack")]
+pub use self::parser::MsgPack;
 pub use self::parser::{Decoder, Encoder, Json, JsonV4, Parser};
 pub use self::payload::{Args, ArgsSink, Payload, RawArgs};
+pub use self::values::Values;

@@ -1,5 +1,8 @@
 //! The arguments of a packet: raw until somebody reads them, and anything serialisable on the way out.
 
+#[cfg(feature = "msgpack")]
+pub(crate) mod packed;
+
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -9,6 +12,7 @@ use bytes::Bytes;
 use engineio_proto::Text;
 use serde::de::value::UnitDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::ser::{SerializeTuple, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Error as JsonError;
 
@@ -19,6 +23,7 @@ use crate::json::places::{self, Place};
 use crate::json::{scan, unescape};
 use crate::packet::PacketType;
 pub(crate) use crate::rules::Rules;
+use crate::values::{Transcoded, Values};
 
 /// The payload of a packet that was received: its text, checked to be JSON, and its attachments. Nothing is parsed that is not read.
 ///
@@ -31,10 +36,20 @@ pub(crate) use crate::rules::Rules;
 /// Cloning shares everything. A payload keeps the memory of the whole message alive that it came in.
 #[derive(Clone)]
 pub struct Payload {
-    /// The message it came in, header included, so that nothing had to be cut.
-    text: Text,
-    attached: Option<Arc<Attached>>,
+    source: Source,
     layout: Layout,
+}
+
+/// The message that a payload came in, header included, so that nothing had to be cut.
+#[derive(Clone)]
+enum Source {
+    Json {
+        text: Text,
+        attached: Option<Arc<Attached>>,
+    },
+    /// Here binary lies among the arguments.
+    #[cfg(feature = "msgpack")]
+    MsgPack(Bytes),
 }
 
 /// The attachments and where they belong.
@@ -47,11 +62,11 @@ struct Attached {
 /// How many arguments have their ends remembered; those further behind are found again when they are asked for.
 const REMEMBERED: usize = 4;
 
-/// Positions in the text.
+/// Positions in the message.
 #[derive(Clone, Copy, Default, Debug)]
 struct Layout {
-    /// The event's name, without quotes. Both are 0 when there is none.
-    name: (u32, u32),
+    /// The event's name, without quotes.
+    name: Option<(u32, u32)>,
     /// Where the first argument starts.
     start: u32,
     /// Where the last argument ends.
@@ -82,7 +97,7 @@ impl Layout {
             if text.get(at) == Some(&b'"') {
                 let escaped;
                 (end, escaped) = scan::string_and_escapes(text, at + 1)?;
-                self.name = (position(at + 1), position(end - 1));
+                self.name = Some((position(at + 1), position(end - 1)));
                 if escaped {
                     written = Name::Escaped;
                 } else if rules.may_not_receive(text.get(at + 1..end - 1)?) {
@@ -90,7 +105,7 @@ impl Layout {
                 }
             } else {
                 end = scan::number(text, at)?;
-                self.name = (position(at), position(end));
+                self.name = Some((position(at), position(end)));
             }
             at = scan::whitespace(text, end);
             more = text.get(at) == Some(&b',');
@@ -129,11 +144,11 @@ impl Layout {
     /// Appends what a name with escapes says to the text, and takes it for the name from now on. `None` when it is reserved.
     #[cold]
     fn unescape_name(&mut self, text: &str, rules: Rules) -> Option<Text> {
-        let (start, end) = self.name;
+        let (start, end) = self.name?;
         let name = unescape(text.get(start as usize..end as usize)?);
         let both = String::from(text) + &name;
         u32::try_from(both.len()).ok()?;
-        self.name = (position(text.len()), position(both.len()));
+        self.name = Some((position(text.len()), position(both.len())));
         (!rules.may_not_receive(name.as_bytes())).then(|| both.into())
     }
 }
@@ -182,30 +197,53 @@ impl Payload {
             Name::Plain => text,
             Name::Escaped => layout.unescape_name(&text, rules)?,
         };
-        Some(Self { text, attached: None, layout })
+        Some(Self { source: Source::Json { text, attached: None }, layout })
     }
 
     /// The payload with its attachments.
     pub(crate) fn with_attachments(mut self, attachments: Vec<Bytes>) -> Result<Self, DecodeError> {
-        if !attachments.is_empty() {
-            let end = self.layout.end as usize;
-            let text = self.text.get(..end).unwrap_or_default();
-            let places = places::find(text, self.layout.start as usize, attachments.len())
-                .ok_or(DecodeError::IllegalPlaceholder)?;
-            self.attached = Some(Arc::new(Attached { attachments, places }));
+        if attachments.is_empty() {
+            return Ok(self);
+        }
+        match &mut self.source {
+            Source::Json { text, attached } => {
+                let text = text.get(..self.layout.end as usize).unwrap_or_default();
+                let places = places::find(text, self.layout.start as usize, attachments.len())
+                    .ok_or(DecodeError::IllegalPlaceholder)?;
+                *attached = Some(Arc::new(Attached { attachments, places }));
+            }
+            #[cfg(feature = "msgpack")]
+            Source::MsgPack(_) => {}
         }
         Ok(self)
+    }
+
+    /// The JSON text, which is empty for a payload in another format, and what belongs to it.
+    #[inline]
+    fn json(&self) -> (&str, Option<&Attached>) {
+        match &self.source {
+            Source::Json { text, attached } => (text, attached.as_deref()),
+            #[cfg(feature = "msgpack")]
+            Source::MsgPack(_) => ("", None),
+        }
+    }
+
+    /// Whether the payload came as JSON. Else its texts are empty.
+    #[inline]
+    pub(crate) const fn is_json(&self) -> bool {
+        matches!(self.source, Source::Json { .. })
     }
 
     /// The event's name; `None` for a payload that is not an event's. A name that is a number is given as it was written. Half a
     /// surrogate pair, which JavaScript allows in a string, is given as U+FFFD.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        let (start, end) = self.layout.name;
-        if end == 0 {
-            return None;
+        let (start, end) = self.layout.name?;
+        match &self.source {
+            Source::Json { text, .. } => text.get(start as usize..end as usize),
+            #[cfg(feature = "msgpack")]
+            Source::MsgPack(bytes) => str::from_utf8(bytes.get(start as usize..end as usize)?).ok(),
         }
-        self.text.get(start as usize..end as usize)
     }
 
     /// How many arguments there are; the name does not count.
@@ -220,13 +258,14 @@ impl Payload {
         self.layout.count == 0
     }
 
-    /// The JSON text of each argument, in order.
+    /// The JSON text of each argument, in order. Nothing for a payload in another format.
     #[must_use]
     pub fn args(&self) -> RawArgs<'_> {
-        RawArgs { payload: self, index: 0, at: self.layout.start as usize }
+        let index = if self.is_json() { 0 } else { self.len() };
+        RawArgs { payload: self, index, at: self.layout.start as usize }
     }
 
-    /// The JSON text of one argument. The first four are found at once, others by reading the text up to them: use
+    /// The JSON text of one argument; `None` also for a payload in another format. The first four are found at once, others by reading the text up to them: use
     /// [`Payload::args`] for many.
     #[must_use]
     pub fn raw(&self, index: usize) -> Option<&str> {
@@ -240,10 +279,10 @@ impl Payload {
         args.nth(index.checked_sub(known)?)
     }
 
-    /// The JSON text of all arguments, with the commas between them and without brackets.
+    /// The JSON text of all arguments, with the commas between them and without brackets. Empty for a payload in another format.
     #[must_use]
     pub fn raw_args(&self) -> &str {
-        self.text.get(self.layout.start as usize..self.layout.end as usize).unwrap_or_default()
+        self.json().0.get(self.layout.start as usize..self.layout.end as usize).unwrap_or_default()
     }
 
     /// Reads one argument, borrowing from the payload where the type allows (`&str` when the string has no escapes,
@@ -253,10 +292,14 @@ impl Payload {
     /// When there is no such argument, or it is not of this type. `serde_json` gives up at 128 levels of nesting, also where
     /// [`Limits::max_depth`] allows more; and no string can hold half a surrogate pair.
     pub fn get<'de, T: Deserialize<'de>>(&'de self, index: usize) -> Result<T, ReadError> {
+        #[cfg(feature = "msgpack")]
+        if let Source::MsgPack(bytes) = &self.source {
+            return T::deserialize(&mut self.layout.packed_reader(bytes, index)?);
+        }
         let raw = self.raw(index).ok_or_else(|| missing::<JsonError>(index))?;
-        match &self.attached {
-            None => Ok(serde_json::from_str(raw)?),
-            Some(attached) => Ok(T::deserialize(&mut attached.cursor(&self.text, raw))?),
+        match self.json() {
+            (_, None) => Ok(serde_json::from_str(raw)?),
+            (text, Some(attached)) => Ok(T::deserialize(&mut attached.cursor(text, raw))?),
         }
     }
 
@@ -266,45 +309,113 @@ impl Payload {
     /// # Errors
     /// When the arguments are not of this type; see [`Payload::get`].
     pub fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ReadError> {
+        #[cfg(feature = "msgpack")]
+        if let Source::MsgPack(bytes) = &self.source {
+            return T::deserialize(packed::AllPacked { bytes, layout: &self.layout });
+        }
         Ok(T::deserialize(AllArgs(self))?)
+    }
+
+    /// The arguments as a tuple that serde writes, whatever format they came in: for writing them in another one.
+    #[must_use]
+    pub const fn values(&self) -> Values<'_> {
+        Values(self)
+    }
+
+    /// Writes all arguments to a tuple.
+    pub(crate) fn write_all<T: SerializeTuple>(&self, tuple: &mut T) -> Result<(), T::Error> {
+        match &self.source {
+            Source::Json { text, attached } => self.args().try_for_each(|raw| match attached {
+                None => tuple.serialize_element(&Transcoded::new(&mut serde_json::Deserializer::from_str(raw))),
+                Some(attached) => tuple.serialize_element(&Transcoded::new(&mut attached.cursor(text, raw))),
+            }),
+            #[cfg(feature = "msgpack")]
+            Source::MsgPack(bytes) => self.layout.write_packed(bytes, tuple),
+        }
+    }
+
+    /// Writes the first argument.
+    pub(crate) fn write_first<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.source {
+            Source::Json { text, attached } => {
+                let raw = self.raw(0).unwrap_or_default();
+                match attached {
+                    None => Transcoded::new(&mut serde_json::Deserializer::from_str(raw)).serialize(serializer),
+                    Some(attached) => Transcoded::new(&mut attached.cursor(text, raw)).serialize(serializer),
+                }
+            }
+            #[cfg(feature = "msgpack")]
+            Source::MsgPack(bytes) => self.layout.write_first_packed(bytes, serializer),
+        }
     }
 
     /// The same payload with memory of its own: for keeping. As it was received it keeps the block of memory alive that its message came
     /// in, which may be some kilobytes and shared with neighbours.
     #[must_use]
     pub fn detached(&self) -> Self {
-        let attached = self.attached.as_ref().map(|attached| {
-            let attachments = attached.attachments.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect();
-            Arc::new(Attached { attachments, places: attached.places.clone() })
-        });
-        Self { text: Text::from(&*self.text), attached, layout: self.layout }
+        let source = match &self.source {
+            Source::Json { text, attached } => Source::Json {
+                text: Text::from(&**text),
+                attached: attached.as_ref().map(|attached| {
+                    let attachments = attached.attachments.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect();
+                    Arc::new(Attached { attachments, places: attached.places.clone() })
+                }),
+            },
+            #[cfg(feature = "msgpack")]
+            Source::MsgPack(bytes) => Source::MsgPack(Bytes::copy_from_slice(bytes)),
+        };
+        Self { source, layout: self.layout }
     }
 
     /// Bytes that the payload keeps in memory: those of its text and of its attachments.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.attachments().iter().map(Bytes::len).fold(self.text.len(), usize::saturating_add)
+        let message = match &self.source {
+            Source::Json { text, .. } => text.len(),
+            #[cfg(feature = "msgpack")]
+            Source::MsgPack(bytes) => bytes.len(),
+        };
+        self.attachments().iter().map(Bytes::len).fold(message, usize::saturating_add)
     }
 
-    /// The attachments, in the order in which they came.
+    /// The attachments, in the order in which they came. Only JSON has any.
     #[must_use]
     pub fn attachments(&self) -> &[Bytes] {
-        self.attached.as_ref().map_or(&[], |attached| &attached.attachments)
+        self.json().1.map_or(&[], |attached| &attached.attachments)
+    }
+
+    /// The bytes that this argument is, when the argument as a whole is some, in any format. They are shared, not copied.
+    #[must_use]
+    pub fn bytes(&self, index: usize) -> Option<Bytes> {
+        match &self.source {
+            Source::Json { .. } => self.binary(index).cloned(),
+            #[cfg(feature = "msgpack")]
+            Source::MsgPack(bytes) => self.layout.packed_bytes(bytes, index),
+        }
     }
 
     /// The attachment that is this argument, when the argument as a whole is one. Nothing is copied.
     #[must_use]
     pub fn binary(&self, index: usize) -> Option<&Bytes> {
-        let attached = self.attached.as_ref()?;
-        let start = offset(&self.text, self.raw(index)?);
+        let (text, Some(attached)) = self.json() else { return None };
+        let start = offset(text, self.raw(index)?);
         let place = attached.places.binary_search_by(|place| (place.start as usize).cmp(&start)).ok()?;
         attached.attachments.get(attached.places.get(place)?.index as usize)
     }
 
+    /// All arguments as they came, in whatever format.
+    fn bytes_of_args(&self) -> &[u8] {
+        match &self.source {
+            Source::Json { .. } => self.raw_args().as_bytes(),
+            #[cfg(feature = "msgpack")]
+            Source::MsgPack(_) => self.raw_args_msgpack().unwrap_or_default(),
+        }
+    }
+
     fn deserialize_arg<'de, S: DeserializeSeed<'de>>(&'de self, raw: &'de str, seed: S) -> Result<S::Value, JsonError> {
-        match &self.attached {
-            None => seed.deserialize(&mut serde_json::Deserializer::from_str(raw)),
-            Some(attached) => seed.deserialize(&mut attached.cursor(&self.text, raw)),
+        match self.json() {
+            (_, None) => seed.deserialize(&mut serde_json::Deserializer::from_str(raw)),
+            (text, Some(attached)) => seed.deserialize(&mut attached.cursor(text, raw)),
         }
     }
 }
@@ -325,7 +436,8 @@ impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name()
             && self.len() == other.len()
-            && self.raw_args() == other.raw_args()
+            && self.is_json() == other.is_json()
+            && self.bytes_of_args() == other.bytes_of_args()
             && self.attachments() == other.attachments()
     }
 }
@@ -334,7 +446,7 @@ impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Payload")
             .field("name", &self.name())
-            .field("args", &self.raw_args())
+            .field("args", &String::from_utf8_lossy(self.bytes_of_args()))
             .field("attachments", &self.attachments().len())
             .finish()
     }
@@ -353,7 +465,7 @@ impl<'a> Iterator for RawArgs<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a str> {
-        let Payload { text, layout, .. } = self.payload;
+        let (text, layout) = (self.payload.json().0, &self.payload.layout);
         if self.index >= layout.count as usize {
             return None;
         }
@@ -404,9 +516,9 @@ macro_rules! first {
         #[inline]
         fn $name<V: Visitor<'de>>(self, $($value: $type,)* visitor: V) -> Result<V::Value, JsonError> {
             let raw = self.0.raw(0).ok_or_else(|| missing(0))?;
-            match &self.0.attached {
-                None => serde_json::Deserializer::from_str(raw).$name($($value,)* visitor),
-                Some(attached) => attached.cursor(&self.0.text, raw).$name($($value,)* visitor),
+            match self.0.json() {
+                (_, None) => serde_json::Deserializer::from_str(raw).$name($($value,)* visitor),
+                (text, Some(attached)) => attached.cursor(text, raw).$name($($value,)* visitor),
             }
         }
     )*};
@@ -454,9 +566,9 @@ impl<'de> Deserializer<'de> for AllArgs<'de> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
         match self.0.raw(0) {
             None | Some("null") => visitor.visit_none(),
-            Some(raw) => match &self.0.attached {
-                None => visitor.visit_some(&mut serde_json::Deserializer::from_str(raw)),
-                Some(attached) => visitor.visit_some(&mut attached.cursor(&self.0.text, raw)),
+            Some(raw) => match self.0.json() {
+                (_, None) => visitor.visit_some(&mut serde_json::Deserializer::from_str(raw)),
+                (text, Some(attached)) => visitor.visit_some(&mut attached.cursor(text, raw)),
             },
         }
     }

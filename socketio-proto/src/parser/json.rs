@@ -21,6 +21,7 @@ use crate::error::{DecodeError, EncodeError};
 use crate::json::ser::{self, ArgsSerializer, Output, ValueSerializer};
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
 use crate::payload::{Args, ArgsSink, Payload, Rules};
+use crate::values::Single;
 
 /// The default parser: what every Socket.IO peer speaks unless it was told otherwise.
 #[derive(Clone, Copy, Default, Debug)]
@@ -71,6 +72,9 @@ pub(super) fn encode<A: Args + ?Sized>(
     rules: Rules,
 ) -> Result<Encoded, EncodeError> {
     let Outgoing { packet_type, namespace, id, event, .. } = *packet;
+    if namespace != "/" && namespace.contains(',') {
+        return Err(invalid("a namespace has no comma in this format"));
+    }
     check(packet_type, namespace, event, rules)?;
     let sink = Sink { packet_type, namespace, id, event, encoder, rules };
     match packet.args {
@@ -263,8 +267,8 @@ pub(super) fn check(
     event: Option<&str>,
     rules: Rules,
 ) -> Result<(), EncodeError> {
-    if namespace != "/" && (!namespace.starts_with('/') || namespace.contains(',')) {
-        return Err(invalid("a namespace starts with a slash and has no comma"));
+    if !namespace.starts_with('/') {
+        return Err(invalid("a namespace starts with a slash"));
     }
     match (packet_type, event) {
         (PacketType::Event, Some(name)) if rules.may_not_send(name) => Err(EncodeError::Reserved(name.into())),
@@ -322,6 +326,12 @@ impl Sink<'_> {
         out
     }
 
+    /// Writes a payload that came in another format.
+    #[cold]
+    fn convert(self, payload: &Payload) -> Result<Encoded, EncodeError> {
+        if self.takes_list() { self.typed(&payload.values()) } else { self.typed(&Single(payload)) }
+    }
+
     /// A packet without arguments.
     fn nothing(mut self) -> Encoded {
         let close = if self.takes_list() { "]" } else { "" };
@@ -369,6 +379,9 @@ impl ArgsSink for Sink<'_> {
 
     #[inline]
     fn payload(mut self, payload: &Payload) -> Result<Encoded, EncodeError> {
+        if !payload.is_json() {
+            return self.convert(payload);
+        }
         let attachments = payload.attachments();
         let args = payload.raw_args();
         let (named, takes_list) = (self.event.is_some(), self.takes_list());

@@ -9,6 +9,8 @@
 
 mod json;
 mod json_v4;
+#[cfg(feature = "msgpack")]
+mod msgpack;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,6 +21,8 @@ use engineio_proto::{Frame, Message, PacketType, Text};
 
 pub use self::json::{Json, JsonDecoder};
 pub use self::json_v4::JsonV4;
+#[cfg(feature = "msgpack")]
+pub use self::msgpack::{MsgPack, MsgPackDecoder};
 use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
 use crate::packet::{Encoded, Outgoing, Packet};

@@ -1,0 +1,296 @@
+//! The MessagePack parser: each packet is one binary message, a map of `type`, `nsp`, `data` and `id`. Both peers have to be told to
+//! use it.
+//!
+//! Source: socket.io-msgpack-parser 3.0.2, `index.js`; notepack.io 2.2.0; reference inventory section 6.2.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use engineio_proto::{Message, Text};
+use serde::Serialize;
+
+use super::json::check;
+use super::{Decoder, Encoder, Parser};
+use crate::config::Limits;
+use crate::error::{DecodeError, EncodeError};
+use crate::msgpack::scan::{self, Head};
+use crate::msgpack::ser::{self, ArgsSerializer, ValueSerializer};
+use crate::packet::{Encoded, Outgoing, Packet, PacketType};
+use crate::payload::packed::Data;
+use crate::payload::{Args, ArgsSink, Payload, Rules};
+use crate::values::Single;
+
+/// The parser of `socket.io-msgpack-parser`: smaller numbers and binary in place, no attachments.
+///
+/// Received arguments are MessagePack: [`Payload::raw_msgpack`] gives them as they came, [`Payload::get`] and [`Payload::read`] read them
+/// through serde, where
+/// - `undefined`, which JavaScript writes as an extension, is like nil: `None`, or `()`;
+/// - an `ArrayBuffer` or typed array, an extension too, is bytes;
+/// - a `Date` is an integer, the milliseconds since 1970;
+/// - any other extension is a pair of its type (`i8`) and its bytes. A newtype struct named `_ExtStruct` of such a pair, as `rmp-serde`
+///   has it, reads and writes any extension.
+///
+/// What is sent has its shortest form; whole floats become integers, and the keys of maps strings, as in JavaScript. A payload that
+/// came in JSON is converted when it is relayed, and the other way round, unless it says what the other format cannot (half a
+/// surrogate pair, for one).
+///
+/// [`Limits::max_depth`] and [`Limits::max_namespace_length`] apply; binary is part of the message, and limited with it. Lengths that
+/// are announced but do not come are noticed before anything is allocated.
+///
+/// Stricter than the reference on purpose: an event has a name, a string or an integer, that is not reserved; a namespace starts with
+/// a slash; strings are UTF-8; an id is not negative and below 2^53; an extension is no list of arguments. More lenient: DISCONNECT may
+/// carry nil, as python-socketio sends it.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct MsgPack;
+
+/// The MessagePack parser's decoder. It holds no memory.
+#[derive(Debug)]
+pub struct MsgPackDecoder {
+    max_namespace_length: usize,
+    max_depth: u16,
+}
+
+impl Parser for MsgPack {
+    type Decoder = MsgPackDecoder;
+
+    fn decoder(&self, limits: &Limits) -> MsgPackDecoder {
+        MsgPackDecoder { max_namespace_length: limits.max_namespace_length, max_depth: limits.max_depth }
+    }
+
+    fn encode<A: Args + ?Sized>(
+        &self,
+        packet: &Outgoing<'_, A>,
+        encoder: &mut Encoder,
+    ) -> Result<Encoded, EncodeError> {
+        let Outgoing { packet_type, namespace, id, event, .. } = *packet;
+        check(packet_type, namespace, event, Rules::V5)?;
+        let sink = Sink { packet_type, namespace, id, event, encoder };
+        match packet.args {
+            Some(args) => args.feed(sink),
+            None => sink.nothing(),
+        }
+    }
+}
+
+impl Decoder for MsgPackDecoder {
+    fn decode(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
+        let Message::Binary(bytes) = message else { return Err(DecodeError::Malformed) };
+        let members = Members::read(&bytes, self.max_depth.into()).ok_or(DecodeError::Malformed)?;
+        let packet_type = members.packet_type(&bytes).ok_or(DecodeError::UnknownType)?;
+        let namespace = members.namespace(&bytes).ok_or(DecodeError::InvalidNamespace)?;
+        if namespace.len() > self.max_namespace_length {
+            return Err(DecodeError::NamespaceTooLong);
+        }
+        let payload = members.payload(packet_type, &bytes).ok_or(DecodeError::InvalidPayload)?;
+        let id = members.id(&bytes).ok_or(DecodeError::InvalidId)?;
+        Ok(Some(Packet { packet_type, namespace, id, payload }))
+    }
+}
+
+/// Where the members of a packet are. The last one counts where one is repeated, and unknown ones are ignored.
+#[derive(Default)]
+struct Members {
+    packet_type: Option<usize>,
+    namespace: Option<usize>,
+    data: Option<Data>,
+    id: Option<usize>,
+}
+
+impl Members {
+    /// `None` when the bytes are not one map, whatever is in it.
+    fn read(bytes: &[u8], max_depth: u32) -> Option<Self> {
+        // Positions take 32 bits.
+        u32::try_from(bytes.len()).ok()?;
+        let (head, mut at) = scan::head(bytes, 0)?;
+        let Head::Map(count) = head else { return None };
+        scan::values(bytes, at, head)?;
+        let mut members = Self::default();
+        for _ in 0..count {
+            let value = scan::value(bytes, at, max_depth)?;
+            let key = match scan::head(bytes, at)? {
+                (Head::Text(_), start) => bytes.get(start..value)?,
+                _ => &[],
+            };
+            at = match key {
+                b"data" => {
+                    let data = Data::scan(bytes, value, max_depth)?;
+                    members.data = Some(data);
+                    data.end()
+                }
+                _ => scan::value(bytes, value, max_depth)?,
+            };
+            match key {
+                b"type" => members.packet_type = Some(value),
+                b"nsp" => members.namespace = Some(value),
+                b"id" => members.id = Some(value),
+                _ => {}
+            }
+        }
+        (at == bytes.len()).then_some(members)
+    }
+
+    fn packet_type(&self, bytes: &[u8]) -> Option<PacketType> {
+        match whole(scan::head(bytes, self.packet_type?)?.0)? {
+            0 => Some(PacketType::Connect),
+            1 => Some(PacketType::Disconnect),
+            2 => Some(PacketType::Event),
+            3 => Some(PacketType::Ack),
+            4 => Some(PacketType::ConnectError),
+            _ => None,
+        }
+    }
+
+    fn namespace(&self, bytes: &Bytes) -> Option<Text> {
+        let (Head::Text(length), at) = scan::head(bytes, self.namespace?)? else { return None };
+        match scan::take(bytes, at, length)?.0 {
+            b"/" => Some(Text::from_static("/")),
+            name if name.starts_with(b"/") => Text::try_from(bytes.slice_ref(name)).ok(),
+            _ => None,
+        }
+    }
+
+    /// `None` when it is wrong for such a packet, which may need to have one or to have none.
+    fn payload(&self, packet_type: PacketType, bytes: &Bytes) -> Option<Option<Payload>> {
+        match (packet_type, self.data.filter(|data| !data.is_undefined())) {
+            (PacketType::Connect | PacketType::Disconnect, None) => Some(None),
+            (PacketType::Disconnect, Some(data)) => data.is_nil().then_some(None),
+            (_, data) => Payload::packed(packet_type, bytes, &data?).map(Some),
+        }
+    }
+
+    /// `None` when there is something else than an id.
+    fn id(&self, bytes: &[u8]) -> Option<Option<u64>> {
+        let Some(at) = self.id else { return Some(None) };
+        let (head, _) = scan::head(bytes, at)?;
+        if let Head::Extension(scan::Extension::Undefined, ..) = head {
+            return Some(None);
+        }
+        whole(head).filter(|&id| id < 1 << 53).map(Some)
+    }
+}
+
+/// A number without a fraction is an integer in JavaScript, however it is written.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the comparison tells whether it fitted")]
+#[allow(clippy::cast_precision_loss, clippy::float_cmp, reason = "an integer that was a float is one again")]
+fn whole(head: Head) -> Option<u64> {
+    match head {
+        Head::Unsigned(value) => Some(value),
+        Head::Float(value) => Some(value as u64).filter(|&whole| whole as f64 == value),
+        _ => None,
+    }
+}
+
+/// Writes a packet once its arguments come.
+struct Sink<'a> {
+    packet_type: PacketType,
+    namespace: &'a str,
+    id: Option<u64>,
+    event: Option<&'a str>,
+    encoder: &'a mut Encoder,
+}
+
+impl Sink<'_> {
+    const fn takes_list(&self) -> bool {
+        matches!(self.packet_type, PacketType::Event | PacketType::Ack)
+    }
+
+    /// Writes a packet, with what `data` writes when there is some, in the order in which the reference's server does.
+    fn write(
+        self,
+        length: usize,
+        data: Option<impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>>,
+    ) -> Result<Encoded, EncodeError> {
+        const FIXED: usize = 48;
+        let names = self.namespace.len().saturating_add(self.event.map_or(0, str::len));
+        let out = self.encoder.start_binary(length.saturating_add(names).saturating_add(FIXED));
+        ser::map(out, 2_usize.saturating_add(self.id.is_some().into()).saturating_add(data.is_some().into()))?;
+        let id_first = matches!(self.packet_type, PacketType::Ack);
+        if id_first {
+            id(out, self.id)?;
+        }
+        ser::text(out, "type")?;
+        ser::unsigned(
+            out,
+            match self.packet_type {
+                PacketType::Connect => 0,
+                PacketType::Disconnect => 1,
+                PacketType::Event => 2,
+                PacketType::Ack => 3,
+                PacketType::ConnectError => 4,
+            },
+        );
+        if let Some(data) = data {
+            ser::text(out, "data")?;
+            data(out)?;
+        }
+        if !id_first {
+            id(out, self.id)?;
+        }
+        ser::text(out, "nsp")?;
+        ser::text(out, self.namespace)?;
+        Ok(Encoded::One(self.encoder.finish_binary()))
+    }
+
+    /// A packet without arguments.
+    fn nothing(self) -> Result<Encoded, EncodeError> {
+        if self.takes_list() { self.typed(&()) } else { self.write(0, None::<fn(&mut Vec<u8>) -> _>) }
+    }
+}
+
+fn id(out: &mut Vec<u8>, id: Option<u64>) -> Result<(), EncodeError> {
+    if let Some(id) = id {
+        ser::text(out, "id")?;
+        ser::unsigned(out, id);
+    }
+    Ok(())
+}
+
+fn invalid(message: &str) -> EncodeError {
+    EncodeError::Serialize(message.into())
+}
+
+/// Refuses a value that is not the payload of this packet type, which takes one value.
+fn check_value(packet_type: PacketType, value: &[u8]) -> Result<(), EncodeError> {
+    match (packet_type, scan::head(value, 0)) {
+        (PacketType::Connect | PacketType::ConnectError, Some((Head::Map(_), _)))
+        | (PacketType::ConnectError, Some((Head::Text(_), _))) => Ok(()),
+        (PacketType::Connect, _) => Err(invalid("the payload of CONNECT is one object")),
+        (PacketType::ConnectError, _) => Err(invalid("the payload of CONNECT_ERROR is one object or string")),
+        _ => Err(invalid("DISCONNECT has no payload")),
+    }
+}
+
+impl ArgsSink for Sink<'_> {
+    type Ok = Encoded;
+    type Error = EncodeError;
+
+    fn typed<T: Serialize + ?Sized>(self, value: &T) -> Result<Encoded, EncodeError> {
+        let (packet_type, name, takes_list) = (self.packet_type, self.event, self.takes_list());
+        let write = |out: &mut Vec<u8>| {
+            if takes_list {
+                return value.serialize(ArgsSerializer { out, name });
+            }
+            let at = out.len();
+            value.serialize(ValueSerializer(out))?;
+            check_value(packet_type, out.get(at..).unwrap_or_default())
+        };
+        self.write(0, Some(write))
+    }
+
+    fn payload(self, payload: &Payload) -> Result<Encoded, EncodeError> {
+        if !self.takes_list() {
+            return self.typed(&Single(payload));
+        }
+        let Some(args) = payload.raw_args_msgpack() else { return self.typed(&payload.values()) };
+        let (name, count) = (self.event, payload.len());
+        let write = |out: &mut Vec<u8>| {
+            ser::array(out, count.saturating_add(name.is_some().into()))?;
+            if let Some(name) = name {
+                ser::text(out, name)?;
+            }
+            out.extend_from_slice(args);
+            Ok(())
+        };
+        self.write(args.len(), Some(write))
+    }
+}

@@ -1,0 +1,311 @@
+//! Payloads of the MessagePack parser: where their arguments lie, and how they are read.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use serde::de::value::UnitDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeTuple, Serializer};
+
+use super::{Layout, Payload, REMEMBERED, Rules, Source, missing, position};
+use crate::config::Limits;
+use crate::error::{DecodeError, ReadError};
+use crate::msgpack::de::Reader;
+use crate::msgpack::scan::{self, Extension, Head};
+use crate::packet::PacketType;
+use crate::values::Transcoded;
+
+/// A value that the scanner accepted, and that may be the payload of a packet whose type is not known yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Data {
+    start: usize,
+    end: usize,
+    head: Head,
+    /// Where its elements start, when it is an array.
+    first: usize,
+    /// Where the first of its elements end: one of them may be the event's name.
+    ends: [u32; REMEMBERED + 1],
+}
+
+impl Data {
+    /// The value at this position, nested no deeper than that.
+    pub(crate) fn scan(bytes: &[u8], start: usize, max_depth: u32) -> Option<Self> {
+        let (head, first) = scan::head(bytes, start)?;
+        let mut ends = [0; REMEMBERED + 1];
+        let Head::Array(_) = head else {
+            return Some(Self { start, end: scan::value(bytes, start, max_depth)?, head, first, ends });
+        };
+        let inner_depth = max_depth.checked_sub(1)?;
+        let mut end = first;
+        for index in 0..scan::values(bytes, first, head)? as usize {
+            end = scan::value(bytes, end, inner_depth)?;
+            if let Some(slot) = ends.get_mut(index) {
+                *slot = position(end);
+            }
+        }
+        Some(Self { start, end, head, first, ends })
+    }
+
+    /// The position behind the value.
+    pub(crate) const fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Whether the peer has sent it only to say that there is nothing.
+    pub(crate) const fn is_undefined(&self) -> bool {
+        matches!(self.head, Head::Extension(Extension::Undefined, ..))
+    }
+
+    pub(crate) const fn is_nil(&self) -> bool {
+        matches!(self.head, Head::Nil)
+    }
+}
+
+impl Layout {
+    /// The arguments of an array, which begins with the event's name or not.
+    fn packed_list(data: &Data, count: u32, named: bool) -> Option<Self> {
+        let mut layout = Self { start: position(data.first), end: position(data.end), count, ..Self::default() };
+        let mut ends = data.ends.iter();
+        if named {
+            layout.count = count.checked_sub(1)?;
+            layout.start = *ends.next()?;
+        }
+        for (slot, &end) in layout.ends.iter_mut().zip(ends) {
+            *slot = end;
+        }
+        Some(layout)
+    }
+}
+
+impl Payload {
+    /// A payload from its MessagePack form, for parsers: an array of the name and the arguments for an event, of the arguments for an ack,
+    /// a map for CONNECT, a map or a string for CONNECT_ERROR.
+    ///
+    /// # Errors
+    /// [`DecodeError::InvalidPayload`] when the bytes are not one such value, hold a string that is not UTF-8, are nested deeper than
+    /// [`Limits::max_depth`], name a reserved event or are longer than 4 GiB.
+    pub fn from_msgpack(packet_type: PacketType, bytes: Bytes, limits: &Limits) -> Result<Self, DecodeError> {
+        let data = u32::try_from(bytes.len()).ok().and_then(|_| Data::scan(&bytes, 0, limits.max_depth.into()));
+        data.filter(|data| data.end == bytes.len())
+            .and_then(|data| Self::packed(packet_type, &bytes, &data))
+            .ok_or(DecodeError::InvalidPayload)
+    }
+
+    /// The payload of such a packet, which lies somewhere in the bytes. `None` when it is none.
+    pub(crate) fn packed(packet_type: PacketType, bytes: &Bytes, data: &Data) -> Option<Self> {
+        let mut bytes = bytes.clone();
+        let layout = match (packet_type, data.head) {
+            (PacketType::Event, Head::Array(count)) => {
+                let mut layout = Layout::packed_list(data, count, true)?;
+                bytes = layout.packed_name(bytes, data.first)?;
+                layout
+            }
+            (PacketType::Ack, Head::Array(count)) => Layout::packed_list(data, count, false)?,
+            (PacketType::Connect | PacketType::ConnectError, Head::Map(_))
+            | (PacketType::ConnectError, Head::Text(_)) => {
+                let end = position(data.end);
+                Layout { start: position(data.start), end, count: 1, ends: [end; REMEMBERED], ..Layout::default() }
+            }
+            _ => return None,
+        };
+        Some(Self { source: Source::MsgPack(bytes), layout })
+    }
+
+    /// The MessagePack form of one argument; `None` also when the payload did not come in MessagePack. The first four are found at
+    /// once, others by reading the bytes up to them.
+    #[must_use]
+    pub fn raw_msgpack(&self, index: usize) -> Option<&[u8]> {
+        let Source::MsgPack(bytes) = &self.source else { return None };
+        let start = self.layout.packed_start(bytes, index)?;
+        bytes.get(start..self.layout.packed_end(bytes, index, start)?)
+    }
+
+    /// The MessagePack form of all arguments, one after the other; `None` when the payload did not come in MessagePack.
+    #[must_use]
+    pub fn raw_args_msgpack(&self) -> Option<&[u8]> {
+        let Source::MsgPack(bytes) = &self.source else { return None };
+        bytes.get(self.layout.start as usize..self.layout.end as usize)
+    }
+}
+
+impl Layout {
+    /// Finds the name, and takes the argument behind it for the first one. Gives the bytes back, with the name in digits behind them
+    /// when it is a number. `None` when it is neither, or reserved.
+    fn packed_name(&mut self, bytes: Bytes, at: usize) -> Option<Bytes> {
+        let digits = match scan::head(&bytes, at)? {
+            (Head::Text(length), at) => {
+                let (name, end) = scan::take(&bytes, at, length)?;
+                self.name = Some((position(at), position(end)));
+                return (!Rules::V5.may_not_receive(name)).then_some(bytes);
+            }
+            (Head::Unsigned(number), _) => number.to_string(),
+            (Head::Negative(number), _) => number.to_string(),
+            _ => return None,
+        };
+        let both: Vec<u8> = [&bytes, digits.as_bytes()].concat();
+        u32::try_from(both.len()).ok()?;
+        self.name = Some((position(bytes.len()), position(both.len())));
+        Some(both.into())
+    }
+
+    fn packed_start(&self, bytes: &[u8], index: usize) -> Option<usize> {
+        if index >= self.count as usize {
+            return None;
+        }
+        // An argument starts where the one before it ends.
+        let known = index.min(REMEMBERED);
+        let mut at = match known.checked_sub(1) {
+            Some(before) => *self.ends.get(before)? as usize,
+            None => self.start as usize,
+        };
+        for _ in known..index {
+            at = scan::value(bytes, at, u32::MAX)?;
+        }
+        Some(at)
+    }
+
+    fn packed_end(&self, bytes: &[u8], index: usize, start: usize) -> Option<usize> {
+        match self.ends.get(index) {
+            Some(&end) => Some(end as usize),
+            None => scan::value(bytes, start, u32::MAX),
+        }
+    }
+
+    /// The bytes that an argument is, when it is some.
+    pub(super) fn packed_bytes(&self, bytes: &Bytes, index: usize) -> Option<Bytes> {
+        match scan::head(bytes, self.packed_start(bytes, index)?)? {
+            (Head::Bytes(length) | Head::Extension(Extension::ArrayBuffer, _, length), at) => {
+                let (found, _) = scan::take(bytes, at, length)?;
+                Some(bytes.slice_ref(found))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn packed_reader<'de>(&self, bytes: &'de [u8], index: usize) -> Result<Reader<'de>, ReadError> {
+        self.packed_start(bytes, index).map(|at| Reader::new(bytes, at)).ok_or_else(|| missing(index))
+    }
+
+    /// Writes the first argument in another format, or in the same one.
+    pub(super) fn write_first_packed<S: Serializer>(&self, bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        Transcoded::new(&mut Reader::new(bytes, self.start as usize)).serialize(serializer)
+    }
+
+    /// Writes all arguments in another format, or in the same one.
+    pub(super) fn write_packed<T: SerializeTuple>(&self, bytes: &[u8], tuple: &mut T) -> Result<(), T::Error> {
+        let mut reader = Reader::new(bytes, self.start as usize);
+        (0..self.count).try_for_each(|_| tuple.serialize_element(&Transcoded::new(&mut reader)))
+    }
+}
+
+/// All arguments of a payload, to serde.
+pub(super) struct AllPacked<'de> {
+    pub(super) bytes: &'de [u8],
+    pub(super) layout: &'de Layout,
+}
+
+impl<'de> AllPacked<'de> {
+    fn spread<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, ReadError> {
+        let reader = Reader::new(self.bytes, self.layout.start as usize);
+        visitor.visit_seq(Spread { reader, index: 0, count: self.layout.count as usize, length })
+    }
+
+    fn first(&self) -> Result<Reader<'de>, ReadError> {
+        self.layout.packed_reader(self.bytes, 0)
+    }
+}
+
+/// Leaves all to the first argument.
+macro_rules! first {
+    ($($name:ident($($value:ident: $type:ty),*),)*) => {$(
+        fn $name<V: Visitor<'de>>(self, $($value: $type,)* visitor: V) -> Result<V::Value, ReadError> {
+            self.first()?.$name($($value,)* visitor)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for AllPacked<'de> {
+    type Error = ReadError;
+
+    first! {
+        deserialize_any(), deserialize_bool(),
+        deserialize_i8(), deserialize_i16(), deserialize_i32(), deserialize_i64(), deserialize_i128(),
+        deserialize_u8(), deserialize_u16(), deserialize_u32(), deserialize_u64(), deserialize_u128(),
+        deserialize_f32(), deserialize_f64(), deserialize_char(), deserialize_str(), deserialize_string(),
+        deserialize_bytes(), deserialize_byte_buf(), deserialize_seq(), deserialize_map(),
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]),
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]), deserialize_identifier(),
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, ReadError> {
+        self.spread(length, visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        self.spread(length, visitor)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match self.first() {
+            Ok(mut reader) => reader.deserialize_option(visitor),
+            Err(_) => visitor.visit_none(),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        if name.starts_with('_') {
+            // An extension is asked for in this way, and is one value.
+            return self.first()?.deserialize_newtype_struct(name, visitor);
+        }
+        visitor.visit_newtype_struct(self)
+    }
+}
+
+/// The arguments one after the other; behind the last one, such as can be read from nothing.
+struct Spread<'de> {
+    reader: Reader<'de>,
+    index: usize,
+    count: usize,
+    length: usize,
+}
+
+impl<'de> SeqAccess<'de> for Spread<'de> {
+    type Error = ReadError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, ReadError> {
+        let index = self.index;
+        if index >= self.length {
+            return Ok(None);
+        }
+        self.index = index.saturating_add(1);
+        if index < self.count {
+            return seed.deserialize(&mut self.reader).map(Some);
+        }
+        match seed.deserialize(UnitDeserializer::<ReadError>::new()) {
+            Ok(nothing) => Ok(Some(nothing)),
+            Err(_) => Err(ReadError::custom(format_args!("argument {index} is missing"))),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Received arguments on their way into another format: what one format's deserialiser reads, any serialiser writes, and nothing is
+//! kept in between.
+
+use core::cell::Cell;
+use core::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Error, Serialize, SerializeMap, SerializeSeq, SerializeTuple, Serializer};
+
+use crate::payload::Payload;
+
+/// The arguments of a [`Payload`] as something that serde can write: a tuple. Made by [`Payload::values`].
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a>(pub(crate) &'a Payload);
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = serializer.serialize_tuple(self.0.len())?;
+        self.0.write_all(&mut tuple)?;
+        tuple.end()
+    }
+}
+
+/// The one argument that is the payload of a packet without a list of them.
+pub(crate) struct Single<'a>(pub(crate) &'a Payload);
+
+impl Serialize for Single<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.len() != 1 {
+            return Err(Error::custom("this packet takes one value"));
+        }
+        self.0.write_first(serializer)
+    }
+}
+
+/// What a deserialiser has, written once.
+pub(crate) struct Transcoded<D>(Cell<Option<D>>);
+
+impl<D> Transcoded<D> {
+    pub(crate) const fn new(from: D) -> Self {
+        Self(Cell::new(Some(from)))
+    }
+}
+
+impl<'de, D: Deserializer<'de>> Serialize for Transcoded<D> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let from = self.0.take().ok_or_else(|| Error::custom("a value can be converted only once"))?;
+        from.deserialize_any(Into(serializer)).map_err(Error::custom)
+    }
+}
+
+/// Writes what it is shown.
+struct Into<S>(S);
+
+macro_rules! scalars {
+    ($($visit:ident($($value:ident: $type:ty)?) => $serialize:ident,)*) => {$(
+        fn $visit<E: de::Error>(self, $($value: $type)?) -> Result<S::Ok, E> {
+            self.0.$serialize($($value)?).map_err(E::custom)
+        }
+    )*};
+}
+
+impl<'de, S: Serializer> Visitor<'de> for Into<S> {
+    type Value = S::Ok;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    scalars! {
+        visit_bool(value: bool) => serialize_bool,
+        visit_i64(value: i64) => serialize_i64,
+        visit_u64(value: u64) => serialize_u64,
+        visit_f64(value: f64) => serialize_f64,
+        visit_str(value: &str) => serialize_str,
+        visit_bytes(value: &[u8]) => serialize_bytes,
+        visit_unit() => serialize_unit,
+        visit_none() => serialize_none,
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<S::Ok, A::Error> {
+        let mut out = self.0.serialize_seq(elements.size_hint()).map_err(de::Error::custom)?;
+        while elements.next_element_seed(Element(&mut out))?.is_some() {}
+        out.end().map_err(de::Error::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<S::Ok, A::Error> {
+        let mut out = self.0.serialize_map(members.size_hint()).map_err(de::Error::custom)?;
+        while members.next_key_seed(Key(&mut out))?.is_some() {
+            members.next_value_seed(Member(&mut out))?;
+        }
+        out.end().map_err(de::Error::custom)
+    }
+}
+
+/// Parts of a container, each written as soon as it is read.
+macro_rules! parts {
+    ($($name:ident: $trait:ident $method:ident,)*) => {$(
+        struct $name<'a, S>(&'a mut S);
+
+        impl<'de, S: $trait> DeserializeSeed<'de> for $name<'_, S> {
+            type Value = ();
+
+            fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+                self.0.$method(&Transcoded::new(from)).map_err(de::Error::custom)
+            }
+        }
+    )*};
+}
+
+parts! {
+    Element: SerializeSeq serialize_element,
+    Key: SerializeMap serialize_key,
+    Member: SerializeMap serialize_value,
+}
