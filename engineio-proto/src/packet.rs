@@ -259,6 +259,7 @@ impl Frame {
     /// base64 (a client that takes no binary). In revision 3 a binary message has its type in front as well: a byte of value
     /// 4, or `b4`.
     #[must_use]
+    #[inline]
     pub const fn head(&self) -> &'static [u8] {
         match self.form {
             Form::Text => {}
@@ -286,8 +287,15 @@ impl Frame {
 
     /// Length of the packet on a link, in bytes: head and data.
     #[must_use]
+    #[inline]
     pub fn packet_len(&self) -> usize {
-        self.head().len().saturating_add(self.data.len())
+        // The length of the head without the head: asked for several times for each packet.
+        let head = match self.form {
+            Form::Text | Form::Base64 | Form::BinaryV3 => 1,
+            Form::Binary => 0,
+            Form::Base64V3 => 2,
+        };
+        self.data.len().saturating_add(head)
     }
 }
 
@@ -297,6 +305,19 @@ impl From<Packet> for Frame {
         match packet.data {
             Message::Text(text) => Self::text(packet.packet_type, text),
             binary @ Message::Binary(_) => Self::message(binary),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_packet_is_that_of_head_and_data() {
+        for form in [Form::Text, Form::Binary, Form::Base64, Form::BinaryV3, Form::Base64V3] {
+            let frame = Frame { packet_type: PacketType::Message, form, data: Bytes::from_static(b"data") };
+            assert_eq!(frame.packet_len(), frame.head().len() + 4, "{form:?}");
         }
     }
 }

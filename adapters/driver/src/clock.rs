@@ -14,6 +14,9 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        Instant::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+        let elapsed = self.epoch.elapsed();
+        // Without the 128 bits of `as_micros`: this lasts for 580 000 years.
+        let seconds = elapsed.as_secs().saturating_mul(1_000_000);
+        Instant::from_micros(seconds.saturating_add(u64::from(elapsed.subsec_micros())))
     }
 }

@@ -352,17 +352,22 @@ impl<P: Parser> Connection<P> {
     }
 
     /// The next thing that happened. Outcomes of acks come before everything else that waits.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        loop {
-            let event = self.inbox.pop();
-            if self.undrained {
-                self.pump();
-                if event.is_none() && !self.inbox.is_empty() {
-                    continue;
-                }
+        let event = self.inbox.pop();
+        if self.undrained { self.poll_undrained(event) } else { event }
+    }
+
+    /// Fills the room that an event has left, or takes the next one from there when there was none.
+    fn poll_undrained(&mut self, mut event: Option<Event>) -> Option<Event> {
+        while self.undrained {
+            self.pump();
+            if event.is_some() || self.inbox.is_empty() {
+                break;
             }
-            return event;
+            event = self.inbox.pop();
         }
+        event
     }
 
     /// Whether [`Connection::poll_event`] may have something to give: for whoever decides whether another round is worth it.

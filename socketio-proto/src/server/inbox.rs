@@ -36,6 +36,7 @@ impl Inbox {
     }
 
     /// Appends an event that came in that many bytes.
+    #[inline]
     pub(super) fn push(&mut self, event: Event, bytes: usize) {
         let bytes = bytes.saturating_add(size_of::<Unread>());
         self.bytes = self.bytes.saturating_add(bytes);
@@ -53,6 +54,7 @@ impl Inbox {
     }
 
     /// The next outcome of an ack.
+    #[inline]
     pub(super) fn pop_outcome(&mut self) -> Option<Event> {
         let Outcome { socket, id, outcome } = self.outcomes.pop_front()?;
         if self.outcomes.is_empty() && self.outcomes.capacity() > KEPT {
@@ -62,6 +64,7 @@ impl Inbox {
     }
 
     /// The next event: outcomes first.
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<Event> {
         if let Some(outcome) = self.pop_outcome() {
             return Some(outcome);

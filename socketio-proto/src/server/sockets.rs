@@ -60,6 +60,7 @@ impl Sockets {
         self.pending as usize
     }
 
+    #[inline]
     fn entry(&self, namespace: &str) -> Option<Entry> {
         if namespace == "/" { self.root } else { self.others.as_ref()?.names.get(namespace).copied() }
     }
@@ -70,11 +71,13 @@ impl Sockets {
     }
 
     /// The socket that has joined the namespace.
+    #[inline]
     pub(super) fn find(&self, namespace: &str) -> Option<SocketId> {
         self.entry(namespace).filter(|entry| entry.status == Status::Joined).map(|entry| entry.socket)
     }
 
     /// The namespace that the socket has joined.
+    #[inline]
     pub(super) fn namespace(&self, socket: SocketId) -> Option<&str> {
         match self.root {
             Some(entry) if entry.socket == socket => (entry.status == Status::Joined).then_some("/"),

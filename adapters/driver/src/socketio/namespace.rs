@@ -350,6 +350,9 @@ impl<P: Parser> Members<P> {
     }
 }
 
+/// So many names are no reason for a search.
+const FEW_EVENTS: usize = 16;
+
 impl<P: Parser> Handlers<P> {
     fn new() -> Self {
         Self {
@@ -369,7 +372,13 @@ impl<P: Parser> Handlers<P> {
 
     /// The handler for an event of this name, and its place.
     pub(crate) fn event(&self, name: &str) -> Option<(usize, &EventHandler<P>)> {
-        if let Ok(index) = self.find(name)
+        // A few names are looked at one by one: nearly all differ in length already, which costs less than the steps of a search.
+        let index = if self.events.len() <= FEW_EVENTS {
+            self.events.iter().position(|(known, _)| **known == *name)
+        } else {
+            self.find(name).ok()
+        };
+        if let Some(index) = index
             && let Some((_, handler)) = self.events.get(index)
         {
             return Some((index, handler));
