@@ -1,4 +1,11 @@
 //! A server as a layer of an axum application: beside other routes, with WebSocket through axum's own listener, and behind a CORS layer.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly too"
+)]
 
 mod support;
 

@@ -1,5 +1,12 @@
 //! Handlers that wait, panic, flood, or never return: whatever the application does, other peers are served, and nothing of a connection
 //! stays behind.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly too"
+)]
 
 mod support;
 
@@ -611,7 +618,7 @@ async fn when_server_and_peers_are_gone_nothing_holds_the_handlers() {
     let mut client = Client::join(host.address).await;
     next(&mut sockets).await;
     client.send(r#"427["unread, and wants an ack"]"#).await;
-    client.websocket.close().await;
+    drop(client);
     nothing_is_left(&server).await;
     host.stop();
     host.ended().await;
@@ -728,7 +735,7 @@ async fn r93_a_connection_that_ends_while_its_guard_waits_never_connects() {
 async fn a_guard_that_never_decides_is_answered_for_after_the_connect_timeout() {
     let server = Server::builder().connect_timeout(Duration::from_millis(50)).build();
     server.guard(|_: ConnectRequest| std::future::pending::<Result<(), Refusal>>());
-    server.of("/open");
+    let _ = server.of("/open");
     let host = Host::start(server.clone()).await;
     let mut client = Client::open(host.address).await;
     client.send("40/open,").await;

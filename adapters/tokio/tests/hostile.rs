@@ -1,5 +1,12 @@
 //! Hostile peers, as a table: what they send, and what they and the application must see. After each of them nothing is kept, and others
 //! are served as before.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly too"
+)]
 
 mod support;
 

@@ -1,5 +1,12 @@
 //! Long-polling over real connections: every status and header, and requests that overlap, break off, come in pieces, or meet their session
 //! in the moment it ends.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly too"
+)]
 
 mod support;
 

@@ -1,4 +1,11 @@
 //! Rooms and broadcasts: who gets what, once; answers of many; and what becomes of those who cannot keep up.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly too"
+)]
 
 mod support;
 
@@ -114,7 +121,7 @@ fn ask(namespace: &Namespace, timeout: Duration) -> impl Future<Output = Answers
 const HOURS: Duration = Duration::from_secs(7_200);
 
 /// The answers by socket, in the order of these sockets.
-fn by<'a>(answers: &'a Answers, sockets: &[Socket; 3]) -> Vec<Result<u32, AckError>> {
+fn by(answers: &Answers, sockets: &[Socket; 3]) -> Vec<Result<u32, AckError>> {
     assert_eq!(answers.answers.len(), 3);
     let of = |socket: &Socket| answers.answers.iter().find(|(who, _)| who == socket).unwrap();
     sockets.iter().map(|socket| of(socket).1.as_ref().map(|answer| answer.get(0).unwrap()).map_err(|e| *e)).collect()

@@ -1,4 +1,11 @@
 //! A graceful shutdown: who is connected hears of it and gets what was queued, who comes is refused, and nobody can hold it up for ever.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly too"
+)]
 
 mod support;
 
