@@ -23,6 +23,8 @@ const READ_BUFFER: usize = 64 * 1024;
 const COPY_LIMIT: usize = 4096;
 /// Output gathered before it is written.
 const WRITE_BUFFER: usize = 64 * 1024;
+/// What a piece of output that is kept costs beside its bytes: its place in the queue, and an allocation.
+const SEGMENT: usize = 96;
 /// Slices written at once.
 const MAX_SLICES: usize = 16;
 
@@ -83,9 +85,9 @@ impl<S: Stream> Link<S> {
         !self.is_flushed() || self.pong.is_some()
     }
 
-    /// Bytes that the stream has not taken.
+    /// Bytes that the stream has not taken, and what keeping them costs.
     pub(crate) fn buffered(&self) -> usize {
-        self.output.length
+        self.output.length.saturating_add(self.output.segments.len().saturating_mul(SEGMENT))
     }
 
     /// Reads once, at most [`READ_BUFFER`] bytes, and hands over every message in them.
@@ -180,6 +182,13 @@ impl<S: Stream> Link<S> {
         // An exact copy: the thread's buffer must not be pinned by a slow peer.
         self.output.push(Bytes::copy_from_slice(buffer));
         Ok(())
+    }
+
+    /// Queues a packet that [`Link::poll_write`] did not ask for, because the stream takes nothing for now.
+    pub(crate) fn keep(&mut self, frame: &Frame) {
+        let mut buffer = BytesMut::new();
+        self.output.gather(&mut buffer, frame);
+        self.output.push(buffer.freeze());
     }
 
     /// Queues a close frame behind everything that was handed out; nothing is written after it.

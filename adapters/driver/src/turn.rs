@@ -268,6 +268,7 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
                 index = index.saturating_add(1);
             }
         }
+        // Replies come in between: while a request from before an upgrade is read, a link that takes nothing holds nobody up but itself.
         let blocked = |task: &Self| task.replies.is_empty() && matches!(&task.links[..], [link] if !link.is_flushed());
         let mut next = None;
         let mut any = false;
@@ -308,6 +309,8 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
                     if written.is_err() {
                         self.link_down(now, index, LinkDownCause::Failed);
                         dry = false;
+                    } else if let Some(frame) = frame {
+                        link.keep(&frame);
                     }
                 }
                 Transmit::CloseLink { link: id } => {

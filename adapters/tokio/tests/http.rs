@@ -586,6 +586,45 @@ async fn r40_a_get_after_a_close_by_the_server_takes_the_rest_and_the_next_one_t
     until(|| server.sessions() == 0).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_over_a_link_arrives_whole_while_a_post_from_before_the_upgrade_is_still_read() {
+    let (server, _) = server();
+    let host = Host::start(server.clone()).await;
+    let session = Polling::join(host.address).await;
+    let socket = server.of("/").sockets().pop().unwrap();
+    let mut slow = Wire::open(host.address).await;
+    let body = r#"42["echo","the post"]"#;
+    let whole = post(&session.target(), body);
+    slow.send(&whole[..whole.len() - 1]).await;
+    let mut link = WebSocket::open(host.address, &session.websocket_target()).await;
+    link.text("2probe").await;
+    assert_eq!(link.next().await, Came::Text("3probe".to_owned()));
+    link.text("5").await;
+    // Waits behind the POST.
+    link.text(r#"42["echo","the link"]"#).await;
+
+    // More than the kernel takes while nobody reads, in many turns.
+    const COUNT: usize = 3_000;
+    let filler = "x".repeat(10_000);
+    let sending = tokio::spawn(async move {
+        for number in 0..COUNT {
+            socket.ready().await.unwrap();
+            socket.emit("number", (number, &filler)).unwrap();
+            tokio::task::yield_now().await;
+        }
+    });
+    for number in 0..COUNT {
+        let Came::Text(text) = link.next().await else { panic!("the link ended") };
+        assert!(text.starts_with(&format!(r#"42["number",{number},"#)), "{} instead of {number}", &text[..30]);
+    }
+    within(sending).await.unwrap();
+    slow.send(&whole[whole.len() - 1..]).await;
+    assert_eq!(slow.response().await.text(), "ok");
+    for expected in [body, r#"42["echo","the link"]"#] {
+        assert_eq!(link.next().await, Came::Text(expected.to_owned()));
+    }
+}
+
 #[tokio::test]
 async fn text_with_a_separator_is_refused_while_a_session_polls_and_sent_when_it_does_not() {
     let server = EngineServer::builder()
