@@ -56,9 +56,12 @@ impl serde::de::Error for ReadError {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// There is no packet type, or an unknown one.
+    /// The first character is no packet type.
     #[error("unknown packet type")]
     UnknownType,
+    /// The packet type is missing, or no number from 0 to 4.
+    #[error("invalid packet type")]
+    InvalidType,
     /// The payload is missing, broken, of the wrong shape, nested too deeply, or names a reserved event.
     #[error("invalid payload")]
     InvalidPayload,

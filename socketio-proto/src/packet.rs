@@ -1,9 +1,14 @@
 //! Packets: what is decoded ([`Packet`]), what is to be encoded ([`Outgoing`]), and the bytes that came of it ([`Encoded`]).
 
+use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
+use bytes::Bytes;
 use engineio_proto::{Frame, Text};
 
+use crate::error::EncodeError;
+use crate::parser;
 use crate::payload::{Args, Payload};
 
 /// The type of a packet. Whether it has attachments (types 5 and 6 on the wire) is a matter of encoding.
@@ -61,6 +66,19 @@ impl<'a, A: Args + ?Sized> Outgoing<'a, A> {
     /// An ack.
     pub const fn ack(namespace: &'a str, id: u64, args: &'a A) -> Self {
         Self { packet_type: PacketType::Ack, namespace, id: Some(id), event: None, args: Some(args) }
+    }
+}
+
+impl<A: Args + ?Sized> Outgoing<'_, A> {
+    /// Appends the payload as JSON, in the form that [`Payload::from_json`] takes, for parsers that write JSON: an array of the name and
+    /// the arguments for an event, of the arguments for an ack, one value for CONNECT and CONNECT_ERROR, nothing when there is none.
+    /// Gives the attachments that the placeholders in it stand for, at most so many.
+    ///
+    /// # Errors
+    /// When the arguments are not such a payload, the name is reserved, or the namespace does not start with a slash. Something may
+    /// have been appended then.
+    pub fn write_json(&self, text: &mut String, max_attachments: u8) -> Result<Vec<Bytes>, EncodeError> {
+        parser::write_json(self, text, max_attachments)
     }
 }
 

@@ -404,15 +404,17 @@ fn table_6_2_what_the_reference_refuses_is_refused() {
                 "82 a4'type' 01 a3'nsp'",
                 "83 a4'type' 01 a3'nsp' a1'/'",
                 "82 a4'type' c1 a3'nsp' a1'/'",
-                "01",
-                "c0",
-                "92 a4'type' 01",
+                "92 a4'type'",
+                "01 00",
             ][..],
         ),
         (
-            DecodeError::UnknownType,
+            DecodeError::InvalidType,
             &[
                 "80",
+                "01",
+                "c0",
+                "92 a4'type' 01",
                 "81 a3'nsp' a1'/'",
                 "82 a4'type' 05 a3'nsp' a1'/'",
                 "82 a4'type' 06 a3'nsp' a1'/'",
@@ -515,7 +517,7 @@ fn lengths_that_are_only_announced_cost_nothing() {
         "83 a4'type' 02 a3'nsp' a1'/' a4'data' 92 a1'e' dcffff",
         "83 a4'type' 02 a3'nsp' a1'/' a1'x' dd ffffffff",
         "dd ffffffff",
-        "df ffffffff",
+        "df ffffffff 01",
     ] {
         assert_eq!(decode(notation), Err(DecodeError::Malformed), "{notation}");
     }

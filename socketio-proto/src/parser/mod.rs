@@ -1,13 +1,10 @@
 //! Between packets and Engine.IO messages: the [`Parser`] and [`Decoder`] traits, and the default parser [`Json`].
 //!
-//! # A parser of one's own
-//! Both peers have to use the same one. [`Parser::encode`] writes to the string of [`Encoder::start_text`] or the vector of
-//! [`Encoder::start_binary`], takes the [`Frame`] out with the matching `finish`, and gives one frame for each Engine.IO message, in
-//! the order in which they go out. [`Decoder::decode`] turns messages into packets again; it makes payloads with [`Payload::from_json`].
-//!
-//! [`Payload::from_json`]: crate::Payload::from_json
+//! [`JsonV4`] is its variant for Socket.IO 1 and 2, and `MsgPack`, with the feature `msgpack`, the parser of
+//! `socket.io-msgpack-parser`. [`Parser`] has an example of a parser of one's own.
 
 mod json;
+mod json_text;
 mod json_v4;
 #[cfg(feature = "msgpack")]
 mod msgpack;
@@ -20,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use engineio_proto::{Frame, Message, PacketType, Text};
 
 pub use self::json::{Json, JsonDecoder};
+pub(crate) use self::json_text::write_json;
 pub use self::json_v4::JsonV4;
 #[cfg(feature = "msgpack")]
 pub use self::msgpack::{MsgPack, MsgPackDecoder};
@@ -28,7 +26,39 @@ use crate::error::{DecodeError, EncodeError};
 use crate::packet::{Encoded, Outgoing, Packet};
 use crate::payload::Args;
 
-/// A wire format. One value serves all connections of a server or client.
+/// A wire format. One value serves all connections of a server or client; both peers have to use the same format.
+///
+/// # A parser of one's own
+/// [`Parser::encode`] writes to the string of [`Encoder::start_text`] or the vector of [`Encoder::start_binary`], takes the [`Frame`] out
+/// with the matching `finish`, and gives one frame for each Engine.IO message, in the order in which they go out. The arguments are
+/// whatever serde can write, or a payload that was received: [`Outgoing::write_json`] makes JSON of either. Another format feeds
+/// them to an [`ArgsSink`](crate::ArgsSink) of its own, which writes payloads of other formats as [`Payload::values`].
+///
+/// [`Decoder::decode`] turns messages into packets again. It makes payloads with [`Payload::from_json`] (or `Payload::from_msgpack`), which
+/// checks them, so that whoever reads them later can rely on it.
+///
+/// This is a whole one. It puts a packet and its attachments into one binary message; the JavaScript half for `socket.io` and
+/// `socket.io-client` is `adapters/tokio/tests/real_peers/scripts/custom_parser.mjs` in the repository.
+///
+/// ```
+#[doc = include_str!("../../tests/custom_parser/compact.rs")]
+///
+/// // What one side encodes, the other side decodes.
+/// let args = ("name.txt", Bytes::from_static(b"content"));
+/// let encoded = Compact.encode(&Outgoing::event("/files", Some(7), "upload", &args), &mut Encoder::new())?;
+/// let message = Message::Binary(encoded.frames()[0].data().clone());
+/// let packet = Compact.decoder(&Limits::default()).decode(message)?.expect("one message is one packet");
+/// assert_eq!((&packet.namespace[..], packet.id), ("/files", Some(7)));
+/// let payload = packet.payload.expect("an event has a payload");
+/// assert_eq!(payload.name(), Some("upload"));
+/// assert_eq!(payload.read::<(&str, Bytes)>()?, args);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The parser is given to a [`Connection`](crate::server::Connection), or to the builder of an adapter's server.
+///
+/// [`Payload::from_json`]: crate::Payload::from_json
+/// [`Payload::values`]: crate::Payload::values
 pub trait Parser: Clone + Send + Sync + 'static {
     /// Its decoding half, one for each connection.
     type Decoder: Decoder;

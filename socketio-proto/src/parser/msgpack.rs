@@ -76,7 +76,7 @@ impl Decoder for MsgPackDecoder {
     fn decode(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
         let Message::Binary(bytes) = message else { return Err(DecodeError::Malformed) };
         let members = Members::read(&bytes, self.max_depth.into()).ok_or(DecodeError::Malformed)?;
-        let packet_type = members.packet_type(&bytes).ok_or(DecodeError::UnknownType)?;
+        let packet_type = members.packet_type(&bytes).ok_or(DecodeError::InvalidType)?;
         let namespace = members.namespace(&bytes).ok_or(DecodeError::InvalidNamespace)?;
         if namespace.len() > self.max_namespace_length {
             return Err(DecodeError::NamespaceTooLong);
@@ -97,12 +97,14 @@ struct Members {
 }
 
 impl Members {
-    /// `None` when the bytes are not one map, whatever is in it.
+    /// `None` when the bytes are not one value. One that is no map has no members.
     fn read(bytes: &[u8], max_depth: u32) -> Option<Self> {
         // Positions take 32 bits.
         u32::try_from(bytes.len()).ok()?;
         let (head, mut at) = scan::head(bytes, 0)?;
-        let Head::Map(count) = head else { return None };
+        let Head::Map(count) = head else {
+            return scan::value(bytes, 0, max_depth).filter(|&end| end == bytes.len()).map(|_| Self::default());
+        };
         scan::values(bytes, at, head)?;
         let mut members = Self::default();
         for _ in 0..count {
