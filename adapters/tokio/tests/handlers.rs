@@ -14,9 +14,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use socketio_tokio::{AckError, ConnectRequest, DisconnectReason, Event, Refusal, RoomEvent, Server, Socket};
+use socketio_tokio::{
+    AckError, CloseReason, ConnectRequest, DisconnectReason, EngineServer, EngineSocket, Event, Message, Refusal,
+    RoomEvent, Server, Socket,
+};
 use support::peers::{Client, Polling};
-use support::websocket::Came;
+use support::websocket::{Came, WebSocket};
 use support::{Host, log, until, within};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -231,6 +234,33 @@ async fn a_room_handler_that_panics_harms_nobody() {
     assert!(log::says(&["ERROR", "about a room"]));
     drop(client);
     nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_io_handler_that_panics_closes_its_session_and_nothing_else() {
+    log::listen();
+    let (gone, mut reasons) = channel();
+    let server = EngineServer::builder()
+        .on_message(|socket: EngineSocket, message: Message| async move {
+            if message == Message::from("panic") {
+                tokio::task::yield_now().await;
+                panic!("about a message")
+            }
+            socket.send(message)
+        })
+        .on_close(move |_: EngineSocket, reason: CloseReason| gone.send(reason.to_string()).unwrap())
+        .build();
+    let host = Host::start(server.clone()).await;
+    let mut other = WebSocket::open(host.address, "/engine.io/?EIO=4&transport=websocket").await;
+    other.next().await;
+    let mut link = WebSocket::open(host.address, "/engine.io/?EIO=4&transport=websocket").await;
+    link.text("4panic").await;
+    assert_eq!(link.closed().await, Came::Closed(None));
+    assert_eq!(next(&mut reasons).await, "forced close");
+    assert!(log::says(&["ERROR", "about a message"]));
+    other.text("4still here").await;
+    assert_eq!(other.next().await, Came::Text("4still here".to_owned()));
+    until(|| server.sessions() == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
