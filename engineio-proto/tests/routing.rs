@@ -2,8 +2,8 @@
 
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may fail loudly, like the tests")]
 
-use engineio_proto::server::{AskKind, Refusal, Route, Server};
-use engineio_proto::{Config, LinkKind, RequestHead, Response, Transports};
+use engineio_proto::server::{AskKind, Input, Refusal, Route, Server, Transmit};
+use engineio_proto::{Config, Instant, LinkId, LinkKind, RequestHead, RequestId, Response, Sid, Transports};
 use proptest::prelude::*;
 
 const GET: RequestHead<'static> = RequestHead { method: "GET", query: "", origin: None, websocket: false };
@@ -136,6 +136,30 @@ fn a_server_that_shuts_down_answers_503() {
     let response = Refusal::Unavailable.response(false);
     assert_eq!((response.status(), &response.body()[..]), (503, &br#"{"code":3,"message":"Service unavailable"}"#[..]));
     assert_raw(&Refusal::Unavailable.response(true), 503, "Service unavailable");
+}
+
+#[test]
+fn item_8_the_driver_gives_the_id_and_refuses_with_code_3_when_it_has_none() {
+    for (head, link) in [(get("EIO=4&transport=polling"), false), (upgrade("EIO=4&transport=websocket"), true)] {
+        let Route::Open(handshake) = server().route(&head) else { panic!() };
+        let mut session = handshake.accept(Instant::ZERO, Sid::new("custom-id").unwrap());
+        let input = if link {
+            Input::LinkUp { link: LinkId(1), kind: LinkKind::WebSocket }
+        } else {
+            Input::Poll { request: RequestId(1) }
+        };
+        session.handle(Instant::ZERO, input);
+        let packet = match session.poll_transmit() {
+            Some(Transmit::Reply { response, .. }) => response.body().clone(),
+            Some(Transmit::Link { frame, .. }) => [frame.head(), frame.data()].concat().into(),
+            other => panic!("{other:?}"),
+        };
+        assert!(packet.starts_with(br#"0{"sid":"custom-id","#), "{packet:?}");
+
+        let Route::Open(handshake) = server().route(&head) else { panic!() };
+        let refused = handshake.refuse(Refusal::BadRequest);
+        if link { assert_raw(&refused, 400, "Bad request") } else { assert_json(&refused, 400, 3) }
+    }
 }
 
 #[test]

@@ -171,6 +171,32 @@ fn a_webtransport_session_is_cut_from_bytes_however_they_come() {
 }
 
 #[test]
+fn item_90_large_binary_goes_both_ways_over_webtransport_and_either_side_closes() {
+    let large = vec![7; 1_000_000];
+    let mut stream = vec![0xff];
+    stream.extend(1_000_000_u64.to_be_bytes());
+    stream.extend(&large);
+    let ends: [(fn(&mut Peer), &str, &[&str]); 4] = [
+        (|peer| peer.close(), "forced close", &["close link 1"]),
+        (|peer| peer.discard(), "forced close", &["close link 1"]),
+        (|peer| peer.down(1, LinkDownCause::Closed), "transport close", &[]),
+        (|peer| peer.down(1, LinkDownCause::Failed), "transport error (link failed)", &[]),
+    ];
+    for (end, reason, said) in ends {
+        let mut peer = Peer::webtransport(quiet());
+        for chunk in stream.chunks(65_536) {
+            peer.bytes(1, chunk);
+        }
+        peer.says(&[&format!("binary {large:?}")]);
+        peer.session.send(bytes::Bytes::from(large.clone()).into()).unwrap();
+        peer.says(&[&format!("link 1: binary {large:?}")]);
+        end(&mut peer);
+        peer.says(&[&[&*format!("closed: {reason}")], said].concat());
+        peer.is_over();
+    }
+}
+
+#[test]
 fn item_89_bytes_that_are_no_frame_close_a_webtransport_session() {
     for (bytes, error) in [
         (&[0x00][..], "frame of length 0"),

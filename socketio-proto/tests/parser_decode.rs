@@ -361,6 +361,37 @@ fn binary_events_and_acks_are_reported_as_events_and_acks() {
 }
 
 #[test]
+fn item_164_attachments_are_found_by_number_whatever_the_order_of_their_placeholders() {
+    let packet = gathered(
+        r#"53-["a",{"_placeholder":true,"num":2},{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#,
+        &[b"0", b"1", b"2"],
+    );
+    let payload = packet.payload.expect("a payload");
+    let found = [0, 1, 2].map(|argument| payload.binary(argument).expect("an attachment")[0]);
+    assert_eq!(found, *b"201");
+}
+
+#[test]
+fn item_161_a_decoder_that_is_dropped_or_fails_amid_a_packet_leaves_nothing_to_the_next_packet() {
+    let begin = || {
+        let mut decoder = decoder();
+        assert_eq!(decoder.decode(Message::from(r#"52-["a"]"#)), Ok(None));
+        assert_eq!(decoder.decode(Message::Binary(Bytes::from_static(b"x"))), Ok(None));
+        decoder
+    };
+    drop(begin());
+    let mut fresh = decoder();
+    let mut failed = begin();
+    assert_eq!(failed.decode(Message::from("1")), Err(DecodeError::UnexpectedText));
+    for decoder in [&mut fresh, &mut failed] {
+        assert_eq!(decoder.decode(Message::Binary(Bytes::from_static(b"y"))), Err(DecodeError::UnexpectedBinary));
+        assert_eq!(decoder.decode(Message::from(r#"51-["b"]"#)), Ok(None));
+        let whole = decoder.decode(Message::Binary(Bytes::from_static(b"z"))).expect("valid").expect("whole");
+        assert_eq!(whole.payload.expect("a payload").attachments(), [&b"z"[..]]);
+    }
+}
+
+#[test]
 fn placeholders_name_an_attachment_or_the_packet_is_refused_159() {
     for number in ["1", "-1", "0.5", "\"0\"", "null", "true", "[0]", "{}", "1e1", "4294967296", "1e400", "-0.1"] {
         let text = format!(r#"51-["a",{{"b":[{{"_placeholder":true,"num":{number}}}]}}]"#);
