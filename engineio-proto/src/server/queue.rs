@@ -2,9 +2,10 @@
 //!
 //! The first item lies in the queue itself, so that a peer that says one thing at a time allocates nothing; only what piles up
 //! behind it goes to the heap. That heap is kept while a peer is busy (a window of messages reuses it), and given back at once
-//! when it was large, or by [`Queue::give_back`] when the machine notices that its peer has been idle.
+//! when it was large or tiny, or by [`Queue::give_back`] when the machine notices that its peer has been idle.
 
 use alloc::collections::VecDeque;
+use core::ops::RangeInclusive;
 
 use crate::event::Event;
 use crate::message::Message;
@@ -13,8 +14,9 @@ use crate::packet::Frame;
 /// What an item costs beside its payload: its place in the queue. A flood of tiny messages is as heavy as it really is.
 pub(super) const KEEPING: usize = 40;
 
-/// Items that a queue keeps room for when it has run empty.
-const KEPT_ROOM: usize = 64;
+/// Items that a queue keeps room for when it has run empty. More is memory, and less is cheaper to allocate again than to keep for
+/// every peer that said two things when it connected.
+const KEPT_ROOM: RangeInclusive<usize> = 5..=64;
 
 /// How much memory an item stands for.
 pub(super) trait Weigh {
@@ -83,7 +85,7 @@ impl<T> Queue<T> {
             return Some(item);
         }
         let item = self.rest.pop_front()?;
-        if self.rest.is_empty() && self.rest.capacity() > KEPT_ROOM {
+        if self.rest.is_empty() && !KEPT_ROOM.contains(&self.rest.capacity()) {
             self.rest = VecDeque::new();
         }
         Some(item)
@@ -101,7 +103,7 @@ impl<T> Queue<T> {
     pub(super) fn clear(&mut self) {
         self.first = None;
         self.rest.clear();
-        if self.rest.capacity() > KEPT_ROOM {
+        if !KEPT_ROOM.contains(&self.rest.capacity()) {
             self.rest = VecDeque::new();
         }
     }
@@ -189,6 +191,11 @@ mod tests {
         }
         while queue.pop().is_some() {}
         assert_eq!(queue.rest.capacity(), 0);
+        for item in 0..3 {
+            queue.push(item);
+        }
+        while queue.pop().is_some() {}
+        assert_eq!(queue.rest.capacity(), 0, "tiny");
         for item in 0..8 {
             queue.push(item);
         }

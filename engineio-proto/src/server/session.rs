@@ -417,6 +417,7 @@ impl Session {
     }
 
     /// The next thing to write. Constant time, but for the one reply that joins everything queued for a held GET.
+    #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         if !self.control.is_empty() {
             return self.control.pop();

@@ -344,6 +344,7 @@ impl<P: Parser> Connection<P> {
     }
 
     /// The next thing to write.
+    #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.session.poll_transmit();
         // What leaves can make room, or end the session.

@@ -1,7 +1,8 @@
 //! What the application has not read yet.
 //!
 //! Outcomes of acks have a queue of their own that is read first: whoever waits for one is often the very one who does not read
-//! events meanwhile. Events are counted in bytes, so that the connection knows when to stop taking in more.
+//! events meanwhile. Events are counted in bytes, so that the connection knows when to stop taking in more. The first of them lies in
+//! the inbox itself, so that a peer that says one thing at a time takes no heap.
 
 use alloc::collections::VecDeque;
 
@@ -20,7 +21,9 @@ struct Unread {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     outcomes: VecDeque<Outcome>,
-    events: VecDeque<Unread>,
+    /// Older than all of `rest`.
+    first: Option<Unread>,
+    rest: VecDeque<Unread>,
     bytes: usize,
     writable: bool,
 }
@@ -32,7 +35,12 @@ impl Inbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.outcomes.is_empty() && self.events.is_empty() && !self.writable
+        self.outcomes.is_empty() && self.has_no_events() && !self.writable
+    }
+
+    #[inline]
+    fn has_no_events(&self) -> bool {
+        self.first.is_none() && self.rest.is_empty()
     }
 
     /// Appends an event that came in that many bytes.
@@ -40,7 +48,12 @@ impl Inbox {
     pub(super) fn push(&mut self, event: Event, bytes: usize) {
         let bytes = bytes.saturating_add(size_of::<Unread>());
         self.bytes = self.bytes.saturating_add(bytes);
-        self.events.push_back(Unread { event, bytes });
+        let unread = Unread { event, bytes };
+        if self.has_no_events() {
+            self.first = Some(unread);
+        } else {
+            self.rest.push_back(unread);
+        }
     }
 
     /// Appends the outcome of an ack.
@@ -73,27 +86,91 @@ impl Inbox {
             self.writable = false;
             return Some(Event::Writable);
         }
-        let Unread { event, bytes } = self.events.pop_front()?;
+        if let Some(Unread { event, bytes }) = self.first.take() {
+            self.bytes = self.bytes.saturating_sub(bytes);
+            return Some(event);
+        }
+        let Unread { event, bytes } = self.rest.pop_front()?;
         self.bytes = self.bytes.saturating_sub(bytes);
-        if self.events.is_empty() && self.events.capacity() > KEPT {
-            self.events = VecDeque::new();
+        if self.rest.is_empty() && self.rest.capacity() > KEPT {
+            self.rest = VecDeque::new();
         }
         Some(event)
     }
 
     /// Drops the events that do not fit `keep`.
     pub(super) fn retain(&mut self, keep: impl Fn(&Event) -> bool) {
-        self.events.retain(|unread| keep(&unread.event));
-        self.bytes = self.events.iter().map(|unread| unread.bytes).sum();
+        self.first.take_if(|unread| !keep(&unread.event));
+        self.rest.retain(|unread| keep(&unread.event));
+        self.bytes = self.first.iter().chain(&self.rest).map(|unread| unread.bytes).sum();
     }
 
     /// Gives back what empty queues hold.
     pub(super) fn release(&mut self) {
-        if self.events.is_empty() {
-            self.events = VecDeque::new();
+        if self.rest.is_empty() {
+            self.rest = VecDeque::new();
         }
         if self.outcomes.is_empty() {
             self.outcomes = VecDeque::new();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::event::{DisconnectReason, SocketId};
+
+    fn event(socket: u32) -> Event {
+        Event::Disconnected { socket: SocketId(socket), reason: DisconnectReason::ServerShuttingDown }
+    }
+
+    fn taken(inbox: &mut Inbox) -> Vec<u32> {
+        let socket = |event| match event {
+            Event::Disconnected { socket, .. } => socket.0,
+            _ => u32::MAX,
+        };
+        core::iter::from_fn(|| inbox.pop()).map(socket).collect()
+    }
+
+    #[test]
+    fn events_come_in_order_and_their_bytes_leave_with_them() {
+        let mut inbox = Inbox::default();
+        for socket in 0..3 {
+            inbox.push(event(socket), 10);
+        }
+        assert_eq!(inbox.bytes(), 3 * (10 + size_of::<Unread>()));
+        assert!(matches!(inbox.pop(), Some(Event::Disconnected { socket: SocketId(0), .. })));
+        inbox.push(event(3), 10);
+        assert_eq!(taken(&mut inbox), [1, 2, 3]);
+        assert_eq!(inbox.bytes(), 0);
+        assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn what_is_dropped_is_no_longer_counted_wherever_it_lay() {
+        for dropped in 0..3 {
+            let mut inbox = Inbox::default();
+            for socket in 0..3 {
+                inbox.push(event(socket), 10);
+            }
+            inbox.retain(|event| !matches!(event, Event::Disconnected { socket, .. } if socket.0 == dropped));
+            assert_eq!(inbox.bytes(), 2 * (10 + size_of::<Unread>()));
+            inbox.push(event(3), 10);
+            let rest: Vec<u32> = (0..4).filter(|&socket| socket != dropped).collect();
+            assert_eq!(taken(&mut inbox), rest);
+        }
+    }
+
+    #[test]
+    fn one_event_at_a_time_takes_no_heap() {
+        let mut inbox = Inbox::default();
+        for socket in 0..10 {
+            inbox.push(event(socket), 10);
+            assert!(inbox.pop().is_some());
+        }
+        assert_eq!(inbox.rest.capacity(), 0);
     }
 }
