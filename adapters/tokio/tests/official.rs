@@ -6,6 +6,8 @@
 //!
 //! Each test has one thread for both ends: a machine that is busy elsewhere stops both, and nobody's deadline passes meanwhile.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly, its helpers too")]
+
 mod support;
 
 use std::collections::BTreeMap;

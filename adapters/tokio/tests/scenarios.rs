@@ -2,6 +2,8 @@
 //!
 //! `item` in a name is the number in the reference inventory, section 10.2. The table of all of them is the README beside this file.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly, its helpers too")]
+
 mod support;
 
 use std::sync::{Arc, Mutex};
@@ -244,7 +246,7 @@ async fn items_94_and_95_who_is_refused_by_the_guard_is_in_no_room_and_may_ask_a
 }
 
 #[tokio::test]
-async fn item_99_a_namespace_may_be_named_with_and_without_its_slash() {
+async fn items_96_and_99_a_namespace_needs_no_root_and_may_be_named_without_its_slash() {
     let server = Server::new();
     server.of("chat").on("echo", |socket: Socket, event: Event| socket.emit("echo", event.payload()));
     assert_eq!(server.of("/chat").name(), server.of("chat").name());
