@@ -32,7 +32,7 @@ function source(name) {
 }
 
 // What would be awkward in an id stands there as its number.
-const slug = (what) => what.replaceAll(/[,:]? /g, "-").replaceAll('"', "").replaceAll(/[^A-Za-z0-9.+-]/gu, (c) => `_${c.codePointAt(0).toString(16)}`);
+const slug = (what) => what.replaceAll(/[,:]? /g, "-").replaceAll('"', "").replaceAll(/[^A-Za-z0-9.+_-]/gu, (c) => `_${c.codePointAt(0).toString(16)}`);
 
 const LONG = 600;
 const SHORTEST_RUN = 16;

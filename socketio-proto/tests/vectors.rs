@@ -27,3 +27,8 @@ fn the_default_parser() {
 fn the_parser_of_protocol_4() {
     check("socketio4");
 }
+
+#[test]
+fn the_parser_of_messagepack() {
+    check("socketio5-msgpack");
+}

@@ -182,6 +182,9 @@ function* webtransport() {
   yield decode("above the limit before any of the body", bytes(0x8b), { max_payload: 10 });
   yield decode("text at the limit, its type counted", bytes(frame([10], utf8("4123456789"))), { max_payload: 10 });
   yield decode("text above the limit by its type", bytes(frame([11], utf8("41234567890"))), { max_payload: 10 });
+  yield decode("short length in three bytes, for a limit below 126", bytes(frame([0xfe, 0, 3], [1, 2, 3])), { max_payload: 10 });
+  yield decode("short length in nine bytes, for a limit of 126", bytes(wide), { max_payload: 126 });
+  yield decode("short length in nine bytes, for a limit of 127", bytes(wide), { max_payload: 127 });
   yield decode("16 bits above the limit", bytes(0xfe, 0xff, 0xff), { max_payload: 65534 });
   yield decode("64 bits above the limit", bytes(0xff, 0, 0, 0, 1, 0, 0, 0, 0), limit);
   yield decode("2 to the power of 53", bytes(0xff, 0, 0x20, 0, 0, 0, 0, 0, 0), { max_payload: Number.MAX_SAFE_INTEGER });

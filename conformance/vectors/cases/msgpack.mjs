@@ -82,6 +82,9 @@ function* decoded() {
   }
   yield one("event with no elements", map(type(2), data(array()), nsp));
   yield one("event with a number for a name", map(type(2), data(array([1])), nsp));
+  yield one("event with a whole float for a name", map(type(2), data(array([0xcb, ...repeated(8, 0)])), nsp));
+  yield one("event with a fraction for a name", map(type(2), data(array([0xca, 0x3f, 0xc0, 0, 0])), nsp));
+  yield one("event with a negative number for a name", map(type(2), data(array([0xff])), nsp));
   yield one("event with nil for a name", map(type(2), data(array(NIL)), nsp));
   yield one("event with a map for a name", map(type(2), data(array(map())), nsp));
   yield one("event with bytes for a name", map(type(2), data(array([0xc4, 1, 1])), nsp));
@@ -90,6 +93,14 @@ function* decoded() {
   }
   yield one("connect with an array", map(type(0), data(array()), nsp));
   yield one("connect with a date", map(type(0), data([0xd7, 0, ...repeated(6, 0), 5, 0xdc]), nsp));
+
+  yield one("event with an extension for its data", map(type(2), data([0xc7, 1, 5, 9]), nsp));
+  yield one("ack with an extension for its data", map(type(3), data([0xd4, 5, 9]), nsp));
+  yield one("connect with bytes", map(type(0), data([0xc4, 1, 9]), nsp));
+  yield one("connect error with an extension", map(type(4), data([0xd4, 5, 9]), nsp));
+  yield one("member with a number for its key", map([5, 1], type(0), nsp));
+  yield one("member with an array of its name for its key", map([...array(str("type")), 0], nsp));
+  yield one("member with __proto__ for its key", map(key("__proto__", map(type(0), nsp)), nsp));
 
   for (const [name, value] of Object.entries({
     "nil": NIL, "false": [0xc2], "true": [0xc3], "undefined": UNDEFINED, "fixint": [0x7f], "negative fixint": [0xe0], "minus one": [0xff],

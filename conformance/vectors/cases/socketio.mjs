@@ -99,6 +99,10 @@ function* texts() {
   yield decode("127 levels of arrays", `2["a",${"[".repeat(126)}${"]".repeat(126)}]`);
   yield decode("128 levels of arrays", `2["a",${"[".repeat(127)}${"]".repeat(127)}]`);
   yield decode("129 levels of arrays", `2["a",${"[".repeat(128)}${"]".repeat(128)}]`);
+  yield decode("127 levels of one argument", `3[${"[".repeat(127)}${"]".repeat(127)}]`);
+  yield decode("127 levels of one value", `0${'{"a":'.repeat(127)}1${"}".repeat(127)}`);
+  yield decode("128 levels of one value", `0${'{"a":'.repeat(128)}1${"}".repeat(128)}`);
+  yield decode("129 levels of one value", `0${'{"a":'.repeat(129)}1${"}".repeat(129)}`);
   yield decode("500 levels of objects", `2["a",${'{"a":'.repeat(499)}1${"}".repeat(499)}]`);
   yield decode("a namespace of 512 bytes", `0/${"n".repeat(511)},`);
   yield decode("a namespace of 513 bytes", `0/${"n".repeat(512)},`);
@@ -136,6 +140,9 @@ function* attachments() {
   yield decode("a placeholder with its flag twice, true last", ['51-["a",{"_placeholder":false,"_placeholder":true,"num":0}]', bytes(1)]);
   yield decode("a placeholder with its flag twice, false last", ['51-["a",{"_placeholder":true,"_placeholder":false,"num":0}]', bytes(1)]);
   yield decode("a placeholder with its number twice", ['52-["a",{"_placeholder":true,"num":0,"num":1}]', bytes(1), bytes(2)]);
+  yield decode("a bad placeholder under a key that comes again", ['51-["a",{"b":{"_placeholder":true,"num":7},"b":1}]', bytes(1)]);
+  yield decode("a good placeholder under a key that comes again", ['51-["a",{"b":{"_placeholder":true,"num":0},"b":1}]', bytes(1)]);
+  yield decode("a number out of range under a key that comes again", '2["a",{"b":1e400,"b":1}]');
   yield decode("a placeholder inside a placeholder", [event(2, hole(0, { in: hole(1) })), bytes(1), bytes(2)]);
   yield decode("a placeholder as an event's name", ['51-[{"_placeholder":true,"num":0}]', bytes(1)]);
   yield decode("a placeholder in the argument behind a number as name", ['51-[1,{"_placeholder":true,"num":0}]', bytes(1)]);
@@ -201,7 +208,7 @@ function* encoded(errors) {
   for (const text of ["", 'quote"', "back\\slash", "/", "\b\f\n\r\t", "\u0000\u0001\u001f", "\u001e", "\u007f\u0080", "\u2028\u2029", "é€😀", "</script>", "\ufeff", "\ufffd"]) {
     yield encode(`text ${named(text)}`, event(["a", text]));
   }
-  for (const number of [0, -1, 1, 1.5, -0.5, 0.1, 1e3, 1e20, 1e21, 1e22, 123456789012345680000, 1.5e300, -1e21, 1e-6, 1e-7, 1.5e-7, 5e-324, 1.7976931348623157e308, 0.30000000000000004, 4294967296, 9007199254740991, -9007199254740991, 100, 1e16, 1.25e18]) {
+  for (const number of [0, -1, 1, 1.5, -0.5, 0.1, 1e3, 1e20, 1e21, 1e22, 123456789012345680000, 1.5e300, -1e21, 1e-6, 1e-7, 1.5e-7, 5e-324, 1.7976931348623157e308, 0.30000000000000004, 4294967296, 9007199254740991, -9007199254740991, 100, 1e16, 1.25e18, 1121462925260588.25, 277840472908152.625]) {
     yield encode(`number ${number}`, event(["a", number]));
   }
   yield encode("numbers that JSON has not", event(["a", { $float: "NaN" }, { $float: "Infinity" }, { $float: "-Infinity" }]));

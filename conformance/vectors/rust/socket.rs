@@ -2,18 +2,23 @@
 //!
 //! A rule looks at the message that ours stopped at, by a reading of its own that is as lenient as JavaScript.
 
+use std::fmt;
+
 use engineio_proto::{Frame, Message};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeTuple as _, Serializer};
-use socketio_proto::parser::JsonV4;
+use serde_json::value::RawValue;
+use socketio_proto::parser::{JsonV4, MsgPack};
 use socketio_proto::{Decoder as _, Encoder, Json, Limits, Outgoing, Packet, PacketType, Parser, Payload};
 
 use super::tree::Tree;
 use super::vectors::{Case, Codec, Content, Operation, Outcome, Rule, content, message};
 
 /// All of them.
-pub(crate) const CODECS: [Codec; 2] = [
+pub(crate) const CODECS: [Codec; 3] = [
     Codec { name: "socketio5", run: |case| run(&Json, case), rules: &JSON },
     Codec { name: "socketio4", run: |case| run(&JsonV4, case), rules: &JSON_V4 },
+    Codec { name: "socketio5-msgpack", run: |case| run(&MsgPack, case), rules: &MSGPACK },
 ];
 
 fn run(parser: &impl Parser, case: &Case) -> Outcome {
@@ -129,7 +134,7 @@ fn described_frame(frame: &Frame) -> Tree {
 
 // Rules
 
-const JSON: [(&str, Rule); 12] = [
+const JSON: [(&str, Rule); 15] = [
     ("blank-type", |case, ours| stopped_at(case, ours, |head| head.blank_type)),
     ("attachment-count-that-is-not-plain", |case, ours| stopped_at(case, ours, |head| !head.plain_count)),
     ("id-with-blanks", |case, ours| stopped_at(case, ours, |head| head.id.chars().any(is_blank))),
@@ -138,20 +143,54 @@ const JSON: [(&str, Rule); 12] = [
     ("nested-too-deep", |case, ours| stopped_at(case, ours, |head| depth(head.payload) > 128)),
     ("namespace-too-long", |case, ours| stopped_at(case, ours, |head| head.namespace.len() > 512)),
     ("placeholder-number-with-a-fraction", fraction),
-    ("half-a-surrogate-pair", |case, ours| case.expect.matches(ours, half_pair)),
-    ("number-out-of-range", |case, ours| case.expect.matches(ours, out_of_range)),
+    ("repeated-key", repeated_key),
+    ("nested-too-deep-to-read", |case, ours| has(case, is_deep) && case.expect.matches(ours, unlike_rust)),
+    ("float-between-two-texts", float_between),
+    ("half-a-surrogate-pair", |case, ours| has(case, is_half_pair) && case.expect.matches(ours, unlike_rust)),
+    ("number-out-of-range", |case, ours| has(case, is_infinite) && case.expect.matches(ours, unlike_rust)),
     ("reserved-name", |case, ours| encodes(case, ours, "is a reserved event name")),
     ("too-many-attachments-to-encode", |case, ours| encodes(case, ours, "too many attachments")),
 ];
 
-const JSON_V4: [(&str, Rule); 13] = {
+const JSON_V4: [(&str, Rule); 16] = {
     const UNKNOWN_TYPE: (&str, Rule) = ("unknown-type-as-a-packet", unknown_type_as_packet);
-    let [a, b, c, d, e, f, g, h, i, j, k, l] = JSON;
-    [a, b, c, d, e, f, g, h, i, j, k, l, UNKNOWN_TYPE]
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o] = JSON;
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, UNKNOWN_TYPE]
 };
 
+const MSGPACK: [(&str, Rule); 18] = [
+    ("reserved-name", |case, ours| encodes(case, ours, "is a reserved event name")),
+    ("nested-too-deep", |case, ours| refuses(case, ours, |_| true) && facts(case).depth > 128),
+    ("namespace-too-long", |case, ours| refuses(case, ours, |packet| namespace_of(packet).len() > 512)),
+    ("text-that-is-not-utf-8", |case, ours| refuses(case, ours, |_| true) && facts(case).bad_text),
+    ("msgpack-other-words", other_words),
+    ("msgpack-event-name", |case, ours| refuses(case, ours, has_odd_name)),
+    ("msgpack-event-name-as-a-float", |case, ours| refuses(case, ours, |_| true) && facts(case).float_first),
+    ("msgpack-namespace-without-a-slash", |case, ours| {
+        refuses(case, ours, |packet| !namespace_of(packet).starts_with('/'))
+    }),
+    ("msgpack-id-out-of-range", |case, ours| refuses(case, ours, has_odd_id)),
+    ("msgpack-extension-for-a-list", |case, ours| refuses(case, ours, has_pair)),
+    ("msgpack-disconnect-with-nil", disconnect_with_nil),
+    ("msgpack-key-that-is-no-text", |case, ours| both_read(case, ours) && facts(case).odd_key),
+    ("msgpack-key-of-a-member-that-is-no-text", |case, ours| refuses(case, ours, |_| true) && facts(case).odd_member),
+    ("msgpack-key-__proto__", |case, _| case.operation == Operation::Decode && facts(case).proto),
+    ("msgpack-values-of-javascript", |case, ours| {
+        case.operation == Operation::Decode && case.expect.matches(ours, closest)
+    }),
+    ("msgpack-undefined-is-not-written", |case, _| {
+        case.operation == Operation::Encode && has_undefined(&case.input[0])
+    }),
+    ("msgpack-order-of-members", |case, ours| {
+        case.operation == Operation::Encode && ours.error.is_none() && has_other_order(&case.input[0])
+    }),
+    ("msgpack-number-that-wraps", |case, ours| {
+        case.operation == Operation::Encode && ours.error.is_none() && case.input[0].contains(|value| matches!(value, Tree::Number(number) if number.fract() == 0.0 && number.is_finite() && (*number >= 18_446_744_073_709_551_616.0 || *number < -9_223_372_036_854_775_808.0)))
+    }),
+];
+
 fn decodes(case: &Case, ours: &Outcome) -> bool {
-    case.operation == Operation::Decode && case.expect.refused_by(ours)
+    case.operation == Operation::Decode && case.expect.refused_by(ours, unlike_rust)
 }
 
 fn encodes(case: &Case, ours: &Outcome, words: &str) -> bool {
@@ -233,6 +272,59 @@ fn fraction(case: &Case, ours: &Outcome) -> bool {
         && theirs.is_some_and(|packet| packet.contains(|value| matches!(value, Tree::Undefined)))
 }
 
+/// JavaScript forgets what stands under a key that comes again; ours may stop at it.
+fn repeated_key(case: &Case, ours: &Outcome) -> bool {
+    let stops = case.expect.refused_by(ours, unlike_rust) && ours.error.as_deref() == Some("illegal attachments");
+    let unread = case.expect.matches(ours, |_, ours| matches!(ours, Tree::Unreadable));
+    (stops || unread)
+        && case.operation == Operation::Decode
+        && case.input.iter().any(|input| match content(input) {
+            Content::Text(text) => {
+                let json = serde_json::from_str::<&RawValue>(head(&text).payload).ok();
+                json.is_some_and(|json| has_repeated_key(json.get()))
+            }
+            Content::Bytes(_) => false,
+        })
+}
+
+/// Looks at the text alone: what is under the key may be unreadable as a whole.
+fn has_repeated_key(json: &str) -> bool {
+    if let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(json) {
+        return elements.iter().any(|element| has_repeated_key(element.get()));
+    }
+    let Ok(Members(members)) = serde_json::from_str(json) else { return false };
+    members.iter().enumerate().any(|(index, (key, value))| {
+        members.iter().take(index).any(|(other, _)| other == key) || has_repeated_key(value.get())
+    })
+}
+
+/// All members of an object.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+
+        impl<'de> Visitor<'de> for All {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = access.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(All)
+    }
+}
+
 /// The decoder of protocol 4 makes a packet of the complaint.
 fn unknown_type_as_packet(case: &Case, ours: &Outcome) -> bool {
     let theirs = case.expect.packets.get(ours.packets.len()).and_then(|packet| packet.get("data"));
@@ -241,19 +333,199 @@ fn unknown_type_as_packet(case: &Case, ours: &Outcome) -> bool {
         && theirs.and_then(Tree::as_text).is_some_and(|data| data.starts_with("parser error: unknown packet type "))
 }
 
-fn half_pair(theirs: &Tree, ours: &Tree) -> bool {
-    match (theirs, ours) {
-        (Tree::HalfPair(units), Tree::Name(name)) => String::from_utf16_lossy(units) == *name,
-        (theirs, Tree::Unreadable) => theirs.contains(|value| match value {
-            Tree::HalfPair(_) => true,
-            Tree::Map(entries) => entries.iter().any(|(key, _)| key.starts_with("half a pair")),
-            _ => false,
-        }),
+/// Whether the reference has such a value somewhere.
+fn has(case: &Case, like: fn(&Tree) -> bool) -> bool {
+    case.expect.packets.iter().any(|packet| packet.contains(like))
+}
+
+fn is_half_pair(value: &Tree) -> bool {
+    match value {
+        Tree::HalfPair(_) => true,
+        Tree::Map(entries) => entries.iter().any(|(key, _)| key.starts_with("half a pair")),
         _ => false,
     }
 }
 
-fn out_of_range(theirs: &Tree, ours: &Tree) -> bool {
-    matches!(ours, Tree::Unreadable)
-        && theirs.contains(|value| matches!(value, Tree::Number(number) if number.is_infinite()))
+fn is_infinite(value: &Tree) -> bool {
+    matches!(value, Tree::Number(number) if number.is_infinite())
+}
+
+fn is_deep(value: &Tree) -> bool {
+    matches!(value, Tree::Deep)
+}
+
+/// The same packets, their numbers read.
+fn float_between(case: &Case, ours: &Outcome) -> bool {
+    let theirs = &case.expect.messages;
+    let read = |message: &Tree| match content(message) {
+        Content::Text(text) => {
+            let payload = head(&text).payload;
+            let value: Tree = serde_json::from_str(payload).ok()?;
+            Some((text[..text.len() - payload.len()].to_owned(), value))
+        }
+        Content::Bytes(bytes) => Some((String::new(), Tree::Bytes(bytes))),
+    };
+    case.operation == Operation::Encode
+        && theirs.len() == ours.messages.len()
+        && theirs.iter().zip(&ours.messages).all(|(one, other)| match (read(one), read(other)) {
+            (Some((head, one)), Some((other_head, other))) => head == other_head && one.matches(&other, |_, _| false),
+            _ => false,
+        })
+}
+
+/// Values that JSON can say and ours cannot read: no type of Rust holds them, or they are too deep for who reads.
+fn unlike_rust(theirs: &Tree, ours: &Tree) -> bool {
+    match (theirs, ours) {
+        (Tree::HalfPair(units), Tree::Name(name)) => String::from_utf16_lossy(units) == *name,
+        (theirs, Tree::Unreadable) => {
+            theirs.contains(|value| is_half_pair(value) || is_infinite(value) || is_deep(value))
+        }
+        _ => false,
+    }
+}
+
+/// Whether ours stops at a packet of the reference that is like that.
+fn refuses(case: &Case, ours: &Outcome, like: fn(&Tree) -> bool) -> bool {
+    decodes(case, ours) && case.expect.packets.get(ours.packets.len()).is_some_and(like)
+}
+
+fn both_read(case: &Case, ours: &Outcome) -> bool {
+    case.operation == Operation::Decode
+        && case.expect.error.is_none()
+        && ours.error.is_none()
+        && case.expect.packets.len() == ours.packets.len()
+}
+
+fn namespace_of(packet: &Tree) -> &str {
+    packet.get("namespace").and_then(Tree::as_text).unwrap_or_default()
+}
+
+fn elements(packet: &Tree) -> Option<&[Tree]> {
+    if let Some(Tree::List(elements)) = packet.get("data") { Some(elements) } else { None }
+}
+
+/// No name, a reserved one, or one that is neither text nor a whole number.
+fn has_odd_name(packet: &Tree) -> bool {
+    const RESERVED: [&str; 6] =
+        ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+    packet.get("type").and_then(Tree::as_text) == Some("event")
+        && elements(packet).is_some_and(|elements| match elements.first() {
+            Some(Tree::Text(name)) => RESERVED.contains(&name.as_str()),
+            Some(Tree::Number(number)) => number.fract() != 0.0,
+            _ => true,
+        })
+}
+
+fn has_odd_id(packet: &Tree) -> bool {
+    matches!(packet.get("id"), Some(Tree::Number(id)) if *id < 0.0 || *id >= 9_007_199_254_740_992.0)
+}
+
+/// An extension is a list of its type and its bytes in JavaScript.
+fn has_pair(packet: &Tree) -> bool {
+    matches!(elements(packet), Some([Tree::Number(_), Tree::Bytes(_)]))
+}
+
+/// Both refuse, ours as broken what the reference complains about as a packet, or the other way round.
+fn other_words(case: &Case, ours: &Outcome) -> bool {
+    decodes(case, ours) && case.expect.error.is_some() && case.expect.packets.len() == ours.packets.len()
+}
+
+fn disconnect_with_nil(case: &Case, ours: &Outcome) -> bool {
+    case.expect.error.as_deref() == Some("invalid payload")
+        && matches!(&ours.packets[..], [packet] if packet.get("type").and_then(Tree::as_text) == Some("disconnect") && packet.get("data").is_none())
+}
+
+/// What comes closest to a value that only JavaScript has.
+fn closest(theirs: &Tree, ours: &Tree) -> bool {
+    match (theirs, ours) {
+        (Tree::Undefined, Tree::Null) => true,
+        // JavaScript has no dates that are further away.
+        (Tree::Date(milliseconds), Tree::Number(number)) => milliseconds == number || number.abs() > 8.64e15,
+        _ => false,
+    }
+}
+
+fn has_undefined(packet: &Tree) -> bool {
+    packet.contains(|value| matches!(value, Tree::Undefined))
+}
+
+/// Another order than that of the reference's server, or a member that only clients add.
+fn has_other_order(packet: &Tree) -> bool {
+    let Tree::Map(members) = packet else { return false };
+    let members: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
+    let order = match packet.get("type").and_then(Tree::as_text) {
+        Some("ack") => ["id", "type", "data", "namespace"],
+        _ => ["type", "data", "id", "namespace"],
+    };
+    !order.iter().filter(|name| members.contains(name)).eq(&members)
+}
+
+/// What is in MessagePack, as far as it can be read.
+#[derive(Default)]
+struct Facts {
+    depth: usize,
+    bad_text: bool,
+    odd_key: bool,
+    /// The key of a member of the packet.
+    odd_member: bool,
+    proto: bool,
+    /// A list of a member starts with a float.
+    float_first: bool,
+}
+
+fn facts(case: &Case) -> Facts {
+    let mut facts = Facts::default();
+    if let Content::Bytes(bytes) = content(&case.input[0]) {
+        walk(&bytes, 0, 1, &mut facts);
+    }
+    facts
+}
+
+/// Reads the value at this position; where it ends.
+fn walk(bytes: &[u8], at: usize, depth: usize, facts: &mut Facts) -> Option<usize> {
+    let first = *bytes.get(at)?;
+    let announced = |size: usize| {
+        let length = bytes.get(at + 1..at + 1 + size)?;
+        Some((length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), at + 1 + size))
+    };
+    let (count, start) = match first {
+        0x80..=0x8f => (2 * usize::from(first & 15), at + 1),
+        0x90..=0x9f => (usize::from(first & 15), at + 1),
+        0xdc | 0xdd => announced(if first == 0xdc { 2 } else { 4 })?,
+        0xde | 0xdf => announced(if first == 0xde { 2 } else { 4 }).map(|(count, start)| (2 * count, start))?,
+        _ => {
+            let (length, start) = match first {
+                0xa0..=0xbf => (usize::from(first & 31), at + 1),
+                0xc4 | 0xd9 => announced(1)?,
+                0xc5 | 0xda => announced(2)?,
+                0xc6 | 0xdb => announced(4)?,
+                0xc7..=0xc9 => announced(1 << (first - 0xc7)).map(|(length, start)| (length, start + 1))?,
+                0xcc | 0xd0 => (1, at + 1),
+                0xcd | 0xd1 | 0xd4 => (2, at + 1),
+                0xd5 => (3, at + 1),
+                0xca | 0xce | 0xd2 => (4, at + 1),
+                0xd6 => (5, at + 1),
+                0xcb | 0xcf | 0xd3 => (8, at + 1),
+                0xd7 => (9, at + 1),
+                0xd8 => (17, at + 1),
+                _ => (0, at + 1),
+            };
+            let content = bytes.get(start..start + length)?;
+            facts.bad_text |= matches!(first, 0xa0..=0xbf | 0xd9..=0xdb) && str::from_utf8(content).is_err();
+            facts.proto |= content == b"__proto__";
+            return Some(start + length);
+        }
+    };
+    facts.depth = facts.depth.max(depth);
+    let map = matches!(first, 0x80..=0x8f | 0xde | 0xdf);
+    facts.float_first |= !map && depth == 2 && matches!(bytes.get(start), Some(0xca | 0xcb));
+    let mut at = start;
+    for index in 0..count {
+        let key = map && index % 2 == 0;
+        let odd = key && !matches!(bytes.get(at), Some(0xa0..=0xbf | 0xd9..=0xdb));
+        facts.odd_key |= odd;
+        facts.odd_member |= odd && depth == 1;
+        at = walk(bytes, at, depth + 1, facts)?;
+    }
+    Some(at)
 }

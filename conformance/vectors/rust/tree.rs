@@ -116,6 +116,8 @@ fn tagged(tag: &str, content: Tree) -> Tree {
         ("$undefined", _) => Tree::Undefined,
         ("$deep", _) => Tree::Deep,
         ("$date", Tree::Number(milliseconds)) => Tree::Date(milliseconds),
+        // Further away than JavaScript's dates go.
+        ("$date", Tree::Null) => Tree::Date(f64::NAN),
         ("$float", Tree::Text(float)) => Tree::Number(float.parse().unwrap()),
         ("$bytes", Tree::Text(hex)) => Tree::Bytes(from_hex(&hex)),
         ("$utf16", Tree::Text(hex)) => {

@@ -74,11 +74,11 @@ impl Outcome {
     }
 
     /// Whether ours stops at something that the reference reads, or complains about in other words, or later: the packets before
-    /// it are the same.
-    pub(crate) fn refused_by(&self, ours: &Self) -> bool {
+    /// it are the same, apart from places where `allowed` says that values may differ.
+    pub(crate) fn refused_by(&self, ours: &Self, allowed: fn(&Tree, &Tree) -> bool) -> bool {
         ours.error.is_some()
             && ours.packets.len() <= self.packets.len()
-            && self.packets.iter().zip(&ours.packets).all(|(one, other)| one.matches(other, |_, _| false))
+            && self.packets.iter().zip(&ours.packets).all(|(one, other)| one.matches(other, allowed))
     }
 }
 

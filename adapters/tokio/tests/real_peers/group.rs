@@ -104,9 +104,9 @@ pub(crate) fn checks(source: &str) -> Vec<String> {
     source.lines().filter_map(name).collect()
 }
 
-/// Runs the groups that the command line selects, two or more at a time, and says at the end what was skipped and why.
-pub(crate) fn run(arguments: &Arguments, peers: &Peers, groups: Vec<Group>) -> ExitCode {
-    let mut trials = Vec::new();
+/// Runs the groups that the command line selects, two or more at a time, beside tests that need no group, and says at the end
+/// what was skipped and why.
+pub(crate) fn run(arguments: &Arguments, peers: &Peers, groups: Vec<Group>, mut trials: Vec<Trial>) -> ExitCode {
     let mut runs = Vec::new();
     for group in groups {
         let name = |check: &str| format!("{}::{check}", group.name);

@@ -14,6 +14,7 @@ mod browser;
 mod engine_javascript;
 mod group;
 mod javascript;
+mod oracle;
 mod python;
 mod server;
 mod websocket_node;
@@ -31,5 +32,5 @@ fn main() -> ExitCode {
     groups.extend(python::groups());
     groups.extend(websocket_node::groups());
     groups.extend(browser::groups());
-    group::run(&Arguments::from_args(), &peers, groups)
+    group::run(&Arguments::from_args(), &peers, groups, oracle::trials(&peers))
 }
