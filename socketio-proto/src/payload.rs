@@ -388,15 +388,14 @@ impl Payload {
     #[must_use]
     pub fn bytes(&self, index: usize) -> Option<Bytes> {
         match &self.source {
-            Source::Json { .. } => self.binary(index).cloned(),
+            Source::Json { .. } => self.attachment(index).cloned(),
             #[cfg(feature = "msgpack")]
             Source::MsgPack(bytes) => self.layout.packed_bytes(bytes, index),
         }
     }
 
-    /// The attachment that is this argument, when the argument as a whole is one. Nothing is copied.
-    #[must_use]
-    pub fn binary(&self, index: usize) -> Option<&Bytes> {
+    /// The attachment that is this argument, when the argument as a whole is one.
+    fn attachment(&self, index: usize) -> Option<&Bytes> {
         let (text, Some(attached)) = self.json() else { return None };
         let start = offset(text, self.raw(index)?);
         let place = attached.places.binary_search_by(|place| (place.start as usize).cmp(&start)).ok()?;

@@ -351,12 +351,12 @@ fn binary_events_and_acks_are_reported_as_events_and_acks() {
     assert_eq!((event.packet_type, &event.namespace[..], event.id), (PacketType::Event, "/b", Some(7)));
     let payload = event.payload.expect("a payload");
     assert_eq!(payload.attachments(), [&b"\x01\x02"[..]]);
-    assert_eq!(payload.binary(0).map(|bytes| &bytes[..]), Some(&b"\x01\x02"[..]));
+    assert_eq!(payload.bytes(0).as_deref(), Some(&b"\x01\x02"[..]));
     let ack = gathered(r#"62-3[{"_placeholder":true,"num":1},{"_placeholder":true,"num":0}]"#, &[b"a", b"b"]);
     assert_eq!((ack.packet_type, ack.id), (PacketType::Ack, Some(3)));
     let payload = ack.payload.expect("a payload");
-    assert_eq!(payload.binary(0).map(|bytes| &bytes[..]), Some(&b"b"[..]), "mixed order (164)");
-    assert_eq!(payload.binary(1).map(|bytes| &bytes[..]), Some(&b"a"[..]), "mixed order (164)");
+    assert_eq!(payload.bytes(0).as_deref(), Some(&b"b"[..]), "mixed order (164)");
+    assert_eq!(payload.bytes(1).as_deref(), Some(&b"a"[..]), "mixed order (164)");
     assert_eq!(gathered("61-3", &[b"x"]).payload, None, "a binary ACK without payload, as in the reference");
 }
 
@@ -367,7 +367,7 @@ fn item_164_attachments_are_found_by_number_whatever_the_order_of_their_placehol
         &[b"0", b"1", b"2"],
     );
     let payload = packet.payload.expect("a payload");
-    let found = [0, 1, 2].map(|argument| payload.binary(argument).expect("an attachment")[0]);
+    let found = [0, 1, 2].map(|argument| payload.bytes(argument).expect("an attachment")[0]);
     assert_eq!(found, *b"201");
 }
 
@@ -415,7 +415,7 @@ fn placeholders_that_are_accepted() {
     ] {
         let packet = gathered(&format!(r#"51-["a",{accepted}]"#), &[b"x"]);
         let payload = packet.payload.expect("a payload");
-        assert_eq!(payload.binary(0).map(|bytes| &bytes[..]), Some(&b"x"[..]), "{accepted}");
+        assert_eq!(payload.bytes(0).as_deref(), Some(&b"x"[..]), "{accepted}");
     }
 }
 
@@ -433,18 +433,18 @@ fn objects_that_are_no_placeholders_are_data() {
     ] {
         let packet = gathered(&format!(r#"51-["a",{data}]"#), &[b"x"]);
         assert_eq!(args(&packet), [data]);
-        assert_eq!(packet.payload.expect("a payload").binary(0), None, "{data}");
+        assert_eq!(packet.payload.expect("a payload").bytes(0), None, "{data}");
     }
     let plain = packet(r#"2["a",{"_placeholder":true,"num":0}]"#);
     assert_eq!(args(&plain), [r#"{"_placeholder":true,"num":0}"#]);
-    assert_eq!(plain.payload.expect("a payload").binary(0), None, "without attachments it is an object like any other");
+    assert_eq!(plain.payload.expect("a payload").bytes(0), None, "without attachments it is an object like any other");
 }
 
 #[test]
 fn attachments_may_be_named_twice_or_not_at_all() {
     let packet = gathered(r#"52-["a",{"_placeholder":true,"num":1},{"_placeholder":true,"num":1}]"#, &[b"x", b"y"]);
     let payload = packet.payload.expect("a payload");
-    assert_eq!(payload.binary(0), payload.binary(1));
+    assert_eq!(payload.bytes(0), payload.bytes(1));
     assert_eq!(payload.attachments().len(), 2);
 }
 
@@ -515,7 +515,7 @@ proptest! {
                 prop_assert_eq!(payload.raw(index), Some(arg));
                 prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(arg).is_ok(), "{}", arg);
                 let _ = payload.get::<serde_json::Value>(index);
-                let _ = payload.binary(index);
+                let _ = payload.bytes(index);
             }
             let _ = payload.read::<(serde_json::Value, Option<u32>)>();
         }

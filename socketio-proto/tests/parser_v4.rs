@@ -115,7 +115,7 @@ fn section_6_4_types_5_and_6_announce_attachments() {
     let packet = decoder.decode(Message::Binary(Bytes::from_static(b"bytes"))).expect("valid").expect("complete");
     assert_eq!((packet.packet_type, packet.id, &packet.namespace[..]), (PacketType::Event, Some(7), "/a"));
     let payload = packet.payload.expect("a payload");
-    assert_eq!(payload.binary(0).map(|bytes| &bytes[..]), Some(&b"bytes"[..]));
+    assert_eq!(payload.bytes(0).as_deref(), Some(&b"bytes"[..]));
     assert_eq!(
         encode(&Outgoing::ack("/a", 7, &payload)),
         Ok(vec![

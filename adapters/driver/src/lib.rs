@@ -59,6 +59,8 @@ pub use self::socketio::{
 pub use engineio_proto::{
     CloseReason, Config as EngineConfig, Limits as EngineLimits, Message, SendError, Sid, Text, Transports,
 };
+#[cfg(feature = "msgpack")]
+pub use socketio_proto::MsgPack;
 pub use socketio_proto::{
     AckError, Args, Config as SocketConfig, DisconnectReason, EmitError, Json, Limits as SocketLimits, Parser, Payload,
     ReadError,

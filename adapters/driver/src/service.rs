@@ -3,6 +3,7 @@
 //! A request that opens a session gives it a task; every other one is put into its session's mailbox and waits for the answer. Whatever
 //! happens meanwhile, it is answered: by the session, or, when that is gone, with code 1.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use http_body::Body as HttpBody;
 use hyper::upgrade::OnUpgrade;
 
 use crate::body::{Body, Collected, Guard, collect};
+use crate::handler::panic_message;
 use crate::hub::{Hub, PeerOf};
 use crate::peer::Arrival;
 use crate::runtime::Runtime;
@@ -104,7 +106,7 @@ where
             }
         }
         Route::Open(handshake) => {
-            if let Some(Err(message)) = allow.map(|allow| allow(&parts)) {
+            if let Err(message) = allow.map_or(Ok(()), |allow| ask_user(allow, &parts)) {
                 return convert(handshake.refuse(Refusal::Forbidden(&message)));
             }
             let link = match handshake.link().map(|_| websocket_accept(&parts, upgrade)).transpose() {
@@ -126,6 +128,15 @@ where
         }
         _ => convert(Refusal::BadRequest.response(wants_websocket)),
     }
+}
+
+/// Asks the user's code. Who it panics over was not allowed, and is answered like others who were not.
+fn ask_user(allow: &AllowRequest, parts: &http::request::Parts) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(|| allow(parts))).unwrap_or_else(|panic| {
+        let panic = panic_message(panic.as_ref());
+        tracing::error!(handler = "allow_request", panic, "a handler panicked");
+        Err(String::new())
+    })
 }
 
 /// Hands a GET or a POST to its session, and waits for the answer.

@@ -244,6 +244,17 @@ async fn r3_r4_the_message_of_a_refused_request_reaches_the_client_on_both_trans
 }
 
 #[tokio::test]
+async fn who_the_question_panics_over_is_refused() {
+    let server = Server::builder().allow_request(|_| panic!("on purpose")).build();
+    let host = Host::start(server.clone()).await;
+    let refused = exchange(host.address, get(&format!("{PATH}?EIO=4&transport=polling"))).await;
+    is(&refused, 403, &[JSON], r#"{"code":4,"message":"Forbidden"}"#);
+    let refused = exchange(host.address, &opening(&format!("{PATH}?EIO=4&transport=websocket"))).await;
+    is(&refused, 403, &[HTML, ("connection", "close")], "Forbidden");
+    assert_eq!(server.sessions(), 0);
+}
+
+#[tokio::test]
 async fn r10_r23_a_handler_sees_the_request_of_the_handshake() {
     let server = Server::new();
     let (told, mut tells) = mpsc::unbounded_channel();

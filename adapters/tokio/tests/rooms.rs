@@ -222,6 +222,19 @@ async fn r124_only_one_of_two_volatile_events_in_one_turn_leaves_and_the_regular
     assert_eq!(got(&mut clients[0]).await, [5]);
 }
 
+#[tokio::test]
+async fn who_a_volatile_question_does_not_leave_for_counts_as_disconnected() {
+    let (server, _host, mut clients, sockets) = three().await;
+    sockets[1].emit("n", 1).unwrap();
+    let answers = server.of("/").broadcast().volatile().emit_with_ack("question", (), HOURS).unwrap();
+    for number in [0, 2] {
+        assert_eq!(clients[number].packet().await, r#"21["question"]"#);
+        clients[number].send(&format!("431[{number}]")).await;
+    }
+    assert_eq!(by(&answers.await, &sockets), [Ok(0), Err(AckError::Disconnected), Ok(2)]);
+    assert_eq!(got(&mut clients[1]).await, [1]);
+}
+
 /// A peer whose outbound queue is small, and that does not read.
 async fn deaf() -> (Server, Host, Client, Socket, mpsc::UnboundedReceiver<String>) {
     let server = Server::builder().engine(|config| config.limits.max_outbound = 1 << 20).build();

@@ -67,7 +67,6 @@ impl<P: Parser> Machine for Connection<P> {
 
     fn payload(event: &Event) -> usize {
         let (Event::Received { payload, .. } | Event::Acked { outcome: Ok(payload), .. }) = event else { return 0 };
-        let attached: usize = payload.attachments().iter().map(bytes::Bytes::len).sum();
-        payload.raw_args().len().saturating_add(attached)
+        payload.size()
     }
 }

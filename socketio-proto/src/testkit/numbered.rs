@@ -63,7 +63,7 @@ pub(super) fn number(payload: &Payload) -> Result<u64, Violation> {
     let number = payload.get::<u64>(0).map_err(|_| wrong())?;
     let right = match content(number) {
         Content::Text(text) => payload.get::<String>(1).as_ref() == Ok(&text) && payload.attachments().is_empty(),
-        Content::Binary(bytes) => payload.binary(1) == Some(&Bytes::from(bytes)),
+        Content::Binary(bytes) => payload.bytes(1) == Some(Bytes::from(bytes)),
     };
     if right && payload.len() == 2 { Ok(number) } else { Err(wrong()) }
 }

@@ -52,7 +52,7 @@ impl Shared {
 /// What other tasks can ask of a connection.
 pub(crate) enum Command<P: Parser> {
     Send { socket: SocketId, encoded: Encoded, volatile: bool },
-    Ask { socket: SocketId, encoded: Encoded, id: AckId, timeout: Option<Duration>, sink: AckSink<P> },
+    Ask { socket: SocketId, encoded: Encoded, id: AckId, timeout: Option<Duration>, volatile: bool, sink: AckSink<P> },
     Ack { encoded: Encoded },
     Disconnect { socket: SocketId },
     Close,
@@ -376,15 +376,17 @@ impl<P: Parser> Application for SocketIo<P> {
 
     fn execute(&self, core: &mut Core<'_, Self>, command: Command<P>) {
         let machine = &mut *core.machine;
+        let leaves_at_once = core.link_is_flushed && machine.is_writable();
         match command {
-            Command::Send { socket, encoded, volatile } => {
-                if volatile && !(core.link_is_flushed && machine.is_writable()) {
-                    return;
-                }
+            Command::Send { volatile: true, .. } if !leaves_at_once => {}
+            Command::Send { socket, encoded, .. } => {
                 let sent = machine.send(socket, encoded);
                 not_lost(core, sent);
             }
-            Command::Ask { socket, encoded, id, timeout, sink } => {
+            Command::Ask { id, volatile: true, sink, .. } if !leaves_at_once => {
+                sink.resolve(id, Err(AckError::Disconnected));
+            }
+            Command::Ask { socket, encoded, id, timeout, sink, .. } => {
                 match machine.send_expecting(core.now, socket, &encoded, id, timeout) {
                     Ok(()) => drop(core.local.acks.insert((socket, id), sink)),
                     Err(error) => {

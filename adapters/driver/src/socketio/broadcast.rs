@@ -63,7 +63,8 @@ impl<P: Parser> Broadcast<P> {
     }
 
     /// Sends an event that every recipient is to answer within `timeout`. The event leaves in any case; await what it returns for the
-    /// answers: complete as soon as everybody answered, disconnected or ran out of time.
+    /// answers: complete as soon as everybody answered, disconnected or ran out of time. Who a [`volatile`](Self::volatile) event does not
+    /// leave for at once counts as disconnected.
     ///
     /// # Errors
     /// When the event cannot be encoded; nothing was sent.
@@ -77,7 +78,7 @@ impl<P: Parser> Broadcast<P> {
         let packet = Outgoing::event(&self.namespace.name, Some(id.0.into()), event, &args);
         let encoded = encoder::encode(&self.namespace.parser, &packet)?;
         let (sink, answers) = oneshot::channel();
-        self.namespace.broadcast_with_ack(&self.target, &encoded, id, timeout, sink);
+        self.namespace.broadcast_with_ack(&self.target, &encoded, id, timeout, self.volatile, sink);
         Ok(async move { Answers { answers: answers.await.unwrap_or_default() } })
     }
 

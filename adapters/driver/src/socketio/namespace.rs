@@ -226,6 +226,7 @@ impl<P: Parser> NamespaceInner<P> {
         encoded: &Encoded,
         id: AckId,
         timeout: Duration,
+        volatile: bool,
         sink: AnswersSink<P>,
     ) {
         let mut wakers = Vec::new();
@@ -238,8 +239,9 @@ impl<P: Parser> NamespaceInner<P> {
         let bytes = encoder::weight(encoded);
         for socket in recipients {
             let sink = AckSink::Broadcast { namespace: Arc::clone(self), key: socket.key };
-            let ask = || Command::Ask { socket: socket.id, encoded: encoded.clone(), id, timeout: Some(timeout), sink };
-            if !deliver(&socket, bytes, false, ask, &mut wakers) {
+            let timeout = Some(timeout);
+            let ask = || Command::Ask { socket: socket.id, encoded: encoded.clone(), id, timeout, volatile, sink };
+            if !deliver(&socket, bytes, volatile, ask, &mut wakers) {
                 members.machine.handle_ack(socket.key, id, Err(AckError::Disconnected));
             }
         }

@@ -159,7 +159,6 @@ impl<P: Parser> ServerBuilder<P> {
 
 impl<P: Parser> Server<P> {
     /// The namespace of this name, made if it is not there. The leading `/` may be left out.
-    #[must_use]
     pub fn of(&self, name: &str) -> Namespace<P> {
         Namespace(self.0.hub.application.of(name))
     }

@@ -87,7 +87,14 @@ impl<P: Parser> SocketInner<P> {
         let encoded = encoder::encode(&self.namespace.parser, &packet)?;
         let (sink, answer) = Answer::channel();
         let sink = AckSink::Socket(sink);
-        self.peer.push(encoder::weight(&encoded), || Command::Ask { socket: self.id, encoded, id, timeout, sink })?;
+        self.peer.push(encoder::weight(&encoded), || Command::Ask {
+            socket: self.id,
+            encoded,
+            id,
+            timeout,
+            volatile: false,
+            sink,
+        })?;
         Ok(answer)
     }
 }
