@@ -289,7 +289,7 @@ impl Payload {
     /// `&serde_json::value::RawValue`).
     ///
     /// # Errors
-    /// When there is no such argument, or it is not of this type. `serde_json` gives up at 128 levels of nesting, also where
+    /// When there is no such argument, or it is not of this type. Reading gives up at 128 levels of nesting, also where
     /// [`Limits::max_depth`] allows more; and no string can hold half a surrogate pair.
     pub fn get<'de, T: Deserialize<'de>>(&'de self, index: usize) -> Result<T, ReadError> {
         #[cfg(feature = "msgpack")]

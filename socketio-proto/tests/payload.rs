@@ -186,8 +186,8 @@ fn attachments_are_read_as_bytes_wherever_bytes_are_asked_for() {
     assert_eq!(payload.get::<Vec<u8>>(1), Ok(b"zero".to_vec()), "as a list of numbers");
     assert_eq!(payload.get::<String>(2), Ok("é\n".to_owned()));
     assert_eq!(payload.attachments(), [&b"zero"[..], b"one"]);
-    assert_eq!(payload.binary(1).map(|bytes| bytes.as_ptr()), Some(payload.attachments()[0].as_ptr()), "not copied");
-    assert_eq!((payload.binary(0), payload.binary(2), payload.binary(3)), (None, None, None));
+    assert_eq!(payload.bytes(1).map(|bytes| bytes.as_ptr()), Some(payload.attachments()[0].as_ptr()), "not copied");
+    assert_eq!((payload.bytes(0), payload.bytes(2), payload.bytes(3)), (None, None, None));
 }
 
 #[test]
@@ -314,4 +314,21 @@ fn deep_values_with_attachments_are_read_without_reading_them_again_at_each_leve
     let payload = with(&text, &[b"unused"]);
     assert!(payload.get::<IgnoredAny>(0).is_ok());
     assert!(payload.get::<Nested>(0).is_ok());
+}
+
+#[test]
+fn nesting_that_would_exhaust_the_stack_is_an_error_with_and_without_attachments() {
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "only its depth matters")]
+    struct Lists(Vec<Lists>);
+    let mut limits = Limits::default();
+    limits.max_depth = u16::MAX;
+    for levels in [100, 127, 128, 60_000] {
+        let text = Text::from(format!(r#"["a",{}{}]"#, "[".repeat(levels), "]".repeat(levels)));
+        for attachments in [vec![], vec![Bytes::new()]] {
+            let payload = Payload::from_json(PacketType::Event, text.clone(), attachments, &limits).unwrap();
+            assert_eq!(payload.get::<Lists>(0).is_ok(), levels < 128, "{levels}");
+            assert!(payload.get::<IgnoredAny>(0).is_ok());
+        }
+    }
 }

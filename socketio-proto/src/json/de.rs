@@ -1,7 +1,8 @@
 //! Reads validated text through serde where attachments belong to it: a placeholder is read as the bytes that it stands for.
 //!
 //! Arrays and objects are walked here, everything else is left to `serde_json`, so that types read the same with and without
-//! attachments. A payload without attachments does not come here at all.
+//! attachments. A payload without attachments does not come here at all. Values are read recursively, so it ends at 128 levels, as
+//! `serde_json` does; what is skipped is not.
 
 use serde::de::value::SeqDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
@@ -21,6 +22,7 @@ pub(crate) struct Cursor<'de> {
     at: usize,
     places: &'de [Place],
     attachments: &'de [Bytes],
+    depth_left: u8,
 }
 
 /// What is at the cursor.
@@ -37,7 +39,7 @@ fn broken() -> Error {
 
 impl<'de> Cursor<'de> {
     pub(crate) const fn new(text: &'de str, at: usize, places: &'de [Place], attachments: &'de [Bytes]) -> Self {
-        Self { text, at, places, attachments }
+        Self { text, at, places, attachments, depth_left: 127 }
     }
 
     /// Skips whitespace; the byte there.
@@ -93,8 +95,16 @@ impl<'de> Cursor<'de> {
         }
     }
 
+    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let depth = self.depth_left;
+        self.depth_left = depth.checked_sub(1).ok_or_else(|| de::Error::custom("recursion limit exceeded"))?;
+        let value = read(self)?;
+        self.depth_left = depth;
+        Ok(value)
+    }
+
     fn array<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        let value = visitor.visit_seq(Elements { cursor: self, first: true })?;
+        let value = self.nested(|cursor| visitor.visit_seq(Elements { cursor, first: true }))?;
         if !self.eat(b']') {
             return Err(de::Error::custom("the array has more elements than expected"));
         }
@@ -102,7 +112,7 @@ impl<'de> Cursor<'de> {
     }
 
     fn object<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        let value = visitor.visit_map(Members { cursor: self, first: true })?;
+        let value = self.nested(|cursor| visitor.visit_map(Members { cursor, first: true }))?;
         if !self.eat(b'}') {
             return Err(de::Error::custom("the object has more members than expected"));
         }
@@ -189,7 +199,7 @@ impl<'de> Deserializer<'de> for &mut Cursor<'de> {
         match self.next()? {
             Next::Scalar(text) => serde_json::Deserializer::from_str(text).deserialize_enum(name, variants, visitor),
             Next::Object => {
-                let value = visitor.visit_enum(Variant(self))?;
+                let value = self.nested(|cursor| visitor.visit_enum(Variant(cursor)))?;
                 self.expect(b'}')?;
                 Ok(value)
             }

@@ -2,7 +2,7 @@
 //! what comes closest: `undefined` like nil, an `ArrayBuffer` like bytes, a `Date` as an integer, its milliseconds since 1970. Any other
 //! extension is a pair of its type and its bytes, also to types that ask for it in the way of `rmp-serde`.
 //!
-//! Values are read recursively, so no deeper than 128 levels, as `serde_json` does; what is skipped is not.
+//! Values are read recursively, so it ends at 128 levels, as `serde_json` does; what is skipped is not.
 
 use alloc::string::ToString;
 
@@ -29,7 +29,7 @@ fn broken() -> ReadError {
 
 impl<'de> Reader<'de> {
     pub(crate) const fn new(bytes: &'de [u8], at: usize) -> Self {
-        Self { bytes, at, depth_left: 128 }
+        Self { bytes, at, depth_left: 127 }
     }
 
     fn peek(&self) -> Option<Head> {
