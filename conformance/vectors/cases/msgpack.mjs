@@ -100,6 +100,8 @@ function* decoded() {
   yield one("connect error with an extension", map(type(4), data([0xd4, 5, 9]), nsp));
   yield one("member with a number for its key", map([5, 1], type(0), nsp));
   yield one("member with an array of its name for its key", map([...array(str("type")), 0], nsp));
+  yield one("member with an array of its name for its key in a good packet", map(type(2), data(array(str("a"))), nsp, [...array(str("type")), ...array()]));
+  yield one("member with bytes of its name for its key", map(type(2), data(array(str("a"))), nsp, [0xc4, 2, ...utf8("id"), 7]));
   yield one("member with __proto__ for its key", map(key("__proto__", map(type(0), nsp)), nsp));
 
   for (const [name, value] of Object.entries({

@@ -603,7 +603,7 @@ fn packed_map(random: &mut Random, out: &mut Vec<u8>, depth: usize) {
     length(random, out, Some((0x80, 16)), [0, 0xde, 0xdf], count);
     for _ in 0..count {
         if random.chance(95) {
-            let key = text(random);
+            let key = if random.chance(98) { text(random) } else { "__proto__".to_owned() };
             packed_text(random, out, &key);
         } else {
             packed_value(random, out, 4);
@@ -654,7 +654,7 @@ fn msgpack(random: &mut Random) -> Tree {
         member(random, "nsp", &mut |random, out| packed_text(random, out, &name));
     }
     if random.chance(20) {
-        let name = random.pick(&["options", "x", "data", "type", "nsp"]);
+        let name = random.pick(&["options", "x", "data", "type", "nsp", "id", "__proto__"]);
         member(random, name, &mut |random, out| packed_value(random, out, 2));
     }
     if random.chance(50) && !members.is_empty() {
