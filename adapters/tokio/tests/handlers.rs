@@ -362,8 +362,8 @@ async fn handlers_go_on_when_those_that_waited_have_ended() {
 async fn a_pong_that_stands_behind_a_flood_counts_while_handlers_wait() {
     let server = Server::builder()
         .max_waiting_handlers(1)
-        .ping_interval(Duration::from_millis(40))
-        .ping_timeout(Duration::from_millis(400))
+        .ping_interval(Duration::from_millis(100))
+        .ping_timeout(Duration::from_secs(1))
         .build();
     let gate = Arc::new(Notify::new());
     let opened = Arc::clone(&gate);
@@ -763,7 +763,7 @@ async fn r93_a_connection_that_ends_while_its_guard_waits_never_connects() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guard_that_never_decides_is_answered_for_after_the_connect_timeout() {
-    let server = Server::builder().connect_timeout(Duration::from_millis(50)).build();
+    let server = Server::builder().connect_timeout(Duration::from_millis(500)).build();
     server.guard(|_: ConnectRequest| std::future::pending::<Result<(), Refusal>>());
     let _ = server.of("/open");
     let host = Host::start(server.clone()).await;

@@ -2,9 +2,8 @@
 //!
 //! A name says which case it replays: `eio4_case` for the Engine.IO suite, `sio5_engine_case` for the Engine.IO block within the Socket.IO
 //! suite, which is run on `/socket.io/`, and `sio5_case` for what that suite adds. The settings are those that the suites ask for. Where a
-//! suite sleeps, a test here waits for what the sleep was meant to cover; where it lets several answers pass, ours is named.
-//!
-//! Each test has one thread for both ends: a machine that is busy elsewhere stops both, and nobody's deadline passes meanwhile.
+//! suite sleeps, a test here waits for what the sleep was meant to cover; where it lets several answers pass, ours is named. The timeout of a
+//! ping is the suites' only where nobody is to answer it: a machine may be busy elsewhere for longer.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly, its helpers too")]
 
@@ -22,21 +21,23 @@ use support::{Host, until};
 
 const PING_INTERVAL: Duration = Duration::from_millis(300);
 const PING_TIMEOUT: Duration = Duration::from_millis(200);
+/// Nobody is as late as that.
+const AMPLE: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The echo server of the Engine.IO suite.
-fn engine() -> EngineServer {
+fn engine(ping_timeout: Duration) -> EngineServer {
     EngineServer::builder()
-        .config(|config| (config.ping_interval, config.ping_timeout) = (PING_INTERVAL, PING_TIMEOUT))
+        .config(|config| (config.ping_interval, config.ping_timeout) = (PING_INTERVAL, ping_timeout))
         .on_message(|socket: EngineSocket, message: Message| socket.send(message))
         .build()
 }
 
 /// The server of the Socket.IO suite.
-fn socketio() -> Server {
+fn socketio(ping_timeout: Duration) -> Server {
     let server = Server::builder()
         .ping_interval(PING_INTERVAL)
-        .ping_timeout(PING_TIMEOUT)
+        .ping_timeout(ping_timeout)
         .connect_timeout(CONNECT_TIMEOUT)
         .build();
     let serves = |namespace: Namespace| {
@@ -65,13 +66,21 @@ struct World {
 
 impl World {
     async fn engine() -> Self {
-        let server = engine();
+        Self::of_engine(AMPLE).await
+    }
+
+    async fn socketio() -> Self {
+        Self::of_socketio(AMPLE).await
+    }
+
+    async fn of_engine(ping_timeout: Duration) -> Self {
+        let server = engine(ping_timeout);
         let host = Host::start(server.clone()).await;
         Self { host, path: "/engine.io/", sessions: Box::new(move || server.sessions()) }
     }
 
-    async fn socketio() -> Self {
-        let server = socketio();
+    async fn of_socketio(ping_timeout: Duration) -> Self {
+        let server = socketio(ping_timeout);
         let host = Host::start(server.clone()).await;
         Self { host, path: PATH, sessions: Box::new(move || server.sessions()) }
     }
@@ -79,6 +88,11 @@ impl World {
     /// The server of either suite.
     async fn both() -> [Self; 2] {
         [Self::engine().await, Self::socketio().await]
+    }
+
+    /// The server of either suite, set up as the suites are, for those who answer no ping or do not get one.
+    async fn both_impatient() -> [Self; 2] {
+        [Self::of_engine(PING_TIMEOUT).await, Self::of_socketio(PING_TIMEOUT).await]
     }
 
     async fn polling(&self) -> Polling {
@@ -178,7 +192,7 @@ fn expected_offers(upgrades: Value) -> BTreeMap<String, Value> {
 
 #[tokio::test]
 async fn eio4_case_1_sio5_engine_case_1_a_session_opens_by_polling() {
-    for world in World::both().await {
+    for world in World::both_impatient().await {
         let target = format!("{}?EIO=4&transport=polling", world.path);
         let response = exchange(world.host.address, get(&target)).await;
         assert_eq!(response.status, 200);
@@ -214,7 +228,7 @@ async fn eio4_case_4_sio5_engine_case_4_only_a_get_opens_a_session() {
 
 #[tokio::test]
 async fn eio4_case_5_sio5_engine_case_5_a_session_opens_over_a_websocket() {
-    for world in World::both().await {
+    for world in World::both_impatient().await {
         let mut link = world.open("EIO=4&transport=websocket").await.unwrap();
         let Came::Text(open) = link.next().await else { panic!("no open packet") };
         assert_eq!(offers(&open), expected_offers(json!([])));
@@ -332,7 +346,7 @@ async fn eio4_case_17_sio5_engine_case_8_pings_come_by_polling_as_long_as_they_a
 
 #[tokio::test]
 async fn eio4_case_18_sio5_engine_case_9_a_polling_client_that_answers_no_ping_is_given_up() {
-    for world in World::both().await {
+    for world in World::both_impatient().await {
         let session = world.polling().await;
         world.is_empty().await;
         is_gone(&session).await;
@@ -352,7 +366,7 @@ async fn eio4_case_19_sio5_engine_case_10_pings_come_over_a_websocket_as_long_as
 
 #[tokio::test]
 async fn eio4_case_20_sio5_engine_case_11_a_websocket_that_answers_no_ping_is_closed() {
-    for world in World::both().await {
+    for world in World::both_impatient().await {
         let mut link = world.websocket().await;
         assert_eq!(link.next().await, Came::Text("2".to_owned()));
         assert!(matches!(link.next().await, Came::Closed(_)));
@@ -422,7 +436,7 @@ async fn eio4_case_25_sio5_engine_case_16_after_the_upgrade_a_second_websocket_i
 
 /// The server of the Socket.IO suite, and a session over WebSocket that has not joined anything.
 async fn session() -> (Host, Client) {
-    let host = Host::start(socketio()).await;
+    let host = Host::start(socketio(AMPLE)).await;
     let client = Client::open(host.address).await;
     (host, client)
 }
