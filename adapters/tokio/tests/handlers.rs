@@ -765,7 +765,7 @@ async fn r93_a_connection_that_ends_while_its_guard_waits_never_connects() {
 async fn a_guard_that_never_decides_is_answered_for_after_the_connect_timeout() {
     let server = Server::builder().connect_timeout(Duration::from_millis(500)).build();
     server.guard(|_: ConnectRequest| std::future::pending::<Result<(), Refusal>>());
-    let _ = server.of("/open");
+    server.of("/open");
     let host = Host::start(server.clone()).await;
     let mut client = Client::open(host.address).await;
     client.send("40/open,").await;
@@ -773,6 +773,26 @@ async fn a_guard_that_never_decides_is_answered_for_after_the_connect_timeout() 
     for _ in 0..3 {
         assert_eq!(client.ask("40").await, r#"4{"message":"timeout"}"#);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guards_that_never_decide_do_not_pile_up() {
+    let server = Server::builder().connect_timeout(Duration::from_millis(500)).max_waiting_handlers(2).build();
+    let started = Arc::new(AtomicUsize::new(0));
+    let starts = Arc::clone(&started);
+    server.guard(move |_: ConnectRequest| {
+        starts.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<Result<(), Refusal>>()
+    });
+    server.of("/open");
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::open(host.address).await;
+    client.send("40/open,").await;
+    assert!(client.packet().await.starts_with("0/open,{"));
+    for _ in 0..4 {
+        assert_eq!(client.ask("40").await, r#"4{"message":"timeout"}"#);
+    }
+    assert_eq!(started.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -491,7 +491,7 @@ async fn thousands_of_namespaces_are_refused_and_those_that_exist_are_capped() {
     let server = Server::new();
     let limits = SocketLimits::default();
     for number in 0..limits.max_namespaces * 2 {
-        let _ = server.of(&format!("/known{number}"));
+        server.of(&format!("/known{number}"));
     }
     let mut world = World::new(server).await;
     let mut client = Client::join(world.host.address).await;

@@ -153,7 +153,8 @@ impl<P: Parser> SocketIo<P> {
 
     /// Whether handlers may start: not too many wait, and no inbox is full.
     fn is_ready(&self, local: &Local<P>) -> bool {
-        local.waiting.len() < self.max_waiting_handlers && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
+        let waiting = local.waiting.len().saturating_add(local.guards.len());
+        waiting < self.max_waiting_handlers && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
     }
 
     fn connect_requested(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, pending: Pending) {

@@ -123,7 +123,8 @@ impl<P: Parser> ServerBuilder<P> {
         self
     }
 
-    /// Handlers of one connection that may wait at the same time; while so many wait, no further event of the connection is handled.
+    /// Handlers and guards of one connection that may wait at the same time; while so many wait, no further event of the connection is
+    /// handled.
     /// Default 1024.
     pub fn max_waiting_handlers(mut self, count: usize) -> Self {
         self.max_waiting_handlers = count.max(1);
