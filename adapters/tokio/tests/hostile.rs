@@ -579,21 +579,20 @@ async fn r46_r47_r48_r50_a_probe_that_goes_wrong_is_closed_and_its_session_goes_
         probe.text(packet).await;
         assert_eq!(probe.closed().await, Came::Closed(None), "{packet}");
     }
-    // Gone by itself, at any moment.
-    for packets in 0..2 {
-        let mut probe = WebSocket::open(world.host.address, &session.websocket_target()).await;
+    // Gone by itself, at any moment. It may be noticed later than the next one comes.
+    let reopen = async || loop {
+        match WebSocket::try_open(world.host.address, &session.websocket_target()).await {
+            Ok(probe) => return probe,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    for packets in 0..3 {
+        let mut probe = within(reopen()).await;
         for _ in 0..packets {
             probe.text("2probe").await;
         }
-        drop(probe);
-        // It may be noticed later than the next one comes.
-        within(async {
-            while WebSocket::try_open(world.host.address, &session.websocket_target()).await.is_err() {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
     }
+    drop(within(reopen()).await);
     assert_eq!(session.post(r#"42["echo",1]"#).await.text(), "ok");
     let polled = session.get().await;
     assert!(polled.text().contains(r#"42["echo",1]"#), "{polled:?}");
