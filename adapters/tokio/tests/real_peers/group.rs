@@ -2,6 +2,8 @@
 //!
 //! The script runs once, with the checks that the command line selects; the tests then only look up what it reported.
 
+use crate::oracle;
+use crate::parsers::{Format, Speaker};
 use crate::server::{self, Launch, Server};
 use crate::websocket_node::Echo;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -47,6 +49,8 @@ pub(crate) enum Opposite {
     Example(Launch),
     /// The WebSocket crate, in this process.
     WebSocket,
+    /// A Socket.IO server with another parser, in this process.
+    Parser(Format),
 }
 
 /// The same, running.
@@ -69,6 +73,9 @@ impl Opposite {
         Ok(match self {
             Self::Example(launch) => Server::start(launch, peers)?.map(|server| Box::new(server) as _),
             Self::WebSocket => Echo::start().map(|echo| Box::new(echo) as _).map_err(|error| error.to_string()),
+            Self::Parser(format) => {
+                Speaker::start(*format).map(|speaker| Box::new(speaker) as _).map_err(|error| error.to_string())
+            }
         })
     }
 }
@@ -173,6 +180,12 @@ fn perform(group: &Group, selected: &[String], peers: &Peers) -> Report {
         Runner::Browser => peers.browser()?.script(&path),
     };
     let all = |outcome: Result<(), String>| selected.iter().map(|check| (check.clone(), outcome.clone())).collect();
+    if let Opposite::Parser(Format::MsgPack) = group.opposite {
+        match oracle::packages() {
+            Ok(directory) => command.env("PARSER_PACKAGES", directory),
+            Err(reason) => return Ok(all(Err(reason))),
+        };
+    }
     let mut server = match group.opposite.start(peers)? {
         Ok(server) => server,
         Err(reason) => return Ok(all(Err(reason))),

@@ -1,5 +1,6 @@
 //! The server of this crate against the programs other people run: the reference clients of Socket.IO and Engine.IO,
-//! python-socketio, and a browser; and the WebSocket crate below it against Node's `ws`.
+//! python-socketio, and a browser; the same with other parsers; the WebSocket crate below it against Node's `ws`; and the codecs
+//! against the reference parsers.
 //!
 //! The clients are scripts in `scripts/`, one check after the other, each of them a test here; the names of the tests
 //! are read out of the scripts. A *group* is one script in one mode with a server process of its own: the example
@@ -15,6 +16,7 @@ mod engine_javascript;
 mod group;
 mod javascript;
 mod oracle;
+mod parsers;
 mod python;
 mod server;
 mod websocket_node;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let mut groups = javascript::groups();
     groups.extend(engine_javascript::groups());
     groups.extend(python::groups());
+    groups.extend(parsers::groups());
     groups.extend(websocket_node::groups());
     groups.extend(browser::groups());
     group::run(&Arguments::from_args(), &peers, groups, oracle::trials(&peers))
