@@ -1,0 +1,205 @@
+//! socketioxide keeps the server contract (`fixtures/SERVER.md`).
+//!
+//! Its revision 3 is a feature of the build: with it every endpoint accepts both revisions. A refusal carries a message only.
+
+mod arguments;
+
+use std::collections::HashMap;
+use std::env;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arguments::Arguments;
+use bytes::Bytes;
+use engineioxide::config::EngineIoConfig;
+use engineioxide::handler::EngineIoHandler;
+use engineioxide::layer::EngineIoLayer;
+use engineioxide::{DisconnectReason as EngineReason, Socket as EngineSocket, Str};
+use rmpv::Value;
+use socketioxide::extract::{AckSender, Data, SocketRef, TryData};
+use socketioxide::handler::ConnectHandler as _;
+use socketioxide::layer::SocketIoLayer;
+use socketioxide::socket::DisconnectReason;
+use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder};
+
+#[tokio::main]
+async fn main() {
+    let settings = Settings::read();
+    let app = axum::Router::new()
+        .layer(socketio(&settings, "/socket.io", SocketIo::builder()))
+        .layer(socketio(&settings, "/eio3/socket.io", SocketIo::builder()))
+        .layer(socketio(&settings, "/msgpack/socket.io", SocketIo::builder().with_parser(ParserConfig::msgpack())))
+        .layer(engineio(&settings, "/engine.io"))
+        .layer(engineio(&settings, "/eio3/engine.io"));
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", settings.port)).await.expect("a free port");
+    println!("listening on {}", listener.local_addr().expect("a bound socket has an address"));
+    axum::serve(listener, app).await.expect("accepting goes on");
+}
+
+struct Settings {
+    port: u16,
+    ping_interval: Duration,
+    ping_timeout: Duration,
+    connect_timeout: Duration,
+    max_payload: u64,
+}
+
+impl Settings {
+    fn read() -> Self {
+        let number = |name: &str, default: u64| {
+            env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
+        };
+        Self {
+            port: u16::try_from(number("PORT", 0)).expect("PORT is a port"),
+            ping_interval: Duration::from_millis(number("PING_INTERVAL_MS", 300)),
+            ping_timeout: Duration::from_millis(number("PING_TIMEOUT_MS", 200)),
+            connect_timeout: Duration::from_millis(number("CONNECT_TIMEOUT_MS", 1000)),
+            max_payload: number("MAX_PAYLOAD", 1_000_000),
+        }
+    }
+}
+
+// --- Socket.IO
+
+fn socketio(settings: &Settings, path: &'static str, builder: SocketIoBuilder) -> SocketIoLayer {
+    let (layer, io) = builder
+        .req_path(path)
+        .ping_interval(settings.ping_interval)
+        .ping_timeout(settings.ping_timeout)
+        .connect_timeout(settings.connect_timeout)
+        .max_payload(settings.max_payload)
+        // Packets that wait for one client; the default of 128 does not hold the bursts of the contract.
+        .max_buffer_size(4096)
+        .ack_timeout(Duration::from_millis(500))
+        .build_layer();
+    for namespace in ["/", "/custom"] {
+        let watch = Arc::new(Watch::default());
+        io.ns(namespace, async move |socket: SocketRef, TryData(auth): TryData<Value>| {
+            connected(&socket, auth.ok(), watch);
+        });
+    }
+    io.ns("/refuse", (async |_: SocketRef| ()).with(refuse));
+    layer
+}
+
+async fn refuse(_: SocketRef) -> Result<(), &'static str> {
+    Err("refused")
+}
+
+fn connected(socket: &SocketRef, auth: Option<Value>, watch: Arc<Watch>) {
+    match auth {
+        Some(auth) if !auth.is_nil() => report(socket.emit("auth", &auth)),
+        _ => report(socket.emit("auth", &serde_json::json!({}))),
+    }
+    socket.on("message", async |socket: SocketRef, Data::<Arguments>(arguments)| {
+        report(socket.emit("message-back", &arguments));
+    });
+    socket.on("message-with-ack", async |Data::<Arguments>(arguments), ack: AckSender| report(ack.send(&arguments)));
+    socket.on("broadcast", async |socket: SocketRef, io: SocketIo, Data::<Arguments>(arguments)| {
+        if let Some(namespace) = io.of(socket.ns()) {
+            report(namespace.emit("broadcast-back", &arguments).await);
+        }
+    });
+    socket.on("to-others", async |socket: SocketRef, Data::<Arguments>(arguments)| {
+        report(socket.broadcast().emit("others-back", &arguments).await);
+    });
+    socket.on("join", async |socket: SocketRef, Data::<String>(room)| {
+        socket.join(room.clone());
+        report(socket.emit("joined", &room));
+    });
+    socket.on("leave", async |socket: SocketRef, Data::<String>(room)| {
+        socket.leave(room.clone());
+        report(socket.emit("left", &room));
+    });
+    socket.on("to-room", async |socket: SocketRef, Data::<Arguments>(mut arguments)| {
+        let Some(room) = arguments.take_text() else { return };
+        report(socket.within(room).emit("room-back", &arguments).await);
+    });
+    socket.on("emit-with-ack", async |socket: SocketRef, Data::<Arguments>(arguments)| {
+        let Ok(answer) = socket.emit_with_ack::<_, Arguments>("ack-me", &arguments) else { return };
+        match answer.await {
+            Ok(answer) => report(socket.emit("acked", &answer)),
+            Err(_) => report(socket.emit("ack-timeout", &Arguments::default())),
+        }
+    });
+    socket.on("volatile", async |socket: SocketRef, Data::<Arguments>(arguments)| {
+        report(socket.volatile().emit("volatile-back", &arguments));
+    });
+    socket.on("burst", async |socket: SocketRef, Data::<Arguments>(mut arguments)| {
+        let count = arguments.take_number().unwrap_or_default();
+        for number in 0..count {
+            report(socket.emit("burst-back", &arguments.after(number)));
+        }
+    });
+    socket.on("disconnect-me", async |socket: SocketRef| report(socket.disconnect()));
+    let watching = watch.clone();
+    socket.on("watch", async move |socket: SocketRef, Data::<String>(sid)| watching.add(socket, sid));
+    socket.on_disconnect(async move |socket: SocketRef, reason: DisconnectReason| {
+        watch.ended(socket.id.to_string(), reason.to_string());
+    });
+}
+
+/// Who ended how, and who wants to know.
+#[derive(Default)]
+struct Watch(Mutex<(HashMap<String, String>, HashMap<String, Vec<SocketRef>>)>);
+
+impl Watch {
+    fn add(&self, socket: SocketRef, sid: String) {
+        let Ok(mut state) = self.0.lock() else { return };
+        match state.0.get(&sid) {
+            Some(reason) => report(socket.emit("watched", &(sid, reason))),
+            None => state.1.entry(sid).or_default().push(socket),
+        }
+    }
+
+    fn ended(&self, sid: String, reason: String) {
+        let Ok(mut state) = self.0.lock() else { return };
+        for socket in state.1.remove(&sid).unwrap_or_default() {
+            report(socket.emit("watched", &(&sid, &reason)));
+        }
+        state.0.insert(sid, reason);
+    }
+}
+
+/// What cannot be sent is told in the log: the client sees that nothing came.
+fn report<E: std::fmt::Debug>(result: Result<(), E>) {
+    if let Err(error) = result {
+        eprintln!("{error:?}");
+    }
+}
+
+// --- Engine.IO
+
+fn engineio(settings: &Settings, path: &'static str) -> EngineIoLayer<Echo> {
+    let config = EngineIoConfig::builder()
+        .req_path(path)
+        .ping_interval(settings.ping_interval)
+        .ping_timeout(settings.ping_timeout)
+        .max_payload(settings.max_payload)
+        .max_buffer_size(4096)
+        .build();
+    EngineIoLayer::from_config(Arc::new(Echo), config)
+}
+
+#[derive(Clone, Debug)]
+struct Echo;
+
+impl EngineIoHandler for Echo {
+    type Data = ();
+
+    fn on_connect(self: Arc<Self>, _: Arc<EngineSocket<()>>) {}
+
+    fn on_disconnect(&self, _: Arc<EngineSocket<()>>, _: EngineReason) {}
+
+    fn on_message(self: &Arc<Self>, message: Str, socket: Arc<EngineSocket<()>>) {
+        if message.as_str() == "close-me" {
+            socket.close(EngineReason::ClosingServer);
+        } else {
+            report(socket.emit(message));
+        }
+    }
+
+    fn on_binary(self: &Arc<Self>, message: Bytes, socket: Arc<EngineSocket<()>>) {
+        report(socket.emit_binary(message));
+    }
+}
