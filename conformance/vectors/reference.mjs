@@ -93,8 +93,9 @@ const enginePacket = (packet) => ({
   ...(packet.data === undefined ? {} : message(packet.data)),
 });
 
-const engineInput = ({ type, text, hex }) => {
+const engineInput = ({ type, text, hex, utf16 }) => {
   if (hex !== undefined) return { type, data: Buffer.from(hex, "hex") };
+  if (utf16 !== undefined) return { type, data: revive({ $utf16: utf16 }) };
   return text === undefined ? { type } : { type, data: text };
 };
 

@@ -151,7 +151,10 @@ function* payload() {
     yield encode(`twelve bytes ${client}`, binary(...repeated(12, 7)), options);
     yield encode(`no text ${client}`, text(""), options);
     yield encode(`no bytes ${client}`, binary(), options);
+    yield encode(`half a pair ${client}`, { type: "message", utf16: "d83d" }, options);
+    yield encode(`half a pair and bytes ${client}`, [{ type: "message", utf16: "0061d83d0062" }, binary(1)], options);
     yield encode(`noop ${client}`, { type: "noop" }, options);
+    yield encode(`a probe and a noop ${client}`, [{ type: "ping", text: "probe" }, { type: "noop" }], options);
     yield encode(`a pong and a close ${client}`, [{ type: "pong", text: "probe" }, { type: "close" }], options);
     yield encode(`a hundred bytes ${client}`, binary(...counting(100)), options);
     yield encode(`a thousand characters ${client}`, text("é".repeat(1000)), options);

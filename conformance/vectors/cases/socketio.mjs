@@ -55,6 +55,11 @@ function* texts() {
   }
   yield decode("space for a type, with a payload", " {}");
   yield decode("connect with two digits and a payload", "012{}");
+  yield decode("connect with an id and a payload", "00{}");
+  yield decode("connect with a comma in its namespace", "0/a,b");
+  yield decode("connect with a query and a payload", '0/admin?token=1,{"a":1}');
+  yield decode("event with letters behind its type", '2abc["a"]');
+  yield decode("ack with an id and an object", "31{}");
   yield decode("disconnect with an id", "112");
   yield decode("event with a digit for a name", '21["2"]');
   for (const id of ["9007199254740991", "9007199254740992", "9007199254740993", "99999999999999999999", "9".repeat(30), "0".repeat(20), `${"0".repeat(16)}1`, "4294967296", "2147483648"]) {
@@ -158,6 +163,7 @@ function* attachments() {
     yield decode(`attachment count of an ack written ${named(count)}`, [`6${count}-["a"]`, bytes(1)]);
   }
   yield decode("attachment count without a dash", '51["a"]');
+  yield decode("no attachment count and no dash", '5["a"]');
   yield decode("attachment count alone", "51");
   yield decode("attachment count and a dash alone", "51-");
   yield decode("attachment count twice", '51-1-["a"]');
@@ -212,6 +218,7 @@ function* encoded(errors) {
     yield encode(`number ${number}`, event(["a", number]));
   }
   yield encode("numbers that JSON has not", event(["a", { $float: "NaN" }, { $float: "Infinity" }, { $float: "-Infinity" }]));
+  yield encode("undefined", event(["a", { $undefined: true }, [{ $undefined: true }]]));
   yield encode("nested values", event(["a", { b: { c: [1, [2, [3]]] }, d: null }]));
   yield encode("keys that need escapes", event(["a", { 'q"': 1, "\n": 2, é: 3, "": 4 }]));
   yield encode("keys that are numbers", event(["a", { 1: "a", 2: "b" }]));

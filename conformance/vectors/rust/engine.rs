@@ -7,7 +7,7 @@ use engineio_proto::framing;
 use engineio_proto::payload::{self, v3};
 use engineio_proto::{ContentType, Frame, Message, Packet, PacketType, ParseError, Text};
 
-use super::tree::{Tree, from_hex};
+use super::tree::{Tree, from_hex, from_utf16};
 use super::vectors::{Case, Codec, Content, Operation, Outcome, content, message};
 
 /// All of them.
@@ -96,6 +96,7 @@ pub(crate) const CODECS: [Codec; 5] = [
             ("revision-3-part-of-no-length", |case, ours| payload_v3(case, ours, Stop::Nothing)),
             ("text-that-is-not-utf-8", |case, ours| payload_v3(case, ours, Stop::Utf8)),
             ("revision-3-packets-before-an-error", kept_v3),
+            ("half-a-surrogate-pair", half_pair),
         ],
     },
 ];
@@ -175,9 +176,12 @@ fn frames(case: &Case, form: fn(Frame) -> Frame) -> Vec<Frame> {
     let frame = |packet: &Tree| {
         let name = packet.get("type").and_then(Tree::as_text).unwrap();
         let (_, packet_type) = TYPES.iter().find(|(each, _)| *each == name).unwrap();
-        match (packet.get("text").and_then(Tree::as_text), packet.get("hex").and_then(Tree::as_text)) {
-            (_, Some(hex)) => Frame::message(Message::Binary(from_hex(hex).into())),
-            (text, None) => Frame::text(*packet_type, Text::from(text.unwrap_or_default())),
+        let content = |form| packet.get(form).and_then(Tree::as_text);
+        match (content("text"), content("hex"), content("utf16")) {
+            (_, Some(hex), _) => Frame::message(Message::Binary(from_hex(hex).into())),
+            // What becomes of such text before it can be sent.
+            (_, _, Some(hex)) => Frame::text(*packet_type, Text::from(String::from_utf16_lossy(&from_utf16(hex)))),
+            (text, None, None) => Frame::text(*packet_type, Text::from(text.unwrap_or_default())),
         }
     };
     case.input.iter().map(frame).map(form).collect()
@@ -409,6 +413,10 @@ fn stop_in_binary(body: &[u8]) -> Stop {
 
 fn payload_v3(case: &Case, ours: &Outcome, stop: Stop) -> bool {
     decodes(case, ours) && stop_v3(case) == stop
+}
+
+fn half_pair(case: &Case, _: &Outcome) -> bool {
+    case.operation == Operation::Encode && case.input.iter().any(|packet| packet.get("utf16").is_some())
 }
 
 /// The reference looks at the lengths of a binary body first, and discards all when one of them is bad.

@@ -120,9 +120,7 @@ fn tagged(tag: &str, content: Tree) -> Tree {
         ("$date", Tree::Null) => Tree::Date(f64::NAN),
         ("$float", Tree::Text(float)) => Tree::Number(float.parse().unwrap()),
         ("$bytes", Tree::Text(hex)) => Tree::Bytes(from_hex(&hex)),
-        ("$utf16", Tree::Text(hex)) => {
-            Tree::HalfPair(from_hex(&hex).chunks(2).map(|unit| u16::from_be_bytes([unit[0], unit[1]])).collect())
-        }
+        ("$utf16", Tree::Text(hex)) => Tree::HalfPair(from_utf16(&hex)),
         ("$entries", Tree::List(entries)) => Tree::Map(
             entries
                 .into_iter()
@@ -146,6 +144,11 @@ fn tagged(tag: &str, content: Tree) -> Tree {
 pub(crate) fn from_hex(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.chars().map(|digit| u8::try_from(digit.to_digit(16).unwrap()).unwrap()).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+/// UTF-16 of its hexadecimal digits.
+pub(crate) fn from_utf16(hex: &str) -> Vec<u16> {
+    from_hex(hex).chunks(2).map(|unit| u16::from_be_bytes([unit[0], unit[1]])).collect()
 }
 
 /// Hexadecimal digits of bytes.
