@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds what is missing, runs every scenario interleaved over all servers (about 8 minutes with the default 3 rounds),
 # then the exact counts (1 minute), and prints the tables. Arguments go to run.py (see its head).
-# COUNTS=0 leaves the system call and instruction counts out, CODEC=0 the codec bench; SETUP=0 skips the building.
+# COUNTS=0 leaves the system call and instruction counts out; SETUP=0 skips the building.
 set -eu
 cd "$(dirname "$0")"
 # servers.toml names the binaries by their place under ./ and ../../target, so a target directory of the caller's must not move them.
@@ -10,7 +10,6 @@ if [ "${SETUP:-1}" = 1 ]; then
   (cd ../.. && cargo build --release -q --locked -p socketio-tokio --example echo)
   (cd loadgen && cargo build --release -q --locked)
   (cd peers/rust && cargo build --release -q --locked)
-  [ "${CODEC:-1}" = 0 ] || (cd codec && cargo build --release -q --locked)
   [ -d peers/node/node_modules ] || (cd peers/node && npm ci --no-audit --no-fund --silent)
   [ -x peers/python/.venv/bin/uvicorn ] || (python3 -m venv peers/python/.venv && peers/python/.venv/bin/pip install -q -r peers/python/requirements.txt)
 fi
@@ -19,9 +18,4 @@ python3 run.py "$@"
 if [ "${COUNTS:-1}" = 1 ]; then
   echo; echo "## counts (free of noise)"
   python3 stat/counts.py
-fi
-if [ "${CODEC:-1}" = 1 ]; then
-  mkdir -p results
-  echo; echo "## codec (ns of thread CPU time per packet, median of 9 batches)"
-  { ./codec/target/release/codec-bench; node codec/bench.js; } | tee results/codec.jsonl | python3 codec/table.py
 fi

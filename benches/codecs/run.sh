@@ -1,0 +1,16 @@
+#!/bin/sh
+# Builds the codecs' benchmark, ours and the peers', and prints the table with times, allocations and instructions: about five minutes
+# to build, then one. Arguments go to codec-bench: `--rounds 51`, or a part of a case's name such as 'small event/'.
+# Instructions need valgrind, and the column of Node needs node; without them the table has none.
+set -eu
+cd "$(dirname "$0")"
+target=${CARGO_TARGET_DIR:-target}
+cargo build --release --locked -q
+if command -v valgrind >/dev/null; then set -- --counts "$@"; fi
+if command -v node >/dev/null; then
+  [ -d ../compare/peers/node/node_modules ] || (cd ../compare/peers/node && npm ci --no-audit --no-fund --silent)
+  node node.js > "$target/node.jsonl"
+  set -- --node "$target/node.jsonl" "$@"
+fi
+cat /proc/loadavg >&2
+"$target/release/codec-bench" "$@"
