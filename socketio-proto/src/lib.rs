@@ -77,6 +77,7 @@ extern crate alloc;
 extern crate std;
 
 mod ack;
+mod arguments;
 mod config;
 mod error;
 mod event;

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::ser::{self, Impossible, Serialize};
 
 use super::scan;
+use crate::arguments::write::{ArgsWriter, elements, members};
 use crate::error::EncodeError;
 
 /// Names under which `serde_json` hands over text that is JSON already: `RawValue`, and numbers with `arbitrary_precision`.
@@ -309,36 +310,14 @@ impl Elements<'_, '_> {
         value.serialize(ValueSerializer(self.output))
     }
 
-    fn close(self) {
+    #[inline]
+    fn close(self) -> Result<(), EncodeError> {
         self.output.text.push_str(self.close);
+        Ok(())
     }
 }
 
-macro_rules! elements {
-    ($($trait:ident $method:ident,)*) => {$(
-        impl ser::$trait for Elements<'_, '_> {
-            type Ok = ();
-            type Error = EncodeError;
-
-            #[inline]
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-                self.element(value)
-            }
-
-            fn end(self) -> Result<(), EncodeError> {
-                self.close();
-                Ok(())
-            }
-        }
-    )*};
-}
-
-elements! {
-    SerializeSeq serialize_element,
-    SerializeTuple serialize_element,
-    SerializeTupleStruct serialize_field,
-    SerializeTupleVariant serialize_field,
-}
+elements! { Elements<'_, '_> }
 
 /// Writes the members of an object.
 pub(crate) struct Members<'a, 'b> {
@@ -356,6 +335,17 @@ impl Members<'_, '_> {
         self.comma = true;
     }
 
+    fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
+        self.separate();
+        key.serialize(TextOnly { output: self.output, quoted: true })?;
+        self.output.text.push(':');
+        Ok(())
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        value.serialize(ValueSerializer(self.output))
+    }
+
     #[inline]
     fn member<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), EncodeError> {
         if self.raw {
@@ -367,52 +357,14 @@ impl Members<'_, '_> {
         value.serialize(ValueSerializer(self.output))
     }
 
-    fn close(self) {
+    #[inline]
+    fn close(self) -> Result<(), EncodeError> {
         self.output.text.push_str(self.close);
-    }
-}
-
-impl ser::SerializeMap for Members<'_, '_> {
-    type Ok = ();
-    type Error = EncodeError;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
-        self.separate();
-        key.serialize(TextOnly { output: self.output, quoted: true })?;
-        self.output.text.push(':');
-        Ok(())
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        value.serialize(ValueSerializer(self.output))
-    }
-
-    fn end(self) -> Result<(), EncodeError> {
-        self.close();
         Ok(())
     }
 }
 
-macro_rules! members {
-    ($($trait:ident,)*) => {$(
-        impl ser::$trait for Members<'_, '_> {
-            type Ok = ();
-            type Error = EncodeError;
-
-            #[inline]
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), EncodeError> {
-                self.member(key, value)
-            }
-
-            fn end(self) -> Result<(), EncodeError> {
-                self.close();
-                Ok(())
-            }
-        }
-    )*};
-}
-
-members! { SerializeStruct, SerializeStructVariant, }
+members! { Members<'_, '_> }
 
 /// Writes what is text: the keys of maps (strings, and integers in quotes), and JSON that is text already.
 struct TextOnly<'a, 'b> {
@@ -514,106 +466,27 @@ impl ser::Serializer for TextOnly<'_, '_> {
     }
 }
 
-/// Writes arguments behind what is there: the members of a tuple or array each, nothing for a unit, anything else as one.
-pub(crate) struct ArgsSerializer<'a, 'b> {
+/// Writes arguments behind what is there.
+pub(crate) struct Arguments<'a, 'b> {
     pub(crate) output: &'a mut Output<'b>,
     /// Whether something (the event's name) comes before the first.
     pub(crate) comma: bool,
 }
 
-impl<'a, 'b> ArgsSerializer<'a, 'b> {
+impl<'a, 'b> ArgsWriter for Arguments<'a, 'b> {
+    type Value = ValueSerializer<'a, 'b>;
+    type List = Elements<'a, 'b>;
+
     #[inline]
-    fn one(self) -> ValueSerializer<'a, 'b> {
+    fn one(self) -> Result<ValueSerializer<'a, 'b>, EncodeError> {
         if self.comma {
             self.output.text.push(',');
         }
-        ValueSerializer(self.output)
+        Ok(ValueSerializer(self.output))
     }
-}
-
-macro_rules! one_argument {
-    ($($name:ident($($value:ident: $type:ty),*) -> $ok:ty,)*) => {$(
-        #[inline]
-        fn $name(self, $($value: $type),*) -> Result<$ok, EncodeError> {
-            self.one().$name($($value),*)
-        }
-    )*};
-}
-
-impl<'a, 'b> ser::Serializer for ArgsSerializer<'a, 'b> {
-    type Ok = ();
-    type Error = EncodeError;
-    type SerializeSeq = Elements<'a, 'b>;
-    type SerializeTuple = Elements<'a, 'b>;
-    type SerializeTupleStruct = Elements<'a, 'b>;
-    type SerializeTupleVariant = Elements<'a, 'b>;
-    type SerializeMap = Members<'a, 'b>;
-    type SerializeStruct = Members<'a, 'b>;
-    type SerializeStructVariant = Members<'a, 'b>;
 
     #[inline]
-    fn serialize_tuple(self, _: usize) -> Result<Elements<'a, 'b>, EncodeError> {
+    fn list(self, _: usize) -> Result<Elements<'a, 'b>, EncodeError> {
         Ok(Elements { output: self.output, comma: self.comma, close: "" })
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, length: usize) -> Result<Elements<'a, 'b>, EncodeError> {
-        self.serialize_tuple(length)
-    }
-
-    #[inline]
-    fn serialize_unit(self) -> Result<(), EncodeError> {
-        Ok(())
-    }
-
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), EncodeError> {
-        Ok(())
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), EncodeError> {
-        value.serialize(self)
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
-        value.serialize(self.one())
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-        value: &T,
-    ) -> Result<(), EncodeError> {
-        self.one().serialize_newtype_variant(name, index, variant, value)
-    }
-
-    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
-        self.one().collect_str(value)
-    }
-
-    one_argument! {
-        serialize_bool(value: bool) -> (),
-        serialize_i8(value: i8) -> (),
-        serialize_i16(value: i16) -> (),
-        serialize_i32(value: i32) -> (),
-        serialize_i64(value: i64) -> (),
-        serialize_i128(value: i128) -> (),
-        serialize_u8(value: u8) -> (),
-        serialize_u16(value: u16) -> (),
-        serialize_u32(value: u32) -> (),
-        serialize_u64(value: u64) -> (),
-        serialize_u128(value: u128) -> (),
-        serialize_f32(value: f32) -> (),
-        serialize_f64(value: f64) -> (),
-        serialize_char(value: char) -> (),
-        serialize_str(value: &str) -> (),
-        serialize_bytes(value: &[u8]) -> (),
-        serialize_none() -> (),
-        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str) -> (),
-        serialize_seq(length: Option<usize>) -> Elements<'a, 'b>,
-        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, length: usize) -> Elements<'a, 'b>,
-        serialize_map(length: Option<usize>) -> Members<'a, 'b>,
-        serialize_struct(name: &'static str, length: usize) -> Members<'a, 'b>,
-        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, length: usize) -> Members<'a, 'b>,
     }
 }

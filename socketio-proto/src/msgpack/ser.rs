@@ -12,6 +12,7 @@ use serde::ser::{self, Serialize};
 
 use super::EXTENSION;
 use super::scan::{self, Head};
+use crate::arguments::write::{ArgsWriter, elements, members};
 use crate::error::EncodeError;
 use crate::values::Transcoded;
 
@@ -364,6 +365,10 @@ impl<'a> Container<'a> {
         text(self.out, &digits)
     }
 
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        value.serialize(ValueSerializer(self.out))
+    }
+
     fn member<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), EncodeError> {
         if self.raw_json {
             return write_json(self.out, value);
@@ -387,74 +392,24 @@ impl<'a> Container<'a> {
     }
 }
 
-macro_rules! elements {
-    ($($trait:ident $method:ident,)*) => {$(
-        impl ser::$trait for Container<'_> {
-            type Ok = ();
-            type Error = EncodeError;
+elements! { Container<'_> }
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-                self.element(value)
-            }
+members! { Container<'_> }
 
-            fn end(self) -> Result<(), EncodeError> {
-                self.close()
-            }
-        }
-    )*};
-}
-
-elements! {
-    SerializeSeq serialize_element,
-    SerializeTuple serialize_element,
-    SerializeTupleStruct serialize_field,
-    SerializeTupleVariant serialize_field,
-}
-
-impl ser::SerializeMap for Container<'_> {
-    type Ok = ();
-    type Error = EncodeError;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
-        self.key(key)
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        value.serialize(ValueSerializer(self.out))
-    }
-
-    fn end(self) -> Result<(), EncodeError> {
-        self.close()
-    }
-}
-
-macro_rules! members {
-    ($($trait:ident,)*) => {$(
-        impl ser::$trait for Container<'_> {
-            type Ok = ();
-            type Error = EncodeError;
-
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), EncodeError> {
-                self.member(key, value)
-            }
-
-            fn end(self) -> Result<(), EncodeError> {
-                self.close()
-            }
-        }
-    )*};
-}
-
-members! { SerializeStruct, SerializeStructVariant, }
-
-/// Writes the array that an event or ack carries, the event's name first: the members of a tuple or array each, nothing for a unit,
-/// anything else as one.
-pub(crate) struct ArgsSerializer<'a> {
+/// Writes the array that an event or ack carries, the event's name first.
+pub(crate) struct Arguments<'a> {
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) name: Option<&'a str>,
 }
 
-impl<'a> ArgsSerializer<'a> {
+impl<'a> ArgsWriter for Arguments<'a> {
+    type Value = ValueSerializer<'a>;
+    type List = Container<'a>;
+
+    fn one(self) -> Result<ValueSerializer<'a>, EncodeError> {
+        self.list(1).map(|container| ValueSerializer(container.out))
+    }
+
     fn list(self, length: usize) -> Result<Container<'a>, EncodeError> {
         let named = usize::from(self.name.is_some());
         let mut container = Container::open(self.out, ARRAY, length.saturating_add(named))?;
@@ -462,92 +417,5 @@ impl<'a> ArgsSerializer<'a> {
             container.element(name)?;
         }
         Ok(container)
-    }
-
-    fn one(self) -> Result<ValueSerializer<'a>, EncodeError> {
-        self.list(1).map(|container| ValueSerializer(container.out))
-    }
-}
-
-macro_rules! one_argument {
-    ($($name:ident($($value:ident: $type:ty),*) -> $ok:ty,)*) => {$(
-        fn $name(self, $($value: $type),*) -> Result<$ok, EncodeError> {
-            self.one()?.$name($($value),*)
-        }
-    )*};
-}
-
-impl<'a> ser::Serializer for ArgsSerializer<'a> {
-    type Ok = ();
-    type Error = EncodeError;
-    type SerializeSeq = Container<'a>;
-    type SerializeTuple = Container<'a>;
-    type SerializeTupleStruct = Container<'a>;
-    type SerializeTupleVariant = Container<'a>;
-    type SerializeMap = Container<'a>;
-    type SerializeStruct = Container<'a>;
-    type SerializeStructVariant = Container<'a>;
-
-    fn serialize_tuple(self, length: usize) -> Result<Container<'a>, EncodeError> {
-        self.list(length)
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, length: usize) -> Result<Container<'a>, EncodeError> {
-        self.list(length)
-    }
-
-    fn serialize_unit(self) -> Result<(), EncodeError> {
-        self.list(0)?.close()
-    }
-
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), EncodeError> {
-        self.serialize_unit()
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<(), EncodeError> {
-        if name == EXTENSION {
-            return self.one()?.serialize_newtype_struct(name, value);
-        }
-        value.serialize(self)
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
-        value.serialize(self.one()?)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-        value: &T,
-    ) -> Result<(), EncodeError> {
-        self.one()?.serialize_newtype_variant(name, index, variant, value)
-    }
-
-    one_argument! {
-        serialize_bool(value: bool) -> (),
-        serialize_i8(value: i8) -> (),
-        serialize_i16(value: i16) -> (),
-        serialize_i32(value: i32) -> (),
-        serialize_i64(value: i64) -> (),
-        serialize_i128(value: i128) -> (),
-        serialize_u8(value: u8) -> (),
-        serialize_u16(value: u16) -> (),
-        serialize_u32(value: u32) -> (),
-        serialize_u64(value: u64) -> (),
-        serialize_u128(value: u128) -> (),
-        serialize_f32(value: f32) -> (),
-        serialize_f64(value: f64) -> (),
-        serialize_char(value: char) -> (),
-        serialize_str(value: &str) -> (),
-        serialize_bytes(value: &[u8]) -> (),
-        serialize_none() -> (),
-        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str) -> (),
-        serialize_seq(length: Option<usize>) -> Container<'a>,
-        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, length: usize) -> Container<'a>,
-        serialize_map(length: Option<usize>) -> Container<'a>,
-        serialize_struct(name: &'static str, length: usize) -> Container<'a>,
-        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, length: usize) -> Container<'a>,
     }
 }

@@ -16,9 +16,10 @@ use engineio_proto::{Frame, Message, Text};
 use serde::Serialize;
 
 use super::{Decoder, Encoder, Parser};
+use crate::arguments::write::ArgsSerializer;
 use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
-use crate::json::ser::{self, ArgsSerializer, Output, ValueSerializer};
+use crate::json::ser::{self, Arguments, Output, ValueSerializer};
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
 use crate::payload::{Args, ArgsSink, Payload, Rules};
 use crate::values::Single;
@@ -364,7 +365,7 @@ impl ArgsSink for Sink<'_> {
         let mut attachments = Vec::new();
         let mut output = Output { text, attachments: &mut attachments, max_attachments };
         if takes_list {
-            value.serialize(ArgsSerializer { output: &mut output, comma: named })?;
+            value.serialize(ArgsSerializer(Arguments { output: &mut output, comma: named }))?;
             text.push(']');
             if !attachments.is_empty() {
                 announce(text, packet_type, attachments.len());

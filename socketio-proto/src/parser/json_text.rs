@@ -7,8 +7,9 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::json::{check, check_value};
+use crate::arguments::write::ArgsSerializer;
 use crate::error::EncodeError;
-use crate::json::ser::{self, ArgsSerializer, Output, ValueSerializer};
+use crate::json::ser::{self, Arguments, Output, ValueSerializer};
 use crate::packet::{Outgoing, PacketType};
 use crate::payload::{Args, ArgsSink, Payload, Rules};
 use crate::values::Single;
@@ -59,7 +60,7 @@ impl ArgsSink for Sink<'_> {
             self.open();
             let (text, max_attachments, comma) = (self.text, self.max_attachments, self.event.is_some());
             let output = &mut Output { text, attachments: &mut attachments, max_attachments };
-            value.serialize(ArgsSerializer { output, comma })?;
+            value.serialize(ArgsSerializer(Arguments { output, comma }))?;
             output.text.push(']');
         } else {
             let at = self.text.len();

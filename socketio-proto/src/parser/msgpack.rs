@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use super::json::check;
 use super::{Decoder, Encoder, Parser};
+use crate::arguments::write::ArgsSerializer;
 use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
 use crate::msgpack::scan::{self, Head};
-use crate::msgpack::ser::{self, ArgsSerializer, ValueSerializer};
+use crate::msgpack::ser::{self, Arguments, ValueSerializer};
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
 use crate::payload::packed::Data;
 use crate::payload::{Args, ArgsSink, Payload, Rules};
@@ -270,7 +271,7 @@ impl ArgsSink for Sink<'_> {
         let (packet_type, name, takes_list) = (self.packet_type, self.event, self.takes_list());
         let write = |out: &mut Vec<u8>| {
             if takes_list {
-                return value.serialize(ArgsSerializer { out, name });
+                return value.serialize(ArgsSerializer(Arguments { out, name }));
             }
             let at = out.len();
             value.serialize(ValueSerializer(out))?;
