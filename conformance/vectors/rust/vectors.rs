@@ -185,13 +185,18 @@ fn differences(directory: &Path) -> Vec<Difference> {
     serde_json::from_str(&read(directory, "differences.json")).unwrap()
 }
 
+/// The cases of a codec's file.
+pub(crate) fn cases(codec: &str, directory: &Path) -> impl Iterator<Item = Case> {
+    let file: File = serde_json::from_str(&read(directory, &format!("{codec}.json"))).unwrap();
+    assert_eq!(file.codec, codec);
+    file.cases.into_iter().map(resolved)
+}
+
 /// Every case of the codec's file, against the list.
 ///
 /// Fails for a difference that is not listed, or under another rule; for one that is listed and does not differ any more; and for
 /// rules that the list and the codec do not both have.
 pub(crate) fn check(codec: &Codec, directory: &Path) {
-    let file: File = serde_json::from_str(&read(directory, &format!("{}.json", codec.name))).unwrap();
-    assert_eq!(file.codec, codec.name);
     let mut listed: BTreeMap<String, String> = BTreeMap::new();
     let mut rules = BTreeSet::new();
     for Difference { rule, reason, mut vectors } in differences(directory) {
@@ -208,7 +213,7 @@ pub(crate) fn check(codec: &Codec, directory: &Path) {
         rules.symmetric_difference(&known).map(|rule| format!("{rule} is only listed, or only in the code")).collect();
 
     let mut seen = BTreeSet::new();
-    for case in file.cases.into_iter().map(resolved) {
+    for case in cases(codec.name, directory) {
         assert!(seen.insert(case.id.clone()), "{} is there twice", case.id);
         let under = listed.remove(&case.id);
         match (codec.judge(&case), under) {

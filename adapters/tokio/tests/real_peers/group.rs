@@ -2,7 +2,6 @@
 //!
 //! The script runs once, with the checks that the command line selects; the tests then only look up what it reported.
 
-use crate::oracle;
 use crate::parsers::{Format, Speaker};
 use crate::server::{self, Launch, Server};
 use crate::websocket_node::Echo;
@@ -180,12 +179,6 @@ fn perform(group: &Group, selected: &[String], peers: &Peers) -> Report {
         Runner::Browser => peers.browser()?.script(&path),
     };
     let all = |outcome: Result<(), String>| selected.iter().map(|check| (check.clone(), outcome.clone())).collect();
-    if let Opposite::Parser(Format::MsgPack) = group.opposite {
-        match oracle::packages() {
-            Ok(directory) => command.env("PARSER_PACKAGES", directory),
-            Err(reason) => return Ok(all(Err(reason))),
-        };
-    }
     let mut server = match group.opposite.start(peers)? {
         Ok(server) => server,
         Err(reason) => return Ok(all(Err(reason))),

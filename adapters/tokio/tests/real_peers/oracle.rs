@@ -111,17 +111,12 @@ fn answered(node: &mut Process, question: &str) -> Result<Vec<Box<RawValue>>, Fa
 
 /// The command of the oracle, its packages installed.
 fn script(peers: &Peers) -> Result<Command, String> {
+    static PACKAGES: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     // Says what is missing when there is no Node.js.
     let mut command =
         peers.node().map_err(|missing: Missing| missing.to_string())?.script(&group::script("oracle.mjs"));
-    command.env("PEER_PACKAGES", packages()?);
+    command.env("PEER_PACKAGES", PACKAGES.get_or_init(installed).clone()?);
     Ok(command)
-}
-
-/// The directory with the reference parsers.
-pub(crate) fn packages() -> Result<PathBuf, String> {
-    static PACKAGES: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    PACKAGES.get_or_init(installed).clone()
 }
 
 /// The directory with the packages of `conformance/vectors`, installed now if they are not yet, or others.
@@ -155,6 +150,9 @@ fn installed() -> Result<PathBuf, String> {
     };
     match install() {
         Ok(()) => Ok(directory),
-        Err(error) => Err(format!("npm cannot install the reference parsers: {error}")),
+        Err(error) => {
+            let _ = fs::remove_dir_all(&fresh);
+            Err(format!("npm cannot install the reference parsers: {error}"))
+        }
     }
 }

@@ -2,8 +2,6 @@
 // the transport.
 
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { join } from "node:path";
 import { atEnd, load, mode, next, run, url } from "./checks.mjs";
 import * as custom from "./custom_parser.mjs";
 import { bytes, megabyteOfBytes, megabyteOfText, texts, values as all } from "./samples.mjs";
@@ -11,14 +9,13 @@ import { bytes, megabyteOfBytes, megabyteOfText, texts, values as all } from "./
 const { Manager } = load("socket.io-client");
 
 const [format, transport] = mode.split(" ");
-// This one is installed with the other reference parsers.
-const parser = format === "custom" ? custom : createRequire(join(process.env.PARSER_PACKAGES, "package.json"))("socket.io-msgpack-parser");
+const parser = format === "custom" ? custom : load("socket.io-msgpack-parser");
 // The parser on this side loses the upper bits of whole numbers beyond 64 bits.
 const values = format === "custom" ? all : all.filter((value) => value !== 1e21);
 const TRANSPORTS = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
 
-function manager() {
-  const created = new Manager(url, { parser, transports: TRANSPORTS[transport], autoConnect: false, reconnection: false });
+function manager(options = {}) {
+  const created = new Manager(url, { parser, transports: TRANSPORTS[transport], autoConnect: false, reconnection: false, ...options });
   atEnd(() => created._close());
   return created;
 }
@@ -78,6 +75,15 @@ await run({
     const received = Promise.all(sockets.map((socket) => next(socket, "broadcast-back")));
     sockets[1].emit("broadcast", "all", bytes);
     for (const args of await received) assert.deepStrictEqual(args, ["all", bytes]);
+  },
+
+  async a_client_that_takes_text_alone_gets_base64() {
+    const on = manager({ forceBase64: true });
+    const socket = await connected(on);
+    const frames = [];
+    on.engine.transport.ws?.on("message", (_, isBinary) => frames.push(isBinary ? "binary" : "text"));
+    await echoed(socket, "text", bytes, { more: Buffer.alloc(0) });
+    assert.deepStrictEqual(frames, transport === "polling" ? [] : ["text"]);
   },
 
   async a_refusal_says_why_and_the_connection_stays() {
