@@ -1,0 +1,64 @@
+//! Packets as an application makes them: every carrier of every revision brings them to the other side as they were (I7).
+
+use bytes::{Bytes, BytesMut};
+use engineio_proto::payload::jsonp::Callback;
+use engineio_proto::{Frame, Message, Packet, PacketType, framing, payload};
+
+use super::packet::write_again;
+use super::webtransport::decode;
+use crate::input::Input;
+
+const TYPES: [PacketType; 7] = [
+    PacketType::Message,
+    PacketType::Open,
+    PacketType::Close,
+    PacketType::Ping,
+    PacketType::Pong,
+    PacketType::Upgrade,
+    PacketType::Noop,
+];
+
+/// Cuts, then packets: a type (or bytes), how often its data is repeated, the data.
+pub fn engine_encode(data: &[u8]) {
+    let mut input = Input::new(data);
+    let mut cuts = input.cuts();
+    let mut packets = Vec::new();
+    while !input.is_empty() && packets.len() < 40 {
+        packets.push(packet(&mut input));
+    }
+    packets.iter().for_each(write_again);
+    super::payload::write_again(&packets);
+
+    let mut stream = Vec::new();
+    for packet in &packets {
+        let frame = Frame::from(packet.clone());
+        // A frame of length 0 is an error: as a session does it.
+        let frame = if frame.packet_len() == 0 { frame.into_base64() } else { frame };
+        stream.extend_from_slice(framing::header(&frame).as_bytes());
+        stream.extend_from_slice(frame.head());
+        stream.extend_from_slice(frame.data());
+    }
+    assert_eq!(decode(usize::MAX, &cuts.all(&stream)), (packets.clone(), None));
+
+    // What a script hands to its callback is the payload.
+    let frames: Vec<Frame> = packets.into_iter().map(Frame::from).collect();
+    let mut body = BytesMut::new();
+    payload::encode(&frames, &mut body);
+    let mut script = BytesMut::new();
+    Callback::from_query("7").encode(&body, &mut script);
+    assert_eq!(super::jsonp::argument(&script, "7").as_bytes(), &body[..]);
+}
+
+fn packet(input: &mut Input<'_>) -> Packet {
+    let kind = input.below(TYPES.len() + 3);
+    // Lengths around those where a header grows.
+    let times = match input.byte() {
+        0xff => 1024,
+        0xfe => 256,
+        times => usize::from(times % 4) + 1,
+    };
+    if kind >= TYPES.len() {
+        return Packet::from(Message::Binary(Bytes::from(input.short().repeat(times))));
+    }
+    Packet { packet_type: TYPES[kind], data: Message::Text(input.short_text().repeat(times).into()) }
+}

@@ -1,0 +1,34 @@
+//! Engine.IO: codecs, routing, and the session.
+
+mod bodies;
+mod encode;
+mod jsonp;
+mod machines;
+mod packet;
+mod payload;
+mod route;
+mod webtransport;
+
+pub use self::bodies::http_bodies;
+pub use self::encode::engine_encode;
+pub use self::jsonp::jsonp;
+pub(crate) use self::machines::wires;
+pub use self::machines::{engine_pair, engine_session};
+pub use self::packet::engine_packet;
+pub use self::payload::engine_payload;
+pub use self::route::http_route;
+pub use self::webtransport::webtransport;
+
+use engineio_proto::{Frame, Message, Text};
+
+/// What a WebSocket carries of this frame.
+fn on_link(frame: &Frame) -> Message {
+    let bytes = [frame.head(), frame.data()].concat();
+    assert_eq!(bytes.len(), frame.packet_len(), "the length of {frame:?}");
+    if frame.is_binary() { Message::Binary(bytes.into()) } else { Message::Text(text(bytes)) }
+}
+
+/// Bytes that have to be UTF-8.
+fn text(bytes: Vec<u8>) -> Text {
+    Text::try_from(bytes).expect("text is UTF-8")
+}

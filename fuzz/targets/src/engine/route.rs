@@ -1,0 +1,119 @@
+//! Where a request goes: the verdict of the server beside that of a model that reads the query with another library.
+
+use std::collections::BTreeMap;
+
+use engineio_proto::server::{AskKind, Input as Fact, Refusal, Route, Server, Transmit};
+use engineio_proto::{
+    Config, ContentType, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, Response, Sid, Transports,
+};
+
+use crate::input::Input;
+
+const METHODS: [&str; 6] = ["GET", "POST", "OPTIONS", "HEAD", "get", ""];
+
+/// What is served and how the request comes, its origin, its query.
+pub fn http_route(data: &[u8]) {
+    let mut input = Input::new(data);
+    let bits = input.byte();
+    let websocket = bits & 1 != 0;
+    let transports = Transports { polling: bits & 2 == 0, websocket: bits & 4 == 0, webtransport: bits & 8 != 0 };
+    let origin = (bits & 16 != 0).then(|| input.short());
+    let method = input.pick(&METHODS);
+    let query = input.rest_text();
+    let mut config = Config::default();
+    config.transports = transports;
+    let route = Server::new(config).route(&RequestHead { method, query: &query, origin, websocket });
+
+    let parameters: BTreeMap<_, _> = form_urlencoded::parse(query.as_bytes()).collect();
+    let parameter = |name| parameters.get(name).map_or("", |value| &**value);
+    let transport = parameter("transport");
+    let consistent = websocket == (transport == "websocket");
+    let revision4 = parameter("EIO") == "4";
+    let served = (transport == "polling" && transports.polling) || (transport == "websocket" && transports.websocket);
+    let bad_origin =
+        origin.is_some_and(|origin| origin.iter().any(|byte| *byte < b' ' && *byte != b'\t' || *byte == 0x7f));
+    let refusal = if !served {
+        Some(Refusal::UnknownTransport)
+    } else if bad_origin {
+        Some(Refusal::BadRequest)
+    } else if !parameter("sid").is_empty() {
+        Sid::new(parameter("sid")).is_err().then_some(Refusal::UnknownSid)
+    } else if method != "GET" {
+        Some(Refusal::BadHandshakeMethod)
+    } else if !consistent {
+        Some(Refusal::BadRequest)
+    } else {
+        (!revision4).then_some(Refusal::UnsupportedVersion)
+    };
+    match (route, refusal) {
+        (Route::Reply(response), Some(refusal)) => refused(&response, refusal, websocket),
+        (Route::Session { sid, ask }, None) => {
+            assert_eq!(sid.as_str(), parameter("sid"));
+            let kind = match method {
+                _ if websocket => AskKind::Link(LinkKind::WebSocket),
+                "GET" => AskKind::Poll,
+                "POST" => AskKind::Post,
+                _ => AskKind::Other,
+            };
+            assert_eq!(ask.kind(), kind);
+            refused(&ask.refuse(Refusal::UnknownSid), Refusal::UnknownSid, websocket);
+            admitted(&ask, revision4 && consistent);
+        }
+        (Route::Open(handshake), None) => {
+            assert_eq!(handshake.link().is_some(), websocket);
+            opens(handshake, !parameter("b64").is_empty());
+        }
+        (route, refusal) => panic!("{route:?}, expected {refusal:?}"),
+    }
+    let forbidden = Refusal::Forbidden(&query);
+    refused(&forbidden.response(websocket), forbidden, websocket);
+}
+
+/// The body of a refusal says what it should, whatever the application's message is.
+fn refused(response: &Response, refusal: Refusal<'_>, websocket: bool) {
+    let status = if refusal.code() == 4 { 403 } else { 400 };
+    assert_eq!(response.status(), status, "{refusal:?}");
+    if websocket {
+        assert_eq!(response.body(), refusal.to_string().as_bytes());
+        return;
+    }
+    let body: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
+    let expected = serde_json::json!({"code": refusal.code(), "message": refusal.to_string()});
+    assert_eq!(body, expected);
+}
+
+/// A session that polls admits what is consistent, and an upgrade.
+fn admitted(ask: &engineio_proto::server::Ask, consistent: bool) {
+    let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
+    let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("no handshake") };
+    let now = Instant::ZERO;
+    let mut session = handshake.accept(now, Sid::from_random([7; 15]));
+    session.handle(now, Fact::Poll { request: RequestId(1) });
+    let admitted = session.admit(ask);
+    assert_eq!(admitted.is_ok(), consistent && ask.kind() != AskKind::Other, "{admitted:?}");
+}
+
+/// A handshake gives a session that says so over its carrier; binary is text to those who asked for it.
+fn opens(handshake: engineio_proto::server::Handshake, base64: bool) {
+    let (now, link, websocket) = (Instant::ZERO, LinkId(1), handshake.link().is_some());
+    let mut session = handshake.accept(now, Sid::from_random([7; 15]));
+    if websocket {
+        session.handle(now, Fact::LinkUp { link, kind: LinkKind::WebSocket });
+    } else {
+        session.handle(now, Fact::Poll { request: RequestId(1) });
+        session.handle(now, Fact::Replied { request: RequestId(1) });
+        session.handle(now, Fact::Post { request: RequestId(2), content_type: ContentType::Text });
+    }
+    let Some(open) = session.poll_transmit() else { panic!("no open packet") };
+    let open = match open {
+        Transmit::Link { frame, .. } => frame.data().clone(),
+        Transmit::Reply { response, .. } => response.into_body().slice(1..),
+        other => panic!("{other:?}"),
+    };
+    let open: serde_json::Value = serde_json::from_slice(&open).expect("JSON");
+    assert_eq!(open["sid"], session.sid().as_str());
+    session.send(Message::Binary(vec![1, 2, 3].into())).expect("open");
+    if let Some(Transmit::Link { frame, .. }) = session.poll_transmit() {
+        assert_eq!((frame.head(), frame.is_binary()), if base64 { (&b"b"[..], false) } else { (&b""[..], true) });
+    }
+}

@@ -1,0 +1,105 @@
+//! A stream of WebTransport: however it is cut, the same packets come of it, and the same session (I6).
+
+use bytes::Bytes;
+use engineio_proto::framing::Decoder;
+use engineio_proto::server::{IncomingOutcome, Input as Fact, Server, Session, Transmit};
+use engineio_proto::{Config, Event, Instant, LinkId, LinkKind, Packet, ParseError, Sid};
+
+use crate::input::Input;
+
+/// The limit, cuts, and a stream.
+pub fn webtransport(data: &[u8]) {
+    let mut input = Input::new(data);
+    let limit = usize::from(input.pair());
+    let mut cuts = input.cuts();
+    let stream = input.rest();
+    let pieces = cuts.all(stream);
+    let whole = decode(limit, &[stream]);
+    let sum: usize = whole.0.iter().map(|packet| packet.data.len()).sum();
+    assert!(sum <= stream.len());
+    assert_eq!(decode(limit, &pieces), whole, "cut");
+    assert_eq!(decode(limit, &cuts.all(stream)), whole, "cut elsewhere");
+    assert_eq!(pushed_at_once(limit, &pieces), whole, "pushed at once");
+    assert_eq!(live(limit, &pieces), live(limit, &[stream]), "a session");
+}
+
+/// The packets of these chunks, and the error if there is one.
+pub(super) fn decode(limit: usize, chunks: &[&[u8]]) -> (Vec<Packet>, Option<ParseError>) {
+    let mut decoder = Decoder::new(limit);
+    let mut packets = Vec::new();
+    for chunk in chunks {
+        decoder.push(Bytes::copy_from_slice(chunk));
+        if let Some(error) = take_all(&mut decoder, &mut packets) {
+            return (packets, Some(error));
+        }
+    }
+    (packets, None)
+}
+
+fn pushed_at_once(limit: usize, chunks: &[&[u8]]) -> (Vec<Packet>, Option<ParseError>) {
+    let mut decoder = Decoder::new(limit);
+    let mut packets = Vec::new();
+    chunks.iter().for_each(|chunk| decoder.push(Bytes::copy_from_slice(chunk)));
+    let error = take_all(&mut decoder, &mut packets);
+    (packets, error)
+}
+
+fn take_all(decoder: &mut Decoder, packets: &mut Vec<Packet>) -> Option<ParseError> {
+    loop {
+        match decoder.next() {
+            Ok(Some(packet)) => packets.push(packet),
+            Ok(None) => return None,
+            Err(error) => {
+                assert_eq!(decoder.next(), Err(error), "errors stick");
+                return Some(error);
+            }
+        }
+    }
+}
+
+/// What a peer is told, and what the application is.
+#[derive(PartialEq, Debug)]
+enum Life {
+    Undecided,
+    Refused,
+    Attached(Sid),
+    Opened { events: Vec<Event>, packets: Vec<Transmit> },
+}
+
+fn live(limit: usize, chunks: &[&[u8]]) -> Life {
+    let mut config = Config::default();
+    config.transports.webtransport = true;
+    config.max_payload = limit;
+    let (now, link) = (Instant::ZERO, LinkId(1));
+    let mut incoming = Server::new(config).incoming(now);
+    let mut chunks = chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk));
+    let outcome = loop {
+        let Some(chunk) = chunks.next() else { return Life::Undecided };
+        incoming.handle(chunk);
+        if let Some(outcome) = incoming.poll() {
+            break outcome;
+        }
+    };
+    let handshake = match outcome {
+        IncomingOutcome::Open(handshake) => handshake,
+        IncomingOutcome::Attach { sid, .. } => return Life::Attached(sid),
+        _ => return Life::Refused,
+    };
+    let mut session = handshake.accept(now, Sid::from_random([7; 15]));
+    session.handle(now, Fact::LinkUp { link, kind: LinkKind::WebTransport });
+    let (mut events, mut packets) = (Vec::new(), Vec::new());
+    for chunk in [incoming.into_rest()].into_iter().chain(chunks) {
+        session.handle(now, Fact::LinkBytes { link, chunk });
+        if drain(&mut session, &mut events, &mut packets) {
+            break;
+        }
+    }
+    Life::Opened { events, packets }
+}
+
+/// Takes everything; whether the session has closed the link.
+fn drain(session: &mut Session, events: &mut Vec<Event>, packets: &mut Vec<Transmit>) -> bool {
+    events.extend(core::iter::from_fn(|| session.poll_event()));
+    packets.extend(core::iter::from_fn(|| session.poll_transmit()));
+    matches!(packets.last(), Some(Transmit::CloseLink { .. }))
+}

@@ -1,0 +1,56 @@
+//! What the fuzz targets do, as plain functions of bytes: a fuzzer calls them (`fuzz/fuzz_targets`), and a test on stable Rust calls
+//! them with every seed and every regression (`socketio-proto/tests/fuzz_regressions.rs`). A target panics when something does
+//! not hold.
+//!
+//! | kind | targets |
+//! |---|---|
+//! | decoders | `engine_packet`, `engine_payload`, `jsonp`, `webtransport`, `json_scanner`, `socket_json`, `socket_msgpack`, `typed_read`, `websocket_decoder` |
+//! | encode, then decode | `engine_encode`, `socket_encode`, `websocket_pair` |
+//! | HTTP | `http_route`, `http_bodies`, `websocket_handshake` |
+//! | machines | `engine_session`, `socket_connection`, `namespace`, `websocket_connection` |
+//! | two machines against each other | `engine_pair`, `socket_world`, `websocket_pair` |
+
+#![forbid(unsafe_code)]
+
+mod engine;
+mod input;
+mod socket;
+mod websocket;
+
+pub use self::engine::{
+    engine_encode, engine_packet, engine_pair, engine_payload, engine_session, http_bodies, http_route, jsonp,
+    webtransport,
+};
+pub use self::socket::{
+    json_scanner, namespace, socket_connection, socket_encode, socket_json, socket_msgpack, socket_world, typed_read,
+};
+pub use self::websocket::{websocket_connection, websocket_decoder, websocket_handshake, websocket_pair};
+
+/// What one target does with its input.
+pub type Target = fn(&[u8]);
+
+/// Every target and its name, which is that of its file in `fuzz_targets`, of its folder in `seeds` and of that in `regressions`. In the
+/// order in which `run.sh` runs them: those first that have the most to find.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("typed_read", typed_read),
+    ("socket_connection", socket_connection),
+    ("engine_session", engine_session),
+    ("socket_json", socket_json),
+    ("socket_msgpack", socket_msgpack),
+    ("socket_encode", socket_encode),
+    ("websocket_connection", websocket_connection),
+    ("websocket_decoder", websocket_decoder),
+    ("websocket_pair", websocket_pair),
+    ("json_scanner", json_scanner),
+    ("engine_payload", engine_payload),
+    ("webtransport", webtransport),
+    ("http_bodies", http_bodies),
+    ("http_route", http_route),
+    ("engine_pair", engine_pair),
+    ("socket_world", socket_world),
+    ("namespace", namespace),
+    ("engine_encode", engine_encode),
+    ("jsonp", jsonp),
+    ("engine_packet", engine_packet),
+    ("websocket_handshake", websocket_handshake),
+];

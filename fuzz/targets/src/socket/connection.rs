@@ -1,0 +1,465 @@
+//! A connection that anything happens to: packets of a peer, good and bad, orders of an application, time. After every act all
+//! invariants are checked, and books are kept of sockets and acks (I12); the order of the polls makes no difference (I1).
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engineio_proto::server::{Input as Fact, LinkDownCause, Route, Server, Transmit};
+use engineio_proto::testkit::Watched;
+use engineio_proto::{
+    ContentType, Frame, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, SendError, Sid, payload,
+};
+use socketio_proto::server::Connection;
+use socketio_proto::{
+    AckId, AckToken, Config, EmitError, Encoder, Event, Json, MsgPack, Outgoing, PacketType, Parser, Pending, SocketId,
+};
+
+use super::messages;
+use super::value::{Arguments, Value};
+use crate::input::Input;
+
+const NAMESPACES: [&str; 4] = ["/", "/a", "/b", "/c"];
+const LINK: LinkId = LinkId(1);
+
+/// How a driver polls.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    EventsFirst,
+    TransmitsFirst,
+    /// When the script says so.
+    Sometimes,
+}
+
+/// Format, carrier, limits and manner of polling; then acts.
+pub fn socket_connection(data: &[u8]) {
+    let packed = data.first().is_some_and(|bits| bits & 1 == 1);
+    if packed { play(&MsgPack, data) } else { play(&Json, data) }
+}
+
+fn play<P: Parser>(parser: &P, data: &[u8]) {
+    if data.first().is_some_and(|bits| bits & 4 == 4) {
+        live(parser, data, Way::Sometimes);
+        return;
+    }
+    let one = live(parser, data, Way::EventsFirst);
+    let two = live(parser, data, Way::TransmitsFirst);
+    assert_eq!(one, two, "I1");
+}
+
+struct World<P: Parser> {
+    parser: P,
+    way: Way,
+    now: Instant,
+    connection: Watched<Connection<P>>,
+    encoder: Encoder,
+    polling: bool,
+    requests: u64,
+    /// The GET and the POST that wait for their answers.
+    get: Option<RequestId>,
+    post: Option<RequestId>,
+    replied: Vec<RequestId>,
+    sids: u8,
+    pending: Vec<Pending>,
+    tokens: Vec<AckToken>,
+    requested: BTreeSet<SocketId>,
+    joined: BTreeMap<SocketId, &'static str>,
+    asked: BTreeSet<(SocketId, AckId)>,
+    odd_ids: u32,
+    refused: bool,
+    events: Vec<String>,
+    transmits: Vec<String>,
+}
+
+fn live<P: Parser>(parser: &P, data: &[u8], way: Way) -> (Vec<String>, Vec<String>) {
+    let mut input = Input::new(data);
+    let mut world = World::new(parser, &mut input, way);
+    for _ in 0..300 {
+        if input.is_empty() {
+            break;
+        }
+        world.act(&mut input);
+        if !matches!(way, Way::Sometimes) {
+            world.drain();
+        }
+        world.connection.check().expect("an invariant");
+    }
+    let now = world.now;
+    world.connection.timed_command(now, 0, Connection::discard);
+    world.drain();
+    world.connection.check_settled().expect("an invariant");
+    assert!(world.connection.ended(), "discarded, but never ended");
+    world.connection.check_after_end(now).expect("an invariant");
+    (world.events, world.transmits)
+}
+
+impl<P: Parser> World<P> {
+    fn new(parser: &P, input: &mut Input<'_>, way: Way) -> Self {
+        let polling = input.byte() & 2 == 2;
+        let mut engine = engineio_proto::Config::default();
+        engine.ping_interval = Duration::from_secs(2);
+        engine.ping_timeout = Duration::from_secs(3);
+        engine.max_payload = 5000;
+        let mut config = Config::default();
+        config.connect_timeout = Duration::from_secs(4);
+        let limits = input.byte();
+        config.rearm_connect_timeout = limits & 1 == 1;
+        if limits & 2 == 2 {
+            engine.limits.soft_inbound = usize::from(input.byte()) * 4;
+            engine.limits.max_inbound = usize::from(input.byte()) * 16;
+        }
+        if limits & 4 == 4 {
+            engine.limits.max_outbound = usize::from(input.byte()) * 4;
+        }
+        if limits & 8 == 8 {
+            config.limits.max_awaited_acks = input.below(4);
+            config.limits.max_pending = input.below(4);
+            config.limits.max_namespaces = input.below(4);
+            config.limits.max_attachments = input.byte() % 4;
+        }
+        let now = Instant::from_millis(1000);
+        let query = if polling { "EIO=4&transport=polling" } else { "EIO=4&transport=websocket" };
+        let (limits, max_payload) = (engine.limits.clone(), engine.max_payload);
+        let head = RequestHead { method: "GET", query, origin: None, websocket: !polling };
+        let Route::Open(handshake) = Server::new(engine).route(&head) else { panic!("no handshake") };
+        let session = handshake.accept(now, Sid::from_random([0; 15]));
+        let connection = Connection::new(now, session, parser.clone(), Arc::new(config));
+        let mut world = Self {
+            parser: parser.clone(),
+            way,
+            now,
+            connection: Watched::new(connection, limits, max_payload, false),
+            encoder: Encoder::new(),
+            polling,
+            requests: 0,
+            get: None,
+            post: None,
+            replied: Vec::new(),
+            sids: 0,
+            pending: Vec::new(),
+            tokens: Vec::new(),
+            requested: BTreeSet::new(),
+            joined: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            odd_ids: 1,
+            refused: false,
+            events: Vec::new(),
+            transmits: Vec::new(),
+        };
+        // What it says by itself (a refusal, a DISCONNECT) passes an empty queue, whatever the limit is.
+        world.connection.command(300, |_| ());
+        if polling {
+            world.poll();
+        } else {
+            world.handle(Fact::LinkUp { link: LINK, kind: LinkKind::WebSocket });
+        }
+        world.drain();
+        world
+    }
+
+    fn handle(&mut self, fact: Fact) {
+        self.connection.handle(self.now, fact);
+    }
+
+    fn act(&mut self, input: &mut Input<'_>) {
+        match input.below(40) {
+            0..4 => self.peer_sends(input, PacketType::Connect),
+            4 => self.peer_sends(input, PacketType::Disconnect),
+            5..12 => self.peer_sends(input, PacketType::Event),
+            12..16 => self.peer_sends(input, PacketType::Ack),
+            16 => {
+                let bytes = input.short();
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                let message =
+                    if input.flag() { Message::Binary(Bytes::copy_from_slice(bytes)) } else { text.into_text() };
+                self.arrive(&[message]);
+            }
+            17..19 => self.poll(),
+            19..23 => self.accept(input),
+            23 => self.refuse(input),
+            24..28 => self.emit(input),
+            28..31 => self.ask(input),
+            31 => self.ask_for_namespace(input),
+            32..34 => self.answer(input),
+            34 => {
+                let socket = self.socket(input);
+                self.timed(100, |connection, now| connection.disconnect(now, socket));
+            }
+            35 => self.end(input),
+            36 => self.wait(Duration::from_millis(u64::from(input.pair()) % 5000)),
+            37 => self.wait(Duration::from_millis(u64::from(input.byte()))),
+            38 => {
+                if let Some(event) = self.connection.command(0, Connection::poll_outcome) {
+                    self.told(event);
+                }
+            }
+            _ => self.drain(),
+        }
+    }
+
+    /// The peer sends a packet of its own making.
+    fn peer_sends(&mut self, input: &mut Input<'_>, packet_type: PacketType) {
+        let namespace = input.pick(&NAMESPACES);
+        let bits = input.byte();
+        let id = if packet_type == PacketType::Ack { Some(u64::from(bits >> 2)) } else { (bits & 1 == 1).then_some(7) };
+        let values = self.values(input, bits & 2 == 2);
+        let parser = self.parser.clone();
+        let encoded = match packet_type {
+            PacketType::Event => {
+                parser.encode(&Outgoing::event(namespace, id, "e", &Arguments(&values)), &mut self.encoder)
+            }
+            PacketType::Ack => {
+                parser.encode(&Outgoing::ack(namespace, id.unwrap_or(0), &Arguments(&values)), &mut self.encoder)
+            }
+            _ => {
+                let packet = Outgoing::<()> { packet_type, namespace, id: None, event: None, args: None };
+                parser.encode(&packet, &mut self.encoder)
+            }
+        };
+        if let Ok(encoded) = encoded {
+            self.arrive(&messages(&encoded));
+        }
+    }
+
+    fn values(&self, input: &mut Input<'_>, several: bool) -> Vec<Value> {
+        let mut attachments = 0;
+        (0..if several { input.below(4) } else { 1 }).map(|_| Value::new(input, 2, &mut attachments)).collect()
+    }
+
+    /// Messages of the peer, over whichever carrier; it posts only when its last POST was answered.
+    fn arrive(&mut self, messages: &[Message]) {
+        let frames: Vec<Frame> = messages.iter().cloned().map(Frame::message).collect();
+        if !self.polling {
+            for frame in &frames {
+                let message = match frame.is_binary() {
+                    true => frame.data().clone().into(),
+                    false => String::from_utf8([frame.head(), frame.data()].concat()).expect("text").into_text(),
+                };
+                self.handle(Fact::LinkMessage { link: LINK, message });
+            }
+            return;
+        }
+        if self.post.is_some() {
+            return;
+        }
+        let mut body = bytes::BytesMut::new();
+        payload::encode(&frames, &mut body);
+        let request = self.request();
+        self.post = Some(request);
+        self.handle(Fact::Post { request, content_type: ContentType::Text });
+        self.handle(Fact::Body { request, body: body.freeze() });
+    }
+
+    fn request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    fn poll(&mut self) {
+        if self.polling && self.get.is_none() {
+            let request = self.request();
+            self.get = Some(request);
+            self.handle(Fact::Poll { request });
+        }
+    }
+
+    fn timed<R: core::fmt::Debug>(&mut self, size: usize, command: impl FnOnce(&mut Connection<P>, Instant) -> R) -> R {
+        self.connection.timed_command(self.now, size, command)
+    }
+
+    fn socket(&self, input: &mut Input<'_>) -> SocketId {
+        // Mostly one that is there.
+        let at = input.byte();
+        let there: Vec<SocketId> = self.joined.keys().copied().collect();
+        if at < 200 && !there.is_empty() { there[usize::from(at) % there.len()] } else { SocketId(u32::from(at % 8)) }
+    }
+
+    fn accept(&mut self, input: &mut Input<'_>) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let pending = self.pending.remove(input.below(self.pending.len().min(256)));
+        self.sids = self.sids.wrapping_add(1);
+        let (sid, asked_for) = (Sid::from_random([self.sids; 15]), pending.socket());
+        let namespace = NAMESPACES.into_iter().find(|name| *name == &**pending.namespace()).unwrap_or("?");
+        match self.timed(300, |connection, now| connection.accept(now, pending, sid)) {
+            Ok(socket) => {
+                assert_eq!(socket, asked_for);
+                assert!(self.joined.values().all(|joined| *joined == "?" || *joined != namespace), "{namespace} twice");
+                assert!(self.joined.insert(socket, namespace).is_none());
+            }
+            Err(EmitError::Disconnected | EmitError::Send(_)) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    fn refuse(&mut self, input: &mut Input<'_>) {
+        let Some(pending) = self.pending.pop() else { return };
+        let (message, mut attachments) = (input.short_text(), 0);
+        let data = Value::new(input, 2, &mut attachments);
+        let data = input.flag().then_some(&data);
+        // Bytes have no form in the data of a refusal in JSON.
+        let _ = self.timed(5000, |connection, now| connection.refuse(now, pending, &message, data));
+    }
+
+    fn note<R>(&mut self, result: &Result<R, EmitError>) -> bool {
+        self.refused |= matches!(result, Err(EmitError::Send(SendError::Full)));
+        result.is_ok()
+    }
+
+    fn emit(&mut self, input: &mut Input<'_>) {
+        let socket = self.socket(input);
+        let values = self.values(input, true);
+        let name = if input.below(8) == 0 { input.short_text() } else { "e".into() };
+        let encoder = &mut self.encoder;
+        let emit = |connection: &mut Connection<P>| connection.emit(encoder, socket, &name, &Arguments(&values));
+        let result = self.connection.command(10_000, emit);
+        assert!(!self.note(&result) || self.joined.contains_key(&socket), "sent to {socket:?}, which is not there");
+    }
+
+    fn ask(&mut self, input: &mut Input<'_>) {
+        let socket = self.socket(input);
+        let timeout = input.flag().then(|| Duration::from_millis(u64::from(input.byte()) * 10));
+        let (now, encoder) = (self.now, &mut self.encoder);
+        let ask =
+            |connection: &mut Connection<P>| connection.emit_with_ack(now, encoder, socket, "q", &("?",), timeout);
+        let result = self.connection.command(300, ask);
+        if self.note(&result)
+            && let Ok(id) = result
+        {
+            assert!(self.joined.contains_key(&socket) && id.0 % 2 == 0);
+            assert!(self.asked.insert((socket, id)), "{id:?} is awaited twice");
+        }
+    }
+
+    /// As a namespace does it: the packet and its id are made elsewhere.
+    fn ask_for_namespace(&mut self, input: &mut Input<'_>) {
+        let socket = self.socket(input);
+        let Some(namespace) = self.joined.get(&socket).copied().filter(|namespace| *namespace != "?") else { return };
+        let id = if input.flag() { AckId(self.odd_ids.saturating_sub(2)) } else { AckId(self.odd_ids) };
+        self.odd_ids = self.odd_ids.max(id.0 + 2);
+        let packet = Outgoing::event(namespace, Some(id.0.into()), "b", &());
+        let encoded = self.parser.encode(&packet, &mut self.encoder).expect("it can be encoded");
+        let result = self.timed(300, |connection, now| connection.send_expecting(now, socket, &encoded, id, None));
+        if self.note(&result) {
+            assert!(self.asked.insert((socket, id)), "{id:?} is awaited twice");
+        }
+    }
+
+    fn answer(&mut self, input: &mut Input<'_>) {
+        if self.tokens.is_empty() {
+            return;
+        }
+        let token = self.tokens.remove(input.below(self.tokens.len().min(256)));
+        let values = self.values(input, true);
+        let encoder = &mut self.encoder;
+        let result = self.connection.command(10_000, |connection| connection.ack(encoder, token, &Arguments(&values)));
+        self.note(&result);
+    }
+
+    /// Now and then somebody ends it.
+    fn end(&mut self, input: &mut Input<'_>) {
+        match input.byte() {
+            0..10 => self.timed(1000, Connection::close),
+            10..20 => self.timed(0, Connection::shut_down),
+            20..30 => self.timed(0, Connection::discard),
+            30..40 if !self.polling => self.handle(Fact::LinkDown { link: LINK, cause: LinkDownCause::Closed }),
+            40..50 => {
+                if let Some(request) = self.get.take() {
+                    self.handle(Fact::Aborted { request });
+                }
+            }
+            50..60 => self.handle(Fact::LinkUp { link: LinkId(2), kind: LinkKind::WebSocket }),
+            _ => {}
+        }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(deadline) = self.connection.get().poll_timeout().filter(|deadline| *deadline <= until) {
+            self.now = self.now.max(deadline);
+            self.connection.handle_timeout(self.now);
+            if !matches!(self.way, Way::Sometimes) {
+                self.drain();
+            }
+            self.connection.check().expect("an invariant");
+            if !self.polling && !self.connection.ended() {
+                self.handle(Fact::LinkMessage { link: LINK, message: "3".into() });
+            }
+        }
+        self.now = until;
+    }
+
+    /// Polls until there is nothing more.
+    fn drain(&mut self) {
+        let mut transmits_first = !matches!(self.way, Way::EventsFirst);
+        let mut quiet = 0;
+        while quiet < 2 {
+            let moved = if transmits_first { self.transmit() } else { self.event() };
+            quiet = if moved { 0 } else { quiet + 1 };
+            if !moved {
+                transmits_first = !transmits_first;
+            }
+        }
+        self.connection.check_settled().expect("an invariant");
+        // The driver tells what was written when everything was.
+        for request in std::mem::take(&mut self.replied) {
+            self.handle(Fact::Replied { request });
+        }
+    }
+
+    fn transmit(&mut self) -> bool {
+        let Some(transmit) = self.connection.poll_transmit() else { return false };
+        self.transmits.push(format!("{transmit:?}"));
+        if let Transmit::Reply { request, .. } = transmit {
+            self.get = self.get.filter(|get| *get != request);
+            self.post = self.post.filter(|post| *post != request);
+            self.replied.push(request);
+        }
+        true
+    }
+
+    fn event(&mut self) -> bool {
+        let Some(event) = self.connection.poll_event() else { return false };
+        self.told(event);
+        true
+    }
+
+    /// What the application hears has to fit what it has heard before.
+    fn told(&mut self, event: Event) {
+        self.events.push(format!("{event:?}"));
+        let detail = format!("{event:?}");
+        match event {
+            Event::ConnectRequested(pending) => {
+                assert!(self.requested.insert(pending.socket()), "{detail}: that id was used");
+                self.pending.push(pending);
+            }
+            Event::Received { socket, ack, .. } => {
+                assert!(self.joined.contains_key(&socket), "{detail}: it is not there");
+                self.tokens.extend(ack);
+            }
+            Event::Acked { socket, id, .. } => {
+                assert!(self.asked.remove(&(socket, id)), "{detail}: not awaited");
+                assert!(self.joined.contains_key(&socket), "{detail}: behind its end");
+            }
+            Event::Disconnected { socket, .. } => {
+                assert!(self.joined.remove(&socket).is_some(), "{detail}: it is not there");
+                assert!(self.asked.iter().all(|(of, _)| *of != socket), "{detail}: an ack is awaited");
+            }
+            Event::Writable => assert!(core::mem::take(&mut self.refused), "nothing was refused"),
+            Event::Closed(_) => assert!(self.joined.is_empty() && self.asked.is_empty(), "{detail}"),
+            _ => {}
+        }
+    }
+}
+
+trait IntoText {
+    fn into_text(self) -> Message;
+}
+
+impl IntoText for String {
+    fn into_text(self) -> Message {
+        Message::Text(self.into())
+    }
+}

@@ -1,0 +1,34 @@
+//! Socket.IO: parsers, arguments, the connection, and the namespace.
+
+mod connection;
+mod encode;
+mod json;
+mod msgpack;
+mod namespace;
+mod packet;
+mod scanner;
+mod typed;
+mod value;
+mod world;
+
+pub use self::connection::socket_connection;
+pub use self::encode::socket_encode;
+pub use self::json::socket_json;
+pub use self::msgpack::socket_msgpack;
+pub use self::namespace::namespace;
+pub use self::scanner::json_scanner;
+pub use self::typed::typed_read;
+pub use self::world::socket_world;
+
+use engineio_proto::{Frame, Message, Text};
+use socketio_proto::Encoded;
+
+/// The messages that a packet is on a link.
+fn messages(encoded: &Encoded) -> Vec<Message> {
+    encoded.frames().iter().map(message).collect()
+}
+
+fn message(frame: &Frame) -> Message {
+    let data = frame.data().clone();
+    if frame.is_binary() { data.into() } else { Text::try_from(data).expect("text is UTF-8").into() }
+}

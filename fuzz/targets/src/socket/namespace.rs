@@ -1,0 +1,168 @@
+//! A namespace beside the simplest model of one: anything that an adapter may call, in any order.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use engineio_proto::{Instant, Sid};
+use socketio_proto::server::{Namespace, NamespaceEvent, Target};
+use socketio_proto::{AckError, AckId};
+
+use crate::input::Input;
+
+const ROOMS: [&str; 5] = ["a", "b", "c", "AAAAAAAAAAAAAAAAAAAA", ""];
+
+#[derive(Default)]
+struct Model {
+    now: Instant,
+    sids: BTreeMap<u8, Sid>,
+    rooms: BTreeMap<u8, BTreeSet<String>>,
+    /// As the events tell it.
+    told: BTreeMap<String, BTreeSet<u8>>,
+    /// Who has to answer, and until when.
+    waiting: BTreeMap<AckId, (BTreeSet<u8>, Instant)>,
+    ids: BTreeSet<AckId>,
+}
+
+/// An operation for each byte, and what it takes.
+pub fn namespace(data: &[u8]) {
+    let mut input = Input::new(data);
+    let mut machine = Namespace::new();
+    machine.watch_rooms(true);
+    let mut model = Model::default();
+    while !input.is_empty() {
+        step(&mut machine, &mut model, &mut input);
+        told(&mut machine, &mut model);
+        compare(&machine, &model);
+    }
+    let everybody: Vec<u8> = model.rooms.keys().copied().collect();
+    for key in everybody {
+        machine.remove(key);
+        model.rooms.remove(&key);
+        model.sids.remove(&key);
+        told(&mut machine, &mut model);
+    }
+    assert!(machine.is_empty() && model.told.is_empty() && model.waiting.is_empty(), "something is left: {machine:?}");
+    assert_eq!(machine.poll_timeout(), None);
+}
+
+fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Input<'_>) {
+    match input.below(9) {
+        0 => {
+            let key = input.byte() % 16;
+            // Two of them may have one id: whoever came last is found by it.
+            let sid = Sid::from_random([key / 2; 15]);
+            machine.add(key, sid);
+            if !model.rooms.contains_key(&key) {
+                model.sids.insert(key, sid);
+                model.rooms.insert(key, BTreeSet::from([sid.as_str().to_string()]));
+            }
+        }
+        1 => {
+            let key = input.byte() % 16;
+            machine.remove(key);
+            model.rooms.remove(&key);
+            model.sids.remove(&key);
+        }
+        2 | 3 => {
+            let (key, room) = (input.byte() % 16, input.pick(&ROOMS));
+            machine.join(key, room);
+            if let Some(rooms) = model.rooms.get_mut(&key) {
+                rooms.insert(room.into());
+            }
+        }
+        4 => {
+            let (key, room) = (input.byte() % 16, input.pick(&ROOMS));
+            machine.leave(key, room);
+            if let Some(rooms) = model.rooms.get_mut(&key) {
+                rooms.remove(room);
+            }
+        }
+        5 => {
+            let (target, meant) = target(model, input);
+            assert_eq!(machine.recipients(&target).collect::<Vec<_>>(), meant, "{target:?}");
+        }
+        6 => {
+            let (target, meant) = target(model, input);
+            let timeout = Duration::from_millis(u64::from(input.byte()));
+            let id = machine.next_ack_id();
+            assert!(model.ids.insert(id) && id.0 % 2 == 1, "{id:?} again");
+            model.waiting.insert(id, (meant.iter().copied().collect(), model.now + timeout));
+            assert_eq!(machine.gather(model.now, &target, id, timeout), meant, "{target:?}");
+        }
+        7 => {
+            let (key, id) = (input.byte() % 16, AckId(u32::from(input.byte() % 32)));
+            machine.handle_ack(key, id, Err(AckError::Disconnected));
+        }
+        _ => {
+            model.now += Duration::from_millis(u64::from(input.byte()));
+            let due = machine.poll_timeout();
+            assert_eq!(due, model.waiting.values().map(|(_, deadline)| *deadline).min());
+            machine.handle_timeout(model.now);
+            assert!(machine.poll_timeout().is_none_or(|deadline| deadline > model.now), "I2");
+        }
+    }
+}
+
+fn target(model: &Model, input: &mut Input<'_>) -> (Target<u8>, Vec<u8>) {
+    let (include, except, sender) = (input.byte(), input.byte(), input.byte());
+    let mut target = Target::everybody();
+    for (bit, room) in ROOMS.into_iter().enumerate() {
+        if include >> bit & 1 == 1 {
+            target = target.to(room);
+        }
+        if except >> bit & 1 == 1 {
+            target = target.except(room);
+        }
+    }
+    if sender & 1 == 1 {
+        target = target.without(sender >> 1 & 15);
+    }
+    let is_meant = |(key, rooms): (&u8, &BTreeSet<String>)| {
+        let included = target.rooms.is_empty() || !target.rooms.is_disjoint(rooms);
+        (included && target.except.is_disjoint(rooms) && target.sender != Some(*key)).then_some(*key)
+    };
+    let meant = model.rooms.iter().filter_map(is_meant).collect();
+    (target, meant)
+}
+
+fn told(machine: &mut Namespace<u8>, model: &mut Model) {
+    while let Some(event) = machine.poll_event() {
+        let detail = format!("{event:?}");
+        let right = match event {
+            NamespaceEvent::RoomCreated { room } => model.told.insert(room.to_string(), BTreeSet::new()).is_none(),
+            NamespaceEvent::RoomDeleted { room } => model.told.remove(&*room).is_some_and(|members| members.is_empty()),
+            NamespaceEvent::Joined { socket, room } => {
+                model.told.get_mut(&*room).is_some_and(|members| members.insert(socket))
+            }
+            NamespaceEvent::Left { socket, room } => {
+                model.told.get_mut(&*room).is_some_and(|members| members.remove(&socket))
+            }
+            NamespaceEvent::Acked { broadcast, socket, outcome } => {
+                let late = outcome == Err(AckError::Timeout);
+                let waiting = model.waiting.get_mut(&broadcast);
+                waiting.is_some_and(|(waiting, deadline)| {
+                    late == (*deadline <= model.now && late) && waiting.remove(&socket)
+                })
+            }
+            NamespaceEvent::BroadcastDone { broadcast } => {
+                model.waiting.remove(&broadcast).is_some_and(|(waiting, _)| waiting.is_empty())
+            }
+            _ => false,
+        };
+        assert!(right, "{detail}");
+    }
+}
+
+fn compare(machine: &Namespace<u8>, model: &Model) {
+    let mut rooms: BTreeMap<String, BTreeSet<u8>> = BTreeMap::new();
+    for (key, names) in &model.rooms {
+        assert!(machine.contains(*key) && machine.rooms(*key).map(|room| &**room).eq(names.iter().map(|name| &**name)));
+        for name in names {
+            rooms.entry(name.clone()).or_default().insert(*key);
+        }
+    }
+    assert_eq!((machine.len(), &rooms), (model.rooms.len(), &model.told));
+    for sid in model.sids.values() {
+        assert!(machine.find(sid.as_str()).is_none_or(|key| model.sids.get(&key) == Some(sid)));
+    }
+}

@@ -1,0 +1,86 @@
+//! The JSON scanner beside `serde_json`: the same verdict, and the same arguments.
+
+use engineio_proto::Text;
+use serde_json::value::RawValue;
+use socketio_proto::{Limits, PacketType, Payload};
+
+use crate::input::Input;
+
+/// What kind of payload, a limit of depth, a number of brackets around it, then text.
+pub fn json_scanner(data: &[u8]) {
+    let mut input = Input::new(data);
+    let kind = input.below(4);
+    let mut limits = Limits::default();
+    if input.flag() {
+        limits.max_depth = input.byte().into();
+    }
+    let brackets = usize::from(input.byte());
+    // So deep that the scanner has to put something aside, now and then.
+    let text = if brackets > 250 {
+        format!("[{}{}{}]", "[".repeat(brackets - 190), input.rest_text(), "]".repeat(brackets - 190))
+    } else {
+        input.rest_text().to_string()
+    };
+    let packet_type = [PacketType::Ack, PacketType::Event, PacketType::Connect, PacketType::ConnectError][kind];
+    let ours = Payload::from_json(packet_type, Text::from(&*text), Vec::new(), &limits);
+    let theirs = match packet_type {
+        PacketType::Ack | PacketType::Event => serde_json::from_str::<Vec<&RawValue>>(&text).ok(),
+        _ => serde_json::from_str::<&RawValue>(&text).ok().map(|value| vec![value]),
+    };
+    let deep = depth(&text) > usize::from(limits.max_depth);
+    let Some(theirs) = theirs.filter(|_| !deep) else {
+        assert!(ours.is_err(), "{text:?}");
+        return;
+    };
+    let first = theirs.first().map_or("", |value| value.get());
+    let fits = match packet_type {
+        PacketType::Ack => true,
+        PacketType::Event => first.starts_with('"') || first.starts_with(|c: char| c == '-' || c.is_ascii_digit()),
+        PacketType::Connect => first.starts_with('{'),
+        _ => first.starts_with(['{', '"']),
+    };
+    let name = serde_json::from_str::<String>(first);
+    let reserved = packet_type == PacketType::Event && name.as_ref().is_ok_and(|name| is_reserved(name));
+    let Ok(payload) = ours else {
+        assert!(!fits || reserved, "{text:?}");
+        return;
+    };
+    assert!(fits && !reserved, "{text:?}");
+    let args = if packet_type == PacketType::Event { &theirs[1..] } else { &theirs[..] };
+    assert_eq!(payload.args().collect::<Vec<_>>(), args.iter().map(|value| value.get()).collect::<Vec<_>>());
+    assert_eq!(payload.len(), args.len());
+    for (index, value) in args.iter().enumerate() {
+        assert_eq!(payload.raw(index), Some(value.get()));
+    }
+    if packet_type == PacketType::Event {
+        match name {
+            Ok(name) => assert_eq!(payload.name(), Some(&*name)),
+            // A number, or half a surrogate pair.
+            Err(_) if !first.starts_with('"') => assert_eq!(payload.name(), Some(first)),
+            Err(_) => assert!(payload.name().is_some_and(|name| name.contains('\u{fffd}'))),
+        }
+    }
+}
+
+fn is_reserved(name: &str) -> bool {
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"].contains(&name)
+}
+
+/// How deeply JSON is nested.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}

@@ -1,0 +1,178 @@
+//! One connection with anybody: whatever comes and whatever it is told to do, it speaks proper WebSocket, ends once, and keeps to its
+//! bounds.
+
+use engineio_websocket::{Arena, Closed, Connection, ConnectionEvent, Decoder, Error, Event, Limits, Role, SendError};
+
+use super::{frame, limits};
+use crate::input::Input;
+
+/// Unread events and bytes at which decoding pauses, as documented.
+const MAX_EVENTS: usize = 32;
+const MAX_OUTGOING: usize = 1000;
+
+struct World {
+    connection: Connection,
+    role: Role,
+    /// The other end's ear.
+    peer: Decoder,
+    heard: Vec<Event>,
+    ended: Option<Closed>,
+    unread: usize,
+    sent: usize,
+    largest: usize,
+}
+
+/// Role and limits, then acts.
+pub fn websocket_connection(data: &[u8]) {
+    let mut input = Input::new(data);
+    let client = input.flag();
+    let limits = limits(&mut input);
+    let connection = if client { Connection::client(limits, [7; 16]) } else { Connection::server(limits) };
+    let (role, other) = if client { (Role::Client, Role::Server) } else { (Role::Server, Role::Client) };
+    let mut world = World {
+        connection: connection.with_max_outgoing(MAX_OUTGOING),
+        role,
+        peer: Decoder::new(other, Limits::default()),
+        heard: Vec::new(),
+        ended: None,
+        unread: 0,
+        sent: 0,
+        largest: 0,
+    };
+    while !input.is_empty() {
+        world.act(&mut input);
+        let allowed = MAX_OUTGOING + world.largest + 2 * 150;
+        assert!(world.connection.outgoing_bytes() <= allowed, "{} wait", world.connection.outgoing_bytes());
+    }
+    world.connection.handle_end();
+    world.read();
+    world.write();
+    assert!(world.ended.is_some() && world.connection.is_finished() && !world.connection.wants_input());
+    assert_eq!(world.connection.send_text("late"), Err(SendError::Closed));
+    assert_eq!(world.connection.poll_event(), None);
+    assert_eq!(world.connection.poll_transmit(), None);
+}
+
+impl World {
+    fn act(&mut self, input: &mut Input<'_>) {
+        match input.below(16) {
+            0..5 => {
+                let first = input.pick(&[0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8a, 0x88, 0x83, 0xc1]);
+                let times = if input.below(16) == 0 { 300 } else { 1 };
+                let payload = input.short().repeat(times);
+                let mut bytes = Vec::new();
+                frame(&mut bytes, first, payload, self.role);
+                self.arrive(&mut bytes, input);
+            }
+            5 => {
+                let mut bytes = input.short().to_vec();
+                self.arrive(&mut bytes, input);
+            }
+            6 => {
+                // Many at once: more than may lie unread.
+                let mut bytes = Vec::new();
+                for number in 0..input.byte() {
+                    frame(&mut bytes, 0x82, vec![number], self.role);
+                }
+                self.arrive(&mut bytes, input);
+            }
+            7 | 8 => self.read(),
+            9 => drop(self.event()),
+            10 => self.write(),
+            11 | 12 => {
+                let payload = input.short().repeat(1 + input.below(8));
+                self.largest = self.largest.max(payload.len());
+                let result = if input.flag() {
+                    self.connection.send_binary(&payload)
+                } else {
+                    let text = String::from_utf8_lossy(&payload);
+                    self.largest = self.largest.max(text.len());
+                    self.connection.send_text(&text)
+                };
+                self.note(result, true);
+            }
+            13 => {
+                let result = self.connection.ping(input.short());
+                self.note(result, false);
+            }
+            14 => {
+                let (code, reason) = (input.pick(&[1000, 1001, 1005, 3000, 4999, 5000]), input.short_text());
+                if input.below(4) == 0 {
+                    let _ = self.connection.close(code, &reason);
+                }
+            }
+            _ => {
+                if input.below(16) == 0 {
+                    self.connection.handle_end();
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, result: Result<(), SendError>, message: bool) {
+        match result {
+            Ok(()) => self.sent += usize::from(message),
+            Err(SendError::Closed | SendError::Full) => {}
+            Err(error) => assert!(matches!(error, SendError::Invalid(_)) && !message, "{error}"),
+        }
+    }
+
+    fn arrive(&mut self, bytes: &mut [u8], input: &mut Input<'_>) {
+        let at = input.below(bytes.len().clamp(1, 256));
+        let (one, two) = bytes.split_at_mut(at);
+        self.connection.handle(one);
+        self.connection.handle(two);
+    }
+
+    fn read(&mut self) {
+        while self.event().is_some() {}
+    }
+
+    fn event(&mut self) -> Option<ConnectionEvent> {
+        let event = self.connection.poll_event()?;
+        assert_eq!(self.ended, None, "{event:?} behind the end");
+        self.unread += 1;
+        assert!(self.unread <= 1_000_000 && MAX_EVENTS > 0);
+        if let ConnectionEvent::Closed(closed) = &event {
+            self.ended = Some(closed.clone());
+        }
+        Some(event)
+    }
+
+    /// What it writes is heard by the other end, and nothing comes behind a close frame.
+    fn write(&mut self) {
+        while let Some(bytes) = self.connection.poll_transmit() {
+            let mut bytes = bytes.to_vec();
+            let mut rest = &mut bytes[..];
+            let mut arena = Arena::new();
+            loop {
+                match self.peer.decode(&mut rest, &mut arena) {
+                    Ok(Some(event)) => {
+                        assert!(!matches!(event, Event::Compressed { .. }));
+                        self.heard.push(event);
+                        let closed = matches!(self.heard.last(), Some(Event::Close(_)));
+                        assert!(!closed || rest.is_empty(), "something behind the close frame");
+                    }
+                    Ok(None) => break,
+                    Err(error) => panic!("it wrote {error:?}"),
+                }
+            }
+        }
+        let closes = self.heard.iter().filter(|event| matches!(event, Event::Close(_))).count();
+        assert!(closes <= 1, "it closed {closes} times");
+        let messages = self.heard.iter().filter(|event| matches!(event, Event::Text(_) | Event::Binary(_))).count();
+        assert!(messages <= self.sent);
+        if let Some(Closed::Error(error)) = &self.ended {
+            self.told_of(*error);
+        }
+    }
+
+    /// A peer that broke the rules hears of it, unless this end had closed before.
+    fn told_of(&self, error: Error) {
+        let code = self.heard.iter().find_map(|event| match event {
+            Event::Close(frame) => frame.as_ref().map(|frame| frame.code),
+            _ => None,
+        });
+        assert!(code.is_some() || self.heard.iter().any(|event| matches!(event, Event::Close(_))), "{error:?}");
+    }
+}

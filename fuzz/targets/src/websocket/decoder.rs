@@ -1,0 +1,90 @@
+//! The decoder in both roles: however a stream is cut and read, the same events come of it, and no more is kept than the limits allow.
+
+use bytes::BufMut as _;
+use engineio_websocket::{Arena, Decoder, Error, Event, Limits, Role};
+
+use super::{limits, stream};
+use crate::input::{Cuts, Input};
+
+/// Role, RSV1, limits, cuts, and a stream.
+pub fn websocket_decoder(data: &[u8]) {
+    let mut input = Input::new(data);
+    let bits = input.byte();
+    let role = if bits & 1 == 1 { Role::Client } else { Role::Server };
+    let limits = limits(&mut input);
+    let decoder = || Decoder::new(role, limits).allow_rsv1(bits & 2 == 2);
+    let mut cuts = input.cuts();
+    let stream = stream(&mut input, role);
+    let whole = feed(&mut decoder(), &mut Arena::new(), &stream);
+    let sum: usize = whole.0.iter().map(length).sum();
+    assert!(sum <= stream.len(), "{sum} bytes out of {}", stream.len());
+    for event in &whole.0 {
+        assert!(length(event) <= limits.max_message || is_control(event), "{event:?}");
+    }
+    assert_eq!(cut(&limits, decoder(), &stream, cuts.clone(), false), whole, "cut");
+    assert_eq!(cut(&limits, decoder(), &stream, cuts.clone(), true), whole, "read into place");
+    cuts.next(&mut &stream[..]);
+    assert_eq!(cut(&limits, decoder(), &stream, cuts, true), whole, "cut elsewhere");
+}
+
+fn length(event: &Event) -> usize {
+    match event {
+        Event::Text(text) => text.len(),
+        Event::Binary(bytes) | Event::Ping(bytes) | Event::Pong(bytes) => bytes.len(),
+        Event::Compressed { payload, .. } => payload.len(),
+        Event::Close(frame) => frame.as_ref().map_or(0, |frame| frame.reason.len() + 2),
+        _ => 0,
+    }
+}
+
+const fn is_control(event: &Event) -> bool {
+    matches!(event, Event::Ping(_) | Event::Pong(_) | Event::Close(_))
+}
+
+type Outcome = (Vec<Event>, Result<(), Error>);
+
+fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Outcome {
+    let mut bytes = bytes.to_vec();
+    let mut input = &mut bytes[..];
+    let mut events = Vec::new();
+    loop {
+        match decoder.decode(&mut input, arena) {
+            Ok(Some(event)) => events.push(event),
+            Ok(None) => {
+                assert!(input.is_empty(), "input is used up when nothing more comes of it");
+                return (events, Ok(()));
+            }
+            Err(error) => {
+                assert_eq!(decoder.decode(&mut &mut [][..], arena), Err(error), "errors stick");
+                return (events, Err(error));
+            }
+        }
+    }
+}
+
+/// Feeds pieces; with `direct`, into the room that the decoder offers.
+fn cut(limits: &Limits, mut decoder: Decoder, mut bytes: &[u8], mut cuts: Cuts<'_>, direct: bool) -> Outcome {
+    let mut arena = Arena::new();
+    let mut events = Vec::new();
+    while !bytes.is_empty() {
+        let mut piece = cuts.next(&mut bytes);
+        if direct && let Some(mut room) = decoder.payload_room() {
+            let count = room.remaining_mut().min(piece.len());
+            room.put_slice(&piece[..count]);
+            piece = &piece[count..];
+            let (more, result) = feed(&mut decoder, &mut arena, &[]);
+            events.extend(more);
+            if result.is_err() {
+                return (events, result);
+            }
+        }
+        let (more, result) = feed(&mut decoder, &mut arena, piece);
+        events.extend(more);
+        assert!(decoder.buffered_bytes() <= limits.max_message + 125, "{} kept", decoder.buffered_bytes());
+        if result.is_err() {
+            return (events, result);
+        }
+    }
+    assert!(!decoder.is_idle() || decoder.buffered_bytes() == 0, "idle, with {} bytes", decoder.buffered_bytes());
+    (events, Ok(()))
+}

@@ -1,0 +1,86 @@
+//! The opening handshake: any headers, judged as a model judges them; and the two halves with each other.
+
+use engineio_websocket::handshake::{ClientHandshake, RequestError, ResponseError, accept, accept_key};
+
+use crate::input::Input;
+
+const NAMES: [&str; 8] = [
+    "Upgrade",
+    "connection",
+    "Sec-WebSocket-Version",
+    "sec-websocket-KEY",
+    "Sec-WebSocket-Accept",
+    "Sec-WebSocket-Extensions",
+    "Sec-WebSocket-Protocol",
+    "Host",
+];
+const VALUES: [&str; 12] = [
+    "websocket",
+    "Upgrade",
+    "13",
+    "dGhlIHNhbXBsZSBub25jZQ==",
+    "keep-alive, upgrade",
+    "WEBSOCKET",
+    " 13\t",
+    "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+    "chat",
+    "",
+    "h2c, websocket/13",
+    "12",
+];
+
+/// Header after header: a byte for the name, a byte for the value, or the value itself.
+pub fn websocket_handshake(data: &[u8]) {
+    let mut input = Input::new(data);
+    let status = if input.flag() { 101 } else { 100 + u16::from(input.byte()) };
+    let mut headers: Vec<(&str, Vec<u8>)> = Vec::new();
+    while !input.is_empty() && headers.len() < 30 {
+        let name = input.pick(&NAMES);
+        let value = input.below(VALUES.len() + 2);
+        headers
+            .push((name, VALUES.get(value).map_or_else(|| input.short().to_vec(), |value| value.as_bytes().to_vec())));
+    }
+    let pairs = || headers.iter().map(|(name, value)| (name, value));
+    let request = accept(pairs());
+    let keys: Vec<&[u8]> = values(&headers, "sec-websocket-key");
+    let versions: Vec<&[u8]> = values(&headers, "sec-websocket-version");
+    let asks = ["upgrade", "connection"].map(|name| {
+        let token = if name == "upgrade" { "websocket" } else { "upgrade" };
+        let lists = values(&headers, name).into_iter();
+        lists
+            .flat_map(|list| list.split(|byte| *byte == b','))
+            .any(|one| one.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    });
+    match request {
+        Ok(key) => {
+            assert!(asks == [true, true] && keys.len() == 1 && versions == [b"13"], "{headers:?}");
+            assert_eq!(key, accept_key(keys[0]));
+            assert_eq!(keys[0].len(), 24);
+        }
+        Err(error) => {
+            assert_eq!(error == RequestError::NotAnUpgrade, asks != [true, true]);
+            assert_eq!(
+                error == RequestError::UnsupportedVersion,
+                asks == [true, true] && versions.len() == 1 && versions[0] != b"13"
+            );
+            assert_eq!(error.status() == 426, !error.headers().is_empty());
+        }
+    }
+    let client = ClientHandshake::new([7; 16]).with_protocols(&["chat", "superchat"]);
+    match client.check(status, pairs()) {
+        Ok(_) => assert!(
+            status == 101
+                && values(&headers, "sec-websocket-accept").contains(&accept_key(client.key().as_bytes()).as_bytes())
+        ),
+        Err(ResponseError::Status(refused)) => assert_eq!(refused, status),
+        Err(_) => {}
+    }
+    // What one half writes is what the other half wants.
+    let answer = accept(client.headers()).expect("a good request");
+    let response = [("upgrade", "websocket"), ("connection", "upgrade"), ("sec-websocket-accept", answer.as_str())];
+    assert_eq!(client.check(101, response), Ok(None));
+}
+
+fn values<'a>(headers: &'a [(&str, Vec<u8>)], name: &str) -> Vec<&'a [u8]> {
+    headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim_ascii()).collect()
+}

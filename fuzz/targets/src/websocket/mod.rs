@@ -1,0 +1,67 @@
+//! WebSocket: the decoder, two connections with each other, one connection with anybody, and the handshake.
+
+mod connection;
+mod decoder;
+mod handshake;
+mod pair;
+
+pub use self::connection::websocket_connection;
+pub use self::decoder::websocket_decoder;
+pub use self::handshake::websocket_handshake;
+pub use self::pair::websocket_pair;
+
+use engineio_websocket::{Limits, Role, apply_mask};
+
+use crate::input::Input;
+
+/// Small limits, or the usual ones.
+fn limits(input: &mut Input<'_>) -> Limits {
+    if input.flag() {
+        Limits::default().with_max_message(input.pair().into()).with_max_fragments(u32::from(input.byte()))
+    } else {
+        Limits::default()
+    }
+}
+
+/// A stream that a peer of `role` might get: bytes as they are, or frames with lengths that are right.
+fn stream(input: &mut Input<'_>, role: Role) -> Vec<u8> {
+    if input.flag() {
+        return input.rest().to_vec();
+    }
+    let mut stream = Vec::new();
+    while !input.is_empty() {
+        let first = input.byte();
+        let times = match input.byte() {
+            // Large enough to be read into its final place.
+            0xff => 300,
+            0xfe => 16,
+            times => usize::from(times % 3) + 1,
+        };
+        let payload = input.short().repeat(times);
+        frame(&mut stream, first, payload, role);
+    }
+    stream
+}
+
+/// A frame with this first byte, masked if a server gets it.
+fn frame(stream: &mut Vec<u8>, first: u8, mut payload: Vec<u8>, role: Role) {
+    let mask = if role == Role::Server { 0x80 } else { 0 };
+    stream.push(first);
+    match u16::try_from(payload.len()) {
+        Ok(length) if length < 126 => stream.push(mask | length.to_be_bytes()[1]),
+        Ok(length) => {
+            stream.push(mask | 126);
+            stream.extend(length.to_be_bytes());
+        }
+        Err(_) => {
+            stream.push(mask | 127);
+            stream.extend((payload.len() as u64).to_be_bytes());
+        }
+    }
+    if role == Role::Server {
+        let key = [first, 0x5e, 0x03, 0xff];
+        stream.extend(key);
+        apply_mask(&mut payload, key);
+    }
+    stream.extend(payload);
+}

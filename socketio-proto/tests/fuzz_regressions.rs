@@ -1,0 +1,126 @@
+//! Every seed of the fuzz targets, and every input that has ever broken one, on stable Rust and without a fuzzer.
+//!
+//! Beside them, seeds that chance has changed a little: `ROUNDS=n` for more of these (there is no guidance by coverage: that takes a
+//! fuzzer), `SEED=n` to begin elsewhere.
+//!
+//! A find becomes a regression by copying the fuzzer's artifact to `fuzz/regressions/TARGET/`, with a name that says what it was about.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail loudly, as tests may"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use engineio_fuzz_targets::TARGETS;
+use engineio_proto::testkit::Random;
+
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
+    let mut names: Vec<String> = entries.filter_map(name).collect();
+    names.sort();
+    names
+}
+
+/// Calls the target with every file of its folder; how many there were.
+fn replay(kind: &str) -> usize {
+    let mut count = 0;
+    for (name, target) in TARGETS {
+        let folder = fuzz().join(kind).join(name);
+        for file in names(&folder) {
+            let input = fs::read(folder.join(&file)).expect("a file that can be read");
+            // Shown when the test fails: the last one is the culprit.
+            println!("fuzz/{kind}/{name}/{file}");
+            target(&input);
+            count += 1;
+        }
+    }
+    count
+}
+
+#[test]
+fn what_broke_once_does_not_break_again() {
+    replay("regressions");
+}
+
+#[test]
+fn seeds_and_nothing_at_all_break_nothing() {
+    for (name, target) in TARGETS {
+        println!("{name}");
+        target(&[]);
+        target(&[0; 400]);
+        target(&[0xff; 400]);
+    }
+    assert!(replay("seeds") >= TARGETS.len());
+}
+
+/// A seed with a few bytes changed, taken out, or put in from another one.
+fn mutated(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
+    let mut input = random.pick(seeds).cloned().unwrap_or_default();
+    for _ in 0..=random.below(6) {
+        let at = random.index(input.len() + 1);
+        match random.below(5) {
+            0 => input.truncate(at),
+            1 => {
+                let other = random.pick(seeds).cloned().unwrap_or_default();
+                let start = random.index(other.len());
+                let length = random.index(20).min(other.len() - start);
+                input.splice(at..at, other[start..start + length].iter().copied());
+            }
+            2 if at < input.len() => drop(input.remove(at)),
+            3 => input.insert(at, random.below(256).to_le_bytes()[0]),
+            _ => {
+                if let Some(byte) = input.get_mut(at) {
+                    *byte ^= 1 << random.below(8);
+                }
+            }
+        }
+    }
+    input
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+#[test]
+fn seeds_that_are_changed_a_little_break_nothing() {
+    let rounds = variable("ROUNDS").unwrap_or(40);
+    let first = variable("SEED").unwrap_or(0);
+    let only = std::env::var("TARGET").ok();
+    for (name, target) in TARGETS.iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
+        let folder = fuzz().join("seeds").join(name);
+        let read = |file: &String| fs::read(folder.join(file)).expect("a file that can be read");
+        let seeds: Vec<Vec<u8>> = names(&folder).iter().map(read).collect();
+        for round in first..first + rounds {
+            // Shown when the test fails: the last one is the culprit.
+            println!("TARGET={name} SEED={round} ROUNDS=1");
+            target(&mutated(&mut Random::new(round), &seeds));
+        }
+    }
+}
+
+#[test]
+fn every_target_has_its_files_and_nothing_else_has() {
+    let targets: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+    let files = names(&fuzz().join("fuzz_targets"));
+    let files: Vec<&str> = files.iter().filter_map(|file| file.strip_suffix(".rs")).collect();
+    assert_eq!(files.len(), targets.len(), "{files:?}");
+    assert!(files.iter().all(|file| targets.contains(file)), "{files:?}");
+    let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).expect("fuzz/Cargo.toml");
+    for name in &targets {
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is no binary of fuzz/Cargo.toml");
+    }
+    for kind in ["seeds", "regressions"] {
+        for folder in names(&fuzz().join(kind)) {
+            assert!(targets.contains(&&*folder), "fuzz/{kind}/{folder} belongs to no target");
+        }
+    }
+}
