@@ -1,4 +1,5 @@
-//! Any number of arguments of any kind: socketioxide hands out all of them only to a type that reads itself as a tuple.
+//! Any number of arguments of any kind, as a type that serde takes for a tuple: implementations hand out all arguments to such a type,
+//! and the first one to others.
 
 use std::fmt;
 
