@@ -26,7 +26,7 @@ const SHARE: usize = 4;
 /// An arena that was not used yet holds no memory.
 #[derive(Debug)]
 pub struct Arena {
-    /// Empty between calls; its capacity is what is left of the block.
+    /// What was gathered, empty between calls of the decoder; its capacity is what is left of the block.
     room: BytesMut,
     block: usize,
 }
@@ -64,6 +64,32 @@ impl Arena {
             self.begin_block();
         }
         self.room.extend_from_slice(payload);
+        self.room.split().freeze()
+    }
+
+    /// Whether so many bytes fit behind what was gathered; begins a new block for the first ones.
+    #[inline]
+    pub(crate) fn has_room(&mut self, length: usize) -> bool {
+        let gathered = self.room.len();
+        if self.room.capacity().saturating_sub(gathered) >= length {
+            return true;
+        }
+        if gathered == 0 && length <= self.largest_shared() {
+            self.begin_block();
+            return true;
+        }
+        false
+    }
+
+    /// Adds bytes for which there [is room](Self::has_room) to what [`Arena::take`] will return.
+    #[inline]
+    pub(crate) fn gather(&mut self, bytes: &[u8]) {
+        self.room.extend_from_slice(bytes);
+    }
+
+    /// Takes what was gathered. Nothing may be stored before.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Bytes {
         self.room.split().freeze()
     }
 
