@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Context;
 
 use engineio_proto::server::{Carrier, Input, Session, Transmit};
-use engineio_proto::{CloseReason, Config, Event, Frame, Instant, Message, SendError, Sid};
+use engineio_proto::{CloseReason, Config, Event, Frame, Instant, LinkId, Message, SendError, Sid};
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http_body::Body as HttpBody;
@@ -396,6 +396,11 @@ impl Machine for Session {
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
         self.poll_transmit()
+    }
+
+    #[inline]
+    fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool) {
+        self.poll_frames(link, write);
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -80,11 +80,6 @@ impl<S: Stream> Link<S> {
         self.output.is_empty()
     }
 
-    /// Whether there is something to write that does not come from the machine.
-    pub(crate) fn wants_write(&self) -> bool {
-        !self.is_flushed() || self.pong.is_some()
-    }
-
     /// Bytes that the stream has not taken, and what keeping them costs.
     pub(crate) fn buffered(&self) -> usize {
         self.output.length.saturating_add(self.output.segments.len().saturating_mul(SEGMENT))
@@ -117,62 +112,59 @@ impl<S: Stream> Link<S> {
                 Poll::Ready(Ok(_)) => {}
             }
         }
-        let mut input = &mut buffer[..];
-        loop {
-            match self.decoder.decode(&mut input, arena) {
-                Ok(None) => return Read::Some,
-                Ok(Some(Event::Text(text))) => message(Message::Text(text)),
-                Ok(Some(Event::Binary(data))) => message(Message::Binary(data)),
-                Ok(Some(Event::Ping(payload))) => self.pong = Some(payload),
-                Ok(Some(Event::Pong(_))) => {}
-                Ok(Some(_)) => {
-                    self.close(None);
-                    return Read::Down(LinkDownCause::Closed);
-                }
-                Err(error) => {
-                    tracing::debug!(link = self.id.0, %error, "websocket failed");
-                    self.close(Some(error.close_code()));
-                    return Read::Down(LinkDownCause::Failed);
-                }
+        let mut closed = false;
+        let decoded = self.decoder.decode_all(buffer, arena, |event| match event {
+            Event::Text(text) => message(Message::Text(text)),
+            Event::Binary(data) => message(Message::Binary(data)),
+            Event::Ping(payload) => self.pong = Some(payload),
+            Event::Pong(_) => {}
+            // Nothing follows a close frame, and no compression was agreed on.
+            _ => closed = true,
+        });
+        match decoded {
+            Ok(()) if closed => {
+                self.close(None);
+                Read::Down(LinkDownCause::Closed)
             }
-            if input.is_empty() {
-                return Read::Some;
+            Ok(()) => Read::Some,
+            Err(error) => {
+                tracing::debug!(link = self.id.0, %error, "websocket failed");
+                self.close(Some(error.close_code()));
+                Read::Down(LinkDownCause::Failed)
             }
         }
     }
 
-    /// Gathers packets and writes them, until there are no more or the stream takes no more. While it takes none, packets stay where
-    /// they are: in the machine, which counts them.
+    /// Has packets gathered and writes them, until there are no more or the stream takes no more. While it takes none, `gather` is not
+    /// called: packets stay where they are, in the machine, which counts them.
     ///
     /// # Errors
     /// When the stream failed.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        mut next: impl FnMut() -> Option<Frame>,
+        mut gather: impl FnMut(&mut Gathering<'_>),
     ) -> io::Result<()> {
         OUTPUT.with_borrow_mut(|buffer| {
-            let result = self.write_with(cx, buffer, &mut next);
+            let result = self.write_with(cx, buffer, &mut gather);
             buffer.clear();
             result
         })
     }
 
+    #[inline]
     fn write_with(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
-        next: &mut impl FnMut() -> Option<Frame>,
+        gather: &mut impl FnMut(&mut Gathering<'_>),
     ) -> io::Result<()> {
         while self.output.flush(&mut self.stream, cx, buffer)? {
             if let Some(payload) = self.pong.take() {
                 // The decoder lets no longer payload through.
                 let _ = engineio_websocket::encode_pong(buffer, &payload, None);
             }
-            while buffer.len() < WRITE_BUFFER && self.output.segments.len() < MAX_SLICES {
-                let Some(frame) = next() else { break };
-                self.output.gather(buffer, &frame);
-            }
+            gather(&mut Gathering { output: &mut self.output, buffer });
             if buffer.is_empty() && self.output.is_empty() {
                 // A stream that buffers wakes the task until it has written.
                 let (Poll::Pending | Poll::Ready(())) = self.stream.poll_flush(cx)?;
@@ -223,6 +215,21 @@ impl<S: Stream> Link<S> {
     }
 }
 
+/// Where packets are gathered before they are written.
+pub(crate) struct Gathering<'a> {
+    output: &'a mut Output,
+    buffer: &'a mut BytesMut,
+}
+
+impl Gathering<'_> {
+    /// Adds a packet. Whether there is room for another one.
+    #[inline]
+    pub(crate) fn add(&mut self, frame: &Frame) -> bool {
+        self.output.gather(self.buffer, frame);
+        self.buffer.len() < WRITE_BUFFER && self.output.segments.len() < MAX_SLICES
+    }
+}
+
 impl Output {
     fn is_empty(&self) -> bool {
         self.segments.is_empty()
@@ -236,16 +243,16 @@ impl Output {
     }
 
     /// Adds a packet: copied behind what is in `buffer` when it is small, by reference when it is large.
+    #[inline]
     fn gather(&mut self, buffer: &mut BytesMut, frame: &Frame) {
         let opcode = if frame.is_binary() { Opcode::Binary } else { Opcode::Text };
-        // One or two bytes nearly always: written out, they need no call to copy them.
-        match *FrameHeader::new(opcode.into(), frame.packet_len(), None) {
-            [first, length] => buffer.extend_from_slice(&[first, length]),
-            ref header => buffer.extend_from_slice(header),
-        }
-        match *frame.head() {
-            [digit] => buffer.extend_from_slice(&[digit]),
-            ref head => buffer.extend_from_slice(head),
+        // Three bytes nearly always: written out, they need no call to copy them.
+        match (&*FrameHeader::new(opcode.into(), frame.packet_len(), None), frame.head()) {
+            (&[first, length], &[digit]) => buffer.extend_from_slice(&[first, length, digit]),
+            (header, head) => {
+                buffer.extend_from_slice(header);
+                buffer.extend_from_slice(head);
+            }
         }
         if frame.data().len() <= COPY_LIMIT {
             buffer.extend_from_slice(frame.data());

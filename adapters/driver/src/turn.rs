@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use engineio_proto::server::{AskKind, Input, LinkDownCause, Session, Transmit};
-use engineio_proto::{Instant, LinkId, LinkKind, RequestId, Response};
+use engineio_proto::{Frame, Instant, LinkId, LinkKind, RequestId, Response};
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, select};
 use hyper::upgrade::OnUpgrade;
@@ -40,6 +40,7 @@ pub(crate) trait Machine: Send + 'static {
     fn handle_timeout(&mut self, now: Instant);
     fn discard(&mut self, now: Instant);
     fn poll_transmit(&mut self) -> Option<Transmit>;
+    fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool);
     fn poll_timeout(&self) -> Option<Instant>;
     fn wants_input(&self) -> bool;
     fn buffered_bytes(&self) -> usize;
@@ -259,24 +260,18 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
 
     /// Hands out what the machine has to send. Whether there was anything.
     fn transmit(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
         let mut index = 0;
-        while let Some(link) = self.links.get_mut(index) {
-            // While a link takes nothing, its packets stay in the machine, which counts them.
-            if link.wants_write() && link.poll_write(cx, || None).is_err() {
-                self.link_down(now, index, LinkDownCause::Failed);
-            } else {
+        while index < self.links.len() {
+            if self.write(now, cx, index, None, &mut any) {
                 index = index.saturating_add(1);
             }
         }
-        // Replies come in between: while a request from before an upgrade is read, a link that takes nothing holds nobody up but itself.
+        // What comes ahead of a link's packets, and what is no packet of a link. Replies come in between: while a request from before an
+        // upgrade is read, a link that takes nothing holds nobody up but itself.
         let blocked = |task: &Self| task.replies.is_empty() && matches!(&task.links[..], [link] if !link.is_flushed());
-        let mut next = None;
-        let mut any = false;
-        // The machine had nothing more when it was asked last: it is not asked again in vain.
-        let mut dry = false;
-        // What was taken already is handed out in any case.
-        while next.is_some() || !(dry || blocked(self)) {
-            let Some(transmit) = next.take().or_else(|| self.machine.poll_transmit()) else { break };
+        while !blocked(self) {
+            let Some(transmit) = self.machine.poll_transmit() else { break };
             any = true;
             match transmit {
                 Transmit::Reply { request, response } => {
@@ -285,33 +280,11 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
                         && reply.send(response).is_err()
                     {
                         self.machine.handle(now, Input::Aborted { request });
-                        dry = false;
                     }
                 }
                 Transmit::Link { link: id, frame } => {
                     let Some(index) = self.links.iter().position(|link| link.id() == id) else { continue };
-                    let Some(link) = self.links.get_mut(index) else { continue };
-                    let mut frame = Some(frame);
-                    let machine = &mut self.machine;
-                    let written = link.poll_write(cx, || {
-                        if frame.is_some() || dry || next.is_some() {
-                            return frame.take();
-                        }
-                        match machine.poll_transmit() {
-                            Some(Transmit::Link { link, frame }) if link == id => Some(frame),
-                            other => {
-                                dry = other.is_none();
-                                next = other;
-                                None
-                            }
-                        }
-                    });
-                    if written.is_err() {
-                        self.link_down(now, index, LinkDownCause::Failed);
-                        dry = false;
-                    } else if let Some(frame) = frame {
-                        link.keep(&frame);
-                    }
+                    self.write(now, cx, index, Some(frame), &mut any);
                 }
                 Transmit::CloseLink { link: id } => {
                     if let Some(index) = self.links.iter().position(|link| link.id() == id) {
@@ -325,6 +298,37 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
             }
         }
         any
+    }
+
+    /// Writes to a link: this packet, which the machine has given out already, then what else it has for the link. False when the link is down.
+    fn write(
+        &mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+        index: usize,
+        mut first: Option<Frame>,
+        any: &mut bool,
+    ) -> bool {
+        let Some(link) = self.links.get_mut(index) else { return false };
+        let id = link.id();
+        let machine = &mut self.machine;
+        // While a link takes nothing, its packets stay in the machine, which counts them.
+        let written = link.poll_write(cx, |output| {
+            if first.take().is_none_or(|frame| output.add(&frame)) {
+                machine.poll_frames(id, |frame| {
+                    *any = true;
+                    output.add(frame)
+                });
+            }
+        });
+        if written.is_err() {
+            self.link_down(now, index, LinkDownCause::Failed);
+            return false;
+        }
+        if let Some(frame) = first {
+            link.keep(&frame);
+        }
+        true
     }
 
     /// Sees to it that the task is woken for the machine's next deadline.

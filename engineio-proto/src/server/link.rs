@@ -200,7 +200,7 @@ impl Session {
         }
     }
 
-    fn is_carrier(&self, id: LinkId) -> bool {
+    pub(super) fn is_carrier(&self, id: LinkId) -> bool {
         self.link.as_ref().is_some_and(|link| link.id == id)
     }
 

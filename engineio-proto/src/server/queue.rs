@@ -85,10 +85,23 @@ impl<T> Queue<T> {
             return Some(item);
         }
         let item = self.rest.pop_front()?;
-        if self.rest.is_empty() && !KEPT_ROOM.contains(&self.rest.capacity()) {
-            self.rest = VecDeque::new();
+        if self.rest.is_empty() {
+            self.ran_empty();
         }
         Some(item)
+    }
+
+    /// Once for a window of messages: kept out of the way of the others.
+    #[cold]
+    fn ran_empty(&mut self) {
+        if !KEPT_ROOM.contains(&self.rest.capacity()) {
+            self.rest = VecDeque::new();
+        }
+    }
+
+    #[inline]
+    fn first(&self) -> Option<&T> {
+        self.first.as_ref().or_else(|| self.rest.front())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
@@ -103,9 +116,7 @@ impl<T> Queue<T> {
     pub(super) fn clear(&mut self) {
         self.first = None;
         self.rest.clear();
-        if !KEPT_ROOM.contains(&self.rest.capacity()) {
-            self.rest = VecDeque::new();
-        }
+        self.ran_empty();
     }
 
     /// Gives the spare heap of an empty queue back.
@@ -143,6 +154,16 @@ impl<T: Weigh> WeighedQueue<T> {
         Some(item)
     }
 
+    #[inline]
+    pub(super) fn first(&self) -> Option<&T> {
+        self.items.first()
+    }
+
+    #[inline]
+    pub(super) fn drop_first(&mut self) {
+        drop(self.pop());
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
         self.items.iter()
     }
@@ -169,8 +190,10 @@ mod tests {
         }
         assert_eq!(queue.weight(), 6 + 3 * KEEPING);
         assert_eq!(queue.iter().count(), 3);
-        assert_eq!(queue.pop(), Some(Message::from("a")));
+        assert_eq!(queue.first(), Some(&Message::from("a")));
+        queue.drop_first();
         queue.push(Message::from("dddd"));
+        assert_eq!(queue.first(), Some(&Message::from("bb")));
         assert_eq!(queue.pop(), Some(Message::from("bb")));
         assert_eq!(queue.pop(), Some(Message::from("ccc")));
         assert_eq!(queue.pop(), Some(Message::from("dddd")));

@@ -438,6 +438,23 @@ impl Session {
         None
     }
 
+    /// All that [`Session::poll_transmit`] would give next, one after the other, as long as it is packets for this link and `write` returns
+    /// true: for a driver that gathers what it writes to the link. Packets are seen where they lie, which is half the cost of having
+    /// each of them handed out.
+    #[inline]
+    pub fn poll_frames(&mut self, link: LinkId, mut write: impl FnMut(&Frame) -> bool) {
+        if !self.control.is_empty() || !self.is_carrier(link) {
+            return;
+        }
+        let plain = self.is_link_plain();
+        let mut more = true;
+        while more && let Some(frame) = self.outbound.first() {
+            more = if plain { write(frame) } else { write(&self.special_form(frame.clone())) };
+            self.outbound.drop_first();
+        }
+        self.room_made();
+    }
+
     /// The next thing that happened. Goes on decoding a POST whose messages had filled the queue.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop();
@@ -561,11 +578,22 @@ impl Session {
         weight > 0 && weight >= self.config.limits.soft_inbound
     }
 
+    /// Whether all frames travel over the session's link as they are.
+    #[inline]
+    fn is_link_plain(&self) -> bool {
+        !self.base64 && self.carrier != Carrier::Link(LinkKind::WebTransport)
+    }
+
     /// The form in which a frame travels over the session's link.
     #[inline]
     pub(super) fn link_form(&self, frame: Frame) -> Frame {
+        if self.is_link_plain() { frame } else { self.special_form(frame) }
+    }
+
+    #[cold]
+    fn special_form(&self, frame: Frame) -> Frame {
         match self.carrier {
-            // Old browsers only; everybody else pays for two comparisons.
+            // Old browsers only.
             Carrier::Link(LinkKind::WebSocket) if self.base64 => frame.into_base64(),
             // As bytes it would be a frame of length 0, which every peer takes for an error.
             Carrier::Link(LinkKind::WebTransport) if frame.packet_len() == 0 => frame.into_base64(),
@@ -574,8 +602,16 @@ impl Session {
     }
 
     /// Something has left `outbound`.
+    #[inline]
     pub(super) fn room_made(&mut self) {
-        if self.refused && self.stage == Stage::Open && self.outbound.weight() <= self.config.limits.max_outbound / 2 {
+        if self.refused {
+            self.room_made_for_refused();
+        }
+    }
+
+    #[cold]
+    fn room_made_for_refused(&mut self) {
+        if self.stage == Stage::Open && self.outbound.weight() <= self.config.limits.max_outbound / 2 {
             self.refused = false;
             self.events.push(Event::Writable);
         }
@@ -620,6 +656,42 @@ mod tests {
     fn every_timer_has_its_place() {
         for (place, timer) in Timer::ALL.into_iter().enumerate() {
             assert_eq!(timer as usize, place);
+        }
+    }
+
+    #[test]
+    fn the_frames_of_a_link_are_what_its_transmits_would_be() {
+        const LINK: LinkId = LinkId(7);
+        let session = |base64| {
+            let sid = Sid::from_random([1; 15]);
+            let mut session = Session::new(Arc::default(), sid, Some(LinkKind::WebSocket), base64, Instant::ZERO);
+            session.handle(Instant::ZERO, Input::LinkUp { link: LINK, kind: LinkKind::WebSocket });
+            assert!(session.poll_transmit().is_some(), "the open packet");
+            for message in [Message::from("one"), Message::Binary(Bytes::from_static(b"two")), Message::from("three")] {
+                session.send(message).unwrap();
+            }
+            session
+        };
+        for base64 in [false, true] {
+            let (mut by_transmit, mut by_frames) = (session(base64), session(base64));
+            by_frames.poll_frames(LinkId(8), |frame| panic!("{frame:?} is for another link"));
+            for most in [2, 1, 9] {
+                let mut frames = 0;
+                by_frames.poll_frames(LINK, |frame| {
+                    let expected = Some(Transmit::Link { link: LINK, frame: frame.clone() });
+                    assert_eq!(by_transmit.poll_transmit(), expected);
+                    frames += 1;
+                    frames < most
+                });
+            }
+            assert_eq!((by_transmit.poll_transmit(), by_frames.poll_transmit()), (None, None));
+            assert_eq!(by_frames.buffered_bytes(), 0);
+
+            by_frames.send(Message::from("four")).unwrap();
+            by_frames.handle_timeout(Instant::ZERO + by_frames.config.ping_interval);
+            by_frames.poll_frames(LINK, |frame| panic!("the ping is ahead of {frame:?}"));
+            assert_eq!(by_frames.poll_transmit(), Some(Transmit::Link { link: LINK, frame: Frame::PING }));
+            assert!(by_frames.poll_transmit().is_some());
         }
     }
 

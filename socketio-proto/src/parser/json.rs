@@ -268,15 +268,18 @@ pub(super) fn check(
     event: Option<&str>,
     rules: Rules,
 ) -> Result<(), EncodeError> {
-    if !namespace.starts_with('/') {
-        return Err(invalid("a namespace starts with a slash"));
-    }
     match (packet_type, event) {
-        (PacketType::Event, Some(name)) if rules.may_not_send(name) => Err(EncodeError::Reserved(name.into())),
+        _ if namespace.as_bytes().first() != Some(&b'/') => Err(invalid("a namespace starts with a slash")),
+        (PacketType::Event, Some(name)) if rules.may_not_send(name) => Err(reserved(name)),
         (PacketType::Event, None) => Err(invalid("an event has a name")),
         (PacketType::Event, Some(_)) | (_, None) => Ok(()),
         (_, Some(_)) => Err(invalid("only events have names")),
     }
+}
+
+#[cold]
+fn reserved(name: &str) -> EncodeError {
+    EncodeError::Reserved(name.into())
 }
 
 impl Sink<'_> {
@@ -341,6 +344,7 @@ impl Sink<'_> {
     }
 }
 
+#[cold]
 pub(super) fn invalid(message: &str) -> EncodeError {
     EncodeError::Serialize(message.into())
 }

@@ -18,7 +18,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use engineio_proto::server::{Carrier, Input, Session, Transmit};
-use engineio_proto::{CloseReason, Event as LowerEvent, Instant, Message, SendError, Sid, Text, TransportError};
+use engineio_proto::{
+    CloseReason, Event as LowerEvent, Frame, Instant, LinkId, Message, SendError, Sid, Text, TransportError,
+};
 use serde::Serialize;
 
 use super::inbox::Inbox;
@@ -350,6 +352,13 @@ impl<P: Parser> Connection<P> {
         // What leaves can make room, or end the session.
         self.undrained |= self.session.has_events();
         transmit
+    }
+
+    /// As [`Session::poll_frames`].
+    #[inline]
+    pub fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool) {
+        self.session.poll_frames(link, write);
+        self.undrained |= self.session.has_events();
     }
 
     /// The next thing that happened. Outcomes of acks come before everything else that waits.

@@ -79,12 +79,8 @@ impl Inbox {
     /// The next event: outcomes first.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Event> {
-        if let Some(outcome) = self.pop_outcome() {
-            return Some(outcome);
-        }
-        if self.writable {
-            self.writable = false;
-            return Some(Event::Writable);
+        if self.writable || !self.outcomes.is_empty() {
+            return self.pop_urgent();
         }
         if let Some(Unread { event, bytes }) = self.first.take() {
             self.bytes = self.bytes.saturating_sub(bytes);
@@ -92,10 +88,25 @@ impl Inbox {
         }
         let Unread { event, bytes } = self.rest.pop_front()?;
         self.bytes = self.bytes.saturating_sub(bytes);
-        if self.rest.is_empty() && self.rest.capacity() > KEPT {
-            self.rest = VecDeque::new();
+        if self.rest.is_empty() {
+            self.ran_empty();
         }
         Some(event)
+    }
+
+    /// What comes before the events.
+    #[cold]
+    fn pop_urgent(&mut self) -> Option<Event> {
+        let outcome = self.pop_outcome();
+        outcome.or_else(|| core::mem::take(&mut self.writable).then_some(Event::Writable))
+    }
+
+    /// Once for a window of events: kept out of the way of the others.
+    #[cold]
+    fn ran_empty(&mut self) {
+        if self.rest.capacity() > KEPT {
+            self.rest = VecDeque::new();
+        }
     }
 
     /// Drops the events that do not fit `keep`.

@@ -7,7 +7,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use engineio_proto::server::{Input, Session, Transmit};
-use engineio_proto::{Instant, SendError};
+use engineio_proto::{Frame, Instant, LinkId, SendError};
 use futures_util::future::BoxFuture;
 use socketio_proto::server::Connection;
 use socketio_proto::{
@@ -315,14 +315,20 @@ impl<P: Parser> Running<P> {
 
 /// A packet that the mailbox has taken did not fit into the machine's queue, where replies of the machine's own had come before it: the
 /// connection is closed rather than left with a gap. In all other cases there is nobody left to send it to.
+#[inline]
 fn not_lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, sent: Result<(), EmitError>) {
-    match sent {
-        Ok(()) => {}
-        Err(EmitError::Send(SendError::Full)) => {
-            tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full");
-            core.machine.discard(core.now);
-        }
-        Err(error) => tracing::debug!(%error, "a packet was dropped"),
+    if let Err(error) = sent {
+        lost(core, &error);
+    }
+}
+
+#[cold]
+fn lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, error: &EmitError) {
+    if let EmitError::Send(SendError::Full) = error {
+        tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full");
+        core.machine.discard(core.now);
+    } else {
+        tracing::debug!(%error, "a packet was dropped");
     }
 }
 
@@ -480,6 +486,11 @@ impl<P: Parser> Machine for Connection<P> {
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
         self.poll_transmit()
+    }
+
+    #[inline]
+    fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool) {
+        self.poll_frames(link, write);
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
