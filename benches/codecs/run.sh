@@ -14,3 +14,6 @@ if command -v node >/dev/null; then
 fi
 cat /proc/loadavg >&2
 "$target/release/codec-bench" "$@"
+printf '\nWith the feature `simd`:\n\n'
+cargo build --release --locked -q --features simd --target-dir "$target/simd"
+"$target/simd/release/codec-bench" "$@" base64

@@ -5,22 +5,11 @@
 //! Source: Engine.IO protocol v4, "Packet encoding", and v3, "Encoding"; engine.io-parser 5.2.3 and 2.2.1, `encodePacket` and
 //! `decodePacket`.
 
-use alloc::vec::Vec;
-
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
+use crate::base64;
 use crate::error::ParseError;
 use crate::message::{Message, Text};
-
-const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
-    .with_decode_allow_trailing_bits(true)
-    .with_decode_padding_mode(DecodePaddingMode::Indifferent);
-/// What is written, and read when it holds none of the other alphabet's own two characters.
-pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
 /// What revision 3 puts in front of the bytes of a message.
 const MESSAGE_V3: u8 = 4;
@@ -90,15 +79,20 @@ impl Packet {
     /// [`ParseError::Empty`] for empty text, [`ParseError::UnknownType`] when the first character is neither a type nor `b`,
     /// [`ParseError::Base64`].
     pub fn decode(message: Message) -> Result<Self, ParseError> {
-        let text = match message {
-            Message::Binary(_) => return Ok(Self { packet_type: PacketType::Message, data: message }),
-            Message::Text(text) => text,
-        };
-        let first = *text.as_bytes().first().ok_or(ParseError::Empty)?;
+        match message {
+            Message::Binary(_) => Ok(Self { packet_type: PacketType::Message, data: message }),
+            Message::Text(text) => Self::decode_part(&text, &text),
+        }
+    }
+
+    /// Reads one packet in text that is a part of a larger one, whose memory it shares.
+    #[inline]
+    pub(crate) fn decode_part(text: &Text, packet: &str) -> Result<Self, ParseError> {
+        let first = *packet.as_bytes().first().ok_or(ParseError::Empty)?;
         // Every character that is accepted here is ASCII, so that the rest starts at a character boundary.
-        let rest = text.get(1..).unwrap_or_default();
+        let rest = packet.get(1..).unwrap_or_default();
         if first == b'b' {
-            let data = Message::Binary(decode_base64(rest.as_bytes())?);
+            let data = Message::Binary(base64::decode(rest.as_bytes())?);
             return Ok(Self { packet_type: PacketType::Message, data });
         }
         let packet_type = PacketType::from_digit(first).ok_or(ParseError::UnknownType)?;
@@ -122,7 +116,7 @@ impl Packet {
                 None => return Err(ParseError::Empty),
             },
             Message::Text(text) => match str::as_bytes(&text) {
-                [b'b', b'4', encoded @ ..] => decode_base64(encoded)?,
+                [b'b', b'4', encoded @ ..] => base64::decode(encoded)?,
                 [b'b', ..] => return Err(ParseError::UnknownType),
                 _ => return Self::decode(Message::Text(text)),
             },
@@ -135,18 +129,6 @@ impl From<Message> for Packet {
     fn from(data: Message) -> Self {
         Self { packet_type: PacketType::Message, data }
     }
-}
-
-/// Decodes base64 of either alphabet, with or without padding and line breaks.
-fn decode_base64(encoded: &[u8]) -> Result<Bytes, ParseError> {
-    let engine = if memchr::memchr2(b'-', b'_', encoded).is_some() { &BASE64_URL } else { &BASE64 };
-    let decoded = if memchr::memchr2(b'\n', b'\r', encoded).is_some() {
-        let joined: Vec<u8> = encoded.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
-        engine.decode(joined)
-    } else {
-        engine.decode(encoded)
-    };
-    decoded.map(Bytes::from).map_err(|_| ParseError::Base64)
 }
 
 /// An encoded packet: its type, and the bytes behind it.
@@ -225,7 +207,7 @@ impl Frame {
     }
 
     fn encoded_as(self, form: Form) -> Self {
-        Self { packet_type: self.packet_type, form, data: BASE64.encode(&self.data).into() }
+        Self { packet_type: self.packet_type, form, data: base64::encode(&self.data) }
     }
 
     /// The same packet for a carrier of revision 3: a binary message gets its type in front, anything else stays as it is.

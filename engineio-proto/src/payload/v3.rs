@@ -36,6 +36,7 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
+use crate::base64;
 use crate::error::ParseError;
 use crate::http::ContentType;
 use crate::message::{Message, Text};
@@ -232,7 +233,7 @@ where
 /// Length of a packet in a body. In a text body it may be too large by what the length takes when it is counted in bytes.
 fn encoded_len(frame: &Frame, binary: bool) -> usize {
     let length = if frame.is_binary() && !binary {
-        frame.data().len().div_ceil(3).saturating_mul(4).saturating_add(2)
+        base64::encoded_len(frame.data().len()).saturating_add(2)
     } else {
         frame.packet_len()
     };

@@ -2,12 +2,12 @@
 //!
 //! A body is read lazily, packet by packet: a megabyte of one-byte packets stays a megabyte, however slowly it is consumed.
 
-use base64::Engine as _;
 use bytes::{BufMut as _, Bytes, BytesMut};
 
+use crate::base64;
 use crate::error::ParseError;
-use crate::message::{Message, Text};
-use crate::packet::{BASE64, Frame, Packet};
+use crate::message::Text;
+use crate::packet::{Frame, Packet};
 
 const SEPARATOR: u8 = 0x1e;
 
@@ -17,8 +17,9 @@ const SEPARATOR: u8 = 0x1e;
 /// nothing in front of or behind it, is an [`ParseError::Empty`]. Packets share the memory of the body.
 #[derive(Clone, Debug)]
 pub struct Packets {
-    /// What is still to be read; `None` at the end, as nothing behind a separator is a (bad) packet, too.
-    rest: Option<Text>,
+    body: Text,
+    /// Where the next packet starts; `None` at the end, as nothing behind a separator is a (bad) packet, too.
+    next: Option<usize>,
 }
 
 impl Packets {
@@ -27,14 +28,19 @@ impl Packets {
     /// # Errors
     /// [`ParseError::Utf8`]: the whole body is checked here, once. The reference puts U+FFFD in place of what is not UTF-8.
     pub fn new(body: Bytes) -> Result<Self, ParseError> {
-        let rest = Text::try_from(body).map_err(|_| ParseError::Utf8)?;
-        Ok(Self { rest: Some(rest) })
+        let body = Text::try_from(body).map_err(|_| ParseError::Utf8)?;
+        Ok(Self { body, next: Some(0) })
     }
 
     /// How many bytes of the body are still to be read.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.rest.as_ref().map_or(0, |rest| rest.len())
+        self.next.map_or(0, |next| self.body.len().saturating_sub(next))
+    }
+
+    /// Gives the memory of the body back.
+    fn end(&mut self) {
+        *self = Self { body: Text::new(), next: None };
     }
 }
 
@@ -42,18 +48,16 @@ impl Iterator for Packets {
     type Item = Result<Packet, ParseError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest.take()?;
-        let packet = match memchr::memchr(SEPARATOR, rest.as_bytes()) {
-            // The separator is ASCII: both of its sides are character boundaries.
-            Some(position) => {
-                self.rest = rest.get(position.saturating_add(1)..).map(|behind| rest.slice_ref(behind));
-                rest.slice_ref(rest.get(..position).unwrap_or_default())
+        // The separator is ASCII: both of its sides are character boundaries.
+        let rest = self.body.get(self.next?..).unwrap_or_default();
+        let length = memchr::memchr(SEPARATOR, rest.as_bytes());
+        let packet = Packet::decode_part(&self.body, rest.get(..length.unwrap_or(rest.len())).unwrap_or_default());
+        match length {
+            Some(length) if packet.is_ok() => {
+                let behind = rest.len().saturating_sub(length).saturating_sub(1);
+                self.next = Some(self.body.len().saturating_sub(behind));
             }
-            None => rest,
-        };
-        let packet = Packet::decode(Message::Text(packet));
-        if packet.is_err() {
-            self.rest = None;
+            _ => self.end(),
         }
         Some(packet)
     }
@@ -79,7 +83,7 @@ where
         }
         if frame.is_binary() {
             out.put_u8(b'b');
-            encode_base64(frame.data(), out);
+            base64::append(frame.data(), out);
         } else {
             out.put_slice(frame.head());
             out.put_slice(frame.data());
@@ -89,18 +93,5 @@ where
 
 /// Length of a packet in a body, without separators.
 fn encoded_len(frame: &Frame) -> usize {
-    if frame.is_binary() { base64_len(frame.data()).saturating_add(1) } else { frame.packet_len() }
-}
-
-fn base64_len(data: &Bytes) -> usize {
-    data.len().div_ceil(3).saturating_mul(4)
-}
-
-fn encode_base64(data: &Bytes, out: &mut BytesMut) {
-    let start = out.len();
-    out.resize(start.saturating_add(base64_len(data)), 0);
-    let room = out.get_mut(start..).unwrap_or_default();
-    // The room is exactly what padded base64 takes, so that this cannot fail.
-    let written = BASE64.encode_slice(data, room).unwrap_or(0);
-    out.truncate(start.saturating_add(written));
+    if frame.is_binary() { base64::encoded_len(frame.data().len()).saturating_add(1) } else { frame.packet_len() }
 }
