@@ -10,12 +10,12 @@ use core::fmt;
 
 use bytes::Bytes;
 use engineio_proto::Text;
-use serde::de::value::UnitDeserializer;
-use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::ser::{SerializeTuple, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Error as JsonError;
+use serde_json::de::StrRead;
 
+use crate::arguments::read::{ArgsReader, missing, read};
 use crate::config::Limits;
 use crate::error::{DecodeError, ReadError};
 use crate::json::de::Cursor;
@@ -159,6 +159,27 @@ const fn position(at: usize) -> u32 {
     at as u32
 }
 
+/// Evaluates the same with whatever reads the arguments of a payload.
+macro_rules! with_args {
+    ($payload:expr, $($args:ident)+ => $evaluate:expr) => {
+        match &$payload.source {
+            Source::Json { attached: None, .. } => {
+                let $($args)+ = PlainArgs { args: $payload.args(), current: None };
+                $evaluate
+            }
+            Source::Json { text, attached: Some(attached) } => {
+                let $($args)+ = AttachedArgs { args: $payload.args(), text, attached, current: None };
+                $evaluate
+            }
+            #[cfg(feature = "msgpack")]
+            Source::MsgPack(bytes) => {
+                let $($args)+ = $payload.layout.packed_args(bytes);
+                $evaluate
+            }
+        }
+    };
+}
+
 impl Payload {
     /// A payload from its JSON text, for parsers: `["name",...]` for an event, `[...]` for an ack, an object for CONNECT, an object or
     /// a string for CONNECT_ERROR. A placeholder in the text stands for one of the attachments; without attachments it is an object
@@ -262,7 +283,7 @@ impl Payload {
     #[must_use]
     pub fn args(&self) -> RawArgs<'_> {
         let index = if self.is_json() { 0 } else { self.len() };
-        RawArgs { payload: self, index, at: self.layout.start as usize }
+        RawArgs { text: self.json().0, layout: &self.layout, index, at: self.layout.start as usize }
     }
 
     /// The JSON text of one argument; `None` also for a payload in another format. The first four are found at once, others by reading the text up to them: use
@@ -309,11 +330,7 @@ impl Payload {
     /// # Errors
     /// When the arguments are not of this type; see [`Payload::get`].
     pub fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ReadError> {
-        #[cfg(feature = "msgpack")]
-        if let Source::MsgPack(bytes) = &self.source {
-            return T::deserialize(packed::AllPacked { bytes, layout: &self.layout });
-        }
-        Ok(T::deserialize(AllArgs(self))?)
+        with_args!(self, args => read(args))
     }
 
     /// The arguments as a tuple that serde writes, whatever format they came in: for writing them in another one.
@@ -324,29 +341,17 @@ impl Payload {
 
     /// Writes all arguments to a tuple.
     pub(crate) fn write_all<T: SerializeTuple>(&self, tuple: &mut T) -> Result<(), T::Error> {
-        match &self.source {
-            Source::Json { text, attached } => self.args().try_for_each(|raw| match attached {
-                None => tuple.serialize_element(&Transcoded::new(&mut serde_json::Deserializer::from_str(raw))),
-                Some(attached) => tuple.serialize_element(&Transcoded::new(&mut attached.cursor(text, raw))),
-            }),
-            #[cfg(feature = "msgpack")]
-            Source::MsgPack(bytes) => self.layout.write_packed(bytes, tuple),
-        }
+        with_args!(self, mut args => {
+            while let Some(value) = args.next() {
+                tuple.serialize_element(&Transcoded::new(value))?;
+            }
+        });
+        Ok(())
     }
 
-    /// Writes the first argument.
-    pub(crate) fn write_first<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.source {
-            Source::Json { text, attached } => {
-                let raw = self.raw(0).unwrap_or_default();
-                match attached {
-                    None => Transcoded::new(&mut serde_json::Deserializer::from_str(raw)).serialize(serializer),
-                    Some(attached) => Transcoded::new(&mut attached.cursor(text, raw)).serialize(serializer),
-                }
-            }
-            #[cfg(feature = "msgpack")]
-            Source::MsgPack(bytes) => self.layout.write_first_packed(bytes, serializer),
-        }
+    /// Writes the first argument; `None` when there is none.
+    pub(crate) fn write_first<S: Serializer>(&self, serializer: S) -> Option<Result<S::Ok, S::Error>> {
+        with_args!(self, mut args => Some(Transcoded::new(args.next()?).serialize(serializer)))
     }
 
     /// The same payload with memory of its own: for keeping. As it was received it keeps the block of memory alive that its message came
@@ -410,13 +415,6 @@ impl Payload {
             Source::MsgPack(_) => self.raw_args_msgpack().unwrap_or_default(),
         }
     }
-
-    fn deserialize_arg<'de, S: DeserializeSeed<'de>>(&'de self, raw: &'de str, seed: S) -> Result<S::Value, JsonError> {
-        match self.json() {
-            (_, None) => seed.deserialize(&mut serde_json::Deserializer::from_str(raw)),
-            (text, Some(attached)) => seed.deserialize(&mut attached.cursor(text, raw)),
-        }
-    }
 }
 
 /// Where a part of the text starts in it.
@@ -454,7 +452,8 @@ impl fmt::Debug for Payload {
 /// The JSON text of each argument. Made by [`Payload::args`].
 #[derive(Clone, Debug)]
 pub struct RawArgs<'a> {
-    payload: &'a Payload,
+    text: &'a str,
+    layout: &'a Layout,
     index: usize,
     at: usize,
 }
@@ -464,35 +463,30 @@ impl<'a> Iterator for RawArgs<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a str> {
-        let (text, layout) = (self.payload.json().0, &self.payload.layout);
-        if self.index >= layout.count as usize {
+        if self.index >= self.layout.count as usize {
             return None;
         }
-        let bytes: &[u8] = text.as_bytes();
+        let bytes = self.text.as_bytes();
         let mut start = scan::whitespace(bytes, self.at);
         if self.index > 0 {
             start = scan::whitespace(bytes, start.saturating_add(1));
         }
-        let end = match layout.ends.get(self.index) {
+        let end = match self.layout.ends.get(self.index) {
             Some(&end) => end as usize,
             None => scan::value(bytes, start, u32::MAX)?,
         };
         self.index = self.index.saturating_add(1);
         self.at = end;
-        text.get(start..end)
+        self.text.get(start..end)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.payload.len().saturating_sub(self.index);
+        let left = (self.layout.count as usize).saturating_sub(self.index);
         (left, Some(left))
     }
 }
 
 impl ExactSizeIterator for RawArgs<'_> {}
-
-fn missing<E: de::Error>(index: usize) -> E {
-    E::custom(format_args!("argument {index} is missing"))
-}
 
 impl From<JsonError> for ReadError {
     fn from(error: JsonError) -> Self {
@@ -500,116 +494,44 @@ impl From<JsonError> for ReadError {
     }
 }
 
-/// All arguments of a payload, to serde.
-struct AllArgs<'de>(&'de Payload);
-
-impl<'de> AllArgs<'de> {
-    fn spread<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, JsonError> {
-        visitor.visit_seq(Spread { args: self.0.args(), index: 0, length })
-    }
-}
-
-/// Leaves all to the first argument.
-macro_rules! first {
-    ($($name:ident($($value:ident: $type:ty),*),)*) => {$(
-        #[inline]
-        fn $name<V: Visitor<'de>>(self, $($value: $type,)* visitor: V) -> Result<V::Value, JsonError> {
-            let raw = self.0.raw(0).ok_or_else(|| missing(0))?;
-            match self.0.json() {
-                (_, None) => serde_json::Deserializer::from_str(raw).$name($($value,)* visitor),
-                (text, Some(attached)) => attached.cursor(text, raw).$name($($value,)* visitor),
-            }
-        }
-    )*};
-}
-
-impl<'de> Deserializer<'de> for AllArgs<'de> {
-    type Error = JsonError;
-
-    first! {
-        deserialize_any(), deserialize_bool(),
-        deserialize_i8(), deserialize_i16(), deserialize_i32(), deserialize_i64(), deserialize_i128(),
-        deserialize_u8(), deserialize_u16(), deserialize_u32(), deserialize_u64(), deserialize_u128(),
-        deserialize_f32(), deserialize_f64(), deserialize_char(), deserialize_str(), deserialize_string(),
-        deserialize_bytes(), deserialize_byte_buf(), deserialize_seq(), deserialize_map(),
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]),
-        deserialize_enum(name: &'static str, variants: &'static [&'static str]), deserialize_identifier(),
-    }
-
-    #[inline]
-    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, JsonError> {
-        self.spread(length, visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        length: usize,
-        visitor: V,
-    ) -> Result<V::Value, JsonError> {
-        self.spread(length, visitor)
-    }
-
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, JsonError> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
-        match self.0.raw(0) {
-            None | Some("null") => visitor.visit_none(),
-            Some(raw) => match self.0.json() {
-                (_, None) => visitor.visit_some(&mut serde_json::Deserializer::from_str(raw)),
-                (text, Some(attached)) => visitor.visit_some(&mut attached.cursor(text, raw)),
-            },
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, JsonError> {
-        if name.starts_with('$') {
-            // `RawValue` asks for its text in this way, and means one value.
-            let raw = self.0.raw(0).ok_or_else(|| missing(0))?;
-            return serde_json::Deserializer::from_str(raw).deserialize_newtype_struct(name, visitor);
-        }
-        visitor.visit_newtype_struct(self)
-    }
-}
-
-/// The arguments one after the other; behind the last one, such as can be read from nothing.
-struct Spread<'de> {
+/// Arguments without attachments, each read by `serde_json` itself.
+struct PlainArgs<'de> {
     args: RawArgs<'de>,
-    index: usize,
-    length: usize,
+    current: Option<serde_json::Deserializer<StrRead<'de>>>,
 }
 
-impl<'de> SeqAccess<'de> for Spread<'de> {
+impl<'de> ArgsReader<'de> for PlainArgs<'de> {
     type Error = JsonError;
+    type Value<'a>
+        = &'a mut serde_json::Deserializer<StrRead<'de>>
+    where
+        Self: 'a;
 
     #[inline]
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, JsonError> {
-        let index = self.index;
-        if index >= self.length {
-            return Ok(None);
-        }
-        self.index = index.saturating_add(1);
-        match self.args.next() {
-            Some(raw) => self.args.payload.deserialize_arg(raw, seed).map(Some),
-            None => match seed.deserialize(UnitDeserializer::<JsonError>::new()) {
-                Ok(nothing) => Ok(Some(nothing)),
-                Err(_) => Err(missing(index)),
-            },
-        }
+    fn next(&mut self) -> Option<Self::Value<'_>> {
+        let raw = self.args.next()?;
+        Some(self.current.insert(serde_json::Deserializer::from_str(raw)))
+    }
+}
+
+/// Arguments with attachments.
+struct AttachedArgs<'de> {
+    args: RawArgs<'de>,
+    text: &'de str,
+    attached: &'de Attached,
+    current: Option<Cursor<'de>>,
+}
+
+impl<'de> ArgsReader<'de> for AttachedArgs<'de> {
+    type Error = JsonError;
+    type Value<'a>
+        = &'a mut Cursor<'de>
+    where
+        Self: 'a;
+
+    fn next(&mut self) -> Option<Self::Value<'_>> {
+        let raw = self.args.next()?;
+        Some(self.current.insert(self.attached.cursor(self.text, raw)))
     }
 }
 

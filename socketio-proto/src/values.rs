@@ -26,10 +26,8 @@ pub(crate) struct Single<'a>(pub(crate) &'a Payload);
 
 impl Serialize for Single<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.len() != 1 {
-            return Err(Error::custom("this packet takes one value"));
-        }
-        self.0.write_first(serializer)
+        let first = if self.0.len() == 1 { self.0.write_first(serializer) } else { None };
+        first.unwrap_or_else(|| Err(Error::custom("this packet takes one value")))
     }
 }
 

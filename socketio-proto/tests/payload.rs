@@ -9,7 +9,7 @@ use engineio_proto::Text;
 use serde::de::{self, Deserializer, IgnoredAny, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use socketio_proto::{DecodeError, Limits, PacketType, Payload};
+use socketio_proto::{DecodeError, Limits, Outgoing, PacketType, Payload};
 
 fn event(text: &str) -> Payload {
     Payload::from_json(PacketType::Event, Text::from(text), Vec::new(), &Limits::default()).expect(text)
@@ -331,4 +331,18 @@ fn nesting_that_would_exhaust_the_stack_is_an_error_with_and_without_attachments
             assert!(payload.get::<IgnoredAny>(0).is_ok());
         }
     }
+}
+
+/// What has a meaning of its own to a format is one argument, as it would be inside of a list; in other formats too.
+#[test]
+fn an_extension_of_msgpack_is_one_argument_in_json_as_well() {
+    #[derive(Serialize, Deserialize, PartialEq, Debug)]
+    #[serde(rename = "_ExtStruct")]
+    struct Extension((i8, u8));
+    let sent = Extension((5, 7));
+    let packet = Outgoing::event("/", None, "e", &sent);
+    let mut text = String::new();
+    packet.write_json(&mut text, 0).expect("JSON");
+    assert_eq!(text, r#"["e",[5,7]]"#);
+    assert_eq!(event(&text).read::<Extension>(), Ok(sent));
 }

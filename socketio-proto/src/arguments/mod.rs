@@ -1,9 +1,10 @@
 //! Between a list of arguments and one Rust value, for all formats: a tuple or array is the list, `()` is an empty one, any other
 //! value is one argument.
 //!
-//! A format says how it writes and reads one value, and where its lists of them begin and end ([`write::ArgsWriter`]). Which of
+//! A format says how it writes and reads one value, and where its lists of them begin and end ([`write::ArgsWriter`], [`read::ArgsReader`]). Which of
 //! serde's many questions is about the list, and which about its only argument, is decided here once.
 
+pub(crate) mod read;
 pub(crate) mod write;
 
 /// Whether a newtype struct of this name is one value to a format, whatever lies in it: JSON text as `serde_json` has it

@@ -4,17 +4,14 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use serde::de::value::UnitDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeTuple, Serializer};
 
-use super::{Layout, Payload, REMEMBERED, Rules, Source, missing, position};
+use super::{Layout, Payload, REMEMBERED, Rules, Source, position};
+use crate::arguments::read::{ArgsReader, missing};
 use crate::config::Limits;
 use crate::error::{DecodeError, ReadError};
 use crate::msgpack::de::Reader;
 use crate::msgpack::scan::{self, Extension, Head};
 use crate::packet::PacketType;
-use crate::values::Transcoded;
 
 /// A value that the scanner accepted, and that may be the payload of a packet whose type is not known yet.
 #[derive(Clone, Copy, Debug)]
@@ -187,125 +184,29 @@ impl Layout {
         self.packed_start(bytes, index).map(|at| Reader::new(bytes, at)).ok_or_else(|| missing(index))
     }
 
-    /// Writes the first argument in another format, or in the same one.
-    pub(super) fn write_first_packed<S: Serializer>(&self, bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        Transcoded::new(&mut Reader::new(bytes, self.start as usize)).serialize(serializer)
-    }
-
-    /// Writes all arguments in another format, or in the same one.
-    pub(super) fn write_packed<T: SerializeTuple>(&self, bytes: &[u8], tuple: &mut T) -> Result<(), T::Error> {
-        let mut reader = Reader::new(bytes, self.start as usize);
-        (0..self.count).try_for_each(|_| tuple.serialize_element(&Transcoded::new(&mut reader)))
+    /// All arguments.
+    #[inline]
+    pub(super) const fn packed_args<'de>(&self, bytes: &'de [u8]) -> PackedArgs<'de> {
+        PackedArgs { reader: Reader::new(bytes, self.start as usize), left: self.count }
     }
 }
 
-/// All arguments of a payload, to serde.
-pub(super) struct AllPacked<'de> {
-    pub(super) bytes: &'de [u8],
-    pub(super) layout: &'de Layout,
-}
-
-impl<'de> AllPacked<'de> {
-    fn spread<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, ReadError> {
-        let reader = Reader::new(self.bytes, self.layout.start as usize);
-        visitor.visit_seq(Spread { reader, index: 0, count: self.layout.count as usize, length })
-    }
-
-    fn first(&self) -> Result<Reader<'de>, ReadError> {
-        self.layout.packed_reader(self.bytes, 0)
-    }
-}
-
-/// Leaves all to the first argument.
-macro_rules! first {
-    ($($name:ident($($value:ident: $type:ty),*),)*) => {$(
-        fn $name<V: Visitor<'de>>(self, $($value: $type,)* visitor: V) -> Result<V::Value, ReadError> {
-            self.first()?.$name($($value,)* visitor)
-        }
-    )*};
-}
-
-impl<'de> Deserializer<'de> for AllPacked<'de> {
-    type Error = ReadError;
-
-    first! {
-        deserialize_any(), deserialize_bool(),
-        deserialize_i8(), deserialize_i16(), deserialize_i32(), deserialize_i64(), deserialize_i128(),
-        deserialize_u8(), deserialize_u16(), deserialize_u32(), deserialize_u64(), deserialize_u128(),
-        deserialize_f32(), deserialize_f64(), deserialize_char(), deserialize_str(), deserialize_string(),
-        deserialize_bytes(), deserialize_byte_buf(), deserialize_seq(), deserialize_map(),
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]),
-        deserialize_enum(name: &'static str, variants: &'static [&'static str]), deserialize_identifier(),
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, ReadError> {
-        self.spread(length, visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        length: usize,
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
-        self.spread(length, visitor)
-    }
-
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        match self.first() {
-            Ok(mut reader) => reader.deserialize_option(visitor),
-            Err(_) => visitor.visit_none(),
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
-        if name.starts_with('_') {
-            // An extension is asked for in this way, and is one value.
-            return self.first()?.deserialize_newtype_struct(name, visitor);
-        }
-        visitor.visit_newtype_struct(self)
-    }
-}
-
-/// The arguments one after the other; behind the last one, such as can be read from nothing.
-struct Spread<'de> {
+/// Arguments that lie one behind the other.
+pub(super) struct PackedArgs<'de> {
     reader: Reader<'de>,
-    index: usize,
-    count: usize,
-    length: usize,
+    left: u32,
 }
 
-impl<'de> SeqAccess<'de> for Spread<'de> {
+impl<'de> ArgsReader<'de> for PackedArgs<'de> {
     type Error = ReadError;
+    type Value<'a>
+        = &'a mut Reader<'de>
+    where
+        Self: 'a;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, ReadError> {
-        let index = self.index;
-        if index >= self.length {
-            return Ok(None);
-        }
-        self.index = index.saturating_add(1);
-        if index < self.count {
-            return seed.deserialize(&mut self.reader).map(Some);
-        }
-        match seed.deserialize(UnitDeserializer::<ReadError>::new()) {
-            Ok(nothing) => Ok(Some(nothing)),
-            Err(_) => Err(ReadError::custom(format_args!("argument {index} is missing"))),
-        }
+    #[inline]
+    fn next(&mut self) -> Option<Self::Value<'_>> {
+        self.left = self.left.checked_sub(1)?;
+        Some(&mut self.reader)
     }
 }
