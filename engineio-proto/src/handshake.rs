@@ -15,14 +15,16 @@ use crate::id::Sid;
 use crate::message::Text;
 use crate::packet::{Frame, PacketType};
 
-/// The parameters of a query that decide where a request goes. A parameter that is not there is empty: the reference makes
-/// no difference either.
+/// The parameters of a query that decide where a request goes, and how it is answered. A parameter that is not there is empty: the
+/// reference makes no difference either.
 #[derive(Default, Debug)]
 pub(crate) struct Query<'a> {
     pub(crate) transport: Cow<'a, str>,
     pub(crate) revision: Cow<'a, str>,
     pub(crate) sid: Cow<'a, str>,
     pub(crate) base64: Cow<'a, str>,
+    /// `None` when it is not there: here alone that is a difference.
+    pub(crate) jsonp: Option<Cow<'a, str>>,
 }
 
 impl<'a> Query<'a> {
@@ -37,6 +39,7 @@ impl<'a> Query<'a> {
                 "EIO" => &mut parsed.revision,
                 "sid" => &mut parsed.sid,
                 "b64" => &mut parsed.base64,
+                "j" => parsed.jsonp.get_or_insert_default(),
                 _ => continue,
             };
             *place = decode(value);

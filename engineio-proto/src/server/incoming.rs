@@ -87,6 +87,7 @@ impl Incoming {
                 config: Arc::clone(&self.config),
                 link: Some(LinkKind::WebTransport),
                 base64: false,
+                jsonp: None,
             }),
             (PacketType::Open, Message::Text(data)) => {
                 match json::string_member(data, "sid").map(Sid::new) {

@@ -22,6 +22,7 @@ use crate::handshake::Query;
 use crate::http::{RequestHead, Response};
 use crate::id::Sid;
 use crate::json::JsonString;
+use crate::payload::jsonp::Callback;
 use crate::time::Instant;
 
 /// Routes requests. Holds settings and nothing else: the table of sessions is the driver's.
@@ -93,6 +94,7 @@ pub struct Handshake {
     /// The link it comes over; `None` when it polls.
     link: Option<LinkKind>,
     base64: bool,
+    jsonp: Option<Callback>,
 }
 
 /// Why a request is refused. Display is the reference's message.
@@ -219,7 +221,8 @@ impl Server {
         let link = head.websocket.then_some(LinkKind::WebSocket);
         // As in JavaScript, any value but the empty one is true.
         let base64 = !query.base64.is_empty();
-        Route::Open(Handshake { config: Arc::clone(&self.config), link, base64 })
+        let jsonp = query.jsonp.as_deref().map(Callback::from_query);
+        Route::Open(Handshake { config: Arc::clone(&self.config), link, base64, jsonp })
     }
 
     /// A WebTransport session that has come, and has yet to say whether it is new or an upgrade.
@@ -234,7 +237,7 @@ impl Handshake {
     /// a session whose first input never comes closes after [`Config::upgrade_timeout`].
     #[must_use]
     pub fn accept(self, now: Instant, sid: Sid) -> Session {
-        Session::new(self.config, sid, self.link, self.base64, now)
+        Session::new(self, sid, now)
     }
 
     /// Refuses; the response to send. `Refusal::Forbidden` is for the application's own reasons.

@@ -15,11 +15,12 @@ use super::link::Link;
 use super::queue::{Weigh, WeighedQueue};
 use super::session::{Carrier, Session, Stage, Transmit};
 use super::upgrade;
+use crate::error::ParseError;
 use crate::event::{CloseReason, TransportError};
 use crate::http::{ContentType, Response};
 use crate::id::RequestId;
 use crate::packet::{Frame, Packet};
-use crate::payload::{self, Packets};
+use crate::payload::{self, Packets, jsonp};
 
 /// Replies whose loss is watched for at the same time. A peer has one or two; one that leaves more unread is not watched
 /// any more closely for it.
@@ -144,11 +145,17 @@ impl Session {
         if body.len() > self.config.max_payload {
             return self.body_too_large(request);
         }
+        let packets = self.packets(body);
         let Some(polling) = self.polling.as_mut().filter(|polling| polling.is_reading(request)) else { return };
-        match Packets::new(body) {
-            Ok(packets) => {
+        match packets {
+            Ok(Some(packets)) => {
                 polling.post = Post::Decoding { request: Some(request), packets };
                 self.decode_body();
+            }
+            Ok(None) => {
+                polling.post = Post::None;
+                self.reply(request, Response::post_ok());
+                self.post_finished();
             }
             Err(error) => {
                 polling.post = Post::None;
@@ -160,6 +167,14 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// What is in the body of a POST; `None` for a form that is none of ours.
+    fn packets(&self, body: Bytes) -> Result<Option<Packets>, ParseError> {
+        if self.jsonp.is_none() {
+            return Packets::new(body).map(Some);
+        }
+        jsonp::decode_form(&body)?.map(|payload| Packets::new(payload.into_bytes())).transpose()
     }
 
     /// The body of a POST is larger than the limit: that POST fails, nothing else.
@@ -315,6 +330,14 @@ impl Session {
             }
             polling.unconfirmed.push_back(request);
         }
+        let body = match &self.jsonp {
+            Some(callback) => {
+                let mut script = BytesMut::new();
+                callback.encode(&body, &mut script);
+                script
+            }
+            None => body,
+        };
         self.reply(request, Response::poll(body.freeze()));
     }
 }

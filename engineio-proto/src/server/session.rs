@@ -14,7 +14,7 @@ use super::heartbeat::Heartbeat;
 use super::link::Link;
 use super::polling::Polling;
 use super::queue::{Queue, Weigh, WeighedQueue};
-use super::{Ask, AskKind, Refusal, upgrade};
+use super::{Ask, AskKind, Handshake, Refusal, upgrade};
 use crate::config::Config;
 use crate::error::SendError;
 use crate::event::{CloseReason, Event, LinkKind, TransportError};
@@ -22,6 +22,7 @@ use crate::http::{ContentType, Response};
 use crate::id::{LinkId, RequestId, Sid};
 use crate::message::Message;
 use crate::packet::{Frame, Packet, PacketType};
+use crate::payload::jsonp::Callback;
 use crate::time::Instant;
 use crate::timer::Timers;
 
@@ -207,12 +208,14 @@ pub struct Session {
     pub(super) heartbeat: Heartbeat,
     /// Whether binary messages leave over a WebSocket as text (`b64` in the handshake's query).
     base64: bool,
+    /// What calls with the replies to GETs (`j` in the handshake's query).
+    pub(super) jsonp: Option<Callback>,
     /// Whether a `send` was refused for lack of room since the last [`Event::Writable`].
     refused: bool,
 }
 
 impl Session {
-    pub(super) fn new(config: Arc<Config>, sid: Sid, link: Option<LinkKind>, base64: bool, now: Instant) -> Self {
+    pub(super) fn new(Handshake { config, link, base64, jsonp }: Handshake, sid: Sid, now: Instant) -> Self {
         let mut session = Self {
             sid,
             now,
@@ -227,6 +230,7 @@ impl Session {
             carrier: link.map_or(Carrier::Polling, Carrier::Link),
             heartbeat: Heartbeat::new(),
             base64,
+            jsonp,
             refused: false,
             config,
         };
@@ -664,7 +668,9 @@ mod tests {
         const LINK: LinkId = LinkId(7);
         let session = |base64| {
             let sid = Sid::from_random([1; 15]);
-            let mut session = Session::new(Arc::default(), sid, Some(LinkKind::WebSocket), base64, Instant::ZERO);
+            let link = Some(LinkKind::WebSocket);
+            let handshake = Handshake { config: Arc::default(), link, base64, jsonp: None };
+            let mut session = Session::new(handshake, sid, Instant::ZERO);
             session.handle(Instant::ZERO, Input::LinkUp { link: LINK, kind: LinkKind::WebSocket });
             assert!(session.poll_transmit().is_some(), "the open packet");
             for message in [Message::from("one"), Message::Binary(Bytes::from_static(b"two")), Message::from("three")] {
