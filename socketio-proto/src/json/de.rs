@@ -7,6 +7,7 @@
 use serde::de::value::SeqDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde_json::Error;
+use serde_json::de::StrRead;
 
 use bytes::Bytes;
 
@@ -35,6 +36,18 @@ enum Next<'de> {
 
 fn broken() -> Error {
     de::Error::custom("the payload is not JSON")
+}
+
+/// Lets `serde_json` read all of this text.
+fn whole<'de, T>(
+    text: &'de str,
+    read: impl FnOnce(&mut serde_json::Deserializer<StrRead<'de>>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = read(&mut reader)?;
+    // Asked for an integer of 128 bits, it stops at the point of a fraction.
+    reader.end()?;
+    Ok(value)
 }
 
 impl<'de> Cursor<'de> {
@@ -135,7 +148,7 @@ macro_rules! by_kind {
                 Next::Attachment(bytes) => $attachment(visitor, bytes),
                 Next::Array => self.array(visitor),
                 Next::Object => self.object(visitor),
-                Next::Scalar(text) => serde_json::Deserializer::from_str(text).$name($($value,)* visitor),
+                Next::Scalar(text) => whole(text, |reader| reader.$name($($value,)* visitor)),
             }
         }
     )*};
@@ -197,7 +210,7 @@ impl<'de> Deserializer<'de> for &mut Cursor<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.next()? {
-            Next::Scalar(text) => serde_json::Deserializer::from_str(text).deserialize_enum(name, variants, visitor),
+            Next::Scalar(text) => whole(text, |reader| reader.deserialize_enum(name, variants, visitor)),
             Next::Object => {
                 let value = self.nested(|cursor| visitor.visit_enum(Variant(cursor)))?;
                 self.expect(b'}')?;
@@ -303,7 +316,12 @@ macro_rules! as_text {
 macro_rules! inside_of_quotes {
     ($($name:ident,)*) => {$(
         fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            serde_json::Deserializer::from_str(self.0.trim_matches('"')).$name(visitor)
+            let inside = self.0.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or_default();
+            // Around a number of its own, whitespace would be allowed.
+            if inside.starts_with(char::is_whitespace) || inside.ends_with(char::is_whitespace) {
+                return Err(de::Error::invalid_type(de::Unexpected::Str(inside), &visitor));
+            }
+            whole(inside, |reader| reader.$name(visitor))
         }
     )*};
 }

@@ -53,8 +53,8 @@ fn packet(input: &mut Input<'_>) -> Packet {
     let kind = input.below(TYPES.len() + 3);
     // Lengths around those where a header grows.
     let times = match input.byte() {
-        0xff => 1024,
-        0xfe => 256,
+        0xff => 300,
+        0xfe => 60,
         times => usize::from(times % 4) + 1,
     };
     if kind >= TYPES.len() {
