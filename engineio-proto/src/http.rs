@@ -3,6 +3,9 @@
 //! Small types of our own, so that a driver can bind them to any HTTP library, or to none.
 //! Source of statuses, headers and bodies: engine.io `lib/server.ts` and `lib/transports/polling.ts`.
 
+use alloc::format;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 /// The parts of a request that decide what happens to it. The path was matched by the driver.
@@ -20,6 +23,23 @@ pub struct RequestHead<'a> {
     pub origin: Option<&'a [u8]>,
     /// Whether the request asks for an upgrade to WebSocket.
     pub websocket: bool,
+}
+
+impl<'a> RequestHead<'a> {
+    /// From what an HTTP parser gives: the method, the target (path and query), and names and values of the header fields.
+    #[must_use]
+    pub fn new(method: &'a str, target: &'a str, fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        let mut head = Self { method, query, origin: None, websocket: false };
+        for (name, value) in fields {
+            if name.eq_ignore_ascii_case("origin") {
+                head.origin = Some(value);
+            } else if name.eq_ignore_ascii_case("upgrade") {
+                head.websocket = value.eq_ignore_ascii_case(b"websocket");
+            }
+        }
+        head
+    }
 }
 
 /// The type of a POST's body, as far as the protocol cares.
@@ -43,7 +63,8 @@ impl ContentType {
 
 const NO_STORE: (&str, &str) = ("cache-control", "no-store");
 
-/// A complete response: write the status, [`Response::headers`], a `Content-Length`, and the body.
+/// A complete response: write the status, [`Response::headers`], a `Content-Length`, and the body; or have all of it written by
+/// [`Response::to_http1`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Response {
     status: u16,
@@ -52,7 +73,9 @@ pub struct Response {
 }
 
 impl Response {
-    pub(crate) const fn new(status: u16, headers: &'static [(&'static str, &'static str)], body: Bytes) -> Self {
+    /// A response of the driver's own, for what the protocol has no answer to: another path, a request that is no HTTP.
+    #[must_use]
+    pub const fn new(status: u16, headers: &'static [(&'static str, &'static str)], body: Bytes) -> Self {
         Self { status, headers, body }
     }
 
@@ -94,5 +117,48 @@ impl Response {
     #[must_use]
     pub fn into_body(self) -> Bytes {
         self.body
+    }
+
+    /// The whole response as HTTP/1.1 (RFC 9112), for a driver without an HTTP library. The reason is left empty, as any may. With `close`
+    /// it tells the peer that the connection ends after it, unless its own headers speak of the connection.
+    #[must_use]
+    pub fn to_http1(&self, close: bool) -> Vec<u8> {
+        let mut head = format!("HTTP/1.1 {} \r\ncontent-length: {}\r\n", self.status, self.body.len());
+        let spoken_of = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection"));
+        let end = (close && !spoken_of).then_some(&("connection", "close"));
+        for (name, value) in self.headers.iter().chain(end) {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        [head.as_bytes(), b"\r\n", &self.body].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_found_in_header_fields_whatever_their_case() {
+        let fields = [("Host", &b"h"[..]), ("origin", b"http://o"), ("UPGRADE", b"WebSocket")];
+        let head = RequestHead::new("GET", "/socket.io/?EIO=4&b=?", fields);
+        assert_eq!((head.method, head.query, head.origin), ("GET", "EIO=4&b=?", Some(&b"http://o"[..])));
+        assert!(head.websocket);
+        let head = RequestHead::new("POST", "/socket.io/", [("upgrade", &b"h2c"[..])]);
+        assert_eq!((head.query, head.origin, head.websocket), ("", None, false));
+    }
+
+    #[test]
+    fn a_response_is_written_whole() {
+        let response = Response::poll(Bytes::from_static(b"2"));
+        let expected = "HTTP/1.1 200 \r\ncontent-length: 1\r\ncontent-type: text/plain; charset=UTF-8\r\ncache-control: no-store\r\n\r\n2";
+        assert_eq!(response.to_http1(false), expected.as_bytes());
+        let closing = Response::empty(404).to_http1(true);
+        assert_eq!(closing, b"HTTP/1.1 404 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    }
+
+    #[test]
+    fn what_a_response_says_of_its_connection_is_said_once() {
+        let response = Response::new(426, &[("Connection", "Upgrade")], Bytes::new());
+        assert_eq!(response.to_http1(true), b"HTTP/1.1 426 \r\ncontent-length: 0\r\nConnection: Upgrade\r\n\r\n");
     }
 }

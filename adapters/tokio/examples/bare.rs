@@ -1,34 +1,28 @@
-//! A Socket.IO server out of the machines alone, over the standard library's threads: what `echo.rs` does on `/` and `/custom`, over
-//! polling, WebSocket and the upgrade between them. Flags: `--port` (0 takes a free one), `--ping-interval` and `--ping-timeout` in
-//! milliseconds, `--max-payload` in bytes. HTTP, which is none of the machines' business, is in `bare/wire.rs`.
+//! A Socket.IO server out of the machines alone, on the standard library's threads: what `echo.rs` does on `/` and `/custom`, over
+//! polling, WebSocket and the upgrade. Flags: `--port` (0 takes a free one), `--ping-interval` and `--ping-timeout` in milliseconds,
+//! `--max-payload` in bytes.
 //!
 //! Two kinds of threads share a [`Peer`], a machine behind a lock. Each TCP connection has one that reads, and hands in what came
-//! ([`Visitor`]). Each peer has one that runs the application, writes what the machine has to say, and wakes for its timers. What must
-//! wait does so in the machine, so its limits are the limits: a reader stops while the machine wants no input, and what a slow peer does
-//! not take is kept until there is too much. No lock is held while reading or writing. Their order: namespace, table of peers, peer.
+//! ([`Visitor`]). Each peer has one that writes what the machine has to say, runs the application, and wakes for timers. What must wait
+//! does so in the machine, whose limits are the limits: a visitor stops reading while the machine wants no input, and what a slow peer
+//! does not take is kept until there is too much. Nobody reads or writes under a lock. Their order: namespace, peers, peer.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::{env, io, iter, thread, time, time::Duration};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::{env, iter, thread, time, time::Duration};
 
-use engineio_proto::server::{Ask, AskKind, Handshake, Input, LinkDownCause, Refusal, Route, Server, Transmit};
-use engineio_proto::{Config, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, Response, SendError, Sid};
-use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake::AcceptKey};
+use bytes::{Bytes, BytesMut};
+use engineio_proto::server::{AskKind, Handshake, Input, LinkDownCause, Refusal, Route, Server, Transmit};
+use engineio_proto::{Config, ContentType, Instant, LinkId, Message, RequestHead, RequestId, Response, SendError, Sid};
+use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake::accept};
+use serde_json::{Value, json};
 use socketio_proto::server::{Connection, Namespace, Target};
-use socketio_proto::{EmitError, Encoder, Event, Json, Outgoing, Parser as _, Pending, SocketId};
+use socketio_proto::{EmitError, Encoder, Event, Json, Outgoing, Parser as _, Payload, Pending, SocketId};
 
-use self::wire::{Reader, Request, Wire, lock};
-
-#[path = "bare/wire.rs"]
-mod wire;
-
-/// How long a request may take to come, a connection may be idle, and a peer may take to hang up.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Events and bytes of output that a peer's thread takes at once, so that neither has to wait long for the other.
-const EVENTS: usize = 64;
-const OUTPUT: usize = 64 * 1024;
+/// What is read at once, and the longest head of a request.
+const READ: usize = 16 * 1024;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let flag = |name: &str| env::args().skip_while(|given| given != name).nth(1).map(|value| value.parse()).transpose();
@@ -39,15 +33,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(("127.0.0.1", flag("--port")?.unwrap_or(3000).try_into()?))?;
     eprintln!("listening on {}", listener.local_addr()?);
     let hub = Arc::new(Hub {
+        // Who says nothing and takes nothing for so long would have failed a heartbeat.
+        patience: config.ping_interval + config.ping_timeout,
         engine: Server::new(config),
-        socketio: Arc::default(),
         peers: Mutex::default(),
         namespaces: ["/", "/custom"].map(|name| (name, Mutex::default())).into(),
         epoch: time::Instant::now(),
-        names: AtomicU64::new(0),
     });
-    for stream in listener.incoming() {
-        if let Err(error) = stream.and_then(|stream| Visitor::start(Arc::clone(&hub), stream)) {
+    for (name, stream) in (0..).zip(listener.incoming()) {
+        let hub = Arc::clone(&hub);
+        let start = |stream: TcpStream| {
+            stream.set_nodelay(true)?;
+            stream.set_write_timeout(Some(hub.patience))?;
+            let (stream, deadline) = (Arc::new(stream), time::Instant::now() + hub.patience);
+            let visitor = Visitor { hub, name, stream, buffer: BytesMut::new(), deadline };
+            thread::Builder::new().spawn(|| visitor.run())
+        };
+        if let Err(error) = stream.and_then(start) {
             eprintln!("a connection is not served: {error}");
             // Descriptors or threads have run out, and nothing tells when there are some again.
             thread::sleep(Duration::from_millis(100));
@@ -58,13 +60,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// What all threads share.
 struct Hub {
+    patience: Duration,
     engine: Server,
-    socketio: Arc<socketio_proto::Config>,
     peers: Mutex<HashMap<Sid, Arc<Peer>>>,
     /// Who is on each namespace: a session, and its socket there.
     namespaces: BTreeMap<&'static str, Mutex<Namespace<(Sid, SocketId)>>>,
     epoch: time::Instant,
-    names: AtomicU64,
 }
 
 impl Hub {
@@ -72,39 +73,27 @@ impl Hub {
         Instant::ZERO + self.epoch.elapsed()
     }
 
-    fn peer(&self, sid: Sid) -> Option<Arc<Peer>> {
-        lock(&self.peers).get(&sid).cloned()
-    }
-
     /// Opens a session, and starts its peer's thread.
-    fn open(self: &Arc<Self>, handshake: Handshake) -> io::Result<Arc<Peer>> {
+    fn open(self: &Arc<Self>, handshake: Handshake) -> Option<Arc<Peer>> {
         let (now, sid) = (self.now(), random_sid()?);
-        let machine = Connection::new(now, handshake.accept(now, sid), Json, Arc::clone(&self.socketio));
-        let state = State { machine, held: HashMap::new(), links: HashMap::new(), writing: vec![] };
+        let machine = Connection::new(now, handshake.accept(now, sid), Json, Arc::default());
+        let state = State { machine, held: HashMap::new(), links: HashMap::new() };
         let peer = Arc::new(Peer { hub: Arc::clone(self), sid, state: Mutex::new(state), changed: Condvar::new() });
         let running = Arc::clone(&peer);
-        thread::Builder::new().spawn(move || running.run())?;
-        Ok(peer)
+        thread::Builder::new().spawn(move || running.run()).ok()?;
+        Some(peer)
     }
 
     /// The application.
     fn handle(&self, peer: &Peer, event: Event, encoder: &mut Encoder) {
         match event {
             Event::ConnectRequested(pending) => self.connect(peer, pending, encoder),
-            Event::Received { socket, payload, ack } => match (payload.name(), ack) {
-                (Some("message"), _) => peer.emit(|to| to.emit(encoder, socket, "message-back", &payload)),
-                (Some("message-with-ack"), Some(token)) => peer.emit(|to| to.ack(encoder, token, &payload)),
-                (Some("broadcast"), _) => {
-                    let mut joined = self.namespaces.iter().map(|(name, members)| (name, lock(members)));
-                    let Some((name, members)) = joined.find(|(_, all)| all.contains((peer.sid, socket))) else {
-                        return;
-                    };
-                    let packet = Outgoing::event(name, None, "broadcast-back", &payload);
-                    let Ok(encoded) = Json.encode(&packet, encoder) else { return };
-                    for (sid, socket) in members.recipients(&Target::everybody()) {
-                        self.peer(sid).inspect(|peer| peer.emit(|to| to.send(socket, &encoded)));
-                    }
-                }
+            Event::Received { socket, payload, ack } => match (payload.name().unwrap_or_default(), ack) {
+                ("message", _) => peer.send(|to, _| to.emit(encoder, socket, "message-back", &payload)),
+                ("message-with-ack", Some(token)) => peer.send(|to, _| to.ack(encoder, token, &payload)),
+                ("broadcast", _) => self.broadcast((peer.sid, socket), &payload, encoder),
+                ("disconnect-me", _) => peer.tell(|state, now| state.machine.disconnect(now, socket)),
+                ("close-me", _) => peer.tell(|state, now| state.machine.close(now)),
                 _ => {}
             },
             Event::Disconnected { socket, .. } => {
@@ -116,50 +105,52 @@ impl Hub {
     }
 
     fn connect(&self, peer: &Peer, pending: Pending, encoder: &mut Encoder) {
-        let (Some(members), Ok(sid)) = (self.namespaces.get(&**pending.namespace()), random_sid()) else {
-            return peer.emit(|to| to.refuse(self.now(), pending, "Invalid namespace", None::<&()>));
+        let (Some(members), Some(sid)) = (self.namespaces.get(&**pending.namespace()), random_sid()) else {
+            return peer.send(|to, now| to.refuse(now, pending, "Invalid namespace", None::<&()>));
         };
+        let auth = pending.auth().and_then(|auth| auth.get::<Value>(0).ok()).unwrap_or_else(|| json!({}));
         // Locked until the socket is a member: no broadcast gets ahead of the answer, and none is missed after it.
         let mut members = lock(members);
-        let auth = pending.auth().cloned();
-        peer.emit(|to| {
-            let socket = to.accept(self.now(), pending, sid)?;
+        peer.send(|to, now| {
+            let socket = to.accept(now, pending, sid)?;
             members.add((peer.sid, socket), sid);
-            match auth {
-                Some(auth) => to.emit(encoder, socket, "auth", &auth),
-                None => to.emit(encoder, socket, "auth", &serde_json::json!({})),
-            }
+            to.emit(encoder, socket, "auth", &[auth])
         });
     }
-}
 
-/// A request that waits for its peer's answer.
-type Held = Option<(Arc<Peer>, RequestId)>;
+    fn broadcast(&self, from: (Sid, SocketId), payload: &Payload, encoder: &mut Encoder) {
+        let mut namespaces = self.namespaces.iter().map(|(name, members)| (name, lock(members)));
+        let Some((name, members)) = namespaces.find(|(_, members)| members.contains(from)) else { return };
+        let Ok(encoded) = Json.encode(&Outgoing::event(name, None, "broadcast-back", payload), encoder) else { return };
+        let peers = lock(&self.peers);
+        for (sid, socket) in members.recipients(&Target::everybody()) {
+            peers.get(&sid).inspect(|peer| peer.send(|to, _| to.send(socket, &encoded)));
+        }
+    }
+}
 
 /// One peer.
 struct Peer {
     hub: Arc<Hub>,
     sid: Sid,
     state: Mutex<State>,
-    /// Something came in for the peer's thread to do, or was done that a reader waits for.
+    /// Something came in for the peer's thread to do, or was taken that a visitor waits for.
     changed: Condvar,
 }
 
 struct State {
     machine: Connection,
-    /// Requests without an answer: where it goes, and whether the connection ends with it.
-    held: HashMap<RequestId, (Arc<Wire>, bool)>,
-    links: HashMap<LinkId, Arc<Wire>>,
-    /// Requests whose answers are being written.
-    writing: Vec<RequestId>,
+    /// Where the answers to the requests go that have none yet.
+    held: HashMap<RequestId, Arc<TcpStream>>,
+    links: HashMap<LinkId, (Arc<TcpStream>, websocket::Connection)>,
 }
 
 /// Something to write.
 struct Output {
-    /// The request that it answers, if the machine wants to know what came of it.
+    stream: Arc<TcpStream>,
+    bytes: Bytes,
+    /// The request that it answers, of which the machine wants to know whether that went well.
     request: Option<RequestId>,
-    wire: Arc<Wire>,
-    bytes: Vec<u8>,
     /// Whether the connection ends with it.
     last: bool,
 }
@@ -169,39 +160,33 @@ impl Peer {
     fn run(self: Arc<Self>) {
         lock(&self.hub.peers).insert(self.sid, Arc::clone(&self));
         let mut encoder = Encoder::new();
-        while let Some((outputs, events)) = self.next() {
-            for Output { request, wire, bytes, last } in outputs {
-                let written = wire.write(&bytes, last);
-                // The end of a link is reported by the thread that reads from it.
+        loop {
+            let (mut state, now) = (lock(&self.state), self.hub.now());
+            state.machine.handle_timeout(now); // Does nothing before its time.
+            // Not too many at once, for what they bring about is written after them.
+            let events: Vec<Event> = iter::from_fn(|| state.machine.poll_event()).take(64).collect();
+            let outputs = state.outputs();
+            self.changed.notify_all();
+            if events.is_empty() && outputs.is_empty() {
+                if state.machine.is_drained() && state.links.is_empty() {
+                    break;
+                }
+                let sleep = state.machine.poll_timeout().unwrap_or(Instant::FAR_FUTURE) - now;
+                drop(self.changed.wait_timeout(state, sleep));
+                continue;
+            }
+            drop(state);
+            for Output { stream, bytes, request, last } in outputs {
+                // If it fails, so does reading: the end of a link is reported by its visitor.
+                let written = write(&stream, &bytes, last);
                 if let Some(request) = request {
-                    lock(&self.state).writing.retain(|&writing| writing != request);
-                    self.hand_in(if written { Input::Replied { request } } else { Input::Aborted { request } });
+                    let input = if written { Input::Replied { request } } else { Input::Aborted { request } };
+                    self.tell(|state, now| state.machine.handle(now, input));
                 }
             }
             events.into_iter().for_each(|event| self.hub.handle(&self, event, &mut encoder));
         }
         lock(&self.hub.peers).remove(&self.sid);
-    }
-
-    /// Waits for something to write or to handle; `None` when there will be nothing any more.
-    fn next(&self) -> Option<(Vec<Output>, Vec<Event>)> {
-        let mut state = lock(&self.state);
-        loop {
-            let now = self.hub.now();
-            if state.machine.poll_timeout().is_some_and(|deadline| deadline <= now) {
-                state.machine.handle_timeout(now);
-            }
-            let events: Vec<Event> = iter::from_fn(|| state.machine.poll_event()).take(EVENTS).collect();
-            let outputs = state.outputs();
-            if !events.is_empty() || !outputs.is_empty() {
-                return Some((outputs, events));
-            } else if state.machine.is_drained() {
-                return None;
-            }
-            self.changed.notify_all();
-            let sleep = state.machine.poll_timeout().unwrap_or(Instant::FAR_FUTURE) - now;
-            state = self.changed.wait_timeout(state, sleep).unwrap_or_else(PoisonError::into_inner).0;
-        }
     }
 
     /// Does something to the state, and wakes everybody whom it may concern.
@@ -211,190 +196,204 @@ impl Peer {
         result
     }
 
-    fn hand_in(&self, input: Input) {
-        self.tell(|state, now| state.machine.handle(now, input));
-    }
-
     /// Sends something. A peer whose queue is full is given up rather than left with a gap; any other error means that it has gone.
-    fn emit(&self, send: impl FnOnce(&mut Connection) -> Result<(), EmitError>) {
+    fn send(&self, what: impl FnOnce(&mut Connection, Instant) -> Result<(), EmitError>) {
         self.tell(|state, now| {
-            if let Err(EmitError::Send(SendError::Full)) = send(&mut state.machine) {
+            if let Err(EmitError::Send(SendError::Full)) = what(&mut state.machine, now) {
                 state.machine.discard(now);
             }
         });
-    }
-
-    fn wait_while(&self, condition: impl Fn(&State) -> bool) {
-        let waited = self.changed.wait_while(lock(&self.state), |state| condition(state));
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 impl State {
     /// What the machine has to say. It names nothing that is not here, except what has gone.
     fn outputs(&mut self) -> Vec<Output> {
-        let (mut outputs, mut length) = (Vec::<Output>::new(), 0);
-        while let Some(transmit) = (length < OUTPUT).then(|| self.machine.poll_transmit()).flatten() {
-            let output = match transmit {
-                Transmit::Reply { request, response } => self.held.remove(&request).map(|(wire, last)| {
-                    self.writing.push(request);
-                    (Some(request), wire, wire::response(&response, last), last)
-                }),
+        let mut outputs = vec![];
+        while let Some(transmit) = self.machine.poll_transmit() {
+            match transmit {
+                Transmit::Reply { request, response } => outputs.extend(self.held.remove(&request).map(|stream| {
+                    let bytes = response.to_http1(true).into();
+                    Output { stream, bytes, request: Some(request), last: true }
+                })),
                 Transmit::Link { link, frame } => {
-                    self.links.get(&link).map(|wire| (None, Arc::clone(wire), wire::frame(&frame), false))
+                    // Fails after the other end has closed: then its messages have an end, too.
+                    let parts = [frame.head(), frame.data()];
+                    self.links.get_mut(&link).map(|(_, websocket)| websocket.send_parts(frame.is_binary(), &parts));
                 }
                 Transmit::CloseLink { link } => {
-                    self.links.get(&link).map(|wire| (None, Arc::clone(wire), wire::close_frame(), true))
+                    self.links.get_mut(&link).map(|(_, websocket)| websocket.close(1000, ""));
                 }
-                _ => None,
-            };
-            let Some((request, wire, bytes, last)) = output else { continue };
-            length += bytes.len();
-            match outputs.last_mut() {
-                // Frames for the same link leave in one write.
-                Some(latest) if latest.request.is_none() && Arc::ptr_eq(&latest.wire, &wire) => {
-                    latest.bytes.extend(bytes);
-                    latest.last = last;
-                }
-                _ => outputs.push(Output { request, wire, bytes, last }),
+                _ => {}
             }
         }
+        self.links.retain(|_, (stream, websocket)| {
+            let bytes = websocket.poll_transmit().unwrap_or_default();
+            let last = websocket.is_finished();
+            if last || !bytes.is_empty() {
+                outputs.push(Output { stream: Arc::clone(stream), bytes, request: None, last });
+            }
+            !last
+        });
         outputs
     }
 }
 
-/// A TCP connection, as its own thread sees it: the one that reads.
+/// A TCP connection, as its own thread sees it: the one that reads. It brings one request, or becomes a link. HTTP allows more, but that
+/// is none of the machines' business: any HTTP library can take the place of what is here.
 struct Visitor {
     hub: Arc<Hub>,
-    reader: Reader,
+    /// Names its request, or the link that it becomes.
+    name: u64,
+    stream: Arc<TcpStream>,
+    /// Read, but not used.
+    buffer: BytesMut,
+    /// Until when the request must have come and been answered, or something must come on a link.
+    deadline: time::Instant,
 }
 
 impl Visitor {
-    /// Starts the connection's thread.
-    fn start(hub: Arc<Hub>, stream: TcpStream) -> io::Result<()> {
-        let Config { ping_interval, ping_timeout, .. } = *hub.engine.config().as_ref();
-        // A GET is held for an interval at most, and on a link there is a pong after that. Who takes nothing for as long as a ping may
-        // stay unanswered would not have answered one.
-        let reader = Reader::new(stream, PATIENCE.max(ping_interval + ping_timeout), ping_timeout)?;
-        thread::Builder::new().spawn(|| Self { hub, reader }.run())?;
-        Ok(())
-    }
-
-    /// One request after the other. The next one is read while one waits for its answer: only so a hang-up is noticed.
     fn run(mut self) {
-        let mut held: Held = None;
-        loop {
-            let request = self.reader.read_request();
-            match (held, &request) {
-                (Some((peer, held)), Some(_)) => {
-                    peer.wait_while(|state| state.held.contains_key(&held) || state.writing.contains(&held));
-                }
-                (Some((peer, held)), None) if lock(&peer.state).held.remove(&held).is_some() => {
-                    peer.hand_in(Input::Aborted { request: held });
-                }
-                _ => {}
-            }
-            let Some(request) = request else { return };
-            held = self.request(&request).map_err(|refusal| self.reader.answer(&refusal)).unwrap_or_default();
+        let end = |bytes: &[u8]| bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|end| end + 4);
+        let Some(head) = self.read_part(|bytes| end(bytes).or((bytes.len() > READ).then_some(READ))) else { return };
+        let peer = self.request(&head).inspect_err(|refusal| {
+            write(&self.stream, &refusal.to_http1(true), true);
+        });
+        // Whatever else comes is ignored, but read: only so a hang-up is noticed, and to close first could destroy the answer.
+        while self.read() {
+            self.buffer.clear();
+        }
+        if let (Ok(peer), request) = (peer, RequestId(self.name)) {
+            let unanswered = |state: &mut State| state.held.remove(&request).is_some();
+            peer.tell(|state, now| unanswered(state).then(|| state.machine.handle(now, Input::Aborted { request })));
         }
     }
 
-    /// Finds the peer for a request, or the answer that refuses it.
-    fn request(&mut self, request: &Request) -> Result<Held, Response> {
-        let Request { method, path, query, origin, key, .. } = request;
-        if !path.starts_with("/socket.io/") {
-            self.reader.refuse(404);
-            return Ok(None);
-        }
-        let head = RequestHead { method, query, origin: origin.as_deref(), websocket: key.is_some() };
-        let (peer, ask, first) = match self.hub.engine.route(&head) {
-            Route::Open(handshake) => {
-                let ask = handshake.ask();
-                (self.hub.open(handshake).map_err(|_| Refusal::Unavailable), ask, true)
-            }
-            Route::Session { sid, ask } => (self.hub.peer(sid).ok_or(Refusal::UnknownSid), ask, false),
+    /// Finds the peer for a request, and hands in what it brings; or the answer that refuses it.
+    fn request(&mut self, head: &[u8]) -> Result<Arc<Peer>, Response> {
+        let status = |status| Response::new(status, &[], Bytes::new());
+        let mut fields = [httparse::EMPTY_HEADER; 64];
+        let mut http = httparse::Request::new(&mut fields);
+        let complete = http.parse(head).is_ok_and(|head| head.is_complete());
+        let (true, Some(method), Some(target)) = (complete, http.method, http.path) else { return Err(status(400)) };
+        let fields = http.headers.iter().map(|field| (field.name, field.value));
+        let field = |wanted| fields.clone().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value);
+        let target = target.strip_prefix("/socket.io/").ok_or_else(|| status(404))?;
+        let length = field("content-length").map_or(Some(0), |length| str::from_utf8(length).ok()?.parse().ok());
+        let (Some(length), None) = (length, field("transfer-encoding")) else { return Err(status(411)) };
+
+        let head = RequestHead::new(method, target, fields.clone());
+        let key = head.websocket.then(|| accept(fields.clone())).transpose();
+        let key = key.map_err(|error| Response::new(error.status(), error.headers(), Bytes::new()))?;
+        let known = |sid| lock(&self.hub.peers).get(&sid).cloned();
+        let (ask, peer, opens) = match self.hub.engine.route(&head) {
+            Route::Open(new) => (new.ask(), self.hub.open(new).ok_or(Refusal::Unavailable), true),
+            Route::Session { sid, ask } => (ask, known(sid).ok_or(Refusal::UnknownSid), false),
             Route::Reply(response) => return Err(response),
-            _ => return Err(Refusal::BadRequest.response(key.is_some())),
+            _ => return Err(status(400)),
         };
-        match (peer, ask.kind(), key) {
-            (Ok(peer), AskKind::Link(kind), Some(key)) => self.link(&peer, (!first).then_some(ask), kind, key),
-            (Ok(peer), ..) => self.hold(peer, &ask, request),
-            (Err(refusal), ..) => Err(ask.refuse(refusal)),
-        }
-    }
+        let peer = peer.map_err(|refusal| ask.refuse(refusal))?;
 
-    /// Hands in a GET, or a POST and its body.
-    fn hold(&mut self, peer: Arc<Peer>, ask: &Ask, request: &Request) -> Result<Held, Response> {
-        let Request { content_type, length, .. } = *request;
-        let too_large = length > self.hub.engine.config().max_payload;
-        self.reader.last |= too_large;
-        let request = RequestId(self.hub.names.fetch_add(1, Ordering::Relaxed));
-        let post = ask.kind() == AskKind::Post;
+        let (request, link, stream) = (RequestId(self.name), LinkId(self.name), Arc::clone(&self.stream));
+        let max_payload = self.hub.engine.config().max_payload;
         peer.tell(|state, now| {
-            state.machine.session().admit(ask)?;
-            state.held.insert(request, (Arc::clone(&self.reader.wire), self.reader.last));
-            let input = if post { Input::Post { request, content_type } } else { Input::Poll { request } };
+            // Who opens a session is admitted already.
+            if !opens {
+                state.machine.session().admit(&ask)?;
+            }
+            let input = if let (AskKind::Link(kind), Some(key)) = (ask.kind(), key) {
+                let limits = websocket::Limits::default().with_max_message(max_payload);
+                // How much may wait to be sent is the other machine's business.
+                let websocket = websocket::Connection::server(limits).with_max_outgoing(usize::MAX);
+                state.links.insert(link, (stream, websocket.with_response(&key)));
+                Input::LinkUp { link, kind }
+            } else {
+                state.held.insert(request, stream);
+                let content_type = ContentType::from_header(field("content-type"));
+                let post = ask.kind() == AskKind::Post;
+                if post { Input::Post { request, content_type } } else { Input::Poll { request } }
+            };
             state.machine.handle(now, input);
             Ok(())
         })?;
-        if post && too_large {
-            peer.hand_in(Input::BodyTooLarge { request });
-        } else if post && let Some(body) = self.reader.read_body(length) {
-            peer.hand_in(Input::Body { request, body });
+        let hand_in = |input| peer.tell(|state, now| state.machine.handle(now, input));
+        let whole = |bytes: &[u8]| (bytes.len() >= length).then_some(length);
+        match ask.kind() {
+            AskKind::Link(_) => self.read_link(&peer, link),
+            AskKind::Post if length > max_payload => hand_in(Input::BodyTooLarge { request }),
+            AskKind::Post => _ = self.read_part(whole).map(|body| hand_in(Input::Body { request, body })),
+            _ => {}
         }
-        Ok(Some((peer, request)))
+        Ok(peer)
     }
 
-    /// Becomes a link, and hands in its messages, no faster than its peer wants them, until its end.
-    fn link(&mut self, peer: &Peer, ask: Option<Ask>, kind: LinkKind, key: &AcceptKey) -> Result<Held, Response> {
-        // A session's first link is admitted already.
-        ask.map_or(Ok(()), |ask| lock(&peer.state).machine.session().admit(&ask))?;
-        self.reader.wire.write(&wire::switching_protocols(key), false);
-        let link = LinkId(self.hub.names.fetch_add(1, Ordering::Relaxed));
-        peer.tell(|state, now| {
-            state.links.insert(link, Arc::clone(&self.reader.wire));
-            state.machine.handle(now, Input::LinkUp { link, kind });
-            // If it has ended meanwhile, so may have its thread, and nobody would close the link.
-            self.reader.last = state.machine.session().is_closed();
-        });
-        let limits = websocket::Limits::default().with_max_message(self.hub.engine.config().max_payload);
-        let mut websocket = websocket::Connection::server(limits);
-        let mut cause = LinkDownCause::Closed;
-        while !self.reader.last {
-            websocket.handle(&mut self.reader.buffer.split());
+    /// Hands in what a link brings, no faster than its peer wants it, until its end.
+    fn read_link(&mut self, peer: &Peer, link: LinkId) {
+        let mut ended = false;
+        while !ended {
+            self.deadline = time::Instant::now() + self.hub.patience;
+            // Something may have come right behind the request.
+            ended = self.buffer.is_empty() && !self.read();
+            let state = peer.changed.wait_while(lock(&peer.state), |state| !state.machine.wants_input());
+            let State { machine, links, .. } = &mut *state.unwrap_or_else(PoisonError::into_inner);
+            let Some((_, websocket)) = links.get_mut(&link) else { return };
+            websocket.handle(&mut self.buffer.split());
+            if ended {
+                websocket.handle_end();
+            }
             while let Some(event) = websocket.poll_event() {
-                let message = match event {
-                    ConnectionEvent::Text(text) => Message::Text(text),
-                    ConnectionEvent::Binary(data) => Message::Binary(data),
-                    ConnectionEvent::Closed(why) => {
-                        self.reader.last = true;
-                        cause = if matches!(why, Closed::Error(_)) { LinkDownCause::Failed } else { cause };
-                        continue;
-                    }
+                let input = match event {
+                    ConnectionEvent::Text(text) => Input::LinkMessage { link, message: Message::Text(text) },
+                    ConnectionEvent::Binary(data) => Input::LinkMessage { link, message: Message::Binary(data) },
+                    ConnectionEvent::Closed(Closed::Error(_)) => Input::LinkDown { link, cause: LinkDownCause::Failed },
+                    ConnectionEvent::Closed(_) => Input::LinkDown { link, cause: LinkDownCause::Closed },
                     _ => continue,
                 };
-                peer.wait_while(|state| !state.machine.wants_input());
-                peer.hand_in(Input::LinkMessage { link, message });
+                machine.handle(self.hub.now(), input);
             }
-            // A pong, or the answer to a close frame. Packets do not come this way.
-            if let Some(bytes) = websocket.poll_transmit() {
-                self.reader.wire.write(&bytes, self.reader.last);
-            }
-            if !self.reader.last {
-                self.reader.read_more();
+            peer.changed.notify_all();
+        }
+    }
+
+    /// Reads until there is a part as long as `length` says, and takes it. `None` if the connection ends before.
+    fn read_part(&mut self, length: impl Fn(&[u8]) -> Option<usize>) -> Option<Bytes> {
+        loop {
+            if let Some(length) = length(&self.buffer) {
+                return Some(self.buffer.split_to(length).freeze());
+            } else if !self.read() {
+                return None;
             }
         }
-        peer.tell(|state, now| {
-            state.links.remove(&link);
-            state.machine.handle(now, Input::LinkDown { link, cause });
-        });
-        Ok(None)
+    }
+
+    /// Reads what there is, or will be in time. False when nothing came, or the connection has ended.
+    fn read(&mut self) -> bool {
+        let mut bytes = [0; READ];
+        // With no time left this fails, because such a timeout cannot be set.
+        let ready = self.stream.set_read_timeout(Some(self.deadline.saturating_duration_since(time::Instant::now())));
+        let count = ready.and_then(|()| (&*self.stream).read(&mut bytes)).unwrap_or(0);
+        self.buffer.extend_from_slice(bytes.get(..count).unwrap_or_default());
+        count > 0
     }
 }
 
+/// Writes something whole, and nothing after it if it is the last. False if that failed; then nothing more is read, either.
+fn write(mut stream: &TcpStream, bytes: &[u8], last: bool) -> bool {
+    let written = stream.write_all(bytes).is_ok();
+    if last || !written {
+        // Fails if the other end was faster.
+        let _ = stream.shutdown(if written { Shutdown::Write } else { Shutdown::Both });
+    }
+    written
+}
+
 /// An id that nobody can guess.
-fn random_sid() -> io::Result<Sid> {
+fn random_sid() -> Option<Sid> {
     let mut random = [0; 15];
-    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(Sid::from_random(random))
+    getrandom::fill(&mut random).ok().map(|()| Sid::from_random(random))
+}
+
+/// What is locked is sound whenever a thread could panic, so one that did is no reason for others to do so.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

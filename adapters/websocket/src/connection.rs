@@ -16,9 +16,10 @@ use crate::decoder::Decoder;
 use crate::encode::{EncodeError, encode_binary, encode_close, encode_ping, encode_pong, encode_text};
 use crate::error::Error;
 use crate::event::Event;
-use crate::frame::Role;
+use crate::frame::{FrameHeader, Opcode, Role};
+use crate::handshake::AcceptKey;
 use crate::limits::Limits;
-use crate::mask::MaskKeys;
+use crate::mask::{MaskKeys, apply_mask};
 
 /// Unread events at which decoding pauses.
 const MAX_EVENTS: usize = 32;
@@ -147,6 +148,15 @@ impl Connection {
         }
     }
 
+    /// Writes the answer to the request that opens the connection first of all: for a server that has not sent it yet and has no HTTP
+    /// library to do so. See [`AcceptKey::to_http1`].
+    #[must_use]
+    pub fn with_response(mut self, key: &AcceptKey) -> Self {
+        let rest = mem::replace(&mut self.out, BytesMut::from(&key.to_http1()[..]));
+        self.out.unsplit(rest);
+        self
+    }
+
     /// Refuses to send while this many bytes wait to be written. Default 16 MiB.
     #[must_use]
     pub fn with_max_outgoing(mut self, bytes: usize) -> Self {
@@ -234,6 +244,26 @@ impl Connection {
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
         let mask = self.begin_frame()?;
         encode_binary(&mut self.out, data, mask);
+        Ok(())
+    }
+
+    /// Sends a message that lies in pieces, as one frame: the head of a packet and its data, say. Together the pieces of a text (not
+    /// `binary`) have to be UTF-8; this does not check it, and peers end the connection over anything else.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] or [`SendError::Full`].
+    pub fn send_parts(&mut self, binary: bool, parts: &[&[u8]]) -> Result<(), SendError> {
+        let mask = self.begin_frame()?;
+        let opcode = if binary { Opcode::Binary } else { Opcode::Text };
+        let length = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+        self.out.extend_from_slice(&FrameHeader::new(opcode.into(), length, mask));
+        let start = self.out.len();
+        for part in parts {
+            self.out.extend_from_slice(part);
+        }
+        if let (Some(key), Some(payload)) = (mask, self.out.get_mut(start..)) {
+            apply_mask(payload, key);
+        }
         Ok(())
     }
 

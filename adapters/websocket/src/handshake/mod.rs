@@ -9,6 +9,9 @@ mod server;
 pub use self::client::{ClientHandshake, ResponseError};
 pub use self::server::{RequestError, accept};
 
+use alloc::format;
+use alloc::vec::Vec;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
@@ -35,6 +38,14 @@ impl AcceptKey {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The whole answer as HTTP/1.1, for a server without an HTTP library. It takes no extension and no subprotocol; behind it comes the
+    /// first frame.
+    #[must_use]
+    pub fn to_http1(&self) -> Vec<u8> {
+        let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade";
+        format!("{head}\r\nSec-WebSocket-Accept: {}\r\n\r\n", self.as_str()).into_bytes()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A whole connection: manners, order, and the bounds of its queues.
 
+use engineio_websocket::handshake::accept_key;
 use engineio_websocket::{CloseFrame, Closed, Connection, ConnectionEvent, EncodeError, Error, Limits, SendError};
 
 use crate::common::{BINARY, CLOSE, FIN, PING, PONG, TEXT, frame, server_frame};
@@ -56,6 +57,31 @@ fn client_and_server_talk_and_close() {
     settle(&mut client, &mut server);
     assert_eq!(events(&mut client), [closed(1000, "")]);
     assert!(client.is_finished() && server.is_finished());
+}
+
+#[test]
+fn the_answer_to_the_handshake_goes_before_every_frame() {
+    let key = accept_key(b"dGhlIHNhbXBsZSBub25jZQ==");
+    let mut server = server().with_response(&key);
+    server.send_text("first").unwrap();
+    assert_eq!(written(&mut server), [&key.to_http1()[..], b"\x81\x05first"].concat());
+    server.send_text("second").unwrap();
+    assert_eq!(written(&mut server), b"\x81\x06second");
+}
+
+#[test]
+fn a_message_in_pieces_is_one_frame_at_either_end() {
+    let (mut client, mut server) = (Connection::client(Limits::default(), [3; 16]), server());
+    client.send_parts(false, &[b"4", b"hello"]).unwrap();
+    client.send_parts(true, &[&[1; 300], &[], &[2; 3]]).unwrap();
+    settle(&mut client, &mut server);
+    let binary = ConnectionEvent::Binary([&[1; 300][..], &[2; 3]].concat().into());
+    assert_eq!(events(&mut server), [text("4hello"), binary]);
+    server.send_parts(false, &[b"4", b"hello"]).unwrap();
+    server.send_parts(true, &[]).unwrap();
+    assert_eq!(written(&mut server), b"\x81\x064hello\x82\x00");
+    server.close(1000, "").unwrap();
+    assert_eq!(server.send_parts(false, &[b"late"]), Err(SendError::Closed));
 }
 
 #[test]

@@ -28,6 +28,19 @@ fn the_example_of_rfc_6455_section_1_3_is_accepted() {
 }
 
 #[test]
+fn the_answer_can_be_had_as_bytes() {
+    let bytes = accept(request()).unwrap().to_http1();
+    let head = std::str::from_utf8(&bytes).unwrap().strip_suffix("\r\n\r\n").unwrap();
+    let mut lines = head.split("\r\n");
+    assert_eq!(lines.next(), Some("HTTP/1.1 101 Switching Protocols"));
+    let headers = lines.map(|line| line.split_once(": ").unwrap());
+    assert_eq!(
+        headers.collect::<Vec<_>>(),
+        [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),]
+    );
+}
+
+#[test]
 fn names_and_tokens_may_have_any_case_and_lists_may_have_several_elements() {
     let headers = [
         (&b"UPGRADE"[..], &b" WebSocket "[..]),
