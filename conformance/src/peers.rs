@@ -1,7 +1,7 @@
 //! The real peers: what the tests talk to, installed once and in pinned versions.
 //!
-//! Everything lands in `<target directory>/peers`: packages of npm from the checked-in `peers/package-lock.json`, a
-//! Python environment from `peers/requirements.txt`. The first test program that needs a tool installs it while it
+//! Everything lands in `<target directory>/peers`: packages of npm from the checked-in lock files in `peers/`, a
+//! Python environment from `peers/requirements.txt`, programs from the crates in `peers/`. The first test program that needs a tool installs it while it
 //! holds a file lock; the others wait for it and then find it. A copy of the lock file beside the installation says what
 //! it was made from, so a changed lock file installs anew and an unchanged one costs a few file reads.
 //!
@@ -13,6 +13,7 @@ mod browser;
 mod install;
 mod node;
 mod python;
+mod rust;
 
 pub use browser::Browser;
 pub use node::Node;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 /// Where the peers are installed, and the way to each of them.
 #[derive(Clone, Debug)]
 pub struct Peers {
+    target: PathBuf,
     root: PathBuf,
 }
 
@@ -32,7 +34,7 @@ impl Peers {
     ///
     /// An integration test finds the target directory as the parent of `env!("CARGO_TARGET_TMPDIR")`.
     pub fn new(target_directory: &Path) -> Self {
-        Self { root: target_directory.join("peers") }
+        Self { target: target_directory.to_owned(), root: target_directory.join("peers") }
     }
 
     /// Node.js with the pinned packages of npm, installed now if they are not yet.
@@ -40,7 +42,47 @@ impl Peers {
     /// # Errors
     /// [`Missing`] when there is no Node.js 18 or newer, no npm, or when npm cannot install the packages.
     pub fn node(&self) -> Result<Node, Missing> {
-        node::find(&self.root)
+        node::find(&self.root, &node::CURRENT)
+    }
+
+    /// Node.js with the last packages of the 2.x line of socket.io, installed now if they are not yet.
+    ///
+    /// # Errors
+    /// As [`Peers::node`].
+    pub fn node_with_socketio2(&self) -> Result<Node, Missing> {
+        node::find(&self.root, &node::SOCKETIO2)
+    }
+
+    /// The runtime bun with its own Engine.IO server and the packages that run on it, installed now if they are not yet.
+    ///
+    /// # Errors
+    /// As [`Peers::node`], whose npm installs it; and on machines that bun is not made for.
+    pub fn bun(&self) -> Result<Node, Missing> {
+        node::find(&self.root, &node::BUN)
+    }
+
+    /// The runtime deno with the packages that run on it, installed now if they are not yet.
+    ///
+    /// # Errors
+    /// As [`Peers::node`], whose npm installs it; and on machines other than Linux on x86-64.
+    pub fn deno(&self) -> Result<Node, Missing> {
+        node::find(&self.root, &node::DENO)
+    }
+
+    /// The program of a peer in Rust, `peers/NAME`, built now if it is not up to date.
+    ///
+    /// # Errors
+    /// [`Missing`] when cargo is not there, or cannot build it.
+    pub fn rust(&self, name: &str) -> Result<PathBuf, Missing> {
+        rust::build(&self.root, name)
+    }
+
+    /// The program of an example of this crate, built now if it is not up to date.
+    ///
+    /// # Errors
+    /// [`Missing`] when cargo is not there, or cannot build it.
+    pub fn example(&self, name: &str) -> Result<PathBuf, Missing> {
+        rust::build_example(&self.target, name)
     }
 
     /// Python with the pinned packages of PyPI in an environment of its own, installed now if it is not yet.

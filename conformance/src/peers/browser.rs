@@ -38,7 +38,7 @@ pub(super) fn find(root: &Path) -> Result<Browser, Missing> {
         None => NAMES.iter().find_map(|name| on_the_path(name)).filter(|program| runs(program)),
     };
     let program = program.ok_or_else(|| Missing::new(ADVICE))?;
-    Ok(Browser { node: node::find(root)?, program })
+    Ok(Browser { node: node::find(root, &node::CURRENT)?, program })
 }
 
 fn on_the_path(name: &str) -> Option<PathBuf> {

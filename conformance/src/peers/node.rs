@@ -1,18 +1,18 @@
-//! Node.js and the packages of npm: the reference client and server live here, and the driver of the browser.
+//! JavaScript runtimes and the packages of npm: the reference client and server live here, and the driver of the browser.
 
 use super::{Missing, install};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PACKAGE: &str = include_str!("../../peers/package.json");
-const PACKAGE_LOCK: &str = include_str!("../../peers/package-lock.json");
 const NPM_SETTINGS: &str = include_str!("../../peers/.npmrc");
 
 const ADVICE: &str = "Node.js 18 or newer with npm is needed: install it, e.g. `apt-get install nodejs npm`";
 
-/// A Node.js that can load the pinned packages.
+/// A JavaScript runtime that can load a set of pinned packages.
 #[derive(Clone, Debug)]
 pub struct Node {
+    program: PathBuf,
+    arguments: &'static [&'static str],
     directory: PathBuf,
 }
 
@@ -22,8 +22,8 @@ impl Node {
     /// The script finds the packages through `createRequire` and the environment variable `PEER_PACKAGES`, the
     /// directory that holds `package.json`: a script outside that directory could not import them by name.
     pub fn script(&self, path: &Path) -> Command {
-        let mut command = Command::new("node");
-        command.arg(path).env("PEER_PACKAGES", &self.directory);
+        let mut command = Command::new(&self.program);
+        command.args(self.arguments).arg(path).env("PEER_PACKAGES", &self.directory);
         command
     }
 
@@ -33,24 +33,81 @@ impl Node {
     }
 }
 
-pub(super) fn find(root: &Path) -> Result<Node, Missing> {
+/// A set of packages that is installed as one, from a lock file of its own.
+pub(super) struct Packages {
+    name: &'static str,
+    package: &'static str,
+    package_lock: &'static str,
+    /// What runs them: a file of one of the packages, and its first arguments; Node.js if there is none.
+    runtime: Option<(&'static str, &'static [&'static str])>,
+}
+
+/// The reference, and what the tests need besides.
+pub(super) const CURRENT: Packages = Packages {
+    name: "node",
+    package: include_str!("../../peers/package.json"),
+    package_lock: include_str!("../../peers/package-lock.json"),
+    runtime: None,
+};
+
+/// The 2.x line.
+pub(super) const SOCKETIO2: Packages = Packages {
+    name: "socketio2",
+    package: include_str!("../../peers/socketio2/package.json"),
+    package_lock: include_str!("../../peers/socketio2/package-lock.json"),
+    runtime: None,
+};
+
+/// The runtime bun. Its package keeps a program for each kind of machine; of those for this one, this is the plainest.
+pub(super) const BUN: Packages = Packages {
+    name: "bun",
+    package: include_str!("../../peers/bun/package.json"),
+    package_lock: include_str!("../../peers/bun/package-lock.json"),
+    runtime: Some((
+        match (cfg!(target_os = "macos"), cfg!(target_arch = "aarch64")) {
+            (true, true) => "@oven/bun-darwin-aarch64/bin/bun",
+            (true, false) => "@oven/bun-darwin-x64/bin/bun",
+            (false, true) => "@oven/bun-linux-aarch64/bin/bun",
+            (false, false) => "@oven/bun-linux-x64/bin/bun",
+        },
+        &[],
+    )),
+};
+
+/// The runtime deno, for Linux on x86-64.
+pub(super) const DENO: Packages = Packages {
+    name: "deno",
+    package: include_str!("../../peers/deno/package.json"),
+    package_lock: include_str!("../../peers/deno/package-lock.json"),
+    runtime: Some(("@deno/linux-x64-glibc/deno", &["run", "--allow-all", "--no-config"])),
+};
+
+pub(super) fn find(root: &Path, packages: &Packages) -> Result<Node, Missing> {
     let found = install::answer("node", &["--version"]).ok_or_else(|| Missing::new(ADVICE))?;
     if install::version(&found).is_none_or(|version| version < (18, 0)) {
         return Err(Missing::new(format!("{ADVICE} (found {found})")));
     }
-    let directory = root.join("node");
-    install::once(root, &directory, &format!("{PACKAGE}{PACKAGE_LOCK}{NPM_SETTINGS}"), || {
+    let Packages { name, package, package_lock, runtime } = packages;
+    let directory = root.join(name);
+    install::once(root, &directory, &format!("{package}{package_lock}{NPM_SETTINGS}"), || {
         if install::answer("npm", &["--version"]).is_none() {
             return Err(Missing::new(ADVICE));
         }
-        install::write(&directory.join("package.json"), PACKAGE)?;
-        install::write(&directory.join("package-lock.json"), PACKAGE_LOCK)?;
+        install::write(&directory.join("package.json"), package)?;
+        install::write(&directory.join("package-lock.json"), package_lock)?;
         install::write(&directory.join(".npmrc"), NPM_SETTINGS)?;
         // None of the packages needs an install script; without them the lock file alone decides what runs here.
         install::run(
             Command::new("npm").args(["ci", "--ignore-scripts"]).current_dir(&directory),
-            "Installing the Node.js packages of the tests",
+            &format!("Installing the npm packages of the set {name:?}"),
         )
     })?;
-    Ok(Node { directory })
+    let Some((program, arguments)) = *runtime else {
+        return Ok(Node { program: "node".into(), arguments: &[], directory });
+    };
+    let program = directory.join("node_modules").join(program);
+    if install::answer(&program, &["--version"]).is_none() {
+        return Err(Missing::new(format!("{name} is pinned for other machines than this: {}", program.display())));
+    }
+    Ok(Node { program, arguments, directory })
 }

@@ -74,7 +74,10 @@ fn connect(namespace: &str, auth: Option<Value>) -> Result<(), Failure> {
         })
         .reconnect(text("RECONNECTION", "1") == "1")
         .reconnect_on_disconnect(false)
-        .reconnect_delay(text("RECONNECTION_DELAY_MS", "50").parse()?, text("RECONNECTION_DELAY_MAX_MS", "200").parse()?);
+        .reconnect_delay(
+            text("RECONNECTION_DELAY_MS", "50").parse()?,
+            text("RECONNECTION_DELAY_MAX_MS", "200").parse()?,
+        );
     if let Ok(attempts) = env::var("RECONNECTION_ATTEMPTS") {
         builder = builder.max_reconnect_attempts(attempts.parse()?);
     }
@@ -149,7 +152,9 @@ fn payload(arguments: &[Value]) -> Result<Payload, Failure> {
                 .collect::<Result<Vec<u8>, _>>()?;
             Ok(Payload::from(bytes))
         }
-        _ if arguments.iter().any(|value| binary(value).is_some()) => Err("binary among others is not supported".into()),
+        _ if arguments.iter().any(|value| binary(value).is_some()) => {
+            Err("binary among others is not supported".into())
+        }
         _ => Ok(Payload::from(arguments.to_vec())),
     }
 }
@@ -181,7 +186,9 @@ fn perform(namespace: &str, command: &Value) -> Result<(), Failure> {
         }
         "connect" => connect(operand(0).unwrap_or(namespace), operands.get(1).cloned())?,
         "disconnect" => client(operand(0).unwrap_or(namespace))?.disconnect()?,
-        "in" => perform(operand(0).ok_or("the namespace is missing")?, operands.get(1).ok_or("the command is missing")?)?,
+        "in" => {
+            perform(operand(0).ok_or("the namespace is missing")?, operands.get(1).ok_or("the command is missing")?)?
+        }
         "say" => report(json!({ "event": "said", "text": operands.first() })),
         "exit" => process::exit(0),
         other => return Err(format!("unknown command {other}").into()),

@@ -1,0 +1,188 @@
+//! Who is in the field.
+//!
+//! Versions are those of the lock files in `peers/`; a test holds the two together.
+
+use super::{Launch, Peer, Role, Runtime};
+
+/// All servers.
+pub fn servers() -> &'static [Peer] {
+    &SERVERS
+}
+
+/// All clients.
+pub fn clients() -> &'static [Peer] {
+    &CLIENTS
+}
+
+/// The peer of this name.
+pub fn peer(name: &str) -> Option<&'static Peer> {
+    SERVERS.iter().chain(&CLIENTS).find(|peer| peer.name == name)
+}
+
+const fn server(name: &'static str, title: &'static str, version: &'static str, launch: Launch) -> Peer {
+    Peer { name, title, version, role: Role::Server, lacks: &[], settings: &[], launch }
+}
+
+const fn client(name: &'static str, title: &'static str, version: &'static str, launch: Launch) -> Peer {
+    Peer { name, title, version, role: Role::Client, lacks: &[], settings: &[], launch }
+}
+
+static SERVERS: [Peer; 9] = [
+    Peer {
+        lacks: &["webtransport"],
+        ..server("node", "socket.io on Node.js", "4.8.4", JavaScript(Node, "server.mjs"))
+    },
+    Peer { lacks: &["webtransport"], ..server("bun", "socket.io on bun", "4.8.4", JavaScript(Bun, "server.mjs")) },
+    Peer { lacks: &["webtransport"], ..server("deno", "socket.io on deno", "4.8.4", JavaScript(Deno, "server.mjs")) },
+    Peer {
+        lacks: &["webtransport", "eio3"],
+        ..server("bun-engine", "socket.io on @socket.io/bun-engine", "0.1.2", JavaScript(Bun, "bun-engine.mjs"))
+    },
+    Peer {
+        lacks: &["eio4", "eio4-only", "sio5", "msgpack", "recovery", "webtransport", "auth", "connect-timeout"],
+        ..server("socketio2", "socket.io 2.x on Node.js", "2.5.1", JavaScript(NodeWithSocketio2, "server.mjs"))
+    },
+    python("python-aiohttp", "python-socketio on aiohttp", &["aiohttp"]),
+    python("python-uvicorn", "python-socketio on uvicorn", &["uvicorn"]),
+    Peer {
+        lacks: &["eio4-only", "recovery", "webtransport", "refusal-data", "close-me"],
+        ..server("socketioxide", "socketioxide on axum", "0.18.9", Rust("socketioxide"))
+    },
+    // What it lacks is what is not built yet.
+    Peer {
+        lacks: &["webtransport"],
+        ..server("ours", "socketio-tokio", env!("CARGO_PKG_VERSION"), Example("conformance-server"))
+    },
+];
+
+const fn python(name: &'static str, title: &'static str, arguments: &'static [&'static str]) -> Peer {
+    Peer {
+        lacks: &["eio3", "recovery", "webtransport", "connect-timeout", "volatile"],
+        // It announces the interval in whole seconds: less than one becomes 0.
+        settings: &[("PING_INTERVAL_MS", "1000"), ("PING_TIMEOUT_MS", "1000")],
+        ..server(name, title, "5.18.1", Python("server.py", arguments))
+    }
+}
+
+/// What python-socketio has no way to do or to tell, as a client.
+const NOT_IN_PYTHON: &[&str] = &[
+    "webtransport",
+    "eio3",
+    "recovery",
+    "recovered",
+    "retries",
+    "volatile",
+    "offline-buffer",
+    "late-namespace",
+    "leave-namespace",
+    "report-upgrade",
+    "report-attempts",
+];
+
+static CLIENTS: [Peer; 5] = [
+    Peer {
+        lacks: &["webtransport", "eio3"],
+        ..client("client-node", "socket.io-client on Node.js", "4.8.4", JavaScript(Node, "client.mjs"))
+    },
+    Peer {
+        lacks: &[
+            "eio4",
+            "sio5",
+            "recovery",
+            "recovered",
+            "retries",
+            "volatile",
+            "ack-timeout",
+            "auth",
+            "msgpack",
+            "webtransport",
+        ],
+        ..client(
+            "client-socketio2",
+            "socket.io-client 2.x on Node.js",
+            "2.5.0",
+            JavaScript(NodeWithSocketio2, "client.mjs"),
+        )
+    },
+    Peer {
+        lacks: NOT_IN_PYTHON,
+        ..client("client-python", "python-socketio, asyncio", "5.18.1", Python("client.py", &[]))
+    },
+    Peer {
+        lacks: NOT_IN_PYTHON,
+        ..client("client-python-threads", "python-socketio, threads", "5.18.1", Python("client_sync.py", &[]))
+    },
+    Peer {
+        lacks: &[
+            "webtransport",
+            "eio3",
+            "sid",
+            "recovery",
+            "recovered",
+            "retries",
+            "volatile",
+            "close",
+            "msgpack",
+            "acknowledge",
+            "ack-timeout",
+            "mixed-binary",
+            "namespaces",
+            "late-namespace",
+            "offline-buffer",
+            "report-upgrade",
+            "report-attempts",
+        ],
+        ..client("client-rust_socketio", "rust_socketio", "0.6.0", Rust("rust_socketio"))
+    },
+];
+
+use Launch::{Example, JavaScript, Python, Rust};
+use Runtime::{Bun, Deno, Node, NodeWithSocketio2};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_told_apart() {
+        let names: BTreeSet<_> = servers().iter().chain(clients()).map(|peer| peer.name).collect();
+        assert_eq!(names.len(), servers().len() + clients().len());
+    }
+
+    /// A lock file that moves on without the list would put results under the wrong version.
+    #[test]
+    fn versions_are_those_of_the_lock_files() {
+        let in_npm = |lock: &str, package: &str| {
+            let lock: serde_json::Value = serde_json::from_str(lock).unwrap();
+            lock["packages"][format!("node_modules/{package}")]["version"].as_str().unwrap().to_owned()
+        };
+        let in_cargo = |lock: &str, package: &str| {
+            let (_, after) = lock.split_once(&format!("name = \"{package}\"\nversion = \"")).unwrap();
+            after.split_once('"').unwrap().0.to_owned()
+        };
+        let current = include_str!("../../peers/package-lock.json");
+        let old = include_str!("../../peers/socketio2/package-lock.json");
+        let bun = include_str!("../../peers/bun/package-lock.json");
+        let deno = include_str!("../../peers/deno/package-lock.json");
+        let python = include_str!("../../peers/requirements.txt");
+        let python = python.lines().find_map(|line| line.strip_prefix("python-socketio==")).unwrap().to_owned();
+        for (name, pinned) in [
+            ("node", in_npm(current, "socket.io")),
+            ("bun", in_npm(bun, "socket.io")),
+            ("deno", in_npm(deno, "socket.io")),
+            ("bun-engine", in_npm(bun, "@socket.io/bun-engine")),
+            ("socketio2", in_npm(old, "socket.io")),
+            ("python-aiohttp", python.clone()),
+            ("python-uvicorn", python.clone()),
+            ("socketioxide", in_cargo(include_str!("../../peers/socketioxide/Cargo.lock"), "socketioxide")),
+            ("client-node", in_npm(current, "socket.io-client")),
+            ("client-socketio2", in_npm(old, "socket.io-client")),
+            ("client-python", python.clone()),
+            ("client-python-threads", python),
+            ("client-rust_socketio", in_cargo(include_str!("../../peers/rust_socketio/Cargo.lock"), "rust_socketio")),
+        ] {
+            assert_eq!(peer(name).unwrap().version, pinned, "{name}");
+        }
+    }
+}
