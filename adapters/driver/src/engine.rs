@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Context;
 
-use engineio_proto::server::{Carrier, Input, Session, Transmit};
-use engineio_proto::{CloseReason, Config, Event, Frame, Instant, LinkId, Message, SendError, Sid};
+use engineio_proto::server::{Carrier, Session};
+use engineio_proto::{CloseReason, Config, Event, Frame, Instant, Message, SendError, Sid};
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http_body::Body as HttpBody;
@@ -21,7 +21,7 @@ use crate::inbox::Inbox;
 use crate::peer::{KEEPING, Peer};
 use crate::runtime::Runtime;
 use crate::service::{AllowRequest, Path, respond};
-use crate::turn::{Application, Core, EVENTS_PER_PASS, Machine};
+use crate::turn::{Application, Core, EVENTS_PER_PASS};
 
 /// A bare Engine.IO server. A handle: clones are the same server. It has no listener of its own: an adapter serves it.
 #[derive(Clone)]
@@ -374,53 +374,6 @@ fn log(ended: Ended<HandlerResult>) {
         Ended::Panicked(panic) => {
             tracing::error!(panic, "a handler of an Engine.IO session panicked: its session is closed")
         }
-    }
-}
-
-impl Machine for Session {
-    fn session(&self) -> &Session {
-        self
-    }
-
-    fn handle(&mut self, now: Instant, input: Input) {
-        self.handle(now, input);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.handle_timeout(now);
-    }
-
-    fn discard(&mut self, now: Instant) {
-        self.discard(now);
-    }
-
-    fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.poll_transmit()
-    }
-
-    #[inline]
-    fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool) {
-        self.poll_frames(link, write);
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn wants_input(&self) -> bool {
-        self.wants_input()
-    }
-
-    fn buffered_bytes(&self) -> usize {
-        self.buffered_bytes()
-    }
-
-    fn has_events(&self) -> bool {
-        self.has_events()
-    }
-
-    fn is_drained(&self) -> bool {
-        self.is_drained()
     }
 }
 

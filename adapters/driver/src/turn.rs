@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use engineio_proto::server::{AskKind, Input, LinkDownCause, Session, Transmit};
+use engineio_proto::server::{AskKind, Input, LinkDownCause, Machine, Session, Transmit};
 use engineio_proto::{Frame, Instant, LinkId, LinkKind, RequestId, Response};
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, select};
@@ -33,25 +33,10 @@ pub(crate) const EVENTS_PER_PASS: usize = 256;
 /// How long a link may take to go once it was closed.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// A machine that can be driven: the verbs that Engine.IO sessions and Socket.IO connections share.
-pub(crate) trait Machine: Send + 'static {
-    fn session(&self) -> &Session;
-    fn handle(&mut self, now: Instant, input: Input);
-    fn handle_timeout(&mut self, now: Instant);
-    fn discard(&mut self, now: Instant);
-    fn poll_transmit(&mut self) -> Option<Transmit>;
-    fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool);
-    fn poll_timeout(&self) -> Option<Instant>;
-    fn wants_input(&self) -> bool;
-    fn buffered_bytes(&self) -> usize;
-    fn has_events(&self) -> bool;
-    fn is_drained(&self) -> bool;
-}
-
 /// What runs on top of the machines. One value serves all peers.
 pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// The machine of a peer.
-    type Machine: Machine;
+    type Machine: Machine + Send + 'static;
     /// What other tasks can ask of a peer's machine.
     type Command: Send + 'static;
     /// What all tasks see of a peer.

@@ -5,6 +5,7 @@
 mod heartbeat;
 mod incoming;
 mod link;
+mod machine;
 mod polling;
 mod queue;
 mod session;
@@ -15,6 +16,7 @@ use alloc::string::ToString as _;
 use alloc::sync::Arc;
 
 pub use self::incoming::{Incoming, IncomingOutcome};
+pub use self::machine::Machine;
 pub use self::session::{Carrier, Input, LinkDownCause, Session, Transmit};
 use crate::config::Config;
 use crate::event::LinkKind;

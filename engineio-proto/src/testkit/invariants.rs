@@ -15,10 +15,9 @@ use core::fmt::{self, Write as _};
 
 use crate::config::Limits;
 use crate::event::Event;
-use crate::http::Response;
-use crate::id::{LinkId, RequestId, Sid};
+use crate::id::{LinkId, RequestId};
 use crate::message::Message;
-use crate::server::{Ask, Input, Session, Transmit};
+use crate::server::{Input, Machine, Transmit};
 use crate::time::Instant;
 
 /// What did not hold.
@@ -40,90 +39,22 @@ impl Violation {
     }
 }
 
-/// The server's end of a connection: a [`Session`], or a machine that owns one and has the same verbs.
-pub trait Machine {
-    /// What it tells the application.
-    type Event: fmt::Debug;
-
-    /// [`Session::sid`].
-    fn sid(&self) -> Sid;
-    /// [`Session::admit`].
-    ///
-    /// # Errors
-    /// The response that refuses the request.
-    fn admit(&self, ask: &Ask) -> Result<(), Response>;
-    /// [`Session::handle`].
-    fn handle(&mut self, now: Instant, input: Input);
-    /// [`Session::handle_timeout`].
-    fn handle_timeout(&mut self, now: Instant);
-    /// [`Session::poll_transmit`].
-    fn poll_transmit(&mut self) -> Option<Transmit>;
-    /// [`Session::poll_event`].
-    fn poll_event(&mut self) -> Option<Self::Event>;
-    /// [`Session::poll_timeout`].
-    fn poll_timeout(&self) -> Option<Instant>;
-    /// [`Session::wants_input`].
-    fn wants_input(&self) -> bool;
-    /// [`Session::is_drained`].
-    fn is_drained(&self) -> bool;
-    /// [`Session::buffered_bytes`].
-    fn buffered_bytes(&self) -> usize;
+/// What a machine's event means to its watcher.
+pub trait WatchedEvent: fmt::Debug {
     /// Whether this is the event that comes last.
-    fn is_end(event: &Self::Event) -> bool;
+    fn is_end(&self) -> bool;
     /// Bytes of payload that the application gets with this event.
-    fn payload(event: &Self::Event) -> usize;
+    fn payload(&self) -> usize;
 }
 
-impl Machine for Session {
-    type Event = Event;
-
-    fn sid(&self) -> Sid {
-        self.sid()
+impl WatchedEvent for Event {
+    fn is_end(&self) -> bool {
+        matches!(self, Self::Closed(_))
     }
 
-    fn admit(&self, ask: &Ask) -> Result<(), Response> {
-        self.admit(ask)
-    }
-
-    fn handle(&mut self, now: Instant, input: Input) {
-        self.handle(now, input);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.handle_timeout(now);
-    }
-
-    fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.poll_transmit()
-    }
-
-    fn poll_event(&mut self) -> Option<Event> {
-        self.poll_event()
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn wants_input(&self) -> bool {
-        self.wants_input()
-    }
-
-    fn is_drained(&self) -> bool {
-        self.is_drained()
-    }
-
-    fn buffered_bytes(&self) -> usize {
-        self.buffered_bytes()
-    }
-
-    fn is_end(event: &Event) -> bool {
-        matches!(event, Event::Closed(_))
-    }
-
-    fn payload(event: &Event) -> usize {
-        match event {
-            Event::Message(message) => message.len(),
+    fn payload(&self) -> usize {
+        match self {
+            Self::Message(message) => message.len(),
             _ => 0,
         }
     }
@@ -163,7 +94,7 @@ pub struct Watched<M> {
     log: Option<String>,
 }
 
-impl<M: Machine> Watched<M> {
+impl<M: Machine<Event: WatchedEvent>> Watched<M> {
     /// Watches a machine that was just made. With `log`, everything is written down ([`Watched::log`]).
     pub fn new(machine: M, limits: Limits, max_payload: usize, log: bool) -> Self {
         Self {
@@ -294,8 +225,8 @@ impl<M: Machine> Watched<M> {
         if self.ended {
             self.blame("I5", format!("{event:?} after the last event"));
         }
-        self.ended |= M::is_end(&event);
-        self.unread = self.unread.saturating_add(M::payload(&event));
+        self.ended |= event.is_end();
+        self.unread = self.unread.saturating_add(event.payload());
         // One message, and what a body holds, may lie behind a full queue.
         let allowed = self.limits.max_inbound.saturating_add(self.max_payload.saturating_mul(2));
         if self.unread > allowed {

@@ -17,7 +17,7 @@ mod simnet;
 mod walk;
 
 pub use self::client::{Client, ClientAction, ClientEvent, ClientSettings, Habits};
-pub use self::invariants::{Machine, Numbered, Violation, Watched};
+pub use self::invariants::{Numbered, Violation, Watched, WatchedEvent};
 pub use self::pair::{Pair, Step, Wires};
 pub use self::random::Random;
 pub use self::simnet::SimNet;

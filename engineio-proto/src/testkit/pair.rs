@@ -14,7 +14,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::client::{Client, ClientAction, ClientSettings};
-use super::invariants::{Machine, Violation, Watched};
+use super::invariants::{Violation, Watched, WatchedEvent};
 use super::random::Random;
 use super::simnet::SimNet;
 use crate::config::Config;
@@ -25,7 +25,7 @@ use crate::id::{LinkId, RequestId, Sid};
 use crate::message::{Message, Text};
 use crate::packet::{Frame, Packet};
 use crate::server::{Ask, AskKind, Handshake, Incoming, IncomingOutcome, Input, LinkDownCause, Refusal, Route};
-use crate::server::{Server, Session, Transmit};
+use crate::server::{Machine, Server, Session, Transmit};
 use crate::time::Instant;
 
 /// What the network does by itself.
@@ -172,7 +172,7 @@ pub struct Pair<M, A> {
     repeated: u64,
 }
 
-impl<M: Machine, A> Pair<M, A> {
+impl<M: Machine<Event: WatchedEvent>, A> Pair<M, A> {
     /// Connects a client to a server. `accept` makes the server's machine of the session; with `log`, everything that it sees is written
     /// down.
     pub fn new(
@@ -558,14 +558,14 @@ impl<M: Machine, A> Pair<M, A> {
 
     /// Whether the session of this id takes the request.
     fn admit(&mut self, sid: Sid, ask: &Ask) -> Result<(), Response> {
-        let Some(machine) = self.machine.as_ref().filter(|machine| machine.get().sid() == sid) else {
+        let Some(machine) = self.machine.as_ref().filter(|machine| machine.get().session().sid() == sid) else {
             return Err(ask.refuse(Refusal::UnknownSid));
         };
         // A driver that has looked the session up may still find that it ended before the request got its turn.
         if machine.get().is_drained() && self.net.random().chance(500) {
             return Ok(());
         }
-        machine.get().admit(ask)
+        machine.get().session().admit(ask)
     }
 
     fn head(&mut self, request: u64) {

@@ -2,6 +2,7 @@
 
 mod connection;
 mod inbox;
+mod machine;
 mod namespace;
 mod sockets;
 mod timers;

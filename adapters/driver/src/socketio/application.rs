@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Context;
 use std::time::Duration;
 
-use engineio_proto::server::{Input, Session, Transmit};
-use engineio_proto::{Frame, Instant, LinkId, SendError};
+use engineio_proto::server::Session;
+use engineio_proto::{Instant, SendError};
 use futures_util::future::BoxFuture;
 use socketio_proto::server::Connection;
 use socketio_proto::{
@@ -23,7 +23,7 @@ use crate::handshake::Handshake;
 use crate::hub::random_sid;
 use crate::peer::Peer;
 use crate::sync::lock;
-use crate::turn::{Application, Core, EVENTS_PER_PASS, Machine};
+use crate::turn::{Application, Core, EVENTS_PER_PASS};
 
 /// A peer that speaks Socket.IO.
 pub(crate) type SocketPeer<P> = Peer<Command<P>, Shared>;
@@ -464,52 +464,5 @@ impl<P: Parser> Application for SocketIo<P> {
         for ((_, id), sink) in std::mem::take(&mut local.acks) {
             sink.resolve(id, Err(AckError::Disconnected));
         }
-    }
-}
-
-impl<P: Parser> Machine for Connection<P> {
-    fn session(&self) -> &Session {
-        self.session()
-    }
-
-    fn handle(&mut self, now: Instant, input: Input) {
-        self.handle(now, input);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.handle_timeout(now);
-    }
-
-    fn discard(&mut self, now: Instant) {
-        self.discard(now);
-    }
-
-    fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.poll_transmit()
-    }
-
-    #[inline]
-    fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool) {
-        self.poll_frames(link, write);
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-
-    fn wants_input(&self) -> bool {
-        self.wants_input()
-    }
-
-    fn buffered_bytes(&self) -> usize {
-        self.buffered_bytes()
-    }
-
-    fn has_events(&self) -> bool {
-        self.has_events()
-    }
-
-    fn is_drained(&self) -> bool {
-        self.is_drained()
     }
 }
