@@ -9,26 +9,32 @@ use engineio_proto::{LinkKind, Transports};
 use crate::input::Input;
 
 /// The bytes are the script of a [`Walk`]: any inputs, commands and times in any order. Every invariant is checked after every one of
-/// them; the order of the polls (I1) and a clock that jumps backwards (I11) change nothing, nor does playing it again (I8).
+/// them. The last byte says what else has to make no difference: the order of the polls (I1), a clock that jumps backwards (I11), or
+/// playing it again (I8).
 pub fn engine_session(data: &[u8]) {
     let acts = (data.len() / 5).clamp(1, 100);
     let walk = Walk::new(&mut Random::scripted(data), acts);
-    let chance =
-        || Random::new(data.iter().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte))));
+    let sum = data.iter().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+    let chance = || Random::new(sum);
     let play = |order: PollOrder, clock: Clock| match walk.play(order, clock, false) {
         Ok(outcome) => outcome,
         Err((violation, _)) => panic!("{violation}\n{walk:?}"),
     };
-    let first = play(PollOrder::EventsFirst, Clock::Steady);
-    for order in [PollOrder::TransmitsFirst, PollOrder::Any(chance())] {
-        let other = play(order, Clock::Steady);
-        assert_eq!((&first.events, &first.transmits), (&other.events, &other.transmits), "I1");
-    }
-    let still = play(PollOrder::EventsFirst, Clock::StandsStill(chance()));
-    let backwards = play(PollOrder::EventsFirst, Clock::Backwards(chance()));
-    assert_eq!((&still.events, &still.transmits), (&backwards.events, &backwards.transmits), "I11");
-    let lazily = [(); 2].map(|()| play(PollOrder::Sometimes(chance(), 200), Clock::Steady));
-    assert_eq!(lazily[0].digest, lazily[1].digest, "I8");
+    let (one, two) = match data.last().copied().unwrap_or(0) % 4 {
+        0 => {
+            let lazily = || play(PollOrder::Sometimes(chance(), 200), Clock::Steady);
+            let (one, two) = (lazily(), lazily());
+            assert_eq!(one.digest, two.digest, "I8");
+            (one, two)
+        }
+        1 => (
+            play(PollOrder::EventsFirst, Clock::StandsStill(chance())),
+            play(PollOrder::EventsFirst, Clock::Backwards(chance())),
+        ),
+        2 => (play(PollOrder::EventsFirst, Clock::Steady), play(PollOrder::TransmitsFirst, Clock::Steady)),
+        _ => (play(PollOrder::EventsFirst, Clock::Steady), play(PollOrder::Any(chance()), Clock::Steady)),
+    };
+    assert_eq!((one.events, one.transmits), (two.events, two.transmits));
 }
 
 /// A scenario for a client and a server with a network between them, and the seed that fills it in.
