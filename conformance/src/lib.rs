@@ -1,8 +1,19 @@
 //! Conformance of Engine.IO and Socket.IO implementations, seen from outside.
 //!
-//! This crate knows nothing of the machines of this workspace: it speaks to an implementation the way strangers do.
-//! What is here now is the preparation for that: [`peers`] installs the programs other people run (Node.js packages,
-//! Python packages, a browser) in pinned versions, and [`process`] runs them so that a hang becomes a report.
+//! This crate knows nothing of the machines of this workspace: it speaks to an implementation the way strangers do, over HTTP and
+//! WebSocket by simple means of its own. [`case`] holds what is required, as data; [`run`](mod@run) tries it on a server or a client; [`mutant`]
+//! breaks good implementations on purpose, to see that the suite notices; [`report`] tells people and machines. [`peers`] installs the
+//! programs other people run (Node.js packages, Python packages, a browser) in pinned versions, and [`process`] runs them so that a
+//! hang becomes a report. The README says how to use the program, and how to write a case.
 
+pub mod case;
+pub mod field;
+pub mod mutant;
 pub mod peers;
+mod play;
 pub mod process;
+pub mod report;
+pub mod run;
+mod script;
+pub mod transcript;
+pub mod wire;

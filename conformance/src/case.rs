@@ -1,0 +1,367 @@
+//! Cases as data: what is required, where it is written, the script that tells, and the mutants that show that it can tell.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::mutant::Mutant;
+use crate::script::value::Value;
+use crate::script::{Action, Step, script};
+
+include!(concat!(env!("OUT_DIR"), "/cases.rs"));
+
+/// How binding a case is. Exhaustive: there is no fourth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The text of the protocol requires it.
+    Must,
+    /// The text recommends it, or safety does.
+    Should,
+    /// The text leaves it open; it is what the JavaScript reference does.
+    Reference,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Must => "must",
+            Self::Should => "should",
+            Self::Reference => "reference",
+        })
+    }
+}
+
+/// Which side is tested. Exhaustive: there are two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The suite plays the client.
+    Server,
+    /// The suite plays the server.
+    Client,
+}
+
+/// A part of the server under test, or what a client is started for. Exhaustive: they are those of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Endpoint {
+    /// Bare Engine.IO of revision 4.
+    Engineio,
+    /// Socket.IO over Engine.IO of revision 4.
+    Socketio,
+    /// Bare Engine.IO of revision 3.
+    Eio3Engineio,
+    /// Socket.IO over Engine.IO of revision 3.
+    Eio3Socketio,
+    /// Socket.IO with the MessagePack parser.
+    Msgpack,
+    /// Socket.IO with connection state recovery.
+    Recovery,
+}
+
+impl Endpoint {
+    /// The one that a case is for whose file does not say so: its group tells.
+    fn of(id: &str) -> Self {
+        match id.split('/').next().unwrap_or_default() {
+            "eio4" => Self::Engineio,
+            "eio3" => Self::Eio3Engineio,
+            "sio4" => Self::Eio3Socketio,
+            "msgpack" => Self::Msgpack,
+            _ if id.starts_with("sio5/recovery") => Self::Recovery,
+            _ => Self::Socketio,
+        }
+    }
+
+    /// Its name on the command line and in files of cases.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Engineio => "engineio",
+            Self::Socketio => "socketio",
+            Self::Eio3Engineio => "eio3-engineio",
+            Self::Eio3Socketio => "eio3-socketio",
+            Self::Msgpack => "msgpack",
+            Self::Recovery => "recovery",
+        }
+    }
+
+    /// Where it is when nothing else is said.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Engineio => "/engine.io/",
+            Self::Socketio => "/socket.io/",
+            Self::Eio3Engineio => "/eio3/engine.io/",
+            Self::Eio3Socketio => "/eio3/socket.io/",
+            Self::Msgpack => "/msgpack/socket.io/",
+            Self::Recovery => "/recovery/socket.io/",
+        }
+    }
+
+    /// Whether Socket.IO is spoken there.
+    pub(crate) fn is_socketio(self) -> bool {
+        !matches!(self, Self::Engineio | Self::Eio3Engineio)
+    }
+
+    pub(crate) fn is_revision_3(self) -> bool {
+        matches!(self, Self::Eio3Engineio | Self::Eio3Socketio)
+    }
+
+    /// The capabilities that its cases need.
+    fn needs(self) -> impl Iterator<Item = &'static str> {
+        let (first, second) = match self {
+            Self::Engineio => ("engineio", None),
+            Self::Socketio => ("socketio", None),
+            Self::Eio3Engineio => ("eio3", Some("engineio")),
+            Self::Eio3Socketio => ("eio3", Some("socketio")),
+            Self::Msgpack => ("msgpack", None),
+            Self::Recovery => ("recovery", None),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+/// A case, ready to be played.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Case {
+    /// Stable name; the parts before a slash are groups.
+    pub id: String,
+    /// Which side it tests.
+    pub role: Role,
+    /// How binding it is.
+    pub level: Level,
+    /// What is required, in a sentence.
+    pub requirement: String,
+    /// Where that is written.
+    pub source: String,
+    /// The case of an official suite that this replays.
+    pub official: Option<String>,
+    /// Capabilities without which it is skipped.
+    pub needs: Vec<String>,
+    /// Rules for the breaking proxy, each of which must make it fail.
+    pub mutants: Vec<String>,
+    /// For clients: environment of the program.
+    pub environment: Vec<(String, String)>,
+    /// It reaches everybody on the server: no other case may run meanwhile.
+    pub alone: bool,
+    /// Rules that break what goes between the suite and the implementation: this tests the suite.
+    pub mutant: Option<String>,
+    /// Which part of the server it speaks to.
+    pub endpoint: Endpoint,
+    pub(crate) variables: Vec<(String, Value)>,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Case {
+    /// The same case with something in between that breaks the implementation.
+    #[must_use]
+    pub fn broken_by(&self, mutant: &str) -> Self {
+        Self { mutant: Some(mutant.to_owned()), ..self.clone() }
+    }
+}
+
+/// A file of cases.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    case: Vec<Written>,
+}
+
+/// A case as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    id: String,
+    level: Level,
+    requirement: String,
+    source: String,
+    official: Option<String>,
+    #[serde(default)]
+    needs: Vec<String>,
+    #[serde(default)]
+    alone: bool,
+    endpoint: Option<Endpoint>,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    each: Option<Each>,
+    steps: String,
+    mutants: Vec<String>,
+}
+
+/// One case for every value: `["polling", "websocket"]`, or `{ name = "value" }`, or `{ name = { send = "…", … } }`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Each {
+    Names(Vec<String>),
+    Values(BTreeMap<String, toml::Value>),
+}
+
+/// The cases for servers that are part of this program.
+///
+/// # Errors
+/// A sentence that names the file and the line; a test sees to it that there is none.
+pub fn server_cases() -> Result<Vec<Case>, String> {
+    load(SERVER, Role::Server)
+}
+
+/// The cases for clients that are part of this program.
+///
+/// # Errors
+/// A sentence that names the file and the line; a test sees to it that there is none.
+pub fn client_cases() -> Result<Vec<Case>, String> {
+    load(CLIENT, Role::Client)
+}
+
+fn load(files: &[(&str, &str)], role: Role) -> Result<Vec<Case>, String> {
+    let mut cases: Vec<Case> = Vec::new();
+    for (name, text) in files {
+        cases.extend(parse(text, role).map_err(|error| format!("{name}.toml: {error}"))?);
+    }
+    let mut ids: Vec<&str> = cases.iter().map(|case| case.id.as_str()).collect();
+    ids.sort_unstable();
+    match ids.windows(2).find(|pair| pair.first() == pair.last()) {
+        Some(twice) => Err(format!("{twice:?} have the same id")),
+        None => Ok(cases),
+    }
+}
+
+/// Reads a file of cases.
+///
+/// # Errors
+/// A sentence that names the case and the line.
+pub fn parse(text: &str, role: Role) -> Result<Vec<Case>, String> {
+    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    let mut cases = Vec::new();
+    for written in file.case {
+        let steps = script(&written.steps).map_err(|error| format!("{}: {error}", written.id))?;
+        match &written.each {
+            None => cases.push(case(&written, role, &steps, "", Vec::new())?),
+            Some(Each::Names(names)) => {
+                for name in names {
+                    let variables = vec![("each".to_owned(), Value::Text(name.clone()))];
+                    cases.push(case(&written, role, &steps, name, variables)?);
+                }
+            }
+            Some(Each::Values(values)) => {
+                for (name, value) in values {
+                    let mut variables = vec![("name".to_owned(), Value::Text(name.clone()))];
+                    match value {
+                        toml::Value::Table(fields) => {
+                            for (field, value) in fields {
+                                variables.push((format!("each.{field}"), plain(value)?));
+                            }
+                        }
+                        value => variables.push(("each".to_owned(), plain(value)?)),
+                    }
+                    cases.push(case(&written, role, &steps, name, variables)?);
+                }
+            }
+        }
+    }
+    Ok(cases)
+}
+
+fn plain(value: &toml::Value) -> Result<Value, String> {
+    match value {
+        toml::Value::String(text) => Ok(Value::Text(text.clone())),
+        #[allow(clippy::cast_precision_loss, reason = "nobody writes numbers that large")]
+        toml::Value::Integer(number) => Ok(Value::Number(*number as f64)),
+        toml::Value::Float(number) => Ok(Value::Number(*number)),
+        other => Err(format!("{other} cannot be a variable")),
+    }
+}
+
+fn case(
+    written: &Written,
+    role: Role,
+    steps: &[Step],
+    name: &str,
+    variables: Vec<(String, Value)>,
+) -> Result<Case, String> {
+    let id = if name.is_empty() { written.id.clone() } else { format!("{}/{name}", written.id) };
+    let fill = |text: &String| {
+        // The longest names first: `$each` is the beginning of `$each.send`.
+        variables
+            .iter()
+            .rev()
+            .fold(text.clone(), |text, (name, value)| text.replace(&format!("${name}"), &value.text()))
+    };
+    let mutants: Vec<String> = written.mutants.iter().map(fill).collect();
+    for mutant in &mutants {
+        Mutant::parse(mutant).map_err(|error| format!("{id}: {error}"))?;
+    }
+    if id.split('/').count() < 2 || steps.is_empty() {
+        return Err(format!("{id}: an id has a group, and a case has steps"));
+    }
+    if role == Role::Server && steps.iter().any(for_clients_only) {
+        return Err(format!("{id}: nothing can be accepted from a server"));
+    }
+    let endpoint = written.endpoint.unwrap_or_else(|| Endpoint::of(&id));
+    let mut needs = written.needs.clone();
+    if role == Role::Server {
+        needs.extend(endpoint.needs().map(str::to_owned));
+    }
+    Ok(Case {
+        id,
+        role,
+        level: written.level,
+        requirement: fill(&written.requirement),
+        source: written.source.clone(),
+        official: written.official.clone(),
+        needs,
+        mutants,
+        environment: written.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
+        alone: written.alone,
+        mutant: None,
+        endpoint,
+        variables,
+        steps: steps.to_vec(),
+    })
+}
+
+fn for_clients_only(step: &Step) -> bool {
+    match &step.action {
+        Action::AcceptSession { .. }
+        | Action::AcceptConnect { .. }
+        | Action::AcceptUpgrade
+        | Action::AcceptRequest { .. }
+        | Action::AcceptLink { .. }
+        | Action::Answer { .. } => true,
+        Action::Repeat { steps, .. } => steps.iter().any(for_clients_only),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_can_be_read_and_has_a_mutant() {
+        for cases in [server_cases(), client_cases()] {
+            for case in cases.unwrap() {
+                assert!(!case.mutants.is_empty(), "{} cannot be seen to fail", case.id);
+            }
+        }
+    }
+
+    #[test]
+    fn each_makes_a_case_of_every_value() {
+        let text = r#"
+            [[case]]
+            id = "a/b"
+            level = "must"
+            requirement = "says $each.send"
+            source = "nowhere"
+            each = { one = { send = "4x", back = "4y" }, two = { send = "4z", back = "4" } }
+            steps = "send $each.send"
+            mutants = ["to-server /$each.send/ drop"]
+        "#;
+        let cases = parse(text, Role::Server).unwrap();
+        let ids: Vec<&str> = cases.iter().map(|case| case.id.as_str()).collect();
+        assert_eq!(ids, ["a/b/one", "a/b/two"]);
+        assert_eq!(cases[1].requirement, "says 4z");
+        assert_eq!(cases[0].mutants, ["to-server /4x/ drop"]);
+    }
+}

@@ -1,0 +1,653 @@
+//! The breaking proxy: it stands between the suite and a good peer and breaks one rule, so that a case can be seen to fail.
+//!
+//! It speaks HTTP and WebSocket by messages, and Engine.IO by packets: a packet is the same to a rule in a polling body and on a link.
+//! What it does not understand goes through as it is.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use regex_lite::Regex;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, copy_bidirectional};
+use tokio::net::TcpListener;
+
+use crate::script::lex::{Token, tokens};
+use crate::wire::http::{
+    Framing, RequestHead, Response, header, read_body, read_request_head, read_response, request_framing,
+};
+use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
+use crate::wire::websocket::{self, BINARY, CLOSE, Frame, TEXT, read_frame};
+use crate::wire::{BoxStream, Connecting, Connector, Source};
+
+/// Rules, in the words of the README ("Mutants").
+#[derive(Debug)]
+pub struct Mutant {
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    place: Place,
+    method: Option<String>,
+    pattern: Option<Regex>,
+    /// Only the match with this number, from 1.
+    nth: Option<u32>,
+    seen: AtomicU32,
+    change: Change,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Answer,
+    Request,
+    ToClient,
+    ToServer,
+    Close,
+}
+
+#[derive(Debug)]
+enum Change {
+    Status(u16),
+    Body(Vec<u8>),
+    Replace(Option<Regex>, String),
+    ReplaceBytes(Vec<u8>),
+    Header(String, String),
+    Without(String),
+    Target(Regex, String),
+    /// Answered by the proxy; the server hears nothing.
+    Instead(u16, Vec<u8>),
+    /// A WebSocket is opened by the proxy, and nothing ever comes.
+    Accept,
+    Hang,
+    Cut,
+    Nonsense(Vec<u8>),
+    Drop,
+    Duplicate,
+    Hold(Duration),
+    Before(Payload),
+    After(Payload),
+    Swallow,
+}
+
+impl Mutant {
+    /// Parses rules; several are separated by semicolons.
+    ///
+    /// # Errors
+    /// A sentence that names what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let tokens = tokens(text).map_err(|error| format!("`{text}`: {error}"))?;
+        let rules = tokens
+            .split(|token| *token == Token::Symbol(';'))
+            .map(|rule| parse(rule).map_err(|error| format!("`{text}`: {error}")))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { rules })
+    }
+
+    /// The rules that concern this, each of them counted.
+    fn rules<'a>(&'a self, place: Place, method: &'a str, text: &'a str) -> impl Iterator<Item = &'a Change> {
+        self.rules.iter().filter_map(move |rule| {
+            let fits = rule.place == place
+                && rule.method.as_deref().is_none_or(|wanted| wanted == method)
+                && rule.pattern.as_ref().is_none_or(|pattern| pattern.is_match(text));
+            if !fits {
+                return None;
+            }
+            let number = rule.seen.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            rule.nth.is_none_or(|nth| nth == number).then_some(&rule.change)
+        })
+    }
+
+    fn has(&self, place: Place) -> bool {
+        self.rules.iter().any(|rule| rule.place == place)
+    }
+}
+
+fn parse(mut tokens: &[Token]) -> Result<Rule, String> {
+    let mut next = || {
+        let (first, rest) = tokens.split_first()?;
+        tokens = rest;
+        Some(first)
+    };
+    let place = match next() {
+        Some(Token::Word(word)) => match word.as_str() {
+            "answer" => Place::Answer,
+            "request" => Place::Request,
+            "to-client" => Place::ToClient,
+            "to-server" => Place::ToServer,
+            "close" => Place::Close,
+            other => return Err(format!("{other:?} is no place for a rule")),
+        },
+        _ => return Err("a rule begins with answer, request, to-client, to-server or close".to_owned()),
+    };
+    let (mut method, mut pattern, mut nth) = (None, None, None);
+    let verb = loop {
+        match next() {
+            Some(Token::Regex(regex)) => pattern = Some(compiled(regex)?),
+            Some(Token::Word(word)) if word.chars().all(|letter| letter.is_ascii_uppercase()) => {
+                method = Some(word.clone());
+            }
+            Some(Token::Word(word)) if word == "nth" => {
+                nth = Some(number(next())?);
+            }
+            Some(Token::Word(word)) => break word.clone(),
+            other => return Err(format!("{other:?} in the place of what to do")),
+        }
+    };
+    let change = match verb.as_str() {
+        "status" => Change::Status(number(next())?),
+        "body" => Change::Body(payload(next())?.into_bytes()),
+        "replace" => match next() {
+            Some(Token::Regex(regex)) => Change::Replace(Some(compiled(regex)?), payload(next())?.text()?),
+            other => match payload(other)? {
+                Payload::Text(text) => Change::Replace(None, text),
+                Payload::Bytes(bytes) => Change::ReplaceBytes(bytes),
+            },
+        },
+        "header" => {
+            let line = payload(next())?.text()?;
+            let (name, value) = line.split_once(':').ok_or("a header has a colon")?;
+            Change::Header(name.to_owned(), value.trim().to_owned())
+        }
+        "without" => Change::Without(payload(next())?.text()?),
+        "target" => match next() {
+            Some(Token::Regex(regex)) => Change::Target(compiled(regex)?, payload(next())?.text()?),
+            other => return Err(format!("{other:?} in the place of a regular expression")),
+        },
+        "instead" => Change::Instead(number(next())?, payload(next())?.into_bytes()),
+        "accept" => Change::Accept,
+        "hang" => Change::Hang,
+        "cut" => Change::Cut,
+        "nonsense" => Change::Nonsense(payload(next())?.into_bytes()),
+        "drop" => Change::Drop,
+        "duplicate" => Change::Duplicate,
+        "hold" => match next() {
+            Some(Token::Number(milliseconds)) => {
+                Change::Hold(Duration::try_from_secs_f64(milliseconds / 1000.0).map_err(|error| error.to_string())?)
+            }
+            other => return Err(format!("{other:?} in the place of a time")),
+        },
+        "before" => Change::Before(payload(next())?),
+        "after" => Change::After(payload(next())?),
+        "swallow" => Change::Swallow,
+        other => return Err(format!("there is no rule that does {other:?}")),
+    };
+    if next().is_some() {
+        return Err("something is left over".to_owned());
+    }
+    Ok(Rule { place, method, pattern, nth, seen: AtomicU32::new(0), change })
+}
+
+fn compiled(template: &crate::script::value::Template) -> Result<Regex, String> {
+    let source = template.literal().ok_or("no variables here")?;
+    Regex::new(&source).map_err(|error| format!("/{source}/: {error}"))
+}
+
+fn number<T: TryFrom<u64>>(token: Option<&Token>) -> Result<T, String> {
+    match token {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+        Some(Token::Number(number)) => T::try_from(*number as u64).map_err(|_| format!("{number} is too large")),
+        other => Err(format!("{other:?} in the place of a number")),
+    }
+}
+
+fn payload(token: Option<&Token>) -> Result<Payload, String> {
+    match token {
+        Some(Token::Double(text) | Token::Single(text)) => {
+            text.literal().map(Payload::Text).ok_or_else(|| "no variables here".to_owned())
+        }
+        Some(Token::Bytes(bytes)) => Ok(Payload::Bytes(bytes.clone())),
+        other => Err(format!("{other:?} in the place of a text")),
+    }
+}
+
+impl Payload {
+    fn text(self) -> Result<String, String> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Bytes(_) => Err("bytes in the place of a text".to_owned()),
+        }
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.into_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// A way to a server that leads through a [`Mutant`].
+#[derive(Clone)]
+pub struct Broken {
+    inner: Arc<dyn Connector>,
+    mutant: Arc<Mutant>,
+}
+
+impl Broken {
+    /// Breaks what goes to and comes from this server.
+    pub fn new(inner: Arc<dyn Connector>, mutant: Mutant) -> Self {
+        Self { inner, mutant: Arc::new(mutant) }
+    }
+
+    /// Listens on a free port of this machine for clients, as long as the future runs; its URL comes with it.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub async fn listen(self) -> io::Result<(String, impl Future<Output = ()> + Send + 'static)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let serving = async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let _ = stream.set_nodelay(true);
+                let (inner, mutant) = (Arc::clone(&self.inner), Arc::clone(&self.mutant));
+                connections.spawn(async move { through(&mutant, Box::new(stream), &*inner).await });
+            }
+        };
+        Ok((url, serving))
+    }
+}
+
+impl std::fmt::Debug for Broken {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Broken").field("mutant", &self.mutant).finish_non_exhaustive()
+    }
+}
+
+impl Connector for Broken {
+    fn connect(&self) -> Connecting<'_> {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (inner, mutant) = (Arc::clone(&self.inner), Arc::clone(&self.mutant));
+        tokio::spawn(async move { through(&mutant, Box::new(theirs), &*inner).await });
+        Box::pin(async { Ok(Box::new(ours) as BoxStream) })
+    }
+
+    fn authority(&self) -> &str {
+        self.inner.authority()
+    }
+}
+
+type Reader = Source<ReadHalf<BoxStream>>;
+type Writer = WriteHalf<BoxStream>;
+
+/// One connection, to its end. Errors are ends: both sides are cut.
+async fn through(mutant: &Mutant, client: BoxStream, server: &dyn Connector) {
+    let Ok(server) = server.connect().await else { return };
+    let (reader, client_writer) = tokio::io::split(client);
+    let client_source = Source::new(reader);
+    let (reader, server_writer) = tokio::io::split(server);
+    let server_source = Source::new(reader);
+    let mut wire = Wire { mutant, client_source, client_writer, server_source, server_writer };
+    while let Ok(true) = wire.turn().await {}
+}
+
+struct Wire<'a> {
+    mutant: &'a Mutant,
+    client_source: Reader,
+    client_writer: Writer,
+    server_source: Reader,
+    server_writer: Writer,
+}
+
+impl Wire<'_> {
+    /// One request and its answer; whether the connection goes on.
+    async fn turn(&mut self) -> io::Result<bool> {
+        let mut head = match read_request_head(&mut self.client_source).await {
+            Ok(Some(head)) => head,
+            Ok(None) => return Ok(false),
+            Err(_) => {
+                self.raw().await?;
+                return Ok(false);
+            }
+        };
+        let (method, target) = (head.method.clone(), head.target.clone());
+        let mut replaced_body = None;
+        for change in self.mutant.rules(Place::Request, &method, &target) {
+            match change {
+                Change::Target(regex, text) => {
+                    head.target = regex.replace_all(&head.target, text.as_str()).into_owned()
+                }
+                Change::Header(name, value) => {
+                    head.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+                    head.headers.push((name.clone(), value.clone()));
+                }
+                Change::Without(name) => head.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name)),
+                Change::Body(body) => replaced_body = Some(body.clone()),
+                Change::Cut => return Ok(false),
+                Change::Hang => return self.hang().await.map(|()| false),
+                Change::Hold(time) => tokio::time::sleep(*time).await,
+                Change::Instead(status, body) => {
+                    // What belongs to the request must not be taken for the next one.
+                    read_body(&mut self.client_source, request_framing(&head)).await?;
+                    return self.answer(&own(*status, body)).await.map(|()| true);
+                }
+                Change::Accept => return self.accept(&head).await.map(|()| false),
+                _ => {}
+            }
+        }
+        if head.is_upgrade() {
+            self.link(&head, &method, &target).await?;
+            return Ok(false);
+        }
+        let revision = revision(&target);
+        let framing = request_framing(&head);
+        let mut left = framing;
+        if replaced_body.is_some() || (framing != Framing::None && self.mutant.has(Place::ToServer)) {
+            let mut body = read_body(&mut self.client_source, framing).await?;
+            left = Framing::None;
+            if let Some(replaced) = replaced_body {
+                body = replaced;
+            }
+            if let Some(packets) = decode_body(revision, false, &body) {
+                let (packets, cut) = packets_after(self.mutant, Place::ToServer, packets).await;
+                if cut {
+                    return Ok(false);
+                }
+                if packets.is_empty() {
+                    // The server hears nothing; the client believes otherwise.
+                    self.answer(&own(200, b"ok")).await?;
+                    return Ok(true);
+                }
+                body = encode_body(revision, &packets);
+            }
+            head.headers.retain(|(name, _)| {
+                !name.eq_ignore_ascii_case("content-length") && !name.eq_ignore_ascii_case("transfer-encoding")
+            });
+            self.server_writer.write_all(&head.encode(Some(&body))).await?;
+        } else {
+            self.server_writer.write_all(&head.encode(None)).await?;
+        }
+        self.server_writer.flush().await?;
+        let response = self.response(&method, left).await?;
+        let changes: Vec<&Change> = self.mutant.rules(Place::Answer, &method, &target).collect();
+        let Some(response) = self.changed(response, &changes).await? else { return Ok(false) };
+        let binary = header(&response.headers, "content-type").is_some_and(|value| value.contains("octet-stream"));
+        let mut response = response;
+        if method == "GET"
+            && self.mutant.has(Place::ToClient)
+            && response.status == 200
+            && let Some(packets) = decode_body(revision, binary, &response.body)
+        {
+            let before = packets.clone();
+            let (packets, cut) = packets_after(self.mutant, Place::ToClient, packets).await;
+            if cut {
+                return Ok(false);
+            }
+            if packets.is_empty() {
+                // Nothing to say is no answer in either revision: a noop is the least.
+                response.body = encode_body(revision, &[Payload::Text("6".to_owned())]);
+            } else if packets != before {
+                response.body = encode_body(revision, &packets);
+                if binary {
+                    response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+                }
+            }
+        }
+        self.answer(&response).await?;
+        Ok(true)
+    }
+
+    /// What cannot be understood goes through as it is.
+    async fn raw(&mut self) -> io::Result<()> {
+        let length = self.client_source.buffered().len();
+        let bytes = self.client_source.consume(length);
+        self.server_writer.write_all(&bytes).await?;
+        let mut client = tokio::io::join(&mut self.client_source, &mut self.client_writer);
+        let mut server = tokio::io::join(&mut self.server_source, &mut self.server_writer);
+        copy_bidirectional(&mut client, &mut server).await?;
+        Ok(())
+    }
+
+    /// Waits for the answer. Meanwhile the rest of the body goes through, and the client may leave.
+    async fn response(&mut self, method: &str, mut left: Framing) -> io::Result<Response> {
+        let mut answer = std::pin::pin!(read_response(&mut self.server_source, method));
+        loop {
+            let buffered = self.client_source.buffered().len();
+            let length = match &mut left {
+                Framing::Length(left) => {
+                    let length = buffered.min(*left);
+                    *left = left.saturating_sub(length);
+                    length
+                }
+                Framing::Chunked => buffered,
+                Framing::None | Framing::UntilTheEnd => 0,
+            };
+            if length > 0 {
+                let bytes = self.client_source.consume(length);
+                // A server may answer before it has read everything.
+                let _ = self.server_writer.write_all(&bytes).await;
+                let _ = self.server_writer.flush().await;
+            }
+            tokio::select! {
+                answer = &mut answer => return answer,
+                more = self.client_source.fill() => if !more? {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                },
+            }
+        }
+    }
+
+    /// The answer after the rules for answers; none when the connection is over.
+    async fn changed(&mut self, mut response: Response, changes: &[&Change]) -> io::Result<Option<Response>> {
+        for change in changes {
+            match change {
+                Change::Status(status) => response.status = *status,
+                Change::Body(body) => response.body.clone_from(body),
+                Change::Replace(Some(regex), text) => {
+                    let body = String::from_utf8_lossy(&response.body).into_owned();
+                    response.body = regex.replace_all(&body, text.as_str()).into_owned().into_bytes();
+                }
+                Change::Replace(None, text) => response.body = text.clone().into_bytes(),
+                Change::Header(name, value) => {
+                    response.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+                    response.headers.push((name.clone(), value.clone()));
+                }
+                Change::Without(name) => response.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name)),
+                Change::Cut => return Ok(None),
+                Change::Hang => return self.hang().await.map(|()| None),
+                Change::Hold(time) => tokio::time::sleep(*time).await,
+                Change::Nonsense(bytes) => {
+                    self.client_writer.write_all(bytes).await?;
+                    self.client_writer.flush().await?;
+                    return Ok(None);
+                }
+                Change::Instead(status, body) => response = own(*status, body),
+                _ => {}
+            }
+        }
+        Ok(Some(response))
+    }
+
+    async fn answer(&mut self, response: &Response) -> io::Result<()> {
+        let mut response = response.clone();
+        // The body has been taken out of its chunks, and may have another length.
+        let chunked = header(&response.headers, "transfer-encoding").is_some();
+        if chunked {
+            let mut body = Vec::new();
+            if !response.body.is_empty() {
+                body.extend(format!("{:x}\r\n", response.body.len()).into_bytes());
+                body.extend(&response.body);
+                body.extend(b"\r\n");
+            }
+            body.extend(b"0\r\n\r\n");
+            response.body = body;
+        } else if !response.body.is_empty() {
+            response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+        }
+        self.client_writer.write_all(&response.encode()).await?;
+        self.client_writer.flush().await
+    }
+
+    /// Opens a WebSocket without the server.
+    async fn accept(&mut self, head: &RequestHead) -> io::Result<()> {
+        let key = header(&head.headers, "sec-websocket-key").unwrap_or_default();
+        let headers = [("Upgrade", "websocket"), ("Connection", "Upgrade")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into_iter()
+            .chain([("Sec-WebSocket-Accept".to_owned(), websocket::accept(key))])
+            .collect();
+        self.answer(&Response { status: 101, reason: "Switching Protocols".to_owned(), headers, body: Vec::new() })
+            .await?;
+        self.hang().await
+    }
+
+    /// Says nothing until the client leaves.
+    async fn hang(&mut self) -> io::Result<()> {
+        while !self.client_source.some().await?.is_empty() {}
+        Ok(())
+    }
+
+    async fn link(&mut self, head: &RequestHead, method: &str, target: &str) -> io::Result<()> {
+        self.server_writer.write_all(&head.encode(None)).await?;
+        self.server_writer.flush().await?;
+        let response = self.response(method, Framing::None).await?;
+        let opened = response.status == 101;
+        let changes: Vec<&Change> = self.mutant.rules(Place::Answer, method, target).collect();
+        if changes.iter().any(|change| matches!(change, Change::Accept)) {
+            return self.accept(head).await;
+        }
+        let Some(response) = self.changed(response, &changes).await? else { return Ok(()) };
+        self.answer(&response).await?;
+        if !(opened && response.status == 101) {
+            return Ok(());
+        }
+        let mutant = self.mutant;
+        let swallow = mutant.rules(Place::Close, "", "").any(|change| matches!(change, Change::Swallow));
+        let down = async {
+            let ended =
+                frames(mutant, Place::ToClient, &mut self.server_source, &mut self.client_writer, swallow).await;
+            if swallow {
+                std::future::pending::<()>().await;
+            }
+            ended
+        };
+        let up = frames(mutant, Place::ToServer, &mut self.client_source, &mut self.server_writer, false);
+        tokio::select! {
+            ended = down => ended,
+            ended = up => ended,
+        }
+    }
+}
+
+/// Frames of one direction, to the end of the stream.
+async fn frames<W: AsyncWrite + Unpin>(
+    mutant: &Mutant,
+    place: Place,
+    source: &mut Reader,
+    writer: &mut W,
+    swallow: bool,
+) -> io::Result<()> {
+    if !mutant.has(place) && !swallow {
+        // Also what is no frame at all.
+        loop {
+            let bytes = source.some().await?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            writer.write_all(&bytes).await?;
+            writer.flush().await?;
+        }
+    }
+    loop {
+        let frame = read_frame(source).await?;
+        if frame.opcode == CLOSE && swallow {
+            return Ok(());
+        }
+        let masked = frame.masked;
+        let packet = match frame.opcode {
+            TEXT if frame.fin => String::from_utf8(frame.payload.clone()).ok().map(Payload::Text),
+            BINARY if frame.fin => Some(Payload::Bytes(frame.payload.clone())),
+            _ => None,
+        };
+        let mut out = Vec::new();
+        let mut cut = false;
+        match packet {
+            Some(packet) if frame.reserved == 0 => cut = broken(mutant, place, packet, &mut out).await,
+            _ => match control(mutant, place, &frame).await {
+                Some(frame) => writer.write_all(&frame.encode(None)).await?,
+                None => continue,
+            },
+        }
+        for packet in out {
+            let frame = match packet {
+                Payload::Text(text) => Frame::new(TEXT, text, masked),
+                Payload::Bytes(bytes) => Frame::new(BINARY, bytes, masked),
+            };
+            writer.write_all(&frame.encode(None)).await?;
+        }
+        writer.flush().await?;
+        if cut {
+            return Ok(());
+        }
+    }
+}
+
+/// A frame that is no packet: rules know it as `frame N payload`.
+async fn control(mutant: &Mutant, place: Place, frame: &Frame) -> Option<Frame> {
+    let text = format!("frame {} {}", frame.opcode, String::from_utf8_lossy(&frame.payload));
+    let mut frame = frame.clone();
+    for change in mutant.rules(place, "", &text) {
+        match change {
+            Change::Drop => return None,
+            Change::Hold(time) => tokio::time::sleep(*time).await,
+            Change::Replace(None, text) => frame.payload = text.clone().into_bytes(),
+            Change::ReplaceBytes(bytes) => frame.payload.clone_from(bytes),
+            _ => {}
+        }
+    }
+    Some(frame)
+}
+
+/// Packets after the rules of one direction, and whether the connection is to be cut.
+async fn packets_after(mutant: &Mutant, place: Place, packets: Vec<Payload>) -> (Vec<Payload>, bool) {
+    let mut out = Vec::new();
+    for packet in packets {
+        if broken(mutant, place, packet, &mut out).await {
+            return (out, true);
+        }
+    }
+    (out, false)
+}
+
+/// One packet after the rules; whether the connection is to be cut.
+async fn broken(mutant: &Mutant, place: Place, packet: Payload, out: &mut Vec<Payload>) -> bool {
+    let text = match &packet {
+        Payload::Text(text) => text.clone(),
+        Payload::Bytes(bytes) => format!("b{}", STANDARD.encode(bytes)),
+    };
+    let mut packet = Some(packet);
+    let (mut after, mut copies) = (Vec::new(), 1);
+    for change in mutant.rules(place, "", &text) {
+        match change {
+            Change::Drop => packet = None,
+            Change::Replace(None, text) => packet = Some(Payload::Text(text.clone())),
+            Change::Replace(Some(regex), with) => {
+                packet = Some(Payload::Text(regex.replace_all(&text, with.as_str()).into_owned()));
+            }
+            Change::ReplaceBytes(bytes) => packet = Some(Payload::Bytes(bytes.clone())),
+            Change::Duplicate => copies = 2,
+            Change::Hold(time) => tokio::time::sleep(*time).await,
+            Change::Before(payload) => out.push(payload.clone()),
+            Change::After(payload) => after.push(payload.clone()),
+            Change::Cut => return true,
+            _ => {}
+        }
+    }
+    if let Some(packet) = packet {
+        out.extend(std::iter::repeat_n(packet, copies));
+    }
+    out.extend(after);
+    false
+}
+
+fn own(status: u16, body: &[u8]) -> Response {
+    let headers = vec![("Content-Type".to_owned(), "text/plain; charset=UTF-8".to_owned())];
+    Response { status, reason: "-".to_owned(), headers, body: body.to_vec() }
+}
+
+fn revision(target: &str) -> Revision {
+    if target.contains("EIO=3") { Revision::Three } else { Revision::Four }
+}

@@ -1,0 +1,471 @@
+//! The suite as a server: what clients under test ask for, and sessions of theirs.
+//!
+//! Every request waits in the hall until a step accepts it, except those of a session that a step has accepted already: they are served
+//! like an honest server would.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::Context;
+use super::inbox::{Arrived, Event, Inbox, Post, Task};
+use super::link::{Link, Manner, Side};
+use crate::wire::http::{RequestHead, Response, header, read_body, read_request_head, request_framing};
+use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
+use crate::wire::{BoxStream, Source, printable, websocket};
+
+/// A request that a client made.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) at: Instant,
+    pub(crate) head: RequestHead,
+    pub(crate) body: Vec<u8>,
+    reply: Option<oneshot::Sender<Reply>>,
+}
+
+/// What becomes of it.
+enum Reply {
+    Answer(Response),
+    /// The connection is a link from here on; its halves come back through this.
+    Link(oneshot::Sender<Halves>),
+}
+
+type Halves = (Source<ReadHalf<BoxStream>>, WriteHalf<BoxStream>);
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Answer(_) => "Answer",
+            Self::Link(_) => "Link",
+        })
+    }
+}
+
+impl Arrival {
+    pub(crate) fn answer(&mut self, response: Response) {
+        if let Some(reply) = self.reply.take() {
+            let _ = reply.send(Reply::Answer(response));
+        }
+    }
+
+    /// Cuts the connection.
+    pub(crate) fn cut(&mut self) {
+        self.reply = None;
+    }
+
+    /// Waits until the client has cut the connection.
+    pub(crate) async fn gone(&mut self) {
+        match &mut self.reply {
+            Some(reply) => reply.closed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Opens the WebSocket that this asks for.
+    async fn link(&mut self, context: &Arc<Context>, who: &str, manner: Arc<Manner>) -> Result<Link, String> {
+        let reply = self.reply.take().ok_or("it has been answered")?;
+        let (sender, halves) = oneshot::channel();
+        let _ = reply.send(Reply::Link(sender));
+        let (source, writer) = halves.await.map_err(|_| "the client is gone")?;
+        Ok(Link::over(context, who, source, writer, manner))
+    }
+}
+
+/// Where requests wait.
+#[derive(Debug)]
+pub(crate) struct Hall {
+    receiver: mpsc::UnboundedReceiver<Arrival>,
+    waiting: VecDeque<Arrival>,
+    sessions: Sessions,
+    _listening: Task,
+}
+
+type Sessions = Arc<Mutex<BTreeMap<String, mpsc::UnboundedSender<Arrival>>>>;
+
+impl Hall {
+    /// Listens on a free port of this machine. Also the URL for the client.
+    pub(crate) async fn open(context: &Arc<Context>) -> io::Result<(Self, String)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let sessions = Sessions::default();
+        let listening = Task::spawn({
+            let (context, sessions) = (Arc::clone(context), Arc::clone(&sessions));
+            async move {
+                let mut connections = tokio::task::JoinSet::new();
+                while let Ok((stream, _)) = listener.accept().await {
+                    let _ = stream.set_nodelay(true);
+                    connections.spawn(connection(
+                        Arc::clone(&context),
+                        Box::new(stream),
+                        sender.clone(),
+                        Arc::clone(&sessions),
+                    ));
+                }
+            }
+        });
+        Ok((Self { receiver, waiting: VecDeque::new(), sessions, _listening: listening }, url))
+    }
+
+    /// The first request that fits, from now or from before.
+    pub(crate) async fn accept(
+        &mut self,
+        deadline: Instant,
+        mut fits: impl FnMut(&RequestHead) -> Result<bool, String>,
+    ) -> Result<Option<Arrival>, String> {
+        let mut passed = VecDeque::new();
+        let found = loop {
+            let next = match self.waiting.pop_front() {
+                Some(arrival) => Some(arrival),
+                None => timeout_at(deadline, self.receiver.recv()).await.ok().flatten(),
+            };
+            match next {
+                Some(arrival) if fits(&arrival.head)? => break Some(arrival),
+                Some(arrival) => passed.push_back(arrival),
+                None => break None,
+            }
+        };
+        passed.append(&mut self.waiting);
+        self.waiting = passed;
+        Ok(found)
+    }
+
+    /// The requests that nobody has accepted, for people.
+    pub(crate) fn shown(&self) -> String {
+        let targets = self.waiting.iter().map(|arrival| format!("{} {}", arrival.head.method, arrival.head.target));
+        targets.collect::<Vec<_>>().join(", ")
+    }
+}
+
+async fn connection(
+    context: Arc<Context>,
+    stream: BoxStream,
+    hall: mpsc::UnboundedSender<Arrival>,
+    sessions: Sessions,
+) {
+    let (reader, mut writer) = tokio::io::split(stream);
+    let mut source = Source::new(reader);
+    loop {
+        let head = match read_request_head(&mut source).await {
+            Ok(Some(head)) => head,
+            Ok(None) => return,
+            Err(error) => return context.transcript.arrived("client", error.to_string()),
+        };
+        let Ok(body) = read_body(&mut source, request_framing(&head)).await else {
+            return context.transcript.arrived("client", format!("{} {} without an end", head.method, head.target));
+        };
+        let mut line = format!("{} {}", head.method, head.target);
+        if head.is_upgrade() {
+            line.push_str(" (WebSocket)");
+        }
+        if !body.is_empty() {
+            line.push_str(&format!("\n{}", printable(&body)));
+        }
+        context.transcript.arrived("client", line);
+        let (reply, mut replied) = oneshot::channel();
+        let key = header(&head.headers, "sec-websocket-key").unwrap_or_default().to_owned();
+        let owner = (!head.is_upgrade())
+            .then(|| head.query("sid"))
+            .flatten()
+            .and_then(|sid| sessions.lock().unwrap_or_else(PoisonError::into_inner).get(sid).cloned());
+        let arrival = Arrival { at: Instant::now(), head, body, reply: Some(reply) };
+        let _ = match owner {
+            Some(session) => session.send(arrival),
+            None => hall.send(arrival),
+        };
+        let answer = loop {
+            tokio::select! {
+                answer = &mut replied => break answer,
+                // The next request may come early; the end of the stream is the client's way to cancel.
+                more = source.fill(), if source.buffered().is_empty() => if !matches!(more, Ok(true)) {
+                    return context.transcript.arrived("client", "the connection of a request was cut");
+                },
+            }
+        };
+        match answer {
+            Ok(Reply::Answer(response)) => {
+                context.transcript.out("client", response.summary());
+                if writer.write_all(&response.encode()).await.is_err() {
+                    return;
+                }
+            }
+            Ok(Reply::Link(halves)) => {
+                let headers = [
+                    ("Upgrade", "websocket"),
+                    ("Connection", "Upgrade"),
+                    ("Sec-WebSocket-Accept", &websocket::accept(&key)),
+                ];
+                let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+                let response =
+                    Response { status: 101, reason: "Switching Protocols".to_owned(), headers, body: Vec::new() };
+                context.transcript.out("client", "101");
+                if writer.write_all(&response.encode()).await.is_ok() {
+                    let _ = halves.send((source, writer));
+                }
+                return;
+            }
+            Err(_) => return context.transcript.out("client", "the connection is cut"),
+        }
+    }
+}
+
+/// A session of the client under test, served by the suite.
+#[derive(Debug)]
+pub(crate) struct Hosted {
+    context: Arc<Context>,
+    name: String,
+    pub(crate) sid: String,
+    revision: Revision,
+    inbox: Inbox,
+    polling: Arc<Mutex<Polling>>,
+    link: Option<Link>,
+    interval: Option<Duration>,
+    _serving: Option<Task>,
+    _heartbeat: Option<Task>,
+}
+
+/// What is parked and what waits for a poll.
+#[derive(Debug, Default)]
+struct Polling {
+    parked: Option<Arrival>,
+    queue: Vec<Payload>,
+    revision: Option<Revision>,
+}
+
+impl Polling {
+    /// Answers the poll if there is one and something to say.
+    fn flush(&mut self) {
+        if self.queue.is_empty() {
+            return;
+        }
+        if let Some(mut poll) = self.parked.take() {
+            let revision = self.revision.unwrap_or(Revision::Four);
+            poll.answer(plain(200, &encode_body(revision, &self.queue)));
+            self.queue.clear();
+        }
+    }
+}
+
+/// An answer as the reference writes it.
+pub(crate) fn plain(status: u16, body: &[u8]) -> Response {
+    let headers = vec![
+        ("Content-Type".to_owned(), "text/plain; charset=UTF-8".to_owned()),
+        ("Cache-Control".to_owned(), "no-store".to_owned()),
+    ];
+    Response { status, reason: "-".to_owned(), headers, body: body.to_vec() }
+}
+
+/// Whether a request opens a session on this transport.
+pub(crate) fn opens(head: &RequestHead, transport: &str) -> bool {
+    head.query("sid").is_none()
+        && head.query("transport") == Some(transport)
+        && head.is_upgrade() == (transport == "websocket")
+}
+
+impl Hosted {
+    /// Answers a handshake. `wanted` overrides single values of the open packet.
+    pub(crate) async fn new(
+        context: &Arc<Context>,
+        hall: &Hall,
+        name: &str,
+        sid: String,
+        mut arrival: Arrival,
+        wanted: Option<Json>,
+    ) -> Result<Self, String> {
+        let mut handshake =
+            json!({"sid": sid, "upgrades": [], "pingInterval": 25_000, "pingTimeout": 20_000, "maxPayload": 1_000_000});
+        if let (Json::Object(handshake), Some(Json::Object(wanted))) = (&mut handshake, wanted) {
+            handshake.extend(wanted);
+        }
+        let sid = handshake.get("sid").and_then(Json::as_str).unwrap_or_default().to_owned();
+        let revision = if arrival.head.query("EIO") == Some("4") { Revision::Four } else { Revision::Three };
+        let (post, inbox) = Inbox::new();
+        let open = Payload::Text(format!("0{handshake}"));
+        let polling = Arc::new(Mutex::new(Polling { revision: Some(revision), ..Polling::default() }));
+        let mut session = Self {
+            context: Arc::clone(context),
+            name: name.to_owned(),
+            sid: sid.clone(),
+            revision,
+            inbox,
+            polling,
+            link: None,
+            interval: None,
+            _serving: None,
+            _heartbeat: None,
+        };
+        if arrival.head.is_upgrade() {
+            let link = arrival.link(context, name, Manner::new(Side::Server, revision, true)).await?;
+            link.send(context, open).await;
+            session.link = Some(link);
+        } else {
+            let (sender, mut requests) = mpsc::unbounded_channel();
+            hall.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(sid, sender);
+            arrival.answer(plain(200, &encode_body(revision, &[open])));
+            session._serving = Some(Task::spawn({
+                let (context, polling) = (Arc::clone(context), Arc::clone(&session.polling));
+                async move {
+                    while let Some(arrival) = requests.recv().await {
+                        serve(&context, &polling, revision, arrival, &post);
+                    }
+                }
+            }));
+        }
+        let interval = handshake.get("pingInterval").and_then(Json::as_u64).filter(|interval| *interval > 0);
+        session.interval = interval.filter(|_| revision == Revision::Four).map(Duration::from_millis);
+        session.keep_alive();
+        Ok(session)
+    }
+
+    /// Pings over what carries the session now.
+    fn keep_alive(&mut self) {
+        let Some(interval) = self.interval else { return };
+        let context = Arc::clone(&self.context);
+        let polling = Arc::clone(&self.polling);
+        let outbox = self.link.as_ref().map(|link| link.outbox.clone());
+        let name = self.name.clone();
+        self._heartbeat = Some(Task::spawn(async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                if !context.answers_heartbeats() {
+                    continue;
+                }
+                let ping = Payload::Text("2".to_owned());
+                match &outbox {
+                    Some(outbox) => outbox.put_message(&context, &name, ping),
+                    None => {
+                        let mut polling = polling.lock().unwrap_or_else(PoisonError::into_inner);
+                        polling.queue.push(ping);
+                        polling.flush();
+                    }
+                }
+            }
+        }));
+    }
+
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<Arrived> {
+        if let Some(arrived) = self.inbox.waiting() {
+            return Some(arrived);
+        }
+        match &mut self.link {
+            Some(link) => link.inbox.next(deadline).await,
+            None => self.inbox.next(deadline).await,
+        }
+    }
+
+    pub(crate) async fn send(&mut self, packets: Vec<Payload>) {
+        match &self.link {
+            Some(link) => {
+                for packet in packets {
+                    link.send(&self.context, packet).await;
+                }
+            }
+            None => {
+                let mut polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner);
+                polling.queue.extend(packets);
+                polling.flush();
+            }
+        }
+    }
+
+    /// Ends the session from the server's side.
+    pub(crate) async fn close(&mut self, code: Option<u16>, reason: &str) {
+        match &self.link {
+            Some(link) => link.close(&self.context, code, reason).await,
+            None => self.send(vec![Payload::Text("1".to_owned())]).await,
+        }
+    }
+
+    /// Cuts the connections of the session, and forgets it.
+    pub(crate) fn abort(&mut self) {
+        self.link = None;
+        self._serving = None;
+        self._heartbeat = None;
+        self.polling.lock().unwrap_or_else(PoisonError::into_inner).parked = None;
+    }
+
+    /// Plays the server's part of an upgrade whose request has come.
+    pub(crate) async fn upgrade(&mut self, mut arrival: Arrival, patience: Duration) -> Result<(), String> {
+        let mut link = arrival.link(&self.context, &self.name, Manner::new(Side::Server, self.revision, true)).await?;
+        let deadline = Instant::now() + patience;
+        expect_packet(&mut link, "2probe", deadline).await?;
+        link.send(&self.context, Payload::Text("3probe".to_owned())).await;
+        {
+            let mut polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner);
+            if polling.parked.is_some() {
+                polling.queue.push(Payload::Text("6".to_owned()));
+                polling.flush();
+            }
+        }
+        expect_packet(&mut link, "5", deadline).await?;
+        let queue = std::mem::take(&mut self.polling.lock().unwrap_or_else(PoisonError::into_inner).queue);
+        self.link = Some(link);
+        self.keep_alive();
+        self.send(queue).await;
+        Ok(())
+    }
+
+    pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
+        self.link.as_mut()
+    }
+}
+
+/// Opens a WebSocket by itself, apart from any session.
+pub(crate) async fn bare_link(context: &Arc<Context>, who: &str, mut arrival: Arrival) -> Result<Link, String> {
+    arrival.link(context, who, Manner::new(Side::Server, Revision::Four, false)).await
+}
+
+async fn expect_packet(link: &mut Link, wanted: &str, deadline: Instant) -> Result<(), String> {
+    loop {
+        match link.inbox.next(deadline).await.map(|arrived| arrived.event) {
+            Some(Event::Ping(_) | Event::Pong(_)) => {}
+            Some(Event::Packet(packet)) if packet.is(wanted) => return Ok(()),
+            Some(other) => return Err(format!("{} instead of {wanted}", other.shown())),
+            None => return Err(format!("no {wanted}")),
+        }
+    }
+}
+
+/// One request of a polling session.
+fn serve(context: &Arc<Context>, polling: &Arc<Mutex<Polling>>, revision: Revision, mut arrival: Arrival, post: &Post) {
+    let mut state = polling.lock().unwrap_or_else(PoisonError::into_inner);
+    if arrival.head.method == "GET" {
+        if let Some(parked) = &state.parked
+            && parked.reply.as_ref().is_some_and(|reply| !reply.is_closed())
+        {
+            arrival.answer(plain(400, b""));
+            return post.put(Event::closed("a second poll overlaps with the first"));
+        }
+        state.parked = Some(arrival);
+        return state.flush();
+    }
+    let packets = decode_body(revision, false, &arrival.body);
+    let headers = vec![("Content-Type".to_owned(), "text/html".to_owned())];
+    arrival.answer(Response { status: 200, reason: "OK".to_owned(), headers, body: b"ok".to_vec() });
+    let Some(packets) = packets else {
+        return post.put(Event::closed(format!("a POST is not made of packets: {}", printable(&arrival.body))));
+    };
+    for packet in packets {
+        if context.answers_heartbeats() && revision == Revision::Four && packet.is("3") {
+            continue;
+        }
+        if context.answers_heartbeats() && revision == Revision::Three && packet.is("2") {
+            state.queue.push(Payload::Text("3".to_owned()));
+            state.flush();
+            continue;
+        }
+        if packet.is("1") {
+            state.queue.push(Payload::Text("6".to_owned()));
+            state.flush();
+            return post.put(Event::closed("by a close packet"));
+        }
+        post.put(Event::Packet(packet));
+    }
+}

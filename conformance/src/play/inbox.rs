@@ -1,0 +1,152 @@
+//! What has arrived and has not been looked at yet.
+
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::wire::http::Response;
+use crate::wire::packets::Payload;
+use crate::wire::{hexadecimal, printable};
+
+/// Something that the other side did.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Packet(Payload),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    /// The 101 of a WebSocket. Nobody needs to expect it.
+    Opened(Response),
+    Answer(Response),
+    /// The end. `code` is that of a WebSocket close frame.
+    Closed {
+        code: Option<u16>,
+        how: String,
+    },
+}
+
+impl Event {
+    pub(crate) fn closed(how: impl Into<String>) -> Self {
+        Self::Closed { code: None, how: how.into() }
+    }
+
+    /// For the sentence "what was seen".
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Packet(payload) => payload.shown(),
+            Self::Ping(payload) => format!("ping {}", printable(payload)),
+            Self::Pong(payload) => format!("pong {}", printable(payload)),
+            Self::Opened(_) => "the WebSocket was opened".to_owned(),
+            Self::Answer(response) => format!("the answer {}", response.summary()),
+            Self::Closed { code: Some(code), how } => format!("closed with code {code}: {how}"),
+            Self::Closed { code: None, how } => format!("closed: {how}"),
+        }
+    }
+}
+
+/// An event and when it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) at: Instant,
+    pub(crate) event: Event,
+}
+
+/// The writing end of an [`Inbox`].
+#[derive(Clone, Debug)]
+pub(crate) struct Post(UnboundedSender<Arrived>);
+
+impl Post {
+    pub(crate) fn put(&self, event: Event) {
+        self.put_arrived(Arrived { at: Instant::now(), event });
+    }
+
+    pub(crate) fn put_arrived(&self, arrived: Arrived) {
+        // Nobody reads any more when the case is over.
+        let _ = self.0.send(arrived);
+    }
+}
+
+/// Events in order. The end is seen again by everybody who looks for it.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    receiver: UnboundedReceiver<Arrived>,
+    end: Option<Arrived>,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> (Post, Self) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Post(sender), Self { receiver, end: None })
+    }
+
+    /// The next event; none when there is none by then.
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<Arrived> {
+        if let Some(end) = &self.end {
+            return Some(end.clone());
+        }
+        let arrived = match timeout_at(deadline, self.receiver.recv()).await {
+            Ok(Some(arrived)) => arrived,
+            // Its task was ended by the script.
+            Ok(None) => Arrived { at: Instant::now(), event: Event::closed("by this script") },
+            Err(_) => return None,
+        };
+        Some(self.seen(arrived))
+    }
+
+    fn seen(&mut self, arrived: Arrived) -> Arrived {
+        if matches!(arrived.event, Event::Closed { .. }) {
+            self.end = Some(arrived.clone());
+        }
+        arrived
+    }
+
+    /// What is there already.
+    pub(crate) fn waiting(&mut self) -> Option<Arrived> {
+        let arrived = self.receiver.try_recv().ok()?;
+        Some(self.seen(arrived))
+    }
+}
+
+/// A task that ends with its owner.
+#[derive(Debug)]
+pub(crate) struct Task(JoinHandle<()>);
+
+impl Task {
+    pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(future))
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A packet in a transcript.
+pub(crate) fn shown_packets(packets: &[Payload]) -> String {
+    packets.iter().map(Payload::shown).collect::<Vec<_>>().join("  ")
+}
+
+/// A frame in a transcript.
+pub(crate) fn shown_frame(frame: &crate::wire::websocket::Frame) -> String {
+    use crate::wire::websocket::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
+    let mut text = match frame.opcode {
+        TEXT => printable(&frame.payload),
+        BINARY => hexadecimal(&frame.payload),
+        CONTINUATION => format!("continuation {}", printable(&frame.payload)),
+        CLOSE => {
+            let reason = frame.payload.get(2..).unwrap_or_default();
+            format!("close {} {}", frame.close_code(), printable(reason))
+        }
+        PING => format!("ping {}", printable(&frame.payload)),
+        PONG => format!("pong {}", printable(&frame.payload)),
+        other => format!("frame of type {other}: {}", hexadecimal(&frame.payload)),
+    };
+    if !frame.fin {
+        text.push_str(" (to be continued)");
+    }
+    if frame.reserved != 0 {
+        text.push_str(&format!(" (reserved bits {:03b})", frame.reserved));
+    }
+    text
+}

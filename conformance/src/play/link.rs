@@ -1,0 +1,329 @@
+//! One WebSocket, seen from either side. Dropping it cuts the connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+
+use super::Context;
+use super::inbox::{Event, Inbox, Post, Task, shown_frame};
+use crate::wire::http::{RequestHead, header, read_response};
+use crate::wire::packets::{Payload, Revision};
+use crate::wire::websocket::{self, BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT, read_frame};
+use crate::wire::{MAX_BODY, Source, printable};
+
+/// Which side of the WebSocket the suite plays. Exhaustive: there are two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
+/// What a link does with packets by itself.
+#[derive(Debug)]
+pub(crate) struct Manner {
+    pub(crate) side: Side,
+    pub(crate) revision: Revision,
+    /// The link carries a session that the script sees through: noops are hidden, a close packet is the end.
+    pub(crate) session: AtomicBool,
+}
+
+impl Manner {
+    pub(crate) fn new(side: Side, revision: Revision, session: bool) -> Arc<Self> {
+        Arc::new(Self { side, revision, session: AtomicBool::new(session) })
+    }
+}
+
+/// The writing half of a link.
+#[derive(Clone, Debug)]
+pub(crate) struct Outbox {
+    sender: UnboundedSender<(Vec<u8>, Option<oneshot::Sender<()>>)>,
+    side: Side,
+}
+
+/// How long a step waits for its bytes to leave. A peer that does not read is no reason to stop: what it does next is what counts.
+const WRITING: Duration = Duration::from_secs(2);
+
+impl Outbox {
+    /// Queues a frame.
+    pub(crate) fn put(&self, context: &Context, who: &str, frame: &Frame) {
+        context.transcript.out(who, shown_frame(frame));
+        let _ = self.sender.send((frame.encode(None), None));
+    }
+
+    /// Queues a message.
+    pub(crate) fn put_message(&self, context: &Context, who: &str, payload: Payload) {
+        self.put(context, who, &self.message(payload));
+    }
+
+    fn message(&self, payload: Payload) -> Frame {
+        let masked = self.side == Side::Client;
+        match payload {
+            Payload::Text(text) => Frame::new(TEXT, text, masked),
+            Payload::Bytes(bytes) => Frame::new(BINARY, bytes, masked),
+        }
+    }
+
+    /// Writes bytes and waits until they have left, within reason.
+    async fn write(&self, bytes: Vec<u8>) {
+        let (written, done) = oneshot::channel();
+        let _ = self.sender.send((bytes, Some(written)));
+        let _ = tokio::time::timeout(WRITING, done).await;
+    }
+}
+
+/// A WebSocket.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) manner: Arc<Manner>,
+    who: String,
+    _task: Task,
+}
+
+impl Link {
+    /// Asks a server for a WebSocket. What it answers comes into the inbox.
+    pub(crate) fn dial(context: &Arc<Context>, who: &str, head: RequestHead, manner: Arc<Manner>) -> Self {
+        let (post, inbox) = Inbox::new();
+        let (sender, rest) = mpsc::unbounded_channel();
+        let outbox = Outbox { sender, side: manner.side };
+        let task = Task::spawn({
+            let (context, who, manner, outbox) =
+                (Arc::clone(context), who.to_owned(), Arc::clone(&manner), outbox.clone());
+            async move { dialled(&context, &who, &head, &manner, &outbox, rest, &post).await }
+        });
+        Self { inbox, outbox, manner, who: who.to_owned(), _task: task }
+    }
+
+    /// Plays the server's side of a connection whose opening has been answered.
+    pub(crate) fn over<R, W>(
+        context: &Arc<Context>,
+        who: &str,
+        source: Source<R>,
+        writer: W,
+        manner: Arc<Manner>,
+    ) -> Self
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        let (post, inbox) = Inbox::new();
+        let (sender, rest) = mpsc::unbounded_channel();
+        let outbox = Outbox { sender, side: manner.side };
+        let task = Task::spawn({
+            let (context, who, manner, outbox) =
+                (Arc::clone(context), who.to_owned(), Arc::clone(&manner), outbox.clone());
+            async move { carry(&context, &who, source, writer, &manner, &outbox, rest, &post).await }
+        });
+        Self { inbox, outbox, manner, who: who.to_owned(), _task: task }
+    }
+
+    /// Sends a message.
+    pub(crate) async fn send(&self, context: &Context, payload: Payload) {
+        self.frame(context, &self.outbox.message(payload), None).await;
+    }
+
+    /// Sends a frame as it is, with a length of its own if there is one.
+    pub(crate) async fn frame(&self, context: &Context, frame: &Frame, announced: Option<u64>) {
+        context.transcript.out(&self.who, shown_frame(frame));
+        self.outbox.write(frame.encode(announced)).await;
+    }
+
+    /// Writes bytes past all framing.
+    pub(crate) async fn bytes(&self, context: &Context, bytes: Vec<u8>) {
+        context.transcript.out(&self.who, format!("bytes {}", printable(&bytes)));
+        self.outbox.write(bytes).await;
+    }
+
+    /// Sends a close frame; without a code it is empty.
+    pub(crate) async fn close(&self, context: &Context, code: Option<u16>, reason: &str) {
+        let mut payload = code.map(|code| code.to_be_bytes().to_vec()).unwrap_or_default();
+        payload.extend(reason.as_bytes());
+        self.frame(context, &Frame::new(CLOSE, payload, self.outbox.side == Side::Client), None).await;
+    }
+}
+
+type Queue = UnboundedReceiver<(Vec<u8>, Option<oneshot::Sender<()>>)>;
+
+async fn dialled(
+    context: &Arc<Context>,
+    who: &str,
+    head: &RequestHead,
+    manner: &Manner,
+    outbox: &Outbox,
+    rest: Queue,
+    post: &Post,
+) {
+    let stream = match context.connect().await {
+        Ok(stream) => stream,
+        Err(event) => return post.put(event),
+    };
+    let (reader, mut writer) = tokio::io::split(stream);
+    context.transcript.out(who, format!("{} {} (WebSocket)", head.method, head.target));
+    // A refusal is read all the same.
+    let _ = writer.write_all(&head.encode(None)).await;
+    let _ = writer.flush().await;
+    let mut source = Source::new(reader);
+    match read_response(&mut source, &head.method).await {
+        Ok(response) if response.status == 101 => {
+            context.transcript.arrived(who, "101");
+            let key = header(&head.headers, "sec-websocket-key").unwrap_or_default();
+            let accepted = header(&response.headers, "sec-websocket-accept") == Some(&websocket::accept(key));
+            post.put(Event::Opened(response));
+            if !accepted {
+                return post.put(Event::closed("by the suite, for Sec-WebSocket-Accept is missing or wrong"));
+            }
+            carry(context, who, source, writer, manner, outbox, rest, post).await;
+        }
+        Ok(response) => {
+            context.transcript.arrived(who, response.summary());
+            post.put(Event::Answer(response));
+        }
+        Err(error) => {
+            context.transcript.arrived(who, error.to_string());
+            post.put(Event::closed(error.to_string()));
+        }
+    }
+}
+
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the two callers have exactly these at hand, and no two of them belong together"
+)]
+async fn carry<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    context: &Context,
+    who: &str,
+    mut source: Source<R>,
+    mut writer: W,
+    manner: &Manner,
+    outbox: &Outbox,
+    mut rest: Queue,
+    post: &Post,
+) {
+    let writing = async {
+        while let Some((bytes, written)) = rest.recv().await {
+            let _ = writer.write_all(&bytes).await;
+            let _ = writer.flush().await;
+            if let Some(written) = written {
+                let _ = written.send(());
+            }
+        }
+    };
+    let reading = async {
+        let end = read(context, who, &mut source, manner, outbox, post).await;
+        context.transcript.arrived(who, end.shown());
+        post.put(end);
+        // The close frame that answers theirs has to leave before the connection is cut.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    tokio::select! {
+        () = writing => {}
+        () = reading => {}
+    }
+}
+
+/// Reads to the end, and tells what the end was.
+async fn read<R: AsyncRead + Unpin>(
+    context: &Context,
+    who: &str,
+    source: &mut Source<R>,
+    manner: &Manner,
+    outbox: &Outbox,
+    post: &Post,
+) -> Event {
+    let masked = manner.side == Side::Client;
+    let mut unfinished: Option<(u8, Vec<u8>)> = None;
+    loop {
+        let frame = match read_frame(source).await {
+            Ok(frame) => frame,
+            Err(error) => return Event::closed(format!("the connection ended without a close frame ({error})")),
+        };
+        context.transcript.arrived(who, shown_frame(&frame));
+        if frame.masked == masked {
+            return Event::closed("by the suite, for a frame was masked by a server, or not masked by a client");
+        }
+        match (frame.opcode, unfinished.take()) {
+            (CLOSE, _) => {
+                let answer = frame.payload.get(..2).unwrap_or_default();
+                outbox.put(context, who, &Frame::new(CLOSE, answer, masked));
+                return Event::Closed { code: Some(frame.close_code()), how: "by a close frame".to_owned() };
+            }
+            (PING, before) => {
+                unfinished = before;
+                outbox.put(context, who, &Frame::new(PONG, frame.payload.clone(), masked));
+                post.put(Event::Ping(frame.payload));
+            }
+            (PONG, before) => {
+                unfinished = before;
+                post.put(Event::Pong(frame.payload));
+            }
+            (opcode @ (TEXT | BINARY), None) => unfinished = Some((opcode, frame.payload)),
+            (CONTINUATION, Some((opcode, mut payload))) => {
+                payload.extend(frame.payload);
+                unfinished = Some((opcode, payload));
+            }
+            (opcode, _) => {
+                return Event::closed(format!("by the suite, for a frame of type {opcode} has no place here"));
+            }
+        }
+        match unfinished.take() {
+            Some((opcode, payload)) if frame.fin && frame.opcode < CLOSE => {
+                let payload = match opcode {
+                    TEXT => match String::from_utf8(payload) {
+                        Ok(text) => Payload::Text(text),
+                        Err(_) => return Event::closed("by the suite, for a text frame is not UTF-8"),
+                    },
+                    _ => Payload::Bytes(payload),
+                };
+                if let Some(event) = taken(context, who, payload, manner, outbox) {
+                    if matches!(event, Event::Closed { .. }) {
+                        return event;
+                    }
+                    post.put(event);
+                }
+            }
+            Some((_, payload)) if payload.len() > MAX_BODY => {
+                return Event::closed("by the suite, for a message does not end");
+            }
+            other => unfinished = other,
+        }
+    }
+}
+
+/// What a message is to the script; none when the link deals with it alone.
+fn taken(context: &Context, who: &str, payload: Payload, manner: &Manner, outbox: &Outbox) -> Option<Event> {
+    if context.answers_heartbeats() {
+        match (manner.side, manner.revision) {
+            (Side::Client, Revision::Four) if payload.is("2") => {
+                outbox.put_message(context, who, Payload::Text("3".to_owned()));
+                return None;
+            }
+            (Side::Client, Revision::Three) | (Side::Server, Revision::Four) if payload.is("3") => return None,
+            (Side::Server, Revision::Three) if payload.is("2") => {
+                outbox.put_message(context, who, Payload::Text("3".to_owned()));
+                return None;
+            }
+            _ => {}
+        }
+    }
+    if !manner.session.load(Ordering::Relaxed) {
+        return Some(Event::Packet(payload));
+    }
+    if payload.is("6") {
+        return None;
+    }
+    if payload.is("1") {
+        return Some(Event::closed("by a close packet"));
+    }
+    Some(Event::Packet(match (payload, manner.revision) {
+        (Payload::Bytes(bytes), Revision::Three) => match bytes.strip_prefix(&[4]) {
+            Some(message) => Payload::Bytes(message.to_vec()),
+            None => return Some(Event::closed("by the suite, for a binary packet is no message")),
+        },
+        (payload, _) => payload,
+    }))
+}

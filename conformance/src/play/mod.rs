@@ -1,0 +1,1072 @@
+//! Plays a script: carries out its steps one after the other against the other side.
+
+mod exchange;
+mod hosted;
+mod inbox;
+mod link;
+mod program;
+mod visit;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tokio::time::Instant;
+
+use self::exchange::Exchange;
+use self::hosted::{Arrival, Hall, Hosted, plain};
+use self::inbox::{Arrived, Event, Inbox, Task, shown_packets};
+use self::link::{Link, Manner, Side};
+use self::program::Program;
+use self::visit::{Visit, Wish, link_request};
+use crate::case::Endpoint;
+use crate::mutant::{Broken, Mutant};
+use crate::script::pattern::{self, Captures, remembered};
+use crate::script::value::{Expression, Scope, Value};
+use crate::script::{Action, Choice, Comparison, Match, Outcome, RawFrame, Step, Term};
+use crate::transcript::Transcript;
+use crate::wire::http::{Headers, RequestHead, header};
+use crate::wire::packets::{Payload, Revision};
+use crate::wire::websocket::Frame;
+use crate::wire::{BoxStream, Connector, Tcp, printable};
+
+/// What all objects of a running case share.
+pub(crate) struct Context {
+    /// The way to the server under test; none when a client is tested.
+    connector: Option<Arc<dyn Connector>>,
+    pub(crate) transcript: Transcript,
+    answers_heartbeats: AtomicBool,
+    path: String,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Context").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// A new connection to the server under test, or what to tell of the failure.
+    async fn connect(&self) -> Result<BoxStream, Event> {
+        match &self.connector {
+            Some(connector) => {
+                connector.connect().await.map_err(|error| Event::closed(format!("no connection: {error}")))
+            }
+            None => Err(Event::closed("no connection: this case plays the server")),
+        }
+    }
+
+    fn answers_heartbeats(&self) -> bool {
+        self.answers_heartbeats.load(Ordering::Relaxed)
+    }
+
+    /// The head of a request with the headers that every client sends.
+    fn request(&self, method: &str, target: &str) -> RequestHead {
+        let authority = self.connector.as_ref().map_or("", |connector| connector.authority());
+        let target = if target.starts_with('?') { format!("{}{target}", self.path) } else { target.to_owned() };
+        let headers = vec![("Host".to_owned(), authority.to_owned()), ("Accept".to_owned(), "*/*".to_owned())];
+        RequestHead { method: method.to_owned(), target, headers }
+    }
+}
+
+/// Replaces headers of the same name and adds the others.
+fn set_headers(headers: &mut Headers, wanted: Headers) {
+    headers.retain(|(name, _)| header(&wanted, name).is_none());
+    headers.extend(wanted);
+}
+
+/// Why a script did not come to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Stop {
+    /// The implementation did something else.
+    Failed { step: String, expected: String, seen: String },
+    /// It cannot be told here.
+    Skipped(String),
+    /// The script asks for something impossible.
+    Broken { step: String, error: String },
+}
+
+/// How a script is played.
+pub(crate) struct Setting {
+    pub(crate) connector: Option<Arc<dyn Connector>>,
+    /// The command line of the client under test; `{url}` in it stands for the URL of the suite.
+    pub(crate) command: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    /// Stands between the suite and the client under test.
+    pub(crate) mutant: Option<Mutant>,
+    /// Where the endpoint is.
+    pub(crate) path: String,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) grace: Duration,
+    /// The longest wait that is worth it.
+    pub(crate) patience: Duration,
+    pub(crate) variables: Vec<(String, Value)>,
+    pub(crate) seed: u64,
+}
+
+/// Plays the steps, and returns how it ended.
+pub(crate) async fn play(setting: Setting, transcript: Transcript, steps: &[Step]) -> Result<(), Stop> {
+    let context = Arc::new(Context {
+        connector: setting.connector.clone(),
+        transcript,
+        answers_heartbeats: AtomicBool::new(true),
+        path: setting.path.clone(),
+    });
+    let mut scope = Scope::new(setting.seed);
+    scope.set("path", Value::Text(setting.path.clone()));
+    for (name, value) in &setting.variables {
+        scope.set(name, value.clone());
+    }
+    let mut player = Player {
+        context,
+        setting,
+        scope,
+        objects: BTreeMap::new(),
+        hall: None,
+        joined: BTreeMap::new(),
+        program: None,
+        proxy: None,
+        zero: Instant::now(),
+        counter: 0,
+    };
+    player.start_program().await?;
+    player.steps(steps).await
+}
+
+/// Something that a script has given a name.
+enum Object {
+    Visit(Box<Visit>),
+    Hosted(Box<Hosted>),
+    Exchange(Exchange),
+    Link(Link),
+    Arrival(Arrival, Inbox),
+}
+
+struct Player {
+    context: Arc<Context>,
+    setting: Setting,
+    scope: Scope,
+    objects: BTreeMap<String, Object>,
+    hall: Option<Hall>,
+    /// Namespaces that sessions are in.
+    joined: BTreeMap<String, Vec<String>>,
+    program: Option<Program>,
+    proxy: Option<Task>,
+    /// When the last thing happened that a step waited for or did: what `after` and `within` count from.
+    zero: Instant,
+    counter: u32,
+}
+
+/// The name of the session that is meant when none is named.
+const MAIN: &str = "main";
+
+/// A step's own failure, before the step is named.
+enum Trouble {
+    /// Expected, seen.
+    Failed(String, String),
+    Skipped(String),
+    Broken(String),
+}
+
+impl From<String> for Trouble {
+    fn from(error: String) -> Self {
+        Self::Broken(error)
+    }
+}
+
+fn failed<T>(expected: impl Into<String>, seen: impl Into<String>) -> Result<T, Trouble> {
+    Err(Trouble::Failed(expected.into(), seen.into()))
+}
+
+/// What a step may wait for: not before, and not after, both counted from [`Player::zero`].
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    after: Option<Duration>,
+    deadline: Instant,
+    within: Duration,
+}
+
+impl Player {
+    async fn start_program(&mut self) -> Result<(), Stop> {
+        if self.setting.connector.is_some() {
+            return Ok(());
+        }
+        let broken =
+            |error: std::io::Error| Stop::Broken { step: "start the client".to_owned(), error: error.to_string() };
+        let (hall, url) = Hall::open(&self.context).await.map_err(broken)?;
+        self.hall = Some(hall);
+        let mut url = url;
+        if let Some(mutant) = self.setting.mutant.take() {
+            let way: Arc<dyn Connector> = Arc::new(Tcp::new(&url).map_err(std::io::Error::other).map_err(broken)?);
+            let (broken_url, serving) = Broken::new(way, mutant).listen().await.map_err(broken)?;
+            url = broken_url;
+            self.proxy = Some(Task::spawn(serving));
+        }
+        let program = Program::start(&self.context, &self.setting.command, &self.setting.environment, &url);
+        self.program = Some(program.map_err(broken)?);
+        self.scope.set("url", Value::Text(url));
+        Ok(())
+    }
+
+    async fn steps(&mut self, steps: &[Step]) -> Result<(), Stop> {
+        for step in steps {
+            if let Action::Repeat { times, steps } = &step.action {
+                let broken = |error| Stop::Broken { step: step.text.clone(), error };
+                let times = times.value(&mut self.scope).and_then(|value| value.number()).map_err(broken)?;
+                let mut done = 0.0;
+                while done < times {
+                    self.scope.set("i", Value::Number(done));
+                    Box::pin(self.steps(steps)).await?;
+                    done += 1.0;
+                }
+                continue;
+            }
+            self.context.transcript.note(&step.text);
+            self.step(step).await.map_err(|trouble| match trouble {
+                Trouble::Failed(expected, seen) => Stop::Failed { step: step.text.clone(), expected, seen },
+                Trouble::Skipped(reason) => Stop::Skipped(reason),
+                Trouble::Broken(error) => Stop::Broken { step: step.text.clone(), error },
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Trouble> {
+        let subject = step.subject.as_deref().unwrap_or(MAIN);
+        match &step.action {
+            Action::Open { transport, query, headers } => self.open(subject, transport, query.as_ref(), headers).await,
+            Action::Connect { namespace, auth } => self.connect(step, subject, namespace.as_ref(), auth.as_ref()).await,
+            Action::Upgrade => {
+                let patience = self.setting.grace * 4;
+                let Object::Visit(visit) = self.object(subject)? else {
+                    return Err(Trouble::Broken(format!("{subject} is no session")));
+                };
+                match visit.upgrade(patience).await {
+                    Ok(()) => {
+                        self.zero = Instant::now();
+                        Ok(())
+                    }
+                    Err(seen) => failed("the upgrade to succeed", seen),
+                }
+            }
+            Action::Send(packets) => {
+                let packets = self.payloads(packets)?;
+                self.send(subject, packets).await
+            }
+            Action::Expect { skip, terms } => {
+                let window = self.window(step)?;
+                self.expect(subject, *skip, terms, window).await
+            }
+            Action::Silence(duration) => self.silence(subject, duration).await,
+            Action::Alive => self.alive(step, subject).await,
+            Action::Dead => self.dead(step, subject).await,
+            Action::Close { code, reason } => self.close(subject, code.as_ref(), reason.as_ref()).await,
+            Action::Abort => self.abort(subject),
+            Action::Poll { session } => {
+                let exchange = self.visit(session.as_deref())?.poll(subject).await;
+                self.started(subject, Object::Exchange(exchange));
+                Ok(())
+            }
+            Action::Post { session, packets } => {
+                let packets = self.payloads(packets)?;
+                let exchange = self.visit(session.as_deref())?.post(subject, &packets);
+                self.started(subject, Object::Exchange(exchange));
+                Ok(())
+            }
+            Action::Request { method, target, headers, body } => {
+                let target = target.value(&mut self.scope)?.text();
+                let mut head = self.context.request(method, &target);
+                set_headers(&mut head.headers, self.headers(headers)?);
+                let body = body.as_ref().map(|body| body.value(&mut self.scope)).transpose()?.map(Value::into_bytes);
+                let exchange = Exchange::start(&self.context, subject, head, body);
+                self.started(subject, Object::Exchange(exchange));
+                Ok(())
+            }
+            Action::WebSocket { session, target, headers } => {
+                let headers = self.headers(headers)?;
+                let link = match target {
+                    None => self.visit(session.as_deref())?.dial(subject, headers, false),
+                    Some(target) => {
+                        let target = target.value(&mut self.scope)?.text();
+                        let revision = revision_of(&target);
+                        let mut head = self.context.request("GET", &target);
+                        set_headers(&mut head.headers, headers);
+                        let manner = Manner::new(Side::Client, revision, false);
+                        Link::dial(&self.context, subject, link_request(head), manner)
+                    }
+                };
+                self.started(subject, Object::Link(link));
+                Ok(())
+            }
+            Action::Tcp => {
+                let exchange = Exchange::raw(&self.context, subject);
+                self.started(subject, Object::Exchange(exchange));
+                Ok(())
+            }
+            Action::Frame(frame) => self.frame(subject, frame).await,
+            Action::Bytes(bytes) => {
+                let bytes = bytes.value(&mut self.scope)?.into_bytes();
+                let context = Arc::clone(&self.context);
+                match self.object(subject)? {
+                    Object::Exchange(exchange) => exchange.write(&context, bytes),
+                    other => link_of(subject, other)?.bytes(&context, bytes).await,
+                }
+                self.zero = Instant::now();
+                Ok(())
+            }
+            Action::Heartbeat { auto } => {
+                self.context.answers_heartbeats.store(*auto, Ordering::Relaxed);
+                Ok(())
+            }
+            Action::Let { name, value } => {
+                let value = value.value(&mut self.scope)?;
+                self.scope.set(name, value);
+                Ok(())
+            }
+            Action::Check { left, comparison, right } => self.check(left, *comparison, right),
+            Action::Repeat { .. } => Ok(()),
+            Action::AcceptSession { transport, handshake } => {
+                self.accept_session(step, subject, transport, handshake.as_ref()).await
+            }
+            Action::AcceptConnect { namespace, reply } => {
+                self.accept_connect(step, subject, namespace.as_ref(), reply.as_ref()).await
+            }
+            Action::AcceptUpgrade => self.accept_upgrade(step, subject).await,
+            Action::AcceptRequest { method, target } => {
+                self.accept_request(step, subject, method, target.as_ref()).await
+            }
+            Action::AcceptLink { target } => {
+                let arrival = self.arrival(step, "GET", true, target.as_ref()).await?;
+                match hosted::bare_link(&self.context, subject, arrival).await {
+                    Ok(link) => self.started(subject, Object::Link(link)),
+                    Err(seen) => return failed("a WebSocket", seen),
+                }
+                Ok(())
+            }
+            Action::Answer { status, body, headers } => {
+                let status = status.value(&mut self.scope)?.number()?;
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+                let status = status as u16;
+                let body = body.as_ref().map(|body| body.value(&mut self.scope)).transpose()?.map(Value::into_bytes);
+                let mut response = plain(status, &body.unwrap_or_default());
+                set_headers(&mut response.headers, self.headers(headers)?);
+                match self.object(subject)? {
+                    Object::Arrival(arrival, _) => arrival.answer(response),
+                    _ => return Err(Trouble::Broken(format!("{subject} is no request of the client"))),
+                }
+                self.zero = Instant::now();
+                Ok(())
+            }
+        }
+    }
+
+    // Objects
+
+    fn object(&mut self, name: &str) -> Result<&mut Object, Trouble> {
+        self.objects.get_mut(name).ok_or_else(|| Trouble::Broken(format!("there is no {name:?} yet")))
+    }
+
+    fn visit(&mut self, name: Option<&str>) -> Result<&mut Visit, Trouble> {
+        let name = name.unwrap_or(MAIN);
+        match self.object(name)? {
+            Object::Visit(visit) => Ok(visit),
+            _ => Err(Trouble::Broken(format!("{name} is no session"))),
+        }
+    }
+
+    fn started(&mut self, name: &str, object: Object) {
+        self.objects.insert(name.to_owned(), object);
+        self.zero = Instant::now();
+    }
+
+    fn headers(&mut self, headers: &[Expression]) -> Result<Headers, String> {
+        headers
+            .iter()
+            .map(|line| {
+                let line = line.value(&mut self.scope)?.text();
+                let (name, value) = line.split_once(':').ok_or_else(|| format!("{line:?} is no header"))?;
+                Ok((name.to_owned(), value.trim().to_owned()))
+            })
+            .collect()
+    }
+
+    fn payloads(&mut self, packets: &[Expression]) -> Result<Vec<Payload>, String> {
+        packets
+            .iter()
+            .map(|packet| {
+                Ok(match packet.value(&mut self.scope)? {
+                    Value::Bytes(bytes) => Payload::Bytes(bytes),
+                    other => Payload::Text(other.text()),
+                })
+            })
+            .collect()
+    }
+
+    // Time
+
+    fn duration(&mut self, expression: &Expression) -> Result<Duration, Trouble> {
+        let milliseconds = expression.value(&mut self.scope)?.number()?;
+        let duration = Duration::try_from_secs_f64((milliseconds / 1000.0).max(0.0)).unwrap_or(Duration::MAX);
+        if duration > self.setting.patience {
+            return Err(Trouble::Skipped(format!(
+                "this would take {} s; run the implementation with a shorter heartbeat, or the suite with --patience",
+                duration.as_secs()
+            )));
+        }
+        Ok(duration)
+    }
+
+    fn window(&mut self, step: &Step) -> Result<Window, Trouble> {
+        let after = step.after.as_ref().map(|after| self.duration(after)).transpose()?;
+        let within = match &step.within {
+            Some(within) => self.duration(within)?,
+            None => after.unwrap_or_default(),
+        };
+        // A slow machine must not shorten the time that the other side has.
+        Ok(Window { after, deadline: Instant::now() + within + self.setting.grace, within })
+    }
+
+    /// Something happened that a step waited for.
+    fn happened(&mut self, at: Instant, window: &Window, what: &str) -> Result<(), Trouble> {
+        let since = at.saturating_duration_since(self.zero);
+        if let Some(after) = window.after
+            && since < after
+        {
+            return failed(
+                format!("{what} after {} ms", after.as_millis()),
+                format!("it came after {} ms, too early", since.as_millis()),
+            );
+        }
+        self.zero = at.max(self.zero);
+        Ok(())
+    }
+
+    // Waiting
+
+    async fn next(&mut self, subject: &str, deadline: Instant) -> Result<Option<Arrived>, Trouble> {
+        if subject == "report" {
+            return match &mut self.program {
+                Some(program) => Ok(program.inbox.next(deadline).await),
+                None => Err(Trouble::Broken("only a client reports".to_owned())),
+            };
+        }
+        Ok(match self.object(subject)? {
+            Object::Visit(visit) => visit.next(deadline).await,
+            Object::Hosted(hosted) => hosted.next(deadline).await,
+            Object::Exchange(exchange) => exchange.inbox.next(deadline).await,
+            Object::Link(link) => link.inbox.next(deadline).await,
+            Object::Arrival(arrival, inbox) => {
+                if let Some(body) = inbox.waiting() {
+                    return Ok(Some(body));
+                }
+                match tokio::time::timeout_at(deadline, arrival.gone()).await {
+                    Ok(()) => Some(Arrived { at: Instant::now(), event: Event::closed("by the client") }),
+                    Err(_) => None,
+                }
+            }
+        })
+    }
+
+    /// Namespaces of a session; a link that the script has opened by hand carries the main one.
+    fn joined(&self, subject: &str) -> Option<&Vec<String>> {
+        self.joined.get(subject).filter(|joined| !joined.is_empty()).or_else(|| match self.objects.get(subject) {
+            Some(Object::Link(_)) => self.joined.get(MAIN),
+            _ => None,
+        })
+    }
+
+    /// Keeps book of namespaces: a CONNECT that came, a DISCONNECT either way.
+    fn watch(&mut self, subject: &str, text: &str, came: bool) {
+        let Some((kind, rest)) = text.split_at_checked(2) else { return };
+        let namespace = if rest.starts_with('/') { rest.split(',').next().unwrap_or(rest) } else { "/" };
+        let joined = self.joined.entry(subject.to_owned()).or_default();
+        if kind == "41" || kind == "40" {
+            joined.retain(|known| known != namespace);
+        }
+        if kind == "40" && came {
+            joined.push(namespace.to_owned());
+        }
+    }
+
+    async fn expect(&mut self, subject: &str, skip: bool, terms: &[Term], window: Window) -> Result<(), Trouble> {
+        let mut passed = Vec::new();
+        for Term(choices) in terms {
+            let mut missing: Vec<&Choice> = choices.iter().collect();
+            while !missing.is_empty() {
+                let expected = missing.iter().map(|choice| self.shown(choice)).collect::<Vec<_>>().join(" and ");
+                let arrived = self.next(subject, window.deadline).await?;
+                if let Some(Arrived { event: Event::Packet(Payload::Text(text)), .. }) = &arrived {
+                    self.watch(subject, text, true);
+                }
+                let Some(arrived) = arrived else {
+                    let waited = (window.within + self.setting.grace).as_millis();
+                    let before =
+                        if passed.is_empty() { String::new() } else { format!(", only {}", passed.join("  ")) };
+                    let waiting = self.hall.as_ref().map(Hall::shown).filter(|shown| !shown.is_empty());
+                    let waiting = waiting.map(|shown| format!("; requests not accepted: {shown}")).unwrap_or_default();
+                    return failed(expected, format!("nothing within {waited} ms{before}{waiting}"));
+                };
+                let mut found = None;
+                for (index, Choice(outcomes)) in missing.iter().enumerate() {
+                    for outcome in outcomes {
+                        if let Some(captures) = self.matches(outcome, &arrived.event)? {
+                            found = Some((index, captures));
+                            break;
+                        }
+                    }
+                    if found.is_some() {
+                        break;
+                    }
+                }
+                match found {
+                    Some((index, captures)) => {
+                        missing.remove(index);
+                        self.happened(arrived.at, &window, &expected)?;
+                        for (name, value) in captures {
+                            self.scope.set(&name, value);
+                        }
+                    }
+                    None if matches!(arrived.event, Event::Opened(_) | Event::Ping(_) | Event::Pong(_)) => {}
+                    None if skip && !matches!(arrived.event, Event::Closed { .. }) => {
+                        passed.push(arrived.event.shown())
+                    }
+                    None => return failed(expected, arrived.event.shown()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn matches(&self, outcome: &Outcome, event: &Event) -> Result<Option<Captures>, String> {
+        let nothing = Some(Captures::new());
+        match (outcome, event) {
+            (Outcome::Packet(wanted), Event::Packet(payload)) => self.fits(wanted, payload),
+            (Outcome::Ping(None), Event::Ping(_)) | (Outcome::Pong(None), Event::Pong(_)) => Ok(nothing),
+            (Outcome::Ping(Some(wanted)), Event::Ping(payload))
+            | (Outcome::Pong(Some(wanted)), Event::Pong(payload)) => self.fits(wanted, &text_or_bytes(payload)),
+            (Outcome::Closed, Event::Closed { .. }) => Ok(nothing),
+            (Outcome::CloseFrame(code), Event::Closed { code: Some(seen), .. }) => {
+                let code = code.value(&mut self.scope.clone())?.number()?;
+                Ok((code == f64::from(*seen)).then(Captures::new))
+            }
+            (Outcome::Answer { status, body, headers, without }, Event::Answer(response) | Event::Opened(response)) => {
+                if !status.matches(response.status) {
+                    return Ok(None);
+                }
+                let mut captures = Captures::new();
+                if let Some(body) = body {
+                    let Some(found) = self.fits(body, &text_or_bytes(&response.body))? else { return Ok(None) };
+                    captures.extend(found);
+                }
+                for (name, wanted) in headers {
+                    let Some(value) = header(&response.headers, name) else { return Ok(None) };
+                    if let Some(wanted) = wanted {
+                        let Some(found) = self.fits(wanted, &Payload::Text(value.to_owned()))? else { return Ok(None) };
+                        captures.extend(found);
+                    }
+                }
+                Ok(without.iter().all(|name| header(&response.headers, name).is_none()).then_some(captures))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn fits(&self, wanted: &Match, seen: &Payload) -> Result<Option<Captures>, String> {
+        match (wanted, seen) {
+            (Match::Anything, _) => Ok(Some(Captures::new())),
+            (Match::Exact(expression), seen) => {
+                // What is random must have been named before, so nothing is lost with the copy.
+                let equal = match (expression.value(&mut self.scope.clone())?, seen) {
+                    (Value::Bytes(wanted), Payload::Bytes(seen)) => wanted == *seen,
+                    (Value::Bytes(_), Payload::Text(_)) | (_, Payload::Bytes(_)) => false,
+                    (wanted, Payload::Text(seen)) => wanted.text() == *seen,
+                };
+                Ok(equal.then(Captures::new))
+            }
+            (Match::Packet(template), Payload::Text(text)) => pattern::packet(&template.fill(&self.scope)?, text),
+            (Match::Regex(template), Payload::Text(text)) => pattern::regex(template, &self.scope, text),
+            (Match::Packet(_) | Match::Regex(_), Payload::Bytes(_)) => Ok(None),
+        }
+    }
+
+    /// A choice for people, with variables filled in.
+    fn shown(&self, Choice(outcomes): &Choice) -> String {
+        let matching = |wanted: &Match| match wanted {
+            Match::Anything => "anything".to_owned(),
+            Match::Exact(expression) => match expression.value(&mut self.scope.clone()) {
+                Ok(Value::Bytes(bytes)) => Payload::Bytes(bytes).shown(),
+                Ok(value) => printable(value.text().as_bytes()),
+                Err(error) => error,
+            },
+            Match::Packet(template) => template.fill(&self.scope).unwrap_or_else(|error| error),
+            Match::Regex(template) => {
+                template.fill(&self.scope).map_or_else(|error| error, |regex| format!("something like /{regex}/"))
+            }
+        };
+        let outcome = |outcome: &Outcome| match outcome {
+            Outcome::Packet(wanted) => matching(wanted),
+            Outcome::Closed => "the end".to_owned(),
+            Outcome::CloseFrame(code) => match code.value(&mut self.scope.clone()) {
+                Ok(code) => format!("a close frame with code {}", code.text()),
+                Err(error) => error,
+            },
+            Outcome::Ping(wanted) => format!("a ping {}", wanted.as_ref().map(matching).unwrap_or_default()),
+            Outcome::Pong(wanted) => format!("a pong {}", wanted.as_ref().map(matching).unwrap_or_default()),
+            Outcome::Answer { status, body, headers, without } => {
+                let mut text = match status {
+                    crate::script::Status::Exactly(status) => format!("the answer {status}"),
+                    crate::script::Status::Hundreds(hundreds) => format!("an answer {hundreds}xx"),
+                };
+                if let Some(body) = body {
+                    text.push_str(&format!(" with {}", matching(body)));
+                }
+                for (name, wanted) in headers {
+                    text.push_str(&format!(", {name}: {}", wanted.as_ref().map_or_else(|| "…".to_owned(), matching)));
+                }
+                for name in without {
+                    text.push_str(&format!(", without {name}"));
+                }
+                text
+            }
+        };
+        outcomes.iter().map(outcome).collect::<Vec<_>>().join(" or ")
+    }
+
+    async fn silence(&mut self, subject: &str, duration: &Expression) -> Result<(), Trouble> {
+        let duration = self.duration(duration)?;
+        let deadline = Instant::now() + duration;
+        if subject == "arrivals" {
+            let hall =
+                self.hall.as_mut().ok_or_else(|| Trouble::Broken("requests arrive only from clients".to_owned()))?;
+            return match hall.accept(deadline, |_| Ok(true)).await? {
+                None => Ok(()),
+                Some(arrival) => failed(
+                    format!("no request for {} ms", duration.as_millis()),
+                    format!("{} {}", arrival.head.method, arrival.head.target),
+                ),
+            };
+        }
+        while let Some(arrived) = self.next(subject, deadline).await? {
+            if !matches!(arrived.event, Event::Opened(_) | Event::Ping(_) | Event::Pong(_)) {
+                return failed(format!("nothing for {} ms", duration.as_millis()), arrived.event.shown());
+            }
+        }
+        self.zero = Instant::now();
+        Ok(())
+    }
+
+    // Sessions as a client
+
+    async fn open(
+        &mut self,
+        subject: &str,
+        transport: &Expression,
+        query: Option<&Expression>,
+        headers: &[Expression],
+    ) -> Result<(), Trouble> {
+        let transport = transport.value(&mut self.scope)?.text();
+        let mut query =
+            query.map(|query| query.value(&mut self.scope)).transpose()?.map(|q| q.text()).unwrap_or_default();
+        if !query.split('&').any(|pair| pair.starts_with("EIO=")) {
+            let revision = if self.setting.endpoint.is_revision_3() { "EIO=3" } else { "EIO=4" };
+            query = if query.is_empty() { revision.to_owned() } else { format!("{revision}&{query}") };
+        }
+        let revision = revision_of(&query);
+        let wish = Wish { name: subject.to_owned(), query, revision, headers: self.headers(headers)? };
+        let patience = self.setting.grace * 4;
+        let opening = async {
+            match transport.as_str() {
+                "polling" => Visit::polling(&self.context, wish).await,
+                "websocket" => Visit::websocket(&self.context, wish, patience).await,
+                other => Err(format!("the suite does not speak {other}")),
+            }
+        };
+        let visit = match tokio::time::timeout(patience, opening).await {
+            Ok(Ok(visit)) => visit,
+            Ok(Err(seen)) => return failed("a session", seen),
+            Err(_) => return failed("a session", format!("nothing within {} ms", patience.as_millis())),
+        };
+        let prefix = if subject == MAIN { String::new() } else { format!("{subject}.") };
+        if let Json::Object(handshake) = &visit.handshake {
+            for (name, value) in handshake {
+                self.scope.set(&format!("{prefix}{name}"), remembered(value));
+            }
+        }
+        self.started(subject, Object::Visit(Box::new(visit)));
+        Ok(())
+    }
+
+    async fn connect(
+        &mut self,
+        step: &Step,
+        subject: &str,
+        namespace: Option<&Expression>,
+        auth: Option<&Expression>,
+    ) -> Result<(), Trouble> {
+        let namespace = self.text_or(namespace, "/")?;
+        let auth = self.text_or(auth, "")?;
+        let window = self.window(step)?;
+        let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
+        let three = self.visit(Some(subject))?.revision() == Revision::Three;
+        // Revision 3 is in the main namespace without asking.
+        if !(three && namespace == "/") {
+            self.send(subject, vec![Payload::Text(format!("40{prefix}{auth}"))]).await?;
+        }
+        let reply = if three {
+            format!("40{namespace}").trim_end_matches('/').to_owned()
+        } else {
+            format!(r#"40{prefix}{{"sid":*id,...}}"#)
+        };
+        let greeting = format!(r#"42{prefix}["auth",...]"#);
+        let before = self.scope.get("id").ok().cloned();
+        self.expect(subject, false, &[packet_term(&reply), packet_term(&greeting)], window).await?;
+        if subject != MAIN
+            && let Ok(id) = self.scope.get("id").cloned()
+        {
+            self.scope.set(&format!("{subject}.id"), id);
+            if let Some(before) = before {
+                self.scope.set("id", before);
+            }
+        }
+        Ok(())
+    }
+
+    fn text_or(&mut self, expression: Option<&Expression>, otherwise: &str) -> Result<String, String> {
+        expression.map_or(Ok(otherwise.to_owned()), |expression| Ok(expression.value(&mut self.scope)?.text()))
+    }
+
+    async fn send(&mut self, subject: &str, packets: Vec<Payload>) -> Result<(), Trouble> {
+        for packet in &packets {
+            if let Payload::Text(text) = packet
+                && text.starts_with("41")
+            {
+                self.watch(subject, text, false);
+            }
+        }
+        let patience = self.setting.grace * 4;
+        let context = Arc::clone(&self.context);
+        if subject == "report" {
+            let program =
+                self.program.as_mut().ok_or_else(|| Trouble::Broken("only a client takes commands".to_owned()))?;
+            for packet in packets {
+                program.write_line(&context, &packet.shown()).await;
+            }
+            self.zero = Instant::now();
+            return Ok(());
+        }
+        match self.object(subject)? {
+            Object::Visit(visit) => {
+                if visit.is_polling() {
+                    context.transcript.note(format!("{subject} sends {}", shown_packets(&packets)));
+                }
+                visit.send(packets, patience).await;
+            }
+            Object::Hosted(hosted) => hosted.send(packets).await,
+            Object::Link(link) => {
+                for packet in packets {
+                    link.send(&context, packet).await;
+                }
+            }
+            Object::Exchange(exchange) => {
+                for packet in packets {
+                    let bytes = match packet {
+                        Payload::Text(text) => text.into_bytes(),
+                        Payload::Bytes(bytes) => bytes,
+                    };
+                    exchange.write(&context, bytes);
+                }
+            }
+            Object::Arrival(..) => {
+                return Err(Trouble::Broken("a request of the client is answered, not sent to".to_owned()));
+            }
+        }
+        self.zero = Instant::now();
+        Ok(())
+    }
+
+    async fn alive(&mut self, step: &Step, subject: &str) -> Result<(), Trouble> {
+        self.counter = self.counter.saturating_add(1);
+        let mark = format!("alive-{}", self.counter);
+        let (question, answer) = if matches!(self.object(subject)?, Object::Hosted(_)) {
+            (format!(r#"42["echo","{mark}"]"#), format!(r#"42["echo-back","{mark}"]"#))
+        } else if !self.setting.endpoint.is_socketio() {
+            (format!("4{mark}"), format!("4{mark}"))
+        } else {
+            match self.joined(subject).and_then(|joined| joined.first()) {
+                None => ("40".to_owned(), r#"40{"sid":*,...}"#.to_owned()),
+                Some(namespace) => {
+                    let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
+                    // Below 2^31, and far from what a script uses.
+                    let id = 900_000_u32.saturating_add(self.counter);
+                    (format!(r#"42{prefix}{id}["message-with-ack","{mark}"]"#), format!(r#"43{prefix}{id}["{mark}"]"#))
+                }
+            }
+        };
+        let window = self.window(step)?;
+        self.send(subject, vec![Payload::Text(question)]).await?;
+        self.expect(subject, false, &[packet_term(&answer)], window).await.map_err(|trouble| match trouble {
+            Trouble::Failed(expected, seen) => Trouble::Failed(format!("the session to be alive: {expected}"), seen),
+            other => other,
+        })
+    }
+
+    async fn dead(&mut self, step: &Step, subject: &str) -> Result<(), Trouble> {
+        let window = self.window(step)?;
+        self.expect(subject, false, &[Term(vec![Choice(vec![Outcome::Closed])])], window).await?;
+        let patience = self.setting.grace * 4;
+        if let Object::Visit(visit) = self.object(subject)? {
+            match tokio::time::timeout(patience, visit.ask()).await {
+                Ok(Event::Answer(response)) if response.status < 400 => {
+                    return failed("the session to be gone", format!("a poll got the answer {}", response.summary()));
+                }
+                Ok(_) => {}
+                Err(_) => return failed("the session to be gone", "a poll is held"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn close(
+        &mut self,
+        subject: &str,
+        code: Option<&Expression>,
+        reason: Option<&Expression>,
+    ) -> Result<(), Trouble> {
+        let code = code.map(|code| code.value(&mut self.scope)?.number()).transpose()?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+        let code = code.map(|code| code as u16);
+        let reason = self.text_or(reason, "")?;
+        let patience = self.setting.grace * 4;
+        let context = Arc::clone(&self.context);
+        match self.object(subject)? {
+            Object::Visit(visit) => visit.close(code, &reason, patience).await,
+            Object::Hosted(hosted) => hosted.close(code, &reason).await,
+            other => link_of(subject, other)?.close(&context, code, &reason).await,
+        }
+        self.zero = Instant::now();
+        Ok(())
+    }
+
+    fn abort(&mut self, subject: &str) -> Result<(), Trouble> {
+        if subject == "report" {
+            self.program = None;
+            return Ok(());
+        }
+        let gone = match self.object(subject)? {
+            Object::Visit(visit) => {
+                visit.abort();
+                false
+            }
+            Object::Hosted(hosted) => {
+                hosted.abort();
+                false
+            }
+            Object::Arrival(arrival, _) => {
+                arrival.cut();
+                false
+            }
+            Object::Exchange(_) | Object::Link(_) => true,
+        };
+        if gone {
+            self.objects.remove(subject);
+        }
+        self.zero = Instant::now();
+        Ok(())
+    }
+
+    async fn frame(&mut self, subject: &str, raw: &RawFrame) -> Result<(), Trouble> {
+        let payload = raw.payload.value(&mut self.scope)?.into_bytes();
+        let announced = raw.length.as_ref().map(|length| length.value(&mut self.scope)?.number()).transpose()?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+        let announced = announced.map(|length| length as u64);
+        let context = Arc::clone(&self.context);
+        let link = link_of(subject, self.object(subject)?)?;
+        let masked = (link.manner.side == Side::Client) != raw.wrong_mask;
+        let frame = Frame { fin: !raw.more, reserved: raw.reserved, opcode: raw.opcode, masked, payload };
+        link.frame(&context, &frame, announced).await;
+        self.zero = Instant::now();
+        Ok(())
+    }
+
+    fn check(&mut self, left: &Expression, comparison: Comparison, right: &Expression) -> Result<(), Trouble> {
+        let (left, right) = (left.value(&mut self.scope)?, right.value(&mut self.scope)?);
+        let (holds, sign) = match comparison {
+            Comparison::Equal => (left.text() == right.text(), "="),
+            Comparison::Different => (left.text() != right.text(), "!="),
+            Comparison::Less => (left.number()? < right.number()?, "<"),
+            Comparison::Greater => (left.number()? > right.number()?, ">"),
+        };
+        if holds {
+            return Ok(());
+        }
+        let shown = |value: &Value| printable(value.text().as_bytes());
+        failed(format!("left {sign} right"), format!("{} on the left, {} on the right", shown(&left), shown(&right)))
+    }
+
+    // Sessions as a server
+
+    async fn arrival(
+        &mut self,
+        step: &Step,
+        method: &str,
+        upgrade: bool,
+        target: Option<&Match>,
+    ) -> Result<Arrival, Trouble> {
+        let window = self.window(step)?;
+        let mut hall =
+            self.hall.take().ok_or_else(|| Trouble::Broken("requests are accepted only from clients".to_owned()))?;
+        let found = hall
+            .accept(window.deadline, |head| {
+                let target = match target {
+                    Some(target) => self.fits(target, &Payload::Text(head.target.clone()))?.is_some(),
+                    None => true,
+                };
+                Ok(head.method == method && head.is_upgrade() == upgrade && target)
+            })
+            .await;
+        let waiting = hall.shown();
+        self.hall = Some(hall);
+        self.arrived(found?, "a request that fits", &waiting, &window)
+    }
+
+    fn arrived(
+        &mut self,
+        found: Option<Arrival>,
+        what: &str,
+        waiting: &str,
+        window: &Window,
+    ) -> Result<Arrival, Trouble> {
+        match found {
+            Some(arrival) => {
+                self.happened(arrival.at, window, what)?;
+                Ok(arrival)
+            }
+            None => {
+                let waited = (window.within + self.setting.grace).as_millis();
+                let others = if waiting.is_empty() { "nothing" } else { waiting };
+                failed(what, format!("{others} within {waited} ms"))
+            }
+        }
+    }
+
+    async fn accept_session(
+        &mut self,
+        step: &Step,
+        subject: &str,
+        transport: &Expression,
+        handshake: Option<&Expression>,
+    ) -> Result<(), Trouble> {
+        let transport = transport.value(&mut self.scope)?.text();
+        let wanted = self.text_or(handshake, "{}")?;
+        let wanted: Json = serde_json::from_str(&wanted).map_err(|error| format!("{wanted}: {error}"))?;
+        let window = self.window(step)?;
+        let mut hall =
+            self.hall.take().ok_or_else(|| Trouble::Broken("sessions are accepted only from clients".to_owned()))?;
+        let found = hall.accept(window.deadline, |head| Ok(hosted::opens(head, &transport))).await;
+        let waiting = hall.shown();
+        let arrival = self.arrived(found?, &format!("a handshake by {transport}"), &waiting, &window)?;
+        self.counter = self.counter.saturating_add(1);
+        let sid = format!("session-{}", self.counter);
+        let target = arrival.head.target.clone();
+        let hosted = match Hosted::new(&self.context, &hall, subject, sid, arrival, Some(wanted)).await {
+            Ok(hosted) => hosted,
+            Err(seen) => return failed("a session", seen),
+        };
+        self.hall = Some(hall);
+        let prefix = if subject == MAIN { String::new() } else { format!("{subject}.") };
+        self.scope.set(&format!("{prefix}sid"), Value::Text(hosted.sid.clone()));
+        self.scope.set(&format!("{prefix}target"), Value::Text(target));
+        self.objects.insert(subject.to_owned(), Object::Hosted(Box::new(hosted)));
+        Ok(())
+    }
+
+    async fn accept_connect(
+        &mut self,
+        step: &Step,
+        subject: &str,
+        namespace: Option<&Expression>,
+        reply: Option<&Expression>,
+    ) -> Result<(), Trouble> {
+        let namespace = self.text_or(namespace, "/")?;
+        let window = self.window(step)?;
+        let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
+        let choices = [format!("40{prefix}"), format!("40{prefix}{{...}}"), format!("40{namespace}")];
+        let choices = choices.iter().map(|choice| packet_outcome(choice)).collect();
+        self.expect(subject, false, &[Term(vec![Choice(choices)])], window).await?;
+        self.counter = self.counter.saturating_add(1);
+        let reply = self.text_or(reply, &format!(r#"{{"sid":"socket-{}"}}"#, self.counter))?;
+        self.send(subject, vec![Payload::Text(format!("40{prefix}{reply}"))]).await
+    }
+
+    async fn accept_upgrade(&mut self, step: &Step, subject: &str) -> Result<(), Trouble> {
+        let Object::Hosted(hosted) = self.object(subject)? else {
+            return Err(Trouble::Broken(format!("{subject} is no session of the client")));
+        };
+        let sid = hosted.sid.clone();
+        let window = self.window(step)?;
+        let mut hall = self.hall.take().ok_or_else(|| Trouble::Broken("upgrades come only from clients".to_owned()))?;
+        let found = hall.accept(window.deadline, |head| Ok(head.is_upgrade() && head.query("sid") == Some(&sid))).await;
+        let waiting = hall.shown();
+        self.hall = Some(hall);
+        let arrival = self.arrived(found?, "the WebSocket of an upgrade", &waiting, &window)?;
+        let patience = self.setting.grace * 4;
+        let Object::Hosted(hosted) = self.object(subject)? else { return Ok(()) };
+        match hosted.upgrade(arrival, patience).await {
+            Ok(()) => Ok(()),
+            Err(seen) => failed("the upgrade to succeed", seen),
+        }
+    }
+
+    async fn accept_request(
+        &mut self,
+        step: &Step,
+        subject: &str,
+        method: &str,
+        target: Option<&Match>,
+    ) -> Result<(), Trouble> {
+        // A request for a WebSocket can be refused by an answer as well.
+        let (method, upgrade) = if method == "WEBSOCKET" { ("GET", true) } else { (method, false) };
+        let arrival = self.arrival(step, method, upgrade, target).await?;
+        let (post, inbox) = Inbox::new();
+        post.put(Event::Packet(text_or_bytes(&arrival.body)));
+        self.scope.set(&format!("{subject}.target"), Value::Text(arrival.head.target.clone()));
+        for (name, value) in &arrival.head.headers {
+            let name = name.to_ascii_lowercase().replace('-', "_");
+            self.scope.set(&format!("{subject}.{name}"), Value::Text(value.clone()));
+        }
+        self.objects.insert(subject.to_owned(), Object::Arrival(arrival, inbox));
+        Ok(())
+    }
+}
+
+fn link_of<'a>(name: &str, object: &'a mut Object) -> Result<&'a mut Link, Trouble> {
+    match object {
+        Object::Link(link) => Some(link),
+        Object::Visit(visit) => visit.link_mut(),
+        Object::Hosted(hosted) => hosted.link_mut(),
+        Object::Exchange(_) | Object::Arrival(..) => None,
+    }
+    .ok_or_else(|| Trouble::Broken(format!("{name} is no WebSocket")))
+}
+
+fn revision_of(query: &str) -> Revision {
+    if query.split(['?', '&']).any(|pair| pair == "EIO=3") { Revision::Three } else { Revision::Four }
+}
+
+fn text_or_bytes(bytes: &[u8]) -> Payload {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Payload::Text(text.to_owned()),
+        Err(_) => Payload::Bytes(bytes.to_vec()),
+    }
+}
+
+fn packet_outcome(pattern: &str) -> Outcome {
+    use crate::script::value::{Part, Template};
+    Outcome::Packet(Match::Packet(Template(vec![Part::Literal(pattern.to_owned())])))
+}
+
+fn packet_term(pattern: &str) -> Term {
+    Term(vec![Choice(vec![packet_outcome(pattern)])])
+}

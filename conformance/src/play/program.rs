@@ -1,0 +1,77 @@
+//! The client under test: a program whose standard output reports what happens to it.
+
+use std::io;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{ChildStdin, Command};
+
+use super::Context;
+use super::inbox::{Event, Inbox, Task};
+use crate::wire::packets::Payload;
+
+/// A running program. Dropping it kills the program.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// A packet for every line, and the end of the program.
+    pub(crate) inbox: Inbox,
+    input: Option<ChildStdin>,
+    _watching: Task,
+}
+
+impl Program {
+    pub(crate) fn start(
+        context: &Arc<Context>,
+        command: &[String],
+        environment: &[(String, String)],
+        url: &str,
+    ) -> io::Result<Self> {
+        let named = command.iter().any(|word| word.contains("{url}"));
+        let mut words = command.iter().map(|word| word.replace("{url}", url)).chain((!named).then(|| url.to_owned()));
+        let program = words.next().ok_or_else(|| io::Error::other("the command is empty"))?;
+        let mut child = Command::new(&program)
+            .args(words)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("{program} could not be started: {error}")))?;
+        let (post, inbox) = Inbox::new();
+        let (input, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let context = Arc::clone(context);
+        let watching = Task::spawn(async move {
+            let reports = async {
+                let Some(stdout) = stdout else { return };
+                let mut lines = BufReader::new(stdout).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    context.transcript.arrived("report", &line);
+                    post.put(Event::Packet(Payload::Text(line)));
+                }
+            };
+            let complaints = async {
+                let Some(stderr) = stderr else { return };
+                let mut lines = BufReader::new(stderr).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    context.transcript.arrived("stderr", line);
+                }
+            };
+            tokio::join!(reports, complaints);
+            let status = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
+            post.put(Event::closed(format!("the client ended with {status}")));
+        });
+        Ok(Self { inbox, input, _watching: watching })
+    }
+
+    /// Writes a command to the standard input of the program.
+    pub(crate) async fn write_line(&mut self, context: &Context, line: &str) {
+        context.transcript.out("report", line);
+        if let Some(input) = &mut self.input {
+            // Its end is reported.
+            let _ = input.write_all(format!("{line}\n").as_bytes()).await;
+            let _ = input.flush().await;
+        }
+    }
+}

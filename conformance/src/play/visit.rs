@@ -1,0 +1,435 @@
+//! A session of ours on the server under test: what an honest client does without being told, so that scripts can speak of the rest.
+//!
+//! On polling, a session polls from the first step that waits for one of its packets, and answers pings. A script that wants to hold
+//! the polls itself uses named ones: the first of them takes over what is under way.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::Context;
+use super::exchange::{Exchange, exchange};
+use super::inbox::{Arrived, Event, Inbox, Post, Task};
+use super::link::{Link, Manner, Outbox, Side};
+use crate::wire::http::{Headers, RequestHead, Response, header};
+use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
+
+/// How a session is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) name: String,
+    /// Query parameters besides `transport` and `sid`; with `EIO`.
+    pub(crate) query: String,
+    pub(crate) revision: Revision,
+    pub(crate) headers: Headers,
+}
+
+/// What all tasks of a session share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    context: Arc<Context>,
+    wish: Wish,
+    sid: String,
+    /// One POST at a time, as the protocol demands.
+    posting: Arc<tokio::sync::Mutex<()>>,
+    post: Post,
+    /// Where packets go when the session is on a link.
+    outbox: Mutex<Option<Outbox>>,
+}
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    pub(crate) shared: Arc<Shared>,
+    /// The handshake, for the variables.
+    pub(crate) handshake: Json,
+    inbox: Inbox,
+    link: Option<Link>,
+    poller: Option<Poller>,
+    _heartbeat: Option<Task>,
+}
+
+/// A background poll loop that can be asked for the poll it has under way.
+#[derive(Debug)]
+struct Poller {
+    stop: Arc<Notify>,
+    task: JoinHandle<Option<Exchange>>,
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Visit {
+    /// Opens a session by polling.
+    pub(crate) async fn polling(context: &Arc<Context>, wish: Wish) -> Result<Self, String> {
+        let head = request(context, &wish, "polling", "", "GET");
+        let event = exchange(context, &wish.name, &head, None, None).await;
+        let Event::Answer(response) = event else { return Err(event.shown()) };
+        if response.status != 200 {
+            return Err(format!("the answer {}", response.summary()));
+        }
+        let packets = packets(wish.revision, &response).ok_or_else(|| format!("the answer {}", response.summary()))?;
+        let mut packets = packets.into_iter();
+        let handshake = match packets.next() {
+            Some(Payload::Text(text)) => handshake(&text)?,
+            other => return Err(format!("{other:?}")),
+        };
+        let visit = Self::new(context, wish, handshake, None)?;
+        for packet in packets {
+            visit.shared.post.put(Event::Packet(packet));
+        }
+        Ok(visit)
+    }
+
+    /// Opens a session by WebSocket.
+    pub(crate) async fn websocket(context: &Arc<Context>, wish: Wish, patience: Duration) -> Result<Self, String> {
+        let head = link_request(request(context, &wish, "websocket", "", "GET"));
+        let mut link = Link::dial(context, &wish.name, head, Manner::new(Side::Client, wish.revision, true));
+        let deadline = Instant::now() + patience;
+        loop {
+            let Some(arrived) = link.inbox.next(deadline).await else { return Err("no open packet".to_owned()) };
+            match arrived.event {
+                Event::Opened(_) | Event::Ping(_) | Event::Pong(_) => {}
+                Event::Packet(Payload::Text(text)) => {
+                    return Self::new(context, wish, handshake(&text)?, Some(link));
+                }
+                other => return Err(other.shown()),
+            }
+        }
+    }
+
+    fn new(context: &Arc<Context>, wish: Wish, handshake: Json, link: Option<Link>) -> Result<Self, String> {
+        let sid = handshake.get("sid").and_then(Json::as_str).ok_or("the open packet has no sid")?.to_owned();
+        let (post, inbox) = Inbox::new();
+        let outbox = Mutex::new(link.as_ref().map(|link| link.outbox.clone()));
+        let revision = wish.revision;
+        let posting = Arc::default();
+        let shared = Arc::new(Shared { context: Arc::clone(context), wish, sid, posting, post, outbox });
+        let interval = handshake.get("pingInterval").and_then(Json::as_u64).map(Duration::from_millis);
+        let heartbeat = interval.filter(|_| revision == Revision::Three).map(|interval| {
+            let shared = Arc::clone(&shared);
+            Task::spawn(async move { heartbeat(&shared, interval).await })
+        });
+        Ok(Self { shared, handshake, inbox, link, poller: None, _heartbeat: heartbeat })
+    }
+
+    pub(crate) fn revision(&self) -> Revision {
+        self.shared.wish.revision
+    }
+
+    pub(crate) fn is_polling(&self) -> bool {
+        self.link.is_none()
+    }
+
+    /// The next packet, or the end.
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<Arrived> {
+        if let Some(arrived) = self.inbox.waiting() {
+            return Some(arrived);
+        }
+        match &mut self.link {
+            Some(link) => link.inbox.next(deadline).await,
+            None => {
+                self.keep_polling();
+                self.inbox.next(deadline).await
+            }
+        }
+    }
+
+    fn keep_polling(&mut self) {
+        if self.poller.is_some() {
+            return;
+        }
+        let stop = Arc::new(Notify::new());
+        let task = tokio::spawn({
+            let (shared, stop) = (Arc::clone(&self.shared), Arc::clone(&stop));
+            async move {
+                loop {
+                    let mut poll =
+                        Exchange::of(&shared.wish.name, Shared::poll(Arc::clone(&shared), shared.wish.name.clone()));
+                    let far = Instant::now() + Duration::from_secs(86_400);
+                    tokio::select! {
+                        arrived = poll.inbox.next(far) => if shared.digest(arrived?) {
+                            return None;
+                        },
+                        () = stop.notified() => return Some(poll),
+                    }
+                }
+            }
+        });
+        self.poller = Some(Poller { stop, task });
+    }
+
+    /// Stops polling in the background, and returns the poll that is under way.
+    async fn take_poll(&mut self) -> Option<Exchange> {
+        let mut poller = self.poller.take()?;
+        poller.stop.notify_one();
+        (&mut poller.task).await.ok().flatten()
+    }
+
+    /// The poll under way, or a new one, as a request of its own.
+    pub(crate) async fn poll(&mut self, who: &str) -> Exchange {
+        match self.take_poll().await {
+            Some(poll) => {
+                self.shared.context.transcript.note(format!("the poll that is under way is {who} now"));
+                poll
+            }
+            None => Exchange::of(who, Shared::poll(Arc::clone(&self.shared), who.to_owned())),
+        }
+    }
+
+    /// A POST as a request of its own; it does not wait for others.
+    pub(crate) fn post(&self, who: &str, packets: &[Payload]) -> Exchange {
+        let shared = Arc::clone(&self.shared);
+        let body = encode_body(self.revision(), packets);
+        let who_task = who.to_owned();
+        // As long as it runs, answers to pings wait: they must not overlap with it.
+        let running = Arc::clone(&shared.posting).try_lock_owned().ok();
+        Exchange::of(who, async move {
+            let event = shared.post_body(&who_task, body).await;
+            drop(running);
+            event
+        })
+    }
+
+    /// Sends packets over what carries the session. A refusal is the end of the session, seen by who looks for packets.
+    pub(crate) async fn send(&mut self, packets: Vec<Payload>, patience: Duration) {
+        match &self.link {
+            Some(link) => {
+                for packet in packets {
+                    link.send(&self.shared.context, on_link(self.revision(), packet)).await;
+                }
+            }
+            None => match tokio::time::timeout(patience, self.shared.post(&packets)).await {
+                Ok(Event::Answer(response)) if response.status == 200 => {}
+                Ok(Event::Answer(response)) => {
+                    self.shared.post.put(Event::closed(format!("the POST got the answer {}", response.summary())));
+                }
+                Ok(event) => self.shared.post.put(event),
+                Err(_) => self.shared.post.put(Event::closed("by the suite, for the POST got no answer")),
+            },
+        }
+    }
+
+    /// Goes from polling to WebSocket as the reference client does.
+    pub(crate) async fn upgrade(&mut self, patience: Duration) -> Result<(), String> {
+        let context = Arc::clone(&self.shared.context);
+        let who = self.shared.wish.name.clone();
+        let mut poll = self.take_poll().await;
+        let mut link = self.dial(&who, Vec::new(), false);
+        let deadline = Instant::now() + patience;
+        link.send(&context, Payload::Text("2probe".to_owned())).await;
+        loop {
+            match link.inbox.next(deadline).await.map(|arrived| arrived.event) {
+                Some(Event::Opened(_) | Event::Ping(_) | Event::Pong(_)) => {}
+                Some(Event::Packet(packet)) if packet.is("3probe") => break,
+                Some(other) => return Err(other.shown()),
+                None => return Err("no 3probe".to_owned()),
+            }
+        }
+        if let Some(poll) = &mut poll {
+            let Some(arrived) = poll.inbox.next(deadline).await else {
+                return Err("the poll that was held during the upgrade got no answer".to_owned());
+            };
+            if self.shared.digest(arrived) {
+                return Err("the session ended during the upgrade".to_owned());
+            }
+        }
+        link.manner.session.store(true, Ordering::Relaxed);
+        link.send(&context, Payload::Text("5".to_owned())).await;
+        *self.shared.outbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.outbox.clone());
+        self.link = Some(link);
+        Ok(())
+    }
+
+    /// A WebSocket that names this session.
+    pub(crate) fn dial(&self, who: &str, headers: Headers, session: bool) -> Link {
+        let sid = format!("&sid={}", self.shared.sid);
+        let mut head = link_request(request(&self.shared.context, &self.shared.wish, "websocket", &sid, "GET"));
+        super::set_headers(&mut head.headers, headers);
+        Link::dial(&self.shared.context, who, head, Manner::new(Side::Client, self.revision(), session))
+    }
+
+    /// Ends the session as a client does that is asked to.
+    pub(crate) async fn close(&mut self, code: Option<u16>, reason: &str, patience: Duration) {
+        match &self.link {
+            Some(link) => link.close(&self.shared.context, Some(code.unwrap_or(1000)), reason).await,
+            None => self.send(vec![Payload::Text("1".to_owned())], patience).await,
+        }
+    }
+
+    /// Cuts every connection of the session.
+    pub(crate) fn abort(&mut self) {
+        self.poller = None;
+        if let Some(link) = &mut self.link {
+            // Dropping the task drops the stream.
+            let manner = Arc::clone(&link.manner);
+            *link = Link::over(
+                &self.shared.context,
+                &self.shared.wish.name,
+                crate::wire::Source::new(tokio::io::empty()),
+                tokio::io::sink(),
+                manner,
+            );
+        } else {
+            self.shared.post.put(Event::closed("by this script"));
+        }
+    }
+
+    /// Asks whether the server still knows the session: what it answers to a poll with its id.
+    pub(crate) async fn ask(&self) -> Event {
+        Shared::poll(Arc::clone(&self.shared), self.shared.wish.name.clone()).await
+    }
+
+    pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
+        self.link.as_mut()
+    }
+}
+
+impl Shared {
+    /// One poll; an answer that holds nothing but pings is answered, and the poll goes on.
+    async fn poll(self: Arc<Self>, who: String) -> Event {
+        let head = self.request("GET");
+        loop {
+            let event = exchange(&self.context, &who, &head, None, None).await;
+            let Event::Answer(mut response) = event else { return event };
+            let hidden = match self.wish.revision {
+                Revision::Four => "2",
+                Revision::Three => "3",
+            };
+            if response.status != 200 || !self.context.answers_heartbeats() {
+                return Event::Answer(response);
+            }
+            let Some(mut packets) = packets(self.wish.revision, &response) else { return Event::Answer(response) };
+            let before = packets.len();
+            packets.retain(|packet| !packet.is(hidden));
+            if packets.len() == before {
+                return Event::Answer(response);
+            }
+            if self.wish.revision == Revision::Four {
+                self.post(&[Payload::Text("3".to_owned())]).await;
+            }
+            if !packets.is_empty() {
+                response.body = encode_body(self.wish.revision, &packets);
+                response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+                return Event::Answer(response);
+            }
+        }
+    }
+
+    /// One POST, after those that are under way.
+    async fn post(&self, packets: &[Payload]) -> Event {
+        let _running = self.posting.lock().await;
+        self.post_body(&self.wish.name, encode_body(self.wish.revision, packets)).await
+    }
+
+    async fn post_body(&self, who: &str, body: Vec<u8>) -> Event {
+        let mut head = self.request("POST");
+        super::set_headers(&mut head.headers, vec![("Content-Type".to_owned(), "text/plain;charset=UTF-8".to_owned())]);
+        exchange(&self.context, who, &head, Some(&body), None).await
+    }
+
+    fn request(&self, method: &str) -> RequestHead {
+        request(&self.context, &self.wish, "polling", &format!("&sid={}", self.sid), method)
+    }
+
+    /// Takes the packets out of the answer to a poll; whether it was the last one.
+    fn digest(&self, arrived: Arrived) -> bool {
+        let put = |event| self.post.put_arrived(Arrived { at: arrived.at, event });
+        match arrived.event {
+            Event::Answer(response) if response.status == 200 => {
+                let Some(packets) = packets(self.wish.revision, &response) else {
+                    put(Event::closed(format!("by the suite, for a poll got the answer {}", response.summary())));
+                    return true;
+                };
+                for packet in packets {
+                    if packet.is("1") {
+                        put(Event::closed("by a close packet"));
+                        return true;
+                    }
+                    if !packet.is("6") {
+                        put(Event::Packet(packet));
+                    }
+                }
+                false
+            }
+            Event::Answer(response) => {
+                put(Event::closed(format!("a poll got the answer {}", response.summary())));
+                true
+            }
+            other => {
+                put(other);
+                true
+            }
+        }
+    }
+}
+
+/// Pings of revision 3 come from the client.
+async fn heartbeat(shared: &Arc<Shared>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        if !shared.context.answers_heartbeats() {
+            continue;
+        }
+        let outbox = shared.outbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match outbox {
+            Some(outbox) => {
+                outbox.put_message(&shared.context, &shared.wish.name, Payload::Text("2".to_owned()));
+            }
+            None => {
+                shared.post(&[Payload::Text("2".to_owned())]).await;
+            }
+        }
+    }
+}
+
+fn on_link(revision: Revision, packet: Payload) -> Payload {
+    match (revision, packet) {
+        (Revision::Three, Payload::Bytes(mut bytes)) => {
+            bytes.insert(0, 4);
+            Payload::Bytes(bytes)
+        }
+        (_, packet) => packet,
+    }
+}
+
+fn packets(revision: Revision, response: &Response) -> Option<Vec<Payload>> {
+    let binary = header(&response.headers, "content-type").is_some_and(|value| value.contains("octet-stream"));
+    decode_body(revision, binary, &response.body)
+}
+
+fn handshake(text: &str) -> Result<Json, String> {
+    text.strip_prefix('0')
+        .and_then(|json| serde_json::from_str(json).ok())
+        .ok_or_else(|| format!("{text} instead of an open packet"))
+}
+
+fn request(context: &Context, wish: &Wish, transport: &str, more: &str, method: &str) -> RequestHead {
+    let separator = if wish.query.is_empty() { "" } else { "&" };
+    let target = format!("{}?{}{separator}transport={transport}{more}", context.path, wish.query);
+    let mut head = context.request(method, &target);
+    super::set_headers(&mut head.headers, wish.headers.clone());
+    head
+}
+
+/// Makes a request one for a WebSocket.
+pub(crate) fn link_request(mut head: RequestHead) -> RequestHead {
+    let mut headers = vec![
+        ("Upgrade".to_owned(), "websocket".to_owned()),
+        ("Connection".to_owned(), "Upgrade".to_owned()),
+        ("Sec-WebSocket-Key".to_owned(), crate::wire::websocket::KEY.to_owned()),
+        ("Sec-WebSocket-Version".to_owned(), "13".to_owned()),
+    ];
+    // What the script says comes first.
+    headers.retain(|(name, _)| header(&head.headers, name).is_none());
+    head.headers.extend(headers);
+    head
+}

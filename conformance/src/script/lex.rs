@@ -1,0 +1,234 @@
+//! One line of a script, cut into tokens.
+
+use super::value::{Part, Template};
+
+/// A token of the step language.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Token {
+    /// A bare word.
+    Word(String),
+    /// A bare word with a colon behind it: who does the step.
+    Subject(String),
+    /// `"…"`, with escapes.
+    Double(Template),
+    /// `'…'`, as it stands.
+    Single(Template),
+    /// `x"…"`.
+    Bytes(Vec<u8>),
+    /// `/…/`.
+    Regex(Template),
+    /// A number; a unit of time makes it milliseconds.
+    Number(f64),
+    /// `$name`.
+    Variable(String),
+    /// One of `+ * ( ) | & { }`, `-` and `=` between spaces.
+    Symbol(char),
+}
+
+/// Cuts a line into tokens. A `#` outside of quotes starts a comment.
+pub(crate) fn tokens(line: &str) -> Result<Vec<Token>, String> {
+    let mut rest = Characters { rest: line };
+    let mut tokens = Vec::new();
+    while let Some(next) = rest.peek() {
+        match next {
+            ' ' | '\t' => {
+                rest.next();
+            }
+            '#' => break,
+            '"' => {
+                rest.next();
+                tokens.push(Token::Double(double(&mut rest)?));
+            }
+            '\'' => {
+                rest.next();
+                let text = rest.until('\'').ok_or("a ' is not closed")?;
+                tokens.push(Token::Single(template(&text.replace('␞', "\u{1e}"), false)));
+            }
+            '/' => {
+                rest.next();
+                tokens.push(Token::Regex(template(&regex(&mut rest)?.replace('␞', "\u{1e}"), true)));
+            }
+            '$' => {
+                rest.next();
+                let name = name(&mut rest).ok_or("a $ without a name behind it")?;
+                tokens.push(Token::Variable(name));
+            }
+            '+' | '*' | ';' | '(' | ')' | '|' | '&' | '{' | '}' | '-' | '=' | '!' | '<' | '>' => {
+                rest.next();
+                tokens.push(Token::Symbol(next));
+            }
+            'x' if rest.rest.starts_with("x\"") => {
+                rest.next();
+                rest.next();
+                tokens.push(Token::Bytes(hex(&rest.until('"').ok_or("an x\" is not closed")?)?));
+            }
+            _ if next.is_ascii_alphanumeric() => {
+                let word = rest.take_while(|character| character.is_ascii_alphanumeric() || "_-.".contains(character));
+                if rest.peek() == Some(':') {
+                    rest.next();
+                    tokens.push(Token::Subject(word));
+                } else {
+                    tokens.push(number(&word).map_or(Token::Word(word), Token::Number));
+                }
+            }
+            other => return Err(format!("{other:?} means nothing here")),
+        }
+    }
+    Ok(tokens)
+}
+
+fn number(word: &str) -> Option<f64> {
+    if !word.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    if let Ok(number) = word.parse() {
+        return Some(number);
+    }
+    if let Some(milliseconds) = word.strip_suffix("ms") {
+        return milliseconds.parse().ok();
+    }
+    word.strip_suffix('s').and_then(|seconds| seconds.parse::<f64>().ok()).map(|seconds| seconds * 1000.0)
+}
+
+/// Bytes in hexadecimal digits, with spaces where they help.
+pub(crate) fn hex(text: &str) -> Result<Vec<u8>, String> {
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()
+        .ok_or_else(|| format!("x\"{text}\" is not hexadecimal"))?;
+    digits
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => Ok(high << 4 | low),
+            _ => Err(format!("x\"{text}\" has half a byte")),
+        })
+        .collect()
+}
+
+struct Characters<'a> {
+    rest: &'a str,
+}
+
+impl Characters<'_> {
+    fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let mut characters = self.rest.chars();
+        let next = characters.next();
+        self.rest = characters.as_str();
+        next
+    }
+
+    fn until(&mut self, end: char) -> Option<String> {
+        let (text, rest) = self.rest.split_once(end)?;
+        self.rest = rest;
+        Some(text.to_owned())
+    }
+
+    fn take_while(&mut self, mut wanted: impl FnMut(char) -> bool) -> String {
+        let end = self.rest.find(|character| !wanted(character)).unwrap_or(self.rest.len());
+        let (text, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        text.to_owned()
+    }
+}
+
+/// The name behind a `$`: `name`, `name.part` or `{name}`.
+fn name(rest: &mut Characters<'_>) -> Option<String> {
+    if rest.peek() == Some('{') {
+        rest.next();
+        return rest.until('}');
+    }
+    if !rest.peek().is_some_and(|first| first.is_ascii_alphabetic()) {
+        return None;
+    }
+    let mut name = rest.take_while(|character| character.is_ascii_alphanumeric() || character == '_');
+    while let Some(part) = rest.rest.strip_prefix('.')
+        && part.starts_with(|first: char| first.is_ascii_alphabetic())
+    {
+        rest.next();
+        name.push('.');
+        name.push_str(&rest.take_while(|character| character.is_ascii_alphanumeric() || character == '_'));
+    }
+    Some(name)
+}
+
+/// The inside of a `"…"`, to and with the closing quote.
+fn double(rest: &mut Characters<'_>) -> Result<Template, String> {
+    let mut parts = Vec::new();
+    let mut literal = String::new();
+    loop {
+        match rest.next().ok_or("a \" is not closed")? {
+            '"' => break,
+            '␞' => literal.push('\u{1e}'),
+            '\\' => match rest.next().ok_or("a \" is not closed")? {
+                'n' => literal.push('\n'),
+                'r' => literal.push('\r'),
+                't' => literal.push('\t'),
+                '0' => literal.push('\0'),
+                same @ ('\\' | '"' | '$' | '/') => literal.push(same),
+                'x' => {
+                    let digits: String = [rest.next(), rest.next()].into_iter().flatten().collect();
+                    let code = u8::from_str_radix(&digits, 16).ok().filter(u8::is_ascii);
+                    literal.push(char::from(code.ok_or("\\x takes two digits up to 7f; other bytes are x\"…\"")?));
+                }
+                'u' => {
+                    rest.next();
+                    let digits = rest.until('}').ok_or("\\u{…} is not closed")?;
+                    let code = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32);
+                    literal.push(code.ok_or("\\u{…} is not a character")?);
+                }
+                other => return Err(format!("\\{other} means nothing")),
+            },
+            '$' => match name(rest) {
+                Some(name) => {
+                    parts.push(Part::Literal(std::mem::take(&mut literal)));
+                    parts.push(Part::Variable(name));
+                }
+                None => literal.push('$'),
+            },
+            other => literal.push(other),
+        }
+    }
+    parts.push(Part::Literal(literal));
+    Ok(Template(parts))
+}
+
+/// The inside of a `/…/`, where `\/` is a slash.
+fn regex(rest: &mut Characters<'_>) -> Result<String, String> {
+    let mut text = String::new();
+    loop {
+        match rest.next().ok_or("a / is not closed")? {
+            '/' => return Ok(text),
+            '\\' => match rest.next() {
+                Some('/') => text.push('/'),
+                Some(other) => text.extend(['\\', other]),
+                None => {}
+            },
+            other => text.push(other),
+        }
+    }
+}
+
+/// A text in which `$name` is a variable; in a regular expression only `${name}` is, for there `$` is the end.
+fn template(text: &str, only_braces: bool) -> Template {
+    let mut rest = Characters { rest: text };
+    let mut parts = Vec::new();
+    let mut literal = String::new();
+    while let Some(next) = rest.next() {
+        let variable = if next == '$' && (!only_braces || rest.peek() == Some('{')) { name(&mut rest) } else { None };
+        match variable {
+            Some(name) => {
+                parts.push(Part::Literal(std::mem::take(&mut literal)));
+                parts.push(Part::Variable(name));
+            }
+            None => literal.push(next),
+        }
+    }
+    parts.push(Part::Literal(literal));
+    Template(parts)
+}
