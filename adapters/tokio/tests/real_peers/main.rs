@@ -4,13 +4,14 @@
 //!
 //! The clients are scripts in `scripts/`, one check after the other, each of them a test here; the names of the tests
 //! are read out of the scripts. A *group* is one script in one mode with a server process of its own: the example
-//! programs `echo` and `chat`. What a group needs (Node.js, Python, Chromium) is installed on first use, see
+//! programs `echo`, `chat` and `bare`. What a group needs (Node.js, Python, Chromium) is installed on first use, see
 //! `socketio_conformance::peers`; a machine that lacks it skips the group and says why, unless `REQUIRE_ALL=1` is set.
 //!
 //! For the development of these tests the server can be another program that keeps the same contract:
 //! `PEER_TEST_SERVER_CMD` and `PEER_TEST_CHAT_CMD` name its command line, and the word `reference` stands for the
 //! reference implementation, which has to pass everything here.
 
+mod bare;
 mod browser;
 mod engine_javascript;
 mod group;
@@ -35,5 +36,7 @@ fn main() -> ExitCode {
     groups.extend(parsers::groups());
     groups.extend(websocket_node::groups());
     groups.extend(browser::groups());
-    group::run(&Arguments::from_args(), &peers, groups, oracle::trials(&peers))
+    groups.extend(bare::groups());
+    let trials = oracle::trials(&peers).into_iter().chain(bare::trials(&peers)).collect();
+    group::run(&Arguments::from_args(), &peers, groups, trials)
 }

@@ -21,11 +21,13 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) enum Example {
     Echo,
     Chat,
+    Bare,
 }
 
 /// Which examples are replaced by another program, and by which.
 pub(crate) fn replacements() -> impl Iterator<Item = (&'static str, String)> {
-    [Example::Echo, Example::Chat].into_iter().filter_map(|example| Some((example.variable(), example.replacement()?)))
+    let all = [Example::Echo, Example::Chat, Example::Bare];
+    all.into_iter().filter_map(|example| Some((example.variable(), example.replacement()?)))
 }
 
 /// Which program is started, and with which flags beside `--host` and `--port`.
@@ -40,6 +42,7 @@ impl Example {
         match self {
             Self::Echo => "echo",
             Self::Chat => "chat",
+            Self::Bare => "bare",
         }
     }
 
@@ -48,6 +51,7 @@ impl Example {
         match self {
             Self::Echo => "PEER_TEST_SERVER_CMD",
             Self::Chat => "PEER_TEST_CHAT_CMD",
+            Self::Bare => "PEER_TEST_BARE_CMD",
         }
     }
 
@@ -75,11 +79,12 @@ impl Example {
     /// The program, built once per test run. `cargo test --test real_peers` does not build examples, so cargo is asked;
     /// when everything is up to date it only tells where the program is.
     fn built(self) -> Result<PathBuf, String> {
-        static BUILT: [OnceLock<Result<PathBuf, String>>; 2] = [const { OnceLock::new() }; 2];
-        let [echo, chat] = &BUILT;
+        static BUILT: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
+        let [echo, chat, bare] = &BUILT;
         let built = match self {
             Self::Echo => echo,
             Self::Chat => chat,
+            Self::Bare => bare,
         };
         built.get_or_init(|| build(self.name())).clone()
     }
