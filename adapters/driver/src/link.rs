@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf as _, Bytes, BytesMut};
 use engineio_proto::server::LinkDownCause;
 use engineio_proto::{Frame, LinkId, Message};
-use engineio_websocket::{Arena, Decoder, Event, FrameHeader, Limits, Opcode, Role};
+use engineio_websocket::{Arena, Decoder, Event, Limits, Opcode, Role, encode_header};
 
 use crate::runtime::Stream;
 
@@ -159,17 +159,21 @@ impl<S: Stream> Link<S> {
         buffer: &mut BytesMut,
         gather: &mut impl FnMut(&mut Gathering<'_>),
     ) -> io::Result<()> {
+        let mut more = true;
         while self.output.flush(&mut self.stream, cx, buffer)? {
-            if let Some(payload) = self.pong.take() {
-                // The decoder lets no longer payload through.
-                let _ = engineio_websocket::encode_pong(buffer, &payload, None);
-            }
-            gather(&mut Gathering { output: &mut self.output, buffer });
-            if buffer.is_empty() && self.output.is_empty() {
+            if !more {
                 // A stream that buffers wakes the task until it has written.
                 let (Poll::Pending | Poll::Ready(())) = self.stream.poll_flush(cx)?;
                 return Ok(());
             }
+            if let Some(payload) = self.pong.take() {
+                // The decoder lets no longer payload through.
+                let _ = engineio_websocket::encode_pong(buffer, &payload, None);
+            }
+            let mut gathering = Gathering { output: &mut self.output, buffer };
+            gather(&mut gathering);
+            // With room left, that was all there is.
+            more = !gathering.has_room();
         }
         // An exact copy: the thread's buffer must not be pinned by a slow peer.
         self.output.push(Bytes::copy_from_slice(buffer));
@@ -226,6 +230,11 @@ impl Gathering<'_> {
     #[inline]
     pub(crate) fn add(&mut self, frame: &Frame) -> bool {
         self.output.gather(self.buffer, frame);
+        self.has_room()
+    }
+
+    #[inline]
+    fn has_room(&self) -> bool {
         self.buffer.len() < WRITE_BUFFER && self.output.segments.len() < MAX_SLICES
     }
 }
@@ -246,13 +255,11 @@ impl Output {
     #[inline]
     fn gather(&mut self, buffer: &mut BytesMut, frame: &Frame) {
         let opcode = if frame.is_binary() { Opcode::Binary } else { Opcode::Text };
-        // Three bytes nearly always: written out, they need no call to copy them.
-        match (&*FrameHeader::new(opcode.into(), frame.packet_len(), None), frame.head()) {
-            (&[first, length], &[digit]) => buffer.extend_from_slice(&[first, length, digit]),
-            (header, head) => {
-                buffer.extend_from_slice(header);
-                buffer.extend_from_slice(head);
-            }
+        encode_header(buffer, opcode.into(), frame.packet_len(), None);
+        match *frame.head() {
+            // One byte nearly always: written out, it needs no call to copy it.
+            [digit] => buffer.extend_from_slice(&[digit]),
+            ref head => buffer.extend_from_slice(head),
         }
         if frame.data().len() <= COPY_LIMIT {
             buffer.extend_from_slice(frame.data());

@@ -7,7 +7,7 @@
 use bytes::BufMut;
 
 use crate::close::{MAX_REASON, is_valid_close_code};
-use crate::frame::{FrameHeader, FrameKind, MAX_CONTROL, Opcode};
+use crate::frame::{FrameKind, MAX_CONTROL, Opcode, encode_header};
 use crate::mask::apply_mask;
 
 /// Bytes that are masked at a time, on the stack. A multiple of four, so that every piece begins with the first byte
@@ -99,7 +99,7 @@ fn encode_control(
 /// Does not check that the frame fits those before it, nor the 125 bytes of a control frame.
 #[inline]
 pub fn encode_frame(out: &mut impl BufMut, kind: FrameKind, payload: &[u8], mask: Option<[u8; 4]>) {
-    out.put_slice(&FrameHeader::new(kind, payload.len(), mask));
+    encode_header(out, kind, payload.len(), mask);
     let Some(key) = mask else {
         return out.put_slice(payload);
     };

@@ -5,6 +5,8 @@
 
 use core::ops::Deref;
 
+use bytes::BufMut;
+
 use crate::error::Error;
 
 /// The longest header in bytes: two, a 64-bit length and a mask key.
@@ -189,11 +191,36 @@ impl From<Opcode> for FrameKind {
     }
 }
 
+/// Appends the header of a frame with a payload of `length` bytes: as [`FrameHeader`], for a buffer that grows. The payload follows,
+/// masked if there is a mask.
+#[inline]
+pub fn encode_header(out: &mut impl BufMut, kind: FrameKind, length: usize, mask: Option<[u8; 4]>) {
+    let fin = if kind.fin { FIN } else { 0 };
+    let rsv1 = if kind.rsv1 { RSV1 } else { 0 };
+    let first = fin | rsv1 | kind.opcode.to_bits();
+    let masked = if mask.is_some() { MASKED } else { 0 };
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short), _) if short < LENGTH_16 => out.put_slice(&[first, masked | short]),
+        (_, Ok(length)) => {
+            let [high, low] = length.to_be_bytes();
+            out.put_slice(&[first, masked | LENGTH_16, high, low]);
+        }
+        (_, Err(_)) => {
+            out.put_slice(&[first, masked | LENGTH_64]);
+            // A usize of more than 64 bits does not exist; the largest value keeps this total.
+            out.put_u64(u64::try_from(length).unwrap_or(u64::MAX));
+        }
+    }
+    if let Some(key) = mask {
+        out.put_slice(&key);
+    }
+}
+
 /// A header ready to be written: 2 to 14 bytes, as a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameHeader {
     bytes: [u8; MAX_HEADER],
-    size: u8,
+    size: usize,
 }
 
 impl FrameHeader {
@@ -204,25 +231,11 @@ impl FrameHeader {
     #[must_use]
     #[inline]
     pub fn new(kind: FrameKind, length: usize, mask: Option<[u8; 4]>) -> Self {
-        let fin = if kind.fin { FIN } else { 0 };
-        let rsv1 = if kind.rsv1 { RSV1 } else { 0 };
-        let first = fin | rsv1 | kind.opcode.to_bits();
-        let (masked, key_size) = if mask.is_some() { (MASKED, 4) } else { (0, 0) };
-        // Without a mask the places of the key lie beyond `size`.
-        let [a, b, c, d] = mask.unwrap_or_default();
-        let (bytes, size) = match (u8::try_from(length), u16::try_from(length)) {
-            (Ok(short), _) if short < LENGTH_16 => ([first, masked | short, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0], 2_u8),
-            (_, Ok(length)) => {
-                let [h, l] = length.to_be_bytes();
-                ([first, masked | LENGTH_16, h, l, a, b, c, d, 0, 0, 0, 0, 0, 0], 4)
-            }
-            (_, Err(_)) => {
-                // A usize of more than 64 bits does not exist; the largest value keeps this total.
-                let [p, q, r, s, t, u, v, w] = u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes();
-                ([first, masked | LENGTH_64, p, q, r, s, t, u, v, w, a, b, c, d], 10)
-            }
-        };
-        Self { bytes, size: size.saturating_add(key_size) }
+        let mut bytes = [0; MAX_HEADER];
+        let mut room = &mut bytes[..];
+        encode_header(&mut room, kind, length, mask);
+        let left = room.len();
+        Self { bytes, size: MAX_HEADER.saturating_sub(left) }
     }
 }
 
@@ -230,7 +243,7 @@ impl Deref for FrameHeader {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.size)).unwrap_or_default()
+        self.bytes.get(..self.size).unwrap_or_default()
     }
 }
 

@@ -121,6 +121,6 @@ pub use self::decoder::Decoder;
 pub use self::encode::{EncodeError, encode_binary, encode_close, encode_frame, encode_ping, encode_pong, encode_text};
 pub use self::error::Error;
 pub use self::event::Event;
-pub use self::frame::{FrameHeader, FrameKind, MAX_CONTROL, MAX_HEADER, Opcode, Role};
+pub use self::frame::{FrameHeader, FrameKind, MAX_CONTROL, MAX_HEADER, Opcode, Role, encode_header};
 pub use self::limits::Limits;
 pub use self::mask::{MaskKeys, apply_mask};
