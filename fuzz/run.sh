@@ -33,6 +33,8 @@ command -v python3 >/dev/null && python3 seeds.py || echo "no python3: seeds are
 
 logs=${FUZZ_LOGS:-artifacts/logs}
 mkdir -p "$logs"
+# What a target has had of the processor: a machine that is busy with other things says little by its clock.
+TIMEFORMAT=%0U
 declare -A dictionaries=([engine_packet]=engine [engine_payload]=engine [engine_encode]=engine [jsonp]=engine
   [webtransport]=engine [http_route]=engine [http_bodies]=engine [json_scanner]=socket [socket_json]=socket
   [socket_msgpack]=socket [typed_read]=socket [websocket_decoder]=websocket [websocket_connection]=websocket
@@ -50,14 +52,14 @@ for target in "${targets[@]}"; do
     *) options+=(-max_len=4096) ;;
   esac
   printf '%s %s: %s s\n' "$(date -u +%H:%M)" "$target" "$seconds"
-  if ! "$binaries/$target" "${options[@]}" "corpus/$target" "seeds/$target" "regressions/$target" >"$logs/$target.log" 2>&1; then
+  if ! { time "$binaries/$target" "${options[@]}" "corpus/$target" "seeds/$target" "regressions/$target" >"$logs/$target.log" 2>&1; } 2>"$logs/$target.cpu"; then
     found+=("$target")
     echo "found something: see $logs/$target.log and artifacts/$target/"
   fi
   rmdir --ignore-fail-on-non-empty "regressions/$target" "artifacts/$target"
 done
 
-printf '\n| target | seconds | executions | cov | ft | corpus |\n|---|---:|---:|---:|---:|---:|\n'
+printf '\n| target | seconds | of the processor | executions | cov | ft | corpus |\n|---|---:|---:|---:|---:|---:|---:|\n'
 for target in "${targets[@]}"; do
   log=$logs/$target.log
   last=$(grep -E '^#[0-9]+.*cov: ' "$log" | tail -1)
@@ -65,7 +67,7 @@ for target in "${targets[@]}"; do
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
   corpus=$(sed -n 's/.* corp: \([0-9]*\).*/\1/p' <<<"$last")
   time=$(sed -n 's/^Done [0-9]* runs in \([0-9]*\) second.*/\1/p' "$log")
-  printf '| `%s` | %s | %s | %s | %s | %s |\n' "$target" "${time:--}" "${executions:--}" "$(field cov)" "$(field ft)" "${corpus:--}"
+  printf '| `%s` | %s | %s | %s | %s | %s | %s |\n' "$target" "${time:--}" "$(tail -1 "$logs/$target.cpu")" "${executions:--}" "$(field cov)" "$(field ft)" "${corpus:--}"
 done
 if [ ${#found[@]} -gt 0 ]; then
   printf '\nfound something: %s\n' "${found[*]}"

@@ -153,4 +153,14 @@ proptest! {
     fn i7_no_bytes_make_it_panic_and_cuts_change_no_verdict(stream in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert_eq!(decode(150, [&stream[..]]), decode(150, stream.chunks(1)));
     }
+
+    #[test]
+    fn i7_nothing_comes_out_beyond_the_limit_and_everything_within_it(messages in prop::collection::vec(any_message(), 1..8), limit in 0..130_usize) {
+        let frames: Vec<Frame> = messages.iter().cloned().map(Frame::message).collect();
+        let stream: Vec<u8> = frames.iter().flat_map(encode).collect();
+        let fitting = frames.iter().take_while(|frame| frame.packet_len() <= limit).count();
+        let error = (fitting < frames.len()).then_some(ParseError::FrameTooLarge);
+        let expected = messages.into_iter().take(fitting).map(Packet::from).collect();
+        prop_assert_eq!(decode(limit, stream.chunks(7)), (expected, error));
+    }
 }

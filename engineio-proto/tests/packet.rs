@@ -146,5 +146,13 @@ proptest! {
     #[test]
     fn i7_no_text_makes_it_panic(encoded in "\\PC*|b[A-Za-z0-9+/=_\n-]*|[0-9b].*") {
         let _ = text(&encoded);
+        let _ = Packet::decode_v3(Message::from(&*encoded));
+    }
+
+    #[test]
+    fn i7_no_bytes_make_it_panic_in_either_revision(bytes: Vec<u8>) {
+        let message = Message::Binary(bytes.into());
+        prop_assert_eq!(Packet::decode(message.clone()).map(|packet| packet.data), Ok(message.clone()));
+        let _ = Packet::decode_v3(message);
     }
 }

@@ -520,4 +520,30 @@ proptest! {
             let _ = payload.read::<(serde_json::Value, Option<u32>)>();
         }
     }
+
+    #[test]
+    fn whatever_comes_what_is_accepted_is_within_the_limits(
+        messages in proptest::collection::vec(any_message(), 1..12),
+        attachments in 0..3_u8, bytes in 0..6_usize, depth in 0..3_u16, namespace in 1..4_usize,
+    ) {
+        let mut limits = Limits::default();
+        (limits.max_attachments, limits.max_attachment_bytes) = (attachments, bytes);
+        (limits.max_depth, limits.max_namespace_length) = (depth, namespace);
+        let mut decoder = Json.decoder(&limits);
+        for message in messages {
+            let Ok(Some(packet)) = decoder.decode(message) else { continue };
+            prop_assert!(packet.namespace.len() <= namespace);
+            let Some(payload) = packet.payload else { continue };
+            prop_assert!(payload.attachments().len() <= attachments.into());
+            prop_assert!(payload.attachments().iter().map(Bytes::len).sum::<usize>() <= bytes);
+            let list = matches!(packet.packet_type, PacketType::Event | PacketType::Ack);
+            prop_assert!(!list || depth > 0);
+            // With a depth of one there are scalars in the list; with two, lists and objects of scalars.
+            for arg in payload.args() {
+                let opened = arg.split('"').step_by(2).collect::<String>();
+                let opened = opened.matches(['[', '{']).count();
+                prop_assert!(opened == 0 || depth > u16::from(list), "{}", arg);
+            }
+        }
+    }
 }

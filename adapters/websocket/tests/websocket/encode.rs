@@ -1,9 +1,11 @@
 //! What the encoders write, byte by byte, and that the decoder reads it back.
 
 use engineio_websocket::{
-    EncodeError, Event, FrameHeader, FrameKind, Opcode, encode_binary, encode_close, encode_frame, encode_ping,
-    encode_pong, encode_text,
+    CloseFrame, EncodeError, Event, FrameHeader, FrameKind, Opcode, encode_binary, encode_close, encode_frame,
+    encode_ping, encode_pong, encode_text, is_valid_close_code,
 };
+
+use proptest::prelude::*;
 
 use crate::common::{binary, client, server, text};
 
@@ -70,5 +72,55 @@ fn close_codes_that_may_not_be_sent_are_refused() {
         let mut out = Vec::new();
         assert_eq!(encode_close(&mut out, Some((code, "")), None), Err(EncodeError::CloseCode(code)));
         assert!(out.is_empty());
+    }
+}
+
+/// A frame of its own, and what the decoder makes of it.
+fn any_frame() -> impl Strategy<Value = (Event, Vec<u8>)> {
+    let written = |(event, mask): (Event, [u8; 4])| {
+        let mut out = Vec::new();
+        let mask = Some(mask);
+        match &event {
+            Event::Text(text) => encode_text(&mut out, text, mask),
+            Event::Binary(data) => encode_binary(&mut out, data, mask),
+            Event::Ping(payload) => encode_ping(&mut out, payload, mask).unwrap(),
+            Event::Pong(payload) => encode_pong(&mut out, payload, mask).unwrap(),
+            other => panic!("{other:?} is not made here"),
+        }
+        (event, out)
+    };
+    let small = || prop::collection::vec(any::<u8>(), 0..=125).prop_map(bytes::Bytes::from);
+    let event = prop_oneof![
+        any::<String>().prop_map(|string| text(&string)),
+        prop::collection::vec(any::<u8>(), 0..700).prop_map(|data| binary(&data)),
+        small().prop_map(Event::Ping),
+        small().prop_map(Event::Pong),
+    ];
+    (event, any::<[u8; 4]>()).prop_map(written)
+}
+
+proptest! {
+    #[test]
+    fn i7_decoding_undoes_encoding(frames in prop::collection::vec(any_frame(), 0..10)) {
+        let (events, bytes): (Vec<Event>, Vec<Vec<u8>>) = frames.into_iter().unzip();
+        prop_assert_eq!(server(&bytes.concat()), (events, Ok(())));
+    }
+
+    #[test]
+    fn i7_a_close_frame_says_what_it_was_given(code in 0..6000_u16, reason in "\\PC{0,130}", masked: bool) {
+        let mut out = Vec::new();
+        let mask = masked.then_some([9, 8, 7, 6]);
+        let outcome = |bytes: &[u8]| if masked { server(bytes) } else { client(bytes) };
+        match encode_close(&mut out, Some((code, &reason)), mask) {
+            Ok(()) => {
+                let frame = CloseFrame { code, reason: (&*reason).into() };
+                prop_assert_eq!(outcome(&out), (vec![Event::Close(Some(frame))], Ok(())));
+            }
+            Err(error) => {
+                prop_assert!(out.is_empty());
+                prop_assert_eq!(error == EncodeError::CloseCode(code), !is_valid_close_code(code));
+                prop_assert!(!is_valid_close_code(code) || reason.len() > 123);
+            }
+        }
     }
 }

@@ -23,8 +23,11 @@ pub fn engine_encode(data: &[u8]) {
     let mut input = Input::new(data);
     let mut cuts = input.cuts();
     let mut packets = Vec::new();
-    while !input.is_empty() && packets.len() < 40 {
-        packets.push(packet(&mut input));
+    let mut bytes = 0;
+    while !input.is_empty() && packets.len() < 20 && bytes < 100_000 {
+        let packet = packet(&mut input);
+        bytes += packet.data.len();
+        packets.push(packet);
     }
     packets.iter().for_each(write_again);
     super::payload::write_again(&packets);

@@ -428,8 +428,8 @@ impl<P: Parser> World<P> {
 
     /// What the application hears has to fit what it has heard before.
     fn told(&mut self, event: Event) {
-        self.events.push(format!("{event:?}"));
         let detail = format!("{event:?}");
+        self.events.push(detail.clone());
         match event {
             Event::ConnectRequested(pending) => {
                 assert!(self.requested.insert(pending.socket()), "{detail}: that id was used");
