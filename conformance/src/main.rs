@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lexopt::prelude::*;
-use socketio_conformance::case::{Case, Level, client_cases, server_cases};
+use socketio_conformance::case::{Case, Level, Role, client_cases, server_cases};
+use socketio_conformance::field::{self, Expected, Field, Peer, Running};
 use socketio_conformance::report::{Run, failure, junit, summary};
 use socketio_conformance::run::{CaseResult, Options, Subject, Verdict, run};
 use socketio_conformance::wire::Tcp;
@@ -17,6 +18,8 @@ Does an Engine.IO or Socket.IO implementation keep to its protocol?
     socketio-conformance server URL [OPTIONS]           test the server at http://HOST:PORT (fixtures/SERVER.md)
     socketio-conformance client [OPTIONS] -- COMMAND…   test the client that this command starts; the URL to connect to
                                                         is its last argument, or {url} in it (fixtures/CLIENT.md)
+    socketio-conformance field NAME [OPTIONS]           set up one of the implementations that --list shows, test it,
+                                                        and compare what is found with expected/NAME.json
 
 Which cases
     --filter PREFIX       only those whose id begins so; may be given several times
@@ -36,7 +39,11 @@ What then
     --json FILE           everything, for programs
     --junit FILE          for build servers
 
-The status is 0 when everything that counts has passed, 1 when not, 2 when the suite could not do its work.
+With field
+    --update              write what was found to expected/NAME.json
+    --keep                only set it up and keep it running; for a client: print the command that starts it
+
+The status is 0 when everything that counts has passed (field: is as expected), 1 when not, 2 when the suite could not do its work.
 ";
 
 fn main() -> ExitCode {
@@ -63,6 +70,9 @@ struct Arguments {
     json: Option<String>,
     junit: Option<String>,
     mutant: Option<String>,
+    peer: Option<&'static Peer>,
+    update: bool,
+    keep: bool,
     options: Options,
 }
 
@@ -86,6 +96,9 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
         json: None,
         junit: None,
         mutant: None,
+        peer: None,
+        update: false,
+        keep: false,
         options: Options { seed: clock, jobs: 0, ..Options::default() },
     };
     let mut parser = lexopt::Parser::from_env();
@@ -108,12 +121,18 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
             }
             Long("seed") => options.seed = parser.value()?.parse()?,
             Long("mutant") => arguments.mutant = Some(parser.value()?.string()?),
+            Long("update") if arguments.role == "field" => arguments.update = true,
+            Long("keep") if arguments.role == "field" => arguments.keep = true,
             Long("name") => arguments.name = Some(parser.value()?.string()?),
             Long("json") => arguments.json = Some(parser.value()?.string()?),
             Long("junit") => arguments.junit = Some(parser.value()?.string()?),
             Value(value) if arguments.role.is_empty() => arguments.role = value.string()?,
             Value(value) if arguments.role == "server" && arguments.url.is_none() => {
                 arguments.url = Some(value.string()?);
+            }
+            Value(value) if arguments.role == "field" && arguments.peer.is_none() => {
+                let name = value.string()?;
+                arguments.peer = Some(field::peer(&name).ok_or("field --list shows the names")?);
             }
             Value(value) if arguments.role == "client" => {
                 arguments.command.push(value.string()?);
@@ -132,10 +151,20 @@ fn start() -> Result<bool, Failure> {
         print!("{HELP}");
         return Ok(true);
     };
-    let cases = match arguments.role.as_str() {
-        "server" => server_cases()?,
-        "client" => client_cases()?,
+    let role = match (arguments.role.as_str(), arguments.peer) {
+        ("server", _) => Role::Server,
+        ("client", _) => Role::Client,
+        ("field", Some(peer)) => peer.role,
+        ("field", None) if arguments.list => {
+            print_field();
+            return Ok(true);
+        }
+        ("field", None) => return Err("which one? field --list shows them".into()),
         _ => return Err(HELP.into()),
+    };
+    let cases = match role {
+        Role::Server => server_cases()?,
+        Role::Client => client_cases()?,
     };
     let chosen = |case: &Case| {
         arguments.filters.is_empty() || arguments.filters.iter().any(|prefix| case.id.starts_with(prefix.as_str()))
@@ -154,11 +183,18 @@ fn start() -> Result<bool, Failure> {
         return Err("no case has such an id: --list shows them".into());
     }
     if arguments.options.jobs == 0 {
-        arguments.options.jobs = if arguments.role == "server" { 8 } else { 4 };
+        arguments.options.jobs = if role == Role::Server { 8 } else { 4 };
     }
-    let (subject, name) = match (arguments.role.as_str(), &arguments.url) {
-        ("server", Some(url)) => (Subject::Server(Arc::new(Tcp::new(url)?)), url.clone()),
-        ("client", _) if !arguments.command.is_empty() => {
+    let mut running = None;
+    let (subject, name) = match (arguments.peer, arguments.role.as_str(), &arguments.url) {
+        (Some(peer), ..) => {
+            let (subject, server) = set_up(peer, arguments.keep)?;
+            running = server;
+            arguments.options.without.extend(peer.lacks.iter().map(|lack| (*lack).to_owned()));
+            (subject, format!("{} {}", peer.title, peer.version))
+        }
+        (None, "server", Some(url)) => (Subject::Server(Arc::new(Tcp::new(url)?)), url.clone()),
+        (None, "client", _) if !arguments.command.is_empty() => {
             (Subject::Client(arguments.command.clone()), arguments.command.join(" "))
         }
         _ => return Err("what is to be tested? --help tells".into()),
@@ -172,9 +208,17 @@ fn start() -> Result<bool, Failure> {
     let (json, junit_file) = (arguments.json, arguments.junit);
     let missing = cases.len().saturating_sub(results.len());
     let counts = |result: &&CaseResult| arguments.strict || result.level == Level::Must;
-    let failed = results.iter().filter(counts).any(|result| result.verdict == Verdict::Fail);
+    let mut failed = results.iter().filter(counts).any(|result| result.verdict == Verdict::Fail);
     let broken = results.iter().any(|result| result.verdict == Verdict::Broken);
     let seed = arguments.options.seed;
+    if let Some(mut server) = running
+        && !server.is_running()
+    {
+        println!("the server has ended; it printed\n{}", server.log());
+    }
+    if let Some(peer) = arguments.peer {
+        failed = !is_as_expected(peer, &results, arguments.filters.is_empty(), arguments.update)?;
+    }
     let run = Run::new(arguments.name.as_deref().unwrap_or(&name), seed, results);
     if let Some(file) = json {
         std::fs::write(file, serde_json::to_string_pretty(&run)?)?;
@@ -189,6 +233,52 @@ fn start() -> Result<bool, Failure> {
         println!("seed {seed}");
     }
     Ok(!failed)
+}
+
+fn print_field() {
+    for peer in field::servers().iter().chain(field::clients()) {
+        println!("{:<24} {} {}", peer.name, peer.title, peer.version);
+    }
+}
+
+/// Sets an implementation of the field up; a server runs as long as what comes with it.
+fn set_up(peer: &Peer, keep: bool) -> Result<(Subject, Option<Running>), Failure> {
+    eprintln!("setting up {} {}", peer.title, peer.version);
+    let field = Field::in_checkout();
+    if peer.role == Role::Client {
+        let command = field.command_line(peer)?;
+        if keep {
+            println!("{}", command.join(" "));
+            std::process::exit(0);
+        }
+        return Ok((Subject::Client(command), None));
+    }
+    let server = field.start(peer)?;
+    if keep {
+        println!("{} is at {} until this program is ended", peer.title, server.url());
+        loop {
+            std::thread::park();
+        }
+    }
+    Ok((Subject::Server(Arc::new(Tcp::new(server.url())?)), Some(server)))
+}
+
+/// Compares a run with the expected results of the implementation, or makes it the expected results.
+fn is_as_expected(peer: &Peer, results: &[CaseResult], whole: bool, update: bool) -> Result<bool, Failure> {
+    let mut expected = Expected::read(peer)?;
+    if update {
+        expected.update(peer, results, whole);
+        println!("written to {}", expected.write(peer)?.display());
+        return Ok(true);
+    }
+    let differences = expected.differences(results, whole);
+    for difference in &differences {
+        println!("{difference}");
+    }
+    if !differences.is_empty() {
+        println!("a regression; or, if it is none, update the file with --update");
+    }
+    Ok(differences.is_empty())
 }
 
 /// A line for each case, and the whole story of a failure.

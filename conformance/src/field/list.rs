@@ -2,7 +2,8 @@
 //!
 //! Versions are those of the lock files in `peers/`; a test holds the two together.
 
-use super::{Launch, Peer, Role, Runtime};
+use super::{Launch, Peer, Runtime};
+use crate::case::Role;
 
 /// All servers.
 pub fn servers() -> &'static [Peer] {

@@ -1,12 +1,14 @@
 //! The field: implementations of other people (and ours), set up in pinned versions, started, and torn down.
 //!
 //! [`servers`] and [`clients`] list them. [`Field::start`] starts a server, which dies with the [`Running`] value; [`Field::command_line`]
-//! gives what starts a client. Programs and packages are installed under the target directory when they are asked for, as [`crate::peers`]
+//! gives what starts a client; [`Expected`] is what a run found the last time that somebody looked. Programs and packages are installed under the target directory when they are asked for, as [`crate::peers`]
 //! does it; the fixtures come with the sources of this crate, so that this module is of use in a checkout alone.
 
+mod expected;
 mod list;
 mod running;
 
+pub use expected::{Difference, Expected, Outcome};
 pub use list::{clients, peer, servers};
 pub use running::Running;
 
@@ -15,16 +17,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::case::Role;
 use crate::peers::{Missing, Peers};
-
-/// What a peer is in a session. Exhaustive: the protocol knows no third part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It keeps the contract of `fixtures/SERVER.md`.
-    Server,
-    /// It keeps the contract of `fixtures/CLIENT.md`.
-    Client,
-}
 
 /// An implementation in a pinned version, with what it needs to run.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +30,7 @@ pub struct Peer {
     pub title: &'static str,
     /// The pinned version.
     pub version: &'static str,
-    /// Server or client.
+    /// Whether it keeps the contract of `fixtures/SERVER.md` or that of `fixtures/CLIENT.md`.
     pub role: Role,
     /// Capabilities that it does not claim, in the words of the contracts.
     pub lacks: &'static [&'static str],

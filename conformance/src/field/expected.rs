@@ -1,0 +1,176 @@
+//! What a run against an implementation of the field is expected to find: a file in `expected/`, and what differs from it.
+//!
+//! The file holds a verdict for each case and, for people, what was seen. A verdict that changes is news: either the implementation or
+//! the suite has become another, and the file is updated by somebody who knows which.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Peer;
+use crate::run::{CaseResult, Verdict};
+
+/// The expected results of one implementation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Expected {
+    /// What was tested.
+    pub implementation: String,
+    /// In which version.
+    pub version: String,
+    /// What came of each case, by its id.
+    pub results: BTreeMap<String, Outcome>,
+}
+
+/// What came of a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How it went.
+    pub verdict: Verdict,
+    /// What was seen instead of what was required, or why the case was skipped; empty when it passed. Not compared.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub seen: String,
+}
+
+/// A case that did not go as expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The case.
+    pub id: String,
+    /// The verdict in the file, if the case is in it.
+    pub expected: Option<Verdict>,
+    /// The verdict of the run, if the case is still there.
+    pub found: Option<Verdict>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |verdict| match verdict {
+            Some(Verdict::Pass) => "pass",
+            Some(Verdict::Fail) => "fail",
+            Some(Verdict::Skip) => "skip",
+            Some(Verdict::Broken) => "broken",
+            None => "nothing",
+        };
+        write!(formatter, "{}: expected {}, found {}", self.id, word(self.expected), word(self.found))
+    }
+}
+
+impl Expected {
+    /// Nothing yet.
+    pub fn of(peer: &Peer) -> Self {
+        Self { implementation: peer.title.to_owned(), version: peer.version.to_owned(), results: BTreeMap::new() }
+    }
+
+    /// The checked-in file of a peer; nothing yet when there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not such a file.
+    pub fn read(peer: &Peer) -> io::Result<Self> {
+        match fs::read_to_string(path(peer)) {
+            Ok(text) => serde_json::from_str(&text).map_err(io::Error::other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::of(peer)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the file of a peer and returns its path.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn write(&self, peer: &Peer) -> io::Result<PathBuf> {
+        let path = path(peer);
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        let text = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
+        fs::write(&path, text + "\n")?;
+        Ok(path)
+    }
+
+    /// Takes over what a run found. `whole` says that all cases ran: those that did not are gone, and forgotten.
+    pub fn update(&mut self, peer: &Peer, results: &[CaseResult], whole: bool) {
+        peer.title.clone_into(&mut self.implementation);
+        peer.version.clone_into(&mut self.version);
+        if whole {
+            self.results.clear();
+        }
+        for result in results {
+            let seen = if result.verdict == Verdict::Pass { String::new() } else { first_line(&result.seen) };
+            self.results.insert(result.id.clone(), Outcome { verdict: result.verdict, seen });
+        }
+    }
+
+    /// What a run found otherwise. `whole` says that all cases ran: those of the file that did not are differences, too.
+    pub fn differences(&self, results: &[CaseResult], whole: bool) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        for result in results {
+            let expected = self.results.get(&result.id).map(|outcome| outcome.verdict);
+            if expected != Some(result.verdict) {
+                differences.push(Difference { id: result.id.clone(), expected, found: Some(result.verdict) });
+            }
+        }
+        if whole {
+            let ran = |id: &String| results.iter().any(|result| result.id == *id);
+            for (id, outcome) in self.results.iter().filter(|(id, _)| !ran(id)) {
+                differences.push(Difference { id: id.clone(), expected: Some(outcome.verdict), found: None });
+            }
+        }
+        differences
+    }
+}
+
+fn path(peer: &Peer) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("expected").join(format!("{}.json", peer.name))
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Level;
+
+    fn result(id: &str, verdict: Verdict) -> CaseResult {
+        CaseResult {
+            id: id.to_owned(),
+            level: Level::Must,
+            verdict,
+            requirement: String::new(),
+            source: String::new(),
+            step: String::new(),
+            accepted: String::new(),
+            seen: "something\nelse".to_owned(),
+            milliseconds: 0,
+            transcript: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_changed_what_is_new_and_what_is_gone_are_differences() {
+        let peer = super::super::peer("node").unwrap();
+        let mut expected = Expected::of(peer);
+        let before = [result("a", Verdict::Pass), result("b", Verdict::Fail), result("c", Verdict::Skip)];
+        expected.update(peer, &before, true);
+        assert_eq!(expected.differences(&before, true), []);
+        assert_eq!(expected.results["a"].seen, "");
+        assert_eq!(expected.results["b"].seen, "something");
+
+        let after = [result("a", Verdict::Fail), result("b", Verdict::Fail), result("d", Verdict::Pass)];
+        let told: Vec<String> = expected.differences(&after, true).iter().map(ToString::to_string).collect();
+        let changed = ["a: expected pass, found fail", "d: expected nothing, found pass"];
+        assert_eq!(told, [changed[0], changed[1], "c: expected skip, found nothing"]);
+
+        let told: Vec<String> = expected.differences(&after, false).iter().map(ToString::to_string).collect();
+        assert_eq!(told, changed);
+        expected.update(peer, &after, false);
+        assert_eq!(expected.results.len(), 4);
+    }
+}
