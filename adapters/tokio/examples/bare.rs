@@ -282,6 +282,7 @@ impl Visitor {
         let length = field("content-length").map_or(Some(0), |length| str::from_utf8(length).ok()?.parse().ok());
         let (Some(length), None) = (length, field("transfer-encoding")) else { return Err(status(411)) };
 
+        // From here on the machines decide.
         let head = RequestHead::new(method, target, fields.clone());
         let key = head.websocket.then(|| accept(fields.clone())).transpose();
         let key = key.map_err(|error| Response::new(error.status(), error.headers(), Bytes::new()))?;
@@ -316,6 +317,7 @@ impl Visitor {
             state.machine.handle(now, input);
             Ok(())
         })?;
+
         let hand_in = |input| peer.tell(|state, now| state.machine.handle(now, input));
         let whole = |bytes: &[u8]| (bytes.len() >= length).then_some(length);
         match ask.kind() {
@@ -357,13 +359,8 @@ impl Visitor {
 
     /// Reads until there is a part as long as `length` says, and takes it. `None` if the connection ends before.
     fn read_part(&mut self, length: impl Fn(&[u8]) -> Option<usize>) -> Option<Bytes> {
-        loop {
-            if let Some(length) = length(&self.buffer) {
-                return Some(self.buffer.split_to(length).freeze());
-            } else if !self.read() {
-                return None;
-            }
-        }
+        while length(&self.buffer).is_none() && self.read() {}
+        length(&self.buffer).map(|length| self.buffer.split_to(length).freeze())
     }
 
     /// Reads what there is, or will be in time. False when nothing came, or the connection has ended.

@@ -81,7 +81,12 @@ pub(crate) fn trials(peers: &Peers) -> Vec<Trial> {
             server.fault().map_or(Ok(()), |fault| Err(fault.into()))
         })
     };
-    CASES.into_iter().map(trial).collect()
+    // The README says so, and it is the point of the example.
+    let short = Trial::test("bare::is_shorter_than_400_lines", || {
+        let lines = include_str!("../../examples/bare.rs").lines().count();
+        if lines < 400 { Ok(()) } else { Err(format!("it has {lines}").into()) }
+    });
+    CASES.into_iter().map(trial).chain([short]).collect()
 }
 
 /// A last resort against a hang.
