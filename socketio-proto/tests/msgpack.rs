@@ -763,7 +763,8 @@ proptest! {
         let _ = decode_with(&Limits::default(), &bytes);
     }
 
-    /// The scanner's verdict is that of another library, strings that are not UTF-8 apart.
+    /// The scanner's verdict is that of another library, strings that are not UTF-8 apart, and the byte `c1`: it stands for nothing, and
+    /// that library takes it for nil.
     #[test]
     fn verdicts_are_those_of_another_library(
         valid in value(), cut in any::<prop::sample::Index>(), changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
@@ -782,7 +783,7 @@ proptest! {
         match theirs {
             Ok(value) if rest.is_empty() && value.as_array().is_some() => {
                 if let Err(error) = ours {
-                    prop_assert!(has_broken_text(&value.to_owned()), "{error}: {list:02x?}");
+                    prop_assert!(has_broken_text(&value.to_owned()) || list.contains(&0xc1), "{error}: {list:02x?}");
                 }
             }
             _ => prop_assert!(ours.is_err(), "{list:02x?}"),
