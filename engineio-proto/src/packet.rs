@@ -11,6 +11,10 @@ use crate::base64;
 use crate::error::ParseError;
 use crate::message::{Message, Text};
 
+/// What a packet or message costs beside its payload while it waits: its place in a queue. A flood of tiny messages is as heavy as it
+/// really is.
+pub(crate) const KEEPING: usize = 40;
+
 /// What revision 3 puts in front of the bytes of a message.
 const MESSAGE_V3: u8 = 4;
 
@@ -278,6 +282,14 @@ impl Frame {
             Form::Base64V3 => 2,
         };
         self.data.len().saturating_add(head)
+    }
+
+    /// Bytes that the packet counts while it waits to be sent ([`Session::buffered_bytes`](crate::server::Session::buffered_bytes)): its
+    /// own, and 40 for its keeping.
+    #[must_use]
+    #[inline]
+    pub fn queued_len(&self) -> usize {
+        self.packet_len().saturating_add(KEEPING)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, Started, Wait
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::inbox::Inbox;
-use crate::peer::{KEEPING, Peer};
+use crate::peer::Peer;
 use crate::runtime::Runtime;
 use crate::service::{AllowRequest, Path, respond};
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
@@ -67,7 +67,7 @@ struct Shared {
 
 /// What other tasks can ask of a session.
 enum Command {
-    Send { message: Message, volatile: bool },
+    Send { frame: Frame, volatile: bool },
     Close,
     Discard,
 }
@@ -224,9 +224,8 @@ impl EngineSocket {
         if !self.is_on_link() && matches!(&message, Message::Text(text) if text.contains('\u{1e}')) {
             return Err(SendError::Separator);
         }
-        // The packet has a type in front.
-        let bytes = message.len().saturating_add(1 + KEEPING);
-        self.0.push(bytes, || Command::Send { message, volatile })
+        let frame = Frame::message(message);
+        self.0.push(frame.queued_len(), || Command::Send { frame, volatile })
     }
 
     /// Waits until the outbound queue is less than half full.
@@ -271,11 +270,11 @@ impl Application for Engine {
 
     fn execute(&self, core: &mut Core<'_, Self>, command: Command) {
         match command {
-            Command::Send { message, volatile } => {
+            Command::Send { frame, volatile } => {
                 if volatile && !(core.link_is_flushed && core.machine.is_writable()) {
                     return;
                 }
-                match core.machine.send_frames(&[Frame::message(message)]) {
+                match core.machine.send_frame(frame) {
                     Ok(()) => {}
                     Err(SendError::Full) => {
                         tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full");

@@ -35,10 +35,6 @@ pub(crate) enum Arrival {
     FirstLink { link: LinkId, upgrade: OnUpgrade },
 }
 
-/// What a packet counts beside its own bytes in the machine's queue (see `Session::buffered_bytes`). It counts the same here, or the
-/// machine could have no room for what the mailbox has taken.
-pub(crate) const KEEPING: usize = 40;
-
 /// A peer, as everybody but its own task sees it. `C` is what the application can ask of its machine; `S` is what the application
 /// keeps with every peer.
 pub(crate) struct Peer<C, S> {
@@ -92,6 +88,8 @@ impl<C: 'static, S> Peer<C, S> {
     }
 
     /// Asks the machine for something that sends `bytes` bytes (0: is always taken). The command is made only when it is taken.
+    ///
+    /// Packets count what they count in the machine's queue (`Frame::queued_len`), or it could have no room for what was taken here.
     pub(crate) fn push(&self, bytes: usize, command: impl FnOnce() -> C) -> Result<(), SendError> {
         let waker = self.push_quietly(bytes, command)?;
         if let Some(waker) = waker {

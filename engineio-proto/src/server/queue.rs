@@ -9,10 +9,7 @@ use core::ops::RangeInclusive;
 
 use crate::event::Event;
 use crate::message::Message;
-use crate::packet::Frame;
-
-/// What an item costs beside its payload: its place in the queue. A flood of tiny messages is as heavy as it really is.
-pub(super) const KEEPING: usize = 40;
+use crate::packet::{Frame, KEEPING};
 
 /// Items that a queue keeps room for when it has run empty. More is memory, and less is cheaper to allocate again than to keep for
 /// every peer that said two things when it connected.
@@ -25,7 +22,7 @@ pub(super) trait Weigh {
 
 impl Weigh for Frame {
     fn weight(&self) -> usize {
-        self.packet_len().saturating_add(KEEPING)
+        self.queued_len()
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::cell::RefCell;
 
+use engineio_proto::Frame;
 use socketio_proto::{Args, EncodeError, Encoded, Encoder, Outgoing, Parser};
-
-use crate::peer::KEEPING;
 
 thread_local! {
     static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new());
@@ -12,7 +11,7 @@ thread_local! {
 
 /// What a packet counts against the outbound limit.
 pub(crate) fn weight(encoded: &Encoded) -> usize {
-    encoded.frames().iter().map(|frame| frame.packet_len().saturating_add(KEEPING)).sum()
+    encoded.frames().iter().map(Frame::queued_len).sum()
 }
 
 /// Encodes a packet.
