@@ -1,5 +1,8 @@
 //! What the application sends and receives: text or bytes.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 /// Text whose UTF-8 was checked once; clones and sub-slices share its memory.
@@ -42,6 +45,18 @@ impl From<Text> for Message {
 impl From<&str> for Message {
     fn from(text: &str) -> Self {
         Self::Text(text.into())
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes.into())
     }
 }
 
