@@ -17,7 +17,8 @@ pub enum Event {
     Upgraded(LinkKind),
     /// A `send` was refused with [`SendError::Full`](crate::SendError::Full), and there is room again.
     Writable,
-    /// The session ended. The last event; comes exactly once, also when the application closed it.
+    /// The session ended. The last event; comes exactly once, also when the application closed it. Go on with `poll_transmit` until
+    /// `is_drained`, then drop the session and its id.
     Closed(CloseReason),
 }
 

@@ -28,7 +28,7 @@ pub enum EmitError {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The name is reserved (reference inventory section 7.5).
+    /// The name is one of those under which the reference tells its own news (socket.io-parser `lib/index.ts`, `RESERVED_EVENTS`).
     #[error("\"{0}\" is a reserved event name")]
     Reserved(String),
     /// More attachments than the peer takes ([`Limits::max_attachments`](crate::Limits)).
@@ -37,6 +37,14 @@ pub enum EncodeError {
     /// The value's `Serialize` failed, or it has no form in this parser's format.
     #[error("cannot be serialised: {0}")]
     Serialize(String),
+}
+
+impl EncodeError {
+    /// No packet, for this reason.
+    #[cold]
+    pub(crate) fn invalid(reason: &str) -> Self {
+        Self::Serialize(reason.to_string())
+    }
 }
 
 /// Arguments that are not of the type that was asked for.

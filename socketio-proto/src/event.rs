@@ -52,7 +52,8 @@ pub enum Event {
     },
     /// A command was refused because the outbound queue was full, and there is room again.
     Writable,
-    /// The connection ended. The last event; comes exactly once.
+    /// The connection ended. The last event; comes exactly once, also when the application closed it. Go on with `poll_transmit` until
+    /// `is_drained`, then drop the connection.
     Closed(CloseReason),
 }
 
@@ -86,7 +87,7 @@ pub enum DisconnectReason {
     ClientNamespaceDisconnect,
     /// This side made it leave the namespace.
     ServerNamespaceDisconnect,
-    /// The peer broke a rule, on polling without a held GET (reference inventory section 7.4).
+    /// The peer broke a rule, on polling without a held GET (socket.io `lib/client.ts`).
     ForcedServerClose,
     /// The server shuts down.
     ServerShuttingDown,

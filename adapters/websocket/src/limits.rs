@@ -18,14 +18,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The defaults with another [`max_message`](Self::max_message).
+    /// The same with another [`max_message`](Self::max_message).
     #[must_use]
     pub const fn with_max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self
     }
 
-    /// The defaults with another [`max_fragments`](Self::max_fragments).
+    /// The same with another [`max_fragments`](Self::max_fragments).
     #[must_use]
     pub const fn with_max_fragments(mut self, frames: u32) -> Self {
         self.max_fragments = frames;

@@ -4,7 +4,7 @@
 //! sends `5`, answers pings, and closes when none comes. What the network does to it is decided elsewhere: like the server's
 //! machines it takes facts and gives actions.
 //!
-//! Source: engine.io-client 6.6 `lib/socket.ts` and `lib/transports/polling.ts`; reference inventory section 2.2.
+//! Source: engine.io-client 6.6 `lib/socket.ts` and `lib/transports/polling.ts`.
 
 use alloc::collections::VecDeque;
 use alloc::format;

@@ -1,7 +1,7 @@
 //! What must hold whatever happens: one `check`, run after every step of a simulation and of a fuzzer.
 //!
 //! A machine is wrapped into a [`Watched`], which passes every verb on and keeps the books: which requests wait, which links are
-//! up, what the machine said about time. The names of the invariants (I1 to I12) are those of the design:
+//! up, what the machine said about time. The invariants of this level go by numbers:
 //!
 //! * I2, I3: deadlines make progress. I4: every request is answered exactly once or was aborted. I5: one `Closed`, the last event; nothing
 //!   after the end. I9: no queue beyond its limit. Checked here, always.

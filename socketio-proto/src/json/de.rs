@@ -12,10 +12,7 @@ use serde_json::de::StrRead;
 use bytes::Bytes;
 
 use super::places::Place;
-use super::scan;
-
-/// The name under which `serde_json` asks for a value's text.
-const RAW: &str = "$serde_json::private::RawValue";
+use super::{RAW_VALUE, scan};
 
 /// A position in the text of a payload.
 pub(crate) struct Cursor<'de> {
@@ -197,7 +194,7 @@ impl<'de> Deserializer<'de> for &mut Cursor<'de> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
-        if name == RAW {
+        if name == RAW_VALUE {
             return serde_json::Deserializer::from_str(self.raw()?).deserialize_newtype_struct(name, visitor);
         }
         visitor.visit_newtype_struct(self)

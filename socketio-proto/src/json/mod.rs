@@ -7,3 +7,6 @@ pub(crate) mod ser;
 mod text;
 
 pub(crate) use self::text::unescape;
+
+/// The name under which `serde_json` hands over, and asks for, text that is JSON already (`RawValue`).
+pub(crate) const RAW_VALUE: &str = "$serde_json::private::RawValue";

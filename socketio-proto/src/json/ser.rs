@@ -11,12 +11,12 @@ use core::fmt::{self, Display, Write};
 use bytes::Bytes;
 use serde::ser::{self, Impossible, Serialize};
 
-use super::scan;
+use super::{RAW_VALUE, scan};
 use crate::arguments::write::{ArgsWriter, elements, members};
 use crate::error::EncodeError;
 
 /// Names under which `serde_json` hands over text that is JSON already: `RawValue`, and numbers with `arbitrary_precision`.
-const RAW: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
+const RAW: [&str; 2] = [RAW_VALUE, "$serde_json::private::Number"];
 
 impl ser::Error for EncodeError {
     fn custom<T: Display>(message: T) -> Self {

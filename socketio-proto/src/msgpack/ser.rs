@@ -14,10 +14,8 @@ use super::EXTENSION;
 use super::scan::{self, Head};
 use crate::arguments::write::{ArgsWriter, elements, members};
 use crate::error::EncodeError;
+use crate::json::RAW_VALUE;
 use crate::values::Transcoded;
-
-/// The name under which `serde_json` hands over a value that is JSON text already.
-const RAW_JSON: &str = "$serde_json::private::RawValue";
 
 /// First bytes for something with a length: with the length inside of it, below a limit; then with lengths of 8, 16 and 32 bits.
 struct Form {
@@ -35,7 +33,7 @@ const MAP: Form = Form { fixed: 0x80, fixed_below: 16, bits_8: None, bits_16: 0x
 
 impl Form {
     fn write(&self, out: &mut Vec<u8>, length: usize) -> Result<(), EncodeError> {
-        let length = u32::try_from(length).map_err(|_| invalid("too long for MessagePack"))?;
+        let length = u32::try_from(length).map_err(|_| EncodeError::invalid("too long for MessagePack"))?;
         let [_, _, high, low] = length.to_be_bytes();
         match self.bits_8 {
             _ if length < self.fixed_below => out.push(self.fixed | low),
@@ -48,10 +46,6 @@ impl Form {
         }
         Ok(())
     }
-}
-
-fn invalid(message: &str) -> EncodeError {
-    EncodeError::Serialize(message.into())
 }
 
 /// Writes an integer that is not negative.
@@ -176,13 +170,14 @@ impl<'a> ser::Serializer for ValueSerializer<'a> {
         match (u64::try_from(value), i64::try_from(value)) {
             (Ok(value), _) => unsigned(self.0, value),
             (_, Ok(value)) => signed(self.0, value),
-            _ => return Err(invalid("MessagePack has no integers of more than 64 bits")),
+            _ => return Err(EncodeError::invalid("MessagePack has no integers of more than 64 bits")),
         }
         Ok(())
     }
 
     fn serialize_u128(self, value: u128) -> Result<(), EncodeError> {
-        let value = u64::try_from(value).map_err(|_| invalid("MessagePack has no integers of more than 64 bits"))?;
+        let value = u64::try_from(value)
+            .map_err(|_| EncodeError::invalid("MessagePack has no integers of more than 64 bits"))?;
         self.serialize_u64(value)
     }
 
@@ -272,7 +267,7 @@ impl<'a> ser::Serializer for ValueSerializer<'a> {
     }
 
     fn serialize_struct(self, name: &'static str, length: usize) -> Result<Container<'a>, EncodeError> {
-        if name == RAW_JSON {
+        if name == RAW_VALUE {
             return Ok(Container { raw_json: true, ..Container::new(self.0, MAP, 0) });
         }
         self.serialize_map(Some(length))
@@ -297,7 +292,7 @@ fn open_variant(out: &mut Vec<u8>, variant: &str) -> Result<(), EncodeError> {
 
 /// Writes a tuple of a type and bytes as an extension.
 fn write_extension<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
-    let wrong = || invalid("an extension is a type from -128 to 127 and bytes");
+    let wrong = || EncodeError::invalid("an extension is a type from -128 to 127 and bytes");
     let mut pair = Vec::new();
     value.serialize(ValueSerializer(&mut pair))?;
     let Some((Head::Array(2), at)) = scan::head(&pair, 0) else { return Err(wrong()) };
@@ -318,7 +313,7 @@ fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(),
     value.serialize(ValueSerializer(&mut json))?;
     let json = match scan::head(&json, 0) {
         Some((Head::Text(_), at)) => json.get(at..).unwrap_or_default(),
-        _ => return Err(invalid("raw JSON is text")),
+        _ => return Err(EncodeError::invalid("raw JSON is text")),
     };
     Transcoded::new(&mut serde_json::Deserializer::from_slice(json)).serialize(ValueSerializer(out))
 }
@@ -359,7 +354,7 @@ impl<'a> Container<'a> {
             Some((Head::Text(_), _)) => return Ok(()),
             Some((Head::Unsigned(key), _)) => key.to_string(),
             Some((Head::Negative(key), _)) => key.to_string(),
-            _ => return Err(invalid("the keys of a map have to be strings or integers")),
+            _ => return Err(EncodeError::invalid("the keys of a map have to be strings or integers")),
         };
         self.out.truncate(at);
         text(self.out, &digits)

@@ -74,7 +74,7 @@ pub(super) fn encode<A: Args + ?Sized>(
 ) -> Result<Encoded, EncodeError> {
     let Outgoing { packet_type, namespace, id, event, .. } = *packet;
     if namespace != "/" && namespace.contains(',') {
-        return Err(invalid("a namespace has no comma in this format"));
+        return Err(EncodeError::invalid("a namespace has no comma in this format"));
     }
     check(packet_type, namespace, event, rules)?;
     let sink = Sink { packet_type, namespace, id, event, encoder, rules };
@@ -269,11 +269,13 @@ pub(super) fn check(
     rules: Rules,
 ) -> Result<(), EncodeError> {
     match (packet_type, event) {
-        _ if namespace.as_bytes().first() != Some(&b'/') => Err(invalid("a namespace starts with a slash")),
+        _ if namespace.as_bytes().first() != Some(&b'/') => {
+            Err(EncodeError::invalid("a namespace starts with a slash"))
+        }
         (PacketType::Event, Some(name)) if rules.may_not_send(name) => Err(reserved(name)),
-        (PacketType::Event, None) => Err(invalid("an event has a name")),
+        (PacketType::Event, None) => Err(EncodeError::invalid("an event has a name")),
         (PacketType::Event, Some(_)) | (_, None) => Ok(()),
-        (_, Some(_)) => Err(invalid("only events have names")),
+        (_, Some(_)) => Err(EncodeError::invalid("only events have names")),
     }
 }
 
@@ -342,11 +344,6 @@ impl Sink<'_> {
         self.head(0, 0).push_str(close);
         Encoded::One(self.encoder.finish_text())
     }
-}
-
-#[cold]
-pub(super) fn invalid(message: &str) -> EncodeError {
-    EncodeError::Serialize(message.into())
 }
 
 #[cold]
@@ -421,7 +418,7 @@ pub(super) fn check_value(packet_type: PacketType, json: &str, rules: Rules) -> 
     if json.bytes().next().is_some_and(|first| rules.is_value_of(packet_type, first)) {
         return Ok(());
     }
-    Err(invalid(match packet_type {
+    Err(EncodeError::invalid(match packet_type {
         PacketType::Connect => "the payload of CONNECT is one object",
         PacketType::ConnectError => "the payload of CONNECT_ERROR is one object or string",
         _ => "DISCONNECT has no payload",

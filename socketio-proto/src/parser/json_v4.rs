@@ -1,6 +1,6 @@
 //! Protocol 4, which Socket.IO 1 and 2 speak, in JSON: the default parser by other rules.
 //!
-//! Source: socket.io-parser 3.4.5, `index.js`; reference inventory section 6.4.
+//! Source: socket.io-parser 3.4.5, `index.js`.
 
 use super::json::{self, JsonDecoder};
 use super::{Encoder, Parser};

@@ -1,7 +1,7 @@
 //! The MessagePack parser: each packet is one binary message, a map of `type`, `nsp`, `data` and `id`. Both peers have to be told to
 //! use it.
 //!
-//! Source: socket.io-msgpack-parser 3.0.2, `index.js`; notepack.io 2.2.0; reference inventory section 6.2.
+//! Source: socket.io-msgpack-parser 3.0.2, `index.js`; notepack.io 2.2.0.
 
 use alloc::vec::Vec;
 
@@ -248,18 +248,16 @@ fn id(out: &mut Vec<u8>, id: Option<u64>) -> Result<(), EncodeError> {
     Ok(())
 }
 
-fn invalid(message: &str) -> EncodeError {
-    EncodeError::Serialize(message.into())
-}
-
 /// Refuses a value that is not the payload of this packet type, which takes one value.
 fn check_value(packet_type: PacketType, value: &[u8]) -> Result<(), EncodeError> {
     match (packet_type, scan::head(value, 0)) {
         (PacketType::Connect | PacketType::ConnectError, Some((Head::Map(_), _)))
         | (PacketType::ConnectError, Some((Head::Text(_), _))) => Ok(()),
-        (PacketType::Connect, _) => Err(invalid("the payload of CONNECT is one object")),
-        (PacketType::ConnectError, _) => Err(invalid("the payload of CONNECT_ERROR is one object or string")),
-        _ => Err(invalid("DISCONNECT has no payload")),
+        (PacketType::Connect, _) => Err(EncodeError::invalid("the payload of CONNECT is one object")),
+        (PacketType::ConnectError, _) => {
+            Err(EncodeError::invalid("the payload of CONNECT_ERROR is one object or string"))
+        }
+        _ => Err(EncodeError::invalid("DISCONNECT has no payload")),
     }
 }
 

@@ -11,7 +11,7 @@
 //! The reference tells its sockets at once after a packet that is out of place, and with the end of the session after one that cannot be
 //! decoded; only the moment of the latter differs here, the reasons do not.
 //!
-//! Source: socket.io `lib/client.ts`, `lib/socket.ts`; reference inventory sections 7.2 and 7.4.
+//! Source: socket.io `lib/client.ts`, `lib/socket.ts`.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -305,7 +305,7 @@ impl<P: Parser> Connection<P> {
         let Some(namespace) = self.sockets.remove_joined(socket) else { return };
         self.inbox.retain(|event| !matches!(event, Event::Received { socket: of, .. } if *of == socket));
         self.left(socket, DisconnectReason::ServerNamespaceDisconnect);
-        let _ = self.control(PacketType::Disconnect, &namespace, None::<&()>);
+        self.tell_left(&namespace);
         self.pump();
     }
 
@@ -319,7 +319,7 @@ impl<P: Parser> Connection<P> {
         self.drop_unread();
         while let Some((socket, namespace)) = self.sockets.pop_joined() {
             self.left(socket, DisconnectReason::ServerNamespaceDisconnect);
-            let _ = self.control(PacketType::Disconnect, &namespace, None::<&()>);
+            self.tell_left(&namespace);
         }
         self.end(DisconnectReason::ServerNamespaceDisconnect);
         self.pump();
@@ -632,12 +632,18 @@ impl<P: Parser> Connection<P> {
         self.inbox.retain(|event| !matches!(event, Event::Received { .. } | Event::ConnectRequested(_)));
     }
 
+    fn tell_left(&mut self, namespace: &str) {
+        // Without room for it the connection is closing now, which says the same.
+        let _ = self.control(PacketType::Disconnect, namespace, None::<&()>);
+    }
+
     fn answer_refused(&mut self, namespace: &str, message: &str) {
         #[derive(Serialize)]
         struct Refused<'a> {
             message: &'a str,
         }
 
+        // Without room for it the connection is closing now, which refuses too.
         let _ = self.control(PacketType::ConnectError, namespace, Some(&Refused { message }));
     }
 

@@ -4,7 +4,7 @@
 //! A broadcast is no queue of deliveries: the adapter encodes the packet once, walks the [`Recipients`] under the lock of the
 //! namespace, and puts the packet into each one's mailbox.
 //!
-//! Source: socket.io-adapter `lib/in-memory-adapter.ts`, socket.io `lib/broadcast-operator.ts`; reference inventory sections 7.5 to 7.7.
+//! Source: socket.io-adapter `lib/in-memory-adapter.ts`, socket.io `lib/broadcast-operator.ts`.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
 use alloc::string::String;
