@@ -108,16 +108,15 @@ impl Endpoint {
     }
 
     /// The capabilities that its cases need.
-    fn needs(self) -> impl Iterator<Item = &'static str> {
-        let (first, second) = match self {
-            Self::Engineio => ("engineio", None),
-            Self::Socketio => ("socketio", None),
-            Self::Eio3Engineio => ("eio3", Some("engineio")),
-            Self::Eio3Socketio => ("eio3", Some("socketio")),
-            Self::Msgpack => ("msgpack", None),
-            Self::Recovery => ("recovery", None),
-        };
-        std::iter::once(first).chain(second)
+    fn needs(self) -> &'static [&'static str] {
+        match self {
+            Self::Engineio => &["engineio", "eio4"],
+            Self::Socketio => &["socketio", "eio4", "sio5"],
+            Self::Eio3Engineio => &["engineio", "eio3"],
+            Self::Eio3Socketio => &["socketio", "eio3"],
+            Self::Msgpack => &["msgpack", "eio4", "sio5"],
+            Self::Recovery => &["recovery", "eio4", "sio5"],
+        }
     }
 }
 
@@ -299,9 +298,7 @@ fn case(
     }
     let endpoint = written.endpoint.unwrap_or_else(|| Endpoint::of(&id));
     let mut needs = written.needs.clone();
-    if role == Role::Server {
-        needs.extend(endpoint.needs().map(str::to_owned));
-    }
+    needs.extend(endpoint.needs().iter().map(|need| (*need).to_owned()));
     Ok(Case {
         id,
         role,

@@ -20,7 +20,7 @@ use crate::wire::http::{
 };
 use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
 use crate::wire::websocket::{self, BINARY, CLOSE, Frame, TEXT, read_frame};
-use crate::wire::{BoxStream, Connecting, Connector, Source};
+use crate::wire::{BoxStream, Connecting, Connector, Source, msgpack};
 
 /// Rules, in the words of the README ("Mutants").
 #[derive(Debug)]
@@ -616,16 +616,23 @@ async fn packets_after(mutant: &Mutant, place: Place, packets: Vec<Payload>) -> 
 async fn broken(mutant: &Mutant, place: Place, packet: Payload, out: &mut Vec<Payload>) -> bool {
     let text = match &packet {
         Payload::Text(text) => text.clone(),
-        Payload::Bytes(bytes) => format!("b{}", STANDARD.encode(bytes)),
+        Payload::Bytes(bytes) => match msgpack::decode_packet(bytes) {
+            Some(packet) => format!("msgpack{packet}"),
+            None => format!("b{}", STANDARD.encode(bytes)),
+        },
+    };
+    let written = |text: &str| match text.strip_prefix("msgpack").map(serde_json::from_str) {
+        Some(Ok(packet)) => Payload::Bytes(msgpack::encode(&packet)),
+        _ => Payload::Text(text.to_owned()),
     };
     let mut packet = Some(packet);
     let (mut after, mut copies) = (Vec::new(), 1);
     for change in mutant.rules(place, "", &text) {
         match change {
             Change::Drop => packet = None,
-            Change::Replace(None, text) => packet = Some(Payload::Text(text.clone())),
+            Change::Replace(None, text) => packet = Some(written(text)),
             Change::Replace(Some(regex), with) => {
-                packet = Some(Payload::Text(regex.replace_all(&text, with.as_str()).into_owned()));
+                packet = Some(written(&regex.replace_all(&text, with.as_str())));
             }
             Change::ReplaceBytes(bytes) => packet = Some(Payload::Bytes(bytes.clone())),
             Change::Duplicate => copies = 2,

@@ -1,5 +1,7 @@
-//! The suite tested: every case for servers passes against a good server and fails against each of its mutants. A case that cannot fail
-//! is a defect.
+//! The suite tested: every case passes against a good peer and fails against each of its mutants. A case that cannot fail is a defect.
+//!
+//! The good server is our own, in this process; for what it does not offer, it is the reference on Node.js. The good client is the
+//! reference. `FILTER=eio4/upgrade cargo test …` looks at some of the cases only, `PEER=http://127.0.0.1:3000` at another server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,56 +13,132 @@
 #[path = "../fixtures/rust/contract.rs"]
 mod contract;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socketio_conformance::case::{Case, server_cases};
+use socketio_conformance::case::{Case, client_cases, server_cases};
+use socketio_conformance::field::{Field, StartError, peer};
+use socketio_conformance::peers::all_required;
 use socketio_conformance::report::failure;
 use socketio_conformance::run::{Options, Subject, Verdict, run};
 use socketio_conformance::wire::Tcp;
 use socketio_tokio::serve;
 use tokio::net::TcpListener;
 
-/// Our own server, with the contract of `fixtures/SERVER.md`. It runs until the runtime ends.
-async fn good_server() -> Subject {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { serve(listener, contract::endpoints(contract::Settings::default())).await });
-    Subject::Server(Arc::new(Tcp::new(&url).unwrap()))
-}
+/// What our server does not offer yet.
+const NOT_OURS: [&str; 3] = ["eio3", "recovery", "webtransport"];
 
-/// `FILTER=eio4/upgrade cargo test …` looks at some of the cases only.
-fn cases() -> Vec<Case> {
+/// What the reference on Node.js does not offer.
+const NOT_ON_NODE: [&str; 1] = ["webtransport"];
+
+fn chosen(cases: Result<Vec<Case>, String>) -> Vec<Case> {
     let filter = std::env::var("FILTER").unwrap_or_default();
-    let mut cases = server_cases().unwrap();
+    let mut cases = cases.unwrap();
     cases.retain(|case| case.id.starts_with(&filter));
     cases
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_server_case_passes_against_a_good_server() {
-    let subject = good_server().await;
-    let cases = cases();
-    let results = run(&subject, &cases, &Options::default(), |_| {}).await;
-    let failed: Vec<String> = results.iter().filter(|result| result.verdict != Verdict::Pass).map(failure).collect();
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
-    assert_eq!(results.len(), cases.len());
+fn needs_any(case: &Case, lacking: &[&str]) -> bool {
+    case.needs.iter().any(|need| lacking.contains(&need.as_str()))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_server_case_fails_against_each_of_its_mutants() {
-    let subject = good_server().await;
+fn known_failures() -> Vec<&'static str> {
+    let lines = include_str!("known-failures.txt").lines();
+    lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_whitespace().next()).collect()
+}
+
+fn server(url: &str) -> Subject {
+    Subject::Server(Arc::new(Tcp::new(url).unwrap()))
+}
+
+/// Our own server, with the contract of `fixtures/SERVER.md`. It runs until the runtime ends.
+async fn our_server() -> Subject {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { serve(listener, contract::endpoints(contract::Settings::default())).await });
+    server(&url)
+}
+
+/// Every case passes, and fails under each of its mutants.
+async fn tell_good_from_broken(subject: &Subject, cases: &[Case]) {
+    let results = run(subject, cases, &Options::default(), |_| {}).await;
+    assert_eq!(results.len(), cases.len(), "a result is missing");
+    let failed: Vec<String> = results.iter().filter(|result| result.verdict != Verdict::Pass).map(failure).collect();
+    assert!(failed.is_empty(), "these do not pass against a good peer:\n{}", failed.join("\n"));
+
     let broken: Vec<Case> =
-        cases().iter().flat_map(|case| case.mutants.iter().map(|mutant| case.broken_by(mutant))).collect();
+        cases.iter().flat_map(|case| case.mutants.iter().map(|mutant| case.broken_by(mutant))).collect();
     // What is broken stays broken: there is no need to be patient with it.
     let options = Options { grace: Duration::from_millis(700), jobs: 12, ..Options::default() };
-    let results = run(&subject, &broken, &options, |_| {}).await;
+    let results = run(subject, &broken, &options, |_| {}).await;
+    assert_eq!(results.len(), broken.len(), "a result is missing");
     let undetected: Vec<String> = broken
         .iter()
         .zip(&results)
         .filter(|(_, result)| result.verdict != Verdict::Fail)
         .map(|(case, result)| format!("under `{}`:\n{}", case.mutant.as_deref().unwrap_or_default(), failure(result)))
         .collect();
-    assert!(undetected.is_empty(), "these do not notice that they are broken:\n{}", undetected.join("\n"));
-    assert_eq!(results.len(), broken.len());
+    assert!(undetected.is_empty(), "these do not notice that the peer is broken:\n{}", undetected.join("\n"));
+}
+
+fn field() -> Field {
+    Field::new(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
+}
+
+/// A tool that is not here is a reason to skip, unless everything is required.
+fn skipped(missing: &dyn std::fmt::Display) {
+    assert!(!all_required(), "{missing}");
+    eprintln!("skipped: {missing}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_cases_tell_our_server_from_broken_ones() {
+    let mut cases = chosen(server_cases());
+    if let Ok(url) = std::env::var("PEER") {
+        return tell_good_from_broken(&server(&url), &cases).await;
+    }
+    let known = known_failures();
+    cases.retain(|case| !needs_any(case, &NOT_OURS) && !known.contains(&case.id.as_str()));
+    tell_good_from_broken(&our_server().await, &cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_our_server_is_known_to_fail_it_fails() {
+    let known = known_failures();
+    let mut cases = chosen(server_cases());
+    cases.retain(|case| known.contains(&case.id.as_str()));
+    let results = run(&our_server().await, &cases, &Options::default(), |_| {}).await;
+    let passed: Vec<&str> =
+        results.iter().filter(|result| result.verdict != Verdict::Fail).map(|result| result.id.as_str()).collect();
+    assert!(passed.is_empty(), "take these off tests/known-failures.txt: {passed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_cases_tell_the_reference_from_broken_servers_where_ours_cannot_serve() {
+    let known = known_failures();
+    let mut cases = chosen(server_cases());
+    cases.retain(|case| needs_any(case, &NOT_OURS) || known.contains(&case.id.as_str()));
+    cases.retain(|case| !needs_any(case, &NOT_ON_NODE));
+    if cases.is_empty() {
+        return;
+    }
+    let running = match field().start(peer("node").unwrap()) {
+        Ok(running) => running,
+        Err(StartError::Missing(missing)) => return skipped(&missing),
+        Err(error) => panic!("{error}"),
+    };
+    tell_good_from_broken(&server(running.url()), &cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_cases_tell_the_reference_from_broken_clients() {
+    let cases = chosen(client_cases());
+    if cases.is_empty() {
+        return;
+    }
+    match field().command_line(peer("client-node").unwrap()) {
+        Ok(command) => tell_good_from_broken(&Subject::Client(command), &cases).await,
+        Err(missing) => skipped(&missing),
+    }
 }

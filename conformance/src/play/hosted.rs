@@ -114,10 +114,12 @@ impl Hall {
         Ok((Self { receiver, waiting: VecDeque::new(), sessions, _listening: listening }, url))
     }
 
-    /// The first request that fits, from now or from before.
+    /// The first request that fits, from now or from before. `starting` is the time that is left after the first request of a program
+    /// that has just been started.
     pub(crate) async fn accept(
         &mut self,
-        deadline: Instant,
+        mut deadline: Instant,
+        starting: Option<Duration>,
         mut fits: impl FnMut(&RequestHead) -> Result<bool, String>,
     ) -> Result<Option<Arrival>, String> {
         let mut passed = VecDeque::new();
@@ -128,7 +130,12 @@ impl Hall {
             };
             match next {
                 Some(arrival) if fits(&arrival.head)? => break Some(arrival),
-                Some(arrival) => passed.push_back(arrival),
+                Some(arrival) => {
+                    if let Some(time) = starting {
+                        deadline = deadline.min(Instant::now() + time);
+                    }
+                    passed.push_back(arrival);
+                }
                 None => break None,
             }
         };

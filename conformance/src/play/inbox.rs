@@ -132,7 +132,7 @@ pub(crate) fn shown_frame(frame: &crate::wire::websocket::Frame) -> String {
     use crate::wire::websocket::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
     let mut text = match frame.opcode {
         TEXT => printable(&frame.payload),
-        BINARY => hexadecimal(&frame.payload),
+        BINARY => Payload::Bytes(frame.payload.clone()).shown(),
         CONTINUATION => format!("continuation {}", printable(&frame.payload)),
         CLOSE => {
             let reason = frame.payload.get(2..).unwrap_or_default();

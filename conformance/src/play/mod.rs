@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use self::exchange::Exchange;
@@ -24,13 +24,13 @@ use self::visit::{Visit, Wish, link_request};
 use crate::case::Endpoint;
 use crate::mutant::{Broken, Mutant};
 use crate::script::pattern::{self, Captures, remembered};
-use crate::script::value::{Expression, Scope, Value};
+use crate::script::value::{Expression, Part, Scope, Template, Value};
 use crate::script::{Action, Choice, Comparison, Match, Outcome, RawFrame, Step, Term};
 use crate::transcript::Transcript;
 use crate::wire::http::{Headers, RequestHead, header};
 use crate::wire::packets::{Payload, Revision};
 use crate::wire::websocket::Frame;
-use crate::wire::{BoxStream, Connector, Tcp, printable};
+use crate::wire::{BoxStream, Connector, Tcp, msgpack, printable};
 
 /// What all objects of a running case share.
 pub(crate) struct Context {
@@ -128,6 +128,7 @@ pub(crate) async fn play(setting: Setting, transcript: Transcript, steps: &[Step
         joined: BTreeMap::new(),
         program: None,
         proxy: None,
+        awake: false,
         zero: Instant::now(),
         counter: 0,
     };
@@ -154,10 +155,15 @@ struct Player {
     joined: BTreeMap<String, Vec<String>>,
     program: Option<Program>,
     proxy: Option<Task>,
+    /// Something has happened already: what was started runs.
+    awake: bool,
     /// When the last thing happened that a step waited for or did: what `after` and `within` count from.
     zero: Instant,
     counter: u32,
 }
+
+/// How long a client may take to start before it is expected to do anything.
+const STARTING: Duration = Duration::from_secs(30);
 
 /// The name of the session that is meant when none is named.
 const MAIN: &str = "main";
@@ -186,6 +192,8 @@ struct Window {
     after: Option<Duration>,
     deadline: Instant,
     within: Duration,
+    /// The client has just been started: what is left once it has shown up.
+    starting: Option<Duration>,
 }
 
 impl Player {
@@ -424,8 +432,11 @@ impl Player {
             Some(within) => self.duration(within)?,
             None => after.unwrap_or_default(),
         };
-        // A slow machine must not shorten the time that the other side has.
-        Ok(Window { after, deadline: Instant::now() + within + self.setting.grace, within })
+        // A slow machine must not shorten the time that the other side has, and some programs take long to start.
+        let time = within + self.setting.grace;
+        let starting = (self.program.is_some() && !self.awake).then_some(time);
+        let deadline = Instant::now() + time + starting.map_or(Duration::ZERO, |_| STARTING);
+        Ok(Window { after, deadline, within, starting })
     }
 
     /// Something happened that a step waited for.
@@ -440,6 +451,7 @@ impl Player {
             );
         }
         self.zero = at.max(self.zero);
+        self.awake = true;
         Ok(())
     }
 
@@ -478,15 +490,25 @@ impl Player {
     }
 
     /// Keeps book of namespaces: a CONNECT that came, a DISCONNECT either way.
-    fn watch(&mut self, subject: &str, text: &str, came: bool) {
-        let Some((kind, rest)) = text.split_at_checked(2) else { return };
-        let namespace = if rest.starts_with('/') { rest.split(',').next().unwrap_or(rest) } else { "/" };
+    fn watch(&mut self, subject: &str, packet: &Payload, came: bool) {
+        let (kind, namespace) = match packet {
+            Payload::Text(text) => {
+                let Some((kind, rest)) = text.split_at_checked(2) else { return };
+                let namespace = if rest.starts_with('/') { rest.split(',').next().unwrap_or(rest) } else { "/" };
+                (kind.to_owned(), namespace.to_owned())
+            }
+            Payload::Bytes(bytes) => {
+                let Some(packet) = msgpack::decode_packet(bytes) else { return };
+                let text = |key| packet.get(key).map(|value: &Json| remembered(value).text()).unwrap_or_default();
+                (format!("4{}", text("type")), text("nsp"))
+            }
+        };
         let joined = self.joined.entry(subject.to_owned()).or_default();
-        if kind == "41" || kind == "40" {
-            joined.retain(|known| known != namespace);
+        if kind == "41" || (kind == "40" && came) {
+            joined.retain(|known| *known != namespace);
         }
         if kind == "40" && came {
-            joined.push(namespace.to_owned());
+            joined.push(namespace);
         }
     }
 
@@ -497,8 +519,8 @@ impl Player {
             while !missing.is_empty() {
                 let expected = missing.iter().map(|choice| self.shown(choice)).collect::<Vec<_>>().join(" and ");
                 let arrived = self.next(subject, window.deadline).await?;
-                if let Some(Arrived { event: Event::Packet(Payload::Text(text)), .. }) = &arrived {
-                    self.watch(subject, text, true);
+                if let Some(Arrived { event: Event::Packet(packet), .. }) = &arrived {
+                    self.watch(subject, packet, true);
                 }
                 let Some(arrived) = arrived else {
                     let waited = (window.within + self.setting.grace).as_millis();
@@ -587,7 +609,11 @@ impl Player {
             }
             (Match::Packet(template), Payload::Text(text)) => pattern::packet(&template.fill(&self.scope)?, text),
             (Match::Regex(template), Payload::Text(text)) => pattern::regex(template, &self.scope, text),
-            (Match::Packet(_) | Match::Regex(_), Payload::Bytes(_)) => Ok(None),
+            (Match::Msgpack(template), Payload::Bytes(bytes)) => match msgpack::decode(bytes) {
+                Some(packet) => pattern::packet(&template.fill(&self.scope)?, &packet.to_string()),
+                None => Ok(None),
+            },
+            (Match::Packet(_) | Match::Regex(_), Payload::Bytes(_)) | (Match::Msgpack(_), Payload::Text(_)) => Ok(None),
         }
     }
 
@@ -601,6 +627,9 @@ impl Player {
                 Err(error) => error,
             },
             Match::Packet(template) => template.fill(&self.scope).unwrap_or_else(|error| error),
+            Match::Msgpack(template) => {
+                template.fill(&self.scope).map_or_else(|error| error, |json| format!("msgpack{json}"))
+            }
             Match::Regex(template) => {
                 template.fill(&self.scope).map_or_else(|error| error, |regex| format!("something like /{regex}/"))
             }
@@ -640,7 +669,7 @@ impl Player {
         if subject == "arrivals" {
             let hall =
                 self.hall.as_mut().ok_or_else(|| Trouble::Broken("requests arrive only from clients".to_owned()))?;
-            return match hall.accept(deadline, |_| Ok(true)).await? {
+            return match hall.accept(deadline, None, |_| Ok(true)).await? {
                 None => Ok(()),
                 Some(arrival) => failed(
                     format!("no request for {} ms", duration.as_millis()),
@@ -708,20 +737,20 @@ impl Player {
         let namespace = self.text_or(namespace, "/")?;
         let auth = self.text_or(auth, "")?;
         let window = self.window(step)?;
-        let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
         let three = self.visit(Some(subject))?.revision() == Revision::Three;
         // Revision 3 is in the main namespace without asking.
         if !(three && namespace == "/") {
-            self.send(subject, vec![Payload::Text(format!("40{prefix}{auth}"))]).await?;
+            let connect = self.packet(0, &namespace, "", &auth)?;
+            self.send(subject, vec![connect]).await?;
         }
         let reply = if three {
-            format!("40{namespace}").trim_end_matches('/').to_owned()
+            packet_term(format!("40{namespace}").trim_end_matches('/'))
         } else {
-            format!(r#"40{prefix}{{"sid":*id,...}}"#)
+            self.packet_term(0, &namespace, "", r#"{"sid":*id,...}"#)
         };
-        let greeting = format!(r#"42{prefix}["auth",...]"#);
+        let greeting = self.packet_term(2, &namespace, "", r#"["auth",...]"#);
         let before = self.scope.get("id").ok().cloned();
-        self.expect(subject, false, &[packet_term(&reply), packet_term(&greeting)], window).await?;
+        self.expect(subject, false, &[reply, greeting], window).await?;
         if subject != MAIN
             && let Ok(id) = self.scope.get("id").cloned()
         {
@@ -733,17 +762,38 @@ impl Player {
         Ok(())
     }
 
+    /// A Socket.IO packet in the words of the parser that this case is about.
+    fn packet(&self, kind: u8, namespace: &str, id: &str, data: &str) -> Result<Payload, String> {
+        if self.setting.endpoint != Endpoint::Msgpack {
+            return Ok(Payload::Text(json_packet(kind, namespace, id, data)));
+        }
+        let mut packet = json!({ "type": kind, "nsp": namespace });
+        for (key, text) in [("data", data), ("id", id)] {
+            if !text.is_empty() {
+                let value = serde_json::from_str::<Json>(text).map_err(|error| format!("{text}: {error}"))?;
+                packet.as_object_mut().map(|packet| packet.insert(key.to_owned(), value));
+            }
+        }
+        Ok(Payload::Bytes(msgpack::encode(&packet)))
+    }
+
+    /// What such a packet has to look like.
+    fn packet_term(&self, kind: u8, namespace: &str, id: &str, data: &str) -> Term {
+        if self.setting.endpoint != Endpoint::Msgpack {
+            return packet_term(&json_packet(kind, namespace, id, data));
+        }
+        let id = if id.is_empty() { String::new() } else { format!(r#""id":{id},"#) };
+        let text = format!(r#"{{"type":{kind},"nsp":"{namespace}",{id}"data":{data},...}}"#);
+        Term(vec![Choice(vec![Outcome::Packet(Match::Msgpack(literal(&text)))])])
+    }
+
     fn text_or(&mut self, expression: Option<&Expression>, otherwise: &str) -> Result<String, String> {
         expression.map_or(Ok(otherwise.to_owned()), |expression| Ok(expression.value(&mut self.scope)?.text()))
     }
 
     async fn send(&mut self, subject: &str, packets: Vec<Payload>) -> Result<(), Trouble> {
         for packet in &packets {
-            if let Payload::Text(text) = packet
-                && text.starts_with("41")
-            {
-                self.watch(subject, text, false);
-            }
+            self.watch(subject, packet, false);
         }
         let patience = self.setting.grace * 4;
         let context = Arc::clone(&self.context);
@@ -789,24 +839,31 @@ impl Player {
     async fn alive(&mut self, step: &Step, subject: &str) -> Result<(), Trouble> {
         self.counter = self.counter.saturating_add(1);
         let mark = format!("alive-{}", self.counter);
+        let text = |text: String| Payload::Text(text);
         let (question, answer) = if matches!(self.object(subject)?, Object::Hosted(_)) {
-            (format!(r#"42["echo","{mark}"]"#), format!(r#"42["echo-back","{mark}"]"#))
+            let joined = self.joined(subject).and_then(|joined| joined.first()).map_or("/", String::as_str);
+            (
+                self.packet(2, joined, "", &format!(r#"["echo","{mark}"]"#))?,
+                self.packet_term(2, joined, "", &format!(r#"["echo-back","{mark}"]"#)),
+            )
         } else if !self.setting.endpoint.is_socketio() {
-            (format!("4{mark}"), format!("4{mark}"))
+            (text(format!("4{mark}")), packet_term(&format!("4{mark}")))
         } else {
             match self.joined(subject).and_then(|joined| joined.first()) {
-                None => ("40".to_owned(), r#"40{"sid":*,...}"#.to_owned()),
+                None => (self.packet(0, "/", "", "")?, self.packet_term(0, "/", "", r#"{"sid":*,...}"#)),
                 Some(namespace) => {
-                    let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
                     // Below 2^31, and far from what a script uses.
-                    let id = 900_000_u32.saturating_add(self.counter);
-                    (format!(r#"42{prefix}{id}["message-with-ack","{mark}"]"#), format!(r#"43{prefix}{id}["{mark}"]"#))
+                    let id = 900_000_u32.saturating_add(self.counter).to_string();
+                    (
+                        self.packet(2, namespace, &id, &format!(r#"["message-with-ack","{mark}"]"#))?,
+                        self.packet_term(3, namespace, &id, &format!(r#"["{mark}"]"#)),
+                    )
                 }
             }
         };
         let window = self.window(step)?;
-        self.send(subject, vec![Payload::Text(question)]).await?;
-        self.expect(subject, false, &[packet_term(&answer)], window).await.map_err(|trouble| match trouble {
+        self.send(subject, vec![question]).await?;
+        self.expect(subject, false, &[answer], window).await.map_err(|trouble| match trouble {
             Trouble::Failed(expected, seen) => Trouble::Failed(format!("the session to be alive: {expected}"), seen),
             other => other,
         })
@@ -918,7 +975,7 @@ impl Player {
         let mut hall =
             self.hall.take().ok_or_else(|| Trouble::Broken("requests are accepted only from clients".to_owned()))?;
         let found = hall
-            .accept(window.deadline, |head| {
+            .accept(window.deadline, window.starting, |head| {
                 let target = match target {
                     Some(target) => self.fits(target, &Payload::Text(head.target.clone()))?.is_some(),
                     None => true,
@@ -964,7 +1021,7 @@ impl Player {
         let window = self.window(step)?;
         let mut hall =
             self.hall.take().ok_or_else(|| Trouble::Broken("sessions are accepted only from clients".to_owned()))?;
-        let found = hall.accept(window.deadline, |head| Ok(hosted::opens(head, &transport))).await;
+        let found = hall.accept(window.deadline, window.starting, |head| Ok(hosted::opens(head, &transport))).await;
         let waiting = hall.shown();
         let arrival = self.arrived(found?, &format!("a handshake by {transport}"), &waiting, &window)?;
         self.counter = self.counter.saturating_add(1);
@@ -991,13 +1048,20 @@ impl Player {
     ) -> Result<(), Trouble> {
         let namespace = self.text_or(namespace, "/")?;
         let window = self.window(step)?;
-        let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
-        let choices = [format!("40{prefix}"), format!("40{prefix}{{...}}"), format!("40{namespace}")];
-        let choices = choices.iter().map(|choice| packet_outcome(choice)).collect();
-        self.expect(subject, false, &[Term(vec![Choice(choices)])], window).await?;
+        let wanted = if self.setting.endpoint == Endpoint::Msgpack {
+            let text = format!(r#"{{"type":0,"nsp":"{namespace}",...}}"#);
+            Term(vec![Choice(vec![Outcome::Packet(Match::Msgpack(literal(&text)))])])
+        } else {
+            // The comma behind a namespace without payload may be left out.
+            let choices = ["", "{...}"].map(|data| packet_outcome(&json_packet(0, &namespace, "", data)));
+            let bare = packet_outcome(&format!("40{namespace}"));
+            Term(vec![Choice(choices.into_iter().chain([bare]).collect())])
+        };
+        self.expect(subject, false, &[wanted], window).await?;
         self.counter = self.counter.saturating_add(1);
         let reply = self.text_or(reply, &format!(r#"{{"sid":"socket-{}"}}"#, self.counter))?;
-        self.send(subject, vec![Payload::Text(format!("40{prefix}{reply}"))]).await
+        let reply = self.packet(0, &namespace, "", &reply)?;
+        self.send(subject, vec![reply]).await
     }
 
     async fn accept_upgrade(&mut self, step: &Step, subject: &str) -> Result<(), Trouble> {
@@ -1007,7 +1071,9 @@ impl Player {
         let sid = hosted.sid.clone();
         let window = self.window(step)?;
         let mut hall = self.hall.take().ok_or_else(|| Trouble::Broken("upgrades come only from clients".to_owned()))?;
-        let found = hall.accept(window.deadline, |head| Ok(head.is_upgrade() && head.query("sid") == Some(&sid))).await;
+        let found = hall
+            .accept(window.deadline, window.starting, |head| Ok(head.is_upgrade() && head.query("sid") == Some(&sid)))
+            .await;
         let waiting = hall.shown();
         self.hall = Some(hall);
         let arrival = self.arrived(found?, "the WebSocket of an upgrade", &waiting, &window)?;
@@ -1062,9 +1128,17 @@ fn text_or_bytes(bytes: &[u8]) -> Payload {
     }
 }
 
+fn json_packet(kind: u8, namespace: &str, id: &str, data: &str) -> String {
+    let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
+    format!("4{kind}{prefix}{id}{data}")
+}
+
+fn literal(text: &str) -> Template {
+    Template(vec![Part::Literal(text.to_owned())])
+}
+
 fn packet_outcome(pattern: &str) -> Outcome {
-    use crate::script::value::{Part, Template};
-    Outcome::Packet(Match::Packet(Template(vec![Part::Literal(pattern.to_owned())])))
+    Outcome::Packet(Match::Packet(literal(pattern)))
 }
 
 fn packet_term(pattern: &str) -> Term {

@@ -138,7 +138,12 @@ impl Characters<'_> {
 }
 
 /// The name behind a `$`: `name`, `name.part` or `{name}`.
+///
+/// `$bytes` and `$ext` as keys are how JSON speaks of binary: no variables.
 fn name(rest: &mut Characters<'_>) -> Option<String> {
+    if rest.rest.starts_with("bytes\"") || rest.rest.starts_with("ext\"") {
+        return None;
+    }
     if rest.peek() == Some('{') {
         rest.next();
         return rest.until('}');

@@ -139,6 +139,8 @@ pub(crate) enum Match {
     Exact(Expression),
     /// `'…'`: JSON by value, with holes.
     Packet(Template),
+    /// `msgpack '…'`: the same for a MessagePack packet.
+    Msgpack(Template),
     /// `/…/`
     Regex(Template),
 }

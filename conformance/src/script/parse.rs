@@ -301,6 +301,14 @@ impl<'a> Reader<'a> {
         if self.word("anything") {
             return Ok(Match::Anything);
         }
+        if self.is_word("msgpack")
+            && let Some(Token::Single(template)) = self.tokens.get(1)
+        {
+            self.next();
+            self.next();
+            pattern::check(template)?;
+            return Ok(Match::Msgpack(template.clone()));
+        }
         match self.peek() {
             Some(Token::Single(template)) => {
                 self.next();

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::wire::msgpack;
+
 /// What an expression gives. Numbers are milliseconds where a time is meant.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
@@ -102,6 +104,8 @@ pub(crate) enum Function {
     Base64,
     /// A JSON string.
     Json,
+    /// JSON as MessagePack.
+    Msgpack,
 }
 
 impl Function {
@@ -112,6 +116,7 @@ impl Function {
             "length" => Self::Length,
             "base64" => Self::Base64,
             "json" => Self::Json,
+            "msgpack" => Self::Msgpack,
             _ => return None,
         })
     }
@@ -141,6 +146,11 @@ impl Expression {
                     #[allow(clippy::cast_precision_loss, reason = "lengths are far below 2^53")]
                     Function::Length => Value::Number(argument.into_bytes().len() as f64),
                     Function::Base64 => Value::Text(STANDARD.encode(argument.into_bytes())),
+                    Function::Msgpack => {
+                        let text = argument.text();
+                        let value = serde_json::from_str(&text).map_err(|error| format!("{text}: {error}"))?;
+                        Value::Bytes(msgpack::encode(&value))
+                    }
                     Function::Json => Value::Text(serde_json::Value::String(argument.text()).to_string()),
                 }
             }

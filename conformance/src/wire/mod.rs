@@ -1,6 +1,7 @@
 //! Bytes: where they come from and go to, and the forms they have on the way.
 
 pub(crate) mod http;
+pub(crate) mod msgpack;
 pub(crate) mod packets;
 pub(crate) mod websocket;
 

@@ -5,7 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-use super::{hexadecimal, printable};
+use super::{hexadecimal, msgpack, printable};
 
 /// Tolerant about padding: what a server writes is compared, not judged here.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -29,7 +29,10 @@ impl Payload {
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Text(text) => printable(text.as_bytes()),
-            Self::Bytes(bytes) => hexadecimal(bytes),
+            Self::Bytes(bytes) => match msgpack::decode_packet(bytes) {
+                Some(packet) => format!("msgpack{}", printable(packet.to_string().as_bytes())),
+                None => hexadecimal(bytes),
+            },
         }
     }
 }
