@@ -214,3 +214,12 @@ fn item_89_bytes_that_are_no_frame_close_a_webtransport_session() {
         peer.is_over();
     }
 }
+
+#[test]
+fn the_link_that_opens_a_session_is_admitted_and_no_second_one() {
+    let mut peer = Peer::accepted(quiet(), "EIO=4&transport=websocket", true);
+    assert_eq!(peer.admits("GET", "EIO=4&transport=websocket", true), Ok(()));
+    assert!(peer.admits("GET", "EIO=4&transport=polling", false).is_err());
+    peer.up(LinkKind::WebSocket);
+    assert!(peer.admits("GET", "EIO=4&transport=websocket", true).is_err());
+}

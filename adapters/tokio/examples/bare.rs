@@ -287,9 +287,9 @@ impl Visitor {
         let key = head.websocket.then(|| accept(fields.clone())).transpose();
         let key = key.map_err(|error| Response::new(error.status(), error.headers(), Bytes::new()))?;
         let known = |sid| lock(&self.hub.peers).get(&sid).cloned();
-        let (ask, peer, opens) = match self.hub.engine.route(&head) {
-            Route::Open(new) => (new.ask(), self.hub.open(new).ok_or(Refusal::Unavailable), true),
-            Route::Session { sid, ask } => (ask, known(sid).ok_or(Refusal::UnknownSid), false),
+        let (ask, peer) = match self.hub.engine.route(&head) {
+            Route::Open(new) => (new.ask(), self.hub.open(new).ok_or(Refusal::Unavailable)),
+            Route::Session { sid, ask } => (ask, known(sid).ok_or(Refusal::UnknownSid)),
             Route::Reply(response) => return Err(response),
             _ => return Err(status(400)),
         };
@@ -298,10 +298,7 @@ impl Visitor {
         let (request, link, stream) = (RequestId(self.name), LinkId(self.name), Arc::clone(&self.stream));
         let max_payload = self.hub.engine.config().max_payload;
         peer.tell(|state, now| {
-            // Who opens a session is admitted already.
-            if !opens {
-                state.machine.session().admit(&ask)?;
-            }
+            state.machine.session().admit(&ask)?;
             let input = if let (AskKind::Link(kind), Some(key)) = (ask.kind(), key) {
                 let limits = websocket::Limits::default().with_max_message(max_payload);
                 // How much may wait to be sent is the other machine's business.

@@ -274,6 +274,8 @@ impl Session {
         let polls = self.carrier == Carrier::Polling;
         match ask.kind {
             _ if !ask.consistent => Err(ask.refuse(Refusal::BadRequest)),
+            // The link that it is opened by.
+            AskKind::Link(kind) if self.stage == Stage::Opening && self.carrier == Carrier::Link(kind) => Ok(()),
             AskKind::Link(_) if polls && idle => Ok(()),
             AskKind::Poll | AskKind::Post if polls => Ok(()),
             AskKind::Other if polls => Err(Response::empty(500)),
