@@ -141,23 +141,29 @@ fn connected(socket: &SocketRef, auth: Option<Value>, watch: Arc<Watch>) {
 
 /// Who ended how, and who wants to know.
 #[derive(Default)]
-struct Watch(Mutex<(HashMap<String, String>, HashMap<String, Vec<SocketRef>>)>);
+struct Watch(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    ended: HashMap<String, String>,
+    watchers: HashMap<String, Vec<SocketRef>>,
+}
 
 impl Watch {
     fn add(&self, socket: SocketRef, sid: String) {
-        let Ok(mut state) = self.0.lock() else { return };
-        match state.0.get(&sid) {
+        let Ok(mut known) = self.0.lock() else { return };
+        match known.ended.get(&sid) {
             Some(reason) => report(socket.emit("watched", &(sid, reason))),
-            None => state.1.entry(sid).or_default().push(socket),
+            None => known.watchers.entry(sid).or_default().push(socket),
         }
     }
 
     fn ended(&self, sid: String, reason: String) {
-        let Ok(mut state) = self.0.lock() else { return };
-        for socket in state.1.remove(&sid).unwrap_or_default() {
+        let Ok(mut known) = self.0.lock() else { return };
+        for socket in known.watchers.remove(&sid).unwrap_or_default() {
             report(socket.emit("watched", &(&sid, &reason)));
         }
-        state.0.insert(sid, reason);
+        known.ended.insert(sid, reason);
     }
 }
 
