@@ -16,22 +16,15 @@ use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, Started, Waiting, erase, run};
 use crate::handshake::Handshake;
-use crate::hub::Hub;
 use crate::inbox::Inbox;
 use crate::peer::Peer;
 use crate::runtime::Runtime;
-use crate::service::{AllowRequest, Path, respond};
+use crate::service::{AllowRequest, Service};
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
 
 /// A bare Engine.IO server. A handle: clones are the same server. It has no listener of its own: an adapter serves it.
 #[derive(Clone)]
-pub struct EngineServer(Arc<Inner>);
-
-struct Inner {
-    hub: Arc<Hub<Engine>>,
-    path: Path,
-    allow: Option<Box<AllowRequest>>,
-}
+pub struct EngineServer(Arc<Service<Engine>>);
 
 /// The settings and handlers of an [`EngineServer`].
 #[must_use = "build it"]
@@ -39,6 +32,7 @@ pub struct EngineServerBuilder {
     config: Config,
     path: String,
     allow: Option<Box<AllowRequest>>,
+    max_waiting_handlers: usize,
     handlers: Handlers,
 }
 
@@ -74,6 +68,7 @@ enum Command {
 
 struct Engine {
     handlers: Handlers,
+    max_waiting_handlers: usize,
 }
 
 /// What only the session's task sees.
@@ -81,9 +76,6 @@ struct Local {
     peer: Arc<EnginePeer>,
     waiting: Waiting<Running, HandlerResult>,
 }
-
-/// Handlers of one session that may wait at the same time.
-const MAX_WAITING: usize = 1024;
 
 #[derive(PartialEq)]
 enum Running {
@@ -98,6 +90,7 @@ impl EngineServer {
             config: Config::default(),
             path: "/engine.io/".to_owned(),
             allow: None,
+            max_waiting_handlers: 1024,
             handlers: Handlers::default(),
         }
     }
@@ -119,6 +112,13 @@ impl EngineServerBuilder {
     /// Settings and limits.
     pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
+        self
+    }
+
+    /// Handlers of one session that may wait at the same time; while so many wait, no further message of the session is handled.
+    /// Default 1024.
+    pub fn max_waiting_handlers(mut self, count: usize) -> Self {
+        self.max_waiting_handlers = count.max(1);
         self
     }
 
@@ -150,11 +150,8 @@ impl EngineServerBuilder {
     /// The server.
     #[must_use]
     pub fn build(self) -> EngineServer {
-        EngineServer(Arc::new(Inner {
-            hub: Arc::new(Hub::new(Engine { handlers: self.handlers }, self.config)),
-            path: Path::new(&self.path),
-            allow: self.allow,
-        }))
+        let application = Engine { handlers: self.handlers, max_waiting_handlers: self.max_waiting_handlers };
+        EngineServer(Arc::new(Service::new(application, self.config, &self.path, self.allow)))
     }
 }
 
@@ -168,19 +165,11 @@ impl Endpoint for EngineServer {
         R: Runtime,
         B: HttpBody<Data: Send, Error: Send> + Send,
     {
-        let Inner { hub, allow, .. } = &*self.0;
-        let shared = |parts: &Parts| Shared {
-            handshake: Handshake::new(parts),
-            inbox: Inbox::new(),
-            soft_inbound: hub.config().limits.soft_inbound,
-            full: AtomicUsize::new(0),
-            upgraded: AtomicBool::new(false),
-        };
-        respond(hub, runtime, allow.as_deref(), shared, request).await
+        self.0.respond(runtime, request).await
     }
 
     async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
-        self.0.hub.end(|| Command::Close, || Command::Discard, deadline).await;
+        self.0.hub.end(deadline).await;
     }
 }
 
@@ -254,7 +243,7 @@ impl EngineSocket {
 impl Engine {
     /// Whether handlers may start: not too many wait, and the inbox is not full.
     fn is_ready(&self, local: &Local) -> bool {
-        local.waiting.len() < MAX_WAITING && local.peer.shared.full.load(Ordering::Relaxed) == 0
+        local.waiting.len() < self.max_waiting_handlers && local.peer.shared.full.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -263,6 +252,24 @@ impl Application for Engine {
     type Command = Command;
     type Shared = Shared;
     type Local = Local;
+
+    fn shared(&self, parts: &Parts, config: &Config) -> Shared {
+        Shared {
+            handshake: Handshake::new(parts),
+            inbox: Inbox::new(),
+            soft_inbound: config.limits.soft_inbound,
+            full: AtomicUsize::new(0),
+            upgraded: AtomicBool::new(false),
+        }
+    }
+
+    fn go() -> Command {
+        Command::Close
+    }
+
+    fn cut_off() -> Command {
+        Command::Discard
+    }
 
     fn open(&self, _: Instant, session: Session, peer: &Arc<EnginePeer>) -> (Session, Local) {
         (session, Local { peer: Arc::clone(peer), waiting: Waiting::new() })

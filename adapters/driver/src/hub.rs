@@ -86,17 +86,12 @@ impl<A: Application> Hub<A> {
     }
 
     /// Refuses new sessions from now on, asks all peers to go, and waits until they are gone; cuts them off when `deadline` is over.
-    pub(crate) async fn end(
-        &self,
-        go: fn() -> A::Command,
-        cut_off: fn() -> A::Command,
-        deadline: impl Future<Output = ()>,
-    ) {
+    pub(crate) async fn end(&self, deadline: impl Future<Output = ()>) {
         self.shutting_down.store(true, Ordering::Relaxed);
-        self.tell_all(go);
+        self.tell_all(A::go);
         let (finished, deadline) = (pin!(self.tasks.finished()), pin!(deadline));
         if let Either::Right(_) = select(finished, deadline).await {
-            self.tell_all(cut_off);
+            self.tell_all(A::cut_off);
         }
     }
 
@@ -140,7 +135,7 @@ impl<A: Application> Hub<A> {
                 let Some(shared) = shared.take() else { break };
                 Arc::clone(vacant.insert(Arc::new(Peer::new(sid, self.config().limits.max_outbound, shared))))
             };
-            let session = handshake.accept(self.clock.now(), sid);
+            let session = handshake.accept(self.clock.now(runtime), sid);
             // Spawned as it is: an async block around it would hold it twice, in memory too.
             runtime.spawn(PeerTask::new(Arc::clone(self), guard, runtime.clone(), Arc::clone(&peer), session));
             return Ok(peer);

@@ -19,6 +19,11 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Runs a task to its end.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 
+    /// The time by which [`sleep`](Runtime::sleep) waits. A runtime for tests may let it stand still, or run ahead.
+    fn now(&self) -> std::time::Instant {
+        std::time::Instant::now()
+    }
+
     /// Waits for this long.
     fn sleep(&self, duration: Duration) -> Self::Sleep;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engineio_proto::server::{Ask, AskKind, Refusal, Route};
-use engineio_proto::{ContentType, RequestHead, RequestId, Response};
+use engineio_proto::{Config, ContentType, RequestHead, RequestId, Response};
 use engineio_websocket::handshake as websocket;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
@@ -71,62 +71,70 @@ impl<A: Application> Drop for WaitGuard<'_, A> {
     }
 }
 
-/// Answers one request whose path matched.
-pub(crate) async fn respond<A, R, B>(
-    hub: &Arc<Hub<A>>,
-    runtime: &R,
-    allow: Option<&AllowRequest>,
-    make_shared: impl FnOnce(&http::request::Parts) -> A::Shared,
-    request: http::Request<B>,
-) -> http::Response<Body>
-where
-    A: Application,
-    R: Runtime,
-    B: HttpBody,
-{
-    let (mut parts, body) = request.into_parts();
-    let upgrade = parts.extensions.remove::<OnUpgrade>();
-    let wants_websocket = is_websocket(&parts.headers);
-    let head = RequestHead {
-        method: parts.method.as_str(),
-        query: parts.uri.query().unwrap_or_default(),
-        origin: parts.headers.get(header::ORIGIN).map(HeaderValue::as_bytes),
-        websocket: wants_websocket,
-    };
-    match hub.server.route(&head) {
-        Route::Reply(response) => convert(response),
-        Route::Session { sid, ask } => {
-            let Some(peer) = hub.peer(&sid) else { return convert(Hub::<A>::unknown_sid(&ask)) };
-            match ask.kind() {
-                AskKind::Link(_) => match websocket_accept(&parts, upgrade) {
-                    Ok((accept, upgrade)) => attach(hub, &peer, ask, accept, upgrade).await,
-                    Err(response) => response,
-                },
-                _ => exchange(hub, &peer, ask, &parts.headers, body).await,
-            }
-        }
-        Route::Open(handshake) => {
-            if let Err(message) = allow.map_or(Ok(()), |allow| ask_user(allow, &parts)) {
-                return convert(handshake.refuse(Refusal::Forbidden(&message)));
-            }
-            let link = match handshake.link().map(|_| websocket_accept(&parts, upgrade)).transpose() {
-                Ok(link) => link,
-                Err(response) => return response,
-            };
-            let ask = handshake.ask();
-            let peer = match hub.open(runtime, handshake, make_shared(&parts)) {
-                Ok(peer) => peer,
-                Err(response) => return convert(response),
-            };
-            match link {
-                Some((accept, upgrade)) => {
-                    peer.arrive(Arrival::FirstLink { link: hub.link_id(), upgrade });
-                    switching_protocols(accept)
+/// A server of an application: its peers, its path, and who may come in.
+pub(crate) struct Service<A: Application> {
+    pub(crate) hub: Arc<Hub<A>>,
+    pub(crate) path: Path,
+    allow: Option<Box<AllowRequest>>,
+}
+
+impl<A: Application> Service<A> {
+    pub(crate) fn new(application: A, config: Config, path: &str, allow: Option<Box<AllowRequest>>) -> Self {
+        Self { hub: Arc::new(Hub::new(application, config)), path: Path::new(path), allow }
+    }
+
+    /// Answers one request whose path matched.
+    pub(crate) async fn respond<R, B>(&self, runtime: &R, request: http::Request<B>) -> http::Response<Body>
+    where
+        R: Runtime,
+        B: HttpBody,
+    {
+        let Self { hub, allow, .. } = self;
+        let (mut parts, body) = request.into_parts();
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let wants_websocket = is_websocket(&parts.headers);
+        let head = RequestHead {
+            method: parts.method.as_str(),
+            query: parts.uri.query().unwrap_or_default(),
+            origin: parts.headers.get(header::ORIGIN).map(HeaderValue::as_bytes),
+            websocket: wants_websocket,
+        };
+        match hub.server.route(&head) {
+            Route::Reply(response) => convert(response),
+            Route::Session { sid, ask } => {
+                let Some(peer) = hub.peer(&sid) else { return convert(Hub::<A>::unknown_sid(&ask)) };
+                match ask.kind() {
+                    AskKind::Link(_) => match websocket_accept(&parts, upgrade) {
+                        Ok((accept, upgrade)) => attach(hub, &peer, ask, accept, upgrade).await,
+                        Err(response) => response,
+                    },
+                    _ => exchange(hub, &peer, ask, &parts.headers, body).await,
                 }
-                None => exchange(hub, &peer, ask, &parts.headers, body).await,
             }
+            Route::Open(handshake) => {
+                if let Err(message) = allow.as_ref().map_or(Ok(()), |allow| ask_user(allow, &parts)) {
+                    return convert(handshake.refuse(Refusal::Forbidden(&message)));
+                }
+                let link = match handshake.link().map(|_| websocket_accept(&parts, upgrade)).transpose() {
+                    Ok(link) => link,
+                    Err(response) => return response,
+                };
+                let ask = handshake.ask();
+                let shared = hub.application.shared(&parts, hub.config());
+                let peer = match hub.open(runtime, handshake, shared) {
+                    Ok(peer) => peer,
+                    Err(response) => return convert(response),
+                };
+                match link {
+                    Some((accept, upgrade)) => {
+                        peer.arrive(Arrival::FirstLink { link: hub.link_id(), upgrade });
+                        switching_protocols(accept)
+                    }
+                    None => exchange(hub, &peer, ask, &parts.headers, body).await,
+                }
+            }
+            _ => convert(Refusal::BadRequest.response(wants_websocket)),
         }
-        _ => convert(Refusal::BadRequest.response(wants_websocket)),
     }
 }
 

@@ -90,7 +90,7 @@ impl Timers {
     /// The task: hands every peer whose slot has come to `wake`.
     pub(crate) async fn run<R: Runtime>(&self, runtime: R, clock: Clock, wake: impl Fn(&Sid)) {
         loop {
-            let now = clock.now();
+            let now = clock.now(&runtime);
             let due = {
                 let mut slots = lock(&self.slots);
                 if slots.stopped {
@@ -111,7 +111,7 @@ impl Timers {
     /// Waits until the first slot has come, or an earlier one was added.
     async fn next_slot<R: Runtime>(&self, runtime: &R, clock: Clock) {
         let first = lock(&self.slots).peers.first().map(|(first, _)| *first);
-        let wait = first.map(|first| Instant::from_millis(first).saturating_duration_since(clock.now()));
+        let wait = first.map(|first| Instant::from_millis(first).saturating_duration_since(clock.now(runtime)));
         let mut sleep = pin!(match wait {
             Some(wait) => runtime.sleep(wait.max(Duration::from_micros(200))).left_future(),
             None => std::future::pending().right_future(),

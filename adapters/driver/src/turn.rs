@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use engineio_proto::server::{AskKind, Input, LinkDownCause, Machine, Session, Transmit};
-use engineio_proto::{Frame, Instant, LinkId, LinkKind, RequestId, Response};
+use engineio_proto::{Config, Frame, Instant, LinkId, LinkKind, RequestId, Response};
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, select};
 use hyper::upgrade::OnUpgrade;
@@ -43,6 +43,15 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
     type Shared: Send + Sync + 'static;
     /// What the peer's task alone sees: sockets, handlers that wait, acks.
     type Local: Send + 'static;
+
+    /// What all tasks are to see of a peer whose session this request opens.
+    fn shared(&self, parts: &http::request::Parts, config: &Config) -> Self::Shared;
+
+    /// Asks a peer to go in order.
+    fn go() -> Self::Command;
+
+    /// Cuts a peer off.
+    fn cut_off() -> Self::Command;
 
     /// A session was accepted.
     fn open(&self, now: Instant, session: Session, peer: &Arc<PeerOf<Self>>) -> (Self::Machine, Self::Local);
@@ -93,7 +102,7 @@ pub(crate) struct PeerTask<A: Application, R: Runtime> {
 
 impl<A: Application, R: Runtime> PeerTask<A, R> {
     pub(crate) fn new(hub: Arc<Hub<A>>, guard: TaskGuard, runtime: R, peer: Arc<PeerOf<A>>, session: Session) -> Self {
-        let (machine, local) = hub.application.open(hub.clock.now(), session, &peer);
+        let (machine, local) = hub.application.open(hub.clock.now(&runtime), session, &peer);
         Self {
             hub,
             runtime,
@@ -349,7 +358,7 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = self.get_mut();
-        let now = task.hub.clock.now();
+        let now = task.hub.clock.now(&task.runtime);
         task.open_mail(now);
         if !task.connecting.is_empty() {
             task.connect(now, cx);

@@ -27,6 +27,10 @@ impl Runtime for Tokio {
         tokio::spawn(task);
     }
 
+    fn now(&self) -> std::time::Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
     fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
         tokio::time::sleep(duration)
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use engineio_proto::server::Session;
 use engineio_proto::{Instant, SendError};
 use futures_util::future::BoxFuture;
+use http::request::Parts;
 use socketio_proto::server::Connection;
 use socketio_proto::{
     AckError, AckId, AckToken, Config, DisconnectReason, EmitError, Encoded, Event as Happened, Parser, Payload,
@@ -39,10 +40,6 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(handshake: Handshake, soft_inbound: usize) -> Self {
-        Self { handshake, next_ack: AtomicU32::new(0), soft_inbound, full_inboxes: AtomicUsize::new(0) }
-    }
-
     /// Even, below 2^31: odd ids are the namespaces'.
     pub(crate) fn next_ack_id(&self) -> AckId {
         AckId(self.next_ack.fetch_add(2, Ordering::Relaxed) & 0x7fff_fffe)
@@ -367,6 +364,23 @@ impl<P: Parser> Application for SocketIo<P> {
     type Command = Command<P>;
     type Shared = Shared;
     type Local = Local<P>;
+
+    fn shared(&self, parts: &Parts, config: &engineio_proto::Config) -> Shared {
+        Shared {
+            handshake: Handshake::new(parts),
+            next_ack: AtomicU32::new(0),
+            soft_inbound: config.limits.soft_inbound,
+            full_inboxes: AtomicUsize::new(0),
+        }
+    }
+
+    fn go() -> Command<P> {
+        Command::ShutDown
+    }
+
+    fn cut_off() -> Command<P> {
+        Command::Discard
+    }
 
     fn open(&self, now: Instant, session: Session, peer: &Arc<SocketPeer<P>>) -> (Connection<P>, Local<P>) {
         let connection = Connection::new(now, session, self.parser.clone(), Arc::clone(&self.config));

@@ -10,26 +10,18 @@ use http::request::Parts;
 use http_body::Body as HttpBody;
 use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
 
-use super::application::{Command, Shared, SocketIo};
+use super::application::SocketIo;
 use super::broadcast::Broadcast;
 use super::namespace::{ConnectRequest, GuardResult, Namespace};
 use super::socket::{Event, Socket};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Handler, HandlerResult};
-use crate::handshake::Handshake;
-use crate::hub::Hub;
 use crate::runtime::Runtime;
-use crate::service::{AllowRequest, Path, respond};
+use crate::service::{AllowRequest, Service};
 
 /// A Socket.IO server. A handle: clones are the same server. It has no listener of its own: an adapter serves it.
-pub struct Server<P: Parser = Json>(Arc<Inner<P>>);
-
-struct Inner<P: Parser> {
-    hub: Arc<Hub<SocketIo<P>>>,
-    path: Path,
-    allow: Option<Box<AllowRequest>>,
-}
+pub struct Server<P: Parser = Json>(Arc<Service<SocketIo<P>>>);
 
 /// The settings of a server. Defaults are the reference's, see [`engineio_proto::Config`] and [`socketio_proto::Config`].
 #[must_use = "build it"]
@@ -150,11 +142,7 @@ impl<P: Parser> ServerBuilder<P> {
         let application = SocketIo::new(self.parser, self.socket, self.max_waiting_handlers);
         // As in the reference, everybody may join `/`, whether or not anything is set up there.
         application.of("/");
-        Server(Arc::new(Inner {
-            hub: Arc::new(Hub::new(application, self.engine)),
-            path: Path::new(&self.path),
-            allow: self.allow,
-        }))
+        Server(Arc::new(Service::new(application, self.engine, &self.path, self.allow)))
     }
 }
 
@@ -218,13 +206,11 @@ impl<P: Parser> Endpoint for Server<P> {
         R: Runtime,
         B: HttpBody<Data: Send, Error: Send> + Send,
     {
-        let Inner { hub, allow, .. } = &*self.0;
-        let shared = |parts: &Parts| Shared::new(Handshake::new(parts), hub.config().limits.soft_inbound);
-        respond(hub, runtime, allow.as_deref(), shared, request).await
+        self.0.respond(runtime, request).await
     }
 
     async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
-        self.0.hub.end(|| Command::ShutDown, || Command::Discard, deadline).await;
+        self.0.hub.end(deadline).await;
     }
 }
 
