@@ -36,31 +36,41 @@ impl<'de> Reader<'de> {
         scan::head(self.bytes, self.at).map(|(head, _)| head)
     }
 
+    #[inline]
     fn head(&mut self) -> Result<Head, ReadError> {
         let (head, at) = scan::head(self.bytes, self.at).ok_or_else(broken)?;
         self.at = at;
         Ok(head)
     }
 
+    #[inline]
     fn take(&mut self, length: u32) -> Result<&'de [u8], ReadError> {
         let (bytes, at) = scan::take(self.bytes, self.at, length).ok_or_else(broken)?;
         self.at = at;
         Ok(bytes)
     }
 
+    /// The text that comes next, when that is one of a short form: without a detour over its head.
+    #[inline(always)]
+    fn short_text(&mut self) -> Option<&'de str> {
+        let &[first @ 0xa0..=0xbf] = self.bytes.get(self.at..)?.first_chunk()? else { return None };
+        let (text, at) = scan::take_text(self.bytes, self.at.checked_add(1)?, (first & 0x1f).into())?;
+        self.at = at;
+        Some(text)
+    }
+
+    #[inline]
     fn text(&mut self, length: u32) -> Result<&'de str, ReadError> {
         let (text, at) = scan::take_text(self.bytes, self.at, length).ok_or_else(broken)?;
         self.at = at;
         Ok(text)
     }
 
-    /// Bytes or an `ArrayBuffer`, when that comes next.
-    fn binary(&mut self) -> Result<Option<&'de [u8]>, ReadError> {
-        match self.peek() {
-            Some(Head::Bytes(length) | Head::Extension(Extension::ArrayBuffer, _, length)) => {
-                self.head()?;
-                self.take(length).map(Some)
-            }
+    /// The bytes that this head announces, when they are bytes or an `ArrayBuffer`.
+    #[inline]
+    fn binary(&mut self, head: Head) -> Result<Option<&'de [u8]>, ReadError> {
+        match head {
+            Head::Bytes(length) | Head::Extension(Extension::ArrayBuffer, _, length) => self.take(length).map(Some),
             _ => Ok(None),
         }
     }
@@ -93,13 +103,11 @@ impl<'de> Reader<'de> {
         self.depth_left = depth;
         Ok(value)
     }
-}
 
-impl<'de> Deserializer<'de> for &mut Reader<'de> {
-    type Error = ReadError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        match self.head()? {
+    /// Shows what comes next to the visitor; its head has been read.
+    #[inline]
+    fn visit<V: Visitor<'de>>(&mut self, head: Head, visitor: V) -> Result<V::Value, ReadError> {
+        match head {
             Head::Nil => visitor.visit_unit(),
             Head::Bool(value) => visitor.visit_bool(value),
             Head::Unsigned(value) => visitor.visit_u64(value),
@@ -120,16 +128,27 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
             }
         }
     }
+}
+
+impl<'de> Deserializer<'de> for &mut Reader<'de> {
+    type Error = ReadError;
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        let head = self.head()?;
+        self.visit(head, visitor)
+    }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         if self.nothing()? { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        match self.binary()? {
+        let head = self.head()?;
+        match self.binary(head)? {
             // Bytes are a list of numbers to those who ask for one.
             Some(bytes) => visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied())),
-            None => self.deserialize_any(visitor),
+            None => self.visit(head, visitor),
         }
     }
 
@@ -146,14 +165,20 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         self.deserialize_seq(visitor)
     }
 
+    #[inline]
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        match self.binary()? {
+        if let Some(text) = self.short_text() {
+            return visitor.visit_borrowed_str(text);
+        }
+        let head = self.head()?;
+        match self.binary(head)? {
             // What asks for text would take bytes that happen to be UTF-8; but the peer has not sent text.
             Some(bytes) => Err(Error::invalid_type(de::Unexpected::Bytes(bytes), &visitor)),
-            None => self.deserialize_any(visitor),
+            None => self.visit(head, visitor),
         }
     }
 
+    #[inline]
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         self.deserialize_str(visitor)
     }
@@ -282,16 +307,13 @@ impl<'de> Deserializer<'de> for Key<'_, 'de> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        match self.0.peek() {
-            Some(Head::Unsigned(number)) => {
-                self.0.head()?;
-                visitor.visit_string(number.to_string())
-            }
-            Some(Head::Negative(number)) => {
-                self.0.head()?;
-                visitor.visit_string(number.to_string())
-            }
-            _ => self.0.deserialize_any(visitor),
+        if let Some(text) = self.0.short_text() {
+            return visitor.visit_borrowed_str(text);
+        }
+        match self.0.head()? {
+            Head::Unsigned(number) => visitor.visit_string(number.to_string()),
+            Head::Negative(number) => visitor.visit_string(number.to_string()),
+            head => self.0.visit(head, visitor),
         }
     }
 

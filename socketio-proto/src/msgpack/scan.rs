@@ -68,17 +68,26 @@ fn extension(bytes: &[u8], at: usize, length: u32, fixed: bool) -> Option<(Head,
 }
 
 /// What the value at this position is, and the position behind its head.
-#[inline]
+#[inline(always)]
 pub(crate) fn head(bytes: &[u8], at: usize) -> Option<(Head, usize)> {
     let first = *bytes.get(at)?;
     let at = at + 1;
+    // What most values start with is told where it is asked for; a call would cost as much as all the rest.
+    match first {
+        0x00..=0x7f => Some((Head::Unsigned(first.into()), at)),
+        0x80..=0x8f => Some((Head::Map((first & 0x0f).into()), at)),
+        0x90..=0x9f => Some((Head::Array((first & 0x0f).into()), at)),
+        0xa0..=0xbf => Some((Head::Text((first & 0x1f).into()), at)),
+        0xe0..=0xff => Some((Head::Negative(i8::from_be_bytes([first]).into()), at)),
+        0xc0..=0xdf => long_head(bytes, at, first),
+    }
+}
+
+/// As [`head`], for those that do not fit into the first byte, which comes before this position.
+#[inline(never)]
+fn long_head(bytes: &[u8], at: usize, first: u8) -> Option<(Head, usize)> {
     Some(match first {
-        0x00..=0x7f => (Head::Unsigned(first.into()), at),
-        0x80..=0x8f => (Head::Map((first & 0x0f).into()), at),
-        0x90..=0x9f => (Head::Array((first & 0x0f).into()), at),
-        0xa0..=0xbf => (Head::Text((first & 0x1f).into()), at),
         0xc0 => (Head::Nil, at),
-        0xc1 => return None,
         0xc2 | 0xc3 => (Head::Bool(first == 0xc3), at),
         0xc4..=0xc6 => {
             let (length, at) = length(bytes, at, 1 << (first - 0xc4))?;
@@ -133,7 +142,8 @@ pub(crate) fn head(bytes: &[u8], at: usize) -> Option<(Head, usize)> {
             let (length, at) = length(bytes, at, 2 << (first - 0xde))?;
             (Head::Map(length), at)
         }
-        0xe0..=0xff => (Head::Negative(i8::from_be_bytes([first]).into()), at),
+        // 0xc1 is nothing.
+        _ => return None,
     })
 }
 
@@ -149,6 +159,24 @@ pub(crate) fn take(bytes: &[u8], at: usize, length: u32) -> Option<(&[u8], usize
 pub(crate) fn take_text(bytes: &[u8], at: usize, length: u32) -> Option<(&str, usize)> {
     let (text, end) = take(bytes, at, length)?;
     Some((str::from_utf8(text).ok()?, end))
+}
+
+/// As [`take_text`], for who wants to know only whether the text is some.
+#[inline]
+pub(crate) fn check_text(bytes: &[u8], at: usize, length: u32) -> Option<(&[u8], usize)> {
+    let (text, end) = take(bytes, at, length)?;
+    (is_short_ascii(bytes, at, length) || str::from_utf8(text).is_ok()).then_some((text, end))
+}
+
+/// Whether a text is ASCII, as keys and names mostly are, when it can be told by one look at eight bytes.
+#[inline]
+fn is_short_ascii(bytes: &[u8], at: usize, length: u32) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    match big_endian(bytes, at) {
+        // What comes behind the text is moved out.
+        Some((word, _)) if (1..=8).contains(&length) => (u64::from_be_bytes(word) & HIGH) >> (64 - 8 * length) == 0,
+        _ => false,
+    }
 }
 
 /// How many values are still to come in each open container, outermost first.
@@ -194,28 +222,62 @@ pub(crate) fn values(bytes: &[u8], at: usize, head: Head) -> Option<u32> {
 
 /// The end of the value that starts at `at`, with at most `max_depth` arrays and maps around each other; `None` when there is no such
 /// value.
-pub(crate) fn value(bytes: &[u8], mut at: usize, max_depth: u32) -> Option<usize> {
+#[inline]
+pub(crate) fn value(bytes: &[u8], at: usize, max_depth: u32) -> Option<usize> {
+    match step(bytes, at)? {
+        (None, end) => Some(end),
+        (Some(inside), first) => container(bytes, first, inside, max_depth),
+    }
+}
+
+/// The end of a value, or the start of what a container holds, and then how many values that are.
+#[inline(always)]
+fn step(bytes: &[u8], at: usize) -> Option<(Option<u32>, usize)> {
+    // What most values start with is done here and not by way of a `Head`.
+    match *bytes.get(at)? {
+        0x00..=0x7f | 0xe0..=0xff => Some((None, at + 1)),
+        first @ 0xa0..=0xbf => Some((None, check_text(bytes, at + 1, (first & 0x1f).into())?.1)),
+        _ => long_step(bytes, at),
+    }
+}
+
+#[inline(never)]
+fn long_step(bytes: &[u8], at: usize) -> Option<(Option<u32>, usize)> {
+    let (head, at) = head(bytes, at)?;
+    let end = match head {
+        Head::Nil | Head::Bool(_) | Head::Unsigned(_) | Head::Negative(_) | Head::Float(_) => at,
+        Head::Text(length) => check_text(bytes, at, length)?.1,
+        Head::Bytes(length) | Head::Extension(_, _, length) => take(bytes, at, length)?.1,
+        Head::Array(_) | Head::Map(_) => return Some((Some(values(bytes, at, head)?), at)),
+    };
+    Some((None, end))
+}
+
+/// The end of a container whose content starts at `at` and is so many values.
+#[inline(never)]
+fn container(bytes: &[u8], mut at: usize, inside: u32, max_depth: u32) -> Option<usize> {
     let mut open = Open::new();
-    let mut left: u32 = 1;
+    let mut left = inside;
+    if max_depth == 0 {
+        return None;
+    }
     loop {
         while left == 0 {
-            let Some(outer) = open.pop() else { return Some(at) };
-            left = outer;
+            match open.pop() {
+                Some(outer) => left = outer,
+                None => return Some(at),
+            }
         }
         left = left.saturating_sub(1);
-        let head;
-        (head, at) = self::head(bytes, at)?;
-        match head {
-            Head::Nil | Head::Bool(_) | Head::Unsigned(_) | Head::Negative(_) | Head::Float(_) => {}
-            Head::Text(length) => (_, at) = take_text(bytes, at, length)?,
-            Head::Bytes(length) | Head::Extension(_, _, length) => (_, at) = take(bytes, at, length)?,
-            Head::Array(_) | Head::Map(_) => {
-                if open.depth >= max_depth {
-                    return None;
-                }
-                open.push(left);
-                left = values(bytes, at, head)?;
+        let inner;
+        (inner, at) = step(bytes, at)?;
+        if let Some(inner) = inner {
+            // The outermost container is open beside those that are kept.
+            if open.depth.saturating_add(1) >= max_depth {
+                return None;
             }
+            open.push(left);
+            left = inner;
         }
     }
 }

@@ -74,64 +74,74 @@ impl Parser for MsgPack {
 }
 
 impl Decoder for MsgPackDecoder {
+    #[inline]
     fn decode(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
         let Message::Binary(bytes) = message else { return Err(DecodeError::Malformed) };
-        let members = Members::read(&bytes, self.max_depth.into()).ok_or(DecodeError::Malformed)?;
+        let mut members = Members::NONE;
+        members.read(&bytes, self.max_depth.into()).ok_or(DecodeError::Malformed)?;
         let packet_type = members.packet_type(&bytes).ok_or(DecodeError::InvalidType)?;
         let namespace = members.namespace(&bytes).ok_or(DecodeError::InvalidNamespace)?;
         if namespace.len() > self.max_namespace_length {
             return Err(DecodeError::NamespaceTooLong);
         }
-        let payload = members.payload(packet_type, &bytes).ok_or(DecodeError::InvalidPayload)?;
-        let id = members.id(&bytes).ok_or(DecodeError::InvalidId)?;
-        Ok(Some(Packet { packet_type, namespace, id, payload }))
+        let id = members.id(&bytes);
+        let data = &members.data;
+        let payload = match packet_type {
+            PacketType::Connect if data.is_undefined() => None,
+            PacketType::Disconnect if data.is_undefined() || data.is_nil() => None,
+            _ => match Payload::packed(packet_type, bytes, data) {
+                None => return Err(DecodeError::InvalidPayload),
+                some => some,
+            },
+        };
+        match id {
+            Some(id) => Ok(Some(Packet { packet_type, namespace, id, payload })),
+            None => Err(DecodeError::InvalidId),
+        }
     }
 }
 
 /// Where the members of a packet are. The last one counts where one is repeated, and unknown ones are ignored.
-#[derive(Default)]
 struct Members {
     packet_type: Option<usize>,
     namespace: Option<usize>,
-    data: Option<Data>,
+    data: Data,
     id: Option<usize>,
 }
 
 impl Members {
+    const NONE: Self = Self { packet_type: None, namespace: None, data: Data::UNDEFINED, id: None };
+
     /// `None` when the bytes are not one value. One that is no map has no members.
-    fn read(bytes: &[u8], max_depth: u32) -> Option<Self> {
+    #[inline]
+    fn read(&mut self, bytes: &[u8], max_depth: u32) -> Option<()> {
         // Positions take 32 bits.
         u32::try_from(bytes.len()).ok()?;
         let (head, mut at) = scan::head(bytes, 0)?;
         let Head::Map(count) = head else {
-            return scan::value(bytes, 0, max_depth).filter(|&end| end == bytes.len()).map(|_| Self::default());
+            return scan::value(bytes, 0, max_depth).filter(|&end| end == bytes.len()).map(|_| ());
         };
         scan::values(bytes, at, head)?;
-        let mut members = Self::default();
         for _ in 0..count {
-            let value = scan::value(bytes, at, max_depth)?;
-            let key = match scan::head(bytes, at)? {
-                (Head::Text(_), start) => bytes.get(start..value)?,
-                _ => &[],
+            let (key, value): (&[u8], _) = match scan::head(bytes, at)? {
+                (Head::Text(length), start) => scan::check_text(bytes, start, length)?,
+                _ => (&[], scan::value(bytes, at, max_depth)?),
             };
             at = match key {
-                b"data" => {
-                    let data = Data::scan(bytes, value, max_depth)?;
-                    members.data = Some(data);
-                    data.end()
-                }
+                b"data" => self.data.scan(bytes, value, max_depth)?,
                 _ => scan::value(bytes, value, max_depth)?,
             };
             match key {
-                b"type" => members.packet_type = Some(value),
-                b"nsp" => members.namespace = Some(value),
-                b"id" => members.id = Some(value),
+                b"type" => self.packet_type = Some(value),
+                b"nsp" => self.namespace = Some(value),
+                b"id" => self.id = Some(value),
                 _ => {}
             }
         }
-        (at == bytes.len()).then_some(members)
+        (at == bytes.len()).then_some(())
     }
 
+    #[inline]
     fn packet_type(&self, bytes: &[u8]) -> Option<PacketType> {
         match whole(scan::head(bytes, self.packet_type?)?.0)? {
             0 => Some(PacketType::Connect),
@@ -143,6 +153,7 @@ impl Members {
         }
     }
 
+    #[inline]
     fn namespace(&self, bytes: &Bytes) -> Option<Text> {
         let (Head::Text(length), at) = scan::head(bytes, self.namespace?)? else { return None };
         match scan::take(bytes, at, length)?.0 {
@@ -152,16 +163,8 @@ impl Members {
         }
     }
 
-    /// `None` when it is wrong for such a packet, which may need to have one or to have none.
-    fn payload(&self, packet_type: PacketType, bytes: &Bytes) -> Option<Option<Payload>> {
-        match (packet_type, self.data.filter(|data| !data.is_undefined())) {
-            (PacketType::Connect | PacketType::Disconnect, None) => Some(None),
-            (PacketType::Disconnect, Some(data)) => data.is_nil().then_some(None),
-            (_, data) => Payload::packed(packet_type, bytes, &data?).map(Some),
-        }
-    }
-
     /// `None` when there is something else than an id.
+    #[inline]
     fn id(&self, bytes: &[u8]) -> Option<Option<u64>> {
         let Some(at) = self.id else { return Some(None) };
         let (head, _) = scan::head(bytes, at)?;

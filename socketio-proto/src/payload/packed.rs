@@ -14,7 +14,7 @@ use crate::msgpack::scan::{self, Extension, Head};
 use crate::packet::PacketType;
 
 /// A value that the scanner accepted, and that may be the payload of a packet whose type is not known yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Data {
     start: usize,
     end: usize,
@@ -26,27 +26,36 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// The value at this position, nested no deeper than that.
-    pub(crate) fn scan(bytes: &[u8], start: usize, max_depth: u32) -> Option<Self> {
-        let (head, first) = scan::head(bytes, start)?;
-        let mut ends = [0; REMEMBERED + 1];
-        let Head::Array(_) = head else {
-            return Some(Self { start, end: scan::value(bytes, start, max_depth)?, head, first, ends });
-        };
-        let inner_depth = max_depth.checked_sub(1)?;
-        let mut end = first;
-        for index in 0..scan::values(bytes, first, head)? as usize {
-            end = scan::value(bytes, end, inner_depth)?;
-            if let Some(slot) = ends.get_mut(index) {
-                *slot = position(end);
-            }
-        }
-        Some(Self { start, end, head, first, ends })
-    }
+    /// No value, which is the same as one that says so.
+    pub(crate) const UNDEFINED: Self = Self {
+        start: 0,
+        end: 0,
+        head: Head::Extension(Extension::Undefined, 0, 0),
+        first: 0,
+        ends: [0; REMEMBERED + 1],
+    };
 
-    /// The position behind the value.
-    pub(crate) const fn end(&self) -> usize {
-        self.end
+    /// Takes the value at this position, nested no deeper than that, and gives the position behind it.
+    // What is this large is filled in where it stays: moving it would take longer than finding it.
+    #[inline]
+    pub(crate) fn scan(&mut self, bytes: &[u8], start: usize, max_depth: u32) -> Option<usize> {
+        let (head, first) = scan::head(bytes, start)?;
+        (self.start, self.head, self.first, self.ends) = (start, head, first, [0; REMEMBERED + 1]);
+        self.end = match head {
+            Head::Array(_) => {
+                let inner_depth = max_depth.checked_sub(1)?;
+                let mut end = first;
+                for index in 0..scan::values(bytes, first, head)? as usize {
+                    end = scan::value(bytes, end, inner_depth)?;
+                    if let Some(slot) = self.ends.get_mut(index) {
+                        *slot = position(end);
+                    }
+                }
+                end
+            }
+            _ => scan::value(bytes, start, max_depth)?,
+        };
+        Some(self.end)
     }
 
     /// Whether the peer has sent it only to say that there is nothing.
@@ -61,17 +70,18 @@ impl Data {
 
 impl Layout {
     /// The arguments of an array, which begins with the event's name or not.
-    fn packed_list(data: &Data, count: u32, named: bool) -> Option<Self> {
-        let mut layout = Self { start: position(data.first), end: position(data.end), count, ..Self::default() };
+    #[inline]
+    fn packed_list(&mut self, data: &Data, count: u32, named: bool) -> Option<()> {
         let mut ends = data.ends.iter();
+        (self.start, self.end, self.count) = (position(data.first), position(data.end), count);
         if named {
-            layout.count = count.checked_sub(1)?;
-            layout.start = *ends.next()?;
+            self.count = count.checked_sub(1)?;
+            self.start = *ends.next()?;
         }
-        for (slot, &end) in layout.ends.iter_mut().zip(ends) {
+        for (slot, &end) in self.ends.iter_mut().zip(ends) {
             *slot = end;
         }
-        Some(layout)
+        Some(())
     }
 }
 
@@ -83,29 +93,33 @@ impl Payload {
     /// [`DecodeError::InvalidPayload`] when the bytes are not one such value, hold a string that is not UTF-8, are nested deeper than
     /// [`Limits::max_depth`], name a reserved event or are longer than 4 GiB.
     pub fn from_msgpack(packet_type: PacketType, bytes: Bytes, limits: &Limits) -> Result<Self, DecodeError> {
-        let data = u32::try_from(bytes.len()).ok().and_then(|_| Data::scan(&bytes, 0, limits.max_depth.into()));
-        data.filter(|data| data.end == bytes.len())
-            .and_then(|data| Self::packed(packet_type, &bytes, &data))
+        let mut data = Data::UNDEFINED;
+        u32::try_from(bytes.len())
+            .ok()
+            .and_then(|_| data.scan(&bytes, 0, limits.max_depth.into()))
+            .filter(|&end| end == bytes.len())
+            .and_then(|_| Self::packed(packet_type, bytes, &data))
             .ok_or(DecodeError::InvalidPayload)
     }
 
     /// The payload of such a packet, which lies somewhere in the bytes. `None` when it is none.
-    pub(crate) fn packed(packet_type: PacketType, bytes: &Bytes, data: &Data) -> Option<Self> {
-        let mut bytes = bytes.clone();
-        let layout = match (packet_type, data.head) {
+    #[inline]
+    pub(crate) fn packed(packet_type: PacketType, mut bytes: Bytes, data: &Data) -> Option<Self> {
+        let mut layout = Layout::default();
+        match (packet_type, data.head) {
             (PacketType::Event, Head::Array(count)) => {
-                let mut layout = Layout::packed_list(data, count, true)?;
-                bytes = layout.packed_name(bytes, data.first)?;
-                layout
+                layout.packed_list(data, count, true)?;
+                layout.packed_name(&mut bytes, data.first)?;
             }
-            (PacketType::Ack, Head::Array(count)) => Layout::packed_list(data, count, false)?,
+            (PacketType::Ack, Head::Array(count)) => layout.packed_list(data, count, false)?,
             (PacketType::Connect | PacketType::ConnectError, Head::Map(_))
             | (PacketType::ConnectError, Head::Text(_)) => {
                 let end = position(data.end);
-                Layout { start: position(data.start), end, count: 1, ends: [end; REMEMBERED], ..Layout::default() }
+                (layout.start, layout.end, layout.count) = (position(data.start), end, 1);
+                layout.ends = [end; REMEMBERED];
             }
             _ => return None,
-        };
+        }
         Some(Self { source: Source::MsgPack(bytes), layout })
     }
 
@@ -127,23 +141,25 @@ impl Payload {
 }
 
 impl Layout {
-    /// Finds the name, and takes the argument behind it for the first one. Gives the bytes back, with the name in digits behind them
-    /// when it is a number. `None` when it is neither, or reserved.
-    fn packed_name(&mut self, bytes: Bytes, at: usize) -> Option<Bytes> {
-        let digits = match scan::head(&bytes, at)? {
+    /// Finds the name. One that is a number is put in digits behind the bytes. `None` when it is neither text nor an integer, or
+    /// reserved.
+    #[inline]
+    fn packed_name(&mut self, bytes: &mut Bytes, at: usize) -> Option<()> {
+        let digits = match scan::head(bytes, at)? {
             (Head::Text(length), at) => {
-                let (name, end) = scan::take(&bytes, at, length)?;
+                let (name, end) = scan::take(bytes, at, length)?;
                 self.name = Some((position(at), position(end)));
-                return (!Rules::V5.may_not_receive(name)).then_some(bytes);
+                return (!Rules::V5.may_not_receive(name)).then_some(());
             }
             (Head::Unsigned(number), _) => number.to_string(),
             (Head::Negative(number), _) => number.to_string(),
             _ => return None,
         };
-        let both: Vec<u8> = [&bytes, digits.as_bytes()].concat();
+        let both: Vec<u8> = [bytes, digits.as_bytes()].concat();
         u32::try_from(both.len()).ok()?;
         self.name = Some((position(bytes.len()), position(both.len())));
-        Some(both.into())
+        *bytes = both.into();
+        Some(())
     }
 
     fn packed_start(&self, bytes: &[u8], index: usize) -> Option<usize> {
