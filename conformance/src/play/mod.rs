@@ -334,6 +334,18 @@ impl Player {
                 Ok(())
             }
             Action::Check { left, comparison, right } => self.check(left, *comparison, right),
+            Action::Resembles { value, not, pattern } => {
+                let value = value.value(&mut self.scope)?.text();
+                let found = self.fits(pattern, &Payload::Text(value.clone()))?;
+                if found.is_some() != *not {
+                    for (name, value) in found.unwrap_or_default() {
+                        self.scope.set(&name, value);
+                    }
+                    return Ok(());
+                }
+                let shown = self.shown(&Choice(vec![Outcome::Packet(pattern.clone())]));
+                failed(if *not { format!("anything but {shown}") } else { shown }, printable(value.as_bytes()))
+            }
             Action::Repeat { .. } => Ok(()),
             Action::AcceptSession { transport, handshake } => {
                 self.accept_session(step, subject, transport, handshake.as_ref()).await
@@ -347,6 +359,7 @@ impl Player {
             }
             Action::AcceptLink { target } => {
                 let arrival = self.arrival(step, "GET", true, target.as_ref()).await?;
+                self.describe(subject, &arrival.head);
                 match hosted::bare_link(&self.context, subject, arrival).await {
                     Ok(link) => self.started(subject, Object::Link(link)),
                     Err(seen) => return failed("a WebSocket", seen),
@@ -1097,13 +1110,20 @@ impl Player {
         let arrival = self.arrival(step, method, upgrade, target).await?;
         let (post, inbox) = Inbox::new();
         post.put(Event::Packet(text_or_bytes(&arrival.body)));
-        self.scope.set(&format!("{subject}.target"), Value::Text(arrival.head.target.clone()));
-        for (name, value) in &arrival.head.headers {
+        self.describe(subject, &arrival.head);
+        self.objects.insert(subject.to_owned(), Object::Arrival(arrival, inbox));
+        Ok(())
+    }
+
+    /// Variables for the target of a request and for its headers.
+    fn describe(&mut self, subject: &str, head: &RequestHead) {
+        self.scope.set(&format!("{subject}.target"), Value::Text(head.target.clone()));
+        // The one header whose absence is an answer as well.
+        self.scope.set(&format!("{subject}.content_type"), Value::Text(String::new()));
+        for (name, value) in &head.headers {
             let name = name.to_ascii_lowercase().replace('-', "_");
             self.scope.set(&format!("{subject}.{name}"), Value::Text(value.clone()));
         }
-        self.objects.insert(subject.to_owned(), Object::Arrival(arrival, inbox));
-        Ok(())
     }
 }
 

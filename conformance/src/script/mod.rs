@@ -66,6 +66,8 @@ pub(crate) enum Action {
     Let { name: String, value: Expression },
     /// `check LEFT = RIGHT`, also `!=`, `<`, `>`
     Check { left: Expression, comparison: Comparison, right: Expression },
+    /// `check VALUE /REGEX/`, or `not /REGEX/`
+    Resembles { value: Expression, not: bool, pattern: Match },
     /// `repeat COUNT { … }`
     Repeat { times: Expression, steps: Vec<Step> },
     /// `accept TRANSPORT [HANDSHAKE]`: a new session of the client.

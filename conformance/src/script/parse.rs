@@ -145,12 +145,16 @@ impl<'a> Reader<'a> {
             }
             "check" => {
                 let left = self.expression()?;
+                let not = self.word("not");
+                if not || matches!(self.peek(), Some(Token::Regex(_))) {
+                    return Ok(Action::Resembles { value: left, not, pattern: self.matching()? });
+                }
                 let comparison = match self.next() {
                     Some(Token::Symbol('=')) => Comparison::Equal,
                     Some(Token::Symbol('!')) if self.symbol('=') => Comparison::Different,
                     Some(Token::Symbol('<')) => Comparison::Less,
                     Some(Token::Symbol('>')) => Comparison::Greater,
-                    _ => return Err("check compares with =, !=, < or >".to_owned()),
+                    _ => return Err("check compares with =, !=, <, > or a regular expression".to_owned()),
                 };
                 Action::Check { left, comparison, right: self.expression()? }
             }
@@ -423,5 +427,20 @@ fn status(token: &Token) -> Option<Status> {
             (1..6).contains(&hundreds).then_some(Status::Hundreds(hundreds))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_checked_against_a_value_or_a_regular_expression() {
+        for (line, not) in [("check $a /x/", false), ("check $a not /x/", true)] {
+            let steps = script(line).unwrap();
+            assert!(matches!(&steps[0].action, Action::Resembles { not: seen, .. } if *seen == not));
+        }
+        assert!(matches!(script("check $a != 1").unwrap()[0].action, Action::Check { .. }));
+        assert!(script("check $a").is_err());
     }
 }
