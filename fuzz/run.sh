@@ -59,16 +59,8 @@ for target in "${targets[@]}"; do
   rmdir --ignore-fail-on-non-empty "regressions/$target" "artifacts/$target"
 done
 
-printf '\n| target | seconds | of the processor | executions | cov | ft | corpus |\n|---|---:|---:|---:|---:|---:|---:|\n'
-for target in "${targets[@]}"; do
-  log=$logs/$target.log
-  last=$(grep -E '^#[0-9]+.*cov: ' "$log" | tail -1)
-  field() { sed -n "s/.* $1: \([0-9]*\).*/\1/p" <<<"$last"; }
-  executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-  corpus=$(sed -n 's/.* corp: \([0-9]*\).*/\1/p' <<<"$last")
-  time=$(sed -n 's/^Done [0-9]* runs in \([0-9]*\) second.*/\1/p' "$log")
-  printf '| `%s` | %s | %s | %s | %s | %s | %s |\n' "$target" "${time:--}" "$(tail -1 "$logs/$target.cpu")" "${executions:--}" "$(field cov)" "$(field ft)" "${corpus:--}"
-done
+echo
+./table.sh "$logs" "${targets[@]}"
 if [ ${#found[@]} -gt 0 ]; then
   printf '\nfound something: %s\n' "${found[*]}"
   exit 1

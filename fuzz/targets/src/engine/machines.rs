@@ -22,9 +22,10 @@ pub fn engine_session(data: &[u8]) {
     };
     let (one, two) = match data.last().copied().unwrap_or(0) % 4 {
         0 => {
-            let lazily = || play(PollOrder::Sometimes(chance(), 200), Clock::Steady);
-            let (one, two) = (lazily(), lazily());
-            assert_eq!(one.digest, two.digest, "I8");
+            // In a loop: of two calls that are written alike, with an argument that has a destructor, Rust 1.94 to 1.96 gives the second
+            // what the first has left of it (rust-lang/rust#158830).
+            let [one, two] = [(); 2].map(|()| play(PollOrder::Sometimes(chance(), 200), Clock::Steady));
+            assert_eq!(one, two, "I8");
             (one, two)
         }
         1 => (
@@ -61,6 +62,8 @@ pub fn engine_pair(data: &[u8]) {
         habits: Habits { impatient: input.flag() },
         ..Scenario::default()
     };
+    // Of a message that came twice, one too many has arrived: then it is never quiet.
+    scenario.quiet_end &= scenario.wires.repeated_requests == 0;
     scenario.config.transports = Transports { polling: true, websocket: true, webtransport: true };
     if input.flag() {
         scenario.config.ping_interval = Duration::from_millis(60 + u64::from(input.pair() % 1000));

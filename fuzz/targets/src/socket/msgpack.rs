@@ -20,9 +20,8 @@ pub fn socket_msgpack(data: &[u8]) {
         return payload(input.rest(), &limits);
     }
     let bytes = Bytes::copy_from_slice(input.rest());
-    match MsgPack.decoder(&limits).decode(Message::Binary(bytes)) {
-        Ok(packet) => again(&packet.expect("one message is one packet"), &limits),
-        Err(_) => {}
+    if let Ok(packet) = MsgPack.decoder(&limits).decode(Message::Binary(bytes)) {
+        again(&packet.expect("one message is one packet"), &limits);
     }
 }
 
@@ -34,7 +33,10 @@ fn payload(list: &[u8], limits: &Limits) {
     match (&ours, theirs) {
         (Err(error), Ok(value)) if rest.is_empty() => {
             let value = value.to_owned();
-            let allowed = has_broken_text(&value) || !value.is_array() || depth(&value) > limits.max_depth.into();
+            // To it, the byte that the format has no use for is nil.
+            let reserved = list.contains(&0xc1);
+            let too_deep = depth(&value) > limits.max_depth.into();
+            let allowed = has_broken_text(&value) || reserved || !value.is_array() || too_deep;
             assert!(allowed, "{error}: {list:02x?}");
         }
         (Ok(_), theirs) => {

@@ -53,7 +53,6 @@ pub(super) fn check(packet: &Packet, limits: &Limits) {
     if !matches!(packet.packet_type, PacketType::Event | PacketType::Ack) {
         assert_eq!(payload.len(), 1, "{packet:?}");
     }
-    assert_eq!(payload.is_empty(), payload.len() == 0);
     assert!(payload.attachments().len() <= limits.max_attachments.into());
     let attached: usize = payload.attachments().iter().map(|bytes| bytes.len()).sum();
     assert!(attached <= limits.max_attachment_bytes);
