@@ -12,6 +12,8 @@
 
 #[path = "../fixtures/rust/contract.rs"]
 mod contract;
+#[path = "support/known.rs"]
+mod known;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,11 +43,6 @@ fn chosen(cases: Result<Vec<Case>, String>) -> Vec<Case> {
 
 fn needs_any(case: &Case, lacking: &[&str]) -> bool {
     case.needs.iter().any(|need| lacking.contains(&need.as_str()))
-}
-
-fn known_failures() -> Vec<&'static str> {
-    let lines = include_str!("known-failures.txt").lines();
-    lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_whitespace().next()).collect()
 }
 
 fn server(url: &str) -> Subject {
@@ -98,27 +95,16 @@ async fn server_cases_tell_our_server_from_broken_ones() {
     if let Ok(url) = std::env::var("PEER") {
         return tell_good_from_broken(&server(&url), &cases).await;
     }
-    let known = known_failures();
-    cases.retain(|case| !needs_any(case, &NOT_OURS) && !known.contains(&case.id.as_str()));
+    let known = known::failures();
+    cases.retain(|case| !needs_any(case, &NOT_OURS) && !known.contains_key(&case.id));
     tell_good_from_broken(&our_server().await, &cases).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_our_server_is_known_to_fail_it_fails() {
-    let known = known_failures();
-    let mut cases = chosen(server_cases());
-    cases.retain(|case| known.contains(&case.id.as_str()));
-    let results = run(&our_server().await, &cases, &Options::default(), |_| {}).await;
-    let passed: Vec<&str> =
-        results.iter().filter(|result| result.verdict != Verdict::Fail).map(|result| result.id.as_str()).collect();
-    assert!(passed.is_empty(), "take these off tests/known-failures.txt: {passed:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn server_cases_tell_the_reference_from_broken_servers_where_ours_cannot_serve() {
-    let known = known_failures();
+    let known = known::failures();
     let mut cases = chosen(server_cases());
-    cases.retain(|case| needs_any(case, &NOT_OURS) || known.contains(&case.id.as_str()));
+    cases.retain(|case| needs_any(case, &NOT_OURS) || known.contains_key(&case.id));
     cases.retain(|case| !needs_any(case, &NOT_ON_NODE));
     if cases.is_empty() {
         return;
