@@ -141,7 +141,10 @@ fn read_all(payload: &Payload, expected: impl Fn(&str) -> Option<String>) {
         one(as_type::<BTreeMap<String, Value>>);
         one(as_type::<BTreeMap<u32, Value>>);
         one(as_type::<BTreeMap<i8, Value>>);
-        one(as_type::<BTreeMap<bool, Value>>);
+        // Asked for a truth, serde_json (1.0.154) reads a key from its second byte on, and panics within a character.
+        if payload.raw(index).is_none_or(str::is_ascii) {
+            one(as_type::<BTreeMap<bool, Value>>);
+        }
         one(as_type::<BTreeMap<char, Value>>);
         one(as_type::<BTreeMap<Option<String>, Value>>);
         one(as_type::<BTreeMap<(), Value>>);
