@@ -757,7 +757,9 @@ impl Player {
             self.send(subject, vec![connect]).await?;
         }
         let reply = if three {
-            packet_term(format!("40{namespace}").trim_end_matches('/'))
+            // With a comma behind the name of a namespace, or without one: there is nothing behind it.
+            let bare = format!("40{namespace}").trim_end_matches('/').to_owned();
+            Term(vec![Choice(vec![packet_outcome(&format!("{bare},")), packet_outcome(&bare)])])
         } else {
             self.packet_term(0, &namespace, "", r#"{"sid":*id,...}"#)
         };

@@ -259,7 +259,7 @@ impl Parser<'_> {
         } else {
             let end = self.rest.find([',', ']', '}', ' ', ':']).unwrap_or(self.rest.len());
             // `1..5` is a range, `1.5` a number.
-            self.rest.find("..").map_or(end, |range| range.min(end))
+            self.rest.get(..end).and_then(|scalar| scalar.find("..")).unwrap_or(end)
         };
         let (scalar, rest) = self.rest.split_at(end);
         let value = serde_json::from_str(scalar).map_err(|_| format!("{scalar:?} is no value"))?;
