@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lexopt::prelude::*;
 use socketio_conformance::case::{Case, Level, Role, client_cases, server_cases};
-use socketio_conformance::field::{self, Expected, Field, Peer, Running};
+use socketio_conformance::field::{self, Expected, Field, Peer, Running, settle};
 use socketio_conformance::report::{Run, failure, junit, summary};
 use socketio_conformance::run::{CaseResult, Options, Subject, Verdict, run};
 use socketio_conformance::wire::Tcp;
@@ -199,10 +199,18 @@ fn start() -> Result<bool, Failure> {
         }
         _ => return Err("what is to be tested? --help tells".into()),
     };
+    let expected = arguments.peer.map(Expected::read).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let results = runtime.block_on(async {
-        let transcript = arguments.transcript;
-        run(&subject, &cases, &arguments.options, |result| progress(result, transcript)).await
+        let (options, transcript) = (&arguments.options, arguments.transcript);
+        let results = run(&subject, &cases, options, |result| progress(result, transcript)).await;
+        match &expected {
+            Some(expected) => {
+                let again = |result: &CaseResult| println!("again: {} {}", result.id, result.seen);
+                settle(&subject, &cases, options, expected, results, again).await
+            }
+            None => results,
+        }
     });
     println!("\n{}", summary(&results));
     let (json, junit_file) = (arguments.json, arguments.junit);
@@ -216,8 +224,8 @@ fn start() -> Result<bool, Failure> {
     {
         println!("the server has ended; it printed\n{}", server.log());
     }
-    if let Some(peer) = arguments.peer {
-        failed = !is_as_expected(peer, &results, arguments.filters.is_empty(), arguments.update)?;
+    if let Some((peer, expected)) = arguments.peer.zip(expected) {
+        failed = !is_as_expected(peer, expected, &results, arguments.filters.is_empty(), arguments.update)?;
     }
     let run = Run::new(arguments.name.as_deref().unwrap_or(&name), seed, results);
     if let Some(file) = json {
@@ -264,8 +272,13 @@ fn set_up(peer: &Peer, keep: bool) -> Result<(Subject, Option<Running>), Failure
 }
 
 /// Compares a run with the expected results of the implementation, or makes it the expected results.
-fn is_as_expected(peer: &Peer, results: &[CaseResult], whole: bool, update: bool) -> Result<bool, Failure> {
-    let mut expected = Expected::read(peer)?;
+fn is_as_expected(
+    peer: &Peer,
+    mut expected: Expected,
+    results: &[CaseResult],
+    whole: bool,
+    update: bool,
+) -> Result<bool, Failure> {
     if update {
         expected.update(peer, results, whole);
         println!("written to {}", expected.write(peer)?.display());

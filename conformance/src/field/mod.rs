@@ -7,10 +7,12 @@
 mod expected;
 mod list;
 mod running;
+mod settle;
 
 pub use expected::{Difference, Expected, Outcome};
 pub use list::{clients, peer, servers};
 pub use running::Running;
+pub use settle::settle;
 
 use std::ffi::OsString;
 use std::fmt;
