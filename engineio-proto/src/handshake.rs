@@ -32,8 +32,25 @@ impl<'a> Query<'a> {
     /// values, U+FFFD for what is not UTF-8, and the last one of several with the same name wins.
     pub(crate) fn parse(query: &'a str) -> Self {
         let mut parsed = Self::default();
-        for parameter in query.split('&') {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let mut rest = Some(query);
+        while let Some(query) = rest {
+            // Every request has a query: one pass over it finds the parameter's parts, and whether anything in it is encoded.
+            let (mut equals, mut end, mut encoded) = (None, None, false);
+            for (place, byte) in query.bytes().enumerate() {
+                match byte {
+                    b'&' => {
+                        end = Some(place);
+                        break;
+                    }
+                    b'=' => equals = equals.or(Some(place)),
+                    b'%' | b'+' => encoded = true,
+                    _ => {}
+                }
+            }
+            let (parameter, behind) = split_around(query, end);
+            rest = behind;
+            let (name, value) = split_around(parameter, equals);
+            let decode = |part| if encoded { decode(part) } else { Cow::Borrowed(part) };
             let place = match &*decode(name) {
                 "transport" => &mut parsed.transport,
                 "EIO" => &mut parsed.revision,
@@ -42,17 +59,20 @@ impl<'a> Query<'a> {
                 "j" => parsed.jsonp.get_or_insert_default(),
                 _ => continue,
             };
-            *place = decode(value);
+            *place = decode(value.unwrap_or_default());
         }
         parsed
     }
 }
 
-/// Undoes form encoding; borrows when there is none.
+/// What is before and behind the ASCII character at this place; all of it and nothing without one.
+fn split_around(text: &str, place: Option<usize>) -> (&str, Option<&str>) {
+    let parts = place.and_then(|place| Some((text.get(..place)?, text.get(place.checked_add(1)?..)?)));
+    parts.map_or((text, None), |(before, behind)| (before, Some(behind)))
+}
+
+/// Undoes form encoding.
 fn decode(encoded: &str) -> Cow<'_, str> {
-    if memchr::memchr2(b'%', b'+', encoded.as_bytes()).is_none() {
-        return Cow::Borrowed(encoded);
-    }
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut rest = encoded.as_bytes();
     while let Some((&byte, behind)) = rest.split_first() {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::future::{Future, poll_fn};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,11 +30,31 @@ pub(crate) struct Hub<A: Application> {
     pub(crate) clock: Clock,
     pub(crate) timers: Arc<Timers>,
     pub(crate) tasks: Tasks,
-    /// Keyed by what the operating system's generator made; std's hasher is seeded besides.
-    peers: Mutex<HashMap<Sid, Arc<PeerOf<A>>>>,
+    peers: Mutex<HashMap<Sid, Arc<PeerOf<A>>, BuildHasherDefault<SidHasher>>>,
     last_id: AtomicU64,
     shutting_down: AtomicBool,
     timers_run: AtomicBool,
+}
+
+/// The keys are what the operating system's generator made, and a peer can only ask for others: they are as good as hashed, and nothing
+/// can be made to collide.
+#[derive(Default)]
+pub(crate) struct SidHasher(u64);
+
+impl Hasher for SidHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(chunk) {
+                *to = *from;
+            }
+            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// How often a session id may turn out to be taken before the handshake is refused.
