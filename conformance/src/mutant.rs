@@ -219,6 +219,12 @@ impl Payload {
     }
 }
 
+/// The method by which rules know what is no request.
+const UNREADABLE: &str = "UNREADABLE";
+
+/// As much of its first line as rules see.
+const MAX_LINE: usize = 1000;
+
 /// A way to a server that leads through a [`Mutant`].
 #[derive(Clone)]
 pub struct Broken {
@@ -298,10 +304,7 @@ impl Wire<'_> {
         let mut head = match read_request_head(&mut self.client_source).await {
             Ok(Some(head)) => head,
             Ok(None) => return Ok(false),
-            Err(_) => {
-                self.raw().await?;
-                return Ok(false);
-            }
+            Err(_) => return self.unreadable().await.map(|()| false),
         };
         let (method, target) = (head.method.clone(), head.target.clone());
         let mut replaced_body = None;
@@ -320,8 +323,8 @@ impl Wire<'_> {
                 Change::Hang => return self.hang().await.map(|()| false),
                 Change::Hold(time) => tokio::time::sleep(*time).await,
                 Change::Instead(status, body) => {
-                    // What belongs to the request must not be taken for the next one.
-                    read_body(&mut self.client_source, request_framing(&head)).await?;
+                    // What belongs to the request must not be taken for the next one. A body that lies is answered all the same.
+                    let _ = read_body(&mut self.client_source, request_framing(&head)).await;
                     return self.answer(&own(*status, body)).await.map(|()| true);
                 }
                 Change::Accept => return self.accept(&head).await.map(|()| false),
@@ -388,6 +391,18 @@ impl Wire<'_> {
         }
         self.answer(&response).await?;
         Ok(true)
+    }
+
+    /// What is no request: rules know it by its first line.
+    async fn unreadable(&mut self) -> io::Result<()> {
+        let line = self.client_source.buffered().split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let line = String::from_utf8_lossy(line.get(..MAX_LINE).unwrap_or(line)).into_owned();
+        match self.mutant.rules(Place::Request, UNREADABLE, &line).last() {
+            Some(Change::Instead(status, body)) => self.answer(&own(*status, body)).await,
+            Some(Change::Hang) => self.hang().await,
+            Some(Change::Cut) => Ok(()),
+            _ => self.raw().await,
+        }
     }
 
     /// What cannot be understood goes through as it is.

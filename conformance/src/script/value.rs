@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::lex::hex;
 use crate::wire::msgpack;
 
 /// What an expression gives. Numbers are milliseconds where a time is meant.
@@ -102,6 +103,8 @@ pub(crate) enum Function {
     Length,
     /// Base64 with padding.
     Base64,
+    /// Bytes from hexadecimal digits.
+    Hex,
     /// A JSON string.
     Json,
     /// JSON as MessagePack.
@@ -115,6 +118,7 @@ impl Function {
             "random-bytes" => Self::RandomBytes,
             "length" => Self::Length,
             "base64" => Self::Base64,
+            "hex" => Self::Hex,
             "json" => Self::Json,
             "msgpack" => Self::Msgpack,
             _ => return None,
@@ -146,6 +150,7 @@ impl Expression {
                     #[allow(clippy::cast_precision_loss, reason = "lengths are far below 2^53")]
                     Function::Length => Value::Number(argument.into_bytes().len() as f64),
                     Function::Base64 => Value::Text(STANDARD.encode(argument.into_bytes())),
+                    Function::Hex => Value::Bytes(hex(&argument.text())?),
                     Function::Msgpack => {
                         let text = argument.text();
                         let value = serde_json::from_str(&text).map_err(|error| format!("{text}: {error}"))?;
@@ -238,5 +243,20 @@ impl Scope {
     fn random_letter(&mut self) -> char {
         const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
         LETTERS.get(usize::from(self.random_byte() % 32)).copied().map_or('a', char::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_digits_of_a_variable_become_bytes() {
+        let mut scope = Scope::new(1);
+        scope.set("each", Value::Text("0a ff".to_owned()));
+        let digits = |name: &str| Expression::Call(Function::Hex, Box::new(Expression::Variable(name.to_owned())));
+        assert_eq!(digits("each").value(&mut scope), Ok(Value::Bytes(vec![0x0a, 0xff])));
+        scope.set("odd", Value::Text("abc".to_owned()));
+        assert!(digits("odd").value(&mut scope).is_err());
     }
 }
