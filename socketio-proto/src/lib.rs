@@ -81,6 +81,7 @@ mod arguments;
 mod config;
 mod error;
 mod event;
+mod few;
 mod json;
 #[cfg(feature = "msgpack")]
 mod msgpack;

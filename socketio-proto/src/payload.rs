@@ -1,5 +1,6 @@
 //! The arguments of a packet: raw until somebody reads them, and anything serialisable on the way out.
 
+pub(crate) mod attached;
 #[cfg(feature = "msgpack")]
 pub(crate) mod packed;
 
@@ -15,9 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Error as JsonError;
 use serde_json::de::StrRead;
 
+use self::attached::Attached;
 use crate::arguments::read::{ArgsReader, missing, read};
 use crate::config::Limits;
 use crate::error::{DecodeError, ReadError};
+use crate::few::Few;
 use crate::json::de::Cursor;
 use crate::json::places::{self, Place};
 use crate::json::{scan, unescape};
@@ -50,13 +53,6 @@ enum Source {
     /// Here binary lies among the arguments.
     #[cfg(feature = "msgpack")]
     MsgPack(Bytes),
-}
-
-/// The attachments and where they belong.
-#[derive(Debug)]
-struct Attached {
-    attachments: Vec<Bytes>,
-    places: Vec<Place>,
 }
 
 /// How many arguments have their ends remembered; those further behind are found again when they are asked for.
@@ -195,9 +191,13 @@ impl Payload {
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
         let at = scan::whitespace(text.as_bytes(), 0);
-        let payload =
+        let mut payload =
             Self::within(packet_type, text, at, limits.max_depth, Rules::V5).ok_or(DecodeError::InvalidPayload)?;
-        payload.with_attachments(attachments)
+        if !attachments.is_empty() {
+            let places = payload.places(attachments.len()).ok_or(DecodeError::IllegalPlaceholder)?;
+            payload.attach(Arc::new(Attached::new(attachments.into(), places)));
+        }
+        Ok(payload)
     }
 
     /// The payload of such a packet, that starts at `at` in the text and ends with it. `None` when it is none.
@@ -221,22 +221,21 @@ impl Payload {
         Some(Self { source: Source::Json { text, attached: None }, layout })
     }
 
-    /// The payload with its attachments.
-    pub(crate) fn with_attachments(mut self, attachments: Vec<Bytes>) -> Result<Self, DecodeError> {
-        if attachments.is_empty() {
-            return Ok(self);
-        }
+    /// Where so many attachments belong; `None` when a placeholder stands for another. Only JSON has any.
+    #[inline]
+    fn places(&self, attachments: usize) -> Option<Few<Place>> {
+        let (text, _) = self.json();
+        let text = text.get(..self.layout.end as usize).unwrap_or_default();
+        places::find(text, self.layout.start as usize, attachments)
+    }
+
+    /// Gives the payload its attachments, when it has come as JSON.
+    fn attach(&mut self, attachments: Arc<Attached>) {
         match &mut self.source {
-            Source::Json { text, attached } => {
-                let text = text.get(..self.layout.end as usize).unwrap_or_default();
-                let places = places::find(text, self.layout.start as usize, attachments.len())
-                    .ok_or(DecodeError::IllegalPlaceholder)?;
-                *attached = Some(Arc::new(Attached { attachments, places }));
-            }
+            Source::Json { attached, .. } => *attached = Some(attachments),
             #[cfg(feature = "msgpack")]
             Source::MsgPack(_) => {}
         }
-        Ok(self)
     }
 
     /// The JSON text, which is empty for a payload in another format, and what belongs to it.
@@ -361,10 +360,7 @@ impl Payload {
         let source = match &self.source {
             Source::Json { text, attached } => Source::Json {
                 text: Text::from(&**text),
-                attached: attached.as_ref().map(|attached| {
-                    let attachments = attached.attachments.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect();
-                    Arc::new(Attached { attachments, places: attached.places.clone() })
-                }),
+                attached: attached.as_ref().map(|attached| Arc::new(attached.detached())),
             },
             #[cfg(feature = "msgpack")]
             Source::MsgPack(bytes) => Source::MsgPack(Bytes::copy_from_slice(bytes)),
@@ -402,9 +398,7 @@ impl Payload {
     /// The attachment that is this argument, when the argument as a whole is one.
     fn attachment(&self, index: usize) -> Option<&Bytes> {
         let (text, Some(attached)) = self.json() else { return None };
-        let start = offset(text, self.raw(index)?);
-        let place = attached.places.binary_search_by(|place| (place.start as usize).cmp(&start)).ok()?;
-        attached.attachments.get(attached.places.get(place)?.index as usize)
+        attached.at(offset(text, self.raw(index)?))
     }
 
     /// All arguments as they came, in whatever format.
@@ -420,12 +414,6 @@ impl Payload {
 /// Where a part of the text starts in it.
 fn offset(text: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize)
-}
-
-impl Attached {
-    fn cursor<'de>(&'de self, text: &'de str, arg: &'de str) -> Cursor<'de> {
-        Cursor::new(text, offset(text, arg), &self.places, &self.attachments)
-    }
 }
 
 /// The same name, arguments and attachments, byte for byte.

@@ -5,9 +5,10 @@
 use alloc::vec::Vec;
 
 use super::{scan, unescape};
+use crate::few::Few;
 
 /// One placeholder: an object of the payload's text and the attachment that stands for it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Place {
     /// Position of its opening brace.
     pub(crate) start: u32,
@@ -24,12 +25,52 @@ struct Object {
     number_at: Option<usize>,
 }
 
+/// How clients write a placeholder: this, a number and a brace.
+const USUAL: &[u8] = br#"{"_placeholder":true,"num":"#;
+const MARK: &[u8] = br#""_placeholder""#;
+
 /// The placeholders in text that the scanner accepted, in order; `None` when one of them names no attachment. `_placeholder` has to
 /// be `true`, `num` a whole number below `count`; the last of repeated keys counts; what is inside of a placeholder does not.
-pub(crate) fn find(text: &str, at: usize, count: usize) -> Option<Vec<Place>> {
+#[inline]
+pub(crate) fn find(text: &str, at: usize, count: usize) -> Option<Few<Place>> {
+    let mut places = Few::new();
+    if find_usual(text.as_bytes(), at, count, &mut places).is_some() { Some(places) } else { find_any(text, at, count) }
+}
+
+/// Adds the placeholders when all are written in the usual way, with one digit, and name attachments; `None` when another look is needed.
+///
+/// Without a backslash, the mark is written as it is read. It is a whole string, since nothing but a string's end comes behind what is
+/// in quotes; and an object that is placeholder from brace to brace has none inside and is in none, because that one's mark would be
+/// another way of writing it.
+#[inline]
+fn find_usual(text: &[u8], from: usize, count: usize, places: &mut Few<Place>) -> Option<()> {
+    let rest = text.get(from..)?;
+    if memchr::memchr(b'\\', rest).is_some() {
+        return None;
+    }
+    for underscore in memchr::memchr_iter(b'_', rest) {
+        if !rest.get(underscore.saturating_sub(1)..)?.starts_with(MARK) {
+            continue;
+        }
+        let start = underscore.checked_sub(2)?;
+        let behind = rest.get(start..)?.strip_prefix(USUAL)?;
+        let Some(&[digit @ b'0'..=b'9', b'}']) = behind.first_chunk() else { return None };
+        let index = u32::from(digit.saturating_sub(b'0'));
+        if usize::try_from(index).ok()? >= count {
+            return None;
+        }
+        let start = from.checked_add(start)?;
+        let end = start.checked_add(USUAL.len())?.checked_add(2)?;
+        places.push(Place { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()?, index });
+    }
+    Some(())
+}
+
+/// As [`find`], however they are written.
+fn find_any(text: &str, at: usize, count: usize) -> Option<Few<Place>> {
     const MISSING: u32 = u32::MAX;
     let bytes = text.as_bytes();
-    let mut places: Vec<Place> = Vec::new();
+    let mut places: Few<Place> = Few::new();
     let mut open: Vec<Option<Object>> = Vec::new();
     let mut at = at;
     while let Some(&byte) = bytes.get(at) {
@@ -90,4 +131,47 @@ fn whole_number(text: &str, at: usize, count: usize) -> Option<u32> {
     let end = scan::number(text.as_bytes(), at)?;
     let number: f64 = text.get(at..end)?.parse().ok()?;
     (0..u32::try_from(count).ok()?).find(|&index| f64::from(index) == number)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Arrays in which most is, or looks like, a placeholder.
+    fn texts() -> impl Strategy<Value = String> {
+        const PARTS: [&str; 16] = [
+            r#"{"_placeholder":true,"num":0}"#,
+            r#"{"_placeholder":true,"num":1}"#,
+            r#"{"_placeholder":true,"num":9}"#,
+            r#"{"_placeholder":true,"num":10}"#,
+            r#"{"_placeholder":true,"num":1.0}"#,
+            r#"{"_placeholder":true,"num":0,"more":[{"_placeholder":true,"num":1}]}"#,
+            r#"{"num":0,"_placeholder":true}"#,
+            r#"{ "_placeholder" : true , "num" : 1 }"#,
+            r#"{"_placeholder":false,"num":0}"#,
+            r#"{"_placeholder":true}"#,
+            r#"{"a":{"_placeholder":true,"num":0},"_placeholder":true,"num":1}"#,
+            r#"{"\u005fplaceholder":true,"num":0}"#,
+            r#"{"_other":"_placeholder","x":["_placeholder",1]}"#,
+            r#""{\"_placeholder\":true,\"num\":0}""#,
+            r#"{"":"_","_":{"_placeholder":true,"num":0}}"#,
+            r#""_placeholder""#,
+        ];
+        prop::collection::vec(prop::sample::select(&PARTS), 0..5).prop_map(|parts| parts.join(","))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_fast_is_what_is_found_at_all(text in texts(), count in 0..12_usize) {
+            let mut fast = Few::new();
+            if find_usual(text.as_bytes(), 0, count, &mut fast).is_some() {
+                let slow = find_any(&text, 0, count);
+                prop_assert_eq!(Some(&*fast), slow.as_deref(), "{}", text);
+            }
+        }
+    }
 }

@@ -5,9 +5,9 @@
 //!
 //! Source: Socket.IO protocol v5, "Packet encoding"; socket.io-parser 4.2.7, `lib/index.ts`.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::iter;
 
@@ -21,6 +21,7 @@ use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
 use crate::json::ser::{self, Arguments, Output, ValueSerializer};
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
+use crate::payload::attached::{Attached, Gathered};
 use crate::payload::{Args, ArgsSink, Payload, Rules};
 use crate::values::Single;
 
@@ -31,21 +32,13 @@ pub struct Json;
 /// The default parser's decoder. Between packets it holds no memory.
 #[derive(Debug)]
 pub struct JsonDecoder {
-    gathering: Option<Box<Gathering>>,
+    /// The attachments of a packet that waits for more of them.
+    gathering: Option<Arc<Attached>>,
     max_attachment_bytes: usize,
     max_namespace_length: usize,
     max_depth: u16,
     max_attachments: u8,
     rules: Rules,
-}
-
-/// A packet whose attachments have not all come.
-#[derive(Debug)]
-struct Gathering {
-    packet: Packet,
-    attachments: Vec<Bytes>,
-    awaited: usize,
-    bytes: usize,
 }
 
 impl Parser for Json {
@@ -126,42 +119,36 @@ impl JsonDecoder {
         if at == text.len() {
             return match packet_type {
                 PacketType::Event => Err(DecodeError::InvalidPayload),
-                _ => Ok(self.gather(Packet { packet_type, namespace, id, payload: None }, awaited)),
+                _ => Ok(self.unless_awaiting(awaited, Packet { packet_type, namespace, id, payload: None })),
             };
         }
         // No whitespace before the payload: in the reference it would belong to the id, and make it 0.
         match Payload::within(packet_type, text, at, self.max_depth, self.rules) {
             None => Err(DecodeError::InvalidPayload),
-            Some(payload) if awaited == 0 => Ok(Some(Packet { packet_type, namespace, id, payload: Some(payload) })),
-            Some(payload) => Ok(self.gather(Packet { packet_type, namespace, id, payload: Some(payload) }, awaited)),
+            Some(payload) => {
+                Ok(self.unless_awaiting(awaited, Packet { packet_type, namespace, id, payload: Some(payload) }))
+            }
         }
     }
 
-    /// Keeps the packet until its attachments have come; gives it back when there are none.
-    #[cold]
-    fn gather(&mut self, packet: Packet, awaited: usize) -> Option<Packet> {
+    /// Gives the packet back, or keeps it until its attachments have come.
+    #[inline(always)]
+    fn unless_awaiting(&mut self, awaited: usize, packet: Packet) -> Option<Packet> {
         if awaited == 0 {
             return Some(packet);
         }
-        self.gathering = Some(Box::new(Gathering { packet, attachments: Vec::new(), awaited, bytes: 0 }));
+        self.gathering = Some(Attached::awaited_by(packet, awaited));
         None
     }
 
-    #[cold]
-    fn attachment(&mut self, mut gathering: Box<Gathering>, bytes: Bytes) -> Result<Option<Packet>, DecodeError> {
-        gathering.bytes = gathering.bytes.saturating_add(bytes.len());
-        if gathering.bytes > self.max_attachment_bytes {
-            return Err(DecodeError::TooManyAttachments);
+    fn attachment(&mut self, gathering: Arc<Attached>, bytes: Bytes) -> Result<Option<Packet>, DecodeError> {
+        match gathering.add(bytes, self.max_attachment_bytes)? {
+            Gathered::All(packet) => Ok(Some(packet)),
+            Gathered::Some(gathering) => {
+                self.gathering = Some(gathering);
+                Ok(None)
+            }
         }
-        gathering.attachments.push(bytes);
-        if gathering.attachments.len() < gathering.awaited {
-            self.gathering = Some(gathering);
-            return Ok(None);
-        }
-        let Gathering { mut packet, attachments, .. } = *gathering;
-        // An ACK may come without a payload; its attachments are then for nothing, as in the reference.
-        packet.payload = packet.payload.map(|payload| payload.with_attachments(attachments)).transpose()?;
-        Ok(Some(packet))
     }
 }
 

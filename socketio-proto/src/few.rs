@@ -1,0 +1,81 @@
+//! A list that is mostly of one: that one takes no memory beside the list's own.
+
+use alloc::vec::Vec;
+use core::ops::Deref;
+use core::slice;
+
+/// Values in the order in which they were pushed.
+#[derive(Clone, Debug)]
+pub(crate) enum Few<T> {
+    One(T),
+    /// None, or several.
+    Many(Vec<T>),
+}
+
+impl<T> Few<T> {
+    pub(crate) const fn new() -> Self {
+        Self::Many(Vec::new())
+    }
+
+    pub(crate) fn push(&mut self, value: T) {
+        match core::mem::replace(self, Self::new()) {
+            Self::One(first) => {
+                // Where there are two, there may be more.
+                let mut values = Vec::with_capacity(4);
+                values.extend([first, value]);
+                *self = Self::Many(values);
+            }
+            Self::Many(values) if values.is_empty() => *self = Self::One(value),
+            Self::Many(mut values) => {
+                values.push(value);
+                *self = Self::Many(values);
+            }
+        }
+    }
+
+    pub(crate) fn truncate(&mut self, length: usize) {
+        match self {
+            Self::One(_) if length == 0 => *self = Self::new(),
+            Self::One(_) => {}
+            Self::Many(values) => values.truncate(length),
+        }
+    }
+}
+
+impl<T> Deref for Few<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::One(value) => slice::from_ref(value),
+            Self::Many(values) => values,
+        }
+    }
+}
+
+impl<T> From<Vec<T>> for Few<T> {
+    fn from(values: Vec<T>) -> Self {
+        Self::Many(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_in_order_however_many_there_are() {
+        for count in 0..4 {
+            let mut few = Few::new();
+            (0..count).for_each(|value| few.push(value));
+            assert_eq!(*few, (0..count).collect::<Vec<_>>());
+            for length in (0..=count).rev() {
+                few.truncate(length);
+                assert_eq!(*few, (0..length).collect::<Vec<_>>());
+            }
+            few.push(7);
+            assert_eq!(*few, [7]);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The attachments of a payload in JSON: how they are gathered, and where they belong.
+
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+use super::offset;
+use crate::error::DecodeError;
+use crate::few::Few;
+use crate::json::de::Cursor;
+use crate::json::places::Place;
+use crate::packet::Packet;
+
+/// The attachments and where they belong.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(super) attachments: Few<Bytes>,
+    pub(super) places: Few<Place>,
+    /// The packet as long as some are missing. It waits in the memory that the attachments need anyway.
+    waiting: Option<Waiting>,
+}
+
+/// A packet whose attachments have not all come.
+#[derive(Debug)]
+struct Waiting {
+    packet: Packet,
+    awaited: usize,
+    bytes: usize,
+}
+
+impl Attached {
+    pub(super) const fn new(attachments: Few<Bytes>, places: Few<Place>) -> Self {
+        Self { attachments, places, waiting: None }
+    }
+
+    /// What keeps a packet until so many attachments have come.
+    #[inline]
+    pub(crate) fn awaited_by(packet: Packet, awaited: usize) -> Arc<Self> {
+        let waiting = Some(Waiting { packet, awaited, bytes: 0 });
+        Arc::new(Self { attachments: Few::new(), places: Few::new(), waiting })
+    }
+
+    /// Takes an attachment. Gives the packet when it was the last one, else what goes on waiting.
+    ///
+    /// # Errors
+    /// When there are more bytes now than these, or the packet has a placeholder for something else.
+    #[inline]
+    pub(crate) fn add(self: Arc<Self>, bytes: Bytes, max_bytes: usize) -> Result<Gathered, DecodeError> {
+        let mut gathering = self;
+        // As long as the packet waits in it, nobody else can have it.
+        let Some(Self { attachments, places, waiting: slot }) = Arc::get_mut(&mut gathering) else {
+            return Err(DecodeError::UnexpectedBinary);
+        };
+        let Some(waiting) = slot else { return Err(DecodeError::UnexpectedBinary) };
+        waiting.bytes = waiting.bytes.saturating_add(bytes.len());
+        if waiting.bytes > max_bytes {
+            return Err(DecodeError::TooManyAttachments);
+        }
+        attachments.push(bytes);
+        if attachments.len() >= waiting.awaited
+            && let Some(Waiting { mut packet, .. }) = slot.take()
+        {
+            // An ACK may come without a payload; its attachments are then for nothing, as in the reference.
+            if let Some(payload) = &mut packet.payload {
+                match payload.places(attachments.len()) {
+                    Some(found) => *places = found,
+                    None => return Err(DecodeError::IllegalPlaceholder),
+                }
+                payload.attach(gathering);
+            }
+            return Ok(Gathered::All(packet));
+        }
+        Ok(Gathered::Some(gathering))
+    }
+
+    /// A copy with memory of its own.
+    pub(super) fn detached(&self) -> Self {
+        let mut attachments = Few::new();
+        self.attachments.iter().for_each(|bytes| attachments.push(Bytes::copy_from_slice(bytes)));
+        Self { attachments, places: self.places.clone(), waiting: None }
+    }
+
+    /// The attachment whose placeholder starts at this position.
+    pub(super) fn at(&self, start: usize) -> Option<&Bytes> {
+        let place = self.places.binary_search_by(|place| (place.start as usize).cmp(&start)).ok()?;
+        self.attachments.get(self.places.get(place)?.index as usize)
+    }
+
+    pub(super) fn cursor<'de>(&'de self, text: &'de str, arg: &'de str) -> Cursor<'de> {
+        Cursor::new(text, offset(text, arg), &self.places, &self.attachments)
+    }
+}
+
+/// What an attachment has made of a packet that waited for it.
+#[allow(clippy::large_enum_variant, reason = "taken apart where it is given")]
+pub(crate) enum Gathered {
+    All(Packet),
+    /// Others are still to come.
+    Some(Arc<Attached>),
+}
