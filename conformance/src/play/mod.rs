@@ -639,10 +639,12 @@ impl Player {
                 Ok(value) => printable(value.text().as_bytes()),
                 Err(error) => error,
             },
-            Match::Packet(template) => template.fill(&self.scope).unwrap_or_else(|error| error),
-            Match::Msgpack(template) => {
-                template.fill(&self.scope).map_or_else(|error| error, |json| format!("msgpack{json}"))
+            Match::Packet(template) => {
+                template.fill(&self.scope).map_or_else(|error| error, |pattern| printable(pattern.as_bytes()))
             }
+            Match::Msgpack(template) => template
+                .fill(&self.scope)
+                .map_or_else(|error| error, |json| format!("msgpack{}", printable(json.as_bytes()))),
             Match::Regex(template) => {
                 template.fill(&self.scope).map_or_else(|error| error, |regex| format!("something like /{regex}/"))
             }

@@ -13,6 +13,10 @@ pub(crate) type Captures = Vec<(String, Value)>;
 
 /// Compares a text with the pattern `'…'`, already filled in.
 pub(crate) fn packet(pattern: &str, text: &str) -> Result<Option<Captures>, String> {
+    // Large data is mostly the same letter by letter, which is seen at once; holes are never.
+    if pattern == text && !pattern.contains(['*', '<']) && !pattern.contains("...") {
+        return Ok(Some(Captures::new()));
+    }
     let json = pattern.find(['{', '[', '"']).unwrap_or(pattern.len());
     let (header, json) = pattern.split_at(json);
     let mut captures = Captures::new();
