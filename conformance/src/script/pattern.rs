@@ -1,6 +1,6 @@
 //! Patterns: what an expected text may look like, and what is remembered of it.
 //!
-//! A packet pattern is a header compared letter by letter and, from the first `{`, `[` or `"` on, JSON compared by value. `*` stands for a
+//! A packet pattern is a header compared letter by letter and, from the first `{`, `[`, `"` or `<` on, JSON compared by value. `*` stands for a
 //! number in the header and for any value in the JSON, `*name` remembers it, `...` at the end of an array or object allows more.
 
 use regex_lite::Regex;
@@ -17,7 +17,7 @@ pub(crate) fn packet(pattern: &str, text: &str) -> Result<Option<Captures>, Stri
     if pattern == text && !pattern.contains(['*', '<']) && !pattern.contains("...") {
         return Ok(Some(Captures::new()));
     }
-    let json = pattern.find(['{', '[', '"']).unwrap_or(pattern.len());
+    let json = pattern.find(['{', '[', '"', '<']).unwrap_or(pattern.len());
     let (header, json) = pattern.split_at(json);
     let mut captures = Captures::new();
     let Some(rest) = match_header(header, text, &mut captures) else { return Ok(None) };
@@ -290,6 +290,7 @@ mod tests {
             found(r#"0{"sid":<string>,"pingInterval":100..400,...}"#, r#"0{"sid":"x","pingInterval":300,"more":1}"#)
                 .is_some()
         );
+        assert!(found("44/a,<string>", r#"44/a,"b""#).is_some() && found("44/a,<string>", "44/a,{}").is_none());
         assert!(found("6", "6").is_some() && found("6", "66").is_none());
         assert!(packet("42[", "42[]").is_err());
     }
