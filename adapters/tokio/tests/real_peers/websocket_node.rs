@@ -7,10 +7,11 @@
 use crate::group::{self, Counterpart, Group, Opposite, Runner};
 use engineio_websocket::handshake::{self, ClientHandshake};
 use engineio_websocket::{Closed, Connection, ConnectionEvent, Limits, SendError};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 pub(crate) fn groups() -> Vec<Group> {
@@ -30,12 +31,26 @@ pub(crate) fn groups() -> Vec<Group> {
 #[derive(Debug)]
 pub(crate) struct Echo {
     address: SocketAddr,
-    records: Arc<Mutex<Records>>,
+    records: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    records: Mutex<Records>,
+    /// Told when a connection has closed.
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug, Default)]
 struct Records {
-    last_closed: String,
+    /// How connections ended that were not asked about yet, by the port that dialled.
+    closed: BTreeMap<u16, String>,
     transcript: String,
     fault: Option<String>,
 }
@@ -45,7 +60,7 @@ impl Echo {
     pub(crate) fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let records = Arc::<Mutex<Records>>::default();
+        let records = Arc::<Shared>::default();
         let kept = Arc::clone(&records);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -69,17 +84,17 @@ impl Counterpart for Echo {
     }
 
     fn fault(&mut self) -> Option<String> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).fault.clone()
+        self.records.lock().fault.clone()
     }
 
     fn transcript(&mut self) -> String {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).transcript.clone()
+        self.records.lock().transcript.clone()
     }
 }
 
 /// Runs one connection in a thread of its own. A panic there is a fault of the whole group.
 fn serve(
-    records: &Arc<Mutex<Records>>,
+    records: &Arc<Shared>,
     role: &'static str,
     open: impl FnOnce() -> io::Result<(TcpStream, Connection)> + Send + 'static,
 ) {
@@ -88,10 +103,10 @@ fn serve(
         let kept = Arc::clone(&records);
         let connection = thread::spawn(move || {
             let (stream, websocket) = open()?;
-            echo(stream, websocket, &kept)
+            echo(stream, websocket, role, &kept)
         });
         let ended = connection.join();
-        let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut records = records.lock();
         // Writing to a String cannot fail.
         let _ = match ended {
             Ok(Ok(())) => writeln!(records.transcript, "our {role} finished"),
@@ -153,7 +168,8 @@ fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<(String, String)
     Ok((first, lines.filter_map(header).collect()))
 }
 
-fn echo(mut stream: TcpStream, mut websocket: Connection, records: &Mutex<Records>) -> io::Result<()> {
+fn echo(mut stream: TcpStream, mut websocket: Connection, role: &str, records: &Shared) -> io::Result<()> {
+    let dialled = if role == "client" { stream.local_addr()? } else { stream.peer_addr()? }.port();
     let mut buffer = [0; 16 * 1024];
     while !websocket.is_finished() {
         match stream.read(&mut buffer)? {
@@ -174,7 +190,8 @@ fn echo(mut stream: TcpStream, mut websocket: Connection, records: &Mutex<Record
                         Closed::Error(error) => format!("error {}", error.close_code()),
                         _ => "lost".to_owned(),
                     };
-                    records.lock().unwrap_or_else(PoisonError::into_inner).last_closed = closed;
+                    records.lock().closed.insert(dialled, closed);
+                    records.changed.notify_all();
                     Ok(())
                 }
                 _ => Ok(()),
@@ -199,7 +216,7 @@ fn echo(mut stream: TcpStream, mut websocket: Connection, records: &Mutex<Record
     Ok(())
 }
 
-fn obey(websocket: &mut Connection, text: &str, records: &Mutex<Records>) -> Result<(), SendError> {
+fn obey(websocket: &mut Connection, text: &str, records: &Shared) -> Result<(), SendError> {
     if let Some(payload) = text.strip_prefix("ping ") {
         return websocket.ping(payload.as_bytes());
     }
@@ -208,9 +225,15 @@ fn obey(websocket: &mut Connection, text: &str, records: &Mutex<Records>) -> Res
     {
         return websocket.close(code, reason);
     }
-    if text == "last-closed" {
-        let last_closed = records.lock().unwrap_or_else(PoisonError::into_inner).last_closed.clone();
-        return websocket.send_text(&last_closed);
+    if let Some(port) = text.strip_prefix("closed ").and_then(|port| port.parse().ok()) {
+        let mut records_of_all = records.lock();
+        let closed = loop {
+            match records_of_all.closed.remove(&port) {
+                Some(closed) => break closed,
+                None => records_of_all = records.changed.wait(records_of_all).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        return websocket.send_text(&closed);
     }
     websocket.send_text(text)
 }
