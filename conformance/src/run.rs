@@ -79,7 +79,7 @@ pub struct Options {
     pub seed: u64,
     /// Endpoints that are somewhere else than [`Endpoint::path`] says: name and path.
     pub paths: Vec<(String, String)>,
-    /// Capabilities that the implementation does not claim.
+    /// Capabilities that the implementation does not claim; and ids of cases that are left out.
     pub without: Vec<String>,
 }
 
@@ -137,8 +137,10 @@ pub async fn run(
 async fn run_one(subject: &Subject, case: &Case, options: &Options) -> CaseResult {
     let begin = Instant::now();
     let transcript = Transcript::new();
-    let stop = match case.needs.iter().find(|need| options.without.contains(need)) {
-        Some(need) => Err(Stop::Skipped(format!("needs {need}"))),
+    let lacking = case.needs.iter().find(|need| options.without.contains(need)).map(|need| format!("needs {need}"));
+    let left_out = || options.without.contains(&case.id).then(|| "left out".to_owned());
+    let stop = match lacking.or_else(left_out) {
+        Some(reason) => Err(Stop::Skipped(reason)),
         None => match setting(subject, case, options) {
             Ok(setting) => {
                 let playing = play(setting, transcript.clone(), &case.steps);

@@ -1,8 +1,9 @@
 //! The field, as far as it is installed in a minute: the reference and python-socketio, as servers and as clients, against what is
 //! written in `expected/`. A difference is a regression of the suite, or news about an implementation.
 //!
-//! One test per implementation. A machine that lacks the tool skips it and says why, unless `REQUIRE_ALL=1` is set. `FILTER=eio4/upgrade`
-//! looks at some of the cases only. The others of the field are run by hand: `socketio-conformance field NAME`.
+//! One test per implementation. Clients are tried with the `must` cases only, for each case starts a program (`FIELD=all` tries them with
+//! all). A machine that lacks the tool skips it and says why, unless `REQUIRE_ALL=1` is set. `FILTER=eio4/upgrade` looks at some of the
+//! cases only. The others of the field are run by hand: `socketio-conformance field NAME`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use socketio_conformance::case::{Case, Role, client_cases, server_cases};
+use socketio_conformance::case::{Case, Level, Role, client_cases, server_cases};
 use socketio_conformance::field::{Expected, Field, Peer, StartError, peer, settle};
 use socketio_conformance::peers::all_required;
 use socketio_conformance::report::{failure, summary};
@@ -67,7 +68,8 @@ fn meet(peer: &'static Peer, notes: &Notes) -> Result<Completion, Failed> {
         Role::Client => client_cases()?,
     };
     let filter = std::env::var("FILTER").unwrap_or_default();
-    cases.retain(|case| case.id.starts_with(&filter));
+    let all = std::env::var("FIELD").is_ok_and(|value| value == "all") || peer.role == Role::Server;
+    cases.retain(|case| case.id.starts_with(&filter) && (all || case.level == Level::Must));
     let mut running = None;
     let subject = match peer.role {
         Role::Server => match field.start(peer) {
@@ -84,7 +86,7 @@ fn meet(peer: &'static Peer, notes: &Notes) -> Result<Completion, Failed> {
             Err(missing) => return skip(missing.to_string()),
         },
     };
-    let found = compare(peer, &subject, &cases, filter.is_empty(), notes);
+    let found = compare(peer, &subject, &cases, all && filter.is_empty(), notes);
     match running {
         Some(mut server) if found.is_err() => {
             Err(format!("{}\n{}", found.err().unwrap_or_default(), server.log()).into())
@@ -96,7 +98,7 @@ fn meet(peer: &'static Peer, notes: &Notes) -> Result<Completion, Failed> {
 /// Runs the cases; the error says what is not as expected.
 fn compare(peer: &Peer, subject: &Subject, cases: &[Case], whole: bool, notes: &Notes) -> Result<(), String> {
     let expected = Expected::read(peer).map_err(|error| error.to_string())?;
-    let jobs = if peer.role == Role::Server { 16 } else { 6 };
+    let jobs = if peer.role == Role::Server { 24 } else { 6 };
     let without = peer.lacks.iter().map(|lack| (*lack).to_owned()).collect();
     let options = Options { jobs, without, ..Options::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

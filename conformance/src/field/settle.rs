@@ -1,4 +1,4 @@
-//! What a busy machine must not decide: cases that went otherwise than expected are tried once more, when nothing else runs.
+//! What a busy machine must not decide: cases that went otherwise than expected are tried once more, with less beside them.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use super::Expected;
 use crate::case::Case;
 use crate::run::{CaseResult, Options, Subject, Verdict, run};
 
-/// How many cases run at once in the second attempt.
+/// How many cases run at once in the second attempt, at least.
 const JOBS: usize = 2;
 
-/// Tries the cases once more whose verdict is not the expected one; where nothing is expected, those that failed. They run nearly alone, with
-/// twice the grace, and what they find then counts.
+/// Tries the cases once more whose verdict is not the expected one; where nothing is expected, those that failed. Half as many run at
+/// once, with twice the grace, and what they find then counts.
 pub async fn settle(
     subject: &Subject,
     cases: &[Case],
@@ -28,7 +28,8 @@ pub async fn settle(
     if again.is_empty() {
         return results;
     }
-    let patient = Options { grace: options.grace.saturating_mul(2), jobs: JOBS.min(options.jobs), ..options.clone() };
+    let patient =
+        Options { grace: options.grace.saturating_mul(2), jobs: JOBS.max(options.jobs / 2), ..options.clone() };
     let second = run(subject, &again, &patient, progress).await;
     let mut second: BTreeMap<String, CaseResult> =
         second.into_iter().map(|result| (result.id.clone(), result)).collect();
