@@ -63,6 +63,7 @@ struct Shared {
 enum Command {
     Send { frame: Frame, volatile: bool },
     Close,
+    ShutDown,
     Discard,
 }
 
@@ -99,6 +100,13 @@ impl EngineServer {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.0.hub.sessions()
+    }
+
+    /// Ends the server: new sessions are refused with 503, what is queued goes out, links close with 1001, held polls are answered; a polling
+    /// peer that has nothing to fetch is dropped. Returns when everybody is gone; who is not when `deadline` is over
+    /// (`tokio::time::sleep(..)` for one) is cut off.
+    pub async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
+        self.0.hub.end(deadline).await;
     }
 }
 
@@ -169,7 +177,7 @@ impl Endpoint for EngineServer {
     }
 
     async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
-        self.0.hub.end(deadline).await;
+        Self::shut_down(self, deadline).await;
     }
 }
 
@@ -264,7 +272,7 @@ impl Application for Engine {
     }
 
     fn go() -> Command {
-        Command::Close
+        Command::ShutDown
     }
 
     fn cut_off() -> Command {
@@ -291,6 +299,7 @@ impl Application for Engine {
                 }
             }
             Command::Close => core.machine.close(core.now),
+            Command::ShutDown => core.shut_down(Session::close),
             Command::Discard => core.machine.discard(core.now),
         }
     }

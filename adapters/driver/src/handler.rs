@@ -17,7 +17,19 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 /// A handler's result as the driver sees it: the error is logged.
 pub type HandlerResult = Result<(), String>;
 
-/// What a handler may return, turned into `T`. Handlers may return `()` or `Result<(), E>`, where the error is logged.
+/// What can go wrong in a handler, whatever it is: for handlers that use `?`. A text is one too: `Err("not yet".into())`.
+///
+/// The last line of such a closure names it: `Ok::<(), Failure>(())`.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a handler may return, turned into `T`. Handlers may return `()` or `Result<(), E>`, where the error is logged; a guard returns
+/// [`GuardResult`](crate::GuardResult).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what this handler may return",
+    note = "handlers return `()`, `Result<(), E>` where `E: Display`, or a future of one of these",
+    note = "guards return `Result<(), Refusal>`, or a future of it",
+    note = "with `?`, let the handler end with `Ok::<(), Failure>(())`"
+)]
 pub trait Outcome<T> {
     /// Turns it into what the driver works with.
     fn into_outcome(self) -> T;
@@ -35,8 +47,39 @@ impl<E: Display> Outcome<HandlerResult> for Result<(), E> {
     }
 }
 
-/// A closure that can handle something: `Fn(A) -> R` or `async Fn(A) -> R`, with one argument or two. `M` tells the two kinds apart and
-/// is inferred.
+/// A closure that can handle something: `Fn(A) -> R`, with one argument or two, where `R` is an [`Outcome`] or a future of one. `M` tells
+/// the two kinds apart and is inferred.
+///
+/// The arguments are named with their types, for they are how the compiler tells what `R` is. An `async` closure may stand where nothing is
+/// captured; one that captures lends its captures to its future, which has to outlive it. Then a closure clones what its future is to
+/// own:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use socketio_driver::{Event, Failure, Server, Socket};
+///
+/// let count = Arc::new(AtomicU64::new(0));
+/// Server::new().on("count", move |_: Socket, event: Event| {
+///     let count = Arc::clone(&count);
+///     async move {
+///         event.ack(count.fetch_add(1, Ordering::Relaxed))?;
+///         Ok::<(), Failure>(())
+///     }
+/// });
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "this is no handler for `{A}`",
+    label = "not a closure of these arguments that returns what a handler may",
+    note = "a handler takes the members of `{A}` as its arguments, each named with its type: `|socket: Socket|` for `on_connect`, \
+            `|socket: Socket, event: Event|` for `on`, `|socket: Socket, reason: DisconnectReason|` for `on_disconnect`, \
+            `|request: ConnectRequest|` for `guard`",
+    note = "it returns `()`, `Result<(), E>` where `E: Display` (a guard: `Result<(), Refusal>`), or a future of one of these that is \
+            `Send + 'static`",
+    note = "an `async` closure cannot capture; write `move |socket: Socket, event: Event| {{ let store = store.clone(); async move {{ .. \
+            }} }}`"
+)]
 pub trait Handler<A, T, M>: Send + Sync + 'static {
     /// Starts it.
     fn start(&self, arguments: A) -> Started<T>;

@@ -49,7 +49,7 @@ mod turn;
 pub use self::body::Body;
 pub use self::endpoint::Endpoint;
 pub use self::engine::{EngineServer, EngineServerBuilder, EngineSocket};
-pub use self::handler::{Deferred, Handler, HandlerResult, Immediate, Outcome, Started};
+pub use self::handler::{Deferred, Failure, Handler, HandlerResult, Immediate, Outcome, Started};
 pub use self::handshake::{Handshake, RemoteAddress};
 pub use self::runtime::{Runtime, Stream};
 pub use self::socketio::{

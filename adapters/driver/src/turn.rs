@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use engineio_proto::server::{AskKind, Input, LinkDownCause, Machine, Session, Transmit};
+use engineio_proto::server::{AskKind, Carrier, Input, LinkDownCause, Machine, Session, Transmit};
 use engineio_proto::{Config, Frame, Instant, LinkId, LinkKind, RequestId, Response};
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, select};
@@ -78,6 +78,21 @@ pub(crate) struct Core<'a, A: Application> {
     pub(crate) local: &'a mut A::Local,
     /// Whether a packet would leave at once: nothing waits, neither in the machine nor in the link.
     pub(crate) link_is_flushed: bool,
+}
+
+impl<A: Application> Core<'_, A> {
+    /// Has the machine go for the server's shutdown, in order where there is something to wait for. A client that polls, has no GET open and
+    /// nothing to fetch is not waited for: it may never come again, and learns from the refusal of its next request (the reference's
+    /// `Server.close` discards everybody at once, engine.io `lib/server.ts`).
+    pub(crate) fn shut_down(&mut self, close: impl FnOnce(&mut A::Machine, Instant)) {
+        let machine = &mut *self.machine;
+        let polls = machine.session().carrier() == Carrier::Polling;
+        let nothing_to_fetch = polls && machine.buffered_bytes() == 0 && !machine.is_writable();
+        close(machine, self.now);
+        if nothing_to_fetch {
+            machine.discard(self.now);
+        }
+    }
 }
 
 /// The task of a peer.

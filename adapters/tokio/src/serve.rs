@@ -19,8 +19,8 @@ use tokio::sync::watch;
 
 use crate::runtime::Tokio;
 
-/// How long a graceful shutdown may take.
-const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a graceful shutdown may take, unless the user says otherwise.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long the HTTP connections may take after everybody is gone: the last answers have been given, and only their bytes are under way.
 /// A peer that has sent half a request cannot be told from one that is slow.
@@ -31,7 +31,7 @@ const LAST_BYTES: Duration = Duration::from_secs(5);
 ///
 /// Runs until the task is dropped, or until the signal of [`Serve::with_graceful_shutdown`] has come and everybody is gone.
 pub fn serve<E: Endpoint>(listener: TcpListener, endpoint: E) -> Serve<E, std::future::Pending<()>> {
-    Serve { listener, endpoint, signal: pending() }
+    Serve { listener, endpoint, signal: pending(), deadline: SHUTDOWN_DEADLINE }
 }
 
 /// What [`serve`] returns: await it.
@@ -41,13 +41,20 @@ pub struct Serve<E, S> {
     listener: TcpListener,
     endpoint: E,
     signal: S,
+    deadline: Duration,
 }
 
 impl<E: Endpoint, S> Serve<E, S> {
     /// Ends when this future is ready: the listener closes, new sessions are refused, connected sockets see `server shutting down`, what is
-    /// queued goes out. Who is not gone after 30 seconds is cut off.
+    /// queued goes out. Who is not gone after 10 seconds, or what [`Serve::with_shutdown_deadline`] says, is cut off.
     pub fn with_graceful_shutdown<T: Future<Output = ()> + Send + 'static>(self, signal: T) -> Serve<E, T> {
-        Serve { listener: self.listener, endpoint: self.endpoint, signal }
+        Serve { listener: self.listener, endpoint: self.endpoint, signal, deadline: self.deadline }
+    }
+
+    /// How long a graceful shutdown may take. Default 10 s.
+    pub fn with_shutdown_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
     }
 }
 
@@ -62,7 +69,7 @@ impl<E: Endpoint, S: Future<Output = ()> + Send + 'static> IntoFuture for Serve<
 
 impl<E: Endpoint, S: Future<Output = ()> + Send + 'static> Serve<E, S> {
     async fn run(self) {
-        let Self { listener, endpoint, signal } = self;
+        let Self { listener, endpoint, signal, deadline } = self;
         // Tells connections to end; that all of its receivers are gone tells that they have.
         let (ending, connections) = watch::channel(());
         {
@@ -80,7 +87,7 @@ impl<E: Endpoint, S: Future<Output = ()> + Send + 'static> Serve<E, S> {
             }
         }
         drop((listener, connections));
-        let deadline = tokio::time::Instant::now() + SHUTDOWN_DEADLINE;
+        let deadline = tokio::time::Instant::now() + deadline;
         endpoint.shut_down(tokio::time::sleep_until(deadline)).await;
         // The receivers are gone already when there was no connection.
         let _ = ending.send(());

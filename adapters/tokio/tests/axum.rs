@@ -15,7 +15,7 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::routing::get as route;
-use socketio_tokio::{Endpoint as _, Event, Server, Socket, SocketLayer};
+use socketio_tokio::{Event, Server, Socket, SocketLayer};
 use support::http::{exchange, get, post, request};
 use support::peers::{Client, PATH, Polling};
 use support::until;

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use socketio_tokio::{
-    AckError, CloseReason, ConnectRequest, DisconnectReason, EngineServer, EngineSocket, Event, Message, Refusal,
-    RoomEvent, Server, Socket,
+    AckError, CloseReason, ConnectRequest, DisconnectReason, EngineServer, EngineSocket, Event, Failure, Message,
+    Refusal, RoomEvent, Server, Socket,
 };
 use support::peers::{Client, Polling};
 use support::websocket::{Came, WebSocket};
@@ -814,4 +814,78 @@ async fn r110_a_packet_for_a_socket_that_the_server_disconnected_meanwhile_is_no
     session.post(r#"42/other,["echo",1]"#).await;
     assert_eq!(session.get().await.text(), r#"42/other,["echo",1]"#);
     assert!(!came.load(Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn a_handler_of_all_events_comes_first_and_leaves_the_answer_to_the_events_own() {
+    let server = Server::new();
+    let (saw, mut seen) = channel();
+    let own = saw.clone();
+    server
+        .on("own", move |_: Socket, event: Event| {
+            own.send(format!("own {:?}", event.read::<u8>())).unwrap();
+            event.ack("own")
+        })
+        .on("stop", |_: Socket, _: Event| -> () { panic!("the socket has left") })
+        .on_any(move |socket: Socket, event: Event| {
+            saw.send(format!("any {} {:?}", event.name(), event.read::<u8>())).unwrap();
+            if event.name() == "stop" {
+                socket.disconnect();
+            }
+            event.ack("any")
+        });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    assert_eq!(client.ask(r#"421["own",7]"#).await, r#"31["own"]"#);
+    assert_eq!(client.ask(r#"422["other",8]"#).await, r#"32["any"]"#);
+    assert_eq!(client.ask(r#"423["stop",9]"#).await, "1");
+    for line in ["any own Ok(7)", "own Ok(7)", "any other Ok(8)", "any stop Ok(9)"] {
+        assert_eq!(next(&mut seen).await, line);
+    }
+    drop(client);
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test]
+async fn a_guard_hands_what_it_found_to_the_socket() {
+    #[derive(serde::Deserialize)]
+    struct Auth {
+        name: String,
+    }
+
+    struct User(String);
+
+    let server = Server::new();
+    server
+        .guard(|request: ConnectRequest| {
+            let auth: Auth = request.read_auth().map_err(|error| Refusal::from(error.to_string()))?;
+            assert!(request.insert(User(String::new())).is_none());
+            assert!(request.insert(User(auth.name)).is_some());
+            Ok::<(), Refusal>(())
+        })
+        .on_connect(|socket: Socket| {
+            let Auth { name } = socket.read_auth()?;
+            let user = socket.get::<User>().ok_or("the guard's value is not here")?;
+            assert!(socket.is_in(socket.id().as_str()) && !socket.is_in("elsewhere"));
+            socket.emit("welcome", (name, &user.0))?;
+            Ok::<(), Failure>(())
+        });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::open(host.address).await;
+    client.send("40").await;
+    assert!(client.packet().await.contains("missing field `name`"));
+    client.send(r#"40{"name":"ann"}"#).await;
+    assert!(client.packet().await.starts_with("0{"));
+    assert_eq!(client.packet().await, r#"2["welcome","ann","ann"]"#);
+}
+
+#[test]
+fn a_handler_for_an_event_that_no_client_can_send_is_told_of_at_once() {
+    for (name, instead) in [("disconnect", "on_disconnect"), ("connect", "on_connect"), ("newListener", "reference")] {
+        let panic = std::panic::catch_unwind(|| {
+            Server::new().on(name, |_: Socket, _: Event| ());
+        });
+        let panic = panic.unwrap_err().downcast::<String>().unwrap();
+        assert!(panic.contains(name) && panic.contains(instead), "{panic}");
+    }
 }

@@ -11,7 +11,7 @@ mod support;
 
 use std::sync::Arc;
 
-use socketio_tokio::{DisconnectReason, Endpoint as _, EngineServer, EngineSocket, Event, Message, Server, Socket};
+use socketio_tokio::{DisconnectReason, EngineServer, EngineSocket, Event, Message, Server, Socket, serve};
 use support::http::{Wire, exchange, get, post};
 use support::peers::{Client, PATH, Polling};
 use support::websocket::{Came, WebSocket, opening};
@@ -97,6 +97,7 @@ async fn a_websocket_that_comes_during_the_shutdown_is_refused_with_503() {
     let mut wire = Wire::open(host.address).await;
     wire.send(post(&session.target(), "3")).await;
     wire.response().await;
+    server.emit("queued", 1).unwrap();
     host.stop();
     until(|| server.of("/").is_empty()).await;
     wire.send(opening(&format!("{PATH}?EIO=4&transport=websocket"))).await;
@@ -149,6 +150,8 @@ async fn the_deadline_cuts_off_who_does_not_go_and_does_not_wait_for_handlers_th
     assert_eq!(client.packet().await, r#"2["staying"]"#);
     // Never comes for its last packets.
     let polling = Polling::join(host.address).await;
+    server.emit("queued", 1).unwrap();
+    assert_eq!(client.packet().await, r#"2["queued",1]"#);
     let (end, ended) = oneshot::channel::<()>();
     let ending = server.clone();
     let shutdown = tokio::spawn(async move {
@@ -165,6 +168,42 @@ async fn the_deadline_cuts_off_who_does_not_go_and_does_not_wait_for_handlers_th
     assert_eq!(polling.get().await.status, 400);
     // Still running, and still refusing.
     assert_eq!(exchange(host.address, get(&format!("{PATH}?EIO=4&transport=polling"))).await.status, 503);
+}
+
+#[tokio::test]
+async fn polling_sessions_that_have_nothing_to_fetch_are_not_waited_for() {
+    let engine = EngineServer::builder().build();
+    let (server, mut reasons) = server();
+    let host = Host::start((server.clone(), engine.clone())).await;
+    // As `curl` leaves them: one that has joined, one that has not, and one of Engine.IO.
+    let joined = Polling::join(host.address).await;
+    let opened = Polling::open(host.address).await;
+    let bare = Polling::open_at(host.address, "/engine.io/").await;
+    within(server.shut_down(std::future::pending())).await;
+    within(engine.shut_down(std::future::pending())).await;
+    assert_eq!(reason(&mut reasons).await, "server shutting down");
+    assert_eq!((server.sessions(), engine.sessions()), (0, 0));
+    for session in [joined, opened, bare] {
+        assert_eq!(session.get().await.status, 400);
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_of_a_listener_can_be_set() {
+    let (server, _reasons) = server();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = serve(listener, server.clone())
+        .with_shutdown_deadline(std::time::Duration::ZERO)
+        .with_graceful_shutdown(async { drop(stopped.await) });
+    let serving = tokio::spawn(serving.into_future());
+    let session = Polling::join(address).await;
+    assert_eq!(session.post("3").await.text(), "ok");
+    server.emit("queued", 1).unwrap();
+    stop.send(()).unwrap();
+    within(serving).await.unwrap();
+    until(|| server.sessions() == 0).await;
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use socketio_proto::{
 };
 
 use super::answer::AnswerSink;
+use super::kept::Kept;
 use super::namespace::{ConnectRequest, GuardResult, Handlers, NamespaceInner, Refusal, SharedHandler, SocketKey};
 use super::socket::{Ack, Event, Socket, SocketInner};
 use crate::handler::{Ended, HandlerResult, Waiting, run};
@@ -96,11 +97,13 @@ impl<P: Parser> Clone for Member<P> {
     }
 }
 
-/// What a guard that waits decides on.
+/// A client that wants to join, and what a guard decides on.
 struct Joining<P: Parser> {
     pending: Pending,
     namespace: Arc<NamespaceInner<P>>,
     handlers: Arc<Handlers<P>>,
+    /// What the guard hands to the socket, where there is a guard.
+    kept: Option<Arc<Kept>>,
 }
 
 /// What a handler that waits was started for.
@@ -160,10 +163,12 @@ impl<P: Parser> SocketIo<P> {
         };
         let handlers = namespace.handlers();
         let Some(guard) = handlers.guard.clone() else {
-            return self.accept(core, cx, pending, namespace, handlers);
+            return self.accept(core, cx, Joining { pending, namespace, handlers, kept: None });
         };
-        let request = ConnectRequest { peer: Arc::clone(core.peer), auth: pending.auth().cloned() };
-        let joining = Joining { pending, namespace, handlers };
+        let kept = Arc::new(Kept::default());
+        let request =
+            ConnectRequest { peer: Arc::clone(core.peer), auth: pending.auth().cloned(), kept: Arc::clone(&kept) };
+        let joining = Joining { pending, namespace, handlers, kept: Some(kept) };
         match run(cx, || guard((request,))) {
             Ok(ended) => self.decided(core, cx, joining, ended),
             Err(future) => core.local.guards.add(joining, future),
@@ -171,20 +176,15 @@ impl<P: Parser> SocketIo<P> {
     }
 
     /// A guard has decided, now or after a wait.
-    fn decided(
-        &self,
-        core: &mut Core<'_, Self>,
-        cx: &mut Context<'_>,
-        Joining { pending, namespace, handlers }: Joining<P>,
-        ended: Ended<GuardResult>,
-    ) {
+    fn decided(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, joining: Joining<P>, ended: Ended<GuardResult>) {
         match ended {
-            Ended::Returned(Ok(())) => self.accept(core, cx, pending, namespace, handlers),
-            Ended::Returned(Err(refusal)) => refuse(core, pending, &refusal),
+            Ended::Returned(Ok(())) => self.accept(core, cx, joining),
+            Ended::Returned(Err(refusal)) => refuse(core, joining.pending, &refusal),
             Ended::Panicked(panic) => {
-                tracing::error!(namespace = &*namespace.name, panic, "a guard panicked: its connection is closed");
+                let namespace = &*joining.namespace.name;
+                tracing::error!(namespace, panic, "a guard panicked: its connection is closed");
                 core.machine.discard(core.now);
-                refuse(core, pending, &Refusal::new("internal error"));
+                refuse(core, joining.pending, &Refusal::new("internal error"));
             }
         }
     }
@@ -193,14 +193,13 @@ impl<P: Parser> SocketIo<P> {
         &self,
         core: &mut Core<'_, Self>,
         cx: &mut Context<'_>,
-        pending: Pending,
-        namespace: Arc<NamespaceInner<P>>,
-        handlers: Arc<Handlers<P>>,
+        Joining { pending, namespace, handlers, kept }: Joining<P>,
     ) {
         let Some(sid) = random_sid() else { return refuse(core, pending, &Refusal::new("no session id")) };
         let auth = pending.auth().map(Payload::detached);
+        let kept = kept.map(|kept| kept.take()).unwrap_or_default();
         let (now, peer, machine) = (core.now, core.peer, &mut *core.machine);
-        let make = |id, key| SocketInner::new(Arc::clone(peer), Arc::clone(&namespace), (id, key, sid), auth);
+        let make = |id, key| SocketInner::new(Arc::clone(peer), Arc::clone(&namespace), (id, key, sid), auth, kept);
         let socket = match namespace.add(sid, || machine.accept(now, pending, sid), make) {
             Ok(socket) => socket,
             Err(error) => return tracing::debug!(%error, "a client was gone before it was let in"),
@@ -238,6 +237,10 @@ impl<P: Parser> SocketIo<P> {
             let _ = member.socket.inbox.push((payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes);
             return;
         };
+        if member.handlers.witness(index).is_some() {
+            let member = member.clone();
+            return self.received_before_witness(core, cx, &member, (index, payload, ack));
+        }
         let ack = ack.map(|token| Ack::new(Arc::clone(&member.socket), token));
         let arguments = (Socket(Arc::clone(&member.socket)), Event::new(payload, ack));
         match run(cx, || handler(arguments)) {
@@ -247,6 +250,35 @@ impl<P: Parser> SocketIo<P> {
                 returned(core, &running, ended);
             }
             Err(future) => waiting.add(Running { member: member.clone(), kind: Kind::Event(index) }, future),
+        }
+    }
+
+    /// An event that has a handler of its own, where another one sees all of them: that one comes first.
+    #[cold]
+    fn received_before_witness(
+        &self,
+        core: &mut Core<'_, Self>,
+        cx: &mut Context<'_>,
+        member: &Member<P>,
+        (index, payload, token): (usize, Payload, Option<AckToken>),
+    ) {
+        let handlers = &member.handlers;
+        let socket = || Socket(Arc::clone(&member.socket));
+        let mut start = |handler: &SharedHandler<_>, kind, event| {
+            let running = Running { member: member.clone(), kind };
+            match run(cx, || handler((socket(), event))) {
+                Ok(ended) => returned(core, &running, ended),
+                Err(future) => core.local.waiting.add(running, future),
+            }
+            // It may have panicked, or made the socket leave.
+            !core.machine.session().is_closed() && member.socket.is_connected()
+        };
+        if let Some(any) = handlers.witness(index)
+            && start(any, Kind::Event(handlers.any_place()), Event::new(payload.clone(), None))
+            && let Some(handler) = handlers.at(index)
+        {
+            let ack = token.map(|token| Ack::new(Arc::clone(&member.socket), token));
+            start(handler, Kind::Event(index), Event::new(payload, ack));
         }
     }
 
@@ -428,7 +460,7 @@ impl<P: Parser> Application for SocketIo<P> {
                 }
             }
             Command::Close => machine.close(core.now),
-            Command::ShutDown => machine.shut_down(core.now),
+            Command::ShutDown => core.shut_down(Connection::shut_down),
             Command::Discard => machine.discard(core.now),
         }
     }

@@ -4,6 +4,7 @@ mod answer;
 mod application;
 mod broadcast;
 mod encoder;
+mod kept;
 mod namespace;
 mod server;
 mod socket;

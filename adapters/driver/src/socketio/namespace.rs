@@ -15,11 +15,12 @@ use engineio_proto::{Instant, SendError, Sid};
 use futures_channel::oneshot;
 use slab::Slab;
 use socketio_proto::server::{self as proto, NamespaceEvent, Target};
-use socketio_proto::{AckError, AckId, Args, DisconnectReason, EmitError, Encoded, Json, Parser, Payload};
+use socketio_proto::{AckError, AckId, Args, DisconnectReason, EmitError, Encoded, Json, Parser, Payload, ReadError};
 
 use super::application::{AckSink, Command, SocketPeer};
 use super::broadcast::Broadcast;
 use super::encoder;
+use super::kept::Kept;
 use super::socket::{Event, Socket, SocketInner};
 use crate::handler::{ErasedHandler, Handler, HandlerResult, Outcome, erase, panic_message};
 use crate::handshake::Handshake;
@@ -79,6 +80,7 @@ pub(crate) struct Handlers<P: Parser> {
 pub struct ConnectRequest<P: Parser = Json> {
     pub(crate) peer: Arc<SocketPeer<P>>,
     pub(crate) auth: Option<Payload>,
+    pub(crate) kept: Arc<Kept>,
 }
 
 /// What a guard decides.
@@ -352,6 +354,21 @@ impl<P: Parser> Members<P> {
     }
 }
 
+/// Says so when an event of this name can never come (socket.io-parser `lib/index.ts`, `RESERVED_EVENTS`).
+fn never_sent(event: &str) {
+    let instead = match event {
+        "connect" | "connect_error" => "`on_connect` runs for every socket that joined, and `guard` decides who may",
+        "disconnect" => "`on_disconnect` runs for every socket that has left",
+        "disconnecting" => "`on_disconnecting` runs for every socket that is about to leave",
+        "newListener" | "removeListener" => "the reference keeps it for itself",
+        _ => return,
+    };
+    #[allow(clippy::panic, reason = "the application's own mistake, told when it sets up its handlers")]
+    {
+        panic!("no client can send an event of the name \"{event}\": {instead}");
+    }
+}
+
 /// So many names are no reason for a search.
 const FEW_EVENTS: usize = 16;
 
@@ -388,6 +405,21 @@ impl<P: Parser> Handlers<P> {
         self.any.as_ref().map(|any| (self.events.len(), any))
     }
 
+    /// The handler that sees the event whose own handler is at this place.
+    pub(crate) fn witness(&self, index: usize) -> Option<&EventHandler<P>> {
+        self.any.as_ref().filter(|_| index < self.events.len())
+    }
+
+    /// The event handler at this place.
+    pub(crate) fn at(&self, index: usize) -> Option<&EventHandler<P>> {
+        self.events.get(index).map(|(_, handler)| handler)
+    }
+
+    /// The place of [`Namespace::on_any`]'s handler.
+    pub(crate) fn any_place(&self) -> usize {
+        self.events.len()
+    }
+
     /// The name of the event handler at this place, for logs.
     pub(crate) fn name(&self, index: usize) -> &str {
         self.events.get(index).map_or("any", |(name, _)| name)
@@ -415,8 +447,47 @@ impl<P: Parser> Namespace<P> {
         &self.0.name
     }
 
-    /// Decides who may join: `Fn(ConnectRequest) -> Result<(), Refusal>`, sync or async. Runs before the socket exists. There is one
-    /// guard; a later one replaces it. Handlers apply to sockets that connect after they were set.
+    /// Decides who may join: `Fn(ConnectRequest) -> Result<(), Refusal>`, or with a future of that. Runs before the socket exists; what it
+    /// found out about the client goes on to the socket with [`ConnectRequest::insert`]. There is one guard; a later one replaces it.
+    /// Handlers apply to sockets that connect after they were set.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use socketio_driver::{ConnectRequest, Refusal, Server, Socket};
+    ///
+    /// struct Sessions;
+    /// struct User(String);
+    ///
+    /// impl Sessions {
+    ///     async fn user(&self, token: &str) -> Option<User> {
+    ///         (token == "secret").then(|| User("ann".to_owned()))
+    ///     }
+    /// }
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Auth {
+    ///     token: String,
+    /// }
+    ///
+    /// let server = Server::new();
+    /// let sessions = Arc::new(Sessions);
+    /// server
+    ///     .guard(move |request: ConnectRequest| {
+    ///         let sessions = Arc::clone(&sessions);
+    ///         async move {
+    ///             let auth: Auth = request.read_auth().map_err(|_| "a token is needed")?;
+    ///             let user = sessions.user(&auth.token).await.ok_or("not authorised")?;
+    ///             request.insert(user);
+    ///             Ok::<(), Refusal>(())
+    ///         }
+    ///     })
+    ///     .on_connect(|socket: Socket| {
+    ///         if let Some(user) = socket.get::<User>() {
+    ///             println!("{} is here", user.0);
+    ///         }
+    ///     });
+    /// ```
     pub fn guard<M>(&self, guard: impl Handler<(ConnectRequest<P>,), GuardResult, M>) -> &Self {
         self.0.change_handlers(|handlers| handlers.guard = Some(Arc::new(erase(guard))));
         self
@@ -428,9 +499,35 @@ impl<P: Parser> Namespace<P> {
         self
     }
 
-    /// Runs for every event of this name: `Fn(Socket, Event)`, sync or async. Handlers of one socket start in the order in which its
-    /// events came; one that waits lets later ones go on. One that panics closes the connection.
+    /// Runs for every event of this name: `Fn(Socket, Event)`, or with a future; see [`Handler`] for what it may return. Handlers of one
+    /// socket start in the order in which its events came; one that waits lets later ones go on. One that panics closes the connection.
+    /// There is one handler for each name: a later one replaces it, for sockets that connect from then on.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// use socketio_driver::{Event, Failure, Server, Socket};
+    ///
+    /// let server = Server::new();
+    /// let notes = Arc::new(Mutex::new(Vec::<String>::new()));
+    /// server.on("note", move |socket: Socket, event: Event| {
+    ///     // What the future is to own is cloned before it: the closure stays, for the next event.
+    ///     let notes = Arc::clone(&notes);
+    ///     async move {
+    ///         let note: String = event.read()?;
+    ///         notes.lock().unwrap().push(note);
+    ///         socket.broadcast().emit("note", event.payload())?;
+    ///         Ok::<(), Failure>(())
+    ///     }
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    /// When the name is one that no client can send, because the protocol keeps it for itself: `connect`, `connect_error`, `disconnect`,
+    /// `disconnecting`, `newListener` and `removeListener`. For the first four there are [`Namespace::on_connect`],
+    /// [`Namespace::on_disconnect`] and [`Namespace::on_disconnecting`].
     pub fn on<M>(&self, event: &str, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
+        never_sent(event);
         self.0.change_handlers(|handlers| {
             let handler = Arc::new(erase(handler));
             match handlers.find(event) {
@@ -441,7 +538,8 @@ impl<P: Parser> Namespace<P> {
         self
     }
 
-    /// Runs for every event that has no handler of its own.
+    /// Runs for every event: before the event's own handler, or, where there is none, in its place. The right to answer is the own
+    /// handler's where there is one, so [`Event::take_ack`] is `None` here then.
     pub fn on_any<M>(&self, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
         self.0.change_handlers(|handlers| handlers.any = Some(Arc::new(erase(handler))));
         self
@@ -534,16 +632,50 @@ impl<P: Parser> ConnectRequest<P> {
         &self.peer.shared.handshake
     }
 
-    /// What the client sent as `auth`: an object, to be read with `auth().get::<T>(0)`.
+    /// What the client sent as `auth`, if it did: see [`ConnectRequest::read_auth`].
     #[must_use]
     pub fn auth(&self) -> Option<&Payload> {
         self.auth.as_ref()
+    }
+
+    /// Reads what the client sent as `auth`: an object, and an empty one when it sent none, as in the reference.
+    ///
+    /// # Errors
+    /// When it is not of this type.
+    pub fn read_auth<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, ReadError> {
+        read_auth(self.auth.as_ref())
+    }
+
+    /// Hands a value to the socket that there will be if the client may join: its handlers find it with [`Socket::get`]. Returns the value
+    /// of the same type that was there. What comes after the guard has decided is dropped.
+    pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
+        self.kept.insert(value)
+    }
+}
+
+/// Reads an `auth`. The reference has an empty object where there was none (socket.io `lib/socket.ts`, `buildHandshake`).
+pub(crate) fn read_auth<'de, T: serde::Deserialize<'de>>(auth: Option<&'de Payload>) -> Result<T, ReadError> {
+    match auth {
+        Some(auth) => auth.get(0),
+        None => serde_json::from_str("{}").map_err(serde::de::Error::custom),
     }
 }
 
 impl<P: Parser> fmt::Debug for ConnectRequest<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectRequest").field("auth", &self.auth).finish_non_exhaustive()
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Self::new(message)
     }
 }
 

@@ -171,8 +171,23 @@ impl<P: Parser> Server<P> {
     }
 
     /// [`Namespace::on`] of `/`.
+    ///
+    /// # Panics
+    /// When no client can send an event of this name.
     pub fn on<M>(&self, event: &str, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
         self.of("/").on(event, handler);
+        self
+    }
+
+    /// [`Namespace::on_any`] of `/`.
+    pub fn on_any<M>(&self, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
+        self.of("/").on_any(handler);
+        self
+    }
+
+    /// [`Namespace::on_disconnecting`] of `/`.
+    pub fn on_disconnecting<M>(&self, handler: impl Handler<(Socket<P>, DisconnectReason), HandlerResult, M>) -> &Self {
+        self.of("/").on_disconnecting(handler);
         self
     }
 
@@ -190,9 +205,32 @@ impl<P: Parser> Server<P> {
         self.of("/").emit(event, args)
     }
 
+    /// A broadcast to everybody on `/`, to be narrowed.
+    pub fn broadcast(&self) -> Broadcast<P> {
+        self.of("/").broadcast()
+    }
+
     /// A broadcast to a room of `/`.
     pub fn to(&self, room: &str) -> Broadcast<P> {
         self.of("/").to(room)
+    }
+
+    /// A broadcast to everybody on `/` who is not in this room.
+    pub fn except(&self, room: &str) -> Broadcast<P> {
+        self.of("/").except(room)
+    }
+
+    /// The sockets on `/`.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Socket<P>> {
+        self.of("/").sockets()
+    }
+
+    /// Ends the server: new sessions are refused with 503, sockets see `server shutting down`, what is queued goes out, links close with
+    /// 1001, held polls are answered; a polling client that has nothing to fetch is dropped. Returns when everybody is gone; who is not when
+    /// `deadline` is over (`tokio::time::sleep(..)` for one) is cut off.
+    pub async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
+        self.0.hub.end(deadline).await;
     }
 }
 
@@ -210,7 +248,7 @@ impl<P: Parser> Endpoint for Server<P> {
     }
 
     async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
-        self.0.hub.end(deadline).await;
+        Self::shut_down(self, deadline).await;
     }
 }
 

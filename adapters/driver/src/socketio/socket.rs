@@ -1,11 +1,9 @@
 //! A socket: one peer on one namespace, as the application holds it.
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engineio_proto::{SendError, Sid};
@@ -15,10 +13,10 @@ use super::answer::Answer;
 use super::application::{AckSink, Command, SocketPeer};
 use super::broadcast::Broadcast;
 use super::encoder;
-use super::namespace::{Namespace, NamespaceInner, SocketKey};
+use super::kept::Kept;
+use super::namespace::{Namespace, NamespaceInner, SocketKey, read_auth};
 use crate::handshake::Handshake;
 use crate::inbox::Inbox;
-use crate::sync::lock;
 
 /// One peer on one namespace. A handle: clones are the same socket. Holding one does not keep the connection open, and after the
 /// disconnect it holds no more than itself.
@@ -34,10 +32,8 @@ pub(crate) struct SocketInner<P: Parser> {
     /// Payloads, and the right to answer them. Not [`Event`]s, which hold the socket itself.
     pub(crate) inbox: Inbox<(Payload, Option<AckToken>)>,
     connected: AtomicBool,
-    extensions: Mutex<Option<Extensions>>,
+    kept: Kept,
 }
-
-type Extensions = Box<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>;
 
 impl<P: Parser> SocketInner<P> {
     pub(crate) fn new(
@@ -45,9 +41,10 @@ impl<P: Parser> SocketInner<P> {
         namespace: Arc<NamespaceInner<P>>,
         (id, key, sid): (SocketId, SocketKey, Sid),
         auth: Option<Payload>,
+        kept: Kept,
     ) -> Self {
         let connected = AtomicBool::new(true);
-        Self { peer, namespace, id, key, sid, auth, inbox: Inbox::new(), connected, extensions: Mutex::new(None) }
+        Self { peer, namespace, id, key, sid, auth, inbox: Inbox::new(), connected, kept }
     }
 
     pub(crate) fn disconnected(&self) {
@@ -57,9 +54,7 @@ impl<P: Parser> SocketInner<P> {
 
     /// The application has heard of the disconnect: what it kept here goes, for it may hold this very socket.
     pub(crate) fn forget(&self) {
-        let extensions = lock(&self.extensions).take();
-        // Dropped after the lock was let go: what it holds is the application's.
-        drop(extensions);
+        self.kept.clear();
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -124,10 +119,19 @@ impl<P: Parser> Socket<P> {
         &self.0.peer.shared.handshake
     }
 
-    /// What the client sent as `auth` when it joined the namespace: an object, to be read with `auth().get::<T>(0)`.
+    /// What the client sent as `auth` when it joined the namespace, if it did: see [`Socket::read_auth`].
     #[must_use]
     pub fn auth(&self) -> Option<&Payload> {
         self.0.auth.as_ref()
+    }
+
+    /// Reads what the client sent as `auth` when it joined the namespace: an object, and an empty one when it sent none, as in the
+    /// reference.
+    ///
+    /// # Errors
+    /// When it is not of this type.
+    pub fn read_auth<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, socketio_proto::ReadError> {
+        read_auth(self.0.auth.as_ref())
     }
 
     /// Whether the socket is connected.
@@ -213,9 +217,20 @@ impl<P: Parser> Socket<P> {
         self.0.namespace.with(|namespace| namespace.rooms(self.0.key).map(|room| room.to_string()).collect())
     }
 
+    /// Whether the socket is in this room.
+    #[must_use]
+    pub fn is_in(&self, room: &str) -> bool {
+        self.0.namespace.with(|namespace| namespace.rooms(self.0.key).any(|joined| *joined == *room))
+    }
+
     /// A broadcast to a room, without this socket.
     pub fn to(&self, room: &str) -> Broadcast<P> {
         self.broadcast().to(room)
+    }
+
+    /// A broadcast to everybody who is not in this room, without this socket.
+    pub fn except(&self, room: &str) -> Broadcast<P> {
+        self.broadcast().except(room)
     }
 
     /// A broadcast to everybody on the namespace, without this socket.
@@ -243,23 +258,16 @@ impl<P: Parser> Socket<P> {
 
     /// Keeps a value with the socket until its disconnect handler has returned; returns the value of the same type that was there.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
-        let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
-        let mut extensions = lock(&self.0.extensions);
-        // Looked at under the lock: what is put there after the clean-up would stay as long as the socket does.
-        if !self.is_connected() {
-            drop(extensions);
-            return None;
-        }
-        let old = extensions.get_or_insert_default().insert(TypeId::of::<T>(), value);
-        drop(extensions);
-        old.and_then(|old| old.downcast().ok())
+        // What is put there after the clean-up would stay as long as the socket does.
+        self.0.kept.insert_if(value, || self.is_connected())
     }
 
-    /// The value of this type that was kept with the socket.
+    /// The value of this type that was kept with the socket, by [`Socket::insert`] or by the guard ([`ConnectRequest::insert`]).
+    ///
+    /// [`ConnectRequest::insert`]: crate::ConnectRequest::insert
     #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        let value = lock(&self.0.extensions).as_ref()?.get(&TypeId::of::<T>()).cloned()?;
-        value.downcast().ok()
+        self.0.kept.get()
     }
 }
 

@@ -12,7 +12,7 @@ use axum::http::header;
 use axum::response::Html;
 use axum::routing::get;
 use serde::Serialize;
-use socketio_tokio::{DisconnectReason, EmitError, Endpoint as _, Event, Server, Socket, SocketLayer};
+use socketio_tokio::{DisconnectReason, EmitError, Event, Failure, Server, Socket, SocketLayer};
 use tokio::net::TcpListener;
 
 /// What a message may be long, in characters.
@@ -70,9 +70,6 @@ fn chat(server: &Server) {
             socket.to(CHAT).emit("left", Attendance { name: &name.0, users })
         });
 }
-
-/// What goes wrong in a handler is logged by the library.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn join(socket: &Socket, event: Event, history: &History) -> Result<(), Failure> {
     let name: String = event.read::<String>()?.trim().chars().take(MAX_NAME).collect();
