@@ -7,14 +7,20 @@
 //! | verb | what it does |
 //! |---|---|
 //! | `handle(now, input)` | takes a fact from outside: a request came, a link went down. Cannot fail |
-//! | `handle_timeout(now)` | the deadline has passed. Cannot fail |
+//! | `handle_timeout(now)` | the deadline has passed. Cannot fail, and does nothing before its time |
 //! | `send`, `close`, `accept`, .. | commands of the application. May fail, and then have changed nothing |
 //! | `poll_transmit` | the next thing to write |
 //! | `poll_event` | the next thing that happened |
-//! | `poll_timeout` | when to call `handle_timeout` |
+//! | `poll_timeout` | when to call `handle_timeout`; ask again after every input, command and poll |
+//! | `wants_input` | whether to go on reading from the peer's link. If not, leave what comes in the socket until events were taken |
+//! | `is_drained` | whether all is over and said. Then drop the session and forget its id |
 //!
 //! Inputs and commands may come in any number before the polls, and the polls in any order. What a peer does wrong is no
 //! error here: it gets the answer that the protocol has for it, and [`Event::Closed`] says why the session ended.
+//!
+//! A session is through with a link once it has given out [`server::Transmit::CloseLink`]. The peer may take forever to answer that close,
+//! and no deadline of the session's may be left (`poll_timeout` may be `None`, and `is_drained` true): how long to wait before the
+//! transport is ended is for the driver to bound. What still comes over the link can be thrown away.
 //!
 //! Start with [`server::Server::route`], which says where a request goes, and [`server::Session`], which is one peer. A driver's loop,
 //! with a map for the responses that a real one would write:

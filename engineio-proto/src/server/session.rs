@@ -124,7 +124,8 @@ pub enum Transmit {
         /// The packet.
         frame: Frame,
     },
-    /// Close this link, after what was handed out for it before.
+    /// Close this link, after what was handed out for it before: for a WebSocket, by its closing handshake. The session is through with
+    /// it and has no deadline for it: the driver bounds how long it waits for the peer's half before it ends the transport.
     CloseLink {
         /// The link.
         link: LinkId,
@@ -316,7 +317,8 @@ impl Session {
         self.poll_event()
     }
 
-    /// The deadline has passed. Hand in what has already arrived first: a pong that waits in a socket's buffer still counts.
+    /// The deadline has passed. Hand in what has already arrived first: a pong that waits in a socket's buffer still counts. Called too
+    /// early it does nothing, so that a driver need not cancel a timer whose deadline has moved.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
         while let Some((timer, due)) = self.timers.pop_due(self.now) {
@@ -508,7 +510,8 @@ impl Session {
         matches!(self.stage, Stage::Closed)
     }
 
-    /// Whether the session is over and has nothing left to say: the driver drops it and its id.
+    /// Whether the session is over and has nothing left to say: the driver drops it and its id. Its link may still be closing then, see
+    /// [`Transmit::CloseLink`].
     #[must_use]
     pub fn is_drained(&self) -> bool {
         matches!(self.stage, Stage::Closed)
