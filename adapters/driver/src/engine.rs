@@ -295,7 +295,7 @@ impl Application for Engine {
                         tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full");
                         core.machine.discard(core.now);
                     }
-                    Err(error) => tracing::debug!(%error, "a message was dropped"),
+                    Err(error) => tracing::debug!(session = %core.peer.sid(), %error, "a message was dropped"),
                 }
             }
             Command::Close => core.machine.close(core.now),
@@ -338,6 +338,7 @@ impl Application for Engine {
                 }
                 Event::Upgraded(_) => shared.upgraded.store(true, Ordering::Relaxed),
                 Event::Closed(reason) => {
+                    log_closed(core.peer.sid(), reason);
                     shared.inbox.close(&shared.full);
                     if let Some(close) = &self.handlers.close {
                         start(core, cx, Running::Other, || close((socket, reason)));
@@ -380,6 +381,15 @@ fn returned(core: &mut Core<'_, Engine>, running: &Running, ended: Ended<Handler
         core.machine.discard(core.now);
     }
     log(ended);
+}
+
+/// A session has ended: why, in more detail than the reference's reason has.
+pub(crate) fn log_closed(session: Sid, reason: CloseReason) {
+    match reason {
+        CloseReason::TransportError(error) => tracing::debug!(%session, %reason, %error, "a session ended"),
+        CloseReason::ParseError(error) => tracing::debug!(%session, %reason, %error, "a session ended"),
+        _ => tracing::debug!(%session, %reason, "a session ended"),
+    }
 }
 
 fn log(ended: Ended<HandlerResult>) {

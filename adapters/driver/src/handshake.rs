@@ -72,7 +72,8 @@ impl Handshake {
         self.headers().find(|(key, _)| *key == name).and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// The peer's address, if the listener told it.
+    /// The peer's address, if the listener told it: always where `serve` listens; under axum and other servers when a [`RemoteAddress`] was put
+    /// among the request's extensions. Behind a proxy it is the proxy's; see [`Handshake::header`] for what that says of the client.
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
         self.address

@@ -61,6 +61,8 @@ pub(crate) enum Read {
     Some,
     /// The link is down.
     Down(LinkDownCause),
+    /// The link is down, because the peer broke a rule of WebSocket.
+    Failed(engineio_websocket::Error),
 }
 
 impl<S: Stream> Link<S> {
@@ -128,9 +130,8 @@ impl<S: Stream> Link<S> {
             }
             Ok(()) => Read::Some,
             Err(error) => {
-                tracing::debug!(link = self.id.0, %error, "websocket failed");
                 self.close(Some(error.close_code()));
-                Read::Down(LinkDownCause::Failed)
+                Read::Failed(error)
             }
         }
     }

@@ -210,7 +210,7 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
                     self.machine.handle(now, Input::LinkUp { link, kind: LinkKind::WebSocket });
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "upgrade to websocket failed");
+                    tracing::debug!(session = %self.peer.sid(), %error, "the HTTP server did not hand over a WebSocket");
                     if first {
                         self.machine.discard(now);
                     }
@@ -237,9 +237,24 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
                 Read::Pending => index = index.saturating_add(1),
                 Read::Some => reads = reads.saturating_add(1),
                 Read::Down(cause) => self.link_down(now, index, cause),
+                Read::Failed(error) => {
+                    self.log_failed_link(error);
+                    self.link_down(now, index, LinkDownCause::Failed);
+                }
             }
         }
         false
+    }
+
+    #[cold]
+    fn log_failed_link(&self, error: engineio_websocket::Error) {
+        let session = self.peer.sid();
+        if error == engineio_websocket::Error::MessageTooBig {
+            let limit = self.hub.config().max_payload;
+            tracing::debug!(%session, limit, "a WebSocket message is too large: raise ServerBuilder::max_payload to take it");
+        } else {
+            tracing::debug!(%session, %error, "a WebSocket failed");
+        }
     }
 
     fn link_down(&mut self, now: Instant, index: usize, cause: LinkDownCause) {

@@ -13,9 +13,58 @@ use tower_service::Service;
 use crate::runtime::Tokio;
 
 /// A [`tower::Layer`](tower_layer::Layer): requests on the endpoint's path are answered by the endpoint, all others go on to the service
-/// below. With axum: `Router::new().route(..).layer(SocketLayer::new(server.clone()))`.
+/// below. The HTTP server has to allow upgrades, as axum's does.
 ///
-/// The HTTP server has to allow upgrades, as axum's does. End the endpoint with [`Endpoint::shut_down`] when the HTTP server ends.
+/// With axum, and what usually goes with it:
+///
+/// ```no_run
+/// use std::net::SocketAddr;
+/// use std::time::Duration;
+///
+/// use axum::Router;
+/// use axum::extract::{ConnectInfo, Request};
+/// use axum::http::{HeaderValue, Method, header};
+/// use axum::middleware::{Next, from_fn};
+/// use axum::response::Response;
+/// use axum::routing::get;
+/// use socketio_tokio::{RemoteAddress, Server, Socket, SocketLayer};
+/// use tower_http::cors::CorsLayer;
+///
+/// /// Without it, `socket.handshake().address()` is `None`: only the listener knows the address.
+/// async fn tell_address(ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
+///     request.extensions_mut().insert(RemoteAddress(address));
+///     next.run(request).await
+/// }
+///
+/// # async fn run() -> std::io::Result<()> {
+/// let server = Server::new();
+/// server.on_connect(|socket: Socket| println!("{:?}", socket.handshake().address()));
+///
+/// let cors = CorsLayer::new()
+///     .allow_origin(HeaderValue::from_static("https://app.example"))
+///     .allow_methods([Method::GET, Method::POST])
+///     .allow_headers([header::CONTENT_TYPE])
+///     .allow_credentials(true);
+/// let app = Router::new()
+///     .route("/", get(|| async { "beside it" }))
+///     .layer(SocketLayer::new(server.clone()))
+///     // A layer sees requests before those above it: preflights have to be answered before the endpoint would refuse them.
+///     .layer(cors)
+///     .layer(from_fn(tell_address));
+///
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+///     .with_graceful_shutdown(async move {
+///         let _ = tokio::signal::ctrl_c().await;
+///         // First: axum waits for polls that are held, and not for WebSockets.
+///         server.shut_down(tokio::time::sleep(Duration::from_secs(10))).await;
+///     })
+///     .await
+/// # }
+/// ```
+///
+/// CORS concerns polling; a WebSocket is not subject to it, so that the origins that may connect are checked in
+/// [`ServerBuilder::allow_request`](crate::ServerBuilder::allow_request).
 #[derive(Clone, Debug)]
 pub struct SocketLayer<E> {
     endpoint: E,

@@ -20,6 +20,7 @@ use super::answer::AnswerSink;
 use super::kept::Kept;
 use super::namespace::{ConnectRequest, GuardResult, Handlers, NamespaceInner, Refusal, SharedHandler, SocketKey};
 use super::socket::{Ack, Event, Socket, SocketInner};
+use crate::engine::log_closed;
 use crate::handler::{Ended, HandlerResult, Waiting, run};
 use crate::handshake::Handshake;
 use crate::hub::random_sid;
@@ -202,8 +203,11 @@ impl<P: Parser> SocketIo<P> {
         let make = |id, key| SocketInner::new(Arc::clone(peer), Arc::clone(&namespace), (id, key, sid), auth, kept);
         let socket = match namespace.add(sid, || machine.accept(now, pending, sid), make) {
             Ok(socket) => socket,
-            Err(error) => return tracing::debug!(%error, "a client was gone before it was let in"),
+            Err(error) => {
+                return tracing::debug!(session = %peer.sid(), %error, "a client was gone before it was let in");
+            }
         };
+        tracing::debug!(session = %peer.sid(), namespace = &*socket.namespace.name, socket = %sid, "a socket connected");
         let member = Member { socket, handlers };
         if core.local.first.is_none() {
             core.local.first = Some(member.clone());
@@ -234,7 +238,12 @@ impl<P: Parser> SocketIo<P> {
         let Some((index, handler)) = member.handlers.event(payload.name().unwrap_or_default()) else {
             let (bytes, shared) = (payload.size(), &core.peer.shared);
             // Without a taker the event is dropped, as in the reference.
-            let _ = member.socket.inbox.push((payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes);
+            if let Err((payload, _)) =
+                member.socket.inbox.push((payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes)
+            {
+                let (namespace, event) = (&*member.socket.namespace.name, payload.name());
+                tracing::trace!(namespace, socket = %member.socket.sid, event, "an event has no handler");
+            }
             return;
         };
         if member.handlers.witness(index).is_some() {
@@ -284,6 +293,8 @@ impl<P: Parser> SocketIo<P> {
 
     fn disconnected(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, id: SocketId, reason: DisconnectReason) {
         let Some(member) = core.local.remove(id) else { return };
+        let (session, namespace) = (core.peer.sid(), &*member.socket.namespace.name);
+        tracing::debug!(%session, namespace, socket = %member.socket.sid, %reason, "a socket disconnected");
         let mut tell = |handler: &Option<SharedHandler<_>>, kind| {
             let Some(handler) = handler else { return };
             let arguments = (Socket(Arc::clone(&member.socket)), reason);
@@ -357,13 +368,15 @@ fn lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, error: &EmitError) {
         tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full");
         core.machine.discard(core.now);
     } else {
-        tracing::debug!(%error, "a packet was dropped");
+        tracing::debug!(session = %core.peer.sid(), %error, "a packet was dropped");
     }
 }
 
 fn refuse<P: Parser>(core: &mut Core<'_, SocketIo<P>>, pending: Pending, refusal: &Refusal) {
+    let (session, namespace, message) = (core.peer.sid(), &**pending.namespace(), &*refusal.message);
+    tracing::debug!(%session, namespace, message, "a client was refused");
     if let Err(error) = core.machine.refuse(core.now, pending, &refusal.message, refusal.data.as_ref()) {
-        tracing::debug!(%error, "a refusal could not be sent as it is");
+        tracing::debug!(%session, %error, "a refusal could not be sent as it is");
     }
 }
 
@@ -490,6 +503,7 @@ impl<P: Parser> Application for SocketIo<P> {
                     }
                 }
                 Happened::Disconnected { socket, reason } => self.disconnected(core, cx, socket, reason),
+                Happened::Closed(reason) => log_closed(core.peer.sid(), reason),
                 _ => {}
             }
         }

@@ -361,6 +361,10 @@ fn never_sent(event: &str) {
         "disconnect" => "`on_disconnect` runs for every socket that has left",
         "disconnecting" => "`on_disconnecting` runs for every socket that is about to leave",
         "newListener" | "removeListener" => "the reference keeps it for itself",
+        // Clients may send it, but hardly do.
+        "connection" => {
+            return tracing::warn!("a handler for the event \"connection\": sockets that join are `on_connect`'s");
+        }
         _ => return,
     };
     #[allow(clippy::panic, reason = "the application's own mistake, told when it sets up its handlers")]

@@ -141,7 +141,20 @@ impl<P: Parser> Socket<P> {
     }
 
     /// Sends an event: a tuple is the list of arguments, `()` is none, any other value is one. Received arguments can be sent on as they
-    /// are (`event.payload()`). Bytes (`bytes::Bytes`, `serde_bytes`) travel as binary.
+    /// are (`event.payload()`). `bytes::Bytes` and `serde_bytes` travel as binary; a `Vec<u8>` is an array of numbers.
+    ///
+    /// Arrays and tuple structs are tuples to serde, and so are lists of arguments too. An argument that is one goes into a tuple of its own:
+    ///
+    /// ```
+    /// # fn emit(socket: &socketio_driver::Socket) -> Result<(), socketio_driver::EmitError> {
+    /// socket.emit("move", (3, 4))?; // socket.on("move", (x, y) => ..)
+    /// socket.emit("move", [3, 4])?; // the same
+    /// socket.emit("move", ((3, 4),))?; // socket.on("move", ([x, y]) => ..)
+    /// socket.emit("move", vec![3, 4])?; // the same
+    /// socket.emit("file", ("a.txt", bytes::Bytes::from("content")))?; // socket.on("file", (name, buffer) => ..)
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// Never waits: the packet is encoded at once and leaves in the connection's next turn.
     ///
@@ -317,6 +330,9 @@ impl<P: Parser> Event<P> {
 
     /// Reads the arguments: a tuple takes as many as it has members, any other type takes the first. Borrowing is possible, but a `&str`
     /// cannot hold what the client had to escape (a quote is enough): take a `String` or a `Cow<str>`.
+    ///
+    /// As with [`Socket::emit`], arrays and tuple structs count as tuples: `((x, y),)` reads one argument that is an array of two, and so does
+    /// `Vec<_>`. Binary is read as `bytes::Bytes`; a `Vec<u8>` is an array of numbers.
     ///
     /// # Errors
     /// When they are not of this type.

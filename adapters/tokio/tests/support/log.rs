@@ -7,15 +7,20 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Every warning and error of this process, each in one line.
+/// What was listened for, each in one line: the level, then message and fields.
 static LINES: Mutex<Vec<Arc<str>>> = Mutex::new(Vec::new());
 
-struct Keeper;
+struct Keeper(Level);
 
-/// Begins to listen.
+/// Begins to listen for warnings and errors.
 pub(crate) fn listen() {
+    listen_to(Level::WARN);
+}
+
+/// Begins to listen for what is this important or more. One level for each test program.
+pub(crate) fn listen_to(level: Level) {
     static BEGUN: Once = Once::new();
-    BEGUN.call_once(|| tracing::subscriber::set_global_default(Keeper).unwrap());
+    BEGUN.call_once(|| tracing::subscriber::set_global_default(Keeper(level)).unwrap());
 }
 
 /// Whether a line was logged that has all of these in it.
@@ -33,7 +38,7 @@ impl Visit for Line {
 
 impl Subscriber for Keeper {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
+        metadata.target().starts_with("socketio") && *metadata.level() <= self.0
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
