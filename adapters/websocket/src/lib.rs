@@ -61,6 +61,60 @@
 //! # assert_eq!(peer.1, b"\x81\x02hi\x88\x02\x03\xe8");
 //! ```
 //!
+//! # Under an Engine.IO session
+//!
+//! The headers of a request become a link of a session of `engineio-proto` like this:
+//!
+//! ```
+//! use engineio_websocket::handshake::accept;
+//! use engineio_websocket::{Connection, Limits};
+//!
+//! /// The WebSocket that a request asks for; or the answer to write before the connection is ended.
+//! fn open<'a>(
+//!     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+//!     max_payload: usize,
+//! ) -> Result<Connection, Vec<u8>> {
+//!     // First of all, so that a request that is refused here has not opened a session.
+//!     let key = accept(headers).map_err(|error| error.to_http1())?;
+//!     // What the session announces to its peer as the largest message.
+//!     let limits = Limits::default().with_max_message(max_payload);
+//!     // What waits to be sent is limited by the session's queue: its packets are not to be refused a second time.
+//!     let websocket = Connection::server(limits).with_max_outgoing(usize::MAX);
+//!     // The 101 is the first thing that `poll_transmit` gives. With an HTTP library it is the library's to write.
+//!     Ok(websocket.with_response(&key))
+//! }
+//!
+//! let headers = [
+//!     ("upgrade", &b"websocket"[..]),
+//!     ("connection", b"Upgrade"),
+//!     ("sec-websocket-version", b"13"),
+//!     ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+//! ];
+//! let mut websocket = open(headers, 1_000_000).expect("a good request");
+//! // A packet of the session: `frame.is_binary()`, `frame.head()`, `frame.data()`.
+//! websocket.send_parts(false, &[b"4", b"hello"])?;
+//! let written = websocket.poll_transmit().expect("the answer, and a frame");
+//! assert!(written.starts_with(b"HTTP/1.1 101 "));
+//! assert!(written.ends_with(b"\r\n\r\n\x81\x064hello"));
+//!
+//! let refusal = open([], 1_000_000).expect_err("no headers, no WebSocket");
+//! assert!(refusal.starts_with(b"HTTP/1.1 400 "));
+//! # Ok::<(), engineio_websocket::SendError>(())
+//! ```
+//!
+//! From then on the two speak to each other through the driver:
+//!
+//! | what one gives | what the other gets |
+//! |---|---|
+//! | the WebSocket is made, and the session admits the request | `Input::LinkUp` |
+//! | [`ConnectionEvent::Text`], [`ConnectionEvent::Binary`] | `Input::LinkMessage`; the types of the content are the same |
+//! | [`ConnectionEvent::Closed`] | `Input::LinkDown`: `Failed` for [`Closed::Error`], else `Closed` |
+//! | `Transmit::Link` | [`Connection::send_parts`] |
+//! | `Transmit::CloseLink` | [`Connection::close`] with 1000, and a deadline of the driver's for the peer's answer |
+//!
+//! Neither wants input when its `wants_input` says so: read only while both do. `adapters/tokio/examples/bare.rs` in the repository is a
+//! whole server made this way.
+//!
 //! # The decoder alone
 //!
 //! The same with one read buffer, one arena and one output buffer for many connections:

@@ -1,5 +1,9 @@
 //! The server's half: is this request a good opening, and what is the answer?
 
+use alloc::format;
+use alloc::string::ToString as _;
+use alloc::vec::Vec;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -44,6 +48,21 @@ impl RequestError {
             Self::NotAnUpgrade | Self::MissingVersion | Self::Key => &[],
         }
     }
+
+    /// The whole answer as HTTP/1.1, for a server without an HTTP library: the status, the headers, and the error's text. It is the last
+    /// one on its connection, and says so.
+    #[must_use]
+    pub fn to_http1(self) -> Vec<u8> {
+        let body = self.to_string();
+        // The reason is left empty, as any may.
+        let mut answer = format!("HTTP/1.1 {} \r\nContent-Length: {}\r\n", self.status(), body.len());
+        // Fields of one name add up to one list: `Connection: Upgrade` is as good as before.
+        for (name, value) in self.headers().iter().chain(&[("Content-Type", "text/plain"), ("Connection", "close")]) {
+            answer.extend([name, ": ", value, "\r\n"]);
+        }
+        answer.extend(["\r\n", &body]);
+        answer.into_bytes()
+    }
 }
 
 /// Checks the headers of a request and gives the value of `Sec-WebSocket-Accept`. Answer with status 101,
@@ -53,7 +72,8 @@ impl RequestError {
 /// subprotocols: an answer that names none of these refuses them.
 ///
 /// # Errors
-/// When RFC 6455 section 4.2.1 is not kept; answer with [`RequestError::status`] and [`RequestError::headers`].
+/// When RFC 6455 section 4.2.1 is not kept; answer with [`RequestError::status`] and [`RequestError::headers`], or with
+/// [`RequestError::to_http1`].
 pub fn accept<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     headers: impl IntoIterator<Item = (N, V)>,
 ) -> Result<AcceptKey, RequestError> {
@@ -108,4 +128,23 @@ fn is_key(value: &[u8]) -> bool {
     // The decoder wants room for whole groups of three.
     let mut bytes = [0; 18];
     STANDARD.decode_slice(value, &mut bytes) == Ok(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_written_whole() {
+        assert_eq!(
+            RequestError::UnsupportedVersion.to_http1(),
+            b"HTTP/1.1 426 \r\nContent-Length: 54\r\nSec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Content-Type: text/plain\r\nConnection: close\r\n\r\nthe request asks for a WebSocket version other than 13"
+        );
+        assert_eq!(
+            RequestError::NotAnUpgrade.to_http1(),
+            b"HTTP/1.1 400 \r\nContent-Length: 40\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
+              the request does not ask for a WebSocket"
+        );
+    }
 }
