@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Peer;
+use crate::case::Level;
 use crate::run::{CaseResult, Verdict};
 
 /// The expected results of one implementation.
@@ -31,6 +32,8 @@ pub struct Expected {
 pub struct Outcome {
     /// How it went.
     pub verdict: Verdict,
+    /// How binding the case is. Not compared.
+    pub level: Level,
     /// What was seen instead of what was required, or why the case was skipped; empty when it passed. Not compared.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub seen: String,
@@ -102,7 +105,7 @@ impl Expected {
         }
         for result in results {
             let seen = if result.verdict == Verdict::Pass { String::new() } else { first_line(&result.seen) };
-            self.results.insert(result.id.clone(), Outcome { verdict: result.verdict, seen });
+            self.results.insert(result.id.clone(), Outcome { verdict: result.verdict, level: result.level, seen });
         }
     }
 
@@ -136,7 +139,6 @@ fn first_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::Level;
 
     fn result(id: &str, verdict: Verdict) -> CaseResult {
         CaseResult {

@@ -8,11 +8,13 @@ mod expected;
 mod list;
 mod running;
 mod settle;
+mod table;
 
 pub use expected::{Difference, Expected, Outcome};
 pub use list::{clients, peer, servers};
 pub use running::Running;
 pub use settle::settle;
+pub use table::table;
 
 use std::ffi::OsString;
 use std::fmt;
