@@ -32,11 +32,21 @@ const ARRAY: Form = Form { fixed: 0x90, fixed_below: 16, bits_8: None, bits_16: 
 const MAP: Form = Form { fixed: 0x80, fixed_below: 16, bits_8: None, bits_16: 0xde, bits_32: 0xdf };
 
 impl Form {
+    #[inline]
     fn write(&self, out: &mut Vec<u8>, length: usize) -> Result<(), EncodeError> {
+        match u8::try_from(length) {
+            Ok(short) if u32::from(short) < self.fixed_below => {
+                out.push(self.fixed | short);
+                Ok(())
+            }
+            _ => self.write_long(out, length),
+        }
+    }
+
+    fn write_long(&self, out: &mut Vec<u8>, length: usize) -> Result<(), EncodeError> {
         let length = u32::try_from(length).map_err(|_| EncodeError::invalid("too long for MessagePack"))?;
         let [_, _, high, low] = length.to_be_bytes();
         match self.bits_8 {
-            _ if length < self.fixed_below => out.push(self.fixed | low),
             Some(first) if length <= 0xff => out.extend([first, low]),
             _ if length <= 0xffff => out.extend([self.bits_16, high, low]),
             _ => {
@@ -105,6 +115,7 @@ fn float(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Writes a string.
+#[inline]
 pub(crate) fn text(out: &mut Vec<u8>, text: &str) -> Result<(), EncodeError> {
     TEXT.write(out, text.len())?;
     out.extend_from_slice(text.as_bytes());
@@ -240,7 +251,7 @@ impl<'a> ser::Serializer for ValueSerializer<'a> {
     }
 
     fn serialize_seq(self, length: Option<usize>) -> Result<Container<'a>, EncodeError> {
-        Container::open(self.0, ARRAY, length.unwrap_or(0))
+        Container::open(self.0, &ARRAY, length.unwrap_or(0))
     }
 
     fn serialize_tuple(self, length: usize) -> Result<Container<'a>, EncodeError> {
@@ -263,12 +274,12 @@ impl<'a> ser::Serializer for ValueSerializer<'a> {
     }
 
     fn serialize_map(self, length: Option<usize>) -> Result<Container<'a>, EncodeError> {
-        Container::open(self.0, MAP, length.unwrap_or(0))
+        Container::open(self.0, &MAP, length.unwrap_or(0))
     }
 
     fn serialize_struct(self, name: &'static str, length: usize) -> Result<Container<'a>, EncodeError> {
         if name == RAW_VALUE {
-            return Ok(Container { raw_json: true, ..Container::new(self.0, MAP, 0) });
+            return Ok(Container { raw_json: true, ..Container::new(self.0, &MAP, 0) });
         }
         self.serialize_map(Some(length))
     }
@@ -322,7 +333,7 @@ fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(),
 /// is written anew at the end: what a `Serialize` announces is not relied upon.
 pub(crate) struct Container<'a> {
     out: &'a mut Vec<u8>,
-    form: Form,
+    form: &'static Form,
     head: usize,
     announced: usize,
     count: usize,
@@ -330,16 +341,19 @@ pub(crate) struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    fn new(out: &'a mut Vec<u8>, form: Form, announced: usize) -> Self {
+    #[inline]
+    fn new(out: &'a mut Vec<u8>, form: &'static Form, announced: usize) -> Self {
         Self { head: out.len(), out, form, announced, count: 0, raw_json: false }
     }
 
-    fn open(out: &'a mut Vec<u8>, form: Form, announced: usize) -> Result<Self, EncodeError> {
+    #[inline]
+    fn open(out: &'a mut Vec<u8>, form: &'static Form, announced: usize) -> Result<Self, EncodeError> {
         let container = Self::new(out, form, announced);
         container.form.write(container.out, announced)?;
         Ok(container)
     }
 
+    #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
         self.count = self.count.saturating_add(1);
         value.serialize(ValueSerializer(self.out))
@@ -364,6 +378,7 @@ impl<'a> Container<'a> {
         value.serialize(ValueSerializer(self.out))
     }
 
+    #[inline]
     fn member<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), EncodeError> {
         if self.raw_json {
             return write_json(self.out, value);
@@ -373,10 +388,14 @@ impl<'a> Container<'a> {
         value.serialize(ValueSerializer(self.out))
     }
 
+    #[inline]
     fn close(self) -> Result<(), EncodeError> {
-        if self.raw_json || self.count == self.announced {
-            return Ok(());
-        }
+        if self.raw_json || self.count == self.announced { Ok(()) } else { self.recount() }
+    }
+
+    /// Writes the head anew, with the count that it should have had.
+    #[cold]
+    fn recount(self) -> Result<(), EncodeError> {
         let mut head = Vec::new();
         self.form.write(&mut head, self.announced)?;
         let end = self.head.saturating_add(head.len());
@@ -405,9 +424,10 @@ impl<'a> ArgsWriter for Arguments<'a> {
         self.list(1).map(|container| ValueSerializer(container.out))
     }
 
+    #[inline]
     fn list(self, length: usize) -> Result<Container<'a>, EncodeError> {
         let named = usize::from(self.name.is_some());
-        let mut container = Container::open(self.out, ARRAY, length.saturating_add(named))?;
+        let mut container = Container::open(self.out, &ARRAY, length.saturating_add(named))?;
         if let Some(name) = self.name {
             container.element(name)?;
         }
