@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lexopt::prelude::*;
 use socketio_conformance::case::{Case, Level, Role, client_cases, server_cases};
 use socketio_conformance::field::{self, Expected, Field, Peer, Running, settle};
-use socketio_conformance::report::{Run, failure, junit, summary};
+use socketio_conformance::report::{Run, failure, html, junit, summary};
 use socketio_conformance::run::{CaseResult, Options, Subject, Verdict, run};
 use socketio_conformance::wire::Tcp;
 
@@ -20,6 +20,7 @@ Does an Engine.IO or Socket.IO implementation keep to its protocol?
                                                         is its last argument, or {url} in it (fixtures/CLIENT.md)
     socketio-conformance field NAME [OPTIONS]           set up one of the implementations that --list shows, test it,
                                                         and compare what is found with expected/NAME.json
+    socketio-conformance report --out FILE JSON…        one HTML page that compares what --json has written in several runs
 
 Which cases
     --filter PREFIX       only those whose id begins so; may be given several times
@@ -69,6 +70,8 @@ struct Arguments {
     name: Option<String>,
     json: Option<String>,
     junit: Option<String>,
+    out: Option<String>,
+    runs: Vec<String>,
     mutant: Option<String>,
     peer: Option<&'static Peer>,
     update: bool,
@@ -95,6 +98,8 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
         name: None,
         json: None,
         junit: None,
+        out: None,
+        runs: Vec::new(),
         mutant: None,
         peer: None,
         update: false,
@@ -126,10 +131,12 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
             Long("name") => arguments.name = Some(parser.value()?.string()?),
             Long("json") => arguments.json = Some(parser.value()?.string()?),
             Long("junit") => arguments.junit = Some(parser.value()?.string()?),
+            Long("out") if arguments.role == "report" => arguments.out = Some(parser.value()?.string()?),
             Value(value) if arguments.role.is_empty() => arguments.role = value.string()?,
             Value(value) if arguments.role == "server" && arguments.url.is_none() => {
                 arguments.url = Some(value.string()?);
             }
+            Value(value) if arguments.role == "report" => arguments.runs.push(value.string()?),
             Value(value) if arguments.role == "field" && arguments.peer.is_none() => {
                 let name = value.string()?;
                 arguments.peer = Some(field::peer(&name).ok_or("field --list shows the names")?);
@@ -155,6 +162,7 @@ fn start() -> Result<bool, Failure> {
         ("server", _) => Role::Server,
         ("client", _) => Role::Client,
         ("field", Some(peer)) => peer.role,
+        ("report", _) => return write_report(arguments.out.as_deref(), &arguments.runs).map(|()| true),
         ("field", None) if arguments.list => {
             print_field();
             return Ok(true);
@@ -241,6 +249,21 @@ fn start() -> Result<bool, Failure> {
         println!("seed {seed}");
     }
     Ok(!failed)
+}
+
+/// Makes a page of files that `--json` has written.
+fn write_report(out: Option<&str>, files: &[String]) -> Result<(), Failure> {
+    let (Some(out), false) = (out, files.is_empty()) else {
+        return Err("report --out FILE.html RESULTS.json…".into());
+    };
+    let runs = files
+        .iter()
+        .map(|file| {
+            let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+            serde_json::from_str::<Run>(&text).map_err(|error| format!("{file}: {error}"))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(std::fs::write(out, html(&runs))?)
 }
 
 fn print_field() {

@@ -1,8 +1,10 @@
-//! Results for people (text), for programs (JSON) and for build servers (JUnit).
+//! Results for people (text, and a page that compares implementations), for programs (JSON) and for build servers (JUnit).
 
+mod html;
 mod junit;
 mod text;
 
+pub use html::html;
 pub use junit::junit;
 pub use text::{failure, summary};
 
