@@ -351,6 +351,10 @@ impl<'a> Play<'a> {
         self.planned_end = self.reason.is_none() && !self.pair.client().is_closed();
         self.ended_at.get_or_insert(self.pair.now());
         match self.ending {
+            // As the reference, which closes a transport that is opening when it has opened.
+            Ending::ClientCloses if !self.pair.client().is_open() && !self.pair.client().is_closed() => {
+                self.pair.schedule(Duration::from_millis(50), Action::End);
+            }
             Ending::ClientCloses => self.pair.client().close(),
             Ending::ServerCloses | Ending::ServerDiscards => {
                 let discards = self.ending == Ending::ServerDiscards;
