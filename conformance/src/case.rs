@@ -322,6 +322,7 @@ fn for_clients_only(step: &Step) -> bool {
         Action::AcceptSession { .. }
         | Action::AcceptConnect { .. }
         | Action::AcceptUpgrade
+        | Action::RequestsManual
         | Action::AcceptRequest { .. }
         | Action::AcceptLink { .. }
         | Action::Answer { .. } => true,

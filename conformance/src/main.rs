@@ -25,6 +25,7 @@ Does an Engine.IO or Socket.IO implementation keep to its protocol?
 Which cases
     --filter PREFIX       only those whose id begins so; may be given several times
     --without CAPABILITY  skip what needs it: eio3, binary, msgpack, recovery, webtransport, …
+    --cases FILE          those of this file (README, Writing a case) instead of the ones in this program
     --list                only list them
 How
     --jobs N              so many at once (8; clients 4)
@@ -64,6 +65,7 @@ struct Arguments {
     url: Option<String>,
     command: Vec<String>,
     filters: Vec<String>,
+    files: Vec<String>,
     list: bool,
     strict: bool,
     transcript: bool,
@@ -92,6 +94,7 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
         url: None,
         command: Vec::new(),
         filters: Vec::new(),
+        files: Vec::new(),
         list: false,
         strict: false,
         transcript: false,
@@ -112,6 +115,7 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
         match argument {
             Long("help") | Short('h') => return Ok(None),
             Long("filter") => arguments.filters.push(parser.value()?.string()?),
+            Long("cases") => arguments.files.push(parser.value()?.string()?),
             Long("without") => options.without.push(parser.value()?.string()?),
             Long("list") => arguments.list = true,
             Long("strict") => arguments.strict = true,
@@ -170,10 +174,15 @@ fn start() -> Result<bool, Failure> {
         ("field", None) => return Err("which one? field --list shows them".into()),
         _ => return Err(HELP.into()),
     };
-    let cases = match role {
+    let mut cases = match role {
+        _ if !arguments.files.is_empty() => Vec::new(),
         Role::Server => server_cases()?,
         Role::Client => client_cases()?,
     };
+    for file in &arguments.files {
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+        cases.extend(socketio_conformance::case::parse(&text, role).map_err(|error| format!("{file}: {error}"))?);
+    }
     let chosen = |case: &Case| {
         arguments.filters.is_empty() || arguments.filters.iter().any(|prefix| case.id.starts_with(prefix.as_str()))
     };

@@ -281,21 +281,25 @@ type Writer = WriteHalf<BoxStream>;
 
 /// One connection, to its end. Errors are ends: both sides are cut.
 async fn through(mutant: &Mutant, client: BoxStream, server: &dyn Connector) {
-    let Ok(server) = server.connect().await else { return };
+    let Ok(stream) = server.connect().await else { return };
     let (reader, client_writer) = tokio::io::split(client);
     let client_source = Source::new(reader);
-    let (reader, server_writer) = tokio::io::split(server);
+    let (reader, server_writer) = tokio::io::split(stream);
     let server_source = Source::new(reader);
-    let mut wire = Wire { mutant, client_source, client_writer, server_source, server_writer };
+    let mut wire =
+        Wire { mutant, server, client_source, client_writer, server_source, server_writer, doubles: Vec::new() };
     while let Ok(true) = wire.turn().await {}
 }
 
 struct Wire<'a> {
     mutant: &'a Mutant,
+    server: &'a dyn Connector,
     client_source: Reader,
     client_writer: Writer,
     server_source: Reader,
     server_writer: Writer,
+    /// Connections of requests that were made twice; the answers are nobody's.
+    doubles: Vec<BoxStream>,
 }
 
 impl Wire<'_> {
@@ -307,7 +311,7 @@ impl Wire<'_> {
             Err(_) => return self.unreadable().await.map(|()| false),
         };
         let (method, target) = (head.method.clone(), head.target.clone());
-        let mut replaced_body = None;
+        let (mut replaced_body, mut duplicate) = (None, false);
         for change in self.mutant.rules(Place::Request, &method, &target) {
             match change {
                 Change::Target(regex, text) => {
@@ -328,17 +332,21 @@ impl Wire<'_> {
                     return self.answer(&own(*status, body)).await.map(|()| true);
                 }
                 Change::Accept => return self.accept(&head).await.map(|()| false),
+                Change::Duplicate => duplicate = true,
                 _ => {}
             }
         }
         if head.is_upgrade() {
+            if duplicate {
+                self.double(&head.encode(None)).await?;
+            }
             self.link(&head, &method, &target).await?;
             return Ok(false);
         }
         let revision = revision(&target);
         let framing = request_framing(&head);
         let mut left = framing;
-        if replaced_body.is_some() || (framing != Framing::None && self.mutant.has(Place::ToServer)) {
+        if replaced_body.is_some() || duplicate || (framing != Framing::None && self.mutant.has(Place::ToServer)) {
             let mut body = read_body(&mut self.client_source, framing).await?;
             left = Framing::None;
             if let Some(replaced) = replaced_body {
@@ -359,7 +367,11 @@ impl Wire<'_> {
             head.headers.retain(|(name, _)| {
                 !name.eq_ignore_ascii_case("content-length") && !name.eq_ignore_ascii_case("transfer-encoding")
             });
-            self.server_writer.write_all(&head.encode(Some(&body))).await?;
+            let request = head.encode((framing != Framing::None || !body.is_empty()).then_some(&body));
+            self.server_writer.write_all(&request).await?;
+            if duplicate {
+                self.double(&request).await?;
+            }
         } else {
             self.server_writer.write_all(&head.encode(None)).await?;
         }
@@ -391,6 +403,15 @@ impl Wire<'_> {
         }
         self.answer(&response).await?;
         Ok(true)
+    }
+
+    /// Makes a request once more, on a connection of its own.
+    async fn double(&mut self, request: &[u8]) -> io::Result<()> {
+        let mut stream = self.server.connect().await?;
+        stream.write_all(request).await?;
+        stream.flush().await?;
+        self.doubles.push(stream);
+        Ok(())
     }
 
     /// What is no request: rules know it by its first line.
@@ -582,8 +603,9 @@ async fn frames<W: AsyncWrite + Unpin>(
         match packet {
             Some(packet) if frame.reserved == 0 => cut = broken(mutant, place, packet, &mut out).await,
             _ => match control(mutant, place, &frame).await {
-                Some(frame) => writer.write_all(&frame.encode(None)).await?,
-                None => continue,
+                Control::Write(frame) => writer.write_all(&frame.encode(None)).await?,
+                Control::Drop => continue,
+                Control::Cut => return Ok(()),
             },
         }
         for packet in out {
@@ -600,20 +622,28 @@ async fn frames<W: AsyncWrite + Unpin>(
     }
 }
 
+/// What becomes of a frame that is no packet.
+enum Control {
+    Write(Frame),
+    Drop,
+    Cut,
+}
+
 /// A frame that is no packet: rules know it as `frame N payload`.
-async fn control(mutant: &Mutant, place: Place, frame: &Frame) -> Option<Frame> {
+async fn control(mutant: &Mutant, place: Place, frame: &Frame) -> Control {
     let text = format!("frame {} {}", frame.opcode, String::from_utf8_lossy(&frame.payload));
     let mut frame = frame.clone();
     for change in mutant.rules(place, "", &text) {
         match change {
-            Change::Drop => return None,
+            Change::Drop => return Control::Drop,
+            Change::Cut => return Control::Cut,
             Change::Hold(time) => tokio::time::sleep(*time).await,
             Change::Replace(None, text) => frame.payload = text.clone().into_bytes(),
             Change::ReplaceBytes(bytes) => frame.payload.clone_from(bytes),
             _ => {}
         }
     }
-    Some(frame)
+    Control::Write(frame)
 }
 
 /// Packets after the rules of one direction, and whether the connection is to be cut.
@@ -672,4 +702,47 @@ fn own(status: u16, body: &[u8]) -> Response {
 
 fn revision(target: &str) -> Revision {
     if target.contains("EIO=3") { Revision::Three } else { Revision::Four }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    /// Hands out pipes, and keeps their other ends.
+    #[derive(Default)]
+    struct Pipes(Mutex<Vec<tokio::io::DuplexStream>>);
+
+    impl Connector for Pipes {
+        fn connect(&self) -> Connecting<'_> {
+            let (ours, theirs) = tokio::io::duplex(1024);
+            self.0.lock().unwrap().push(theirs);
+            Box::pin(async { Ok(Box::new(ours) as BoxStream) })
+        }
+
+        fn authority(&self) -> &str {
+            "nowhere"
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_can_be_made_twice() {
+        let pipes = Arc::new(Pipes::default());
+        let broken = Broken::new(pipes.clone(), Mutant::parse("request GET /poll/ duplicate").unwrap());
+        let mut client = broken.connect().await.unwrap();
+        client.write_all(b"GET /poll HTTP/1.1\r\n\r\n").await.unwrap();
+        for number in 0..2 {
+            while pipes.0.lock().unwrap().len() <= number {
+                tokio::task::yield_now().await;
+            }
+            let mut server = std::mem::replace(&mut pipes.0.lock().unwrap()[number], tokio::io::duplex(1).0);
+            let mut line = [0; 9];
+            server.read_exact(&mut line).await.unwrap();
+            assert_eq!(&line, b"GET /poll");
+            pipes.0.lock().unwrap()[number] = server;
+        }
+    }
 }

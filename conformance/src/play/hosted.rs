@@ -382,6 +382,13 @@ impl Hosted {
         }
     }
 
+    /// Leaves the requests of the session to the script, also the one that is held.
+    pub(crate) fn hand_over(&mut self, hall: &mut Hall) {
+        hall.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.sid);
+        self._heartbeat = None;
+        hall.waiting.extend(self.polling.lock().unwrap_or_else(PoisonError::into_inner).parked.take());
+    }
+
     /// Ends the session from the server's side.
     pub(crate) async fn close(&mut self, code: Option<u16>, reason: &str) {
         match &self.link {

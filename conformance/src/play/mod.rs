@@ -353,6 +353,17 @@ impl Player {
             Action::AcceptConnect { namespace, reply } => {
                 self.accept_connect(step, subject, namespace.as_ref(), reply.as_ref()).await
             }
+            Action::RequestsManual => {
+                let mut hall = self
+                    .hall
+                    .take()
+                    .ok_or_else(|| Trouble::Broken("requests are answered only to clients".to_owned()))?;
+                if let Object::Hosted(hosted) = self.object(subject)? {
+                    hosted.hand_over(&mut hall);
+                }
+                self.hall = Some(hall);
+                Ok(())
+            }
             Action::AcceptUpgrade => self.accept_upgrade(step, subject).await,
             Action::AcceptRequest { method, target } => {
                 self.accept_request(step, subject, method, target.as_ref()).await

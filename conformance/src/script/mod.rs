@@ -72,6 +72,8 @@ pub(crate) enum Action {
     Repeat { times: Expression, steps: Vec<Step> },
     /// `accept TRANSPORT [HANDSHAKE]`: a new session of the client.
     AcceptSession { transport: Expression, handshake: Option<Expression> },
+    /// `requests manual`: those of a session that was accepted are answered by hand from here on.
+    RequestsManual,
     /// `accept connect [NAMESPACE] [REPLY]`
     AcceptConnect { namespace: Option<Expression>, reply: Option<Expression> },
     /// `accept upgrade`

@@ -138,6 +138,7 @@ impl<'a> Reader<'a> {
                     _ => return Err("heartbeat is auto or manual".to_owned()),
                 },
             },
+            "requests" if self.word("manual") => Action::RequestsManual,
             "let" => {
                 let name = self.any_word().ok_or("let needs a name")?;
                 self.need_symbol('=')?;
@@ -442,5 +443,11 @@ mod tests {
         }
         assert!(matches!(script("check $a != 1").unwrap()[0].action, Action::Check { .. }));
         assert!(script("check $a").is_err());
+    }
+
+    #[test]
+    fn a_session_can_be_taken_over() {
+        assert_eq!(script("requests manual").unwrap()[0].action, Action::RequestsManual);
+        assert!(script("requests").is_err());
     }
 }
