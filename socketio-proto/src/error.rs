@@ -1,10 +1,13 @@
 //! What can go wrong, sorted by whose doing it is: [`EmitError`], [`EncodeError`] and [`ReadError`] for the local caller,
 //! [`DecodeError`] for the peer.
 
+use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::{String, ToString};
-use core::fmt::Display;
+use core::fmt::{self, Display};
 
 use engineio_proto::SendError;
+use serde::de::{Expected, Unexpected};
 
 /// A command was refused; nothing has changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -47,18 +50,69 @@ impl EncodeError {
     }
 }
 
-/// Arguments that are not of the type that was asked for.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the arguments are not of the expected type: {message}")]
+/// Arguments that are not of the type that was asked for. Displays which one it is, and what was found instead of what; for more,
+/// look at its text, [`Payload::raw`](crate::Payload::raw).
+///
+/// `serde_json::Value` and `String` cannot hold binary: read it as `bytes::Bytes` (with its feature `serde`) or `Vec<u8>`, as the message
+/// then says, too.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReadError {
-    pub(crate) message: String,
+    message: Box<str>,
+    /// Half a word is enough for any payload, and keeps the error as small as a `String`.
+    argument: Option<u32>,
 }
 
-impl serde::de::Error for ReadError {
-    fn custom<T: Display>(message: T) -> Self {
-        Self { message: message.to_string() }
+impl ReadError {
+    /// The number of the argument that could not be read, from 0; `None` when it was all of them together.
+    #[must_use]
+    pub fn argument(&self) -> Option<usize> {
+        self.argument.and_then(|argument| argument.try_into().ok())
+    }
+
+    /// The same error, of this argument.
+    #[cold]
+    pub(crate) fn of(self, argument: usize) -> Self {
+        Self { argument: argument.try_into().ok(), ..self }
     }
 }
+
+impl Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.argument {
+            Some(argument) => write!(f, "argument {argument} cannot be read: {}", self.message),
+            None => write!(f, "the arguments cannot be read: {}", self.message),
+        }
+    }
+}
+
+impl core::error::Error for ReadError {}
+
+impl serde::de::Error for ReadError {
+    #[cold]
+    fn custom<T: Display>(message: T) -> Self {
+        Self { message: message.to_string().into(), argument: None }
+    }
+
+    #[cold]
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let advice = if matches!(found, Unexpected::Bytes(_)) { ADVICE_FOR_BINARY } else { "" };
+        Self::custom(format_args!("invalid type: {found}, expected {expected}{advice}"))
+    }
+}
+
+impl From<serde_json::Error> for ReadError {
+    #[cold]
+    fn from(error: serde_json::Error) -> Self {
+        let message = error.to_string();
+        // The place is one in the text of one value, which differs from what the caller can see.
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        Self { message: message.strip_suffix(&place).unwrap_or(&message).into(), argument: None }
+    }
+}
+
+/// Behind the message when binary was found where none is taken.
+pub(crate) const ADVICE_FOR_BINARY: &str =
+    "; binary is read as `bytes::Bytes` or `Vec<u8>`, which a `serde_json::Value` cannot hold";
 
 /// What a peer sent that is no packet. Display is the reference parser's message where it has one.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

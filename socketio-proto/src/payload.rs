@@ -4,7 +4,7 @@ pub(crate) mod attached;
 #[cfg(feature = "msgpack")]
 pub(crate) mod packed;
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -312,11 +312,16 @@ impl Payload {
     /// When there is no such argument, or it is not of this type. Reading gives up at 128 levels of nesting, also where
     /// [`Limits::max_depth`] allows more; and no string can hold half a surrogate pair.
     pub fn get<'de, T: Deserialize<'de>>(&'de self, index: usize) -> Result<T, ReadError> {
+        self.read_one(index).map_err(|error| error.of(index))
+    }
+
+    #[inline]
+    fn read_one<'de, T: Deserialize<'de>>(&'de self, index: usize) -> Result<T, ReadError> {
         #[cfg(feature = "msgpack")]
         if let Source::MsgPack(bytes) = &self.source {
             return T::deserialize(&mut self.layout.packed_reader(bytes, index)?);
         }
-        let raw = self.raw(index).ok_or_else(|| missing::<JsonError>(index))?;
+        let raw = self.raw(index).ok_or_else(missing::<ReadError>)?;
         match self.json() {
             (_, None) => Ok(serde_json::from_str(raw)?),
             (text, Some(attached)) => Ok(T::deserialize(&mut attached.cursor(text, raw))?),
@@ -475,12 +480,6 @@ impl<'a> Iterator for RawArgs<'a> {
 }
 
 impl ExactSizeIterator for RawArgs<'_> {}
-
-impl From<JsonError> for ReadError {
-    fn from(error: JsonError) -> Self {
-        Self { message: error.to_string() }
-    }
-}
 
 /// Arguments without attachments, each read by `serde_json` itself.
 struct PlainArgs<'de> {

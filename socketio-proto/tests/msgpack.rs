@@ -370,11 +370,15 @@ fn arguments_are_read_one_by_one_as_a_tuple_and_borrowed() {
     assert_eq!(event(1, "05").read::<(u8, Option<u8>, ())>(), Ok((5, None, ())));
     assert_eq!(event(0, "").read::<Option<u8>>(), Ok(None));
     for (error, expected) in [
-        (payload.get::<u8>(7).expect_err("only seven"), "argument 7 is missing"),
-        (event(1, "05").read::<(u8, u8)>().expect_err("only one"), "argument 1 is missing"),
+        (payload.get::<u8>(7).expect_err("only seven"), "argument 7 cannot be read: it is missing"),
+        (event(1, "05").read::<(u8, u8)>().expect_err("only one"), "argument 1 cannot be read: it is missing"),
         (payload.get::<u8>(1).expect_err("text"), "invalid type: string \"two\", expected u8"),
         (payload.get::<(u8, u8)>(2).expect_err("one element"), "invalid length 1"),
         (payload.get::<()>(2).expect_err("an array"), "expected unit"),
+        (
+            event(1, "c4017a").get::<serde_json::Value>(0).expect_err("binary"),
+            "JSON value; binary is read as `bytes::Bytes`",
+        ),
     ] {
         assert!(error.to_string().contains(expected), "{error}");
     }

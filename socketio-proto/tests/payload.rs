@@ -8,8 +8,8 @@ use bytes::Bytes;
 use engineio_proto::Text;
 use serde::de::{self, Deserializer, IgnoredAny, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use socketio_proto::{DecodeError, Limits, Outgoing, PacketType, Payload};
+use serde_json::value::{RawValue, Value};
+use socketio_proto::{DecodeError, Limits, Outgoing, PacketType, Payload, ReadError};
 
 fn event(text: &str) -> Payload {
     Payload::from_json(PacketType::Event, Text::from(text), Vec::new(), &Limits::default()).expect(text)
@@ -66,7 +66,7 @@ fn arguments_are_read_one_by_one() {
     assert_eq!(payload.raw_args(), r#"1,"two",[3],{"name":"x","size":4},null,true"#);
     assert!(payload.get::<u8>(1).is_err());
     let error = payload.get::<u8>(6).expect_err("only six");
-    assert!(error.to_string().contains("argument 6 is missing"), "{error}");
+    assert_eq!((error.to_string(), error.argument()), ("argument 6 cannot be read: it is missing".to_owned(), Some(6)));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_tuple_takes_all_arguments_and_anything_else_the_first() {
     assert_eq!(payload.read::<String>(), Ok("x".to_owned()));
     assert_eq!(payload.read::<()>(), Ok(()));
     assert_eq!(payload.read::<Option<&str>>(), Ok(Some("x")));
-    assert_eq!(payload.read::<serde_json::Value>(), Ok(serde_json::json!("x")));
+    assert_eq!(payload.read::<Value>(), Ok(serde_json::json!("x")));
     assert_eq!(payload.read::<&RawValue>().expect("the first").get(), r#""x""#);
     assert!(payload.read::<IgnoredAny>().is_ok());
     assert_eq!(event(r#"["a",1,2]"#).read::<[u8; 2]>(), Ok([1, 2]));
@@ -120,7 +120,7 @@ fn missing_arguments_are_none_where_they_can_be() {
     let payload = event(r#"["a",1]"#);
     assert_eq!(payload.read::<(u8, Option<u8>, Option<String>, ())>(), Ok((1, None, None, ())));
     let error = payload.read::<(u8, u8)>().expect_err("only one");
-    assert!(error.to_string().contains("argument 1 is missing"), "{error}");
+    assert_eq!((error.to_string(), error.argument()), ("argument 1 cannot be read: it is missing".to_owned(), Some(1)));
     let none = event(r#"["a"]"#);
     assert_eq!(none.read::<Option<u8>>(), Ok(None));
     assert_eq!(none.read::<()>(), Ok(()));
@@ -279,8 +279,58 @@ fn types_that_do_not_fit_are_errors_with_and_without_attachments() {
     assert!(blob.get::<u8>(0).is_err());
     assert!(blob.get::<BTreeMap<String, IgnoredAny>>(0).is_err());
     assert!(blob.get::<Choice>(0).is_err());
-    assert!(blob.get::<serde_json::Value>(0).is_err(), "which has no place for bytes");
+    assert!(blob.get::<Value>(0).is_err(), "which has no place for bytes");
     assert_eq!(blob.get::<&RawValue>(0).expect("its text").get(), r#"{"_placeholder":true,"num":0}"#);
+}
+
+#[test]
+fn errors_say_which_argument_could_not_be_read_and_what_was_found() {
+    let text = r#"["a",1,{"name":"x","size":"4"},"z"]"#;
+    for payload in [event(text), with(text, &[b"unused"])] {
+        let wrong = r#"argument 1 cannot be read: invalid type: string "4", expected u32"#;
+        for error in [
+            payload.get::<Upload<'_>>(1).expect_err("its size is text"),
+            payload.read::<(u8, Upload<'_>, String)>().expect_err("its size is text"),
+        ] {
+            assert_eq!((error.to_string(), error.argument()), (wrong.to_owned(), Some(1)));
+        }
+        let first = payload.read::<Option<bool>>().expect_err("a number");
+        assert_eq!(first.to_string(), "argument 0 cannot be read: invalid type: integer `1`, expected a boolean");
+        assert_eq!(payload.read::<bool>().map_err(|error| error.argument()), Err(Some(0)));
+        assert_eq!(payload.read::<Whole>().map_err(|error| error.argument()), Err(None), "each of them was good");
+    }
+    assert!(size_of::<ReadError>() <= size_of::<String>());
+}
+
+/// Finds fault with its arguments when it has read them all.
+#[derive(Deserialize, Debug, PartialEq)]
+#[serde(try_from = "(u8, IgnoredAny)")]
+struct Whole;
+
+impl TryFrom<(u8, IgnoredAny)> for Whole {
+    type Error = &'static str;
+
+    fn try_from(_: (u8, IgnoredAny)) -> Result<Self, &'static str> {
+        Err("they do not go together")
+    }
+}
+
+#[test]
+fn errors_say_what_can_hold_binary_where_it_was_read_as_something_else() {
+    let payload = with(r#"["a",1,{"data":{"_placeholder":true,"num":0}},{"_placeholder":true,"num":0}]"#, &[b"z"]);
+    let advice = "; binary is read as `bytes::Bytes` or `Vec<u8>`, which a `serde_json::Value` cannot hold";
+    for (error, message) in [
+        (
+            payload.read::<(u8, Value)>().expect_err("binary in it"),
+            "argument 1 cannot be read: invalid type: byte array, expected any valid JSON value",
+        ),
+        (
+            payload.get::<String>(2).expect_err("binary"),
+            "argument 2 cannot be read: invalid type: byte array, expected a string",
+        ),
+    ] {
+        assert_eq!(error.to_string(), format!("{message}{advice}"));
+    }
 }
 
 #[test]

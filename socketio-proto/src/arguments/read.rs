@@ -1,4 +1,6 @@
-//! Reads arguments as a value.
+//! Reads arguments as a value, and remembers which one could not be read.
+
+use core::cell::Cell;
 
 use serde::de::value::UnitDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
@@ -20,8 +22,8 @@ pub(crate) trait ArgsReader<'de> {
 }
 
 /// An argument that is asked for and not there.
-pub(crate) fn missing<E: Error>(index: usize) -> E {
-    E::custom(format_args!("argument {index} is missing"))
+pub(crate) fn missing<E: Error>() -> E {
+    E::custom("it is missing")
 }
 
 /// Reads arguments as a value.
@@ -30,21 +32,33 @@ pub(crate) fn read<'de, T: Deserialize<'de>, R: ArgsReader<'de>>(args: R) -> Res
 where
     ReadError: From<R::Error>,
 {
-    T::deserialize(ArgsDeserializer(args)).map_err(ReadError::from)
+    let failed = Cell::new(None);
+    T::deserialize(ArgsDeserializer { args, failed: &failed }).map_err(|error| {
+        let error = ReadError::from(error);
+        match failed.get() {
+            Some(index) => error.of(index),
+            None => error,
+        }
+    })
 }
 
 /// Reads arguments as a value: each as a member of a tuple or array, none as a unit, the first as anything else.
-struct ArgsDeserializer<R>(R);
+struct ArgsDeserializer<'a, R> {
+    args: R,
+    /// Errors of a format have no place for the argument's number.
+    failed: &'a Cell<Option<usize>>,
+}
 
-impl<'de, R: ArgsReader<'de>> ArgsDeserializer<R> {
+impl<'de, R: ArgsReader<'de>> ArgsDeserializer<'_, R> {
     #[inline]
-    fn first(&mut self) -> Result<R::Value<'_>, R::Error> {
-        self.0.next().ok_or_else(|| missing(0))
+    fn first<T>(&mut self, read: impl FnOnce(R::Value<'_>) -> Result<T, R::Error>) -> Result<T, R::Error> {
+        let result = self.args.next().ok_or_else(missing).and_then(read);
+        result.inspect_err(|_| self.failed.set(Some(0)))
     }
 
     #[inline]
     fn spread<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, R::Error> {
-        visitor.visit_seq(Spread { args: self.0, index: 0, length })
+        visitor.visit_seq(Spread { args: self.args, failed: self.failed, index: 0, length })
     }
 }
 
@@ -53,12 +67,12 @@ macro_rules! first {
     ($($name:ident($($value:ident: $type:ty),*),)*) => {$(
         #[inline]
         fn $name<V: Visitor<'de>>(mut self, $($value: $type,)* visitor: V) -> Result<V::Value, R::Error> {
-            self.first()?.$name($($value,)* visitor)
+            self.first(|value| value.$name($($value,)* visitor))
         }
     )*};
 }
 
-impl<'de, R: ArgsReader<'de>> Deserializer<'de> for ArgsDeserializer<R> {
+impl<'de, R: ArgsReader<'de>> Deserializer<'de> for ArgsDeserializer<'_, R> {
     type Error = R::Error;
 
     first! {
@@ -98,8 +112,8 @@ impl<'de, R: ArgsReader<'de>> Deserializer<'de> for ArgsDeserializer<R> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, R::Error> {
-        match self.0.next() {
-            Some(value) => value.deserialize_option(visitor),
+        match self.args.next() {
+            Some(value) => value.deserialize_option(visitor).inspect_err(|_| self.failed.set(Some(0))),
             None => visitor.visit_none(),
         }
     }
@@ -110,20 +124,21 @@ impl<'de, R: ArgsReader<'de>> Deserializer<'de> for ArgsDeserializer<R> {
         visitor: V,
     ) -> Result<V::Value, R::Error> {
         if is_one_value(name) {
-            return self.first()?.deserialize_newtype_struct(name, visitor);
+            return self.first(|value| value.deserialize_newtype_struct(name, visitor));
         }
         visitor.visit_newtype_struct(self)
     }
 }
 
 /// The arguments one after the other; behind the last one, such as can be read from nothing.
-struct Spread<R> {
+struct Spread<'a, R> {
     args: R,
+    failed: &'a Cell<Option<usize>>,
     index: usize,
     length: usize,
 }
 
-impl<'de, R: ArgsReader<'de>> SeqAccess<'de> for Spread<R> {
+impl<'de, R: ArgsReader<'de>> SeqAccess<'de> for Spread<'_, R> {
     type Error = R::Error;
 
     #[inline]
@@ -133,12 +148,10 @@ impl<'de, R: ArgsReader<'de>> SeqAccess<'de> for Spread<R> {
             return Ok(None);
         }
         self.index = index.saturating_add(1);
-        match self.args.next() {
-            Some(value) => seed.deserialize(value).map(Some),
-            None => match seed.deserialize(UnitDeserializer::<R::Error>::new()) {
-                Ok(nothing) => Ok(Some(nothing)),
-                Err(_) => Err(missing(index)),
-            },
-        }
+        let result = match self.args.next() {
+            Some(value) => seed.deserialize(value),
+            None => seed.deserialize(UnitDeserializer::<R::Error>::new()).map_err(|_| missing()),
+        };
+        result.map(Some).inspect_err(|_| self.failed.set(Some(index)))
     }
 }

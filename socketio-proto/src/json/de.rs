@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::places::Place;
 use super::{RAW_VALUE, scan};
+use crate::error::ADVICE_FOR_BINARY;
 
 /// A position in the text of a payload.
 pub(crate) struct Cursor<'de> {
@@ -151,6 +152,16 @@ macro_rules! by_kind {
     )*};
 }
 
+/// What takes anything takes no bytes, if it is not made for them.
+fn as_anything<'de, V: Visitor<'de>>(visitor: V, bytes: &'de [u8]) -> Result<V::Value, Error> {
+    as_bytes(visitor, bytes).map_err(advise)
+}
+
+#[cold]
+fn advise(error: Error) -> Error {
+    de::Error::custom(format_args!("{error}{ADVICE_FOR_BINARY}"))
+}
+
 fn as_bytes<'de, V: Visitor<'de>>(visitor: V, bytes: &'de [u8]) -> Result<V::Value, Error> {
     visitor.visit_borrowed_bytes(bytes)
 }
@@ -162,13 +173,15 @@ fn as_list<'de, V: Visitor<'de>>(visitor: V, bytes: &'de [u8]) -> Result<V::Valu
 
 /// What asks for text would take bytes that happen to be UTF-8; but the peer has not sent text.
 fn refuse<'de, V: Visitor<'de>>(visitor: V, bytes: &'de [u8]) -> Result<V::Value, Error> {
-    Err(de::Error::invalid_type(de::Unexpected::Bytes(bytes), &visitor))
+    Err(advise(de::Error::invalid_type(de::Unexpected::Bytes(bytes), &visitor)))
 }
 
 impl<'de> Deserializer<'de> for &mut Cursor<'de> {
     type Error = Error;
 
-    by_kind! { as_bytes; deserialize_any(), deserialize_bytes(), deserialize_byte_buf(), }
+    by_kind! { as_anything; deserialize_any(), }
+
+    by_kind! { as_bytes; deserialize_bytes(), deserialize_byte_buf(), }
 
     by_kind! {
         refuse;

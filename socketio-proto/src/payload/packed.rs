@@ -197,7 +197,7 @@ impl Layout {
     }
 
     pub(super) fn packed_reader<'de>(&self, bytes: &'de [u8], index: usize) -> Result<Reader<'de>, ReadError> {
-        self.packed_start(bytes, index).map(|at| Reader::new(bytes, at)).ok_or_else(|| missing(index))
+        self.packed_start(bytes, index).map(|at| Reader::new(bytes, at)).ok_or_else(missing)
     }
 
     /// All arguments.
