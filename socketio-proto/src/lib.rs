@@ -6,7 +6,13 @@
 //!
 //! A machine has four kinds of methods: `handle*` takes a fact from outside and cannot fail; bare verbs are orders of the application;
 //! `poll_*` says what to write, what happened and when to come back; bare nouns look. Hand in any number of facts and orders, then
-//! poll until there is nothing more, then wait for the next fact or the deadline:
+//! poll until there is nothing more, then wait for the next fact or the deadline. Three things are left to whoever does so:
+//!
+//! * While `wants_input` is false, leave what comes over the peer's link in the socket, until events were taken.
+//! * `handle_timeout` does nothing before its time, so that no timer has to be cancelled. `poll_timeout` may be `None`, also while a link is
+//!   being closed: after [`Transmit::CloseLink`](engineio_proto::server::Transmit::CloseLink), bound the wait for the peer's answer yourself,
+//!   then end the transport.
+//! * Once `is_drained` is true, drop the connection and forget its session's id.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -65,7 +71,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Other wire formats are a [`Parser`]. The feature `testkit` brings the simulated network of `engineio-proto`, with whole servers on it.
+//! The codec alone is in [`parser`], which has an example; other wire formats are a [`Parser`], too. The feature `testkit` brings the simulated network of `engineio-proto`, with whole servers on it.
 //!
 //! Source: Socket.IO protocol v5; socket.io 4.8, socket.io-parser 4.2.7 and socket.io-adapter 2.5.
 #![no_std]

@@ -41,7 +41,23 @@ pub struct Packet {
     pub payload: Option<Payload>,
 }
 
-/// A packet to be encoded.
+impl Packet {
+    /// The same packet, to be encoded again, in any format: its payload is borrowed, and relayed as it is. To change a part,
+    /// `Outgoing { namespace: "/other", ..packet.to_outgoing() }`.
+    #[must_use]
+    pub fn to_outgoing(&self) -> Outgoing<'_, Payload> {
+        Outgoing {
+            packet_type: self.packet_type,
+            namespace: &self.namespace,
+            id: self.id,
+            event: self.payload.as_ref().and_then(Payload::name),
+            args: self.payload.as_ref(),
+        }
+    }
+}
+
+/// A packet to be encoded. Made by [`Outgoing::event`] and [`Outgoing::ack`], of a packet that was received by [`Packet::to_outgoing`], or
+/// as a literal.
 #[derive(Debug)]
 #[allow(clippy::exhaustive_structs, reason = "built with a literal by everybody who encodes")]
 pub struct Outgoing<'a, A: ?Sized> {

@@ -51,12 +51,10 @@ fn decode(parser: &impl Parser, messages: impl IntoIterator<Item = Message>) -> 
 /// The packets that the events and acks of these messages become when their payloads are relayed.
 fn relayed(parser: &impl Parser, messages: Vec<Message>) -> Vec<(Payload, Payload)> {
     let relay = |packet: Packet| {
-        let payload = packet.payload?;
-        let outgoing = match packet.packet_type {
-            PacketType::Event => Outgoing::event("/other", Some(1), payload.name()?, &payload),
-            PacketType::Ack => Outgoing::ack("/other", 1, &payload),
-            _ => return None,
-        };
+        if !matches!(packet.packet_type, PacketType::Event | PacketType::Ack) {
+            return None;
+        }
+        let outgoing = Outgoing { namespace: "/other", id: Some(1), ..packet.to_outgoing() };
         // Refused are the names that may be received and not sent in protocol 4.
         let encoded = parser.encode(&outgoing, &mut Encoder::new()).ok()?;
         let message = |frame: &engineio_proto::Frame| {
@@ -64,8 +62,8 @@ fn relayed(parser: &impl Parser, messages: Vec<Message>) -> Vec<(Payload, Payloa
             if frame.is_binary() { Message::Binary(data) } else { Message::Text(data.try_into().unwrap()) }
         };
         let mut packets = decode(parser, encoded.frames().iter().map(message));
-        assert_eq!(packets.len(), 1, "{payload:?} became {packets:?}");
-        Some((payload, packets.pop()?.payload.unwrap()))
+        assert_eq!(packets.len(), 1, "{packet:?} became {packets:?}");
+        Some((packet.payload?, packets.pop()?.payload.unwrap()))
     };
     decode(parser, messages).into_iter().filter_map(relay).collect()
 }

@@ -2,6 +2,32 @@
 //!
 //! [`JsonV4`] is its variant for Socket.IO 1 and 2, and `MsgPack`, with the feature `msgpack`, the parser of
 //! `socket.io-msgpack-parser`. [`Parser`] has an example of a parser of one's own.
+//!
+//! A parser needs no connection:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use engineio_proto::Message;
+//! use socketio_proto::{Decoder as _, Encoder, Json, Limits, Parser as _};
+//!
+//! // An event with an attachment is two messages of Engine.IO.
+//! let header = r#"51-/files,7["upload","a.txt",{"_placeholder":true,"num":0}]"#;
+//! let content = Bytes::from_static(b"content");
+//! let mut decoder = Json.decoder(&Limits::default());
+//! assert_eq!(decoder.decode(Message::from(header))?, None);
+//! let packet = decoder.decode(Message::Binary(content.clone()))?.expect("nothing more is awaited");
+//! assert_eq!((&packet.namespace[..], packet.id), ("/files", Some(7)));
+//! let payload = packet.payload.as_ref().expect("an event has a payload");
+//! assert_eq!(payload.name(), Some("upload"));
+//! assert_eq!(payload.read::<(&str, Bytes)>()?, ("a.txt", content.clone()));
+//!
+//! // Back again: a frame for each message. On a link, what `Frame::head` gives comes before the data.
+//! let encoded = Json.encode(&packet.to_outgoing(), &mut Encoder::new())?;
+//! let [text, binary] = encoded.frames() else { panic!("a header and an attachment") };
+//! assert_eq!((text.is_binary(), text.head(), &text.data()[..]), (false, &b"4"[..], header.as_bytes()));
+//! assert_eq!((binary.is_binary(), binary.head(), binary.data()), (true, &b""[..], &content));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod json;
 mod json_text;

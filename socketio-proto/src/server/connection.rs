@@ -114,7 +114,7 @@ impl<P: Parser> Connection<P> {
         }
     }
 
-    /// The deadline has passed.
+    /// The deadline has passed. Does nothing before its time.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tick(now);
         self.session.handle_timeout(self.now);
@@ -420,7 +420,7 @@ impl<P: Parser> Connection<P> {
         self.session.buffered_bytes()
     }
 
-    /// Whether the connection is over and has nothing left to say.
+    /// Whether the connection is over and has nothing left to say: the driver drops it, and the id of its session.
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.phase == Phase::Closed && self.inbox.is_empty() && self.session.is_drained()
