@@ -1,6 +1,7 @@
 //! A Socket.IO server out of the machines alone, on the standard library's threads: what `echo.rs` does on `/` and `/custom`, over
 //! polling, WebSocket and the upgrade. Flags: `--port` (0 takes a free one), `--ping-interval` and `--ping-timeout` in milliseconds,
-//! `--max-payload` in bytes.
+//! `--max-payload` in bytes. Beside `std` and the machines (`engineio-proto`, `socketio-proto`, `engineio-websocket`) it uses `httparse`
+//! for the heads of requests, `getrandom` for ids, `bytes`, and `serde_json` for the application's values.
 //!
 //! Two kinds of threads share a [`Peer`], a machine behind a lock. Each TCP connection has one that reads, and hands in what came
 //! ([`Visitor`]). Each peer has one that writes what the machine has to say, runs the application, and wakes for timers. What must wait
