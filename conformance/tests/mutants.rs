@@ -23,7 +23,7 @@ use socketio_conformance::case::{Case, client_cases, server_cases};
 use socketio_conformance::field::{Field, StartError, peer};
 use socketio_conformance::peers::all_required;
 use socketio_conformance::report::failure;
-use socketio_conformance::run::{Options, Subject, Verdict, run};
+use socketio_conformance::run::{CaseResult, Options, Subject, Verdict, run};
 use socketio_conformance::wire::Tcp;
 use socketio_tokio::serve;
 use tokio::net::TcpListener;
@@ -57,19 +57,36 @@ async fn our_server() -> Subject {
     server(&url)
 }
 
+/// Runs cases that are expected to end in one way. Those that do not are tried once more, with few others beside them: a busy machine
+/// proves nothing.
+async fn verdicts(subject: &Subject, cases: &[Case], options: &Options, expected: Verdict) -> Vec<CaseResult> {
+    let mut results = run(subject, cases, options, |_| {}).await;
+    assert_eq!(results.len(), cases.len(), "a result is missing");
+    let others: Vec<usize> = (0..results.len()).filter(|index| results[*index].verdict != expected).collect();
+    let again: Vec<Case> = others.iter().map(|index| cases[*index].clone()).collect();
+    let second = run(subject, &again, &Options { jobs: 2, ..options.clone() }, |_| {}).await;
+    for (index, result) in others.into_iter().zip(second) {
+        results[index] = result;
+    }
+    results
+}
+
 /// Every case passes, and fails under each of its mutants.
 async fn tell_good_from_broken(subject: &Subject, cases: &[Case]) {
-    let results = run(subject, cases, &Options::default(), |_| {}).await;
-    assert_eq!(results.len(), cases.len(), "a result is missing");
+    tell_good_from_some_broken(subject, cases, cases).await;
+}
+
+/// Every case passes, and those of the second list fail under each of their mutants.
+async fn tell_good_from_some_broken(subject: &Subject, cases: &[Case], broken: &[Case]) {
+    let results = verdicts(subject, cases, &Options::default(), Verdict::Pass).await;
     let failed: Vec<String> = results.iter().filter(|result| result.verdict != Verdict::Pass).map(failure).collect();
     assert!(failed.is_empty(), "these do not pass against a good peer:\n{}", failed.join("\n"));
 
     let broken: Vec<Case> =
-        cases.iter().flat_map(|case| case.mutants.iter().map(|mutant| case.broken_by(mutant))).collect();
+        broken.iter().flat_map(|case| case.mutants.iter().map(|mutant| case.broken_by(mutant))).collect();
     // What is broken stays broken: there is no need to be patient with it.
     let options = Options { grace: Duration::from_millis(700), jobs: 12, ..Options::default() };
-    let results = run(subject, &broken, &options, |_| {}).await;
-    assert_eq!(results.len(), broken.len(), "a result is missing");
+    let results = verdicts(subject, &broken, &options, Verdict::Fail).await;
     let undetected: Vec<String> = broken
         .iter()
         .zip(&results)
@@ -123,8 +140,19 @@ async fn client_cases_tell_the_reference_from_broken_clients() {
     if cases.is_empty() {
         return;
     }
+    // Every run starts a program, so that one variant of each case has to do where time counts.
+    let mut broken = cases.clone();
+    if !all_required() {
+        broken.dedup_by(|next, first| variant_of(&next.id).is_some_and(|case| variant_of(&first.id) == Some(case)));
+    }
     match field().command_line(peer("client-node").unwrap()) {
-        Ok(command) => tell_good_from_broken(&Subject::Client(command), &cases).await,
+        Ok(command) => tell_good_from_some_broken(&Subject::Client(command), &cases, &broken).await,
         Err(missing) => skipped(&missing),
     }
+}
+
+/// The case that `client/group/case/variant` is a variant of.
+fn variant_of(id: &str) -> Option<&str> {
+    let (case, _) = id.rsplit_once('/')?;
+    (case.split('/').count() == 3).then_some(case)
 }

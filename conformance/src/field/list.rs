@@ -109,6 +109,7 @@ const NOT_IN_PYTHON: &[&str] = &[
     "leave-namespace",
     "report-upgrade",
     "report-attempts",
+    "upgrade-option",
 ];
 
 static CLIENTS: [Peer; 5] = [
