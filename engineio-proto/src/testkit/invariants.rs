@@ -150,6 +150,13 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
             *fate = Fate::Late;
         }
         match &input {
+            // Whoever brings the messages of a link limits them; one frame is as large as what is handed in.
+            Input::LinkMessage { message: Message::Text(text), .. } => {
+                self.max_payload = self.max_payload.max(text.len())
+            }
+            Input::LinkMessage { message: Message::Binary(data), .. } => {
+                self.max_payload = self.max_payload.max(data.len());
+            }
             Input::Poll { request } | Input::Post { request, .. } => {
                 self.requests.insert(*request, Fate::Open);
             }

@@ -73,6 +73,8 @@ pub fn engine_pair(data: &[u8]) {
     }
     if input.flag() {
         scenario.config.max_payload = 200 + usize::from(input.pair());
+        // As base64, a message is a third larger.
+        scenario.largest = scenario.largest.min(scenario.config.max_payload / 2);
     }
     if !scenario.quiet_end && input.flag() {
         scenario.config.limits.max_outbound = usize::from(input.pair() % 2000);
