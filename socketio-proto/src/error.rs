@@ -1,5 +1,5 @@
 //! What can go wrong, sorted by whose doing it is: [`EmitError`], [`EncodeError`] and [`ReadError`] for the local caller,
-//! [`DecodeError`] for the peer.
+//! [`DecodeError`] and [`Fault`] for the peer.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -154,4 +154,23 @@ pub enum DecodeError {
     /// The ack id is no plain number below 2^53.
     #[error("invalid packet id")]
     InvalidId,
+}
+
+/// What a client did that ended its connection: the rule that it broke. For logs; the sockets' reasons are those of the reference, which
+/// calls all of this "forced close" or "forced server close".
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A message is no packet.
+    #[error("undecodable packet: {0}")]
+    Undecodable(#[from] DecodeError),
+    /// A packet for a namespace that it has not joined.
+    #[error("packet for a namespace that is not joined")]
+    NotJoined,
+    /// A CONNECT for a namespace that it has joined, or asked for.
+    #[error("CONNECT for a namespace that is joined or asked for already")]
+    ConnectedTwice,
+    /// A packet that clients do not send, or an event without a name.
+    #[error("packet that no client sends")]
+    Misplaced,
 }

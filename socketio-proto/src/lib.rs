@@ -102,7 +102,7 @@ pub mod testkit;
 mod values;
 
 pub use self::config::{Config, Limits};
-pub use self::error::{DecodeError, EmitError, EncodeError, ReadError};
+pub use self::error::{DecodeError, EmitError, EncodeError, Fault, ReadError};
 pub use self::event::{AckError, AckId, AckToken, DisconnectReason, Event, Pending, SocketId};
 pub use self::packet::{Encoded, Outgoing, Packet, PacketType};
 #[cfg(feature = "msgpack")]

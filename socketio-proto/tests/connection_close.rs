@@ -9,7 +9,7 @@ use std::time::Duration;
 use connection_world::{LINK, Settings, World};
 use engineio_proto::SendError;
 use engineio_proto::server::{Input, LinkDownCause};
-use socketio_proto::EmitError;
+use socketio_proto::{DecodeError, EmitError, Fault};
 
 #[test]
 fn suite_8_leaving_the_only_namespace_keeps_the_connection() {
@@ -108,6 +108,22 @@ fn what_cannot_be_decoded_is_a_forced_close_over_polling_too() {
     assert_eq!(world.told(), ["0 left: forced close"]);
     world.pass(Duration::from_secs(30));
     world.assert_over(&["closed: forced close"]);
+}
+
+#[test]
+fn the_rule_that_was_broken_is_known_when_the_sockets_are_told() {
+    for (packet, fault) in [
+        ("nonsense", Fault::Undecodable(DecodeError::UnknownType)),
+        (r#"2/nowhere,["x"]"#, Fault::NotJoined),
+        ("0", Fault::ConnectedTwice),
+        (r#"4{"message":"no"}"#, Fault::Misplaced),
+    ] {
+        let (mut world, _) = World::joined();
+        assert_eq!(world.connection.fault(), None);
+        world.send(packet);
+        world.assert_over(&["0 left: forced close", "closed: forced close"]);
+        assert_eq!(world.connection.fault(), Some(&fault), "{packet}");
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ use super::sockets::Sockets;
 use super::timers::{Timer, Timers};
 use crate::ack::AwaitedAcks;
 use crate::config::Config;
-use crate::error::EmitError;
+use crate::error::{EmitError, Fault};
 use crate::event::{AckError, AckId, AckToken, DisconnectReason, Event, Outcome, Pending, SocketId};
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
 use crate::parser::{Decoder, Encoder, Json, Parser};
@@ -70,6 +70,7 @@ pub struct Connection<P: Parser = Json> {
     phase: Phase,
     /// What the session's end is reported as when this side has closed for a reason that the session does not know.
     reason: Option<CloseReason>,
+    fault: Option<Fault>,
     /// Whether the session may have events, because the inbox was full or something has left.
     undrained: bool,
 }
@@ -91,6 +92,7 @@ impl<P: Parser> Connection<P> {
             gathered: 0,
             phase: Phase::Open,
             reason: None,
+            fault: None,
             undrained: false,
         }
     }
@@ -99,6 +101,12 @@ impl<P: Parser> Connection<P> {
     #[must_use]
     pub const fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// What the peer did that ended the connection, if it is that which did: known from the moment on that its sockets are told to leave.
+    #[must_use]
+    pub const fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
     }
 
     /// A fact from outside.
@@ -483,7 +491,10 @@ impl<P: Parser> Connection<P> {
                 let bytes = core::mem::take(&mut self.gathered);
                 self.dispatch(packet, bytes);
             }
-            Err(_) => self.end(DisconnectReason::Closed(CloseReason::ForcedClose)),
+            Err(error) => {
+                self.fault = Some(error.into());
+                self.end(DisconnectReason::Closed(CloseReason::ForcedClose));
+            }
         }
     }
 
@@ -495,7 +506,7 @@ impl<P: Parser> Connection<P> {
             return;
         }
         let Some(socket) = self.sockets.find(&namespace) else {
-            self.fault();
+            self.misused(Fault::NotJoined);
             return;
         };
         match (packet_type, payload) {
@@ -508,7 +519,7 @@ impl<P: Parser> Connection<P> {
                 let id = id.and_then(|id| u32::try_from(id).ok()).map(AckId);
                 let Some(id) = id.filter(|&id| self.acks.contains(socket, id)) else { return };
                 let Some(payload) = payload.or_else(|| self.no_arguments()) else {
-                    self.fault();
+                    self.misused(Fault::Misplaced);
                     return;
                 };
                 self.acks.remove(socket, id);
@@ -520,7 +531,7 @@ impl<P: Parser> Connection<P> {
                 self.left(socket, DisconnectReason::ClientNamespaceDisconnect);
             }
             // A client has nobody to refuse, and an event without a name cannot be given to anybody.
-            _ => self.fault(),
+            _ => self.misused(Fault::Misplaced),
         }
     }
 
@@ -531,7 +542,7 @@ impl<P: Parser> Connection<P> {
 
     fn connect(&mut self, namespace: Text, auth: Option<Payload>, bytes: usize) {
         if self.sockets.contains(&namespace) {
-            self.fault();
+            self.misused(Fault::ConnectedTwice);
             return;
         }
         let limits = &self.config.limits;
@@ -541,7 +552,7 @@ impl<P: Parser> Connection<P> {
             return;
         }
         let Some(socket) = self.sockets.request(&namespace, self.now + self.config.connect_timeout) else {
-            self.fault();
+            self.answer_refused(&namespace, "too many namespaces");
             return;
         };
         self.timers.set(Timer::Pending, self.sockets.earliest());
@@ -588,7 +599,8 @@ impl<P: Parser> Connection<P> {
     }
 
     /// The peer sent a packet that is out of place. As in the reference, the sockets' reason says whether the session could end at once.
-    fn fault(&mut self) {
+    fn misused(&mut self, fault: Fault) {
+        self.fault = Some(fault);
         let at_once = self.session.carrier() != Carrier::Polling || self.session.is_writable();
         self.end(if at_once {
             DisconnectReason::Closed(CloseReason::ForcedClose)

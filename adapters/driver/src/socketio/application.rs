@@ -503,7 +503,13 @@ impl<P: Parser> Application for SocketIo<P> {
                     }
                 }
                 Happened::Disconnected { socket, reason } => self.disconnected(core, cx, socket, reason),
-                Happened::Closed(reason) => log_closed(core.peer.sid(), reason),
+                Happened::Closed(reason) => {
+                    let session = core.peer.sid();
+                    if let Some(fault) = core.machine.fault() {
+                        tracing::debug!(%session, %fault, "a client broke the protocol");
+                    }
+                    log_closed(session, reason);
+                }
                 _ => {}
             }
         }
