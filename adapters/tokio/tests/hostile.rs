@@ -560,7 +560,7 @@ async fn handshakes_that_are_followed_by_nothing_are_ended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r46_r47_r48_r50_a_probe_that_goes_wrong_is_closed_and_its_session_goes_on() {
-    let server = Server::builder().upgrade_timeout(Duration::from_secs(1)).build();
+    let server = Server::builder().upgrade_timeout(Duration::from_secs(3)).build();
     let mut world = World::new(server).await;
     let session = Polling::join(world.host.address).await;
     // Half open: nothing ever comes.
