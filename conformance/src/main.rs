@@ -218,6 +218,10 @@ fn start() -> Result<bool, Failure> {
     };
     let expected = arguments.peer.map(Expected::read).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Subject::Server(way) = &subject {
+        let reached = runtime.block_on(way.connect());
+        reached.map_err(|error| format!("no server at {name} ({error}): start it first, see fixtures/SERVER.md"))?;
+    }
     let results = runtime.block_on(async {
         let (options, transcript) = (&arguments.options, arguments.transcript);
         let results = run(&subject, &cases, options, |result| progress(result, transcript)).await;

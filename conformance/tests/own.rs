@@ -139,3 +139,17 @@ fn in_memory_with_a_long_heartbeat_our_server_fails_no_case_but_the_listed() {
     let (results, _) = under_virtual_time(settings, &cases, &options);
     assert_as_known(&cases, &results);
 }
+
+/// What a case would have the server refuse is not refused by a server that is gone.
+#[tokio::test]
+async fn no_case_passes_where_there_is_no_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let options = Options { grace: Duration::ZERO, jobs: 64, ..Options::default() };
+    let subject = Subject::Server(Arc::new(Tcp::new(&url).unwrap()));
+    let results = run(&subject, &chosen(), &options, |_| {}).await;
+    let passed: Vec<_> =
+        results.iter().filter(|result| result.verdict == Verdict::Pass).map(|result| &result.id).collect();
+    assert!(passed.is_empty(), "passed without a server: {passed:?}");
+}

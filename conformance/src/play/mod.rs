@@ -8,7 +8,7 @@ mod program;
 mod visit;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub(crate) struct Context {
     connector: Option<Arc<dyn Connector>>,
     pub(crate) transcript: Transcript,
     answers_heartbeats: AtomicBool,
+    /// Why a connection to the server could not be made. No case accepts that: a server that is gone refuses everything, and does nothing wrong.
+    unreachable: OnceLock<String>,
     path: String,
 }
 
@@ -51,9 +53,11 @@ impl Context {
     /// A new connection to the server under test, or what to tell of the failure.
     async fn connect(&self) -> Result<BoxStream, Event> {
         match &self.connector {
-            Some(connector) => {
-                connector.connect().await.map_err(|error| Event::closed(format!("no connection: {error}")))
-            }
+            Some(connector) => connector.connect().await.map_err(|error| {
+                let reason = format!("no connection: {error}");
+                let _ = self.unreachable.set(reason.clone());
+                Event::closed(reason)
+            }),
             None => Err(Event::closed("no connection: this case plays the server")),
         }
     }
@@ -112,6 +116,7 @@ pub(crate) async fn play(setting: Setting, transcript: Transcript, steps: &[Step
         connector: setting.connector.clone(),
         transcript,
         answers_heartbeats: AtomicBool::new(true),
+        unreachable: OnceLock::new(),
         path: setting.path.clone(),
     });
     let mut scope = Scope::new(setting.seed);
@@ -120,7 +125,7 @@ pub(crate) async fn play(setting: Setting, transcript: Transcript, steps: &[Step
         scope.set(name, value.clone());
     }
     let mut player = Player {
-        context,
+        context: Arc::clone(&context),
         setting,
         scope,
         objects: BTreeMap::new(),
@@ -133,7 +138,13 @@ pub(crate) async fn play(setting: Setting, transcript: Transcript, steps: &[Step
         counter: 0,
     };
     player.start_program().await?;
-    player.steps(steps).await
+    let result = player.steps(steps).await;
+    match context.unreachable.get() {
+        Some(reason) if result.is_ok() => {
+            Err(Stop::Failed { step: String::new(), expected: "a connection".to_owned(), seen: reason.clone() })
+        }
+        _ => result,
+    }
 }
 
 /// Something that a script has given a name.
@@ -519,6 +530,9 @@ impl Player {
             Payload::Text(text) => {
                 let Some((kind, rest)) = text.split_at_checked(2) else { return };
                 let namespace = if rest.starts_with('/') { rest.split(',').next().unwrap_or(rest) } else { "/" };
+                // Revision 3 has information for a namespace behind its name.
+                let three = self.setting.endpoint.is_revision_3();
+                let namespace = namespace.split_once('?').filter(|_| three).map_or(namespace, |(name, _)| name);
                 (kind.to_owned(), namespace.to_owned())
             }
             Payload::Bytes(bytes) => {
@@ -1081,6 +1095,9 @@ impl Player {
     ) -> Result<(), Trouble> {
         let namespace = self.text_or(namespace, "/")?;
         let window = self.window(step)?;
+        if matches!(self.object(subject)?, Object::Hosted(hosted) if hosted.revision() == Revision::Three) {
+            return self.accept_connect_of_revision_3(subject, &namespace, window).await;
+        }
         let wanted = if self.setting.endpoint == Endpoint::Msgpack {
             let text = format!(r#"{{"type":0,"nsp":"{namespace}",...}}"#);
             Term(vec![Choice(vec![Outcome::Packet(Match::Msgpack(literal(&text)))])])
@@ -1095,6 +1112,24 @@ impl Player {
         let reply = self.text_or(reply, &format!(r#"{{"sid":"socket-{}"}}"#, self.counter))?;
         let reply = self.packet(0, &namespace, "", &reply)?;
         self.send(subject, vec![reply]).await
+    }
+
+    /// There the main namespace is given without asking, and to be in another has no payload.
+    async fn accept_connect_of_revision_3(
+        &mut self,
+        subject: &str,
+        namespace: &str,
+        window: Window,
+    ) -> Result<(), Trouble> {
+        if namespace == "/" {
+            return self.send(subject, vec![Payload::Text("40".to_owned())]).await;
+        }
+        // The comma may be left out, and information for the namespace may stand behind its name.
+        let choices = ["", ","].map(|comma| packet_outcome(&format!("40{namespace}{comma}")));
+        let query = Outcome::Packet(Match::Regex(literal(&format!("^40{namespace}[?][^,]*,?$"))));
+        let wanted = Term(vec![Choice(choices.into_iter().chain([query]).collect())]);
+        self.expect(subject, false, &[wanted], window).await?;
+        self.send(subject, vec![Payload::Text(format!("40{namespace}"))]).await
     }
 
     async fn accept_upgrade(&mut self, step: &Step, subject: &str) -> Result<(), Trouble> {
