@@ -36,7 +36,7 @@ static SERVERS: [Peer; 9] = [
     Peer { lacks: &["webtransport"], ..server("bun", "socket.io on bun", "4.8.4", JavaScript(Bun, "server.mjs")) },
     Peer { lacks: &["webtransport"], ..server("deno", "socket.io on deno", "4.8.4", JavaScript(Deno, "server.mjs")) },
     Peer {
-        lacks: &["webtransport", "eio3"],
+        lacks: &["webtransport", "eio3", "jsonp"],
         ..server("bun-engine", "socket.io on @socket.io/bun-engine", "0.1.2", JavaScript(Bun, "bun-engine.mjs"))
     },
     Peer {
@@ -48,6 +48,7 @@ static SERVERS: [Peer; 9] = [
     Peer {
         lacks: &[
             "eio4-only",
+            "jsonp",
             "recovery",
             "webtransport",
             "refusal-data",

@@ -6,6 +6,8 @@
 
 mod expected;
 mod list;
+#[cfg(test)]
+mod notes;
 mod running;
 mod settle;
 mod table;

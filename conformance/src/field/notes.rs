@@ -1,0 +1,106 @@
+//! The notes in `field/`: why an implementation fails what it fails, and where in its source.
+//!
+//! A failed case is only worth something when somebody has made sure that it is the implementation and not the suite. The notes are what
+//! came of that, and this test holds them to the results: each failed case of a file in `expected/` is in exactly one section of the notes
+//! of the same name, and nothing is there that does not fail (any more).
+//!
+//! A section has a line `Cases:` with ids in backticks; one that ends in `/*` stands for all failed cases below. The list goes on until the
+//! next blank line. Notes for several implementations name them before the first section: ``Results: `one`, `another` ``.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::{Expected, peer};
+use crate::run::Verdict;
+
+/// What one `Cases:` list covers.
+struct Entry {
+    section: String,
+    pattern: String,
+}
+
+impl Entry {
+    fn covers(&self, id: &str) -> bool {
+        match self.pattern.strip_suffix('*') {
+            Some(prefix) => prefix.ends_with('/') && id.starts_with(prefix),
+            None => id == self.pattern,
+        }
+    }
+}
+
+/// Everything in backticks behind `word` at the start of a line, until a blank line.
+fn listed(text: &str, word: &str) -> Vec<String> {
+    let lines = text.lines().skip_while(|line| !line.starts_with(word)).take_while(|line| !line.trim().is_empty());
+    let list = lines.collect::<Vec<_>>().join(" ");
+    list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The names of the implementations, and what the sections cover.
+fn parse(name: &str, notes: &str) -> (Vec<String>, Vec<Entry>) {
+    let mut sections = notes.split("\n## ");
+    let mut names = listed(sections.next().unwrap_or_default(), "Results:");
+    if names.is_empty() {
+        names.push(name.to_owned());
+    }
+    let entries = sections.flat_map(|text| {
+        let section = text.lines().next().unwrap_or_default().to_owned();
+        let patterns = listed(text, "Cases:");
+        assert!(!patterns.is_empty(), "field/{name}.md, {section}: no line `Cases:` with ids in backticks");
+        patterns.into_iter().map(move |pattern| Entry { section: section.clone(), pattern })
+    });
+    (names, entries.collect())
+}
+
+/// What does not fit together.
+fn faults(failed: &BTreeSet<String>, entries: &[Entry]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for id in failed {
+        let sections: Vec<_> = entries.iter().filter(|entry| entry.covers(id)).map(|entry| entry.section.as_str()).collect();
+        match sections[..] {
+            [_] => (),
+            [] => faults.push(format!("{id} fails, and no section says why")),
+            _ => faults.push(format!("{id} is in several sections: {}", sections.join("; "))),
+        }
+    }
+    for Entry { section, pattern } in entries.iter().filter(|entry| !failed.iter().any(|id| entry.covers(id))) {
+        faults.push(format!("{pattern}, in {section}, does not fail"));
+    }
+    faults
+}
+
+#[test]
+fn every_failure_with_notes_has_one_cause() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("field");
+    let mut found = Vec::new();
+    for file in fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let (names, entries) = parse(name, &fs::read_to_string(&path).unwrap());
+        let mut failed = BTreeSet::new();
+        for name in names {
+            let peer = peer(&name).unwrap_or_else(|| panic!("{}: nobody in the field is called {name}", path.display()));
+            let results = Expected::read(peer).unwrap().results;
+            failed.extend(results.into_iter().filter(|(_, outcome)| outcome.verdict == Verdict::Fail).map(|(id, _)| id));
+        }
+        found.extend(faults(&failed, &entries).into_iter().map(|fault| format!("field/{name}.md: {fault}")));
+    }
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_case_without_a_section_or_in_two_and_an_entry_without_failures_are_told() {
+    let notes = "# Notes\n\nText.\n\n## One\n\nText.\n\nCases: `a/*`,\n`b`\n\n## Other\n\nCases: `a/x`, `c/*`, `d*`\n";
+    let (names, entries) = parse("somebody", notes);
+    assert_eq!(names, ["somebody"]);
+    let failed = ["a/x", "a/y", "b", "d"].map(str::to_owned).into();
+    let told = faults(&failed, &entries);
+    let expected = [
+        "a/x is in several sections: One; Other",
+        "d fails, and no section says why",
+        "c/*, in Other, does not fail",
+        "d*, in Other, does not fail",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(parse("both", "Text.\n\nResults: `one`, `two`\n").0, ["one", "two"]);
+}
