@@ -1,6 +1,7 @@
 //! JSON as the default parser needs it: checked once by a scanner of our own, read and written through serde, bytes as attachments.
 
 pub(crate) mod de;
+mod float;
 pub(crate) mod places;
 pub(crate) mod scan;
 pub(crate) mod ser;

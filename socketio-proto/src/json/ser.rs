@@ -11,6 +11,7 @@ use core::fmt::{self, Display, Write};
 use bytes::Bytes;
 use serde::ser::{self, Impossible, Serialize};
 
+use super::float::float;
 use super::{RAW_VALUE, scan};
 use crate::arguments::write::{ArgsWriter, elements, members};
 use crate::error::EncodeError;
@@ -99,33 +100,6 @@ fn escape(out: &mut String, special: u8) {
     });
 }
 
-/// Writes a finite number as `Number::toString` does: plain digits from 1e-6 up to below 1e21, else with an exponent. The shortest
-/// digits that read back the same, in both cases.
-fn float<F: Copy + Display + fmt::LowerExp>(out: &mut String, value: F, wide: f64) -> Result<(), EncodeError> {
-    let magnitude = wide.abs();
-    if !magnitude.is_finite() {
-        out.push_str("null");
-        return Ok(());
-    }
-    #[allow(clippy::cast_possible_truncation, reason = "the comparison tells whether it fitted")]
-    let whole = wide as i64;
-    #[allow(clippy::cast_precision_loss, reason = "exact below 2^53")]
-    if magnitude < 9e15 && whole as f64 == wide {
-        // -0 becomes 0, as there.
-        integer(out, whole);
-        return Ok(());
-    }
-    if (1e-6..1e21).contains(&magnitude) {
-        return write!(out, "{value}").map_err(ser::Error::custom);
-    }
-    let text = alloc::format!("{value:e}");
-    match text.split_once('e') {
-        Some((digits, exponent)) if magnitude > 1.0 => write!(out, "{digits}e+{exponent}"),
-        _ => out.write_str(&text),
-    }
-    .map_err(ser::Error::custom)
-}
-
 /// Writes what is displayed as the content of a string.
 struct Escaping<'a>(&'a mut String);
 
@@ -171,11 +145,13 @@ impl<'a, 'b> ser::Serializer for ValueSerializer<'a, 'b> {
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), EncodeError> {
-        float(self.0.text, value, f64::from(value))
+        float(self.0.text, value, value.into());
+        Ok(())
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), EncodeError> {
-        float(self.0.text, value, value)
+        float(self.0.text, value, value);
+        Ok(())
     }
 
     fn serialize_char(self, value: char) -> Result<(), EncodeError> {
