@@ -70,6 +70,7 @@ impl Endpoint {
             "sio4" => Self::Eio3Socketio,
             "msgpack" => Self::Msgpack,
             _ if id.starts_with("sio5/recovery") => Self::Recovery,
+            _ if id.starts_with("client/eio3/") || id.starts_with("client/sio4/") => Self::Eio3Socketio,
             _ => Self::Socketio,
         }
     }

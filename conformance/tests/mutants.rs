@@ -1,7 +1,7 @@
 //! The suite tested: every case passes against a good peer and fails against each of its mutants. A case that cannot fail is a defect.
 //!
 //! The good server is our own, in this process; for what it does not offer, it is the reference on Node.js. The good client is the
-//! reference. `FILTER=eio4/upgrade cargo test …` looks at some of the cases only, `PEER=http://127.0.0.1:3000` at another server.
+//! reference, and for revision 3 its 2.x line. `FILTER=eio4/upgrade cargo test …` looks at some of the cases only, `PEER=http://127.0.0.1:3000` at another server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -136,7 +136,20 @@ async fn server_cases_tell_the_reference_from_broken_servers_where_ours_cannot_s
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_cases_tell_the_reference_from_broken_clients() {
-    let cases = chosen(client_cases());
+    tell_client_from_broken_ones("client-node").await;
+}
+
+/// The last line of the reference that speaks revision 3 as a client.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_cases_of_revision_3_tell_the_2_x_client_from_broken_ones() {
+    tell_client_from_broken_ones("client-socketio2").await;
+}
+
+/// With the cases that this client does not lack anything for.
+async fn tell_client_from_broken_ones(name: &str) {
+    let client = peer(name).unwrap();
+    let mut cases = chosen(client_cases());
+    cases.retain(|case| !needs_any(case, client.lacks));
     if cases.is_empty() {
         return;
     }
@@ -145,7 +158,7 @@ async fn client_cases_tell_the_reference_from_broken_clients() {
     if !std::env::var("MUTANTS").is_ok_and(|value| value == "all") {
         broken.dedup_by(|next, first| variant_of(&next.id).is_some_and(|case| variant_of(&first.id) == Some(case)));
     }
-    match field().command_line(peer("client-node").unwrap()) {
+    match field().command_line(client) {
         Ok(command) => tell_good_from_some_broken(&Subject::Client(command), &cases, &broken).await,
         Err(missing) => skipped(&missing),
     }

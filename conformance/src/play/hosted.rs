@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Context;
 use super::inbox::{Arrived, Event, Inbox, Post, Task};
 use super::link::{Link, Manner, Side};
+use super::visit::on_link;
 use crate::wire::http::{RequestHead, Response, header, read_body, read_request_head, request_framing};
 use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
 use crate::wire::{BoxStream, Source, printable, websocket};
@@ -276,6 +277,11 @@ pub(crate) fn opens(head: &RequestHead, transport: &str) -> bool {
         && head.is_upgrade() == (transport == "websocket")
 }
 
+/// The revision that a client asks for; servers take everything but 4 for 3.
+fn revision_of(head: &RequestHead) -> Revision {
+    if head.query("EIO") == Some("4") { Revision::Four } else { Revision::Three }
+}
+
 impl Hosted {
     /// Answers a handshake. `wanted` overrides single values of the open packet.
     pub(crate) async fn new(
@@ -292,7 +298,7 @@ impl Hosted {
             handshake.extend(wanted);
         }
         let sid = handshake.get("sid").and_then(Json::as_str).unwrap_or_default().to_owned();
-        let revision = if arrival.head.query("EIO") == Some("4") { Revision::Four } else { Revision::Three };
+        let revision = revision_of(&arrival.head);
         let (post, inbox) = Inbox::new();
         let open = Payload::Text(format!("0{handshake}"));
         let polling = Arc::new(Mutex::new(Polling { revision: Some(revision), ..Polling::default() }));
@@ -357,6 +363,10 @@ impl Hosted {
         }));
     }
 
+    pub(crate) fn revision(&self) -> Revision {
+        self.revision
+    }
+
     pub(crate) async fn next(&mut self, deadline: Instant) -> Option<Arrived> {
         if let Some(arrived) = self.inbox.waiting() {
             return Some(arrived);
@@ -371,7 +381,7 @@ impl Hosted {
         match &self.link {
             Some(link) => {
                 for packet in packets {
-                    link.send(&self.context, packet).await;
+                    link.send(&self.context, on_link(self.revision, packet)).await;
                 }
             }
             None => {
@@ -433,7 +443,8 @@ impl Hosted {
 
 /// Opens a WebSocket by itself, apart from any session.
 pub(crate) async fn bare_link(context: &Arc<Context>, who: &str, mut arrival: Arrival) -> Result<Link, String> {
-    arrival.link(context, who, Manner::new(Side::Server, Revision::Four, false)).await
+    let revision = revision_of(&arrival.head);
+    arrival.link(context, who, Manner::new(Side::Server, revision, false)).await
 }
 
 async fn expect_packet(link: &mut Link, wanted: &str, deadline: Instant) -> Result<(), String> {
@@ -460,7 +471,8 @@ fn serve(context: &Arc<Context>, polling: &Arc<Mutex<Polling>>, revision: Revisi
         state.parked = Some(arrival);
         return state.flush();
     }
-    let packets = decode_body(revision, false, &arrival.body);
+    let binary = header(&arrival.head.headers, "content-type").is_some_and(|value| value.contains("octet-stream"));
+    let packets = decode_body(revision, binary, &arrival.body);
     let headers = vec![("Content-Type".to_owned(), "text/html".to_owned())];
     arrival.answer(Response { status: 200, reason: "OK".to_owned(), headers, body: b"ok".to_vec() });
     let Some(packets) = packets else {

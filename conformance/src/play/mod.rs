@@ -541,11 +541,14 @@ impl Player {
                 (format!("4{}", text("type")), text("nsp"))
             }
         };
+        // In revision 3 it is the server's CONNECT that counts, also where the suite is the server: the main namespace is not asked for.
+        let three = |object: &Object| matches!(object, Object::Hosted(hosted) if hosted.revision() == Revision::Three);
+        let joins = kind == "40" && came != self.objects.get(subject).is_some_and(three);
         let joined = self.joined.entry(subject.to_owned()).or_default();
-        if kind == "41" || (kind == "40" && came) {
+        if kind == "41" || joins {
             joined.retain(|known| *known != namespace);
         }
-        if kind == "40" && came {
+        if joins {
             joined.push(namespace);
         }
     }

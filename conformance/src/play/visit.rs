@@ -391,7 +391,8 @@ async fn heartbeat(shared: &Arc<Shared>, interval: Duration) {
     }
 }
 
-fn on_link(revision: Revision, packet: Payload) -> Payload {
+/// A packet as a message of a link: in revision 3 binary data has its type before it.
+pub(super) fn on_link(revision: Revision, packet: Payload) -> Payload {
     match (revision, packet) {
         (Revision::Three, Payload::Bytes(mut bytes)) => {
             bytes.insert(0, 4);
