@@ -454,8 +454,9 @@ impl<'a> Play<'a> {
         if self.scenario.quiet_end && expected.is_some_and(|expected| expected != reason) {
             return fail("reason", format!("{reason:?} after {:?}", self.ending));
         }
-        // Whoever closes in order loses nothing that it has sent.
-        let up = self.scenario.quiet_end || self.ending == Ending::ClientCloses;
+        // Whoever closes in order loses nothing that it has sent, unless it closes its link while a POST is still on its way.
+        let in_order = self.ending == Ending::ClientCloses && !self.scenario.habits.impatient;
+        let up = self.scenario.quiet_end || in_order;
         let down = self.scenario.quiet_end || self.ending == Ending::ServerCloses;
         if (up && !self.upwards.is_complete()) || (down && !self.downwards.is_complete()) {
             return fail("I10", format!("lost: {:?} or {:?}, after {:?}", self.upwards, self.downwards, self.ending));
