@@ -17,20 +17,27 @@ impl<T> Few<T> {
         Self::Many(Vec::new())
     }
 
+    /// With room for so many, if they are more than one.
+    pub(crate) fn with_capacity(count: usize) -> Self {
+        Self::Many(if count > 1 { Vec::with_capacity(count) } else { Vec::new() })
+    }
+
+    #[inline]
     pub(crate) fn push(&mut self, value: T) {
-        match core::mem::replace(self, Self::new()) {
-            Self::One(first) => {
-                // Where there are two, there may be more.
-                let mut values = Vec::with_capacity(4);
-                values.extend([first, value]);
-                *self = Self::Many(values);
-            }
-            Self::Many(values) if values.is_empty() => *self = Self::One(value),
-            Self::Many(mut values) => {
-                values.push(value);
-                *self = Self::Many(values);
-            }
+        match self {
+            Self::Many(values) if values.capacity() > 0 => values.push(value),
+            Self::Many(_) => *self = Self::One(value),
+            Self::One(_) => self.push_second(value),
         }
+    }
+
+    #[cold]
+    fn push_second(&mut self, value: T) {
+        // Where there are two, there may be more.
+        if let Self::One(first) = core::mem::replace(self, Self::with_capacity(4)) {
+            self.push(first);
+        }
+        self.push(value);
     }
 
     pub(crate) fn truncate(&mut self, length: usize) {
@@ -76,6 +83,9 @@ mod tests {
             }
             few.push(7);
             assert_eq!(*few, [7]);
+            let mut few = Few::with_capacity(count);
+            (0..4).for_each(|value| few.push(value));
+            assert_eq!(*few, [0, 1, 2, 3]);
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::config::Limits;
 use crate::error::{DecodeError, ReadError};
 use crate::few::Few;
 use crate::json::de::Cursor;
-use crate::json::places::{self, Place};
+use crate::json::places::{self, Place, Plain, ScanArgument};
 use crate::json::{scan, unescape};
 use crate::packet::PacketType;
 pub(crate) use crate::rules::Rules;
@@ -83,7 +83,15 @@ enum Name {
 
 impl Layout {
     /// Fills in an array: arguments, with a name before them or not. `None` when it is not JSON, or the name is reserved.
-    fn list(&mut self, text: &[u8], at: usize, named: bool, max_depth: u32, rules: Rules) -> Option<Name> {
+    fn list(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        named: bool,
+        max_depth: u32,
+        rules: Rules,
+        sought: &mut impl ScanArgument,
+    ) -> Option<Name> {
         let inner_depth = max_depth.checked_sub(1)?;
         let mut written = Name::Plain;
         let mut at = scan::whitespace(text, at + 1);
@@ -113,7 +121,7 @@ impl Layout {
         self.end = self.start;
         let mut count: usize = 0;
         while more {
-            let end = scan::value(text, at, inner_depth)?;
+            let end = sought.argument(text, at, inner_depth)?;
             self.end = position(end);
             if let Some(slot) = self.ends.get_mut(count) {
                 *slot = self.end;
@@ -191,8 +199,8 @@ impl Payload {
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
         let at = scan::whitespace(text.as_bytes(), 0);
-        let mut payload =
-            Self::within(packet_type, text, at, limits.max_depth, Rules::V5).ok_or(DecodeError::InvalidPayload)?;
+        let mut payload = Self::within(packet_type, text, at, limits.max_depth, Rules::V5, &mut Plain)
+            .ok_or(DecodeError::InvalidPayload)?;
         if !attachments.is_empty() {
             let places = payload.places(attachments.len()).ok_or(DecodeError::IllegalPlaceholder)?;
             payload.attach(Arc::new(Attached::new(attachments.into(), places)));
@@ -202,15 +210,22 @@ impl Payload {
 
     /// The payload of such a packet, that starts at `at` in the text and ends with it. `None` when it is none.
     #[inline]
-    pub(crate) fn within(packet_type: PacketType, text: Text, at: usize, max_depth: u16, rules: Rules) -> Option<Self> {
+    pub(crate) fn within(
+        packet_type: PacketType,
+        text: Text,
+        at: usize,
+        max_depth: u16,
+        rules: Rules,
+        sought: &mut impl ScanArgument,
+    ) -> Option<Self> {
         let bytes: &[u8] = text.as_bytes();
         // Positions take 32 bits.
         u32::try_from(bytes.len()).ok()?;
         let max_depth = u32::from(max_depth);
         let mut layout = Layout::default();
         let name = match (packet_type, *bytes.get(at)?) {
-            (PacketType::Event, b'[') => layout.list(bytes, at, true, max_depth, rules),
-            (PacketType::Ack, b'[') => layout.list(bytes, at, false, max_depth, rules),
+            (PacketType::Event, b'[') => layout.list(bytes, at, true, max_depth, rules, sought),
+            (PacketType::Ack, b'[') => layout.list(bytes, at, false, max_depth, rules, sought),
             (_, first) if rules.is_value_of(packet_type, first) => layout.value(bytes, at, max_depth),
             _ => None,
         }?;

@@ -333,6 +333,9 @@ fn table_6_1_deep_json_meets_a_limit_160() {
         assert_eq!(refused(&format!(r#"2["a",{}"#, open.repeat(100_000))), DecodeError::InvalidPayload);
     }
     let mut limits = Limits::default();
+    limits.max_depth = 1;
+    let placeholder = Message::from(r#"51-["a",{"_placeholder":true,"num":0}]"#);
+    assert_eq!(Json.decoder(&limits).decode(placeholder), Err(DecodeError::InvalidPayload));
     limits.max_depth = u16::MAX;
     let text = format!(r#"2["a",{}{}]"#, "[".repeat(65_534), "]".repeat(65_534));
     assert!(Json.decoder(&limits).decode(Message::from(&text[..])).is_ok());

@@ -1,4 +1,5 @@
-//! Where the attachments belong: the objects `{"_placeholder":true,"num":N}` of a payload, found once when the packet is complete.
+//! Where the attachments belong: the objects `{"_placeholder":true,"num":N}` of a payload. Those that are arguments are found as the
+//! payload is scanned ([`Sought`]); only when there may be others all of it is looked through, once the packet is complete ([`find`]).
 //!
 //! Source: socket.io-parser 4.2.7, `lib/binary.ts`, `reconstructPacket`.
 
@@ -52,18 +53,76 @@ fn find_usual(text: &[u8], from: usize, count: usize, places: &mut Few<Place>) -
         if !rest.get(underscore.saturating_sub(1)..)?.starts_with(MARK) {
             continue;
         }
-        let start = underscore.checked_sub(2)?;
-        let behind = rest.get(start..)?.strip_prefix(USUAL)?;
-        let Some(&[digit @ b'0'..=b'9', b'}']) = behind.first_chunk() else { return None };
-        let index = u32::from(digit.saturating_sub(b'0'));
-        if usize::try_from(index).ok()? >= count {
-            return None;
-        }
-        let start = from.checked_add(start)?;
-        let end = start.checked_add(USUAL.len())?.checked_add(2)?;
-        places.push(Place { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()?, index });
+        places.push(usual(text, from.checked_add(underscore.checked_sub(2)?)?, count)?);
     }
     Some(())
+}
+
+/// The placeholder that starts here, when it is written in the usual way, with one digit, and names one of so many attachments.
+#[inline]
+fn usual(text: &[u8], start: usize, count: usize) -> Option<Place> {
+    let behind = text.get(start..)?.strip_prefix(USUAL)?;
+    let Some(&[digit @ b'0'..=b'9', b'}']) = behind.first_chunk() else { return None };
+    let index = u32::from(digit.saturating_sub(b'0'));
+    if usize::try_from(index).ok()? >= count {
+        return None;
+    }
+    let end = start.checked_add(USUAL.len())?.checked_add(2)?;
+    Some(Place { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()?, index })
+}
+
+/// Who scans the arguments of a list for the first time.
+pub(crate) trait ScanArgument {
+    /// The end of the argument that starts here or behind whitespace from here, as [`scan::value`] has it.
+    fn argument(&mut self, text: &[u8], at: usize, max_depth: u32) -> Option<usize>;
+}
+
+/// Looks for nothing.
+pub(crate) struct Plain;
+
+impl ScanArgument for Plain {
+    #[inline(always)]
+    fn argument(&mut self, text: &[u8], at: usize, max_depth: u32) -> Option<usize> {
+        scan::value(text, at, max_depth)
+    }
+}
+
+/// What is looked for while arguments are scanned for the first time: most clients' placeholders need not be scanned as JSON.
+#[derive(Debug)]
+pub(crate) struct Sought {
+    /// How many attachments are announced.
+    count: usize,
+    places: Few<Place>,
+    /// Whether there is an array or object that may have others inside, or is one in another way of writing.
+    elsewhere: bool,
+}
+
+impl Sought {
+    #[inline]
+    pub(crate) fn new(count: usize) -> Self {
+        Self { count, places: Few::with_capacity(count), elsewhere: false }
+    }
+
+    /// The placeholders, when these are all; `None` when [`find`] has to look.
+    #[inline]
+    pub(crate) fn found(self) -> Option<Few<Place>> {
+        (!self.elsewhere).then_some(self.places)
+    }
+}
+
+impl ScanArgument for Sought {
+    #[inline]
+    fn argument(&mut self, text: &[u8], at: usize, max_depth: u32) -> Option<usize> {
+        let at = scan::whitespace(text, at);
+        if max_depth > 0
+            && let Some(place) = usual(text, at, self.count)
+        {
+            self.places.push(place);
+            return Some(place.end as usize);
+        }
+        self.elsewhere |= matches!(text.get(at), Some(b'[' | b'{'));
+        scan::value(text, at, max_depth)
+    }
 }
 
 /// As [`find`], however they are written.
@@ -165,6 +224,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_sought_is_what_is_found(text in texts(), count in 0..12_usize, space in "[ \n]?") {
+            let text = text.replace(",{", &alloc::format!("{space},{space}{{"));
+            let mut sought = Sought::new(count);
+            let mut at = 0;
+            while at < text.len() {
+                let end = sought.argument(text.as_bytes(), at, 8);
+                prop_assert_eq!(end, scan::value(text.as_bytes(), at, 8));
+                at = scan::whitespace(text.as_bytes(), end.unwrap_or(text.len())) + 1;
+            }
+            if let Some(places) = sought.found() {
+                let all = find_any(&text, 0, count);
+                prop_assert_eq!(Some(&*places), all.as_deref(), "{}", text);
+            }
+        }
+
         #[test]
         fn what_is_found_fast_is_what_is_found_at_all(text in texts(), count in 0..12_usize) {
             let mut fast = Few::new();

@@ -19,7 +19,9 @@ use super::{Decoder, Encoder, Parser};
 use crate::arguments::write::ArgsSerializer;
 use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
+use crate::json::places::{Plain, ScanArgument, Sought};
 use crate::json::ser::{self, Arguments, Output, ValueSerializer};
+
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
 use crate::payload::attached::{Attached, Gathered};
 use crate::payload::{Args, ArgsSink, Payload, Rules};
@@ -116,29 +118,37 @@ impl JsonDecoder {
         };
         let id = reader.id()?;
         let at = reader.at;
+        if awaited > 0 {
+            let mut sought = Sought::new(awaited);
+            let packet = self.packet(packet_type, namespace, id, text, at, &mut sought)?;
+            self.gathering = Some(Attached::awaited_by(packet, awaited, sought));
+            return Ok(None);
+        }
+        self.packet(packet_type, namespace, id, text, at, &mut Plain).map(Some)
+    }
+
+    /// The packet with the payload that starts here, if there is anything.
+    #[inline(always)]
+    fn packet(
+        &self,
+        packet_type: PacketType,
+        namespace: Text,
+        id: Option<u64>,
+        text: Text,
+        at: usize,
+        sought: &mut impl ScanArgument,
+    ) -> Result<Packet, DecodeError> {
         if at == text.len() {
             return match packet_type {
                 PacketType::Event => Err(DecodeError::InvalidPayload),
-                _ => Ok(self.unless_awaiting(awaited, Packet { packet_type, namespace, id, payload: None })),
+                _ => Ok(Packet { packet_type, namespace, id, payload: None }),
             };
         }
         // No whitespace before the payload: in the reference it would belong to the id, and make it 0.
-        match Payload::within(packet_type, text, at, self.max_depth, self.rules) {
+        match Payload::within(packet_type, text, at, self.max_depth, self.rules, sought) {
             None => Err(DecodeError::InvalidPayload),
-            Some(payload) => {
-                Ok(self.unless_awaiting(awaited, Packet { packet_type, namespace, id, payload: Some(payload) }))
-            }
+            Some(payload) => Ok(Packet { packet_type, namespace, id, payload: Some(payload) }),
         }
-    }
-
-    /// Gives the packet back, or keeps it until its attachments have come.
-    #[inline(always)]
-    fn unless_awaiting(&mut self, awaited: usize, packet: Packet) -> Option<Packet> {
-        if awaited == 0 {
-            return Some(packet);
-        }
-        self.gathering = Some(Attached::awaited_by(packet, awaited));
-        None
     }
 
     fn attachment(&mut self, gathering: Arc<Attached>, bytes: Bytes) -> Result<Option<Packet>, DecodeError> {

@@ -8,7 +8,7 @@ use super::offset;
 use crate::error::DecodeError;
 use crate::few::Few;
 use crate::json::de::Cursor;
-use crate::json::places::Place;
+use crate::json::places::{Place, Sought};
 use crate::packet::Packet;
 
 /// The attachments and where they belong.
@@ -26,6 +26,8 @@ struct Waiting {
     packet: Packet,
     awaited: usize,
     bytes: usize,
+    /// Whether its placeholders are known already.
+    placed: bool,
 }
 
 impl Attached {
@@ -33,11 +35,14 @@ impl Attached {
         Self { attachments, places, waiting: None }
     }
 
-    /// What keeps a packet until so many attachments have come.
+    /// What keeps a packet until so many attachments have come, and what was sought in it.
     #[inline]
-    pub(crate) fn awaited_by(packet: Packet, awaited: usize) -> Arc<Self> {
-        let waiting = Some(Waiting { packet, awaited, bytes: 0 });
-        Arc::new(Self { attachments: Few::new(), places: Few::new(), waiting })
+    pub(crate) fn awaited_by(packet: Packet, awaited: usize, sought: Sought) -> Arc<Self> {
+        let places = sought.found();
+        let waiting = Some(Waiting { packet, awaited, bytes: 0, placed: places.is_some() });
+        // The limit on attachments is one on what is announced.
+        let attachments = Few::with_capacity(awaited);
+        Arc::new(Self { attachments, places: places.unwrap_or(Few::new()), waiting })
     }
 
     /// Takes an attachment. Gives the packet when it was the last one, else what goes on waiting.
@@ -58,13 +63,12 @@ impl Attached {
         }
         attachments.push(bytes);
         if attachments.len() >= waiting.awaited
-            && let Some(Waiting { mut packet, .. }) = slot.take()
+            && let Some(Waiting { mut packet, placed, .. }) = slot.take()
         {
             // An ACK may come without a payload; its attachments are then for nothing, as in the reference.
             if let Some(payload) = &mut packet.payload {
-                match payload.places(attachments.len()) {
-                    Some(found) => *places = found,
-                    None => return Err(DecodeError::IllegalPlaceholder),
+                if !placed {
+                    *places = payload.places(attachments.len()).ok_or(DecodeError::IllegalPlaceholder)?;
                 }
                 payload.attach(gathering);
             }
