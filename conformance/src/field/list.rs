@@ -89,6 +89,8 @@ const NOT_IN_PYTHON: &[&str] = &[
     "retries",
     "volatile",
     "offline-buffer",
+    // What the application ends below the sockets is ended on purpose: the client does not come back.
+    "close",
     "late-namespace",
     "leave-namespace",
     "report-upgrade",
