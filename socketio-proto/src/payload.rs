@@ -304,13 +304,17 @@ impl Payload {
     /// [`Payload::args`] for many.
     #[must_use]
     pub fn raw(&self, index: usize) -> Option<&str> {
+        if index >= self.args().len() {
+            return None;
+        }
         // An argument starts where the one before it ends.
         let known = index.min(REMEMBERED);
+        let Some(before) = known.checked_sub(1) else {
+            return self.json().0.get(self.layout.start as usize..*self.layout.ends.first()? as usize);
+        };
         let mut args = self.args();
-        if let Some(before) = known.checked_sub(1) {
-            args.at = *self.layout.ends.get(before)? as usize;
-            args.index = known;
-        }
+        args.at = *self.layout.ends.get(before)? as usize;
+        args.index = known;
         args.nth(index.checked_sub(known)?)
     }
 

@@ -203,6 +203,18 @@ fn numbers_are_written_as_javascript_writes_them() {
 }
 
 #[test]
+fn special_characters_are_found_wherever_they_are() {
+    for length in 0..40 {
+        for at in 0..=length {
+            for special in ["\"", "\\", "\u{1f}", "\0", " ", "!", "]", "é", "\u{7f}"] {
+                let text = ["x".repeat(at).as_str(), special, "x".repeat(length - at).as_str()].concat();
+                assert_eq!(value(&text), serde_json::to_string(&text).expect("a string"), "{at} of {length}");
+            }
+        }
+    }
+}
+
+#[test]
 fn strings_are_escaped_as_javascript_escapes_them() {
     assert_eq!(value("\u{8}\t\n\u{c}\r\"\\/"), r#""\b\t\n\f\r\"\\/""#);
     assert_eq!(

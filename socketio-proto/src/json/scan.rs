@@ -244,11 +244,21 @@ fn plain_tail(text: &[u8], rest: usize) -> usize {
             let found = special(u64::from_le_bytes(*chunk) >> (64 - 8 * rest.min(7)));
             at + (found.trailing_zeros() / 8) as usize
         }
-        _ => {
-            let tail = text.get(at..).unwrap_or_default();
-            at + tail.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')).unwrap_or(tail.len())
-        }
+        _ => plain_whole(text, at),
     }
+}
+
+/// As [`plain_tail`], when there are no eight bytes before the end.
+#[inline(always)]
+fn plain_whole(text: &[u8], at: usize) -> usize {
+    let tail = text.get(at..).unwrap_or_default();
+    // Four to seven bytes are two times four, some of them twice.
+    if let (Some(first), Some(last)) = (tail.first_chunk(), tail.last_chunk())
+        && special(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))) == 0
+    {
+        return text.len();
+    }
+    at + tail.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')).unwrap_or(tail.len())
 }
 
 /// The position behind the number that starts at `at`.

@@ -165,7 +165,13 @@ pub(crate) fn take_text(bytes: &[u8], at: usize, length: u32) -> Option<(&str, u
 #[inline]
 pub(crate) fn check_text(bytes: &[u8], at: usize, length: u32) -> Option<(&[u8], usize)> {
     let (text, end) = take(bytes, at, length)?;
-    (is_short_ascii(bytes, at, length) || str::from_utf8(text).is_ok()).then_some((text, end))
+    (is_short_ascii(bytes, at, length) || is_utf8(text)).then_some((text, end))
+}
+
+#[inline(never)]
+fn is_utf8(text: &[u8]) -> bool {
+    // What is at the end of the message may be short, too: it takes longer to begin a check than to go through it.
+    (text.len() < 8 && text.iter().all(u8::is_ascii)) || str::from_utf8(text).is_ok()
 }
 
 /// Whether a text is ASCII, as keys and names mostly are, when it can be told by one look at eight bytes.
