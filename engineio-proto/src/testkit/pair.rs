@@ -372,7 +372,8 @@ impl<M: Machine<Event: WatchedEvent>, A> Pair<M, A> {
     fn perform(&mut self, action: ClientAction) {
         match action {
             ClientAction::Get { request, .. } | ClientAction::Post { request, .. } => {
-                if self.net.random().chance(self.wires.repeated_requests) {
+                // Not the first one: it would open a second session, and there is one server's end here.
+                if self.net.random().chance(self.wires.repeated_requests) && self.client.is_open() {
                     self.repeated = self.repeated.saturating_sub(1);
                     self.exchanges.insert(self.repeated, Exchange::new(action.clone()));
                     self.send(Item::Head(self.repeated));

@@ -260,7 +260,7 @@ impl<'a> Play<'a> {
                 self.pair.schedule(delay, Action::End);
             }
             if self.pair.now() > limit {
-                return Err(Violation::new("scenario", "never ends".into()));
+                return Err(Violation::new("scenario", format!("never ends, after {:?}", self.ending)));
             }
         }
         self.read()?;
@@ -436,9 +436,14 @@ impl<'a> Play<'a> {
         // What ended by itself, before or instead, promises nothing.
         let as_planned = match self.ending {
             Ending::ClientCloses => self.client_reason == "forced close",
-            Ending::ServerCloses => self.client_reason == "transport close",
+            Ending::ServerCloses => self.planned_end && self.client_reason == "transport close",
             _ => self.planned_end,
         };
+        // A heartbeat for which the network is too slow.
+        let given_up = self.scenario.patience.is_some()
+            && self.ending != Ending::CableIsPulled
+            && self.reason == Some(CloseReason::PingTimeout);
+        let as_planned = as_planned && !given_up;
         // A `5` may meet the upgrade timeout: what was sent behind it is lost, in the reference as well.
         let missed = self.client_upgraded && self.upgraded.is_none();
         if trouble || missed || !as_planned || self.reason.is_none() {
