@@ -159,6 +159,11 @@ impl Case {
     pub fn broken_by(&self, mutant: &str) -> Self {
         Self { mutant: Some(mutant.to_owned()), ..self.clone() }
     }
+
+    /// Whether it takes a build of the suite with the feature `webtransport`.
+    pub fn is_on_request(&self) -> bool {
+        self.needs.iter().any(|need| need == ON_REQUEST)
+    }
 }
 
 /// A file of cases.
@@ -197,13 +202,31 @@ enum Each {
     Values(BTreeMap<String, toml::Value>),
 }
 
-/// The cases for servers that are part of this program.
+/// The cases for servers that are part of this program. Those that need what was not built are not: [`cases_not_built`] has them.
 ///
 /// # Errors
 /// A sentence that names the file and the line; a test sees to it that there is none.
 pub fn server_cases() -> Result<Vec<Case>, String> {
-    load(SERVER, Role::Server)
+    let mut cases = load(SERVER, Role::Server)?;
+    cases.retain(|case| BUILT || !case.is_on_request());
+    Ok(cases)
 }
+
+/// The cases for servers that take a build with the feature `webtransport`, when this is none.
+///
+/// # Errors
+/// As [`server_cases`].
+pub fn cases_not_built() -> Result<Vec<Case>, String> {
+    let mut cases = load(SERVER, Role::Server)?;
+    cases.retain(|case| !BUILT && case.is_on_request());
+    Ok(cases)
+}
+
+/// Whether the suite speaks [`ON_REQUEST`].
+const BUILT: bool = cfg!(feature = "webtransport");
+
+/// The capability that takes a feature of this crate: QUIC is a heavy build.
+const ON_REQUEST: &str = "webtransport";
 
 /// The cases for clients that are part of this program.
 ///

@@ -1,7 +1,7 @@
 //! Conformance of Engine.IO and Socket.IO implementations, seen from outside.
 //!
 //! This crate knows nothing of the machines of this workspace: it speaks to an implementation the way strangers do, over HTTP and
-//! WebSocket by simple means of its own. [`case`] holds what is required, as data; [`run`](mod@run) tries it on a server or a client; [`mutant`]
+//! WebSocket by simple means of its own, and with the feature `webtransport` over QUIC. [`case`] holds what is required, as data; [`run`](mod@run) tries it on a server or a client; [`mutant`]
 //! breaks good implementations on purpose, to see that the suite notices; [`report`] tells people and machines. [`peers`] installs the
 //! programs other people run (Node.js packages, Python packages, a browser) in pinned versions, and [`process`] runs them so that a
 //! hang becomes a report. The README says how to use the program, and how to write a case.

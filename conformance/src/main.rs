@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lexopt::prelude::*;
-use socketio_conformance::case::{Case, Level, Role, client_cases, server_cases};
+use socketio_conformance::case::{Case, Level, Role, cases_not_built, client_cases, server_cases};
 use socketio_conformance::field::{self, Expected, Field, Peer, Running, settle};
 use socketio_conformance::report::{Run, failure, html, junit, summary};
 use socketio_conformance::run::{CaseResult, Options, Subject, Verdict, run};
@@ -32,6 +32,8 @@ How
     --grace SECONDS       what machines may take longer than the protocol says (1.5)
     --patience SECONDS    skip what has to wait longer for one thing (120)
     --path ENDPOINT=PATH  where the server has an endpoint: engineio=/engine.io/, socketio=/socket.io/, msgpack=…
+    --webtransport URL    where WebTransport is, https://HOST:PORT; otherwise at the same port number as HTTP (for a
+                          program that was built with --features webtransport; certificates are not verified)
     --seed N              for random data; the one of a run is printed
     --mutant RULE         break what goes between, to see that the suite notices (README, Mutants)
 What then
@@ -75,6 +77,7 @@ struct Arguments {
     out: Option<String>,
     runs: Vec<String>,
     mutant: Option<String>,
+    webtransport: Option<String>,
     peer: Option<&'static Peer>,
     update: bool,
     keep: bool,
@@ -104,6 +107,7 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
         out: None,
         runs: Vec::new(),
         mutant: None,
+        webtransport: None,
         peer: None,
         update: false,
         keep: false,
@@ -130,6 +134,9 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
             }
             Long("seed") => options.seed = parser.value()?.parse()?,
             Long("mutant") => arguments.mutant = Some(parser.value()?.string()?),
+            Long("webtransport") if arguments.role == "server" => {
+                arguments.webtransport = Some(parser.value()?.string()?);
+            }
             Long("update") if arguments.role == "field" => arguments.update = true,
             Long("keep") if arguments.role == "field" => arguments.keep = true,
             Long("name") => arguments.name = Some(parser.value()?.string()?),
@@ -187,6 +194,17 @@ fn start() -> Result<bool, Failure> {
         arguments.filters.is_empty() || arguments.filters.iter().any(|prefix| case.id.starts_with(prefix.as_str()))
     };
     let mut cases: Vec<Case> = cases.into_iter().filter(chosen).collect();
+    let asked = |case: &Case| arguments.peer.is_none_or(|peer| peer.is_asked(case));
+    cases.retain(asked);
+    let not_built = match role {
+        Role::Server if arguments.files.is_empty() => {
+            cases_not_built()?.iter().filter(|case| chosen(case) && asked(case)).count()
+        }
+        _ => 0,
+    };
+    if not_built > 0 {
+        eprintln!("{not_built} cases of WebTransport are not in this build: cargo's --features webtransport adds them");
+    }
     if let Some(mutant) = &arguments.mutant {
         cases = cases.iter().map(|case| case.broken_by(mutant)).collect();
     }
@@ -210,7 +228,9 @@ fn start() -> Result<bool, Failure> {
             arguments.options.without.extend(peer.lacks.iter().map(|lack| (*lack).to_owned()));
             (subject, format!("{} {}", peer.title, peer.version))
         }
-        (None, "server", Some(url)) => (Subject::Server(Arc::new(Tcp::new(url)?)), url.clone()),
+        (None, "server", Some(url)) => {
+            (Subject::Server(Arc::new(way(url, arguments.webtransport.as_deref())?)), url.clone())
+        }
         (None, "client", _) if !arguments.command.is_empty() => {
             (Subject::Client(arguments.command.clone()), arguments.command.join(" "))
         }
@@ -262,6 +282,18 @@ fn start() -> Result<bool, Failure> {
         println!("seed {seed}");
     }
     Ok(!failed)
+}
+
+/// The way to a server, and to its WebTransport if that is somewhere else.
+fn way(url: &str, webtransport: Option<&str>) -> Result<Tcp, Failure> {
+    let way = Tcp::new(url)?;
+    match webtransport {
+        None => Ok(way),
+        #[cfg(feature = "webtransport")]
+        Some(webtransport) => Ok(way.with_webtransport(webtransport)?),
+        #[cfg(not(feature = "webtransport"))]
+        Some(_) => Err("--webtransport is for a program that was built with --features webtransport".into()),
+    }
 }
 
 /// Makes a page of files that `--json` has written.

@@ -1,6 +1,7 @@
 //! The breaking proxy: it stands between the suite and a good peer and breaks one rule, so that a case can be seen to fail.
 //!
-//! It speaks HTTP and WebSocket by messages, and Engine.IO by packets: a packet is the same to a rule in a polling body and on a link.
+//! It speaks HTTP, WebSocket and WebTransport by messages, and Engine.IO by packets: a packet is the same to a rule in a polling body and on
+//! a link.
 //! What it does not understand goes through as it is.
 
 use std::io;
@@ -20,7 +21,8 @@ use crate::wire::http::{
 };
 use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
 use crate::wire::websocket::{self, BINARY, CLOSE, Frame, TEXT, read_frame};
-use crate::wire::{BoxStream, Connecting, Connector, Source, msgpack};
+use crate::wire::webtransport::{self, Header};
+use crate::wire::{BoxStream, Connecting, Connector, Ending, Opening, Session, Source, msgpack};
 
 /// Rules, in the words of the README ("Mutants").
 #[derive(Debug)]
@@ -98,6 +100,11 @@ impl Mutant {
             let number = rule.seen.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             rule.nth.is_none_or(|nth| nth == number).then_some(&rule.change)
         })
+    }
+
+    /// Whether the end of a link is kept from the client.
+    fn swallows(&self) -> bool {
+        self.rules(Place::Close, "", "").any(|change| matches!(change, Change::Swallow))
     }
 
     fn has(&self, place: Place) -> bool {
@@ -273,6 +280,117 @@ impl Connector for Broken {
 
     fn authority(&self) -> &str {
         self.inner.authority()
+    }
+
+    fn webtransport<'a>(&'a self, path: &'a str) -> Opening<'a> {
+        Box::pin(async move {
+            let inner = self.inner.webtransport(path).await?;
+            Ok(Arc::new(BrokenSession { inner, mutant: Arc::clone(&self.mutant) }) as Arc<dyn Session>)
+        })
+    }
+}
+
+/// A session of WebTransport that leads through a [`Mutant`].
+struct BrokenSession {
+    inner: Arc<dyn Session>,
+    mutant: Arc<Mutant>,
+}
+
+impl Session for BrokenSession {
+    fn stream(&self) -> Connecting<'_> {
+        Box::pin(async {
+            let server = self.inner.stream().await?;
+            let (ours, theirs) = tokio::io::duplex(64 * 1024);
+            let (inner, mutant) = (Arc::clone(&self.inner), Arc::clone(&self.mutant));
+            tokio::spawn(async move {
+                // Errors are ends here, too.
+                let _ = stream(&mutant, Box::new(theirs), server).await;
+                inner.close(0, "");
+            });
+            Ok(Box::new(ours) as BoxStream)
+        })
+    }
+
+    fn ended(&self) -> Ending<'_> {
+        if self.mutant.swallows() { Box::pin(std::future::pending()) } else { self.inner.ended() }
+    }
+
+    fn close(&self, code: u32, reason: &str) {
+        self.inner.close(code, reason);
+    }
+}
+
+/// The stream of a session of WebTransport, to its end.
+async fn stream(mutant: &Mutant, client: BoxStream, server: BoxStream) -> io::Result<()> {
+    let (client_reader, mut client_writer) = tokio::io::split(client);
+    let (server_reader, mut server_writer) = tokio::io::split(server);
+    let (mut client, mut server) = (Source::new(client_reader), Source::new(server_reader));
+    let down = async {
+        let ended = stream_packets(mutant, Place::ToClient, &mut server, &mut client_writer).await;
+        if mutant.swallows() {
+            std::future::pending::<()>().await;
+        }
+        ended
+    };
+    let up = stream_packets(mutant, Place::ToServer, &mut client, &mut server_writer);
+    tokio::select! {
+        ended = down => ended,
+        ended = up => ended,
+    }
+}
+
+/// A frame that is longer than this may never come whole: rules see its length instead.
+const WHOLE: u64 = 1_000_000;
+
+/// Packets of one direction, to the end of the stream.
+async fn stream_packets(mutant: &Mutant, place: Place, source: &mut Reader, writer: &mut Writer) -> io::Result<()> {
+    if !mutant.has(place) {
+        // Also what is no frame at all, and as it is cut.
+        return copied(source, writer).await;
+    }
+    while let Some(header) = Header::read(source).await? {
+        if header.length == 0 || header.length > WHOLE {
+            let shown = format!("length {}", header.length);
+            let rules: Vec<&Change> = mutant.rules(place, "", &shown).collect();
+            if rules.iter().any(|change| matches!(change, Change::Cut)) {
+                return Ok(());
+            }
+            if !rules.iter().any(|change| matches!(change, Change::Drop)) {
+                writer.write_all(&header.bytes).await?;
+                writer.flush().await?;
+                return copied(source, writer).await;
+            }
+            // Scripts announce such a frame and leave it at that: what follows is the next.
+            continue;
+        }
+        let packet = webtransport::packet(source, &header).await?;
+        let before = packet.clone();
+        let (packets, cut) = packets_after(mutant, place, vec![packet]).await;
+        for packet in packets {
+            let mut bytes = webtransport::encode(&packet);
+            if packet == before {
+                // In the form of the length that it came in.
+                bytes.splice(..Header::new(header.binary, header.length).bytes.len(), header.bytes.clone());
+            }
+            writer.write_all(&bytes).await?;
+        }
+        writer.flush().await?;
+        if cut {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of one direction as they come, to the end of the stream.
+async fn copied<W: AsyncWrite + Unpin>(source: &mut Reader, writer: &mut W) -> io::Result<()> {
+    loop {
+        let bytes = source.some().await?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        writer.write_all(&bytes).await?;
+        writer.flush().await?;
     }
 }
 
@@ -551,7 +669,7 @@ impl Wire<'_> {
             return Ok(());
         }
         let mutant = self.mutant;
-        let swallow = mutant.rules(Place::Close, "", "").any(|change| matches!(change, Change::Swallow));
+        let swallow = mutant.swallows();
         let down = async {
             let ended =
                 frames(mutant, Place::ToClient, &mut self.server_source, &mut self.client_writer, swallow).await;
@@ -578,14 +696,7 @@ async fn frames<W: AsyncWrite + Unpin>(
 ) -> io::Result<()> {
     if !mutant.has(place) && !swallow {
         // Also what is no frame at all.
-        loop {
-            let bytes = source.some().await?;
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            writer.write_all(&bytes).await?;
-            writer.flush().await?;
-        }
+        return copied(source, writer).await;
     }
     loop {
         let frame = read_frame(source).await?;

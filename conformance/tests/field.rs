@@ -69,7 +69,7 @@ fn meet(peer: &'static Peer, notes: &Notes) -> Result<Completion, Failed> {
     };
     let filter = std::env::var("FILTER").unwrap_or_default();
     let all = std::env::var("FIELD").is_ok_and(|value| value == "all") || peer.name == "node";
-    cases.retain(|case| case.id.starts_with(&filter) && (all || case.level == Level::Must));
+    cases.retain(|case| peer.is_asked(case) && case.id.starts_with(&filter) && (all || case.level == Level::Must));
     let mut running = None;
     let subject = match peer.role {
         Role::Server => match field.start(peer) {

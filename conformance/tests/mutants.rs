@@ -1,7 +1,8 @@
 //! The suite tested: every case passes against a good peer and fails against each of its mutants. A case that cannot fail is a defect.
 //!
-//! The good server is our own, in this process; for what it does not offer, it is the reference on Node.js. The good client is the
-//! reference, and for revision 3 its 2.x line. `FILTER=eio4/upgrade cargo test …` looks at some of the cases only, `PEER=http://127.0.0.1:3000` at another server.
+//! The good server is our own, in this process; for what it does not offer, it is the reference on Node.js, and on deno for WebTransport
+//! (with the feature `webtransport`). The good client is the reference, and for revision 3 its 2.x line. `FILTER=eio4/upgrade cargo test …` looks
+//! at some of the cases only, `PEER=http://127.0.0.1:3000` at another server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,6 +15,9 @@
 mod contract;
 #[path = "support/known.rs"]
 mod known;
+#[cfg(feature = "webtransport")]
+#[path = "support/strict.rs"]
+mod strict;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -127,6 +131,34 @@ async fn server_cases_tell_the_reference_from_broken_servers_where_ours_cannot_s
         return;
     }
     let running = match field().start(peer("node").unwrap()) {
+        Ok(running) => running,
+        Err(StartError::Missing(missing)) => return skipped(&missing),
+        Err(error) => panic!("{error}"),
+    };
+    tell_good_from_broken(&server(running.url()), &cases).await;
+}
+
+/// What the reference does not do.
+#[cfg(feature = "webtransport")]
+const NOT_ON_DENO: &str = "eio4/webtransport/second-stream";
+
+#[cfg(feature = "webtransport")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_case_of_webtransport_that_the_reference_fails_tells_a_strict_server_from_a_broken_one() {
+    let mut cases = chosen(server_cases());
+    cases.retain(|case| case.id == NOT_ON_DENO);
+    tell_good_from_broken(&Subject::Server(Arc::new(strict::Strict)), &cases).await;
+}
+
+#[cfg(feature = "webtransport")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_cases_of_webtransport_tell_the_reference_on_deno_from_broken_servers() {
+    let mut cases = chosen(server_cases());
+    cases.retain(|case| case.is_on_request() && case.id != NOT_ON_DENO);
+    if cases.is_empty() {
+        return;
+    }
+    let running = match field().start(peer("deno").unwrap()) {
         Ok(running) => running,
         Err(StartError::Missing(missing)) => return skipped(&missing),
         Err(error) => panic!("{error}"),

@@ -3,16 +3,17 @@
 //! The file holds a verdict for each case and, for people, what was seen. A verdict that changes is news: either the implementation or
 //! the suite has become another, and the file is updated by somebody who knows which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 use super::Peer;
-use crate::case::Level;
+use crate::case::{Level, cases_not_built};
 use crate::run::{CaseResult, Verdict};
 
 /// The expected results of one implementation.
@@ -96,12 +97,13 @@ impl Expected {
         Ok(path)
     }
 
-    /// Takes over what a run found. `whole` says that all cases ran: those that did not are gone, and forgotten.
+    /// Takes over what a run found. `whole` says that all cases ran: those that did not are gone, and forgotten, unless this build of the suite
+    /// leaves them out.
     pub fn update(&mut self, peer: &Peer, results: &[CaseResult], whole: bool) {
         peer.title.clone_into(&mut self.implementation);
         peer.version.clone_into(&mut self.version);
         if whole {
-            self.results.clear();
+            self.results.retain(|id, _| is_not_built(id));
         }
         for result in results {
             let seen = if result.verdict == Verdict::Pass { String::new() } else { first_line(&result.seen) };
@@ -109,7 +111,8 @@ impl Expected {
         }
     }
 
-    /// What a run found otherwise. `whole` says that all cases ran: those of the file that did not are differences, too.
+    /// What a run found otherwise. `whole` says that all cases ran: those of the file that did not are differences, too, unless this build of the
+    /// suite leaves them out.
     pub fn differences(&self, results: &[CaseResult], whole: bool) -> Vec<Difference> {
         let mut differences = Vec::new();
         for result in results {
@@ -120,12 +123,19 @@ impl Expected {
         }
         if whole {
             let ran = |id: &String| results.iter().any(|result| result.id == *id);
-            for (id, outcome) in self.results.iter().filter(|(id, _)| !ran(id)) {
+            for (id, outcome) in self.results.iter().filter(|(id, _)| !ran(id) && !is_not_built(id)) {
                 differences.push(Difference { id: id.clone(), expected: Some(outcome.verdict), found: None });
             }
         }
         differences
     }
+}
+
+/// Whether this build of the suite leaves a case out.
+fn is_not_built(id: &str) -> bool {
+    static IDS: LazyLock<BTreeSet<String>> =
+        LazyLock::new(|| cases_not_built().unwrap_or_default().into_iter().map(|case| case.id).collect());
+    IDS.contains(id)
 }
 
 fn path(peer: &Peer) -> PathBuf {
@@ -153,6 +163,19 @@ mod tests {
             milliseconds: 0,
             transcript: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_is_not_built_is_kept_and_no_difference() {
+        let peer = super::super::peer("deno").unwrap();
+        let mut expected = Expected::of(peer);
+        let left_out: Vec<CaseResult> =
+            cases_not_built().unwrap().iter().map(|case| result(&case.id, Verdict::Pass)).collect();
+        expected.update(peer, &left_out, true);
+        assert_eq!(expected.differences(&[], true), []);
+        expected.update(peer, &[], true);
+        assert_eq!(expected.results.len(), left_out.len());
+        assert_eq!(left_out.is_empty(), cfg!(feature = "webtransport"));
     }
 
     #[test]

@@ -34,7 +34,11 @@ static SERVERS: [Peer; 9] = [
         ..server("node", "socket.io on Node.js", "4.8.4", JavaScript(Node, "server.mjs"))
     },
     Peer { lacks: &["webtransport"], ..server("bun", "socket.io on bun", "4.8.4", JavaScript(Bun, "server.mjs")) },
-    Peer { lacks: &["webtransport"], ..server("deno", "socket.io on deno", "4.8.4", JavaScript(Deno, "server.mjs")) },
+    Peer {
+        // On a stream of WebTransport a pong waits behind what is large.
+        settings: &[("PING_TIMEOUT_MS", "1000")],
+        ..server("deno", "socket.io on deno", "4.8.4", JavaScript(Deno, "server.mjs"))
+    },
     Peer {
         lacks: &["webtransport", "eio3", "jsonp"],
         ..server("bun-engine", "socket.io on @socket.io/bun-engine", "0.1.2", JavaScript(Bun, "bun-engine.mjs"))

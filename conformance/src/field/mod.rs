@@ -23,7 +23,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::case::Role;
+use crate::case::{Case, Role};
 use crate::peers::{Missing, Peers};
 
 /// An implementation in a pinned version, with what it needs to run.
@@ -43,6 +43,14 @@ pub struct Peer {
     /// Settings of the contract that it needs to have: environment variables.
     pub settings: &'static [(&'static str, &'static str)],
     launch: Launch,
+}
+
+impl Peer {
+    /// Whether a case is tried on it. Those that take a build of the suite with a feature are tried only on who has what they are about, so
+    /// that the results of all others are the same with every build.
+    pub fn is_asked(&self, case: &Case) -> bool {
+        !case.is_on_request() || case.needs.iter().all(|need| !self.lacks.contains(&need.as_str()))
+    }
 }
 
 /// What starts a peer.

@@ -74,12 +74,12 @@ pub(super) const BUN: Packages = Packages {
     )),
 };
 
-/// The runtime deno, for Linux on x86-64.
+/// The runtime deno, for Linux on x86-64. Its QUIC is behind a flag.
 pub(super) const DENO: Packages = Packages {
     name: "deno",
     package: include_str!("../../peers/deno/package.json"),
     package_lock: include_str!("../../peers/deno/package-lock.json"),
-    runtime: Some(("@deno/linux-x64-glibc/deno", &["run", "--allow-all", "--no-config"])),
+    runtime: Some(("@deno/linux-x64-glibc/deno", &["run", "--allow-all", "--no-config", "--unstable-net"])),
 };
 
 pub(super) fn find(root: &Path, packages: &Packages) -> Result<Node, Missing> {

@@ -1,5 +1,6 @@
-//! One WebSocket, seen from either side. Dropping it cuts the connection.
+//! One WebSocket, seen from either side, or a stream of WebTransport. Dropping it cuts the connection.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::inbox::{Event, Inbox, Post, Task, shown_frame};
 use crate::wire::http::{RequestHead, header, read_response};
 use crate::wire::packets::{Payload, Revision};
 use crate::wire::websocket::{self, BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT, read_frame};
+use crate::wire::webtransport::{self, Header};
 use crate::wire::{MAX_BODY, Source, printable};
 
 /// Which side of the WebSocket the suite plays. Exhaustive: there are two.
@@ -22,10 +24,18 @@ pub(crate) enum Side {
     Server,
 }
 
+/// What carries the messages of a link. Exhaustive: there are two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    WebSocket,
+    WebTransport,
+}
+
 /// What a link does with packets by itself.
 #[derive(Debug)]
 pub(crate) struct Manner {
     pub(crate) side: Side,
+    pub(crate) carrier: Carrier,
     pub(crate) revision: Revision,
     /// The link carries a session that the script sees through: noops are hidden, a close packet is the end.
     pub(crate) session: AtomicBool,
@@ -33,15 +43,32 @@ pub(crate) struct Manner {
 
 impl Manner {
     pub(crate) fn new(side: Side, revision: Revision, session: bool) -> Arc<Self> {
-        Arc::new(Self { side, revision, session: AtomicBool::new(session) })
+        Arc::new(Self { side, carrier: Carrier::WebSocket, revision, session: AtomicBool::new(session) })
     }
+
+    /// That of a client on WebTransport, which came with revision 4.
+    pub(crate) fn on_webtransport(session: bool) -> Arc<Self> {
+        let session = AtomicBool::new(session);
+        Arc::new(Self { side: Side::Client, carrier: Carrier::WebTransport, revision: Revision::Four, session })
+    }
+}
+
+/// What a link is asked to do.
+#[derive(Debug)]
+enum Order {
+    Write(Vec<u8>, Option<oneshot::Sender<()>>),
+    /// Ends a session of WebTransport, which has no frame for that.
+    Close(u32, String),
+    /// Opens one more stream of a session of WebTransport, and writes these bytes to it.
+    Stream(Vec<u8>),
 }
 
 /// The writing half of a link.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
-    sender: UnboundedSender<(Vec<u8>, Option<oneshot::Sender<()>>)>,
+    sender: UnboundedSender<Order>,
     side: Side,
+    carrier: Carrier,
 }
 
 /// How long a step waits for its bytes to leave. A peer that does not read is no reason to stop: what it does next is what counts.
@@ -51,12 +78,18 @@ impl Outbox {
     /// Queues a frame.
     pub(crate) fn put(&self, context: &Context, who: &str, frame: &Frame) {
         context.transcript.out(who, shown_frame(frame));
-        let _ = self.sender.send((frame.encode(None), None));
+        let _ = self.sender.send(Order::Write(frame.encode(None), None));
     }
 
     /// Queues a message.
     pub(crate) fn put_message(&self, context: &Context, who: &str, payload: Payload) {
-        self.put(context, who, &self.message(payload));
+        match self.carrier {
+            Carrier::WebSocket => self.put(context, who, &self.message(payload)),
+            Carrier::WebTransport => {
+                context.transcript.out(who, payload.shown());
+                let _ = self.sender.send(Order::Write(webtransport::encode(&payload), None));
+            }
+        }
     }
 
     fn message(&self, payload: Payload) -> Frame {
@@ -70,12 +103,12 @@ impl Outbox {
     /// Writes bytes and waits until they have left, within reason.
     async fn write(&self, bytes: Vec<u8>) {
         let (written, done) = oneshot::channel();
-        let _ = self.sender.send((bytes, Some(written)));
+        let _ = self.sender.send(Order::Write(bytes, Some(written)));
         let _ = tokio::time::timeout(WRITING, done).await;
     }
 }
 
-/// A WebSocket.
+/// A WebSocket, or a session of WebTransport with its stream.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) inbox: Inbox,
@@ -90,11 +123,28 @@ impl Link {
     pub(crate) fn dial(context: &Arc<Context>, who: &str, head: RequestHead, manner: Arc<Manner>) -> Self {
         let (post, inbox) = Inbox::new();
         let (sender, rest) = mpsc::unbounded_channel();
-        let outbox = Outbox { sender, side: manner.side };
+        let outbox = Outbox { sender, side: manner.side, carrier: manner.carrier };
         let task = Task::spawn({
             let (context, who, manner, outbox) =
                 (Arc::clone(context), who.to_owned(), Arc::clone(&manner), outbox.clone());
             async move { dialled(&context, &who, &head, &manner, &outbox, rest, &post).await }
+        });
+        Self { inbox, outbox, manner, who: who.to_owned(), _task: task }
+    }
+
+    /// Opens a session of WebTransport. Its stream is opened by the first thing that is written to it.
+    pub(crate) fn webtransport(context: &Arc<Context>, who: &str, manner: Arc<Manner>) -> Self {
+        let (post, inbox) = Inbox::new();
+        let (sender, rest) = mpsc::unbounded_channel();
+        let outbox = Outbox { sender, side: manner.side, carrier: manner.carrier };
+        let task = Task::spawn({
+            let (context, who, manner, outbox) =
+                (Arc::clone(context), who.to_owned(), Arc::clone(&manner), outbox.clone());
+            async move {
+                let end = transported(&context, &who, &manner, &outbox, rest, &post).await;
+                context.transcript.arrived(&who, end.shown());
+                post.put(end);
+            }
         });
         Self { inbox, outbox, manner, who: who.to_owned(), _task: task }
     }
@@ -113,7 +163,7 @@ impl Link {
     {
         let (post, inbox) = Inbox::new();
         let (sender, rest) = mpsc::unbounded_channel();
-        let outbox = Outbox { sender, side: manner.side };
+        let outbox = Outbox { sender, side: manner.side, carrier: manner.carrier };
         let task = Task::spawn({
             let (context, who, manner, outbox) =
                 (Arc::clone(context), who.to_owned(), Arc::clone(&manner), outbox.clone());
@@ -124,7 +174,20 @@ impl Link {
 
     /// Sends a message.
     pub(crate) async fn send(&self, context: &Context, payload: Payload) {
-        self.frame(context, &self.outbox.message(payload), None).await;
+        match self.manner.carrier {
+            Carrier::WebSocket => self.frame(context, &self.outbox.message(payload), None).await,
+            Carrier::WebTransport => {
+                context.transcript.out(&self.who, payload.shown());
+                self.outbox.write(webtransport::encode(&payload)).await;
+            }
+        }
+    }
+
+    /// Sends a frame of WebTransport with a length of its own.
+    pub(crate) async fn stream_frame(&self, context: &Context, binary: bool, content: &[u8], announced: u64) {
+        let header = Header::new(binary, announced);
+        context.transcript.out(&self.who, format!("length {announced} {}", printable(content)));
+        self.outbox.write([&header.bytes, content].concat()).await;
     }
 
     /// Sends a frame as it is, with a length of its own if there is one.
@@ -139,15 +202,136 @@ impl Link {
         self.outbox.write(bytes).await;
     }
 
-    /// Sends a close frame; without a code it is empty.
+    /// Opens one more stream of a session of WebTransport. What comes on it is nobody's.
+    pub(crate) fn stream(&self, context: &Context, bytes: Vec<u8>) {
+        context.transcript.out(&self.who, format!("another stream: {}", printable(&bytes)));
+        let _ = self.outbox.sender.send(Order::Stream(bytes));
+    }
+
+    /// Sends a close frame; without a code it is empty. A session of WebTransport is closed, with the code 0 for none.
     pub(crate) async fn close(&self, context: &Context, code: Option<u16>, reason: &str) {
+        if self.manner.carrier == Carrier::WebTransport {
+            context.transcript.out(&self.who, "closes the session");
+            let _ = self.outbox.sender.send(Order::Close(code.map_or(0, u32::from), reason.to_owned()));
+            return;
+        }
         let mut payload = code.map(|code| code.to_be_bytes().to_vec()).unwrap_or_default();
         payload.extend(reason.as_bytes());
         self.frame(context, &Frame::new(CLOSE, payload, self.outbox.side == Side::Client), None).await;
     }
 }
 
-type Queue = UnboundedReceiver<(Vec<u8>, Option<oneshot::Sender<()>>)>;
+type Queue = UnboundedReceiver<Order>;
+
+/// A session of WebTransport, to its end.
+async fn transported(
+    context: &Context,
+    who: &str,
+    manner: &Manner,
+    outbox: &Outbox,
+    mut rest: Queue,
+    post: &Post,
+) -> Event {
+    context.transcript.out(who, format!("{} (WebTransport)", context.path));
+    let session = match context.webtransport().await {
+        Ok(session) => session,
+        Err(event) => return event,
+    };
+    context.transcript.arrived(who, "the session is open");
+    let traffic = async {
+        let Some(first) = rest.recv().await else { return Event::closed("by this script") };
+        if let Order::Close(code, reason) = &first {
+            session.close(*code, reason);
+            return Event::closed("by this script");
+        }
+        let stream = match session.stream().await {
+            Ok(stream) => stream,
+            Err(error) => return Event::closed(format!("no stream: {error}")),
+        };
+        let (reader, mut writer) = tokio::io::split(stream);
+        let mut source = Source::new(reader);
+        let writing = async {
+            let mut others = Vec::new();
+            let mut next = Some(first);
+            while let Some(order) = next {
+                match order {
+                    Order::Write(bytes, written) => {
+                        let _ = writer.write_all(&bytes).await;
+                        let _ = writer.flush().await;
+                        if let Some(written) = written {
+                            let _ = written.send(());
+                        }
+                    }
+                    Order::Close(code, reason) => session.close(code, &reason),
+                    Order::Stream(bytes) => {
+                        if let Ok(mut stream) = session.stream().await {
+                            let _ = stream.write_all(&bytes).await;
+                            let _ = stream.flush().await;
+                            others.push(stream);
+                        }
+                    }
+                }
+                next = rest.recv().await;
+            }
+        };
+        tokio::select! {
+            () = writing => Event::closed("by this script"),
+            end = read_stream(context, who, &mut source, manner, outbox, post) => match end {
+                Ok(end) => end,
+                // The session may have a better reason.
+                Err(end) => match tokio::time::timeout(Duration::from_millis(100), session.ended()).await {
+                    Ok(how) => Event::closed(how),
+                    Err(_) => Event::closed(end),
+                },
+            },
+        }
+    };
+    let mut traffic = std::pin::pin!(traffic);
+    tokio::select! {
+        end = &mut traffic => end,
+        how = session.ended() => {
+            // What came before the end may still have to be read.
+            let _ = tokio::time::timeout(Duration::from_millis(100), traffic).await;
+            Event::closed(how)
+        }
+    }
+}
+
+/// Reads packets from a stream until it says that the session is over, or ends without a word: that is the error.
+async fn read_stream<R: AsyncRead + Unpin>(
+    context: &Context,
+    who: &str,
+    source: &mut Source<R>,
+    manner: &Manner,
+    outbox: &Outbox,
+    post: &Post,
+) -> Result<Event, String> {
+    let refused = |why: &str| Ok(Event::closed(format!("by the suite, for {why}")));
+    loop {
+        let header = match Header::read(source).await {
+            Ok(Some(header)) => header,
+            Ok(None) => return Err("the stream ended".to_owned()),
+            Err(error) => return Err(error.to_string()),
+        };
+        if header.length == 0 {
+            return refused("a frame was empty");
+        }
+        if header != Header::new(header.binary, header.length) {
+            return refused("a length has a longer form than it needs");
+        }
+        let packet = match webtransport::packet(source, &header).await {
+            Ok(packet) => packet,
+            Err(error) if error.kind() == ErrorKind::InvalidData => return refused(&error.to_string()),
+            Err(error) => return Err(error.to_string()),
+        };
+        context.transcript.arrived(who, packet.shown());
+        match taken(context, who, packet, manner, outbox) {
+            Some(end @ Event::Closed { .. }) => return Ok(end),
+            Some(event) => post.put(event),
+            None => {}
+        }
+    }
+}
 
 async fn dialled(
     context: &Arc<Context>,
@@ -205,7 +389,7 @@ async fn carry<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     post: &Post,
 ) {
     let writing = async {
-        while let Some((bytes, written)) = rest.recv().await {
+        while let Some(Order::Write(bytes, written)) = rest.recv().await {
             let _ = writer.write_all(&bytes).await;
             let _ = writer.flush().await;
             if let Some(written) = written {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use self::exchange::Exchange;
 use self::hosted::{Arrival, Hall, Hosted, plain};
 use self::inbox::{Arrived, Event, Inbox, Task, shown_packets};
-use self::link::{Link, Manner, Side};
+use self::link::{Carrier, Link, Manner, Side};
 use self::program::Program;
 use self::visit::{Visit, Wish, link_request};
 use crate::case::Endpoint;
@@ -29,8 +29,8 @@ use crate::script::{Action, Choice, Comparison, Match, Outcome, RawFrame, Step, 
 use crate::transcript::Transcript;
 use crate::wire::http::{Headers, RequestHead, header};
 use crate::wire::packets::{Payload, Revision};
-use crate::wire::websocket::Frame;
-use crate::wire::{BoxStream, Connector, Tcp, msgpack, printable};
+use crate::wire::websocket::{BINARY, Frame, TEXT};
+use crate::wire::{BoxStream, Connector, Session, Tcp, msgpack, printable};
 
 /// What all objects of a running case share.
 pub(crate) struct Context {
@@ -53,11 +53,26 @@ impl Context {
     /// A new connection to the server under test, or what to tell of the failure.
     async fn connect(&self) -> Result<BoxStream, Event> {
         match &self.connector {
-            Some(connector) => connector.connect().await.map_err(|error| {
-                let reason = format!("no connection: {error}");
-                let _ = self.unreachable.set(reason.clone());
-                Event::closed(reason)
-            }),
+            Some(connector) => {
+                let connected = connector.connect().await;
+                connected.map_err(|error| self.is_unreachable(format!("no connection: {error}")))
+            }
+            None => Err(Event::closed("no connection: this case plays the server")),
+        }
+    }
+
+    fn is_unreachable(&self, reason: String) -> Event {
+        let _ = self.unreachable.set(reason.clone());
+        Event::closed(reason)
+    }
+
+    /// A new session of WebTransport with the server under test, or what to tell of the failure.
+    async fn webtransport(&self) -> Result<Arc<dyn Session>, Event> {
+        match &self.connector {
+            Some(connector) => {
+                let opened = connector.webtransport(&self.path).await;
+                opened.map_err(|error| self.is_unreachable(format!("no session of WebTransport: {error}")))
+            }
             None => Err(Event::closed("no connection: this case plays the server")),
         }
     }
@@ -257,12 +272,11 @@ impl Player {
         match &step.action {
             Action::Open { transport, query, headers } => self.open(subject, transport, query.as_ref(), headers).await,
             Action::Connect { namespace, auth } => self.connect(step, subject, namespace.as_ref(), auth.as_ref()).await,
-            Action::Upgrade => {
+            Action::Upgrade { transport } => {
+                let transport = self.text_or(transport.as_ref(), "websocket")?;
+                let carrier = carrier(&transport)?;
                 let patience = self.setting.grace * 4;
-                let Object::Visit(visit) = self.object(subject)? else {
-                    return Err(Trouble::Broken(format!("{subject} is no session")));
-                };
-                match visit.upgrade(patience).await {
+                match self.visit(Some(subject))?.upgrade(carrier, patience).await {
                     Ok(()) => {
                         self.zero = Instant::now();
                         Ok(())
@@ -319,6 +333,14 @@ impl Player {
                 self.started(subject, Object::Link(link));
                 Ok(())
             }
+            Action::WebTransport { session } => {
+                let link = match session {
+                    Some(session) => self.visit(Some(session))?.carry_over(subject).await,
+                    None => Link::webtransport(&self.context, subject, Manner::on_webtransport(false)),
+                };
+                self.started(subject, Object::Link(link));
+                Ok(())
+            }
             Action::Tcp => {
                 let exchange = Exchange::raw(&self.context, subject);
                 self.started(subject, Object::Exchange(exchange));
@@ -332,6 +354,17 @@ impl Player {
                     Object::Exchange(exchange) => exchange.write(&context, bytes),
                     other => link_of(subject, other)?.bytes(&context, bytes).await,
                 }
+                self.zero = Instant::now();
+                Ok(())
+            }
+            Action::Stream(bytes) => {
+                let bytes = bytes.value(&mut self.scope)?.into_bytes();
+                let context = Arc::clone(&self.context);
+                let link = link_of(subject, self.object(subject)?)?;
+                if link.manner.carrier == Carrier::WebSocket {
+                    return Err(Trouble::Broken("a WebSocket has no streams".to_owned()));
+                }
+                link.stream(&context, bytes);
                 self.zero = Instant::now();
                 Ok(())
             }
@@ -748,11 +781,11 @@ impl Player {
         let revision = revision_of(&query);
         let wish = Wish { name: subject.to_owned(), query, revision, headers: self.headers(headers)? };
         let patience = self.setting.grace * 4;
+        let carrier = if transport == "polling" { None } else { Some(carrier(&transport)?) };
         let opening = async {
-            match transport.as_str() {
-                "polling" => Visit::polling(&self.context, wish).await,
-                "websocket" => Visit::websocket(&self.context, wish, patience).await,
-                other => Err(format!("the suite does not speak {other}")),
+            match carrier {
+                None => Visit::polling(&self.context, wish).await,
+                Some(carrier) => Visit::by_link(&self.context, wish, carrier, patience).await,
             }
         };
         let visit = match tokio::time::timeout(patience, opening).await {
@@ -990,6 +1023,15 @@ impl Player {
         let announced = announced.map(|length| length as u64);
         let context = Arc::clone(&self.context);
         let link = link_of(subject, self.object(subject)?)?;
+        if link.manner.carrier == Carrier::WebTransport {
+            if raw.more || raw.wrong_mask || raw.reserved != 0 || !matches!(raw.opcode, TEXT | BINARY) {
+                return Err(Trouble::Broken("WebTransport has frames of text and of binary only".to_owned()));
+            }
+            let announced = announced.unwrap_or(payload.len() as u64);
+            link.stream_frame(&context, raw.opcode == BINARY, &payload, announced).await;
+            self.zero = Instant::now();
+            return Ok(());
+        }
         let masked = (link.manner.side == Side::Client) != raw.wrong_mask;
         let frame = Frame { fin: !raw.more, reserved: raw.reserved, opcode: raw.opcode, masked, payload };
         link.frame(&context, &frame, announced).await;
@@ -1192,7 +1234,15 @@ fn link_of<'a>(name: &str, object: &'a mut Object) -> Result<&'a mut Link, Troub
         Object::Hosted(hosted) => hosted.link_mut(),
         Object::Exchange(_) | Object::Arrival(..) => None,
     }
-    .ok_or_else(|| Trouble::Broken(format!("{name} is no WebSocket")))
+    .ok_or_else(|| Trouble::Broken(format!("{name} is no link")))
+}
+
+fn carrier(transport: &str) -> Result<Carrier, String> {
+    match transport {
+        "websocket" => Ok(Carrier::WebSocket),
+        "webtransport" => Ok(Carrier::WebTransport),
+        other => Err(format!("the suite does not speak {other}")),
+    }
 }
 
 fn revision_of(query: &str) -> Revision {

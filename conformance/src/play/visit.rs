@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::Context;
 use super::exchange::{Exchange, exchange};
 use super::inbox::{Arrived, Event, Inbox, Post, Task};
-use super::link::{Link, Manner, Outbox, Side};
+use super::link::{Carrier, Link, Manner, Outbox, Side};
 use crate::wire::http::{Headers, RequestHead, Response, header};
 use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
 
@@ -89,10 +89,24 @@ impl Visit {
         Ok(visit)
     }
 
-    /// Opens a session by WebSocket.
-    pub(crate) async fn websocket(context: &Arc<Context>, wish: Wish, patience: Duration) -> Result<Self, String> {
-        let head = link_request(request(context, &wish, "websocket", "", "GET"));
-        let mut link = Link::dial(context, &wish.name, head, Manner::new(Side::Client, wish.revision, true));
+    /// Opens a session by WebSocket or WebTransport.
+    pub(crate) async fn by_link(
+        context: &Arc<Context>,
+        wish: Wish,
+        carrier: Carrier,
+        patience: Duration,
+    ) -> Result<Self, String> {
+        let mut link = match carrier {
+            Carrier::WebSocket => {
+                let head = link_request(request(context, &wish, "websocket", "", "GET"));
+                Link::dial(context, &wish.name, head, Manner::new(Side::Client, wish.revision, true))
+            }
+            Carrier::WebTransport => {
+                let link = Link::webtransport(context, &wish.name, Manner::on_webtransport(true));
+                link.send(context, Payload::Text("0".to_owned())).await;
+                link
+            }
+        };
         let deadline = Instant::now() + patience;
         loop {
             let Some(arrived) = link.inbox.next(deadline).await else { return Err("no open packet".to_owned()) };
@@ -218,12 +232,15 @@ impl Visit {
         }
     }
 
-    /// Goes from polling to WebSocket as the reference client does.
-    pub(crate) async fn upgrade(&mut self, patience: Duration) -> Result<(), String> {
+    /// Goes from polling to a link as the reference client does.
+    pub(crate) async fn upgrade(&mut self, carrier: Carrier, patience: Duration) -> Result<(), String> {
         let context = Arc::clone(&self.shared.context);
         let who = self.shared.wish.name.clone();
         let mut poll = self.take_poll().await;
-        let mut link = self.dial(&who, Vec::new(), false);
+        let mut link = match carrier {
+            Carrier::WebSocket => self.dial(&who, Vec::new(), false),
+            Carrier::WebTransport => self.carry_over(&who).await,
+        };
         let deadline = Instant::now() + patience;
         link.send(&context, Payload::Text("2probe".to_owned())).await;
         loop {
@@ -255,6 +272,14 @@ impl Visit {
         let mut head = link_request(request(&self.shared.context, &self.shared.wish, "websocket", &sid, "GET"));
         super::set_headers(&mut head.headers, headers);
         Link::dial(&self.shared.context, who, head, Manner::new(Side::Client, self.revision(), session))
+    }
+
+    /// A session of WebTransport whose first packet names this session.
+    pub(crate) async fn carry_over(&self, who: &str) -> Link {
+        let link = Link::webtransport(&self.shared.context, who, Manner::on_webtransport(false));
+        let hello = format!("0{}", serde_json::json!({ "sid": self.shared.sid }));
+        link.send(&self.shared.context, Payload::Text(hello)).await;
+        link
     }
 
     /// Ends the session as a client does that is asked to.

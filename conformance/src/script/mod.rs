@@ -30,8 +30,8 @@ pub(crate) enum Action {
     Open { transport: Expression, query: Option<Expression>, headers: Vec<Expression> },
     /// `connect [NAMESPACE] [AUTH]`
     Connect { namespace: Option<Expression>, auth: Option<Expression> },
-    /// `upgrade`
-    Upgrade,
+    /// `upgrade [TRANSPORT]`
+    Upgrade { transport: Option<Expression> },
     /// `send PACKET…`
     Send(Vec<Expression>),
     /// `expect …`, or `await …`, which passes over what does not match.
@@ -54,12 +54,16 @@ pub(crate) enum Action {
     Request { method: String, target: Expression, headers: Vec<Expression>, body: Option<Expression> },
     /// `websocket [SESSION | TARGET] [header …]`
     WebSocket { session: Option<String>, target: Option<Expression>, headers: Vec<Expression> },
+    /// `webtransport [SESSION]`
+    WebTransport { session: Option<String> },
     /// `tcp`
     Tcp,
     /// `frame [more] [rsvN] [unmasked] [length N] OPCODE PAYLOAD`
     Frame(Box<RawFrame>),
     /// `bytes BYTES`
     Bytes(Expression),
+    /// `stream BYTES`
+    Stream(Expression),
     /// `heartbeat auto | manual`
     Heartbeat { auto: bool },
     /// `let NAME = EXPRESSION`

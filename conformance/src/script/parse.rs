@@ -107,7 +107,11 @@ impl<'a> Reader<'a> {
                 Action::Open { transport: self.name_or_variable()?, query: self.optional()?, headers: self.headers()? }
             }
             "connect" => Action::Connect { namespace: self.optional()?, auth: self.optional()? },
-            "upgrade" => Action::Upgrade,
+            "upgrade" => {
+                let named = matches!(self.peek(), Some(Token::Word(_) | Token::Variable(_)));
+                let transport = if named && !self.is_suffix() { Some(self.name_or_variable()?) } else { None };
+                Action::Upgrade { transport }
+            }
             "send" => Action::Send(self.expressions()?),
             "expect" | "await" => self.expect(verb == "await")?,
             "silence" => Action::Silence(self.expression()?),
@@ -128,9 +132,11 @@ impl<'a> Reader<'a> {
                 let session = self.name();
                 Action::WebSocket { session, target: self.optional()?, headers: self.headers()? }
             }
+            "webtransport" => Action::WebTransport { session: self.name() },
             "tcp" => Action::Tcp,
             "frame" => Action::Frame(Box::new(self.frame()?)),
             "bytes" => Action::Bytes(self.expression()?),
+            "stream" => Action::Stream(self.expression()?),
             "heartbeat" => Action::Heartbeat {
                 auto: match self.any_word().as_deref() {
                     Some("auto") => true,
@@ -180,8 +186,12 @@ impl<'a> Reader<'a> {
 
     /// The name of a session, if one is here.
     fn name(&mut self) -> Option<String> {
-        let other = ["header", "after", "within"].iter().any(|word| self.is_word(word)) || self.starts_expression();
-        if other { None } else { self.any_word() }
+        if self.is_suffix() || self.starts_expression() { None } else { self.any_word() }
+    }
+
+    /// Whether the next word begins something that belongs to many steps.
+    fn is_suffix(&self) -> bool {
+        ["header", "after", "within"].iter().any(|word| self.is_word(word))
     }
 
     fn accept(&mut self) -> Result<Action, String> {
@@ -443,6 +453,19 @@ mod tests {
         }
         assert!(matches!(script("check $a != 1").unwrap()[0].action, Action::Check { .. }));
         assert!(script("check $a").is_err());
+    }
+
+    #[test]
+    fn an_upgrade_goes_to_a_websocket_unless_it_says_otherwise() {
+        let transport = |line| match script(line).unwrap().remove(0).action {
+            Action::Upgrade { transport } => transport.is_some(),
+            other => panic!("{other:?}"),
+        };
+        assert!(!transport("upgrade within 2s"));
+        assert!(transport("upgrade webtransport within 2s"));
+        assert_eq!(script("webtransport").unwrap()[0].action, Action::WebTransport { session: None });
+        let bob = Action::WebTransport { session: Some("bob".to_owned()) };
+        assert_eq!(script("t: webtransport bob").unwrap()[0].action, bob);
     }
 
     #[test]

@@ -3,11 +3,15 @@
 pub(crate) mod http;
 pub(crate) mod msgpack;
 pub(crate) mod packets;
+#[cfg(feature = "webtransport")]
+mod quic;
 pub(crate) mod websocket;
+pub(crate) mod webtransport;
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
@@ -31,12 +35,38 @@ pub trait Connector: Send + Sync + 'static {
 
     /// What goes into the `Host` header.
     fn authority(&self) -> &str;
+
+    /// A new WebTransport session at this path. Not every way has them: without a word about it, this one has none.
+    fn webtransport<'a>(&'a self, path: &'a str) -> Opening<'a> {
+        let _ = path;
+        Box::pin(async { Err(io::Error::new(io::ErrorKind::Unsupported, "there is no WebTransport on this way")) })
+    }
 }
 
-/// TCP to one address.
+/// What [`Connector::webtransport`] gives.
+pub type Opening<'a> = Pin<Box<dyn Future<Output = io::Result<Arc<dyn Session>>> + Send + 'a>>;
+
+/// What [`Session::ended`] gives.
+pub type Ending<'a> = Pin<Box<dyn Future<Output = String> + Send + 'a>>;
+
+/// A WebTransport session: streams, and an end that is told apart from theirs. Who drops it ends it.
+pub trait Session: Send + Sync + 'static {
+    /// Opens a stream, both ways.
+    fn stream(&self) -> Connecting<'_>;
+
+    /// Waits for the end of the session, and says how it came.
+    fn ended(&self) -> Ending<'_>;
+
+    /// Ends it.
+    fn close(&self, code: u32, reason: &str);
+}
+
+/// TCP to one address; with the feature `webtransport`, QUIC besides.
 #[derive(Clone, Debug)]
 pub struct Tcp {
     authority: String,
+    #[cfg(feature = "webtransport")]
+    webtransport: Option<String>,
 }
 
 impl Tcp {
@@ -51,7 +81,28 @@ impl Tcp {
             return Err(format!("{url} should be http://HOST:PORT; paths are given with --path"));
         }
         let port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        Ok(Self { authority: if port { authority.to_owned() } else { format!("{authority}:80") } })
+        let authority = if port { authority.to_owned() } else { format!("{authority}:80") };
+        Ok(Self {
+            authority,
+            #[cfg(feature = "webtransport")]
+            webtransport: None,
+        })
+    }
+
+    /// WebTransport is at this `https://HOST:PORT` URL. Otherwise it is at the port of UDP that has the same number as that of TCP.
+    ///
+    /// # Errors
+    /// A sentence when the URL is something else.
+    #[cfg(feature = "webtransport")]
+    pub fn with_webtransport(mut self, url: &str) -> Result<Self, String> {
+        let authority = url.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
+        match authority {
+            Some(authority) if !authority.is_empty() && !authority.contains('/') => {
+                self.webtransport = Some(authority.to_owned());
+                Ok(self)
+            }
+            _ => Err(format!("{url} should be https://HOST:PORT; paths are given with --path")),
+        }
     }
 }
 
@@ -66,6 +117,20 @@ impl Connector for Tcp {
 
     fn authority(&self) -> &str {
         &self.authority
+    }
+
+    #[cfg(feature = "webtransport")]
+    fn webtransport<'a>(&'a self, path: &'a str) -> Opening<'a> {
+        Box::pin(async move {
+            let authority = self.webtransport.as_ref().unwrap_or(&self.authority);
+            quic::open(&format!("https://{authority}{path}")).await
+        })
+    }
+
+    #[cfg(not(feature = "webtransport"))]
+    fn webtransport<'a>(&'a self, _: &'a str) -> Opening<'a> {
+        let advice = "the suite speaks WebTransport when it is built with --features webtransport";
+        Box::pin(async move { Err(io::Error::new(io::ErrorKind::Unsupported, advice)) })
     }
 }
 
