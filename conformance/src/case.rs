@@ -347,6 +347,7 @@ fn for_clients_only(step: &Step) -> bool {
         | Action::AcceptConnect { .. }
         | Action::AcceptUpgrade
         | Action::RequestsManual
+        | Action::RequestsRefused
         | Action::AcceptRequest { .. }
         | Action::AcceptLink { .. }
         | Action::Answer { .. } => true,

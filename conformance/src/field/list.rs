@@ -147,6 +147,7 @@ static CLIENTS: [Peer; 5] = [
             "msgpack",
             "acknowledge",
             "ack-timeout",
+            "handshake-timeout",
             "mixed-binary",
             "namespaces",
             "late-namespace",

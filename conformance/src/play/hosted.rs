@@ -182,7 +182,7 @@ async fn connection(
         let owner = (!head.is_upgrade())
             .then(|| head.query("sid"))
             .flatten()
-            .and_then(|sid| sessions.lock().unwrap_or_else(PoisonError::into_inner).get(sid).cloned());
+            .and_then(|sid| sessions.lock().unwrap_or_else(PoisonError::into_inner).get(&sid).cloned());
         let arrival = Arrival { at: Instant::now(), head, body, reply: Some(reply) };
         let _ = match owner {
             Some(session) => session.send(arrival),
@@ -273,13 +273,13 @@ pub(crate) fn plain(status: u16, body: &[u8]) -> Response {
 /// Whether a request opens a session on this transport.
 pub(crate) fn opens(head: &RequestHead, transport: &str) -> bool {
     head.query("sid").is_none()
-        && head.query("transport") == Some(transport)
+        && head.query("transport").as_deref() == Some(transport)
         && head.is_upgrade() == (transport == "websocket")
 }
 
 /// The revision that a client asks for; servers take everything but 4 for 3.
 fn revision_of(head: &RequestHead) -> Revision {
-    if head.query("EIO") == Some("4") { Revision::Four } else { Revision::Three }
+    if head.query("EIO").as_deref() == Some("4") { Revision::Four } else { Revision::Three }
 }
 
 impl Hosted {
@@ -296,6 +296,7 @@ impl Hosted {
             json!({"sid": sid, "upgrades": [], "pingInterval": 25_000, "pingTimeout": 20_000, "maxPayload": 1_000_000});
         if let (Json::Object(handshake), Some(Json::Object(wanted))) = (&mut handshake, wanted) {
             handshake.extend(wanted);
+            handshake.retain(|_, value| !value.is_null());
         }
         let sid = handshake.get("sid").and_then(Json::as_str).unwrap_or_default().to_owned();
         let revision = revision_of(&arrival.head);
@@ -397,6 +398,28 @@ impl Hosted {
         hall.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.sid);
         self._heartbeat = None;
         hall.waiting.extend(self.polling.lock().unwrap_or_else(PoisonError::into_inner).parked.take());
+    }
+
+    /// The session is gone: every request that names it is told so, also those that wait.
+    pub(crate) fn refuse(&mut self, hall: &mut Hall) {
+        let unknown =
+            |mut arrival: Arrival| arrival.answer(plain(400, br#"{"code":1,"message":"Session ID unknown"}"#));
+        let (sender, mut requests) = mpsc::unbounded_channel();
+        hall.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(self.sid.clone(), sender);
+        while let Ok(arrival) = hall.receiver.try_recv() {
+            hall.waiting.push_back(arrival);
+        }
+        let named =
+            |arrival: &Arrival| !arrival.head.is_upgrade() && arrival.head.query("sid").as_ref() == Some(&self.sid);
+        let (ours, others): (Vec<_>, Vec<_>) = hall.waiting.drain(..).partition(named);
+        hall.waiting.extend(others);
+        ours.into_iter().for_each(unknown);
+        self._heartbeat = None;
+        self._serving = Some(Task::spawn(async move {
+            while let Some(arrival) = requests.recv().await {
+                unknown(arrival);
+            }
+        }));
     }
 
     /// Ends the session from the server's side.

@@ -8,8 +8,8 @@ mod program;
 mod visit;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -404,6 +404,17 @@ impl Player {
                     .ok_or_else(|| Trouble::Broken("requests are answered only to clients".to_owned()))?;
                 if let Object::Hosted(hosted) = self.object(subject)? {
                     hosted.hand_over(&mut hall);
+                }
+                self.hall = Some(hall);
+                Ok(())
+            }
+            Action::RequestsRefused => {
+                let mut hall = self
+                    .hall
+                    .take()
+                    .ok_or_else(|| Trouble::Broken("requests are refused only to clients".to_owned()))?;
+                if let Object::Hosted(hosted) = self.object(subject)? {
+                    hosted.refuse(&mut hall);
                 }
                 self.hall = Some(hall);
                 Ok(())
@@ -1185,7 +1196,9 @@ impl Player {
         let window = self.window(step)?;
         let mut hall = self.hall.take().ok_or_else(|| Trouble::Broken("upgrades come only from clients".to_owned()))?;
         let found = hall
-            .accept(window.deadline, window.starting, |head| Ok(head.is_upgrade() && head.query("sid") == Some(&sid)))
+            .accept(window.deadline, window.starting, |head| {
+                Ok(head.is_upgrade() && head.query("sid").as_ref() == Some(&sid))
+            })
             .await;
         let waiting = hall.shown();
         self.hall = Some(hall);

@@ -78,6 +78,8 @@ pub(crate) enum Action {
     AcceptSession { transport: Expression, handshake: Option<Expression> },
     /// `requests manual`: those of a session that was accepted are answered by hand from here on.
     RequestsManual,
+    /// `requests refused`: the session is gone, and those that still name it are told so.
+    RequestsRefused,
     /// `accept connect [NAMESPACE] [REPLY]`
     AcceptConnect { namespace: Option<Expression>, reply: Option<Expression> },
     /// `accept upgrade`

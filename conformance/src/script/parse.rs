@@ -145,6 +145,7 @@ impl<'a> Reader<'a> {
                 },
             },
             "requests" if self.word("manual") => Action::RequestsManual,
+            "requests" if self.word("refused") => Action::RequestsRefused,
             "let" => {
                 let name = self.any_word().ok_or("let needs a name")?;
                 self.need_symbol('=')?;
@@ -471,6 +472,7 @@ mod tests {
     #[test]
     fn a_session_can_be_taken_over() {
         assert_eq!(script("requests manual").unwrap()[0].action, Action::RequestsManual);
+        assert_eq!(script("requests refused").unwrap()[0].action, Action::RequestsRefused);
         assert!(script("requests").is_err());
     }
 }

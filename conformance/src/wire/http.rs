@@ -42,12 +42,12 @@ impl RequestHead {
         bytes
     }
 
-    /// The value of a query parameter, as it stands in the target.
-    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+    /// The value of a query parameter, as a server reads it: without percent-encoding.
+    pub(crate) fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;
         query.split('&').find_map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (key == name).then_some(value)
+            (key == name).then(|| decoded(value))
         })
     }
 
@@ -55,6 +55,24 @@ impl RequestHead {
     pub(crate) fn is_upgrade(&self) -> bool {
         header(&self.headers, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
     }
+}
+
+/// A value of a query without its encoding; what is no encoding stays.
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = value.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|digits| *first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let encoded = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(match (encoded, first) {
+            (Some(byte), _) => byte,
+            (None, b'+') => b' ',
+            (None, other) => *other,
+        });
+        rest = if encoded.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A whole answer.
@@ -238,5 +256,19 @@ pub(crate) async fn read_response<R: AsyncRead + Unpin>(source: &mut Source<R>, 
                 return Err(io::Error::other(format!("this is not HTTP ({error}): {}", printable(source.buffered()))));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_without_its_encoding() {
+        let target = "/socket.io/?sid=a%2Bb%26c=d%2Fe+%E2%82%AC%zz%+1%2&b=";
+        let head = RequestHead { target: target.to_owned(), ..RequestHead::default() };
+        assert_eq!(head.query("sid").unwrap(), "a+b&c=d/e €%zz% 1%2");
+        assert_eq!(head.query("b").unwrap(), "");
+        assert_eq!(head.query("c"), None);
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::env;
 use std::io::{self, BufRead as _, Write as _};
 use std::process;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn main() {
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         match serde_json::from_str(&line) {
-            Ok(command) => told(perform(&root, &command)),
+            Ok(command) => queue(&root, command),
             Err(error) => report(json!({ "event": "error", "message": error.to_string() })),
         }
     }
@@ -61,6 +61,22 @@ fn told(result: Result<(), Failure>) {
     if let Err(error) = result {
         report(json!({ "event": "error", "message": error.to_string() }));
     }
+}
+
+/// Runs commands one after the other, on a thread of their own: while a handler runs, the library holds the locks that some of them need.
+static COMMANDS: LazyLock<mpsc::Sender<(String, Value)>> = LazyLock::new(|| {
+    let (sender, commands) = mpsc::channel::<(String, Value)>();
+    thread::spawn(move || {
+        for (namespace, command) in commands {
+            told(perform(&namespace, &command));
+        }
+    });
+    sender
+});
+
+fn queue(namespace: &str, command: Value) {
+    // The thread runs as long as the program.
+    let _ = COMMANDS.send((namespace.to_owned(), command));
 }
 
 fn connect(namespace: &str, auth: Option<Value>) -> Result<(), Failure> {
@@ -118,9 +134,7 @@ fn received(namespace: &str, event: Event, payload: Payload, client: &RawClient)
     let name = event.to_string();
     let arguments = values(&payload);
     if name == "do" {
-        let (namespace, command) = (namespace.to_owned(), arguments.first().cloned().unwrap_or_default());
-        // Not here: while a handler runs, the library holds the locks that some commands need.
-        thread::spawn(move || told(perform(&namespace, &command)));
+        queue(namespace, arguments.first().cloned().unwrap_or_default());
         return;
     }
     report(json!({ "event": "received", "namespace": namespace, "name": name, "args": arguments }));
