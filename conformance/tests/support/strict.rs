@@ -1,5 +1,5 @@
 //! A server in memory that keeps to a sentence of the text that no server of the field keeps to: a second stream ends a WebTransport
-//! session. It opens a session and echoes what is short, and does nothing else.
+//! session. It opens a session and echoes what is short, without a heartbeat, and does nothing else.
 
 use std::io;
 use std::sync::Arc;
@@ -58,14 +58,15 @@ const OPEN: &[u8] = br#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTime
 
 async fn serve(mut stream: DuplexStream) -> io::Result<()> {
     loop {
-        // Lengths below 126 have one byte.
-        let length = stream.read_u8().await?;
-        let mut packet = vec![0; usize::from(length)];
+        // Lengths below 126 have one byte; its highest bit is for binary.
+        let header = stream.read_u8().await?;
+        let mut packet = vec![0; usize::from(header & 0x7f)];
         stream.read_exact(&mut packet).await?;
         if packet == b"0" {
             packet = OPEN.to_vec();
         }
-        stream.write_u8(u8::try_from(packet.len()).map_err(io::Error::other)?).await?;
+        let length = u8::try_from(packet.len()).map_err(io::Error::other)?;
+        stream.write_u8(header & 0x80 | length).await?;
         stream.write_all(&packet).await?;
     }
 }
