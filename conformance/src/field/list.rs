@@ -50,14 +50,7 @@ static SERVERS: [Peer; 9] = [
     python("python-aiohttp", "python-socketio on aiohttp", &["aiohttp"]),
     python("python-uvicorn", "python-socketio on uvicorn", &["uvicorn"]),
     Peer {
-        lacks: &[
-            "eio4-only",
-            "jsonp",
-            "recovery",
-            "webtransport",
-            "refusal-data",
-            "close-me",
-        ],
+        lacks: &["eio4-only", "jsonp", "recovery", "webtransport", "refusal-data", "close-me"],
         ..server("socketioxide", "socketioxide on axum", "0.18.9", Rust("socketioxide"))
     },
     // What it lacks is what is not built yet.

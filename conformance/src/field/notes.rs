@@ -56,7 +56,8 @@ fn parse(name: &str, notes: &str) -> (Vec<String>, Vec<Entry>) {
 fn faults(failed: &BTreeSet<String>, entries: &[Entry]) -> Vec<String> {
     let mut faults = Vec::new();
     for id in failed {
-        let sections: Vec<_> = entries.iter().filter(|entry| entry.covers(id)).map(|entry| entry.section.as_str()).collect();
+        let sections: Vec<_> =
+            entries.iter().filter(|entry| entry.covers(id)).map(|entry| entry.section.as_str()).collect();
         match sections[..] {
             [_] => (),
             [] => faults.push(format!("{id} fails, and no section says why")),
@@ -79,9 +80,11 @@ fn every_failure_with_notes_has_one_cause() {
         let (names, entries) = parse(name, &fs::read_to_string(&path).unwrap());
         let mut failed = BTreeSet::new();
         for name in names {
-            let peer = peer(&name).unwrap_or_else(|| panic!("{}: nobody in the field is called {name}", path.display()));
+            let peer =
+                peer(&name).unwrap_or_else(|| panic!("{}: nobody in the field is called {name}", path.display()));
             let results = Expected::read(peer).unwrap().results;
-            failed.extend(results.into_iter().filter(|(_, outcome)| outcome.verdict == Verdict::Fail).map(|(id, _)| id));
+            failed
+                .extend(results.into_iter().filter(|(_, outcome)| outcome.verdict == Verdict::Fail).map(|(id, _)| id));
         }
         found.extend(faults(&failed, &entries).into_iter().map(|fault| format!("field/{name}.md: {fault}")));
     }

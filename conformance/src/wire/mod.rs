@@ -75,7 +75,9 @@ impl Tcp {
     /// # Errors
     /// A sentence when the URL is something else.
     pub fn new(url: &str) -> Result<Self, String> {
-        let rest = url.strip_prefix("http://").ok_or("the URL of a server starts with http://; TLS is not spoken, so go past what ends it")?;
+        let rest = url
+            .strip_prefix("http://")
+            .ok_or("the URL of a server starts with http://; TLS is not spoken, so go past what ends it")?;
         let authority = rest.trim_end_matches('/');
         if authority.is_empty() || authority.contains('/') {
             return Err(format!("{url} should be http://HOST:PORT; paths are given with --path"));
