@@ -23,7 +23,7 @@ use crate::json::places::{Plain, ScanArgument, Sought};
 use crate::json::ser::{self, Arguments, Output, ValueSerializer};
 
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
-use crate::payload::attached::{Attached, Gathered};
+use crate::payload::attached::Attached;
 use crate::payload::{Args, ArgsSink, Payload, Rules};
 use crate::values::Single;
 
@@ -89,7 +89,7 @@ impl Decoder for JsonDecoder {
             },
             Message::Binary(bytes) => match self.gathering.take() {
                 None => Err(DecodeError::UnexpectedBinary),
-                Some(gathering) => self.attachment(gathering, bytes),
+                Some(gathering) => gathering.add(bytes, self.max_attachment_bytes, &mut self.gathering),
             },
         }
     }
@@ -148,16 +148,6 @@ impl JsonDecoder {
         match Payload::within(packet_type, text, at, self.max_depth, self.rules, sought) {
             None => Err(DecodeError::InvalidPayload),
             Some(payload) => Ok(Packet { packet_type, namespace, id, payload: Some(payload) }),
-        }
-    }
-
-    fn attachment(&mut self, gathering: Arc<Attached>, bytes: Bytes) -> Result<Option<Packet>, DecodeError> {
-        match gathering.add(bytes, self.max_attachment_bytes)? {
-            Gathered::All(packet) => Ok(Some(packet)),
-            Gathered::Some(gathering) => {
-                self.gathering = Some(gathering);
-                Ok(None)
-            }
         }
     }
 }

@@ -45,12 +45,17 @@ impl Attached {
         Arc::new(Self { attachments, places: places.unwrap_or(Few::new()), waiting })
     }
 
-    /// Takes an attachment. Gives the packet when it was the last one, else what goes on waiting.
+    /// Takes an attachment. Gives the packet when it was the last one, else goes on waiting there.
     ///
     /// # Errors
     /// When there are more bytes now than these, or the packet has a placeholder for something else.
     #[inline]
-    pub(crate) fn add(self: Arc<Self>, bytes: Bytes, max_bytes: usize) -> Result<Gathered, DecodeError> {
+    pub(crate) fn add(
+        self: Arc<Self>,
+        bytes: Bytes,
+        max_bytes: usize,
+        waits: &mut Option<Arc<Self>>,
+    ) -> Result<Option<Packet>, DecodeError> {
         let mut gathering = self;
         // As long as the packet waits in it, nobody else can have it.
         let Some(Self { attachments, places, waiting: slot }) = Arc::get_mut(&mut gathering) else {
@@ -72,9 +77,10 @@ impl Attached {
                 }
                 payload.attach(gathering);
             }
-            return Ok(Gathered::All(packet));
+            return Ok(Some(packet));
         }
-        Ok(Gathered::Some(gathering))
+        *waits = Some(gathering);
+        Ok(None)
     }
 
     /// A copy with memory of its own.
@@ -93,12 +99,4 @@ impl Attached {
     pub(super) fn cursor<'de>(&'de self, text: &'de str, arg: &'de str) -> Cursor<'de> {
         Cursor::new(text, offset(text, arg), &self.places, &self.attachments)
     }
-}
-
-/// What an attachment has made of a packet that waited for it.
-#[allow(clippy::large_enum_variant, reason = "taken apart where it is given")]
-pub(crate) enum Gathered {
-    All(Packet),
-    /// Others are still to come.
-    Some(Arc<Attached>),
 }
