@@ -87,8 +87,8 @@
 //!
 //! Beneath them lie the codecs, for whoever needs only those: [`Packet`] and [`Frame`], [`payload`], [`framing`].
 //!
-//! Feature `simd` (off by default, needs std) writes and reads base64, which binary messages become when they are polled, with
-//! vector instructions that are chosen at run time: four times as fast. Feature `testkit` (off by default) has a simulated network,
+//! Feature `simd` (off by default, needs std, turned on by the adapters) writes and reads base64, which binary messages become when
+//! they are polled, with vector instructions where the processor has AVX2 or NEON: four times as fast. Feature `testkit` (off by default) has a simulated network,
 //! a model of a client and a checker of the invariants.
 #![no_std]
 #![forbid(unsafe_code)]
