@@ -343,7 +343,10 @@ impl Shared {
             }
             if !packets.is_empty() {
                 response.body = encode_body(self.wish.revision, &packets);
-                response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+                if self.wish.revision == Revision::Three {
+                    // It may have been the form for binary, and is text now.
+                    response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+                }
                 return Event::Answer(response);
             }
         }

@@ -1,11 +1,16 @@
 //! socketioxide keeps the server contract (`fixtures/SERVER.md`).
 //!
 //! Its revision 3 is a feature of the build: with it every endpoint accepts both revisions. A refusal carries a message only.
+//!
+//! What a handler returns is a future, which runs in a task of its own, and tasks run in any order. So that the order of what comes back is
+//! that of the protocol's implementation and not of the tasks, handlers do their work before they return. Only broadcasts cannot: emitting
+//! them is asynchronous.
 
 mod arguments;
 
 use std::collections::HashMap;
 use std::env;
+use std::future::{Ready, ready};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -57,6 +62,11 @@ impl Settings {
             max_payload: number("MAX_PAYLOAD", 1_000_000),
         }
     }
+
+    /// What is announced as the limit is one of bodies only; that of WebSocket messages has settings of its own.
+    fn max_message(&self) -> usize {
+        usize::try_from(self.max_payload).expect("MAX_PAYLOAD is a size")
+    }
 }
 
 // --- Socket.IO
@@ -68,14 +78,17 @@ fn socketio(settings: &Settings, path: &'static str, builder: SocketIoBuilder) -
         .ping_timeout(settings.ping_timeout)
         .connect_timeout(settings.connect_timeout)
         .max_payload(settings.max_payload)
+        .ws_max_message_size(settings.max_message())
+        .ws_max_frame_size(settings.max_message())
         // Packets that wait for one client; the default of 128 does not hold the bursts of the contract.
-        .max_buffer_size(4096)
+        .max_buffer_size(16_384)
         .ack_timeout(Duration::from_millis(500))
         .build_layer();
     for namespace in ["/", "/custom"] {
         let watch = Arc::new(Watch::default());
-        io.ns(namespace, async move |socket: SocketRef, TryData(auth): TryData<Value>| {
+        io.ns(namespace, move |socket: SocketRef, TryData(auth): TryData<Value>| {
             connected(&socket, auth.ok(), watch);
+            done()
         });
     }
     io.ns("/refuse", (async |_: SocketRef| ()).with(refuse));
@@ -86,15 +99,24 @@ async fn refuse(_: SocketRef) -> Result<(), &'static str> {
     Err("refused")
 }
 
+/// The future of a handler that has done its work.
+fn done() -> Ready<()> {
+    ready(())
+}
+
 fn connected(socket: &SocketRef, auth: Option<Value>, watch: Arc<Watch>) {
     match auth {
         Some(auth) if !auth.is_nil() => report(socket.emit("auth", &auth)),
         _ => report(socket.emit("auth", &serde_json::json!({}))),
     }
-    socket.on("message", async |socket: SocketRef, Data::<Arguments>(arguments)| {
+    socket.on("message", |socket: SocketRef, Data::<Arguments>(arguments)| {
         report(socket.emit("message-back", &arguments));
+        done()
     });
-    socket.on("message-with-ack", async |Data::<Arguments>(arguments), ack: AckSender| report(ack.send(&arguments)));
+    socket.on("message-with-ack", |Data::<Arguments>(arguments), ack: AckSender| {
+        report(ack.send(&arguments));
+        done()
+    });
     socket.on("broadcast", async |socket: SocketRef, io: SocketIo, Data::<Arguments>(arguments)| {
         if let Some(namespace) = io.of(socket.ns()) {
             report(namespace.emit("broadcast-back", &arguments).await);
@@ -103,37 +125,52 @@ fn connected(socket: &SocketRef, auth: Option<Value>, watch: Arc<Watch>) {
     socket.on("to-others", async |socket: SocketRef, Data::<Arguments>(arguments)| {
         report(socket.broadcast().emit("others-back", &arguments).await);
     });
-    socket.on("join", async |socket: SocketRef, Data::<String>(room)| {
+    socket.on("join", |socket: SocketRef, Data::<String>(room)| {
         socket.join(room.clone());
         report(socket.emit("joined", &room));
+        done()
     });
-    socket.on("leave", async |socket: SocketRef, Data::<String>(room)| {
+    socket.on("leave", |socket: SocketRef, Data::<String>(room)| {
         socket.leave(room.clone());
         report(socket.emit("left", &room));
+        done()
     });
     socket.on("to-room", async |socket: SocketRef, Data::<Arguments>(mut arguments)| {
         let Some(room) = arguments.take_text() else { return };
         report(socket.within(room).emit("room-back", &arguments).await);
     });
-    socket.on("emit-with-ack", async |socket: SocketRef, Data::<Arguments>(arguments)| {
-        let Ok(answer) = socket.emit_with_ack::<_, Arguments>("ack-me", &arguments) else { return };
-        match answer.await {
-            Ok(answer) => report(socket.emit("acked", &answer)),
-            Err(_) => report(socket.emit("ack-timeout", &Arguments::default())),
+    socket.on("emit-with-ack", |socket: SocketRef, Data::<Arguments>(arguments)| {
+        let asked = socket.emit_with_ack::<_, Arguments>("ack-me", &arguments).map_err(|error| format!("{error:?}"));
+        async move {
+            match asked {
+                Ok(answer) => match answer.await {
+                    Ok(answer) => report(socket.emit("acked", &answer)),
+                    Err(_) => report(socket.emit("ack-timeout", &Arguments::default())),
+                },
+                Err(error) => eprintln!("{error}"),
+            }
         }
     });
-    socket.on("volatile", async |socket: SocketRef, Data::<Arguments>(arguments)| {
+    socket.on("volatile", |socket: SocketRef, Data::<Arguments>(arguments)| {
         report(socket.volatile().emit("volatile-back", &arguments));
+        done()
     });
-    socket.on("burst", async |socket: SocketRef, Data::<Arguments>(mut arguments)| {
+    socket.on("burst", |socket: SocketRef, Data::<Arguments>(mut arguments)| {
         let count = arguments.take_number().unwrap_or_default();
         for number in 0..count {
             report(socket.emit("burst-back", &arguments.after(number)));
         }
+        done()
     });
-    socket.on("disconnect-me", async |socket: SocketRef| report(socket.disconnect()));
+    socket.on("disconnect-me", |socket: SocketRef| {
+        report(socket.disconnect());
+        done()
+    });
     let watching = watch.clone();
-    socket.on("watch", async move |socket: SocketRef, Data::<String>(sid)| watching.add(socket, sid));
+    socket.on("watch", move |socket: SocketRef, Data::<String>(sid)| {
+        watching.add(socket, sid);
+        done()
+    });
     socket.on_disconnect(async move |socket: SocketRef, reason: DisconnectReason| {
         watch.ended(socket.id.to_string(), reason.to_string());
     });
@@ -182,7 +219,9 @@ fn engineio(settings: &Settings, path: &'static str) -> EngineIoLayer<Echo> {
         .ping_interval(settings.ping_interval)
         .ping_timeout(settings.ping_timeout)
         .max_payload(settings.max_payload)
-        .max_buffer_size(4096)
+        .ws_max_message_size(settings.max_message())
+        .ws_max_frame_size(settings.max_message())
+        .max_buffer_size(16_384)
         .build();
     EngineIoLayer::from_config(Arc::new(Echo), config)
 }
