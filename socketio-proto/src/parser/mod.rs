@@ -118,7 +118,8 @@ pub trait Decoder: Send + 'static {
 ///
 /// A packet is written to a buffer that is used for all, then copied to memory that it shares with others: pieces of 8 KiB, each of
 /// which is used again once all packets in it have been sent. So encoding small packets allocates nothing in the long run; a packet
-/// that waits keeps its whole piece alive. Larger packets have memory of their own.
+/// that waits keeps its whole piece alive. Larger packets have memory of their own, and the buffer is given back when it has grown
+/// beyond 64 KiB.
 #[derive(Debug)]
 pub struct Encoder {
     text: String,
@@ -129,8 +130,8 @@ pub struct Encoder {
 
 impl Encoder {
     const PIECE: usize = 8 * 1024;
-    /// What growing by doubling gives a message that fits into a piece, at most.
-    const KEPT: usize = 2 * Self::PIECE;
+    /// How much of what messages are written to is kept for the next one: growing by doubling costs as much as all the rest.
+    const KEPT: usize = 8 * Self::PIECE;
 
     /// An encoder that takes memory with the first packet, and refuses packets of more than ten attachments, because clients and
     /// servers of the reference do.
@@ -161,7 +162,7 @@ impl Encoder {
     pub fn start_text(&mut self, length: usize) -> &mut String {
         self.text.clear();
         if length > Self::PIECE || self.text.capacity() > Self::KEPT {
-            // The message's own memory; or the last message failed after it had become large.
+            // The message's own memory; or what an earlier one has left is too large to be kept.
             self.text = String::with_capacity(length);
         }
         &mut self.text
@@ -172,7 +173,7 @@ impl Encoder {
     #[must_use]
     pub fn finish_text(&mut self) -> Frame {
         if self.text.len() > Self::PIECE {
-            return Frame::text(PacketType::Message, own_text(mem::take(&mut self.text)));
+            return Frame::text(PacketType::Message, self.own_text());
         }
         Frame::utf8(PacketType::Message, share(&mut self.piece, self.text.as_bytes()))
     }
@@ -191,11 +192,26 @@ impl Encoder {
     #[must_use]
     pub fn finish_binary(&mut self) -> Frame {
         if self.bytes.len() > Self::PIECE {
-            let own = mem::take(&mut self.bytes);
-            let bytes = if wasteful(own.len(), own.capacity()) { Bytes::copy_from_slice(&own) } else { own.into() };
-            return Frame::message(Message::Binary(bytes));
+            return Frame::message(Message::Binary(self.own_bytes()));
         }
         Frame::message(Message::Binary(share(&mut self.piece, &self.bytes)))
+    }
+
+    /// What was written, in memory of its own: the buffer when it fits, else a copy.
+    fn own_text(&mut self) -> Text {
+        if use_again(self.text.len(), self.text.capacity()) {
+            return Text::from(&self.text[..]);
+        }
+        let text = mem::take(&mut self.text);
+        if wasteful(text.len(), text.capacity()) { Text::from(&text[..]) } else { Text::from(text) }
+    }
+
+    fn own_bytes(&mut self) -> Bytes {
+        if use_again(self.bytes.len(), self.bytes.capacity()) {
+            return Bytes::copy_from_slice(&self.bytes);
+        }
+        let bytes = mem::take(&mut self.bytes);
+        if wasteful(bytes.len(), bytes.capacity()) { Bytes::copy_from_slice(&bytes) } else { bytes.into() }
     }
 }
 
@@ -216,8 +232,9 @@ fn share(piece: &mut BytesMut, bytes: &[u8]) -> Bytes {
     piece.split().freeze()
 }
 
-fn own_text(text: String) -> Text {
-    if wasteful(text.len(), text.capacity()) { Text::from(&text[..]) } else { Text::from(text) }
+/// Whether a buffer is worth more to the next message than to this one.
+const fn use_again(length: usize, capacity: usize) -> bool {
+    capacity <= Encoder::KEPT && wasteful(length, capacity)
 }
 
 /// Packets may wait long: what growing by doubling has left over is then worth a copy.
