@@ -70,6 +70,8 @@ const fn python(name: &'static str, title: &'static str, arguments: &'static [&'
             "volatile",
             // What it broadcasts on WebSockets depends on whether anybody polls, e.g. a session of another case that has not timed out.
             "sio5/binary/two-senders",
+            // Not published before its authors have heard of it.
+            "hostile/socket/lifecycle-events-by-hand/disconnect",
         ],
         // It announces the interval in whole seconds: less than one becomes 0.
         settings: &[("PING_INTERVAL_MS", "1000"), ("PING_TIMEOUT_MS", "1000")],
