@@ -1,5 +1,7 @@
 //! The command line of the suite: choose cases, run them, print, and end with a status for build servers.
 
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -181,15 +183,21 @@ fn start() -> Result<bool, Failure> {
         ("field", None) => return Err("which one? field --list shows them".into()),
         _ => return Err(HELP.into()),
     };
-    let mut cases = match role {
-        _ if !arguments.files.is_empty() => Vec::new(),
+    let built_in = match role {
         Role::Server => server_cases()?,
         Role::Client => client_cases()?,
     };
+    let mut cases = if arguments.files.is_empty() { built_in.clone() } else { Vec::new() };
     for file in &arguments.files {
         let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
         cases.extend(socketio_conformance::case::parse(&text, role).map_err(|error| format!("{file}: {error}"))?);
     }
+    let known: Vec<(String, Vec<String>)> = built_in
+        .iter()
+        .chain(&cases_not_built()?)
+        .chain(&cases)
+        .map(|case| (case.id.clone(), case.needs.clone()))
+        .collect();
     let chosen = |case: &Case| {
         arguments.filters.is_empty() || arguments.filters.iter().any(|prefix| case.id.starts_with(prefix.as_str()))
     };
@@ -209,13 +217,26 @@ fn start() -> Result<bool, Failure> {
         cases = cases.iter().map(|case| case.broken_by(mutant)).collect();
     }
     if arguments.list {
+        let mut out = std::io::stdout().lock();
         for case in &cases {
-            println!("{:<60} {:<10} {}", case.id, case.level, case.requirement);
+            // Whoever reads may have seen enough.
+            if writeln!(out, "{:<60} {:<10} {}", case.id, case.level, case.requirement).is_err() {
+                break;
+            }
         }
         return Ok(true);
     }
     if cases.is_empty() {
         return Err("no case has such an id: --list shows them".into());
+    }
+    for word in &arguments.options.without {
+        if !known.iter().any(|(id, needs)| id == word || needs.contains(word)) {
+            let names: BTreeSet<&str> = known.iter().flat_map(|(_, needs)| needs).map(String::as_str).collect();
+            let names = names.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(
+                format!("--without {word}: no case needs that. There are: {names}; and the id of any case").into()
+            );
+        }
     }
     if arguments.options.jobs == 0 {
         arguments.options.jobs = if role == Role::Server { 8 } else { 4 };
@@ -237,6 +258,12 @@ fn start() -> Result<bool, Failure> {
         _ => return Err("what is to be tested? --help tells".into()),
     };
     let expected = arguments.peer.map(Expected::read).transpose()?;
+    // Before the run, not after it.
+    let create = |file: &Option<String>| -> Result<Option<File>, Failure> {
+        let open = |file: &String| File::create(file).map_err(|error| format!("{file}: {error}"));
+        Ok(file.as_ref().map(open).transpose()?)
+    };
+    let (mut json_file, mut junit_file) = (create(&arguments.json)?, create(&arguments.junit)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if let Subject::Server(way) = &subject {
         let reached = runtime.block_on(way.connect());
@@ -254,7 +281,6 @@ fn start() -> Result<bool, Failure> {
         }
     });
     println!("\n{}", summary(&results));
-    let (json, junit_file) = (arguments.json, arguments.junit);
     let missing = cases.len().saturating_sub(results.len());
     let counts = |result: &&CaseResult| arguments.strict || result.level == Level::Must;
     let mut failed = results.iter().filter(counts).any(|result| result.verdict == Verdict::Fail);
@@ -269,17 +295,16 @@ fn start() -> Result<bool, Failure> {
         failed = !is_as_expected(peer, expected, &results, arguments.filters.is_empty(), arguments.update)?;
     }
     let run = Run::new(arguments.name.as_deref().unwrap_or(&name), seed, results);
-    if let Some(file) = json {
-        std::fs::write(file, serde_json::to_string_pretty(&run)?)?;
+    if let Some(file) = &mut json_file {
+        file.write_all(serde_json::to_string_pretty(&run)?.as_bytes())?;
     }
-    if let Some(file) = junit_file {
-        std::fs::write(file, junit(&run))?;
+    if let Some(file) = &mut junit_file {
+        file.write_all(junit(&run).as_bytes())?;
     }
+    println!("seed {seed}");
     if broken || missing > 0 {
-        return Err(format!("seed {seed}: the suite has faults of its own; {missing} results are missing").into());
-    }
-    if failed {
-        println!("seed {seed}");
+        let whose = "a fault of the suite, or of a case, rule or command of yours";
+        return Err(format!("cases are broken, which is {whose}; {missing} results are missing").into());
     }
     Ok(!failed)
 }

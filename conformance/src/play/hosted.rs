@@ -11,13 +11,13 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::Context;
 use super::inbox::{Arrived, Event, Inbox, Post, Task};
 use super::link::{Link, Manner, Side};
 use super::visit::on_link;
+use super::{Context, Starting};
 use crate::wire::http::{RequestHead, Response, header, read_body, read_request_head, request_framing};
 use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
 use crate::wire::{BoxStream, Source, printable, websocket};
@@ -120,19 +120,29 @@ impl Hall {
     pub(crate) async fn accept(
         &mut self,
         mut deadline: Instant,
-        starting: Option<Duration>,
+        starting: Option<Starting>,
         mut fits: impl FnMut(&RequestHead) -> Result<bool, String>,
     ) -> Result<Option<Arrival>, String> {
+        let (time, mut ended) = starting.map(|program| (program.time, program.ended)).unzip();
         let mut passed = VecDeque::new();
         let found = loop {
             let next = match self.waiting.pop_front() {
                 Some(arrival) => Some(arrival),
-                None => timeout_at(deadline, self.receiver.recv()).await.ok().flatten(),
+                None => tokio::select! {
+                    biased;
+                    next = timeout_at(deadline, self.receiver.recv()) => next.ok().flatten(),
+                    // Who has ended need not be waited for any longer than others.
+                    () = over(&mut ended) => {
+                        ended = None;
+                        deadline = time.map_or(deadline, |time| deadline.min(Instant::now() + time));
+                        continue;
+                    }
+                },
             };
             match next {
                 Some(arrival) if fits(&arrival.head)? => break Some(arrival),
                 Some(arrival) => {
-                    if let Some(time) = starting {
+                    if let Some(time) = time {
                         deadline = deadline.min(Instant::now() + time);
                     }
                     passed.push_back(arrival);
@@ -149,6 +159,14 @@ impl Hall {
     pub(crate) fn shown(&self) -> String {
         let targets = self.waiting.iter().map(|arrival| format!("{} {}", arrival.head.method, arrival.head.target));
         targets.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Until a program has ended; for ever when none is to be watched.
+async fn over(ended: &mut Option<watch::Receiver<Option<String>>>) {
+    match ended {
+        Some(ended) => drop(ended.wait_for(Option::is_some).await),
+        None => std::future::pending().await,
     }
 }
 

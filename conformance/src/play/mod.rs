@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::exchange::Exchange;
@@ -213,13 +214,20 @@ fn failed<T>(expected: impl Into<String>, seen: impl Into<String>) -> Result<T, 
 }
 
 /// What a step may wait for: not before, and not after, both counted from [`Player::zero`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Window {
     after: Option<Duration>,
     deadline: Instant,
     within: Duration,
-    /// The client has just been started: what is left once it has shown up.
-    starting: Option<Duration>,
+    starting: Option<Starting>,
+}
+
+/// A client that has just been started, and has not shown up.
+#[derive(Clone, Debug)]
+struct Starting {
+    /// How long others are waited for once it has, or has ended.
+    time: Duration,
+    ended: watch::Receiver<Option<String>>,
 }
 
 impl Player {
@@ -513,8 +521,9 @@ impl Player {
         };
         // A slow machine must not shorten the time that the other side has, and some programs take long to start.
         let time = within + self.setting.grace;
-        let starting = (self.program.is_some() && !self.awake).then_some(time);
-        let deadline = Instant::now() + time + starting.map_or(Duration::ZERO, |_| STARTING);
+        let program = self.program.as_ref().filter(|_| !self.awake);
+        let starting = program.map(|program| Starting { time, ended: program.ended() });
+        let deadline = Instant::now() + time + starting.as_ref().map_or(Duration::ZERO, |_| STARTING);
         Ok(Window { after, deadline, within, starting })
     }
 
@@ -954,7 +963,7 @@ impl Player {
         self.send(subject, vec![question]).await?;
         let mut noops = 0..10;
         loop {
-            return match self.expect(subject, false, std::slice::from_ref(&answer), window).await {
+            return match self.expect(subject, false, std::slice::from_ref(&answer), window.clone()).await {
                 // It says nothing, and is no offence where nobody needs it, as on a WebSocket after an upgrade.
                 Err(Trouble::Failed(_, seen)) if seen == "6" && noops.next().is_some() => continue,
                 Err(Trouble::Failed(expected, seen)) => failed(format!("the session to be alive: {expected}"), seen),
@@ -1078,7 +1087,7 @@ impl Player {
         let mut hall =
             self.hall.take().ok_or_else(|| Trouble::Broken("requests are accepted only from clients".to_owned()))?;
         let found = hall
-            .accept(window.deadline, window.starting, |head| {
+            .accept(window.deadline, window.starting.clone(), |head| {
                 let target = match target {
                     Some(target) => self.fits(target, &Payload::Text(head.target.clone()))?.is_some(),
                     None => true,
@@ -1104,9 +1113,22 @@ impl Player {
                 Ok(arrival)
             }
             None => {
-                let waited = (window.within + self.setting.grace).as_millis();
                 let others = if waiting.is_empty() { "nothing" } else { waiting };
-                failed(what, format!("{others} within {waited} ms"))
+                let ended = self.program.as_ref().and_then(|program| program.ended().borrow().clone());
+                failed(
+                    what,
+                    match ended {
+                        Some(ended) => format!("{others}; {ended}"),
+                        None => {
+                            let starting = window.starting.as_ref().filter(|_| waiting.is_empty());
+                            let starting = starting.map_or(Duration::ZERO, |_| STARTING);
+                            format!(
+                                "{others} within {} ms",
+                                (window.within + self.setting.grace + starting).as_millis()
+                            )
+                        }
+                    },
+                )
             }
         }
     }
@@ -1124,7 +1146,8 @@ impl Player {
         let window = self.window(step)?;
         let mut hall =
             self.hall.take().ok_or_else(|| Trouble::Broken("sessions are accepted only from clients".to_owned()))?;
-        let found = hall.accept(window.deadline, window.starting, |head| Ok(hosted::opens(head, &transport))).await;
+        let found =
+            hall.accept(window.deadline, window.starting.clone(), |head| Ok(hosted::opens(head, &transport))).await;
         let waiting = hall.shown();
         let arrival = self.arrived(found?, &format!("a handshake by {transport}"), &waiting, &window)?;
         self.counter = self.counter.saturating_add(1);
@@ -1196,7 +1219,7 @@ impl Player {
         let window = self.window(step)?;
         let mut hall = self.hall.take().ok_or_else(|| Trouble::Broken("upgrades come only from clients".to_owned()))?;
         let found = hall
-            .accept(window.deadline, window.starting, |head| {
+            .accept(window.deadline, window.starting.clone(), |head| {
                 Ok(head.is_upgrade() && head.query("sid").as_ref() == Some(&sid))
             })
             .await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, Command};
+use tokio::sync::watch;
 
 use super::Context;
 use super::inbox::{Event, Inbox, Task};
@@ -17,6 +18,7 @@ pub(crate) struct Program {
     /// A packet for every line, and the end of the program.
     pub(crate) inbox: Inbox,
     input: Option<ChildStdin>,
+    ended: watch::Receiver<Option<String>>,
     _watching: Task,
 }
 
@@ -42,6 +44,7 @@ impl Program {
         let (post, inbox) = Inbox::new();
         let (input, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let context = Arc::clone(context);
+        let (end, ended) = watch::channel(None);
         let watching = Task::spawn(async move {
             let reports = async {
                 let Some(stdout) = stdout else { return };
@@ -60,9 +63,17 @@ impl Program {
             };
             tokio::join!(reports, complaints);
             let status = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
-            post.put(Event::closed(format!("the client ended with {status}")));
+            let how = format!("the client ended with {status}");
+            context.transcript.arrived("report", &how);
+            end.send_replace(Some(how.clone()));
+            post.put(Event::closed(how));
         });
-        Ok(Self { inbox, input, _watching: watching })
+        Ok(Self { inbox, input, ended, _watching: watching })
+    }
+
+    /// How it has ended, once it has.
+    pub(crate) fn ended(&self) -> watch::Receiver<Option<String>> {
+        self.ended.clone()
     }
 
     /// Writes a command to the standard input of the program.

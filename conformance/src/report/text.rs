@@ -23,7 +23,7 @@ pub fn failure(result: &CaseResult) -> String {
     text
 }
 
-/// One line for each level, and one for what was skipped.
+/// One line for each level, and the ids of what failed.
 pub fn summary(results: &[CaseResult]) -> String {
     let mut text = String::new();
     for level in [Level::Must, Level::Should, Level::Reference] {
@@ -39,7 +39,12 @@ pub fn summary(results: &[CaseResult]) -> String {
     }
     let broken = results.iter().filter(|result| result.verdict == Verdict::Broken).count();
     if broken > 0 {
-        let _ = writeln!(text, "{broken} cases are broken: that is a fault of the suite");
+        let _ = writeln!(text, "{broken} cases are broken");
+    }
+    for (verdict, title) in [(Verdict::Fail, "failed"), (Verdict::Broken, "broken")] {
+        for result in results.iter().filter(|result| result.verdict == verdict) {
+            let _ = writeln!(text, "{title} {} ({})", result.id, result.level);
+        }
     }
     text
 }

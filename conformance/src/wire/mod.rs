@@ -77,7 +77,7 @@ impl Tcp {
     pub fn new(url: &str) -> Result<Self, String> {
         let rest = url
             .strip_prefix("http://")
-            .ok_or("the URL of a server starts with http://; TLS is not spoken, so go past what ends it")?;
+            .ok_or("the URL of a server is http://HOST:PORT; https is not spoken: give the address that the server itself listens on")?;
         let authority = rest.trim_end_matches('/');
         if authority.is_empty() || authority.contains('/') {
             return Err(format!("{url} should be http://HOST:PORT; paths are given with --path"));
