@@ -234,6 +234,7 @@ fn requests_that_come_or_end_after_the_end_are_answered_once() {
     let get = peer.get();
     assert!(!peer.session.is_drained());
     peer.aborted(get);
+    peer.says(&[]);
     assert!(peer.session.is_drained());
     peer.handle(Input::Body { request: RequestId(90), body: bytes::Bytes::new() });
     peer.handle(Input::BodyTooLarge { request: RequestId(91) });

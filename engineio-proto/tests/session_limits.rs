@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{Peer, millis, quiet};
-use engineio_proto::{Config, Event, Frame, Instant, SendError};
+use common::{Peer, config, millis, quiet};
+use engineio_proto::server::{Input, LinkDownCause};
+use engineio_proto::{Config, Event, Frame, Instant, LinkId, SendError};
 
 /// What a packet costs beside its own bytes.
 const KEEPING: usize = 40;
@@ -196,8 +197,8 @@ fn a_body_that_is_decoded_across_the_switch_keeps_the_order() {
         "message cccc",
         "message dddd",
         "message eeee",
-        "link 1: 3probe",
         &format!("reply {post}: 200 ok"),
+        "link 1: 3probe",
     ]);
     assert!(peer.session.wants_input());
 }
@@ -215,8 +216,8 @@ fn what_is_held_for_a_post_that_never_ends_is_limited_too() {
     peer.says(&[
         "upgraded WebSocket",
         "closed: transport error (too much unread input)",
-        "link 1: 3probe",
         &common::gone(post),
+        "link 1: 3probe",
         "close link 1",
     ]);
     peer.is_over();
@@ -229,4 +230,47 @@ fn the_end_is_told_however_much_is_unread() {
         peer.text(1, text);
     }
     assert_eq!(peer.turn().get(4).map(String::as_str), Some("closed: transport close"));
+}
+
+#[test]
+fn a_probe_that_reads_nothing_is_owed_one_answer_however_often_it_asks() {
+    let mut peer = Peer::polling(quiet());
+    peer.up(engineio_proto::LinkKind::WebSocket);
+    for _ in 0..100_000 {
+        peer.text(1, "2probe");
+    }
+    peer.says(&["link 1: 3probe"]);
+}
+
+#[test]
+fn a_link_that_was_refused_is_closed_once_however_much_it_sends() {
+    let mut peer = Peer::polling(quiet());
+    peer.up(engineio_proto::LinkKind::WebSocket);
+    peer.text(1, "6");
+    for _ in 0..100_000 {
+        peer.text(1, "6");
+    }
+    peer.says(&["close link 1"]);
+    peer.text(1, "6");
+    peer.down(1, LinkDownCause::Closed);
+    peer.says(&[]);
+}
+
+#[test]
+fn a_link_that_takes_nothing_has_one_ping_waiting() {
+    let mut config = config();
+    config.limits.soft_inbound = 1;
+    let mut peer = Peer::websocket(config);
+    // Unread input puts the deadline of the pong off, and pings go on.
+    peer.session.handle(Instant::ZERO, Input::LinkMessage { link: LinkId(1), message: "4unread".into() });
+    for at in [300, 500, 700, 900] {
+        peer.session.handle_timeout(Instant::from_millis(at));
+    }
+    let mut pings = 0;
+    peer.session.poll_frames(LinkId(1), |frame| {
+        pings += 1;
+        assert_eq!(common::show_frame(frame), "2");
+        true
+    });
+    assert_eq!(pings, 1);
 }

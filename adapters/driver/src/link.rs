@@ -181,13 +181,6 @@ impl<S: Stream> Link<S> {
         Ok(())
     }
 
-    /// Queues a packet that [`Link::poll_write`] did not ask for, because the stream takes nothing for now.
-    pub(crate) fn keep(&mut self, frame: &Frame) {
-        let mut buffer = BytesMut::new();
-        self.output.gather(&mut buffer, frame);
-        self.output.push(buffer.freeze());
-    }
-
     /// Queues a close frame behind everything that was handed out; nothing is written after it.
     pub(crate) fn close(&mut self, code: Option<u16>) {
         if !std::mem::replace(&mut self.closing, true) {

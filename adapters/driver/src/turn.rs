@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use engineio_proto::server::{AskKind, Carrier, Input, LinkDownCause, Machine, Session, Transmit};
-use engineio_proto::{Config, Frame, Instant, LinkId, LinkKind, RequestId, Response};
+use engineio_proto::{Config, Instant, LinkId, LinkKind, RequestId, Response};
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, select};
 use hyper::upgrade::OnUpgrade;
@@ -287,28 +287,21 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
         let mut any = false;
         let mut index = 0;
         while index < self.links.len() {
-            if self.write(now, cx, index, None, &mut any) {
+            if self.write(now, cx, index, &mut any) {
                 index = index.saturating_add(1);
             }
         }
-        // What comes ahead of a link's packets, and what is no packet of a link. Replies come in between: while a request from before an
-        // upgrade is read, a link that takes nothing holds nobody up but itself.
-        let blocked = |task: &Self| task.replies.is_empty() && matches!(&task.links[..], [link] if !link.is_flushed());
-        while !blocked(self) {
-            let Some(transmit) = self.machine.poll_transmit() else { break };
+        while let Some(transmit) = self.machine.poll_control() {
             any = true;
             match transmit {
                 Transmit::Reply { request, response } => {
                     if let Some(index) = self.replies.iter().position(|(waiting, _)| *waiting == request)
-                        && let Some((_, reply)) = self.replies.swap_remove_back(index)
+                        // Requests are mostly answered in the order in which they came.
+                        && let Some((_, reply)) = self.replies.swap_remove_front(index)
                         && reply.send(response).is_err()
                     {
                         self.machine.handle(now, Input::Aborted { request });
                     }
-                }
-                Transmit::Link { link: id, frame } => {
-                    let Some(index) = self.links.iter().position(|link| link.id() == id) else { continue };
-                    self.write(now, cx, index, Some(frame), &mut any);
                 }
                 Transmit::CloseLink { link: id } => {
                     if let Some(index) = self.links.iter().position(|link| link.id() == id) {
@@ -324,33 +317,21 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
         any
     }
 
-    /// Writes to a link: this packet, which the machine has given out already, then what else it has for the link. False when the link is down.
-    fn write(
-        &mut self,
-        now: Instant,
-        cx: &mut Context<'_>,
-        index: usize,
-        mut first: Option<Frame>,
-        any: &mut bool,
-    ) -> bool {
+    /// Writes what the machine has for a link. False when the link is down.
+    fn write(&mut self, now: Instant, cx: &mut Context<'_>, index: usize, any: &mut bool) -> bool {
         let Some(link) = self.links.get_mut(index) else { return false };
         let id = link.id();
         let machine = &mut self.machine;
         // While a link takes nothing, its packets stay in the machine, which counts them.
         let written = link.poll_write(cx, |output| {
-            if first.take().is_none_or(|frame| output.add(&frame)) {
-                machine.poll_frames(id, |frame| {
-                    *any = true;
-                    output.add(frame)
-                });
-            }
+            machine.poll_frames(id, |frame| {
+                *any = true;
+                output.add(frame)
+            });
         });
         if written.is_err() {
             self.link_down(now, index, LinkDownCause::Failed);
             return false;
-        }
-        if let Some(frame) = first {
-            link.keep(&frame);
         }
         true
     }

@@ -6,7 +6,7 @@
 //!
 //! Source: engine.io 6.6.11 `lib/socket.ts`, `schedulePing`, `resetPingTimeout` and `onPacket`.
 
-use super::session::{Carrier, Session, Timer, Transmit};
+use super::session::{Session, Timer};
 use crate::event::CloseReason;
 use crate::packet::Frame;
 use crate::time::Instant;
@@ -43,10 +43,10 @@ impl Session {
     pub(super) fn ping_due(&mut self, due: Instant) {
         // The last pong is long ago: a good moment to give up what the last burst of messages has left behind.
         self.give_back();
-        match (&self.link, self.carrier) {
+        match &mut self.link {
             // Ahead of what is queued: megabytes of messages must not cost the peer its time to answer.
-            (Some(link), Carrier::Link(_)) => self.control.push(Transmit::Link { link: link.id, frame: Frame::PING }),
-            _ => self.outbound.push(Frame::PING),
+            Some(link) => link.ping(),
+            None => self.outbound.push(Frame::PING),
         }
         self.heartbeat = Heartbeat { pong: Pong::Awaited, stalls: 0, post_waited: self.is_decoding() };
         // The peer's time runs from when the ping was due, unless we overslept so much that it would pay for it.

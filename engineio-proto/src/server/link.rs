@@ -32,6 +32,30 @@ pub(super) struct Link {
     kind: LinkKind,
     /// Cuts the bytes of a WebTransport stream into packets.
     decoder: Option<Box<Decoder>>,
+    urgent: Urgent,
+}
+
+/// The packets that leave a link ahead of the queue. Each kind waits at most once, however often a peer gives a reason for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Urgent(u8);
+
+impl Urgent {
+    const NOTHING: Self = Self(0);
+    const OPEN: Self = Self(1);
+    const INITIAL: Self = Self(1 << 1);
+    const PROBE_ANSWER: Self = Self(1 << 2);
+    const PING: Self = Self(1 << 3);
+
+    const fn add(&mut self, packet: Self) {
+        self.0 |= packet.0;
+    }
+
+    /// Takes the packet that leaves first.
+    const fn pop(&mut self) -> Self {
+        let first = self.0 & self.0.wrapping_neg();
+        self.0 &= !first;
+        Self(first)
+    }
 }
 
 impl Link {
@@ -40,7 +64,22 @@ impl Link {
             LinkKind::WebSocket => None,
             LinkKind::WebTransport => Some(Box::new(Decoder::new(max_payload))),
         };
-        Self { id, kind, decoder }
+        Self { id, kind, decoder, urgent: Urgent::NOTHING }
+    }
+
+    #[inline]
+    pub(super) fn has_urgent(&self) -> bool {
+        self.urgent != Urgent::NOTHING
+    }
+
+    /// A ping leaves next, unless one waits already.
+    pub(super) const fn ping(&mut self) {
+        self.urgent.add(Urgent::PING);
+    }
+
+    /// Forgets the packets that have not left.
+    pub(super) const fn clear(&mut self) {
+        self.urgent = Urgent::NOTHING;
     }
 }
 
@@ -52,12 +91,14 @@ impl Session {
         }
         if self.stage == Stage::Opening && self.carrier != Carrier::Polling {
             self.carrier = Carrier::Link(kind);
-            self.link = Some(Link::new(id, kind, self.config.max_payload));
+            let mut link = Link::new(id, kind, self.config.max_payload);
             // Ahead of everything else that will ever be queued, even of a ping.
-            for frame in self.open() {
-                let frame = self.link_form(frame);
-                self.control.push(Transmit::Link { link: id, frame });
+            link.urgent.add(Urgent::OPEN);
+            if self.config.initial_packet.is_some() {
+                link.urgent.add(Urgent::INITIAL);
             }
+            self.link = Some(link);
+            self.open();
             return;
         }
         let Some(polling) = &mut self.polling else { return self.refuse_link(id) };
@@ -73,9 +114,6 @@ impl Session {
 
     /// A link went down.
     pub(super) fn link_down(&mut self, id: LinkId, cause: LinkDownCause) {
-        self.control.retain(
-            |transmit| !matches!(transmit, Transmit::Link { link, .. } | Transmit::CloseLink { link } if *link == id),
-        );
         if self.is_probe(id) {
             self.step_upgrade(upgrade::Input::LinkDown);
         } else if self.is_carrier(id) {
@@ -90,9 +128,6 @@ impl Session {
 
     /// Bytes of a WebTransport stream came.
     pub(super) fn link_bytes(&mut self, id: LinkId, chunk: Bytes) {
-        if !self.is_carrier(id) && !self.is_probe(id) {
-            return self.refuse_link(id);
-        }
         if let Some(decoder) = self.decoder(id) {
             decoder.push(chunk);
         }
@@ -106,11 +141,14 @@ impl Session {
         }
     }
 
-    /// A packet of a link came, or what is none.
+    /// A link delivered a packet, or bytes that are not one. Those of a link that was closed are ignored: it has been told.
     #[inline]
     pub(super) fn link_packet(&mut self, id: LinkId, packet: Result<Packet, ParseError>) {
         if !self.is_carrier(id) {
-            return if self.is_probe(id) { self.probe_packet(packet) } else { self.refuse_link(id) };
+            if self.is_probe(id) {
+                self.probe_packet(packet);
+            }
+            return;
         }
         if self.stage == Stage::Closed {
             return;
@@ -161,9 +199,8 @@ impl Session {
                 (Action::Switch, Some(probe)) => self.switch_to(probe),
                 _ => {}
             }
-        } else if let (Action::Answer, Some(probe)) = (action, &polling.probe) {
-            let frame = Frame::text(PacketType::Pong, Text::from_static(PROBE));
-            self.control.push(Transmit::Link { link: probe.id, frame });
+        } else if let (Action::Answer, Some(probe)) = (action, &mut polling.probe) {
+            probe.urgent.add(Urgent::PROBE_ANSWER);
             self.arm(Timer::Noop, self.now + NOOP_INTERVAL);
         }
     }
@@ -192,12 +229,30 @@ impl Session {
         self.arm(Timer::Noop, self.now + NOOP_INTERVAL);
     }
 
-    /// Closes a link that is not ours, or no longer. Once is enough for any number of its packets.
+    /// Closes a link that came when none was wanted.
     fn refuse_link(&mut self, id: LinkId) {
-        let close = Transmit::CloseLink { link: id };
-        if !self.control.iter().any(|transmit| *transmit == close) {
-            self.control.push(close);
-        }
+        self.control.push(Transmit::CloseLink { link: id });
+    }
+
+    /// Takes the packet that leaves this link ahead of the queue, if there is one.
+    pub(super) fn pop_urgent(&mut self, id: LinkId) -> Option<Frame> {
+        let probe = self.polling.as_mut().and_then(|polling| polling.probe.as_mut());
+        let link = self.link.as_mut().into_iter().chain(probe).find(|link| link.id == id)?;
+        let kind = link.kind;
+        let frame = match link.urgent.pop() {
+            Urgent::OPEN => crate::handshake::open_packet(&self.config, self.sid(), Some(kind)),
+            Urgent::INITIAL => Frame::message(self.config.initial_packet.clone()?),
+            Urgent::PROBE_ANSWER => Frame::text(PacketType::Pong, Text::from_static(PROBE)),
+            Urgent::PING => Frame::PING,
+            _ => return None,
+        };
+        Some(self.link_form(frame))
+    }
+
+    /// A link that a packet leaves ahead of the queue.
+    pub(super) fn urgent_link(&self) -> Option<LinkId> {
+        let probe = self.polling.as_ref().and_then(|polling| polling.probe.as_ref());
+        self.link.iter().chain(probe).find(|link| link.has_urgent()).map(|link| link.id)
     }
 
     pub(super) fn is_carrier(&self, id: LinkId) -> bool {

@@ -34,6 +34,9 @@ pub trait Machine {
     /// The next thing to write; see [`Session::poll_transmit`].
     fn poll_transmit(&mut self) -> Option<Transmit>;
 
+    /// The next thing to write that is not a packet of a link; see [`Session::poll_control`].
+    fn poll_control(&mut self) -> Option<Transmit>;
+
     /// Packets for a link, seen where they lie; see [`Session::poll_frames`].
     fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool);
 
@@ -86,6 +89,11 @@ impl Machine for Session {
     #[inline]
     fn poll_transmit(&mut self) -> Option<Transmit> {
         self.poll_transmit()
+    }
+
+    #[inline]
+    fn poll_control(&mut self) -> Option<Transmit> {
+        self.poll_control()
     }
 
     #[inline]

@@ -96,8 +96,13 @@ impl Session {
             Stage::Opening => {
                 // The handshake's reply holds nothing else: some clients take its whole body for the open packet.
                 self.polling = Some(Polling::new().into());
-                let packets: alloc::vec::Vec<Frame> = self.open().collect();
-                return self.reply_packets(request, &packets);
+                let open = crate::handshake::open_packet(&self.config, self.sid(), None);
+                let initial = self.config.initial_packet.clone().map(Frame::message);
+                self.open();
+                return match initial {
+                    Some(initial) => self.reply_packets(request, &[open, initial]),
+                    None => self.reply_packets(request, &[open]),
+                };
             }
             Stage::Open | Stage::Closing => {}
         }
@@ -194,7 +199,6 @@ impl Session {
 
     /// A request went away. If packets may have gone with it, the session cannot keep its promise of order without loss.
     pub(super) fn aborted(&mut self, request: RequestId) {
-        self.control.retain(|transmit| !matches!(transmit, Transmit::Reply { request: to, .. } if *to == request));
         let Some(polling) = &mut self.polling else { return };
         let fault = if polling.held == Some(request) || polling.unconfirmed.contains(&request) {
             polling.held = polling.held.filter(|&held| held != request);

@@ -105,11 +105,6 @@ impl<T> Queue<T> {
         self.first.iter().chain(&self.rest)
     }
 
-    pub(super) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
-        self.rest.retain(&keep);
-        self.first = self.first.take().filter(&keep);
-    }
-
     pub(super) fn clear(&mut self) {
         self.first = None;
         self.rest.clear();
@@ -223,17 +218,5 @@ mod tests {
         assert!(queue.rest.capacity() > 0);
         queue.give_back();
         assert_eq!(queue.rest.capacity(), 0);
-    }
-
-    #[test]
-    fn retain_reaches_the_first_item_too() {
-        let mut queue = Queue::new();
-        for item in 0..5 {
-            queue.push(item);
-        }
-        queue.retain(|item| item % 2 == 1);
-        assert_eq!(queue.iter().copied().collect::<alloc::vec::Vec<_>>(), [1, 3]);
-        queue.retain(|_| false);
-        assert!(queue.is_empty());
     }
 }

@@ -196,7 +196,7 @@ pub struct Session {
     timers: Timers<{ Timer::ALL.len() }>,
     pub(super) events: WeighedQueue<Event>,
     pub(super) outbound: WeighedQueue<Frame>,
-    /// Goes out ahead of `outbound`: replies, the ends of links, and packets that wait for nothing.
+    /// Replies, and the ends of links: one each for a request or a link that was handed in.
     pub(super) control: Queue<Transmit>,
     /// The link that carries the session.
     pub(super) link: Option<Link>,
@@ -284,8 +284,11 @@ impl Session {
         }
     }
 
-    /// A fact from outside. Names that the session does not know (any more) are harmless: a completion of a request is ignored,
-    /// a request is answered, and a link is closed, at any time and also after the end.
+    /// A fact from outside.
+    ///
+    /// Names that the session does not know (any more) are harmless, at any time and also after the end: a request is answered, and a link
+    /// that comes up is closed; completions of a request and packets of a link are ignored. A reply or a [`Transmit::CloseLink`] may come
+    /// for a request or a link that went away before it was polled: drop it.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.advance(now);
         match input {
@@ -427,35 +430,56 @@ impl Session {
     /// The next thing to write. Constant time, but for the one reply that joins everything queued for a held GET.
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        if !self.control.is_empty() {
-            return self.control.pop();
+        if let Some(transmit) = self.poll_control() {
+            return Some(transmit);
         }
-        let Some(link) = &self.link else {
-            self.answer_due_poll();
-            return self.control.pop();
-        };
-        let link = link.id;
-        if let Some(frame) = self.outbound.pop() {
-            self.room_made();
-            return Some(Transmit::Link { link, frame: self.link_form(frame) });
+        if let Some(link) = self.urgent_link()
+            && let Some(frame) = self.pop_urgent(link)
+        {
+            return Some(Transmit::Link { link, frame });
         }
-        if self.stage == Stage::Closed {
-            self.link = None;
-            return Some(Transmit::CloseLink { link });
-        }
-        None
+        let link = self.link.as_ref()?.id;
+        let frame = self.outbound.pop()?;
+        self.room_made();
+        Some(Transmit::Link { link, frame: self.link_form(frame) })
     }
 
-    /// All that [`Session::poll_transmit`] would give next, one after the other, as long as it is packets for this link and `write` returns
-    /// true: for a driver that gathers what it writes to the link. Packets are seen where they lie, which is half the cost of having
-    /// each of them handed out.
+    /// The next thing to write that is not a packet of a link: a reply, or the end of a link whose packets have all been polled. For a
+    /// driver that takes packets by [`Session::poll_frames`] when their link has room, and must not let a link that takes nothing hold
+    /// up the rest.
+    #[inline]
+    pub fn poll_control(&mut self) -> Option<Transmit> {
+        match &self.link {
+            _ if !self.control.is_empty() => {}
+            None => drop(self.answer_due_poll()),
+            Some(link) if self.stage == Stage::Closed && self.outbound.is_empty() && !link.has_urgent() => {
+                let link = link.id;
+                self.link = None;
+                return Some(Transmit::CloseLink { link });
+            }
+            Some(_) => return None,
+        }
+        self.control.pop()
+    }
+
+    /// The packets for this link that [`Session::poll_transmit`] would give, one after the other, as long as `write` returns true: for a
+    /// driver that gathers what it writes to the link. Packets are seen where they lie, which is half the cost of having each of them
+    /// handed out.
     #[inline]
     pub fn poll_frames(&mut self, link: LinkId, mut write: impl FnMut(&Frame) -> bool) {
-        if !self.control.is_empty() || !self.is_carrier(link) {
-            return;
+        let mut more = true;
+        match &self.link {
+            Some(carrier) if carrier.id == link && !carrier.has_urgent() => {}
+            _ => {
+                while more && let Some(frame) = self.pop_urgent(link) {
+                    more = write(&frame);
+                }
+                if !self.is_carrier(link) {
+                    return;
+                }
+            }
         }
         let plain = self.is_link_plain();
-        let mut more = true;
         while more && let Some(frame) = self.outbound.first() {
             more = if plain { write(frame) } else { write(&self.special_form(frame.clone())) };
             self.outbound.drop_first();
@@ -534,18 +558,12 @@ impl Session {
         self.timers.disarm(timer as usize);
     }
 
-    /// The first input has come: what answers it is the open packet, and the initial packet if there is one.
-    pub(super) fn open(&mut self) -> impl Iterator<Item = Frame> + use<> {
-        let link = match self.carrier {
-            Carrier::Polling => None,
-            Carrier::Link(kind) => Some(kind),
-        };
+    /// The first input has come. What answers it is the open packet, and the initial packet if there is one.
+    pub(super) fn open(&mut self) {
         self.stage = Stage::Open;
         self.events.push(Event::Open);
         self.disarm(Timer::Opening);
         self.arm(Timer::Ping, self.now + self.config.ping_interval);
-        let open = crate::handshake::open_packet(&self.config, self.sid, link);
-        [Some(open), self.config.initial_packet.clone().map(Frame::message)].into_iter().flatten()
     }
 
     /// A packet of the peer, in its turn.
@@ -628,7 +646,8 @@ impl Session {
 
     /// Forgets what is queued for a link. A GET is different: if one holds, what is queued counts as its answer already.
     pub(super) fn drop_link_packets(&mut self) {
-        if self.link.is_some() {
+        if let Some(link) = &mut self.link {
+            link.clear();
             self.outbound.clear();
         }
     }
@@ -700,8 +719,10 @@ mod tests {
 
             by_frames.send(Message::from("four")).unwrap();
             by_frames.handle_timeout(Instant::ZERO + by_frames.config.ping_interval);
-            by_frames.poll_frames(LINK, |frame| panic!("the ping is ahead of {frame:?}"));
-            assert_eq!(by_frames.poll_transmit(), Some(Transmit::Link { link: LINK, frame: Frame::PING }));
+            by_frames.poll_frames(LINK, |frame| {
+                assert_eq!(*frame, Frame::PING, "it leaves ahead of what is queued");
+                false
+            });
             assert!(by_frames.poll_transmit().is_some());
         }
     }

@@ -69,8 +69,6 @@ enum Fate {
     Done,
     /// It went away by itself.
     Gone,
-    /// It was closed, and speaks all the same: it may be closed once more.
-    Late,
 }
 
 /// A machine whose every verb is watched.
@@ -144,11 +142,6 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.latest = self.latest.max(now);
         self.note(format_args!("{now:?} <- {input:?}"));
-        if let Input::LinkMessage { link, .. } | Input::LinkBytes { link, .. } = &input
-            && let Some(fate @ (Fate::Done | Fate::Gone)) = self.links.get_mut(link)
-        {
-            *fate = Fate::Late;
-        }
         match &input {
             // Whoever brings the messages of a link limits them; one frame is as large as what is handed in.
             Input::LinkMessage { message: Message::Text(text), .. } => {
@@ -205,7 +198,8 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
         self.note(format_args!("-> {transmit:?}"));
         match &transmit {
             Transmit::Reply { request, .. } => match self.requests.insert(*request, Fate::Done) {
-                Some(Fate::Open) => {}
+                // What went away before its answer was polled has one all the same, which leads nowhere.
+                Some(Fate::Open | Fate::Gone) => {}
                 fate => self.blame("I4", format!("{request:?} is answered, but it is {fate:?}")),
             },
             Transmit::Link { link, .. } => {
@@ -213,9 +207,8 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
                     self.blame("I4", format!("a packet for {link:?}, which is {:?}", self.links.get(link)));
                 }
             }
-            // A link that nobody knows is closed whenever it speaks.
             Transmit::CloseLink { link } => match self.links.insert(*link, Fate::Done) {
-                Some(Fate::Open | Fate::Late) | None => {}
+                Some(Fate::Open | Fate::Gone) => {}
                 fate => self.blame("I4", format!("{link:?} is closed, but it is {fate:?}")),
             },
         }

@@ -47,6 +47,8 @@ pub(crate) struct Peer {
     requests: u64,
     links: u64,
     waiting: BTreeSet<u64>,
+    /// Requests that went away before their answer was polled: it may come all the same, and leads nowhere.
+    aborted: BTreeSet<u64>,
     closed: bool,
     log: Vec<String>,
 }
@@ -70,6 +72,7 @@ impl Peer {
             requests: 0,
             links: 0,
             waiting: BTreeSet::new(),
+            aborted: BTreeSet::new(),
             closed: false,
             log: Vec::new(),
         }
@@ -162,7 +165,9 @@ impl Peer {
     }
 
     pub(crate) fn aborted(&mut self, request: u64) {
-        self.waiting.remove(&request);
+        if self.waiting.remove(&request) {
+            self.aborted.insert(request);
+        }
         self.handle(Input::Aborted { request: RequestId(request) });
     }
 
@@ -272,6 +277,9 @@ impl Peer {
             }
             while let Some(transmit) = self.session.poll_transmit() {
                 if let Transmit::Reply { request, .. } = &transmit {
+                    if self.aborted.remove(&request.0) {
+                        continue;
+                    }
                     assert!(self.waiting.remove(&request.0), "answered twice: {request:?}");
                     if self.confirms {
                         self.session.handle(self.now, Input::Replied { request: *request });

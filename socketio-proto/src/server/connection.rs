@@ -362,6 +362,14 @@ impl<P: Parser> Connection<P> {
         transmit
     }
 
+    /// As [`Session::poll_control`].
+    #[inline]
+    pub fn poll_control(&mut self) -> Option<Transmit> {
+        let transmit = self.session.poll_control();
+        self.undrained |= self.session.has_events();
+        transmit
+    }
+
     /// As [`Session::poll_frames`].
     #[inline]
     pub fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool) {

@@ -37,6 +37,11 @@ impl<P: Parser> Machine for Connection<P> {
     }
 
     #[inline]
+    fn poll_control(&mut self) -> Option<Transmit> {
+        self.poll_control()
+    }
+
+    #[inline]
     fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool) {
         self.poll_frames(link, write);
     }
