@@ -17,6 +17,8 @@ pub struct Config {
     pub upgrade_timeout: Duration,
     /// Time that a polling session waits for a GET that takes its last packets after a graceful close. Default 30 s.
     pub close_timeout: Duration,
+    /// Time that the body of a POST may take, from its head to its end; the driver keeps it. Default 30 s.
+    pub body_timeout: Duration,
     /// Largest inbound unit in bytes: POST body, WebSocket message, WebTransport frame. Told to clients as `maxPayload`. Default 1 000 000.
     pub max_payload: usize,
     /// Which transports are served. Default: polling and WebSocket.
@@ -36,6 +38,7 @@ impl Default for Config {
             ping_timeout: Duration::from_secs(20),
             upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
             max_payload: 1_000_000,
             transports: Transports::default(),
             allow_upgrades: true,
@@ -55,13 +58,21 @@ pub struct Limits {
     pub soft_inbound: usize,
     /// Bytes of unread messages, counted likewise, at which a session is closed, for its peer or its driver went on regardless. Default 16 MiB.
     pub max_inbound: usize,
+    /// Chunks in which the body of a POST may come; the driver counts them. Default 10 000, as in the reference.
+    pub max_body_chunks: usize,
     /// How often in a row the pong deadline is put off because this side, not the peer, had stopped reading. Default 3.
     pub max_stalled_timeouts: u8,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_outbound: 16 << 20, soft_inbound: 64 << 10, max_inbound: 16 << 20, max_stalled_timeouts: 3 }
+        Self {
+            max_outbound: 16 << 20,
+            soft_inbound: 64 << 10,
+            max_inbound: 16 << 20,
+            max_body_chunks: 10_000,
+            max_stalled_timeouts: 3,
+        }
     }
 }
 

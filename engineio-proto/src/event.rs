@@ -69,6 +69,15 @@ pub enum TransportError {
     /// A POST of type `application/octet-stream`, which revision 4 does not know.
     #[error("invalid content")]
     InvalidContent,
+    /// The body of a POST was larger than [`Config::max_payload`](crate::Config).
+    #[error("payload too large")]
+    PayloadTooLarge,
+    /// The body of a POST came in more chunks than [`Limits::max_body_chunks`](crate::Limits).
+    #[error("too many chunks")]
+    TooManyChunks,
+    /// The body of a POST was not complete within [`Config::body_timeout`](crate::Config).
+    #[error("http request timeout")]
+    BodyTimeout,
     /// A packet that only the other side may send (a ping from a client).
     #[error("invalid heartbeat direction")]
     HeartbeatDirection,

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Peer, config, gone, quiet};
-use engineio_proto::server::{Input, LinkDownCause};
+use engineio_proto::server::{BodyFault, Input, LinkDownCause};
 use engineio_proto::{LinkKind, RequestId, SendError};
 
 #[test]
@@ -237,7 +237,7 @@ fn requests_that_come_or_end_after_the_end_are_answered_once() {
     peer.says(&[]);
     assert!(peer.session.is_drained());
     peer.handle(Input::Body { request: RequestId(90), body: bytes::Bytes::new() });
-    peer.handle(Input::BodyTooLarge { request: RequestId(91) });
+    peer.handle(Input::BodyRejected { request: RequestId(91), fault: BodyFault::TooLarge });
     peer.handle(Input::Replied { request: RequestId(92) });
     peer.down(5, LinkDownCause::Failed);
     peer.is_over();

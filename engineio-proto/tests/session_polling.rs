@@ -5,7 +5,7 @@
 mod common;
 
 use common::{ID, Peer, gone, millis, quiet};
-use engineio_proto::server::{Carrier, Input, Transmit};
+use engineio_proto::server::{BodyFault, Carrier, Input, Transmit};
 use engineio_proto::{ContentType, Event, Instant, LinkKind, RequestId, SendError};
 
 #[test]
@@ -268,24 +268,33 @@ fn item_31_octet_stream_closes_the_session() {
 }
 
 #[test]
-fn items_26_and_27_a_body_over_the_limit_is_refused_and_the_session_lives_on() {
+fn items_26_and_27_a_body_that_cannot_be_had_ends_the_session_with_the_status_that_says_why() {
     let mut config = quiet();
     config.max_payload = 5;
-    let mut peer = Peer::polling(config);
-    let post = peer.post_head();
-    peer.handle(Input::BodyTooLarge { request: RequestId(post) });
-    peer.says(&[&format!("reply {post}: 413")]);
-    let post = peer.post("4abcde");
-    peer.says(&[&format!("reply {post}: 413")]);
+    let mut peer = Peer::polling(config.clone());
     let post = peer.post("4abcd");
     peer.says(&["message abcd", &format!("reply {post}: 200 ok")]);
+    let post = peer.post("4abcde");
+    peer.says(&["closed: transport error (payload too large)", &format!("reply {post}: 413")]);
+    peer.is_over();
+    for (fault, error, status) in [
+        (BodyFault::TooLarge, "payload too large", 413),
+        (BodyFault::TooManyChunks, "too many chunks", 413),
+        (BodyFault::TimedOut, "http request timeout", 408),
+    ] {
+        let mut peer = Peer::polling(config.clone());
+        let post = peer.post_head();
+        peer.handle(Input::BodyRejected { request: RequestId(post), fault });
+        peer.says(&[&format!("closed: transport error ({error})"), &format!("reply {post}: {status}")]);
+        peer.is_over();
+    }
 }
 
 #[test]
 fn bodies_of_unknown_requests_are_ignored() {
     let mut peer = Peer::polling(quiet());
     peer.body(77, "4a");
-    peer.handle(Input::BodyTooLarge { request: RequestId(78) });
+    peer.handle(Input::BodyRejected { request: RequestId(78), fault: BodyFault::TooLarge });
     let get = peer.get();
     peer.body(get, "4a");
     peer.says(&[]);

@@ -196,15 +196,20 @@ fn a_close_packet_of_the_link_waits_for_the_post_under_way_too() {
 }
 
 #[test]
-fn a_post_that_is_refused_or_goes_away_after_the_switch_holds_nothing_up() {
+fn a_post_that_cannot_be_had_after_the_switch_ends_the_session() {
     use engineio_proto::RequestId;
-    use engineio_proto::server::Input;
+    use engineio_proto::server::{BodyFault, Input};
     let mut peer = probed();
     let post = peer.post_head();
     peer.text(1, "5");
     peer.text(1, "4a");
-    peer.handle(Input::BodyTooLarge { request: RequestId(post) });
-    peer.says(&["upgraded WebSocket", "message a", &format!("reply {post}: 413")]);
+    peer.handle(Input::BodyRejected { request: RequestId(post), fault: BodyFault::TooLarge });
+    peer.says(&[
+        "upgraded WebSocket",
+        "closed: transport error (payload too large)",
+        &format!("reply {post}: 413"),
+        "close link 1",
+    ]);
 
     let mut peer = probed();
     let post = peer.post_head();

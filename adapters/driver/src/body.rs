@@ -1,5 +1,6 @@
 //! HTTP bodies: the response body that knows whether it was written, and the request body that is read up to a limit.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -9,25 +10,56 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 /// Bytes handed to the HTTP library at once.
 const PIECE: usize = 64 * 1024;
 
-/// A response body: complete from the start. Tells whoever waits for it whether it was taken to the end or dropped before.
+/// A response body: complete from the start. Its [`Confirmation`] says whether it was written to the end.
 pub struct Body {
     bytes: Bytes,
-    guard: Option<Box<dyn Guard>>,
+    confirmation: Option<Confirmation>,
 }
 
-/// Told what became of a response, exactly once.
-pub(crate) trait Guard: Send {
-    /// The response was taken to the end (`true`), or dropped before.
-    fn finished(self: Box<Self>, written: bool);
+/// Tells a session what became of a response. Dropping it says that the response was not written to the end.
+#[must_use = "dropping it says that the response was lost"]
+pub struct Confirmation(Option<Box<dyn FnOnce(bool) + Send>>);
+
+impl Confirmation {
+    pub(crate) fn new(tell: impl FnOnce(bool) + Send + 'static) -> Self {
+        Self(Some(Box::new(tell)))
+    }
+
+    /// The response was written to the end.
+    pub fn written(mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(true);
+        }
+    }
+}
+
+impl Drop for Confirmation {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(false);
+        }
+    }
+}
+
+impl std::fmt::Debug for Confirmation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Confirmation").finish_non_exhaustive()
+    }
 }
 
 impl Body {
     pub(crate) fn new(bytes: Bytes) -> Self {
-        Self { bytes, guard: None }
+        Self { bytes, confirmation: None }
     }
 
-    pub(crate) fn guarded(bytes: Bytes, guard: Box<dyn Guard>) -> Self {
-        Self { bytes, guard: Some(guard) }
+    pub(crate) fn confirmed(bytes: Bytes, confirmation: Confirmation) -> Self {
+        Self { bytes, confirmation: Some(confirmation) }
+    }
+
+    /// Takes over telling whether the response was written. For adapters that own the connection, and so know when its bytes have left;
+    /// without it a body counts as written once the HTTP library has taken all of it, though that keeps a buffer of its own.
+    pub fn take_confirmation(&mut self) -> Option<Confirmation> {
+        self.confirmation.take()
     }
 }
 
@@ -39,9 +71,11 @@ impl std::fmt::Debug for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Some(guard) = self.guard.take() {
-            // hyper does not ask an empty body for anything.
-            guard.finished(self.bytes.is_empty());
+        // HTTP libraries do not ask an empty body for anything.
+        if self.bytes.is_empty()
+            && let Some(confirmation) = self.confirmation.take()
+        {
+            confirmation.written();
         }
     }
 }
@@ -58,9 +92,9 @@ impl HttpBody for Body {
         let length = self.bytes.len().min(PIECE);
         let piece = self.bytes.split_to(length);
         if self.bytes.is_empty()
-            && let Some(guard) = self.guard.take()
+            && let Some(confirmation) = self.confirmation.take()
         {
-            guard.finished(true);
+            confirmation.written();
         }
         Poll::Ready(if piece.is_empty() { None } else { Some(Ok(Frame::data(piece))) })
     }
@@ -78,44 +112,73 @@ impl HttpBody for Body {
 pub(crate) enum Collected {
     /// All of it.
     Whole(Bytes),
-    /// More than the limit; the rest was not read.
+    /// More bytes than the limit; the rest was not read.
     TooLarge,
+    /// More chunks than the limit; the rest was not read.
+    TooManyChunks,
     /// The connection broke, or the body was malformed.
     Broken,
 }
 
-/// Reads a body of at most `limit` bytes. A body in one piece is not copied.
-pub(crate) async fn collect<B>(body: B, limit: usize) -> Collected
-where
-    B: HttpBody,
-{
-    if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+/// Reads a body of at most `max_bytes` bytes in at most `max_chunks` reads. A body in one piece is not copied.
+pub(crate) async fn collect<B: HttpBody>(mut body: Pin<&mut B>, max_bytes: usize, max_chunks: usize) -> Collected {
+    if body.size_hint().lower() > u64::try_from(max_bytes).unwrap_or(u64::MAX) {
         return Collected::TooLarge;
     }
-    let mut body = std::pin::pin!(body);
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
+    let mut chunks: usize = 0;
     loop {
-        let frame = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
-        let mut data = match frame {
+        let mut data = match next_data(body.as_mut()).await {
             None if joined.is_empty() => return Collected::Whole(first),
             None => return Collected::Whole(joined.freeze()),
             Some(Err(_)) => return Collected::Broken,
-            // Trailers say nothing here.
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => data,
-                Err(_) => continue,
-            },
+            Some(Ok(data)) => data,
         };
         let length = data.remaining();
-        if first.len().saturating_add(joined.len()).saturating_add(length) > limit {
+        chunks = chunks.saturating_add(1);
+        if first.len().saturating_add(joined.len()).saturating_add(length) > max_bytes {
             return Collected::TooLarge;
+        }
+        if chunks > max_chunks {
+            return Collected::TooManyChunks;
         }
         if first.is_empty() && joined.is_empty() {
             first = data.copy_to_bytes(length);
         } else {
             joined.extend_from_slice(&std::mem::take(&mut first));
             joined.extend_from_slice(&data.copy_to_bytes(length));
+        }
+    }
+}
+
+/// Reads the rest of a body and forgets it, at most `max_bytes` bytes. Whether it came to its end.
+pub(crate) async fn drain<B: HttpBody>(mut body: Pin<&mut B>, max_bytes: usize) -> bool {
+    // It will not come to its end within the limit, so that nothing is gained by waiting.
+    if body.size_hint().lower() > u64::try_from(max_bytes).unwrap_or(u64::MAX) {
+        return false;
+    }
+    let mut read: usize = 0;
+    while let Some(data) = next_data(body.as_mut()).await {
+        let Ok(data) = data else { return false };
+        read = read.saturating_add(data.remaining());
+        if read > max_bytes {
+            return false;
+        }
+    }
+    true
+}
+
+/// The next data of a body. Trailers are skipped: they say nothing here.
+async fn next_data<B: HttpBody>(mut body: Pin<&mut B>) -> Option<Result<B::Data, B::Error>> {
+    loop {
+        match poll_fn(|cx| body.as_mut().poll_frame(cx)).await? {
+            Err(error) => return Some(Err(error)),
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
+                }
+            }
         }
     }
 }

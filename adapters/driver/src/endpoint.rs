@@ -6,6 +6,8 @@ use http_body::Body as HttpBody;
 
 use crate::body::Body;
 use crate::runtime::Runtime;
+use crate::service::may_hold;
+use crate::upgrade::Upgrade;
 
 /// Answers the requests of a path: a [`Server`](crate::Server), an [`EngineServer`](crate::EngineServer), or a pair of endpoints, of which
 /// the first that matches answers.
@@ -13,16 +15,25 @@ pub trait Endpoint: Clone + Send + Sync + 'static {
     /// Whether a request with this path is for this endpoint.
     fn matches(&self, path: &str) -> bool;
 
-    /// Answers a request whose path [matches](Endpoint::matches). For adapters, and for users with an HTTP server of their own: hyper's
-    /// `OnUpgrade` has to be among the extensions of requests that ask for an upgrade, and [`RemoteAddress`](crate::RemoteAddress) should be.
+    /// Answers a request whose path [matches](Endpoint::matches). For adapters, and for users with an HTTP server of their own: `upgrade` is
+    /// what becomes of the connection if the answer is `101`, `None` where the HTTP server offers no upgrade.
+    /// [`RemoteAddress`](crate::RemoteAddress) should be among the request's extensions.
     fn respond<R, B>(
         &self,
         runtime: &R,
         request: http::Request<B>,
+        upgrade: Option<Upgrade<R::Stream>>,
     ) -> impl Future<Output = http::Response<Body>> + Send
     where
         R: Runtime,
         B: HttpBody<Data: Send, Error: Send> + Send;
+
+    /// Whether the answer to this request may be held until there is something to say: it polls a session. If the peer of such a request
+    /// goes away, nobody waits for the answer; a peer of any other request may have ended its half of the connection to say that it is
+    /// complete.
+    fn may_hold(&self, method: &http::Method, uri: &http::Uri) -> bool {
+        may_hold(method, uri)
+    }
 
     /// Ends the service: new sessions are refused with 503, sockets see `server shutting down`, what is queued goes out, links close with
     /// 1001, held polls are answered; polling clients that have nothing to fetch are dropped. Returns when everybody is gone; who is not when `deadline` is over is cut off.
@@ -34,15 +45,20 @@ impl<A: Endpoint, B: Endpoint> Endpoint for (A, B) {
         self.0.matches(path) || self.1.matches(path)
     }
 
-    async fn respond<R, D>(&self, runtime: &R, request: http::Request<D>) -> http::Response<Body>
+    async fn respond<R, D>(
+        &self,
+        runtime: &R,
+        request: http::Request<D>,
+        upgrade: Option<Upgrade<R::Stream>>,
+    ) -> http::Response<Body>
     where
         R: Runtime,
         D: HttpBody<Data: Send, Error: Send> + Send,
     {
         if self.0.matches(request.uri().path()) {
-            self.0.respond(runtime, request).await
+            self.0.respond(runtime, request, upgrade).await
         } else {
-            self.1.respond(runtime, request).await
+            self.1.respond(runtime, request, upgrade).await
         }
     }
 

@@ -19,8 +19,9 @@ use crate::handshake::Handshake;
 use crate::inbox::Inbox;
 use crate::peer::Peer;
 use crate::runtime::Runtime;
-use crate::service::{AllowRequest, Service};
+use crate::service::{HttpSettings, Service};
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
+use crate::upgrade::Upgrade;
 
 /// A bare Engine.IO server. A handle: clones are the same server. It has no listener of its own: an adapter serves it.
 #[derive(Clone)]
@@ -30,8 +31,7 @@ pub struct EngineServer(Arc<Service<Engine>>);
 #[must_use = "build it"]
 pub struct EngineServerBuilder {
     config: Config,
-    path: String,
-    allow: Option<Box<AllowRequest>>,
+    http: HttpSettings,
     max_waiting_handlers: usize,
     handlers: Handlers,
 }
@@ -89,8 +89,7 @@ impl EngineServer {
     pub fn builder() -> EngineServerBuilder {
         EngineServerBuilder {
             config: Config::default(),
-            path: "/engine.io/".to_owned(),
-            allow: None,
+            http: HttpSettings::new("/engine.io/"),
             max_waiting_handlers: 1024,
             handlers: Handlers::default(),
         }
@@ -113,7 +112,7 @@ impl EngineServer {
 impl EngineServerBuilder {
     /// The path to serve. Default `/engine.io/`.
     pub fn path(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.path);
+        path.clone_into(&mut self.http.path);
         self
     }
 
@@ -130,10 +129,17 @@ impl EngineServerBuilder {
         self
     }
 
+    /// Bytes of a handshake's request head that are kept with its session; see
+    /// [`ServerBuilder::max_head_bytes`](crate::ServerBuilder::max_head_bytes). Default 16 KiB.
+    pub fn max_head_bytes(mut self, bytes: usize) -> Self {
+        self.http.max_head = bytes;
+        self
+    }
+
     /// Decides on the HTTP request of every handshake; see
     /// [`ServerBuilder::allow_request`](crate::ServerBuilder::allow_request).
     pub fn allow_request(mut self, allow: impl Fn(&Parts) -> Result<(), String> + Send + Sync + 'static) -> Self {
-        self.allow = Some(Box::new(allow));
+        self.http.allow = Some(Box::new(allow));
         self
     }
 
@@ -159,7 +165,7 @@ impl EngineServerBuilder {
     #[must_use]
     pub fn build(self) -> EngineServer {
         let application = Engine { handlers: self.handlers, max_waiting_handlers: self.max_waiting_handlers };
-        EngineServer(Arc::new(Service::new(application, self.config, &self.path, self.allow)))
+        EngineServer(Arc::new(Service::new(application, self.config, self.http)))
     }
 }
 
@@ -168,12 +174,17 @@ impl Endpoint for EngineServer {
         self.0.path.matches(path)
     }
 
-    async fn respond<R, B>(&self, runtime: &R, request: http::Request<B>) -> http::Response<Body>
+    async fn respond<R, B>(
+        &self,
+        runtime: &R,
+        request: http::Request<B>,
+        upgrade: Option<Upgrade<R::Stream>>,
+    ) -> http::Response<Body>
     where
         R: Runtime,
         B: HttpBody<Data: Send, Error: Send> + Send,
     {
-        self.0.respond(runtime, request).await
+        self.0.respond(runtime, request, upgrade).await
     }
 
     async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
@@ -411,7 +422,7 @@ impl fmt::Debug for EngineServer {
 impl fmt::Debug for EngineServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineServerBuilder")
-            .field("path", &self.path)
+            .field("path", &self.http.path)
             .field("config", &self.config)
             .finish_non_exhaustive()
     }

@@ -20,15 +20,17 @@ pub struct Handshake {
 }
 
 impl Handshake {
+    /// How many bytes are kept of the request.
+    pub(crate) fn length(parts: &Parts) -> usize {
+        let length = |(name, value): (&[u8], &[u8])| name.len().saturating_add(value.len()).saturating_add(3);
+        headers(parts).map(length).fold(target(parts).len().saturating_add(1), usize::saturating_add)
+    }
+
     pub(crate) fn new(parts: &Parts) -> Self {
-        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let headers = || parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-        let length =
-            headers().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(3)).sum::<usize>();
-        let mut head = Vec::with_capacity(length.saturating_add(target.len()).saturating_add(1));
-        head.extend_from_slice(target.as_bytes());
+        let mut head = Vec::with_capacity(Self::length(parts));
+        head.extend_from_slice(target(parts).as_bytes());
         head.push(b'\n');
-        for (name, value) in headers() {
+        for (name, value) in headers(parts) {
             head.extend_from_slice(name);
             head.extend_from_slice(b": ");
             head.extend_from_slice(value);
@@ -84,4 +86,12 @@ impl Handshake {
     pub const fn issued(&self) -> SystemTime {
         self.issued
     }
+}
+
+fn target(parts: &Parts) -> &str {
+    parts.uri.path_and_query().map_or("/", |target| target.as_str())
+}
+
+fn headers(parts: &Parts) -> impl Iterator<Item = (&[u8], &[u8])> {
+    parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
 }

@@ -3,25 +3,27 @@
 //! Applications use it through an adapter such as `socketio-tokio`, whose page shows the API. Who writes an adapter, for another runtime
 //! or another HTTP server, brings three things:
 //!
-//! 1. A [`Runtime`]: how to spawn, how to sleep, and how to take the raw stream out of an upgraded connection.
+//! 1. A [`Runtime`]: how to spawn and how to sleep.
 //! 2. Its [`Stream`]: polled reads and writes.
-//! 3. Something that hands requests to an [`Endpoint`] (a [`Server`] or an [`EngineServer`]) whose path matches:
+//! 3. Something that hands requests to an [`Endpoint`] (a [`Server`] or an [`EngineServer`]) whose path matches. `socketio-hyper` does it for
+//!    runtimes that hyper can run on; here is what it comes down to:
 //!
 //! ```
-//! use socketio_driver::{Body, Endpoint, RemoteAddress, Runtime};
+//! use socketio_driver::{Body, Endpoint, RemoteAddress, Runtime, Upgrade};
 //!
 //! async fn answer<R: Runtime, E: Endpoint>(
 //!     runtime: &R,
 //!     endpoint: &E,
 //!     address: std::net::SocketAddr,
-//!     mut request: http::Request<hyper::body::Incoming>,
-//! ) -> Option<http::Response<Body>> {
+//!     mut request: http::Request<String>,
+//!     // What becomes of the connection if the answer is `101`.
+//!     upgrade: Option<Upgrade<R::Stream>>,
+//! ) -> http::Response<Body> {
 //!     if !endpoint.matches(request.uri().path()) {
-//!         return None;
+//!         return socketio_driver::not_found(runtime, request).await;
 //!     }
 //!     request.extensions_mut().insert(RemoteAddress(address));
-//!     // hyper has put its `OnUpgrade` among the extensions already.
-//!     Some(endpoint.respond(runtime, request).await)
+//!     endpoint.respond(runtime, request, upgrade).await
 //! }
 //! ```
 //!
@@ -45,17 +47,20 @@ mod spare;
 mod sync;
 mod timers;
 mod turn;
+mod upgrade;
 
-pub use self::body::Body;
+pub use self::body::{Body, Confirmation};
 pub use self::endpoint::Endpoint;
 pub use self::engine::{EngineServer, EngineServerBuilder, EngineSocket};
 pub use self::handler::{Deferred, Failure, Handler, HandlerResult, Immediate, Outcome, Started};
 pub use self::handshake::{Handshake, RemoteAddress};
 pub use self::runtime::{Runtime, Stream};
+pub use self::service::not_found;
 pub use self::socketio::{
     Ack, Answer, Answers, Broadcast, ConnectRequest, Event, GuardResult, Namespace, Refusal, RoomEvent, Server,
     ServerBuilder, Socket,
 };
+pub use self::upgrade::Upgrade;
 pub use engineio_proto::{
     CloseReason, Config as EngineConfig, Limits as EngineLimits, Message, SendError, Sid, Text, Transports,
 };

@@ -9,13 +9,13 @@ use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use engineio_proto::server::Ask;
+use engineio_proto::server::{Ask, BodyFault};
 use engineio_proto::{ContentType, LinkId, RequestId, Response, SendError, Sid};
 use futures_channel::oneshot;
-use hyper::upgrade::OnUpgrade;
 
 use crate::spare;
 use crate::sync::lock;
+use crate::upgrade::AnyUpgrade;
 
 /// Something that came from outside of the task.
 pub(crate) enum Arrival {
@@ -23,16 +23,16 @@ pub(crate) enum Arrival {
     Request { request: RequestId, ask: Ask, content_type: ContentType, reply: oneshot::Sender<Response> },
     /// The body of a POST.
     Body { request: RequestId, body: Bytes },
-    /// The body of a POST is too large.
-    BodyTooLarge { request: RequestId },
+    /// The body of a POST was not read to its end.
+    BodyRejected { request: RequestId, fault: BodyFault },
     /// A reply was written.
     Replied { request: RequestId },
     /// The connection of a request went away.
     Aborted { request: RequestId },
     /// A link that the session may admit; the answer decides between `101` and a refusal.
-    Link { link: LinkId, ask: Ask, upgrade: OnUpgrade, admission: oneshot::Sender<Result<(), Response>> },
+    Link { link: LinkId, ask: Ask, upgrade: AnyUpgrade, admission: oneshot::Sender<Result<(), Response>> },
     /// The link that opened the session.
-    FirstLink { link: LinkId, upgrade: OnUpgrade },
+    FirstLink { link: LinkId, upgrade: AnyUpgrade },
 }
 
 /// A peer, as everybody but its own task sees it. `C` is what the application can ask of its machine; `S` is what the application

@@ -7,14 +7,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BufMut;
-use hyper::upgrade::Upgraded;
 
-/// A runtime: how to run a task, how to wait, and what becomes of a connection that left HTTP.
-pub trait Runtime: Clone + Send + Sync + 'static {
-    /// A connection that left HTTP.
+/// A runtime: how to run a task, how to wait, and what a connection is.
+pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
+    /// A connection that left HTTP; see [`Upgrade`](crate::Upgrade).
     type Stream: Stream;
     /// A wait.
-    type Sleep: Future<Output = ()> + Send + 'static;
+    type Sleep: Future<Output = ()> + Send + Sync + 'static;
 
     /// Runs a task to its end.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
@@ -26,9 +25,6 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
     /// Waits for this long.
     fn sleep(&self, duration: Duration) -> Self::Sleep;
-
-    /// Takes the raw stream out of an upgraded HTTP connection, with the bytes that were read beyond the request.
-    fn stream(&self, upgraded: Upgraded) -> (Self::Stream, bytes::Bytes);
 }
 
 /// A byte stream, both ways, that is polled by one task.

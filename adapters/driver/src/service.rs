@@ -3,25 +3,36 @@
 //! A request that opens a session gives it a task; every other one is put into its session's mailbox and waits for the answer. Whatever
 //! happens meanwhile, it is answered: by the session, or, when that is gone, with code 1.
 
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
-use engineio_proto::server::{Ask, AskKind, Refusal, Route};
+use engineio_proto::server::{Ask, AskKind, BodyFault, Refusal, Route};
 use engineio_proto::{Config, ContentType, RequestHead, RequestId, Response};
 use engineio_websocket::handshake as websocket;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as HttpBody;
-use hyper::upgrade::OnUpgrade;
 
-use crate::body::{Body, Collected, Guard, collect};
+use crate::body::{Body, Collected, Confirmation, collect, drain};
 use crate::handler::panic_message;
+use crate::handshake::Handshake;
 use crate::hub::{Hub, PeerOf};
 use crate::peer::Arrival;
 use crate::runtime::Runtime;
 use crate::turn::Application;
+use crate::upgrade::{AnyUpgrade, Upgrade};
+
+/// How long the rest of a body is waited for when the request was answered without it.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Bytes that are read of the body of a request that nobody answers.
+const UNMATCHED_BODY: usize = 1_000_000;
 
 /// Decides on the HTTP request of a handshake; see `ServerBuilder::allow_request`.
 pub(crate) type AllowRequest = dyn Fn(&http::request::Parts) -> Result<(), String> + Send + Sync;
@@ -43,19 +54,6 @@ impl Path {
     }
 }
 
-/// Tells a session what became of the response to one of its requests.
-struct ReplyGuard<A: Application> {
-    peer: Arc<PeerOf<A>>,
-    request: RequestId,
-}
-
-impl<A: Application> Guard for ReplyGuard<A> {
-    fn finished(self: Box<Self>, written: bool) {
-        let request = self.request;
-        self.peer.arrive(if written { Arrival::Replied { request } } else { Arrival::Aborted { request } });
-    }
-}
-
 /// Tells a session that a request was dropped while it waited, unless it is disarmed.
 struct WaitGuard<'a, A: Application> {
     peer: &'a Arc<PeerOf<A>>,
@@ -71,27 +69,64 @@ impl<A: Application> Drop for WaitGuard<'_, A> {
     }
 }
 
+/// What a server does with HTTP requests before a session sees them.
+pub(crate) struct HttpSettings {
+    pub(crate) path: String,
+    pub(crate) allow: Option<Box<AllowRequest>>,
+    /// Bytes of a handshake's request head that are kept with its session.
+    pub(crate) max_head: usize,
+}
+
+impl HttpSettings {
+    pub(crate) fn new(path: &str) -> Self {
+        // As much as Node's HTTP server reads.
+        Self { path: path.to_owned(), allow: None, max_head: 16 * 1024 }
+    }
+}
+
 /// A server of an application: its peers, its path, and who may come in.
 pub(crate) struct Service<A: Application> {
     pub(crate) hub: Arc<Hub<A>>,
     pub(crate) path: Path,
-    allow: Option<Box<AllowRequest>>,
+    settings: HttpSettings,
 }
 
 impl<A: Application> Service<A> {
-    pub(crate) fn new(application: A, config: Config, path: &str, allow: Option<Box<AllowRequest>>) -> Self {
-        Self { hub: Arc::new(Hub::new(application, config)), path: Path::new(path), allow }
+    pub(crate) fn new(application: A, config: Config, settings: HttpSettings) -> Self {
+        Self { hub: Arc::new(Hub::new(application, config)), path: Path::new(&settings.path), settings }
     }
 
     /// Answers one request whose path matched.
-    pub(crate) async fn respond<R, B>(&self, runtime: &R, request: http::Request<B>) -> http::Response<Body>
+    pub(crate) async fn respond<R, B>(
+        &self,
+        runtime: &R,
+        request: http::Request<B>,
+        upgrade: Option<Upgrade<R::Stream>>,
+    ) -> http::Response<Body>
     where
         R: Runtime,
         B: HttpBody,
     {
-        let Self { hub, allow, .. } = self;
-        let (mut parts, body) = request.into_parts();
-        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let (parts, body) = request.into_parts();
+        let mut body = pin!(body);
+        let mut response = self.answer(runtime, &parts, body.as_mut(), upgrade.map(Upgrade::erase)).await;
+        // A body of up to twice the limit is read to its end.
+        drain_before(&mut response, &parts, body, self.hub.config().max_payload.saturating_mul(2), runtime).await;
+        response
+    }
+
+    async fn answer<R, B>(
+        &self,
+        runtime: &R,
+        parts: &http::request::Parts,
+        body: Pin<&mut B>,
+        upgrade: Option<AnyUpgrade>,
+    ) -> http::Response<Body>
+    where
+        R: Runtime,
+        B: HttpBody,
+    {
+        let Self { hub, settings, .. } = self;
         let wants_websocket = is_websocket(&parts.headers);
         let head = RequestHead {
             method: parts.method.as_str(),
@@ -104,23 +139,26 @@ impl<A: Application> Service<A> {
             Route::Session { sid, ask } => {
                 let Some(peer) = hub.peer(&sid) else { return convert(Hub::<A>::unknown_sid(&ask)) };
                 match ask.kind() {
-                    AskKind::Link(_) => match websocket_accept(&parts, upgrade) {
+                    AskKind::Link(_) => match websocket_accept(parts, upgrade) {
                         Ok((accept, upgrade)) => attach(hub, &peer, ask, accept, upgrade).await,
                         Err(response) => response,
                     },
-                    _ => exchange(hub, &peer, ask, &parts.headers, body).await,
+                    _ => exchange(hub, runtime, &peer, ask, &parts.headers, body).await,
                 }
             }
             Route::Open(handshake) => {
-                if let Err(message) = allow.as_ref().map_or(Ok(()), |allow| ask_user(allow, &parts)) {
+                if Handshake::length(parts) > settings.max_head {
+                    return head_too_large(settings.max_head);
+                }
+                if let Err(message) = settings.allow.as_ref().map_or(Ok(()), |allow| ask_user(allow, parts)) {
                     return convert(handshake.refuse(Refusal::Forbidden(&message)));
                 }
-                let link = match handshake.link().map(|_| websocket_accept(&parts, upgrade)).transpose() {
+                let link = match handshake.link().map(|_| websocket_accept(parts, upgrade)).transpose() {
                     Ok(link) => link,
                     Err(response) => return response,
                 };
                 let ask = handshake.ask();
-                let shared = hub.application.shared(&parts, hub.config());
+                let shared = hub.application.shared(parts, hub.config());
                 let peer = match hub.open(runtime, handshake, shared) {
                     Ok(peer) => peer,
                     Err(response) => return convert(response),
@@ -130,7 +168,7 @@ impl<A: Application> Service<A> {
                         peer.arrive(Arrival::FirstLink { link: hub.link_id(), upgrade });
                         switching_protocols(accept)
                     }
-                    None => exchange(hub, &peer, ask, &parts.headers, body).await,
+                    None => exchange(hub, runtime, &peer, ask, &parts.headers, body).await,
                 }
             }
             _ => convert(Refusal::BadRequest.response(wants_websocket)),
@@ -138,7 +176,58 @@ impl<A: Application> Service<A> {
     }
 }
 
-/// Asks the user's code. Who it panics over was not allowed, and is answered like others who were not.
+/// Answers a request that no endpoint [matches](crate::Endpoint::matches): 404.
+pub async fn not_found<R: Runtime, B: HttpBody>(runtime: &R, request: http::Request<B>) -> http::Response<Body> {
+    let (parts, body) = request.into_parts();
+    let mut response = http::Response::new(Body::new(Bytes::from_static(b"Not Found")));
+    *response.status_mut() = http::StatusCode::NOT_FOUND;
+    drain_before(&mut response, &parts, pin!(body), UNMATCHED_BODY, runtime).await;
+    response
+}
+
+/// Reads what is left of a request's body, and forgets it, before the request is answered: a connection that is closed over what its peer
+/// still sends is reset, and the answer is lost with it. If the body does not end in time, the connection ends with the answer.
+async fn drain_before<R: Runtime, B: HttpBody>(
+    response: &mut http::Response<Body>,
+    parts: &http::request::Parts,
+    body: Pin<&mut B>,
+    max_bytes: usize,
+    runtime: &R,
+) {
+    if body.is_end_stream() {
+        return;
+    }
+    // A peer that waits for `100 Continue` sends nothing.
+    let waits = parts.headers.contains_key(header::EXPECT);
+    if waits || within(pin!(drain(body, max_bytes)), || runtime.sleep(DRAIN_TIME)).await != Some(true) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// Waits for a future. The sleep that bounds it is made only when it is not ready at once.
+async fn within<F: Future + Unpin, S: Future>(mut future: F, sleep: impl FnOnce() -> S) -> Option<F::Output> {
+    if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx))).await {
+        return Some(output);
+    }
+    match select(future, pin!(sleep())).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
+}
+
+/// The answer to a handshake whose head would take too much memory for as long as its session lives.
+fn head_too_large(limit: usize) -> http::Response<Body> {
+    tracing::debug!(
+        limit,
+        "the head of a handshake is too large: raise `max_head_bytes` of the server's builder to take it"
+    );
+    let mut response = http::Response::new(Body::new(Bytes::from_static(b"the head of the request is too large")));
+    *response.status_mut() = http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+}
+
+/// Asks the user's code. A request is refused if the callback panics.
 fn ask_user(allow: &AllowRequest, parts: &http::request::Parts) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(|| allow(parts))).unwrap_or_else(|panic| {
         let panic = panic_message(panic.as_ref());
@@ -148,12 +237,13 @@ fn ask_user(allow: &AllowRequest, parts: &http::request::Parts) -> Result<(), St
 }
 
 /// Hands a GET or a POST to its session, and waits for the answer.
-async fn exchange<A: Application, B: HttpBody>(
+async fn exchange<A: Application, B: HttpBody, R: Runtime>(
     hub: &Hub<A>,
+    runtime: &R,
     peer: &Arc<PeerOf<A>>,
     ask: Ask,
     headers: &HeaderMap,
-    body: B,
+    body: Pin<&mut B>,
 ) -> http::Response<Body> {
     let request = hub.request_id();
     let content_type = ContentType::from_header(headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes));
@@ -162,25 +252,29 @@ async fn exchange<A: Application, B: HttpBody>(
         return convert(Hub::<A>::unknown_sid(&ask));
     }
     let mut guard = WaitGuard::<A> { peer, request, armed: true };
-    let early = if ask.kind() == AskKind::Post {
-        let collecting = std::pin::pin!(collect(body, hub.config().max_payload));
-        match select(collecting, &mut answer).await {
-            Either::Left((Collected::Whole(body), _)) => {
-                peer.arrive(Arrival::Body { request, body });
-                None
-            }
-            Either::Left((Collected::TooLarge, _)) => {
-                peer.arrive(Arrival::BodyTooLarge { request });
-                None
-            }
+    let mut early = None;
+    if ask.kind() == AskKind::Post {
+        let config = hub.config();
+        let collecting = pin!(collect(body, config.max_payload, config.limits.max_body_chunks));
+        let collected = within(select(collecting, &mut answer), || runtime.sleep(config.body_timeout)).await;
+        let rejected = |fault| Arrival::BodyRejected { request, fault };
+        let arrival = match collected {
+            Some(Either::Left((Collected::Whole(body), _))) => Some(Arrival::Body { request, body }),
+            Some(Either::Left((Collected::TooLarge, _))) => Some(rejected(BodyFault::TooLarge)),
+            Some(Either::Left((Collected::TooManyChunks, _))) => Some(rejected(BodyFault::TooManyChunks)),
+            None => Some(rejected(BodyFault::TimedOut)),
             // The guard tells the session; nobody is left to read an answer.
-            Either::Left((Collected::Broken, _)) => return convert(Refusal::BadRequest.response(false)),
-            // Refused, or the session ended, before the body was here: the rest is not read.
-            Either::Right((answer, _)) => Some(answer),
+            Some(Either::Left((Collected::Broken, _))) => return convert(Refusal::BadRequest.response(false)),
+            // Refused, or the session ended, before the body was here.
+            Some(Either::Right((answer, _))) => {
+                early = Some(answer);
+                None
+            }
+        };
+        if let Some(arrival) = arrival {
+            peer.arrive(arrival);
         }
-    } else {
-        None
-    };
+    }
     let answer = match early {
         Some(answer) => answer,
         None => answer.await,
@@ -188,8 +282,11 @@ async fn exchange<A: Application, B: HttpBody>(
     guard.armed = false;
     match answer {
         Ok(response) => {
-            let guard = Box::new(ReplyGuard::<A> { peer: Arc::clone(peer), request });
-            let mut response = respond_with(&response, |body| Body::guarded(body, guard));
+            let peer = Arc::clone(peer);
+            let confirmation = Confirmation::new(move |written| {
+                peer.arrive(if written { Arrival::Replied { request } } else { Arrival::Aborted { request } });
+            });
+            let mut response = respond_with(&response, |body| Body::confirmed(body, confirmation));
             if response.status() == http::StatusCode::OK && is_old_explorer(headers) {
                 response.headers_mut().insert(header::X_XSS_PROTECTION, HeaderValue::from_static("0"));
             }
@@ -206,7 +303,7 @@ async fn attach<A: Application>(
     peer: &Arc<PeerOf<A>>,
     ask: Ask,
     accept: HeaderValue,
-    upgrade: OnUpgrade,
+    upgrade: AnyUpgrade,
 ) -> http::Response<Body> {
     let (admission, answer) = oneshot::channel();
     if !peer.arrive(Arrival::Link { link: hub.link_id(), ask, upgrade, admission }) {
@@ -217,6 +314,12 @@ async fn attach<A: Application>(
         Ok(Err(response)) => convert(response),
         Err(oneshot::Canceled) => convert(Hub::<A>::unknown_sid(&ask)),
     }
+}
+
+/// Whether the answer to this request may be held until there is something to say: it polls a session.
+pub(crate) fn may_hold(method: &http::Method, uri: &http::Uri) -> bool {
+    let names_session = |query: &str| query.split('&').any(|parameter| parameter.starts_with("sid="));
+    method == http::Method::GET && uri.query().is_some_and(names_session)
 }
 
 fn is_websocket(headers: &HeaderMap) -> bool {
@@ -232,8 +335,8 @@ fn is_old_explorer(headers: &HeaderMap) -> bool {
 /// Checks the WebSocket handshake, and finds what will become of the connection.
 fn websocket_accept(
     parts: &http::request::Parts,
-    upgrade: Option<OnUpgrade>,
-) -> Result<(HeaderValue, OnUpgrade), http::Response<Body>> {
+    upgrade: Option<AnyUpgrade>,
+) -> Result<(HeaderValue, AnyUpgrade), http::Response<Body>> {
     let refused = |status: u16, headers: &[(&'static str, &'static str)], message: String| {
         let mut response = http::Response::new(Body::new(message.into()));
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_REQUEST);

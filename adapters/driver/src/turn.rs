@@ -15,7 +15,6 @@ use engineio_proto::server::{AskKind, Carrier, Input, LinkDownCause, Machine, Se
 use engineio_proto::{Config, Instant, LinkId, LinkKind, RequestId, Response};
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, select};
-use hyper::upgrade::OnUpgrade;
 
 use crate::hub::{Hub, PeerOf, TaskGuard};
 use crate::link::{Link, Read};
@@ -23,6 +22,7 @@ use crate::peer::{Arrival, Mail};
 use crate::runtime::Runtime;
 use crate::spare;
 use crate::timers::Armed;
+use crate::upgrade::Upgrade;
 
 /// Reads of one turn: a flooding peer gives way to its neighbours after this many times 64 KiB.
 const READS_PER_TURN: usize = 4;
@@ -104,7 +104,7 @@ pub(crate) struct PeerTask<A: Application, R: Runtime> {
     local: A::Local,
     links: Vec<Link<R::Stream>>,
     /// Links whose HTTP side has not let go yet; `true` for the one that opens the session.
-    connecting: Vec<(LinkId, OnUpgrade, bool)>,
+    connecting: Vec<(LinkId, Upgrade<R::Stream>, bool)>,
     /// Requests that wait for their answer.
     replies: VecDeque<(RequestId, oneshot::Sender<Response>)>,
     /// What the timers will wake this task for.
@@ -172,7 +172,7 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
                 Err(response) => return drop(reply.send(response)),
             },
             Arrival::Body { request, body } => Input::Body { request, body },
-            Arrival::BodyTooLarge { request } => Input::BodyTooLarge { request },
+            Arrival::BodyRejected { request, fault } => Input::BodyRejected { request, fault },
             Arrival::Replied { request } => Input::Replied { request },
             Arrival::Aborted { request } => {
                 self.replies.retain(|(waiting, _)| *waiting != request);
@@ -182,11 +182,11 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
                 let answer = self.machine.session().admit(&ask);
                 let admitted = answer.is_ok();
                 if admission.send(answer).is_ok() && admitted {
-                    self.connecting.push((link, upgrade, false));
+                    self.connecting.push((link, upgrade.of(), false));
                 }
                 return;
             }
-            Arrival::FirstLink { link, upgrade } => return self.connecting.push((link, upgrade, true)),
+            Arrival::FirstLink { link, upgrade } => return self.connecting.push((link, upgrade.of(), true)),
         };
         self.machine.handle(now, input);
     }
@@ -202,8 +202,7 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
             };
             self.connecting.swap_remove(index);
             match upgraded {
-                Ok(upgraded) => {
-                    let (stream, early) = self.runtime.stream(upgraded);
+                Ok((stream, early)) => {
                     // Exactly: nearly every peer has one link all its life.
                     self.links.reserve_exact(1);
                     self.links.push(Link::new(link, stream, early, self.hub.config().max_payload));

@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{env, iter, thread, time, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use engineio_proto::server::{AskKind, Handshake, Input, LinkDownCause, Refusal, Route, Server, Transmit};
+use engineio_proto::server::{AskKind, BodyFault, Handshake, Input, LinkDownCause, Refusal, Route, Server, Transmit};
 use engineio_proto::{Config, ContentType, Instant, LinkId, Message, RequestHead, RequestId, Response, SendError, Sid};
 use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake::accept};
 use serde_json::{Value, json};
@@ -320,7 +320,9 @@ impl Visitor {
         let whole = |bytes: &[u8]| (bytes.len() >= length).then_some(length);
         match ask.kind() {
             AskKind::Link(_) => self.read_link(&peer, link),
-            AskKind::Post if length > max_payload => hand_in(Input::BodyTooLarge { request }),
+            AskKind::Post if length > max_payload => {
+                hand_in(Input::BodyRejected { request, fault: BodyFault::TooLarge })
+            }
             AskKind::Post => _ = self.read_part(whole).map(|body| hand_in(Input::Body { request, body })),
             _ => {}
         }

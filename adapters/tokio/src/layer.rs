@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 
 use http_body::Body as HttpBody;
 use http_body_util::Either;
-use socketio_driver::{Body, Endpoint};
+use hyper::upgrade::OnUpgrade;
+use socketio_driver::{Body, Endpoint, Upgrade};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::runtime::Tokio;
+use crate::runtime::{Tokio, upgraded};
 
 /// A [`tower::Layer`](tower_layer::Layer): requests on the endpoint's path are answered by the endpoint, all others go on to the service
 /// below. The HTTP server has to allow upgrades, as axum's does.
@@ -115,10 +116,12 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
         if self.endpoint.matches(request.uri().path()) {
             let endpoint = self.endpoint.clone();
-            Box::pin(async move { Ok(endpoint.respond(&Tokio, request).await.map(Either::Left)) })
+            let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+            let upgrade = upgrade.map(|upgrade| Upgrade::new(upgraded(upgrade)));
+            Box::pin(async move { Ok(endpoint.respond(&Tokio, request, upgrade).await.map(Either::Left)) })
         } else {
             let response = self.inner.call(request);
             Box::pin(async move { Ok(response.await?.map(Either::Right)) })

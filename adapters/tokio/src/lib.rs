@@ -62,7 +62,7 @@
 //! * **Binary**: `bytes::Bytes` anywhere in what is emitted travels as an attachment, and is read back as `Bytes`.
 //! * **Keep something with a client**: [`Socket::insert`] and [`Socket::get`]. It is there until the disconnect handler has returned. A guard hands over
 //!   what it found with [`ConnectRequest::insert`].
-//! * **End**: [`Serve::with_graceful_shutdown`], or [`Server::shut_down`] where something else listens ([`SocketLayer`] has it for axum).
+//! * **End**: [`with_graceful_shutdown`](Serve::with_graceful_shutdown), or [`Server::shut_down`] where something else listens ([`SocketLayer`] has it for axum).
 //! * **Settings and limits**: [`Server::builder`]; every queue has a limit, with the reference's defaults where it has one.
 //! * **Only Engine.IO**: [`EngineServer`].
 //! * **The state machines themselves** are `engineio-proto` and `socketio-proto`; the example `bare` is a server on them and threads.
@@ -104,9 +104,10 @@ mod runtime;
 mod serve;
 
 pub use self::layer::{SocketLayer, SocketService};
-pub use self::runtime::{Stream, Tokio};
-pub use self::serve::{Serve, serve};
+pub use self::runtime::{AsyncStream, Stream, Tokio};
+pub use self::serve::{Serve, Tcp, serve};
 pub use socketio_driver::*;
+pub use socketio_hyper::{Listener, Settings};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -1,5 +1,6 @@
 //! Tokio as a runtime: tasks, waits, and the streams of connections that left HTTP.
 
+use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,11 +8,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use socketio_driver::Runtime;
-use tokio::io::AsyncWrite as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
@@ -34,27 +35,55 @@ impl Runtime for Tokio {
     fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
         tokio::time::sleep(duration)
     }
+}
 
-    fn stream(&self, upgraded: Upgraded) -> (Stream, Bytes) {
-        // Our own listener serves TCP by hyper itself; axum's goes through hyper-util, which wraps the stream once more.
-        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return (Stream::Tcp(parts.io.into_inner()), parts.read_buf),
-            Err(upgraded) => upgraded,
-        };
-        match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => (Stream::Tcp(parts.io.into_inner()), parts.read_buf),
-            Err(upgraded) => (Stream::Other(Box::new(TokioIo::new(upgraded))), Bytes::new()),
-        }
+/// The stream of a connection that somebody else's HTTP server lets go.
+pub(crate) async fn upgraded(upgrade: OnUpgrade) -> io::Result<(Stream, Bytes)> {
+    let upgraded = upgrade.await.map_err(io::Error::other)?;
+    // hyper itself hands over what it was given; hyper-util, which axum uses, wraps the stream once more.
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return Ok((parts.io.into(), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    Ok(match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => (parts.io.into(), parts.read_buf),
+        Err(upgraded) => (Stream::Other(Box::new(TokioIo::new(upgraded))), Bytes::new()),
+    })
+}
+
+/// For listeners of your own: see [`socketio_hyper::Listener`].
+impl From<TokioIo<Box<dyn AsyncStream>>> for Stream {
+    fn from(io: TokioIo<Box<dyn AsyncStream>>) -> Self {
+        Self::Other(io.into_inner())
+    }
+}
+
+impl From<TokioIo<TcpStream>> for Stream {
+    fn from(io: TokioIo<TcpStream>) -> Self {
+        Self::Tcp(io.into_inner())
     }
 }
 
 /// The stream of a connection that left HTTP: the TCP stream itself where it can be had, so that HTTP's buffers are gone.
-#[derive(Debug)]
 pub enum Stream {
     /// A TCP stream.
     Tcp(TcpStream),
-    /// Whatever else the HTTP server was given, TLS for one.
-    Other(Box<TokioIo<Upgraded>>),
+    /// Whatever else the HTTP server was given: TLS, a pipe.
+    Other(Box<dyn AsyncStream>),
+}
+
+/// Any stream of tokio's.
+pub trait AsyncStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> AsyncStream for S {}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp(_) => "Tcp",
+            Self::Other(_) => "Other",
+        })
+    }
 }
 
 impl socketio_driver::Stream for Stream {

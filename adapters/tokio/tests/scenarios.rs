@@ -18,7 +18,7 @@ use bytes::Bytes;
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use socketio_tokio::{
-    ConnectRequest, EngineServer, EngineSocket, Event, Message, Refusal, Server, Socket, SocketLayer,
+    ConnectRequest, DisconnectReason, EngineServer, EngineSocket, Event, Message, Refusal, Server, Socket, SocketLayer,
 };
 use support::http::{Wire, exchange, get, request};
 use support::peers::{Client, PATH, Polling, sid_of};
@@ -150,18 +150,17 @@ async fn item_17_middlewares_run_in_their_order_and_may_answer_themselves() {
 }
 
 #[tokio::test]
-async fn item_26_behind_a_middleware_too_a_body_over_the_limit_is_refused_and_its_session_lives() {
+async fn item_26_behind_a_middleware_too_a_body_over_the_limit_is_refused_and_its_session_ends() {
     let server = Server::builder().max_payload(1000).build();
     let (came, mut events) = mpsc::unbounded_channel();
-    server.on("echo", move |socket: Socket, event: Event| {
-        came.send(event.payload().len()).unwrap();
-        socket.emit("echo", event.payload())
-    });
+    server
+        .on("echo", |socket: Socket, event: Event| socket.emit("echo", event.payload()))
+        .on_disconnect(move |_: Socket, reason: DisconnectReason| came.send(reason.to_string()).unwrap());
     let address = serves(Router::new().layer(SocketLayer::new(server)).layer(from_fn(marks))).await;
     let session = Polling::join(address).await;
     assert_eq!(session.post(&format!(r#"42["echo",1,2,"{}"]"#, "x".repeat(1000))).await.status, 413);
-    is_served(&session).await;
-    assert_eq!(events.recv().await, Some(1), "the first event to come is the one behind it");
+    assert_eq!(events.recv().await.as_deref(), Some("transport error"));
+    assert_eq!(session.get().await.status, 400);
 }
 
 #[tokio::test]

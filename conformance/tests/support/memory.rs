@@ -1,41 +1,48 @@
-//! The way to a server that is in this process: a pipe for every connection, with hyper's HTTP at the far end.
+//! The way to a server that is in this process: a pipe for every connection, with the listener of `socketio-hyper` at the far end.
 
-use std::convert::Infallible;
-use std::future::ready;
+use std::future::{IntoFuture as _, pending, ready};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
 
-use bytes::Bytes;
-use http_body_util::{Either, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use socketio_conformance::wire::{BoxStream, Connecting, Connector};
-use socketio_tokio::{Body, Endpoint, Tokio};
+use socketio_hyper::Listener;
+use socketio_tokio::{AsyncStream, Endpoint, Tokio};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What a pipe holds before a writer waits: about what the buffers of a socket do.
 const PIPE: usize = 128 * 1024;
 
 /// An endpoint, served in memory.
-pub(crate) struct Memory<E>(E);
+pub(crate) struct Memory<E> {
+    endpoint: E,
+    /// Takes the far ends of pipes; there once somebody has connected.
+    pipes: OnceLock<UnboundedSender<Box<dyn AsyncStream>>>,
+}
+
+/// Accepts the far ends of pipes.
+struct Pipes(UnboundedReceiver<Box<dyn AsyncStream>>);
 
 impl<E: Endpoint> Memory<E> {
     pub(crate) fn new(endpoint: E) -> Self {
-        Self(endpoint)
+        Self { endpoint, pipes: OnceLock::new() }
     }
 }
 
 impl<E: Endpoint> Connector for Memory<E> {
     fn connect(&self) -> Connecting<'_> {
-        let (near, far) = tokio::io::duplex(PIPE);
-        let endpoint = self.0.clone();
-        tokio::spawn(async move {
-            let service = service_fn(|request| respond(&endpoint, request));
-            let serving = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(far), service);
-            // How it ended, the suite sees from its side.
-            let _ = serving.with_upgrades().await;
+        let pipes = self.pipes.get_or_init(|| {
+            let (sender, receiver) = unbounded_channel();
+            tokio::spawn(socketio_hyper::serve(Tokio, Pipes(receiver), self.endpoint.clone()).into_future());
+            sender
         });
-        Box::pin(ready(Ok(Box::new(near) as BoxStream)))
+        let (near, far) = tokio::io::duplex(PIPE);
+        let connected = match pipes.send(Box::new(far)) {
+            Ok(()) => Ok(Box::new(near) as BoxStream),
+            Err(_) => Err(io::ErrorKind::ConnectionRefused.into()),
+        };
+        Box::pin(ready(connected))
     }
 
     fn authority(&self) -> &str {
@@ -43,14 +50,13 @@ impl<E: Endpoint> Connector for Memory<E> {
     }
 }
 
-async fn respond<E: Endpoint>(
-    endpoint: &E,
-    request: Request<Incoming>,
-) -> Result<Response<Either<Body, Full<Bytes>>>, Infallible> {
-    if endpoint.matches(request.uri().path()) {
-        return Ok(endpoint.respond(&Tokio, request).await.map(Either::Left));
+impl Listener for Pipes {
+    type Io = TokioIo<Box<dyn AsyncStream>>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+        match self.0.recv().await {
+            Some(pipe) => Ok((TokioIo::new(pipe), None)),
+            None => pending().await,
+        }
     }
-    let mut response = Response::new(Either::Right(Full::from("Not Found")));
-    *response.status_mut() = StatusCode::NOT_FOUND;
-    Ok(response)
 }

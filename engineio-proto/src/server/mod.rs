@@ -17,7 +17,7 @@ use alloc::sync::Arc;
 
 pub use self::incoming::{Incoming, IncomingOutcome};
 pub use self::machine::Machine;
-pub use self::session::{Carrier, Input, LinkDownCause, Session, Transmit};
+pub use self::session::{BodyFault, Carrier, Input, LinkDownCause, Session, Transmit};
 use crate::config::Config;
 use crate::event::LinkKind;
 use crate::handshake::Query;

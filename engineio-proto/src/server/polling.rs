@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use super::Refusal;
 use super::link::Link;
 use super::queue::{Weigh, WeighedQueue};
-use super::session::{Carrier, Session, Stage, Transmit};
+use super::session::{BodyFault, Carrier, Session, Stage, Transmit};
 use super::upgrade;
 use crate::error::ParseError;
 use crate::event::{CloseReason, TransportError};
@@ -148,7 +148,7 @@ impl Session {
     /// The body of a POST came.
     pub(super) fn body_came(&mut self, request: RequestId, body: Bytes) {
         if body.len() > self.config.max_payload {
-            return self.body_too_large(request);
+            return self.body_rejected(request, BodyFault::TooLarge);
         }
         let packets = self.packets(body);
         let Some(polling) = self.polling.as_mut().filter(|polling| polling.is_reading(request)) else { return };
@@ -182,12 +182,13 @@ impl Session {
         jsonp::decode_form(&body)?.map(|payload| Packets::new(payload.into_bytes())).transpose()
     }
 
-    /// The body of a POST is larger than the limit: that POST fails, nothing else.
-    pub(super) fn body_too_large(&mut self, request: RequestId) {
+    /// The body of a POST cannot be had: what the peer sent is lost, and so is the session.
+    pub(super) fn body_rejected(&mut self, request: RequestId, fault: BodyFault) {
         let Some(polling) = self.polling.as_mut().filter(|polling| polling.is_reading(request)) else { return };
         polling.post = Post::None;
-        self.reply(request, Response::empty(413));
-        self.post_finished();
+        let (response, error) = fault.verdict();
+        self.reply(request, response);
+        self.finish(CloseReason::TransportError(error));
     }
 
     /// A reply was written to the end.

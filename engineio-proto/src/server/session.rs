@@ -35,7 +35,7 @@ pub enum Input {
         /// Its name.
         request: RequestId,
     },
-    /// A POST came; its body follows as [`Input::Body`] or [`Input::BodyTooLarge`].
+    /// A POST came; its body follows as [`Input::Body`] or [`Input::BodyRejected`].
     Post {
         /// Its name.
         request: RequestId,
@@ -49,10 +49,12 @@ pub enum Input {
         /// Its body.
         body: Bytes,
     },
-    /// The body of a POST is larger than [`Config::max_payload`]; the driver stopped reading it. Answered with 413, the session lives on.
-    BodyTooLarge {
+    /// The driver stopped reading the body of a POST. Answered with the status of the fault, and the session ends.
+    BodyRejected {
         /// The POST.
         request: RequestId,
+        /// Why.
+        fault: BodyFault,
     },
     /// A reply was written to the end. Every reply ends with this or with [`Input::Aborted`].
     Replied {
@@ -93,6 +95,31 @@ pub enum Input {
         /// Why.
         cause: LinkDownCause,
     },
+}
+
+/// Why a driver stopped reading the body of a POST.
+///
+/// Source: engine.io 6.6.13 `lib/transports/polling.ts`, `onDataRequest`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum BodyFault {
+    /// It is larger than [`Config::max_payload`]: 413.
+    TooLarge,
+    /// It came in more chunks than [`Limits::max_body_chunks`](crate::Limits): 413.
+    TooManyChunks,
+    /// It was not complete within [`Config::body_timeout`]: 408.
+    TimedOut,
+}
+
+impl BodyFault {
+    /// The answer, and why the session ends.
+    pub(super) const fn verdict(self) -> (Response, TransportError) {
+        match self {
+            Self::TooLarge => (Response::empty(413), TransportError::PayloadTooLarge),
+            Self::TooManyChunks => (Response::empty(413), TransportError::TooManyChunks),
+            Self::TimedOut => (Response::empty(408), TransportError::BodyTimeout),
+        }
+    }
 }
 
 /// Why a link went down.
@@ -299,7 +326,7 @@ impl Session {
             Input::Poll { request } => self.poll_came(request),
             Input::Post { request, content_type } => self.post_came(request, content_type),
             Input::Body { request, body } => self.body_came(request, body),
-            Input::BodyTooLarge { request } => self.body_too_large(request),
+            Input::BodyRejected { request, fault } => self.body_rejected(request, fault),
             Input::Replied { request } => self.replied(request),
             Input::Aborted { request } => self.aborted(request),
         }

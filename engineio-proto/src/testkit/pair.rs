@@ -24,7 +24,9 @@ use crate::http::{ContentType, RequestHead, Response};
 use crate::id::{LinkId, RequestId, Sid};
 use crate::message::{Message, Text};
 use crate::packet::{Frame, Packet};
-use crate::server::{Ask, AskKind, Handshake, Incoming, IncomingOutcome, Input, LinkDownCause, Refusal, Route};
+use crate::server::{
+    Ask, AskKind, BodyFault, Handshake, Incoming, IncomingOutcome, Input, LinkDownCause, Refusal, Route,
+};
 use crate::server::{Machine, Server, Session, Transmit};
 use crate::time::Instant;
 
@@ -613,7 +615,11 @@ impl<M: Machine<Event: WatchedEvent>, A> Pair<M, A> {
         let Some(exchange) = self.exchanges.get(&request).filter(|exchange| !exchange.cut) else { return };
         let ClientAction::Post { body, .. } = &exchange.request else { return };
         let (request, body) = (RequestId(request), body.clone());
-        self.tell(if body.len() > most { Input::BodyTooLarge { request } } else { Input::Body { request, body } });
+        self.tell(if body.len() > most {
+            Input::BodyRejected { request, fault: BodyFault::TooLarge }
+        } else {
+            Input::Body { request, body }
+        });
     }
 
     fn written(&mut self, request: u64) {

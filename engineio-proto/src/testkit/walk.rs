@@ -19,7 +19,7 @@ use crate::http::{ContentType, RequestHead};
 use crate::id::{LinkId, RequestId, Sid};
 use crate::message::Message;
 use crate::packet::{Frame, PacketType};
-use crate::server::{Input, LinkDownCause, Route, Server, Session, Transmit};
+use crate::server::{BodyFault, Input, LinkDownCause, Route, Server, Session, Transmit};
 use crate::time::Instant;
 use crate::{framing, payload};
 
@@ -277,7 +277,7 @@ impl Maker<'_> {
                 Input::Post { request: self.new_request(), content_type }
             }
             30..44 => Input::Body { request: self.recent_request(), body: self.body() },
-            44..46 => Input::BodyTooLarge { request: self.recent_request() },
+            44..46 => Input::BodyRejected { request: self.recent_request(), fault: BodyFault::TooLarge },
             46..49 => Input::Replied { request: self.recent_request() },
             49 => Input::Aborted { request: self.recent_request() },
             50..54 => {

@@ -18,7 +18,8 @@ use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Handler, HandlerResult};
 use crate::runtime::Runtime;
-use crate::service::{AllowRequest, Service};
+use crate::service::{HttpSettings, Service};
+use crate::upgrade::Upgrade;
 
 /// A Socket.IO server. A handle: clones are the same server. It has no listener of its own: an adapter serves it.
 pub struct Server<P: Parser = Json>(Arc<Service<SocketIo<P>>>);
@@ -29,8 +30,7 @@ pub struct ServerBuilder<P: Parser = Json> {
     engine: engineio_proto::Config,
     socket: socketio_proto::Config,
     parser: P,
-    path: String,
-    allow: Option<Box<AllowRequest>>,
+    http: HttpSettings,
     max_waiting_handlers: usize,
 }
 
@@ -47,8 +47,7 @@ impl Server<Json> {
             engine: engineio_proto::Config::default(),
             socket: socketio_proto::Config::default(),
             parser: Json,
-            path: "/socket.io/".to_owned(),
-            allow: None,
+            http: HttpSettings::new("/socket.io/"),
             max_waiting_handlers: 1024,
         }
     }
@@ -63,7 +62,7 @@ impl Default for Server<Json> {
 impl<P: Parser> ServerBuilder<P> {
     /// The path to serve. Default `/socket.io/`.
     pub fn path(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.path);
+        path.clone_into(&mut self.http.path);
         self
     }
 
@@ -123,17 +122,25 @@ impl<P: Parser> ServerBuilder<P> {
         self
     }
 
+    /// Bytes of a handshake's request head (target and headers) that are kept with its session, for [`Socket::handshake`]; a handshake with
+    /// more is refused with status 431. What an HTTP server reads of a head at all is that server's setting. Default 16 KiB, as
+    /// Node's HTTP server.
+    pub fn max_head_bytes(mut self, bytes: usize) -> Self {
+        self.http.max_head = bytes;
+        self
+    }
+
     /// Decides on the HTTP request of every handshake, whatever the transport: the message of a refusal reaches the client, with status 403.
     /// This is the place to check the `Origin` of browsers: a WebSocket is not subject to CORS.
     pub fn allow_request(mut self, allow: impl Fn(&Parts) -> Result<(), String> + Send + Sync + 'static) -> Self {
-        self.allow = Some(Box::new(allow));
+        self.http.allow = Some(Box::new(allow));
         self
     }
 
     /// Uses another parser.
     pub fn parser<Q: Parser>(self, parser: Q) -> ServerBuilder<Q> {
-        let Self { engine, socket, path, allow, max_waiting_handlers, .. } = self;
-        ServerBuilder { engine, socket, parser, path, allow, max_waiting_handlers }
+        let Self { engine, socket, http, max_waiting_handlers, .. } = self;
+        ServerBuilder { engine, socket, parser, http, max_waiting_handlers }
     }
 
     /// The server.
@@ -142,7 +149,7 @@ impl<P: Parser> ServerBuilder<P> {
         let application = SocketIo::new(self.parser, self.socket, self.max_waiting_handlers);
         // As in the reference, everybody may join `/`, whether or not anything is set up there.
         application.of("/");
-        Server(Arc::new(Service::new(application, self.engine, &self.path, self.allow)))
+        Server(Arc::new(Service::new(application, self.engine, self.http)))
     }
 }
 
@@ -239,12 +246,17 @@ impl<P: Parser> Endpoint for Server<P> {
         self.0.path.matches(path)
     }
 
-    async fn respond<R, B>(&self, runtime: &R, request: http::Request<B>) -> http::Response<Body>
+    async fn respond<R, B>(
+        &self,
+        runtime: &R,
+        request: http::Request<B>,
+        upgrade: Option<Upgrade<R::Stream>>,
+    ) -> http::Response<Body>
     where
         R: Runtime,
         B: HttpBody<Data: Send, Error: Send> + Send,
     {
-        self.0.respond(runtime, request).await
+        self.0.respond(runtime, request, upgrade).await
     }
 
     async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {

@@ -20,7 +20,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use socketio_tokio::{Endpoint, serve};
+use socketio_tokio::{Endpoint, Settings, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -52,10 +52,15 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) async fn start(endpoint: impl Endpoint) -> Self {
+        Self::start_with(endpoint, |_| {}).await
+    }
+
+    /// With other limits and deadlines of HTTP connections.
+    pub(crate) async fn start_with(endpoint: impl Endpoint, settings: impl FnOnce(&mut Settings)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = serve(listener, endpoint).with_graceful_shutdown(async {
+        let serving = serve(listener, endpoint).with_settings(settings).with_graceful_shutdown(async {
             let _ = stopped.await;
         });
         Self { address, stop: Some(stop), task: tokio::spawn(serving.into_future()) }

@@ -1,0 +1,55 @@
+//! A connection that is about to leave HTTP: the byte stream that it becomes once its `101` is written.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+/// A connection that is about to leave HTTP. Resolves to its stream, and to the bytes that were read beyond the request.
+///
+/// An adapter makes one for every request that asks for an upgrade, from whatever its HTTP server offers, and hands it to
+/// [`Endpoint::respond`](crate::Endpoint::respond). Dropping it refuses the upgrade.
+pub struct Upgrade<S>(Pin<Box<dyn Future<Output = io::Result<(S, Bytes)>> + Send>>);
+
+impl<S: Send + 'static> Upgrade<S> {
+    /// An upgrade that is complete when this future is. It is polled after the response with status 101 was given out.
+    pub fn new(stream: impl Future<Output = io::Result<(S, Bytes)>> + Send + 'static) -> Self {
+        Self(Box::pin(stream))
+    }
+
+    /// Without the type of its stream, for mailboxes that serve all runtimes.
+    pub(crate) fn erase(self) -> AnyUpgrade {
+        AnyUpgrade(Box::new(self))
+    }
+}
+
+impl<S> Future for Upgrade<S> {
+    type Output = io::Result<(S, Bytes)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl<S> fmt::Debug for Upgrade<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade").finish_non_exhaustive()
+    }
+}
+
+/// An [`Upgrade`] of any runtime's stream.
+pub(crate) struct AnyUpgrade(Box<dyn Any + Send>);
+
+impl AnyUpgrade {
+    /// The upgrade to this type of stream. One to another type fails: a server is served by one runtime at a time.
+    pub(crate) fn of<S: Send + 'static>(self) -> Upgrade<S> {
+        match self.0.downcast() {
+            Ok(upgrade) => *upgrade,
+            Err(_) => Upgrade::new(async { Err(io::Error::other("the session belongs to another runtime")) }),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One connection: hyper, and the endpoint behind it.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{CONNECTION, HeaderName};
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use socketio_driver::{Body, Endpoint, RemoteAddress, Runtime, Upgrade};
+
+use crate::connections::Member;
+use crate::exchange::{Exchange, RequestBody, ResponseBody};
+use crate::settings::Settings;
+use crate::stream::Stream;
+
+/// What all connections of a listener share.
+pub(crate) struct Shared<R, E> {
+    pub(crate) runtime: R,
+    pub(crate) endpoint: E,
+    pub(crate) settings: Arc<Settings>,
+    http: http1::Builder,
+    /// The value of `Keep-Alive`.
+    keep_alive: HeaderValue,
+}
+
+/// Tells clients how long an idle connection is kept.
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// The least that hyper takes for the size of its buffers.
+const LEAST_HEAD: usize = 8192;
+/// The header lines that hyper reads without memory of its own for them.
+const CHEAP_HEADERS: usize = 100;
+
+impl<R: Runtime, E: Endpoint> Shared<R, E> {
+    pub(crate) fn new(runtime: R, endpoint: E, settings: Settings) -> Self {
+        let mut http = http1::Builder::new();
+        // The stream keeps the deadlines, with one timer for all of them.
+        http.header_read_timeout(None).max_buf_size(settings.max_head_bytes.max(LEAST_HEAD));
+        if settings.max_headers != CHEAP_HEADERS {
+            http.max_headers(settings.max_headers);
+        }
+        let timeout = format!("timeout={}", settings.idle_timeout.as_secs());
+        let keep_alive = HeaderValue::from_str(&timeout).unwrap_or(HeaderValue::from_static("timeout=0"));
+        Self { runtime, endpoint, settings: Arc::new(settings), http, keep_alive }
+    }
+
+    /// Serves one connection to its end.
+    pub(crate) async fn serve<I>(&self, io: I, address: Option<SocketAddr>, mut member: Member)
+    where
+        I: Read + Write + Unpin + Send + 'static,
+        R::Stream: From<I>,
+    {
+        let exchange = Exchange::new();
+        let connections = Arc::clone(member.connections());
+        let stream =
+            Stream::new(io, self.runtime.clone(), Arc::clone(&self.settings), connections, Arc::clone(&exchange));
+        let service = service_fn(|request| self.respond::<I>(request, address, &exchange));
+        let mut connection = pin!(self.http.serve_connection(stream, service).with_upgrades());
+        let mut ending = false;
+        let ended = poll_fn(|cx| {
+            if !ending && member.is_ending(cx) {
+                ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.as_mut().poll(cx)
+        })
+        .await;
+        if let Err(error) = ended {
+            tracing::debug!(address = ?address, %error, "a connection failed");
+        }
+    }
+
+    async fn respond<I>(
+        &self,
+        request: http::Request<Incoming>,
+        address: Option<SocketAddr>,
+        exchange: &Arc<Exchange>,
+    ) -> Result<http::Response<ResponseBody>, Infallible>
+    where
+        I: Read + Write + Unpin + Send + 'static,
+        R::Stream: From<I>,
+    {
+        let may_hold = self.endpoint.may_hold(request.method(), request.uri());
+        let request = request.map(|body| exchange.begin(body, may_hold));
+        let mut response = if self.endpoint.matches(request.uri().path()) {
+            self.ask_endpoint::<I>(request, address).await
+        } else {
+            socketio_driver::not_found(&self.runtime, request).await
+        };
+        if response.status() != http::StatusCode::SWITCHING_PROTOCOLS && !response.headers().contains_key(CONNECTION) {
+            response.headers_mut().insert(KEEP_ALIVE, self.keep_alive.clone());
+        }
+        Ok(response.map(|body| ResponseBody::new(body, Arc::clone(exchange))))
+    }
+
+    async fn ask_endpoint<I>(
+        &self,
+        mut request: http::Request<RequestBody>,
+        address: Option<SocketAddr>,
+    ) -> http::Response<Body>
+    where
+        I: Read + Write + Unpin + Send + 'static,
+        R::Stream: From<I>,
+    {
+        let extensions = request.extensions_mut();
+        let upgrade = extensions.remove::<OnUpgrade>().map(|upgrade| Upgrade::new(stream_of::<I, R>(upgrade)));
+        if let Some(address) = address {
+            extensions.insert(RemoteAddress(address));
+        }
+        self.endpoint.respond(&self.runtime, request, upgrade).await
+    }
+}
+
+/// The stream of a connection that hyper has let go.
+async fn stream_of<I, R>(upgrade: OnUpgrade) -> io::Result<(R::Stream, Bytes)>
+where
+    I: Read + Write + Unpin + Send + 'static,
+    R: Runtime,
+    R::Stream: From<I>,
+{
+    let upgraded = upgrade.await.map_err(io::Error::other)?;
+    match upgraded.downcast::<Stream<I, R>>() {
+        Ok(parts) => Ok((parts.io.into_inner().into(), parts.read_buf)),
+        Err(_) => Err(io::Error::other("hyper let go of another stream than it was given")),
+    }
+}

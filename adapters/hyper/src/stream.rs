@@ -1,0 +1,320 @@
+//! The byte stream of a connection, between the runtime's stream and hyper.
+//!
+//! hyper reads and writes whenever it likes; this is where time and the end of the peer's half are looked at. Nothing here is per
+//! request but a look at the [`Exchange`]'s phase and at the clock: the one timer of a connection is moved only when it has fired.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, Bytes};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use socketio_driver::Runtime;
+
+use crate::connections::{Connections, Lingering};
+use crate::exchange::{Exchange, Phase};
+use crate::settings::Settings;
+
+/// Bytes read at once.
+const READ: usize = 16 * 1024;
+/// What a peer has to take within [`Settings::write_timeout`].
+const WRITE_PROGRESS: usize = 64 * 1024;
+/// What an idle connection gets beyond the time that its peer was told.
+const IDLE_GRACE: Duration = Duration::from_secs(1);
+
+/// The stream of a connection.
+pub(crate) struct Stream<I, R: Runtime> {
+    io: I,
+    runtime: R,
+    settings: Arc<Settings>,
+    connections: Arc<Connections>,
+    exchange: Arc<Exchange>,
+    timer: Timer<R>,
+    /// Since when the next request has been waited for.
+    idle: Idle,
+    /// Since when the peer has taken less than [`WRITE_PROGRESS`] bytes, and how many.
+    blocked: Option<(Instant, usize)>,
+    /// The peer has ended its half, and hyper has yet to hear of it.
+    ended: bool,
+    /// An answer of our own that has yet to be written; nothing of hyper's goes out any more.
+    last_words: Option<Bytes>,
+    lingering: Option<(Lingering, Instant)>,
+}
+
+/// The wait for the next request.
+#[derive(Clone, Copy)]
+struct Idle {
+    since: Instant,
+    /// Requests before it.
+    requests: u64,
+    /// Whether a part of its head has come.
+    begun: bool,
+}
+
+impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
+    pub(crate) fn new(
+        io: I,
+        runtime: R,
+        settings: Arc<Settings>,
+        connections: Arc<Connections>,
+        exchange: Arc<Exchange>,
+    ) -> Self {
+        let idle = Idle { since: runtime.now(), requests: 0, begun: false };
+        Self {
+            io,
+            runtime,
+            settings,
+            connections,
+            exchange,
+            timer: Timer(None),
+            idle,
+            blocked: None,
+            ended: false,
+            last_words: None,
+            lingering: None,
+        }
+    }
+
+    /// The stream below.
+    pub(crate) fn into_inner(self) -> I {
+        self.io
+    }
+
+    /// Reads once into memory of our own, which alone tells how much came.
+    fn read(&mut self, cx: &mut Context<'_>, mut take: impl FnMut(&[u8]), most: usize) -> Poll<io::Result<usize>> {
+        let mut memory = [MaybeUninit::uninit(); READ];
+        let (memory, _) = memory.split_at_mut(most.min(READ));
+        let mut buffer = ReadBuf::uninit(memory);
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Nothing has come. Whether the peer's time for the next request is over.
+    fn is_too_late(&mut self, cx: &mut Context<'_>, requests: u64) -> bool {
+        if self.idle.requests != requests {
+            self.idle = Idle { since: self.runtime.now(), requests, begun: false };
+        }
+        let patience = if self.idle.begun || requests == 0 {
+            self.settings.head_timeout
+        } else {
+            self.settings.idle_timeout.saturating_add(IDLE_GRACE)
+        };
+        self.timer.is_over(cx, &self.runtime, self.idle.since + patience)
+    }
+
+    /// A part of a request's head has come.
+    fn head_begins(&mut self, requests: u64) {
+        if self.idle.requests != requests || !self.idle.begun {
+            // The first request of a connection has been waited for since it was opened.
+            let since = if requests == 0 { self.idle.since } else { self.runtime.now() };
+            self.idle = Idle { since, requests, begun: true };
+        }
+    }
+
+    /// The peer has taken bytes, or refused to.
+    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => {
+                self.blocked = self.blocked.and_then(|(since, before)| {
+                    let taken = before.saturating_add(*bytes);
+                    (taken < WRITE_PROGRESS).then_some((since, taken))
+                });
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                let (since, _) = *self.blocked.get_or_insert_with(|| (self.runtime.now(), 0));
+                if self.timer.is_over(cx, &self.runtime, since + self.settings.write_timeout) {
+                    return Poll::Ready(Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "the peer did not take its answer in time",
+                    )));
+                }
+            }
+        }
+        written
+    }
+
+    /// Whether hyper writes a response of its own: there is no request that it could answer. It is replaced by one that says why.
+    fn replace(&mut self, head: &[u8]) -> bool {
+        if self.last_words.is_none() {
+            if self.exchange.phase() != Phase::Idle {
+                return false;
+            }
+            let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or("400");
+            self.last_words = Some(refusal(status, &self.settings));
+        }
+        true
+    }
+
+    /// Writes the answer of our own.
+    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(mut words) = self.last_words.take_if(|words| !words.is_empty()) {
+            let written = Pin::new(&mut self.io).poll_write(cx, &words);
+            let written = self.wrote(cx, written);
+            if let Poll::Ready(Ok(bytes)) = &written {
+                words.advance((*bytes).min(words.len()));
+            }
+            // Kept when it is empty, too: nothing follows it.
+            self.last_words = Some(words);
+            if ready!(written)? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what nobody wants, until the peer has ended its half or its time is over: closing a connection over unread input resets
+    /// it, and the reset overtakes the answer.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.lingering.is_none() {
+            let Some(place) = self.connections.linger(self.settings.max_lingering) else { return Poll::Ready(()) };
+            self.lingering = Some((place, self.runtime.now() + self.settings.linger));
+        }
+        let Some((_, deadline)) = self.lingering else { return Poll::Ready(()) };
+        loop {
+            // Looked at first: a peer that never stops sending has no more time than others.
+            if self.timer.is_over(cx, &self.runtime, deadline) {
+                break;
+            }
+            match self.read(cx, |_| {}, READ) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => break,
+            }
+        }
+        self.lingering = None;
+        self.ended = true;
+        Poll::Ready(())
+    }
+}
+
+impl<I: Read + Write + Unpin, R: Runtime> Read for Stream<I, R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let stream = &mut *self;
+        if !stream.ended {
+            let room = buffer.remaining();
+            match stream.read(cx, |bytes| buffer.put_slice(bytes), room) {
+                Poll::Ready(Ok(0)) if room > 0 => stream.ended = true,
+                Poll::Ready(Ok(_)) => {
+                    if let (Phase::Idle, requests) = stream.exchange.progress() {
+                        stream.head_begins(requests);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    if let (Phase::Idle, requests) = stream.exchange.progress()
+                        && stream.is_too_late(cx, requests)
+                    {
+                        stream.ended = true;
+                        if stream.idle.begun {
+                            stream.last_words = Some(refusal("408", &stream.settings));
+                            // As much as the system takes at once, which is all of it.
+                            let _ = stream.poll_last_words(cx);
+                        }
+                    } else {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+        if stream.exchange.withholds_end(cx) { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+}
+
+impl<I: Read + Write + Unpin, R: Runtime> Write for Stream<I, R> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.replace(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.wrote(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.replace(slices.first().map_or(&[][..], |slice| slice)) {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.wrote(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_last_words(cx))?;
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.blocked = None;
+        self.exchange.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            ready!(self.poll_last_words(cx))?;
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+        }
+        if !self.ended && (self.last_words.is_some() || self.exchange.has_unread_body()) {
+            ready!(self.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A complete response to a request that hyper does not let through.
+fn refusal(status: &str, settings: &Settings) -> Bytes {
+    let why = match status {
+        "408" => "the head of the request did not come in time".to_owned(),
+        "414" => "the target of the request is too long".to_owned(),
+        "431" => format!(
+            "the head of the request is too large: at most {} bytes and {} header lines are read",
+            settings.max_head_bytes, settings.max_headers
+        ),
+        _ => {
+            "the request is not valid HTTP/1.1; characters such as \", < and > have to be percent-encoded in its target"
+                .to_owned()
+        }
+    };
+    let length = why.len();
+    // The reason is left empty, as any may.
+    Bytes::from(format!(
+        "HTTP/1.1 {status} \r\ncontent-length: {length}\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n{why}"
+    ))
+}
+
+/// The one timer of a connection. It may fire too early, never too late.
+struct Timer<R: Runtime>(Option<(Instant, Pin<Box<R::Sleep>>)>);
+
+impl<R: Runtime> Timer<R> {
+    /// Whether it is later than this. Otherwise the task is woken when it is.
+    fn is_over(&mut self, cx: &mut Context<'_>, runtime: &R, deadline: Instant) -> bool {
+        loop {
+            let now = runtime.now();
+            if now >= deadline {
+                return true;
+            }
+            let (_, sleep) = match &mut self.0 {
+                Some(armed) if armed.0 <= deadline => armed,
+                slot => slot.insert((deadline, Box::pin(runtime.sleep(deadline.saturating_duration_since(now))))),
+            };
+            if sleep.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.0 = None;
+        }
+    }
+}
