@@ -60,8 +60,9 @@ pub struct Limits {
     pub max_inbound: usize,
     /// Chunks in which the body of a POST may come; the driver counts them. Default 10 000, as in the reference.
     pub max_body_chunks: usize,
-    /// How often in a row the pong deadline is put off because this side, not the peer, had stopped reading. Default 3.
-    pub max_stalled_timeouts: u8,
+    /// How long the pong's deadline is put off because this side, not the peer, has stopped reading; then the session ends with
+    /// [`TransportError::Stalled`](crate::TransportError::Stalled). Default 5 min.
+    pub max_stall: Duration,
 }
 
 impl Default for Limits {
@@ -71,7 +72,7 @@ impl Default for Limits {
             soft_inbound: 64 << 10,
             max_inbound: 16 << 20,
             max_body_chunks: 10_000,
-            max_stalled_timeouts: 3,
+            max_stall: Duration::from_secs(300),
         }
     }
 }

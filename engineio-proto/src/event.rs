@@ -54,7 +54,7 @@ pub enum CloseReason {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// A second GET while one was held.
+    /// A second GET while one was held, or one more while the replies to eight earlier ones lay unread.
     #[error("overlap from client")]
     PollOverlap,
     /// A second POST while one was being read.
@@ -87,6 +87,9 @@ pub enum TransportError {
     /// The peer went on sending while this side had stopped reading ([`Limits::max_inbound`](crate::Limits)).
     #[error("too much unread input")]
     InboundOverflow,
+    /// The application did not read for longer than [`Limits::max_stall`](crate::Limits), and a pong may have lain unread all the time.
+    #[error("the application has stopped reading")]
+    Stalled,
     /// The request or link that opened the session never came.
     #[error("the session was never opened")]
     NeverOpened,

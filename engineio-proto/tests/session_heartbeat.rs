@@ -7,6 +7,7 @@ mod common;
 use common::{Peer, config, millis};
 use engineio_proto::Instant;
 use engineio_proto::server::LinkDownCause;
+use engineio_proto::server::Transmit;
 
 #[test]
 fn suite_17_three_rounds_over_polling() {
@@ -183,19 +184,26 @@ fn a_pong_that_has_arrived_counts_even_if_the_deadline_is_past() {
 }
 
 #[test]
-fn while_this_side_has_stopped_reading_the_deadline_is_put_off_three_times() {
+fn while_this_side_has_stopped_reading_pings_go_on_until_the_stall_has_its_end() {
     let mut config = config();
     config.limits.soft_inbound = 100;
+    config.limits.max_stall = millis(600);
     let mut peer = Peer::websocket(config);
     peer.text(1, &format!("4{}", "x".repeat(100)));
     assert!(!peer.session.wants_input());
-    let mut deadlines = Vec::new();
+    let mut pings = Vec::new();
     while let Some(due) = peer.session.poll_timeout() {
         peer.session.handle_timeout(due);
-        deadlines.push(due.as_micros() / 1000);
+        while peer.session.poll_transmit().is_some_and(|transmit| matches!(transmit, Transmit::Link { .. })) {
+            pings.push(due.as_micros() / 1000);
+        }
     }
-    assert_eq!(deadlines, [300, 500, 700, 900, 1100]);
-    assert_eq!(peer.turn().get(1).map(String::as_str), Some("closed: ping timeout"));
+    // The first pong was due at 500: from then on the stall counts.
+    assert_eq!(pings, [300, 600, 900]);
+    assert_eq!(
+        peer.turn().get(1).map(String::as_str),
+        Some("closed: transport error (the application has stopped reading)")
+    );
     peer.is_over();
 }
 
@@ -212,7 +220,68 @@ fn a_pong_behind_messages_that_nobody_has_read_yet_still_counts() {
     peer.session.handle_timeout(peer.now);
     assert_eq!(peer.turn().len(), 3);
     peer.text(9, "a link that is not known: only to pass the time");
-    assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(1_000)));
+    // The next ping is due as long after the last one as if the pong had been read at once.
+    assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(900)));
+}
+
+#[test]
+fn a_deadline_that_was_overslept_leaves_a_link_the_time_for_one_more_read() {
+    let mut peer = Peer::websocket(config());
+    peer.sleep_until(300);
+    peer.turn();
+    peer.now = Instant::from_millis(4_300);
+    peer.session.handle_timeout(peer.now);
+    peer.says(&[]);
+    let deadline = peer.session.poll_timeout().unwrap();
+    assert_eq!(deadline, Instant::from_millis(4_350));
+    peer.text(1, "3");
+    assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(4_600)));
+
+    // Once, however late it is again.
+    peer.sleep_until(4_600);
+    peer.turn();
+    for late in [8_000, 12_000] {
+        peer.now = Instant::from_millis(late);
+        peer.session.handle_timeout(peer.now);
+    }
+    peer.says(&["closed: ping timeout", "close link 1"]);
+}
+
+#[test]
+fn a_deadline_that_was_overslept_waits_only_for_a_post_that_was_accepted() {
+    for accepted in [false, true] {
+        let mut peer = Peer::polling(config());
+        let get = peer.get();
+        peer.sleep_until(300);
+        peer.says(&[&format!("reply {get}: 200 2")]);
+        let post = accepted.then(|| peer.post_head());
+        peer.now = Instant::from_millis(4_300);
+        peer.session.handle_timeout(peer.now);
+        if let Some(post) = post {
+            peer.body(post, "3");
+            peer.says(&[&format!("reply {post}: 200 ok")]);
+            assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(4_600)));
+        } else {
+            peer.says(&["closed: ping timeout"]);
+        }
+    }
+}
+
+#[test]
+fn a_get_does_not_overtake_a_deadline_and_what_brings_packets_does() {
+    let mut peer = Peer::polling(config());
+    peer.sleep_until(300);
+    peer.now = Instant::from_millis(500);
+    let get = peer.get();
+    peer.says(&["closed: ping timeout", &common::gone(get)]);
+    peer.is_over();
+
+    let mut peer = Peer::polling(config());
+    peer.sleep_until(300);
+    peer.now = Instant::from_millis(500);
+    let post = peer.post("3");
+    let get = peer.get();
+    peer.says(&[&format!("reply {post}: 200 ok"), &format!("reply {get}: 200 2")]);
 }
 
 #[test]

@@ -78,12 +78,25 @@ fn item_47_a_probe_that_fails_leaves_the_session_polling_in_order() {
 }
 
 #[test]
+fn i10_a_client_that_upgrades_without_a_probe_loses_and_doubles_nothing() {
+    seeds::play(
+        500,
+        |_| {
+            let mut scenario = upgrading(LinkKind::WebSocket);
+            scenario.habits = Habits { unprobed: true, ..Habits::default() };
+            scenario
+        },
+        all_arrived,
+    );
+}
+
+#[test]
 fn i10_a_post_from_before_the_upgrade_comes_before_the_link_also_when_its_body_is_late() {
     seeds::play(
         500,
         |_| {
             let mut scenario = upgrading(LinkKind::WebSocket);
-            scenario.habits = Habits { impatient: true };
+            scenario.habits = Habits { impatient: true, ..Habits::default() };
             // The head of a POST overtakes the `5` that was sent behind it; its body does not.
             scenario.wires = Wires {
                 most_delay: Duration::from_millis(5),

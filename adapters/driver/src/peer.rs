@@ -124,8 +124,7 @@ impl<C: 'static, S> Peer<C, S> {
         if mailbox.closed {
             return false;
         }
-        // That a reply was written changes nothing that anybody waits for.
-        let urgent = !matches!(arrival, Arrival::Replied { .. });
+        let urgent = mailbox.is_urgent(&arrival, self.max_outbound);
         mailbox.arrivals.push(arrival);
         let waker = if urgent { mailbox.waker() } else { None };
         drop(mailbox);
@@ -176,8 +175,9 @@ impl<C: 'static, S> Peer<C, S> {
     pub(crate) fn rest(&self, cx: &Context<'_>, buffered: usize) -> bool {
         let mut mailbox = lock(&self.mailbox);
         mailbox.buffered = buffered;
-        let urgent = |arrival: &Arrival| !matches!(arrival, Arrival::Replied { .. });
-        if !mailbox.commands.is_empty() || mailbox.arrivals.iter().any(urgent) {
+        if !mailbox.commands.is_empty()
+            || mailbox.arrivals.iter().any(|arrival| mailbox.is_urgent(arrival, self.max_outbound))
+        {
             return false;
         }
         mailbox.awake = false;
@@ -208,6 +208,11 @@ impl<C: 'static, S> Peer<C, S> {
 }
 
 impl<C> Mailbox<C> {
+    /// Whether the task has to look at this. That a reply was written makes room, which matters only where there is little.
+    fn is_urgent(&self, arrival: &Arrival, max_outbound: usize) -> bool {
+        !matches!(arrival, Arrival::Replied { .. }) || self.buffered > max_outbound / 2
+    }
+
     /// The waker to call, unless the task will look anyway.
     fn waker(&mut self) -> Option<Waker> {
         if std::mem::replace(&mut self.awake, true) { None } else { self.task.clone() }

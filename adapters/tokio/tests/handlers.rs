@@ -264,12 +264,12 @@ async fn an_engine_io_handler_that_panics_closes_its_session_and_nothing_else() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_into_handlers_that_never_return_is_throttled_until_the_peer_counts_as_gone() {
+async fn a_flood_into_handlers_that_never_return_is_throttled_until_the_stall_has_its_end() {
     let server = Server::builder()
         .max_waiting_handlers(8)
         .ping_interval(Duration::from_millis(100))
         .ping_timeout(Duration::from_secs(3))
-        .engine(|config| config.limits.max_stalled_timeouts = 0)
+        .engine(|config| config.limits.max_stall = Duration::ZERO)
         .build();
     let (gone, mut reasons) = channel();
     server.on_disconnect(move |_: Socket, reason: DisconnectReason| gone.send(reason.to_string()).unwrap());
@@ -302,7 +302,7 @@ async fn a_flood_into_handlers_that_never_return_is_throttled_until_the_peer_cou
     assert!(!flood.is_finished(), "{} of 1024 were read", sent.load(Ordering::Relaxed));
     let reason = next(&mut reasons);
     tokio::select! {
-        reason = reason => assert_eq!(reason, "ping timeout"),
+        reason = reason => assert_eq!(reason, "transport error"),
         _ = other.next() => panic!("the wrong one was closed"),
     }
     flood.abort();

@@ -166,8 +166,13 @@ impl Session {
         }
         match &mut self.polling {
             // A POST from before the upgrade is still being read: messages keep their order.
-            Some(polling) if matches!(packet.packet_type, PacketType::Message | PacketType::Close) => {
+            Some(polling)
+                if polling.reads_post() && matches!(packet.packet_type, PacketType::Message | PacketType::Close) =>
+            {
                 polling.delayed.push(packet);
+                if self.is_backlog(self.unread()) {
+                    self.stops_reading();
+                }
                 self.sign_of_life();
             }
             _ => self.receive(packet),
@@ -215,9 +220,7 @@ impl Session {
             self.reply_packets(request, &[Frame::CLOSE]);
         }
         self.events.push(Event::Upgraded(kind));
-        if self.polling.as_ref().is_some_and(|polling| !polling.reads_post()) {
-            self.polling = None;
-        }
+        self.leave_polling();
         if self.stage == Stage::Closing {
             self.finish(CloseReason::ForcedClose);
         }

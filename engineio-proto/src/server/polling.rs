@@ -6,7 +6,7 @@
 //!
 //! Source: engine.io `lib/transports/polling.ts`.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
@@ -22,9 +22,8 @@ use crate::id::RequestId;
 use crate::packet::{Frame, Packet};
 use crate::payload::{self, Packets, jsonp};
 
-/// Replies whose loss is watched for at the same time. A peer has one or two; one that leaves more unread is not watched
-/// any more closely for it.
-const MAX_UNCONFIRMED: usize = 8;
+/// Replies that may be unwritten at the same time. A peer has one or two; one that leaves more of them unread is not served any more.
+const MAX_UNWRITTEN: usize = 8;
 
 /// What a session keeps while it polls.
 #[derive(Debug)]
@@ -32,13 +31,23 @@ pub(super) struct Polling {
     /// The GET that is held.
     held: Option<RequestId>,
     /// GETs whose replies were made, but not yet written to the end.
-    unconfirmed: VecDeque<RequestId>,
+    unwritten: Vec<Unwritten>,
+    /// Whether a ping is queued.
+    pub(super) is_pinged: bool,
     post: Post,
     /// Packets of the link that carries the session since an upgrade: they wait for the POST that was under way.
     pub(super) delayed: WeighedQueue<Packet>,
     pub(super) upgrade: upgrade::State,
     /// The link that tries to take over.
     pub(super) probe: Option<Link>,
+}
+
+/// A reply to a GET that was made, but not yet written to the end.
+#[derive(Debug)]
+struct Unwritten {
+    request: RequestId,
+    /// What its packets weighed in the queue; 0 when it has none that would be missed.
+    bytes: usize,
 }
 
 /// The POST under way.
@@ -61,7 +70,8 @@ impl Polling {
     fn new() -> Self {
         Self {
             held: None,
-            unconfirmed: VecDeque::new(),
+            unwritten: Vec::new(),
+            is_pinged: false,
             post: Post::None,
             delayed: WeighedQueue::new(),
             upgrade: upgrade::State::Idle,
@@ -74,10 +84,15 @@ impl Polling {
         !matches!(self.post, Post::None)
     }
 
-    /// The peer has left polling: the GET that is held, if any, and nobody cares for earlier replies any more.
+    /// The peer has left polling: the GET that is held, if any. Of the replies under way only those matter that bring packets.
     pub(super) fn leave(&mut self) -> Option<RequestId> {
-        self.unconfirmed = VecDeque::new();
+        self.unwritten.retain(|unwritten| unwritten.bytes > 0);
         self.held.take()
+    }
+
+    /// Weight of the packets in replies that are not yet written.
+    pub(super) fn unwritten_bytes(&self) -> usize {
+        self.unwritten.iter().map(|unwritten| unwritten.bytes).fold(0, usize::saturating_add)
     }
 }
 
@@ -108,7 +123,8 @@ impl Session {
         }
         // One that is due counts as answered, whether or not its reply has been polled.
         self.answer_due_poll();
-        if self.holds_poll() {
+        let unread = self.polling.as_ref().is_some_and(|polling| polling.unwritten.len() >= MAX_UNWRITTEN);
+        if unread || self.holds_poll() {
             self.reply(request, Response::empty(400));
             self.finish(CloseReason::TransportError(TransportError::PollOverlap));
         } else if self.stage == Stage::Open {
@@ -193,15 +209,27 @@ impl Session {
 
     /// A reply was written to the end.
     pub(super) fn replied(&mut self, request: RequestId) {
-        if let Some(polling) = &mut self.polling {
-            polling.unconfirmed.retain(|&unconfirmed| unconfirmed != request);
+        let Some(polling) = &mut self.polling else { return };
+        polling.unwritten.retain(|unwritten| unwritten.request != request);
+        if polling.unwritten.is_empty() {
+            polling.unwritten = Vec::new();
+        }
+        self.leave_polling();
+        self.room_made();
+    }
+
+    /// After an upgrade, forgets polling once nothing of it is under way.
+    pub(super) fn leave_polling(&mut self) {
+        let under_way = |polling: &Polling| polling.reads_post() || !polling.unwritten.is_empty();
+        if self.carrier != Carrier::Polling && self.polling.as_ref().is_some_and(|polling| !under_way(polling)) {
+            self.polling = None;
         }
     }
 
     /// A request went away. If packets may have gone with it, the session cannot keep its promise of order without loss.
     pub(super) fn aborted(&mut self, request: RequestId) {
         let Some(polling) = &mut self.polling else { return };
-        let fault = if polling.held == Some(request) || polling.unconfirmed.contains(&request) {
+        let fault = if polling.held == Some(request) || polling.is_unwritten(request) {
             polling.held = polling.held.filter(|&held| held != request);
             TransportError::PollAborted
         } else if polling.is_reading(request) {
@@ -224,7 +252,7 @@ impl Session {
         loop {
             if self.is_backlog(self.events.weight()) {
                 if self.is_decoding() {
-                    self.post_waits();
+                    self.stops_reading();
                 }
                 return;
             }
@@ -250,11 +278,10 @@ impl Session {
         if self.carrier == Carrier::Polling {
             return;
         }
-        let Some(polling) = self.polling.take() else { return };
-        let mut delayed = polling.delayed;
-        while let Some(packet) = delayed.pop() {
+        while let Some(packet) = self.polling.as_mut().and_then(|polling| polling.delayed.pop()) {
             self.receive(packet);
         }
+        self.leave_polling();
     }
 
     /// Whether a body lies undecoded.
@@ -309,31 +336,29 @@ impl Session {
         self.control.push(Transmit::Reply { request, response });
     }
 
-    /// Answers a GET with these packets.
+    /// Answers a GET with these packets, which nobody will miss.
     pub(super) fn reply_packets(&mut self, request: RequestId, packets: &[Frame]) {
         let mut body = BytesMut::new();
         payload::encode(packets, &mut body);
-        self.reply_poll(request, body);
+        self.reply_poll(request, body, 0);
     }
 
     /// Answers a GET with everything that is queued.
     fn reply_queued(&mut self, request: RequestId) {
         let mut body = BytesMut::new();
         payload::encode(self.outbound.iter(), &mut body);
+        let bytes = self.outbound.weight();
         self.outbound.clear();
-        self.room_made();
-        self.reply_poll(request, body);
+        self.reply_poll(request, body, bytes);
     }
 
-    fn reply_poll(&mut self, request: RequestId, body: BytesMut) {
-        // Whoever upgrades, or is told of the end, needs no further reply.
+    fn reply_poll(&mut self, request: RequestId, body: BytesMut, bytes: usize) {
+        // A peer that upgrades, or is told of the end, needs no further reply.
         if self.carrier == Carrier::Polling
             && let Some(polling) = &mut self.polling
         {
-            if polling.unconfirmed.len() >= MAX_UNCONFIRMED {
-                polling.unconfirmed.pop_front();
-            }
-            polling.unconfirmed.push_back(request);
+            polling.is_pinged = false;
+            polling.unwritten.push(Unwritten { request, bytes });
         }
         let body = match &self.jsonp {
             Some(callback) => {
@@ -348,6 +373,10 @@ impl Session {
 }
 
 impl Polling {
+    fn is_unwritten(&self, request: RequestId) -> bool {
+        self.unwritten.iter().any(|unwritten| unwritten.request == request)
+    }
+
     fn is_reading(&self, request: RequestId) -> bool {
         matches!(self.post, Post::Reading(reading) if reading == request)
     }

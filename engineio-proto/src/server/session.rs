@@ -286,28 +286,25 @@ impl Session {
 
     /// Whether this request may come in: ask before a `101` is sent or a body is read.
     ///
-    /// The answer holds until the next input: a link that was admitted is still closed if another was faster.
+    /// A link that names the session is admitted even if nothing can come of it, because another upgrade is under way or the session does
+    /// not poll: its first input answers with [`Transmit::CloseLink`]. Clients of the reference expect the `101`.
     ///
     /// # Errors
     /// The response that refuses it: another transport or revision than the session's (400, code 3), a method that is neither
-    /// GET nor POST (500), an upgrade while another is under way or when the session does not poll (400, code 3), a session
-    /// that is over (400, code 1).
+    /// GET nor POST (500), a session that is over (400, code 1).
     ///
     /// Source: engine.io `lib/server.ts`, `verify` and `onWebSocket`; `lib/transports/polling.ts`, `onRequest`.
     pub fn admit(&self, ask: &Ask) -> Result<(), Response> {
         if self.stage == Stage::Closed {
             return Err(ask.refuse(Refusal::UnknownSid));
         }
-        let idle = self.polling.as_ref().is_some_and(|polling| polling.upgrade == upgrade::State::Idle);
         let polls = self.carrier == Carrier::Polling;
         match ask.kind {
             _ if !ask.consistent => Err(ask.refuse(Refusal::BadRequest)),
-            // The link that it is opened by.
-            AskKind::Link(kind) if self.stage == Stage::Opening && self.carrier == Carrier::Link(kind) => Ok(()),
-            AskKind::Link(_) if polls && idle => Ok(()),
+            AskKind::Link(_) => Ok(()),
             AskKind::Poll | AskKind::Post if polls => Ok(()),
             AskKind::Other if polls => Err(Response::empty(500)),
-            AskKind::Link(_) | AskKind::Poll | AskKind::Post | AskKind::Other => Err(ask.refuse(Refusal::BadRequest)),
+            AskKind::Poll | AskKind::Post | AskKind::Other => Err(ask.refuse(Refusal::BadRequest)),
         }
     }
 
@@ -316,8 +313,15 @@ impl Session {
     /// Names that the session does not know (any more) are harmless, at any time and also after the end: a request is answered, and a link
     /// that comes up is closed; completions of a request and packets of a link are ignored. A reply or a [`Transmit::CloseLink`] may come
     /// for a request or a link that went away before it was polled: drop it.
+    ///
+    /// What carries packets of the peer comes before a deadline that has passed and was not handed in: the peer may have sent them in time.
+    /// A GET and a link that comes up carry none, so that such a deadline fires before them: a session whose pong is missing is gone for
+    /// them. Only what opens the session is never too late.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.advance(now);
+        if matches!(input, Input::Poll { .. } | Input::LinkUp { .. }) && self.stage != Stage::Opening {
+            self.fire_due();
+        }
         match input {
             Input::LinkMessage { link, message } => self.link_packet(link, Packet::decode(message)),
             Input::LinkBytes { link, chunk } => self.link_bytes(link, chunk),
@@ -347,15 +351,20 @@ impl Session {
         self.poll_event()
     }
 
-    /// The deadline has passed. Hand in what has already arrived first: a pong that waits in a socket's buffer still counts. Called too
-    /// early it does nothing, so that a driver need not cancel a timer whose deadline has moved.
+    /// The deadline has passed. Called too early it does nothing, so that a driver need not cancel a timer whose deadline has moved. Called
+    /// late, by more than half of [`Config::ping_timeout`], it gives a link the time for one more read before a pong is missing, and a polling
+    /// session if a POST has been accepted: what has arrived meanwhile still counts.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
+        self.fire_due();
+    }
+
+    fn fire_due(&mut self) {
         while let Some((timer, due)) = self.timers.pop_due(self.now) {
             let Some(timer) = Timer::ALL.get(timer) else { return };
             match timer {
                 Timer::Ping => self.ping_due(due),
-                Timer::Pong => self.pong_missing(),
+                Timer::Pong => self.pong_missing(due),
                 Timer::Upgrade => self.step_upgrade(upgrade::Input::Timeout),
                 Timer::Noop => self.noop_due(),
                 Timer::Close => self.finish(CloseReason::ForcedClose),
@@ -411,9 +420,10 @@ impl Session {
         if self.carrier == Carrier::Polling && frames.iter().any(separator) {
             return Err(SendError::Separator);
         }
-        if !self.outbound.is_empty() {
+        let waiting = self.buffered_bytes();
+        if waiting > 0 {
             let sum = |sum: usize, frame: &Frame| sum.saturating_add(frame.weight());
-            if frames.iter().fold(self.outbound.weight(), sum) > self.config.limits.max_outbound {
+            if frames.iter().fold(waiting, sum) > self.config.limits.max_outbound {
                 self.refused = true;
                 return Err(SendError::Full);
             }
@@ -421,7 +431,7 @@ impl Session {
         Ok(())
     }
 
-    /// Closes in order: what is queued goes out first. Does nothing when the session is closing or closed.
+    /// Closes gracefully: what is queued goes out first. Does nothing when the session is closing or closed.
     ///
     /// Over a link, [`Event::Closed`] is there at once; the frames that were queued, then [`Transmit::CloseLink`], are still to
     /// be polled. Over polling it comes when a GET has taken the close packet, or after [`Config::close_timeout`]; a GET takes
@@ -549,10 +559,12 @@ impl Session {
         self.stage == Stage::Open && self.outbound.is_empty() && (self.link.is_some() || self.holds_poll())
     }
 
-    /// Bytes that wait to be sent: each packet with its own, and 40 for its place in the queue.
+    /// Bytes that wait to be sent: each packet with its own, and 40 for its place in the queue. Packets in the reply to a GET count until
+    /// it was written ([`Input::Replied`]).
     #[must_use]
-    pub const fn buffered_bytes(&self) -> usize {
-        self.outbound.weight()
+    pub fn buffered_bytes(&self) -> usize {
+        let unwritten = self.polling.as_ref().map_or(0, |polling| polling.unwritten_bytes());
+        self.outbound.weight().saturating_add(unwritten)
     }
 
     /// Whether the session has ended; packets for its link, answers and events may remain to be taken.
@@ -601,7 +613,12 @@ impl Session {
             _ if self.stage != Stage::Open => return,
             PacketType::Pong => return self.pong_came(),
             PacketType::Ping => return self.finish(CloseReason::TransportError(TransportError::HeartbeatDirection)),
-            PacketType::Message => self.events.push(Event::Message(packet.data)),
+            PacketType::Message => {
+                self.events.push(Event::Message(packet.data));
+                if self.is_backlog(self.events.weight()) {
+                    self.stops_reading();
+                }
+            }
             // Nothing that an established session has a use for; the reference ignores them too.
             PacketType::Open | PacketType::Upgrade | PacketType::Noop => {}
         }
@@ -665,7 +682,7 @@ impl Session {
 
     #[cold]
     fn room_made_for_refused(&mut self) {
-        if self.stage == Stage::Open && self.outbound.weight() <= self.config.limits.max_outbound / 2 {
+        if self.stage == Stage::Open && self.buffered_bytes() <= self.config.limits.max_outbound / 2 {
             self.refused = false;
             self.events.push(Event::Writable);
         }

@@ -43,6 +43,9 @@ pub struct ClientSettings {
 pub struct Habits {
     /// Does not wait for its POST before it sends `5`, only for its GET.
     pub impatient: bool,
+    /// Sends `5` on a WebSocket without a probe, whether or not a GET is held, once no POST is under way; reads the GET's answer before
+    /// anything of the link.
+    pub unprobed: bool,
 }
 
 /// What a client wants done.
@@ -140,6 +143,8 @@ pub struct Client {
     pause: Pause,
     /// The link that is tried, and whether it has answered the probe.
     probe: Option<(u64, bool)>,
+    /// What came over the link before the last GET was answered.
+    late: VecDeque<Packet>,
     buffer: VecDeque<Frame>,
     deadline: Option<Instant>,
     actions: VecDeque<ClientAction>,
@@ -159,6 +164,7 @@ impl Client {
             post: None,
             pause: Pause::No,
             probe: None,
+            late: VecDeque::new(),
             buffer: VecDeque::new(),
             deadline: None,
             actions: VecDeque::new(),
@@ -260,6 +266,10 @@ impl Client {
         if self.stage == Stage::Closed || !(is_get || posted.is_some()) {
             return;
         }
+        if status != 200 && is_get && self.is_on_link() {
+            // It came after the session had left polling.
+            return self.read_late(now);
+        }
         if status != 200 {
             return self.end("transport error");
         }
@@ -272,18 +282,28 @@ impl Client {
         let Ok(packets) = Packets::new(body) else { return self.end("transport error") };
         for packet in packets {
             let Ok(packet) = packet else { return self.end("transport error") };
-            if packet.packet_type == PacketType::Close {
-                return self.end("transport close");
+            match (packet.packet_type, self.carrier) {
+                (PacketType::Close, Carrier::Polling) => return self.end("transport close"),
+                // The end of polling, not of the session.
+                (PacketType::Close, Carrier::Link(_)) => break,
+                _ => self.packet(now, packet),
             }
-            self.packet(now, packet);
             if self.stage == Stage::Closed {
                 return;
             }
         }
-        if self.pause == Pause::No {
+        self.read_late(now);
+        if self.pause == Pause::No && self.carrier == Carrier::Polling {
             self.poll();
         }
         self.continue_pause();
+    }
+
+    /// Nothing is left of polling: reads what came over the link meanwhile.
+    fn read_late(&mut self, now: Instant) {
+        while let Some(packet) = self.late.pop_front() {
+            self.packet(now, packet);
+        }
     }
 
     /// The connection of a request went away.
@@ -306,6 +326,8 @@ impl Client {
             if kind == Some(LinkKind::WebTransport) {
                 let open = format!(r#"{{"sid":"{}"}}"#, self.sid);
                 self.send_over(link, Frame::text(PacketType::Open, Text::from(open)));
+            } else if self.settings.habits.unprobed {
+                return self.probed(link);
             }
             self.send_over(link, Frame::text(PacketType::Ping, Text::from_static("probe")));
         } else if self.carrier == Carrier::Link(link) && kind == Some(LinkKind::WebTransport) {
@@ -319,13 +341,14 @@ impl Client {
             return;
         }
         if self.carrier == Carrier::Link(link) {
+            if self.get.is_some() {
+                return self.late.push_back(packet);
+            }
             return self.packet(now, packet);
         }
         if self.is_probe(link) {
             if packet.packet_type == PacketType::Pong && packet.data == Message::from("probe") {
-                self.probe = Some((link, true));
-                self.pause = Pause::Pausing;
-                self.continue_pause();
+                self.probed(link);
             } else {
                 self.probe = None;
                 self.actions.push_back(ClientAction::Close { link });
@@ -342,6 +365,13 @@ impl Client {
             // As in the reference, a client that had paused by then never polls again: it ends with `ping timeout`.
             self.end_if_due();
         }
+    }
+
+    /// The link is good: goes over to it as soon as nothing is under way that has to end first.
+    fn probed(&mut self, link: u64) {
+        self.probe = Some((link, true));
+        self.pause = Pause::Pausing;
+        self.continue_pause();
     }
 
     fn packet(&mut self, now: Instant, packet: Packet) {
@@ -409,7 +439,8 @@ impl Client {
     /// Once the GET and the POST under way are over, the probe takes over.
     fn continue_pause(&mut self) {
         let posted = self.post.is_none() || self.settings.habits.impatient;
-        if self.pause == Pause::Pausing && self.get.is_none() && posted {
+        let polled = self.get.is_none() || self.settings.habits.unprobed;
+        if self.pause == Pause::Pausing && polled && posted {
             self.pause = Pause::Paused;
         }
         let Some((link, true)) = self.probe else { return };

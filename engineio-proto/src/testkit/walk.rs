@@ -100,7 +100,7 @@ impl Walk {
             config.limits.max_outbound = random.index(1000);
             config.limits.soft_inbound = random.index(200);
             config.limits.max_inbound = random.index(1000);
-            config.limits.max_stalled_timeouts = random.below(3).try_into().unwrap_or(0);
+            config.limits.max_stall = random.duration(Duration::ZERO, Duration::from_secs(2));
         }
         let link =
             random.pick(&[None, None, Some(LinkKind::WebSocket), Some(LinkKind::WebTransport)]).copied().flatten();

@@ -59,7 +59,7 @@ pub fn engine_pair(data: &[u8]) {
         ]),
         quiet_end: input.flag(),
         wires: wires(&mut input),
-        habits: Habits { impatient: input.flag() },
+        habits: Habits { impatient: input.flag(), ..Habits::default() },
         ..Scenario::default()
     };
     if scenario.habits.impatient {
