@@ -87,7 +87,14 @@ fn a_missing_or_repeated_version_gets_400() {
 }
 
 #[test]
-fn a_key_must_be_the_base64_of_16_bytes_and_come_once() {
+fn the_example_of_rfc_6455_section_4_1_is_a_key_although_its_last_bits_are_set() {
+    let accepted = accept(with("Sec-WebSocket-Key", Some("AQIDBAUGBwgJCgsMDQ4PEC==")));
+    assert_eq!(accepted.unwrap().as_str(), "OfS0wDaT5NoxF2gqm7Zj2YtetzM=");
+    assert!(accept(with("Sec-WebSocket-Key", Some("//++0000zzzzZZZZaaaaAA=="))).is_ok());
+}
+
+#[test]
+fn a_key_is_22_characters_of_base64_and_two_equals_signs_and_comes_once() {
     let mut twice = request();
     twice.push(("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="));
     let mut bad = vec![with("Sec-WebSocket-Key", None), twice];
@@ -98,6 +105,11 @@ fn a_key_must_be_the_base64_of_16_bytes_and_come_once() {
         "dGhlIHNhbXBsZSBub25jZQ",
         "dGhlIHNhbXBsZSBub25jZTE=",
         "!!!!IHNhbXBsZSBub25jZQ==",
+        "dGhlIHNhbXBsZSBub25jZ===",
+        "dGhlIHNhbXBsZSBub25jZQ=",
+        "dGhlIHNhbXBsZSBub25jZQ==A",
+        "dGhl IHNhbXBsZSBub25jZQ==",
+        "dGhlIHNhbXBsZSBub25j_-==",
     ] {
         bad.push(with("Sec-WebSocket-Key", Some(key)));
     }

@@ -14,7 +14,7 @@ const NAMES: [&str; 8] = [
     "Sec-WebSocket-Protocol",
     "Host",
 ];
-const VALUES: [&str; 12] = [
+const VALUES: [&str; 15] = [
     "websocket",
     "Upgrade",
     "13",
@@ -27,6 +27,9 @@ const VALUES: [&str; 12] = [
     "",
     "h2c, websocket/13",
     "12",
+    "AQIDBAUGBwgJCgsMDQ4PEC==",
+    "AQIDBAUGBwgJCgsMDQ4PEC=",
+    "AQIDBAUGBwgJCgsMDQ4PE-==",
 ];
 
 /// Header after header: a byte for the name, a byte for the value, or the value itself.
@@ -51,20 +54,20 @@ pub fn websocket_handshake(data: &[u8]) {
             .flat_map(|list| list.split(|byte| *byte == b','))
             .any(|one| one.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     });
-    match request {
-        Ok(key) => {
-            assert!(asks == [true, true] && keys.len() == 1 && versions == [b"13"], "{headers:?}");
-            assert_eq!(key, accept_key(keys[0]));
-            assert_eq!(keys[0].len(), 24);
-        }
-        Err(error) => {
-            assert_eq!(error == RequestError::NotAnUpgrade, asks != [true, true]);
-            assert_eq!(
-                error == RequestError::UnsupportedVersion,
-                asks == [true, true] && versions.len() == 1 && versions[0] != b"13"
-            );
-            assert_eq!(error.status() == 426, !error.headers().is_empty());
-        }
+    let expected = if asks != [true, true] {
+        Err(RequestError::NotAnUpgrade)
+    } else if versions.len() != 1 {
+        Err(RequestError::MissingVersion)
+    } else if versions != [b"13"] {
+        Err(RequestError::UnsupportedVersion)
+    } else if keys.len() != 1 || !is_key(keys[0]) {
+        Err(RequestError::Key)
+    } else {
+        Ok(accept_key(keys[0]))
+    };
+    assert_eq!(request, expected, "{headers:?}");
+    if let Err(error) = request {
+        assert_eq!(error.status() == 426, !error.headers().is_empty());
     }
     let client = ClientHandshake::new([7; 16]).with_protocols(&["chat", "superchat"]);
     match client.check(status, pairs()) {
@@ -79,6 +82,12 @@ pub fn websocket_handshake(data: &[u8]) {
     let answer = accept(client.headers()).expect("a good request");
     let response = [("upgrade", "websocket"), ("connection", "upgrade"), ("sec-websocket-accept", answer.as_str())];
     assert_eq!(client.check(101, response), Ok(None));
+}
+
+/// Whether it is `[+/0-9A-Za-z]{22}==`.
+fn is_key(value: &[u8]) -> bool {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    value.len() == 24 && value[..22].iter().all(|byte| ALPHABET.contains(byte)) && value[22..] == *b"=="
 }
 
 fn values<'a>(headers: &'a [(&str, Vec<u8>)], name: &str) -> Vec<&'a [u8]> {
