@@ -17,7 +17,7 @@ use std::{env, iter, thread, time, time::Duration};
 use bytes::{Bytes, BytesMut};
 use engineio_proto::server::{AskKind, BodyFault, Handshake, Input, LinkDownCause, Refusal, Route, Server, Transmit};
 use engineio_proto::{Config, ContentType, Instant, LinkId, Message, RequestHead, RequestId, Response, SendError, Sid};
-use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake::accept};
+use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake};
 use serde_json::{Value, json};
 use socketio_proto::server::{Connection, Namespace, Target};
 use socketio_proto::{EmitError, Encoder, Event, Json, Outgoing, Parser as _, Payload, Pending, SocketId};
@@ -285,7 +285,7 @@ impl Visitor {
 
         // From here on the machines decide.
         let head = RequestHead::new(method, target, fields.clone());
-        let key = head.websocket.then(|| accept(fields.clone())).transpose();
+        let key = head.websocket.then(|| handshake::accept(fields.clone())).transpose();
         let key = key.map_err(|error| Response::new(error.status(), error.headers(), Bytes::new()))?;
         let known = |sid| lock(&self.hub.peers).get(&sid).cloned();
         let (ask, peer) = match self.hub.engine.route(&head) {
@@ -304,7 +304,8 @@ impl Visitor {
                 let limits = websocket::Limits::default().with_max_message(max_payload);
                 // How much may wait to be sent is the other machine's business.
                 let websocket = websocket::Connection::server(limits).with_max_outgoing(usize::MAX);
-                state.links.insert(link, (stream, websocket.with_response(&key)));
+                let protocol = handshake::protocols(fields.clone()).next();
+                state.links.insert(link, (stream, websocket.with_response(&key, protocol)));
                 Input::LinkUp { link, kind }
             } else {
                 state.held.insert(request, stream);

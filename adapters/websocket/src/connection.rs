@@ -151,8 +151,8 @@ impl Connection {
     /// Writes the answer to the request that opens the connection first of all: for a server that has not sent it yet and has no HTTP
     /// library to do so. See [`AcceptKey::to_http1`].
     #[must_use]
-    pub fn with_response(mut self, key: &AcceptKey) -> Self {
-        let rest = mem::replace(&mut self.out, BytesMut::from(&key.to_http1()[..]));
+    pub fn with_response(mut self, key: &AcceptKey, protocol: Option<&str>) -> Self {
+        let rest = mem::replace(&mut self.out, BytesMut::from(&key.to_http1(protocol)[..]));
         self.out.unsplit(rest);
         self
     }

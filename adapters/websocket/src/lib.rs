@@ -66,22 +66,24 @@
 //! The headers of a request become a link of a session of `engineio-proto` like this:
 //!
 //! ```
-//! use engineio_websocket::handshake::accept;
+//! use engineio_websocket::handshake::{accept, protocols};
 //! use engineio_websocket::{Connection, Limits};
 //!
 //! /// The WebSocket that a request asks for; or the answer to write before the connection is ended.
 //! fn open<'a>(
-//!     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+//!     headers: impl IntoIterator<Item = (&'a str, &'a [u8])> + Clone,
 //!     max_payload: usize,
 //! ) -> Result<Connection, Vec<u8>> {
 //!     // First of all, so that a request that is refused here has not opened a session.
-//!     let key = accept(headers).map_err(|error| error.to_http1())?;
+//!     let key = accept(headers.clone()).map_err(|error| error.to_http1())?;
+//!     // The first one that the client offers, if it offers any: to Engine.IO they mean nothing.
+//!     let protocol = protocols(headers).next();
 //!     // What the session announces to its peer as the largest message.
 //!     let limits = Limits::default().with_max_message(max_payload);
 //!     // What waits to be sent is limited by the session's queue: its packets are not to be refused a second time.
 //!     let websocket = Connection::server(limits).with_max_outgoing(usize::MAX);
 //!     // The 101 is the first thing that `poll_transmit` gives. With an HTTP library it is the library's to write.
-//!     Ok(websocket.with_response(&key))
+//!     Ok(websocket.with_response(&key, protocol))
 //! }
 //!
 //! let headers = [

@@ -165,7 +165,7 @@ struct WebSocket {
 impl WebSocket {
     fn open(address: SocketAddr) -> Self {
         let handshake = ClientHandshake::new([7; 16]);
-        let headers: String = handshake.headers().iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers: String = handshake.headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let target = "/socket.io/?EIO=4&transport=websocket";
         let mut stream = sent(address, format!("GET {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n"));
         let mut head = Vec::new();
@@ -263,6 +263,7 @@ fn requests_that_are_refused(address: SocketAddr) {
     let with_sid = |method: &str| format!("{method} /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\n");
     let websocket =
         "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+    let key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
     let refused = [
         ("\r\n\r\n".to_owned(), 400),
         ("no HTTP at all\r\n\r\n".to_owned(), 400),
@@ -275,7 +276,8 @@ fn requests_that_are_refused(address: SocketAddr) {
         (format!("{}Transfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", with_sid("POST")), 411),
         (format!("{}Content-Length: many\r\n\r\n", with_sid("POST")), 411),
         (format!("{websocket}\r\n"), 400),
-        (format!("{websocket}Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"), 426),
+        (format!("{websocket}Sec-WebSocket-Version: 8\r\n{key}\r\n"), 426),
+        (format!("{websocket}Sec-WebSocket-Version: 13\r\n{key}Sec-WebSocket-Protocol: x,,y\r\n\r\n"), 400),
     ];
     for (request, status) in refused {
         let (answered, body) = answer(address, &request);

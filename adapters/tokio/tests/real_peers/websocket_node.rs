@@ -125,22 +125,16 @@ fn limits() -> Limits {
 
 fn accept(mut stream: TcpStream) -> io::Result<(TcpStream, Connection)> {
     let (_, headers) = read_head(&mut stream)?;
-    let key = handshake::accept(headers).map_err(io::Error::other)?;
-    let accept = key.as_str();
-    stream.write_all(
-        format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n\r\n"
-        )
-        .as_bytes(),
-    )?;
+    let headers = || headers.iter().map(|(name, value)| (name, value));
+    let key = handshake::accept(headers()).map_err(io::Error::other)?;
+    stream.write_all(&key.to_http1(handshake::protocols(headers()).next()))?;
     Ok((stream, Connection::server(limits())))
 }
 
 fn dial(port: u16) -> io::Result<(TcpStream, Connection)> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     // Fixed, because nothing here depends on it: these two values protect against proxies and caches.
-    let handshake = ClientHandshake::new([7; 16]);
+    let handshake = ClientHandshake::new([7; 16]).with_protocols(&["chat", "superchat"]);
     let mut request = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n");
     for (name, value) in handshake.headers() {
         let _ = write!(request, "{name}: {value}\r\n");

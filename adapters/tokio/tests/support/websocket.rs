@@ -31,7 +31,7 @@ const KEY: [u8; 16] = *b"the sample nonce";
 /// The request that opens a WebSocket.
 pub(crate) fn opening(target: &str) -> String {
     let handshake = ClientHandshake::new(KEY);
-    let headers: String = handshake.headers().iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers: String = handshake.headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("GET {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")
 }
 

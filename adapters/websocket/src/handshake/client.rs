@@ -1,9 +1,11 @@
 //! The client's half: the key of the request, and whether the answer belongs to it.
 
+use alloc::string::String;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{VERSION, accept_key, has_token};
+use super::{PROTOCOL, VERSION, accept_key, has_token};
 
 /// Why a response does not open the WebSocket that was asked for. The connection cannot be used for anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +26,9 @@ pub enum ResponseError {
     /// A subprotocol that was not offered, or several.
     #[error("the server chose a subprotocol that was not offered")]
     Protocol,
+    /// No subprotocol, although some were offered. RFC 6455 leaves this to the client; browsers and Node's `ws` give up, too.
+    #[error("the server chose none of the subprotocols that were offered")]
+    NoProtocol,
 }
 
 /// One opening handshake of a client.
@@ -31,6 +36,8 @@ pub enum ResponseError {
 pub struct ClientHandshake<'a> {
     key: [u8; 24],
     protocols: &'a [&'a str],
+    /// The same as the value of a header.
+    offer: String,
 }
 
 impl<'a> ClientHandshake<'a> {
@@ -40,13 +47,15 @@ impl<'a> ClientHandshake<'a> {
         let mut key = [0; 24];
         // 16 bytes are 24 characters: this cannot fail.
         let _ = STANDARD.encode_slice(random, &mut key);
-        Self { key, protocols: &[] }
+        Self { key, protocols: &[], offer: String::new() }
     }
 
-    /// Accepts one of these subprotocols, which the caller offers in `Sec-WebSocket-Protocol`.
+    /// Offers these subprotocols, the one that is liked best first, and wants the server to select one of them. Each is a token of RFC 9110,
+    /// and comes once: servers answer anything else with status 400.
     #[must_use]
     pub fn with_protocols(mut self, protocols: &'a [&'a str]) -> Self {
         self.protocols = protocols;
+        self.offer = protocols.join(", ");
         self
     }
 
@@ -58,21 +67,21 @@ impl<'a> ClientHandshake<'a> {
     }
 
     /// The headers of the GET request, besides `Host` and what the application adds.
-    #[must_use]
-    pub fn headers(&self) -> [(&'static str, &str); 4] {
-        [
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let headers = [
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
             ("Sec-WebSocket-Version", VERSION),
             ("Sec-WebSocket-Key", self.key()),
-        ]
+        ];
+        headers.into_iter().chain((!self.protocols.is_empty()).then_some((PROTOCOL, &*self.offer)))
     }
 
-    /// Checks the answer; gives the subprotocol that the server chose, if any. After `Ok` the next byte is the first
-    /// of the first frame.
+    /// Checks the answer; gives the subprotocol that the server chose, if any were offered. After `Ok` the next byte is the
+    /// first of the first frame.
     ///
     /// # Errors
-    /// When RFC 6455 section 4.1 wants the connection to fail.
+    /// When RFC 6455 section 4.1 wants the connection to fail, and when subprotocols were offered but none was chosen.
     pub fn check<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         &self,
         status: u16,
@@ -97,7 +106,7 @@ impl<'a> ClientHandshake<'a> {
                 accepted = Some(right && accepted.unwrap_or(true));
             } else if name.eq_ignore_ascii_case(b"sec-websocket-extensions") && !value.is_empty() {
                 return Err(ResponseError::Extension);
-            } else if name.eq_ignore_ascii_case(b"sec-websocket-protocol") {
+            } else if name.eq_ignore_ascii_case(PROTOCOL.as_bytes()) {
                 let offered = self.protocols.iter().find(|offered| offered.as_bytes() == value);
                 let (Some(offered), None) = (offered, protocol) else {
                     return Err(ResponseError::Protocol);
@@ -110,6 +119,9 @@ impl<'a> ClientHandshake<'a> {
         }
         if accepted != Some(true) {
             return Err(ResponseError::Accept);
+        }
+        if protocol.is_none() && !self.protocols.is_empty() {
+            return Err(ResponseError::NoProtocol);
         }
         Ok(protocol)
     }

@@ -7,7 +7,7 @@ mod client;
 mod server;
 
 pub use self::client::{ClientHandshake, ResponseError};
-pub use self::server::{RequestError, accept};
+pub use self::server::{RequestError, accept, protocols};
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -21,6 +21,9 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The only version there is.
 const VERSION: &str = "13";
+
+/// The header in which a client offers subprotocols, and a server selects one of them.
+const PROTOCOL: &str = "Sec-WebSocket-Protocol";
 
 /// The value of `Sec-WebSocket-Accept`: 28 characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +43,17 @@ impl AcceptKey {
         &self.0
     }
 
-    /// The whole answer as HTTP/1.1, for a server without an HTTP library. It takes no extension and no subprotocol; behind it comes the
-    /// first frame.
+    /// The whole answer as HTTP/1.1, for a server without an HTTP library. It takes no extension, and selects `protocol`: one of those that
+    /// the client offered ([`protocols`]), which is not checked, or none. Behind it comes the first frame.
     #[must_use]
-    pub fn to_http1(&self) -> Vec<u8> {
+    pub fn to_http1(&self, protocol: Option<&str>) -> Vec<u8> {
         let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade";
-        format!("{head}\r\nSec-WebSocket-Accept: {}\r\n\r\n", self.as_str()).into_bytes()
+        let mut answer = format!("{head}\r\nSec-WebSocket-Accept: {}\r\n", self.as_str());
+        if let Some(protocol) = protocol {
+            answer.extend([PROTOCOL, ": ", protocol, "\r\n"]);
+        }
+        answer.push_str("\r\n");
+        answer.into_bytes()
     }
 }
 
@@ -59,14 +67,25 @@ pub fn accept_key(sec_websocket_key: &[u8]) -> AcceptKey {
     AcceptKey(text)
 }
 
+/// The elements of a comma-separated list.
+fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
 /// Whether one of the elements of a comma-separated list is `token`, whatever its case.
 fn has_token(list: &[u8], token: &str) -> bool {
-    list.split(|byte| *byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    elements(list).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Whether this is a token (RFC 9110 section 5.6.2), as the name of a subprotocol is.
+fn is_token(bytes: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !bytes.is_empty() && bytes.iter().all(is_part)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{accept_key, has_token};
+    use super::{accept_key, has_token, is_token};
 
     #[test]
     fn the_example_of_the_rfc() {
@@ -77,5 +96,15 @@ mod tests {
     fn tokens_are_whole_elements_in_any_case() {
         assert!(has_token(b"keep-alive, UpGrade", "upgrade"));
         assert!(!has_token(b"upgrades,up grade", "upgrade"));
+    }
+
+    #[test]
+    fn tokens_are_made_of_what_rfc_9110_lists() {
+        // From the RFC: no delimiter, no space, nothing that is not visible.
+        let listed = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        for byte in 0..=u8::MAX {
+            assert_eq!(is_token(&[b'a', byte]), listed.as_bytes().contains(&byte), "{byte}");
+        }
+        assert!(!is_token(b""));
     }
 }

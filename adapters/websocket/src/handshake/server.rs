@@ -1,10 +1,11 @@
 //! The server's half: is this request a good opening, and what is the answer?
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
-use super::{AcceptKey, VERSION, accept_key, has_token};
+use super::{AcceptKey, PROTOCOL, VERSION, accept_key, elements, has_token, is_token};
 
 /// Why a request does not open a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum RequestError {
     /// `Sec-WebSocket-Key` is missing, given more than once, or is not 22 characters of the base64 alphabet and `==`.
     #[error("the request has no valid Sec-WebSocket-Key")]
     Key,
+    /// `Sec-WebSocket-Protocol` has an element that is empty or no token of RFC 9110, or names one subprotocol twice.
+    #[error("the request has an invalid Sec-WebSocket-Protocol")]
+    Protocol,
 }
 
 impl RequestError {
@@ -30,7 +34,7 @@ impl RequestError {
     pub fn status(self) -> u16 {
         match self {
             Self::UnsupportedVersion => 426,
-            Self::NotAnUpgrade | Self::MissingVersion | Self::Key => 400,
+            Self::NotAnUpgrade | Self::MissingVersion | Self::Key | Self::Protocol => 400,
         }
     }
 
@@ -42,7 +46,7 @@ impl RequestError {
             Self::UnsupportedVersion => {
                 &[("Sec-WebSocket-Version", VERSION), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
             }
-            Self::NotAnUpgrade | Self::MissingVersion | Self::Key => &[],
+            Self::NotAnUpgrade | Self::MissingVersion | Self::Key | Self::Protocol => &[],
         }
     }
 
@@ -65,19 +69,24 @@ impl RequestError {
 /// Checks the headers of a request and gives the value of `Sec-WebSocket-Accept`. Answer with status 101,
 /// `Upgrade: websocket`, `Connection: Upgrade` and that value; the next byte is the first of the first frame.
 ///
-/// That the method is GET and the version of HTTP at least 1.1 is left to the caller, as are `Origin`, extensions and
-/// subprotocols: an answer that names none of these refuses them.
+/// Subprotocols are checked here and selected by the caller: see [`protocols`].
+///
+/// That the method is GET and the version of HTTP at least 1.1 is left to the caller, as are `Origin` and extensions: an answer that names
+/// no extension refuses them.
 ///
 /// # Errors
 /// When RFC 6455 section 4.2.1 is not kept; answer with [`RequestError::status`] and [`RequestError::headers`], or with
 /// [`RequestError::to_http1`].
-pub fn accept<N: AsRef<[u8]>, V: AsRef<[u8]>>(
-    headers: impl IntoIterator<Item = (N, V)>,
+pub fn accept<'a, N: AsRef<[u8]>, V: AsRef<[u8]> + ?Sized + 'a>(
+    headers: impl IntoIterator<Item = (N, &'a V)>,
 ) -> Result<AcceptKey, RequestError> {
     let mut upgrade = false;
     let mut connection = false;
     let mut version = Single::Missing;
     let mut key = Single::Missing;
+    // Sorted, so that finding a double stays cheap however many there are.
+    let mut protocols = BTreeSet::new();
+    let mut protocols_are_valid = true;
     for (name, value) in headers {
         let name = name.as_ref();
         let value = value.as_ref().trim_ascii();
@@ -89,6 +98,8 @@ pub fn accept<N: AsRef<[u8]>, V: AsRef<[u8]>>(
             version = version.and(value == VERSION.as_bytes());
         } else if name.eq_ignore_ascii_case(b"sec-websocket-key") {
             key = key.and(is_key(value).then(|| accept_key(value)));
+        } else if name.eq_ignore_ascii_case(PROTOCOL.as_bytes()) {
+            protocols_are_valid &= elements(value).all(|element| is_token(element) && protocols.insert(element));
         }
     }
     if !(upgrade && connection) {
@@ -100,9 +111,32 @@ pub fn accept<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         Single::Missing | Single::Repeated => return Err(RequestError::MissingVersion),
     }
     match key {
+        Single::Once(Some(_)) if !protocols_are_valid => Err(RequestError::Protocol),
         Single::Once(Some(accept)) => Ok(accept),
         Single::Once(None) | Single::Missing | Single::Repeated => Err(RequestError::Key),
     }
+}
+
+/// The subprotocols that a request offers in `Sec-WebSocket-Protocol`, in their order, which is the client's order of preference. Select
+/// one, and name it in the answer; a client that has offered some and is told none gives up. Servers that speak every subprotocol alike
+/// take the first one, as Node's `ws` does:
+///
+/// ```
+/// use engineio_websocket::handshake::protocols;
+///
+/// let headers = [("Host", "example.com"), ("Sec-WebSocket-Protocol", "chat, superchat"), ("Sec-WebSocket-Protocol", "x")];
+/// assert_eq!(protocols(headers).next(), Some("chat"));
+/// assert_eq!(protocols(headers).find(|offered| ["x", "superchat"].contains(offered)), Some("superchat"));
+/// ```
+///
+/// What is no token is left out; [`accept`] refuses a request that has such an element.
+pub fn protocols<'a, N: AsRef<[u8]>, V: AsRef<[u8]> + ?Sized + 'a>(
+    headers: impl IntoIterator<Item = (N, &'a V)>,
+) -> impl Iterator<Item = &'a str> {
+    let offers = headers.into_iter().filter(|(name, _)| name.as_ref().eq_ignore_ascii_case(PROTOCOL.as_bytes()));
+    let offered = offers.flat_map(|(_, value)| elements(value.as_ref())).filter(|element| is_token(element));
+    // A token is ASCII.
+    offered.filter_map(|token| core::str::from_utf8(token).ok())
 }
 
 /// A header that must be given exactly once.

@@ -62,9 +62,9 @@ fn client_and_server_talk_and_close() {
 #[test]
 fn the_answer_to_the_handshake_goes_before_every_frame() {
     let key = accept_key(b"dGhlIHNhbXBsZSBub25jZQ==");
-    let mut server = server().with_response(&key);
+    let mut server = server().with_response(&key, Some("chat"));
     server.send_text("first").unwrap();
-    assert_eq!(written(&mut server), [&key.to_http1()[..], b"\x81\x05first"].concat());
+    assert_eq!(written(&mut server), [&key.to_http1(Some("chat"))[..], b"\x81\x05first"].concat());
     server.send_text("second").unwrap();
     assert_eq!(written(&mut server), b"\x81\x06second");
 }

@@ -1,6 +1,6 @@
 //! The opening handshake, both halves.
 
-use engineio_websocket::handshake::{ClientHandshake, RequestError, ResponseError, accept, accept_key};
+use engineio_websocket::handshake::{ClientHandshake, RequestError, ResponseError, accept, accept_key, protocols};
 
 type Headers = Vec<(&'static str, &'static str)>;
 
@@ -29,15 +29,78 @@ fn the_example_of_rfc_6455_section_1_3_is_accepted() {
 
 #[test]
 fn the_answer_can_be_had_as_bytes() {
-    let bytes = accept(request()).unwrap().to_http1();
-    let head = std::str::from_utf8(&bytes).unwrap().strip_suffix("\r\n\r\n").unwrap();
-    let mut lines = head.split("\r\n");
-    assert_eq!(lines.next(), Some("HTTP/1.1 101 Switching Protocols"));
-    let headers = lines.map(|line| line.split_once(": ").unwrap());
-    assert_eq!(
-        headers.collect::<Vec<_>>(),
-        [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),]
-    );
+    let key = accept(request()).unwrap();
+    for protocol in [None, Some("chat")] {
+        let bytes = key.to_http1(protocol);
+        let head = std::str::from_utf8(&bytes).unwrap().strip_suffix("\r\n\r\n").unwrap();
+        let mut lines = head.split("\r\n");
+        assert_eq!(lines.next(), Some("HTTP/1.1 101 Switching Protocols"));
+        let mut expected = vec![
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        ];
+        expected.extend(protocol.map(|protocol| ("Sec-WebSocket-Protocol", protocol)));
+        assert_eq!(lines.map(|line| line.split_once(": ").unwrap()).collect::<Vec<_>>(), expected);
+    }
+}
+
+/// The request with these lines of `Sec-WebSocket-Protocol`.
+fn offering(lines: &[&'static str]) -> Headers {
+    request().into_iter().chain(lines.iter().map(|line| ("sec-websocket-PROTOCOL", *line))).collect()
+}
+
+#[test]
+fn what_a_client_offers_comes_in_its_order_out_of_all_lines_and_lists() {
+    for (lines, expected) in [
+        (&[][..], &[][..]),
+        (&["x"], &["x"]),
+        (&["y,x"], &["y", "x"]),
+        (&["  chat\t,  superchat "], &["chat", "superchat"]),
+        (&["b", "a, c"], &["b", "a", "c"]),
+        // Their case tells them apart.
+        (&["x, X"], &["x", "X"]),
+        (&["v10.stomp, graphql-ws!#$%&'*+-.^_`|~"], &["v10.stomp", "graphql-ws!#$%&'*+-.^_`|~"]),
+    ] {
+        assert!(accept(offering(lines)).is_ok(), "{lines:?}");
+        assert_eq!(protocols(offering(lines)).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn an_offer_that_is_no_list_of_different_tokens_gets_400() {
+    for lines in [
+        &[""][..],
+        &[","],
+        &["x,"],
+        &[",x"],
+        &["x,,y"],
+        &["x y"],
+        &["a@b"],
+        &["\"x\""],
+        &["\u{e4}"],
+        &["x, y, x"],
+        &["b", ""],
+        &["b", "a, b"],
+    ] {
+        let error = accept(offering(lines)).unwrap_err();
+        assert_eq!((error, error.status()), (RequestError::Protocol, 400), "{lines:?}");
+        assert!(error.headers().is_empty());
+    }
+    assert_eq!(protocols(offering(&["x y, z,"])).collect::<Vec<_>>(), ["z"], "what is no token is left out");
+}
+
+#[test]
+fn every_other_fault_of_a_request_counts_before_its_offer() {
+    for (name, value, expected) in [
+        ("Upgrade", "h2c", RequestError::NotAnUpgrade),
+        ("Sec-WebSocket-Version", "8", RequestError::UnsupportedVersion),
+        ("Sec-WebSocket-Key", "x", RequestError::Key),
+    ] {
+        let mut headers = with(name, Some(value));
+        headers.push(("Sec-WebSocket-Protocol", ","));
+        assert_eq!(accept(headers), Err(expected));
+    }
 }
 
 #[test]
@@ -126,6 +189,10 @@ fn both_halves_agree() {
     let accepted = accept(client.headers()).unwrap();
     let response = [("upgrade", "WebSocket"), ("connection", "Upgrade"), ("sec-websocket-accept", accepted.as_str())];
     assert_eq!(client.check(101, response), Ok(None));
+    assert_eq!(protocols(client.headers()).next(), None);
+    let offering = client.with_protocols(&["superchat", "chat"]);
+    assert_eq!(accept(offering.headers()), Ok(accepted));
+    assert_eq!(protocols(offering.headers()).collect::<Vec<_>>(), ["superchat", "chat"]);
 }
 
 #[test]
@@ -150,5 +217,10 @@ fn a_client_refuses_every_other_answer() {
     assert_eq!(response(101, &[upgrade, connection, accept, protocol]), Err(ResponseError::Protocol));
     let offering = client.clone().with_protocols(&["superchat", "chat"]);
     assert_eq!(offering.check(101, [upgrade, connection, accept, protocol]), Ok(Some("chat")));
+    assert_eq!(offering.check(101, [upgrade, connection, accept]), Err(ResponseError::NoProtocol));
+    for value in ["", "Chat", "other", "chat, superchat"] {
+        let other = ("sec-websocket-protocol", value);
+        assert_eq!(offering.check(101, [upgrade, connection, accept, other]), Err(ResponseError::Protocol), "{value}");
+    }
     assert_eq!(offering.check(101, [upgrade, connection, accept, protocol, protocol]), Err(ResponseError::Protocol));
 }

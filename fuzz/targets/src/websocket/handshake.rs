@@ -1,6 +1,6 @@
 //! The opening handshake: any headers, judged as a model judges them; and the two halves with each other.
 
-use engineio_websocket::handshake::{ClientHandshake, RequestError, ResponseError, accept, accept_key};
+use engineio_websocket::handshake::{ClientHandshake, RequestError, ResponseError, accept, accept_key, protocols};
 
 use crate::input::Input;
 
@@ -14,7 +14,7 @@ const NAMES: [&str; 8] = [
     "Sec-WebSocket-Protocol",
     "Host",
 ];
-const VALUES: [&str; 15] = [
+const VALUES: [&str; 18] = [
     "websocket",
     "Upgrade",
     "13",
@@ -30,6 +30,9 @@ const VALUES: [&str; 15] = [
     "AQIDBAUGBwgJCgsMDQ4PEC==",
     "AQIDBAUGBwgJCgsMDQ4PEC=",
     "AQIDBAUGBwgJCgsMDQ4PE-==",
+    "superchat, chat",
+    "chat,,x",
+    "b",
 ];
 
 /// Header after header: a byte for the name, a byte for the value, or the value itself.
@@ -54,6 +57,9 @@ pub fn websocket_handshake(data: &[u8]) {
             .flat_map(|list| list.split(|byte| *byte == b','))
             .any(|one| one.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     });
+    let offers = values(&headers, "sec-websocket-protocol");
+    let offered: Vec<_> =
+        offers.iter().flat_map(|list| list.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii).collect();
     let expected = if asks != [true, true] {
         Err(RequestError::NotAnUpgrade)
     } else if versions.len() != 1 {
@@ -62,26 +68,39 @@ pub fn websocket_handshake(data: &[u8]) {
         Err(RequestError::UnsupportedVersion)
     } else if keys.len() != 1 || !is_key(keys[0]) {
         Err(RequestError::Key)
+    } else if offered.iter().enumerate().any(|(at, one)| !is_token(one) || offered[..at].contains(one)) {
+        Err(RequestError::Protocol)
     } else {
         Ok(accept_key(keys[0]))
     };
+    let tokens = offered.iter().filter(|one| is_token(one)).map(|one| str::from_utf8(one).expect("tokens are ASCII"));
+    assert_eq!(protocols(pairs()).collect::<Vec<_>>(), tokens.collect::<Vec<_>>());
     assert_eq!(request, expected, "{headers:?}");
     if let Err(error) = request {
         assert_eq!(error.status() == 426, !error.headers().is_empty());
     }
     let client = ClientHandshake::new([7; 16]).with_protocols(&["chat", "superchat"]);
     match client.check(status, pairs()) {
-        Ok(_) => assert!(
+        Ok(protocol) => assert!(
             status == 101
                 && values(&headers, "sec-websocket-accept").contains(&accept_key(client.key().as_bytes()).as_bytes())
+                && matches!((protocol, &offers[..]), (Some(one), [all]) if one.as_bytes() == *all)
         ),
         Err(ResponseError::Status(refused)) => assert_eq!(refused, status),
         Err(_) => {}
     }
     // What one half writes is what the other half wants.
     let answer = accept(client.headers()).expect("a good request");
-    let response = [("upgrade", "websocket"), ("connection", "upgrade"), ("sec-websocket-accept", answer.as_str())];
-    assert_eq!(client.check(101, response), Ok(None));
+    let selected = protocols(client.headers()).last().expect("what was offered");
+    let answer = answer.to_http1(Some(selected));
+    let lines = str::from_utf8(&answer).expect("text").lines().filter_map(|line| line.split_once(": "));
+    assert_eq!(client.check(101, lines), Ok(Some("superchat")));
+}
+
+/// Whether RFC 9110 section 5.6.2 calls it a token: visible ASCII without delimiters.
+fn is_token(value: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(byte);
+    !value.is_empty() && value.iter().all(is_part)
 }
 
 /// Whether it is `[+/0-9A-Za-z]{22}==`.

@@ -43,6 +43,12 @@ await run({
     await echoed(socket, "hello");
   },
 
+  async the_first_subprotocol_that_is_offered_is_selected() {
+    const socket = await connected(manager({ protocols: ["x", "y"] }));
+    if (mode !== "polling") assert.equal(socket.io.engine.transport.ws.protocol, "x");
+    await echoed(socket, "hello");
+  },
+
   async text_comes_back() {
     const socket = await connected();
     for (const text of texts) await echoed(socket, text);

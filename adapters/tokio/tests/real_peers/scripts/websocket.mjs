@@ -8,16 +8,19 @@ import { bytes, megabyteOfBytes, megabyteOfText, texts } from "./samples.mjs";
 const { WebSocket, WebSocketServer } = load("ws");
 
 let listening;
+// Which of the subprotocols that our end offers is selected: a function as `ws` wants it, or the first.
+let select;
 
-async function opened() {
+async function opened(offered = []) {
   let socket;
   if (mode === "client") {
     // It offers compression, which our end does not take.
-    socket = new WebSocket(url.replace("http", "ws"));
+    socket = new WebSocket(url.replace("http", "ws"), offered);
     await next(socket, "open");
   } else {
     if (!listening) {
-      listening = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: true });
+      const handleProtocols = (protocols) => (select ? select(protocols) : protocols.values().next().value);
+      listening = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: true, handleProtocols });
       await once(listening, "listening");
     }
     const connection = once(listening, "connection");
@@ -67,6 +70,20 @@ await run({
       await echoed(socket, Buffer.alloc(length, length));
       await echoed(socket, "x".repeat(length));
     }
+  },
+
+  async a_subprotocol_that_is_offered_is_selected_and_nothing_else_will_do() {
+    if (mode === "client") {
+      for (const offered of [["b", "a"], ["b"], []]) assert.equal((await opened(offered)).protocol, offered[0] ?? "");
+      return;
+    }
+    assert.equal((await opened()).protocol, "chat");
+    atEnd(() => (select = undefined));
+    select = (protocols) => [...protocols].at(-1);
+    const socket = await opened();
+    assert.equal(socket.protocol, "superchat");
+    await echoed(socket, "hello");
+    for (select of [() => false, () => "other"]) assert.equal((await closed(await opened()))[0], 1006);
   },
 
   async a_megabyte_comes_back() {
