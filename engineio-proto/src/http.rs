@@ -21,25 +21,38 @@ pub struct RequestHead<'a> {
     pub query: &'a str,
     /// The value of the `Origin` header.
     pub origin: Option<&'a [u8]>,
-    /// Whether the request asks for an upgrade to WebSocket.
+    /// Whether the request asks for an upgrade to WebSocket: `Upgrade` names `websocket`, and `Connection` names `upgrade`. A proxy that
+    /// passes on the one without the other has not asked for anything (RFC 9110 section 7.8). [`RequestHead::new`] finds it out.
     pub websocket: bool,
 }
 
 impl<'a> RequestHead<'a> {
-    /// From what an HTTP parser gives: the method, the target (path and query), and names and values of the header fields.
+    /// From what an HTTP parser gives: the method, the target (path and query), and names and values of the header fields, one for each
+    /// line. Names may have any case.
+    ///
+    /// With a parser that has a map of headers, such as that of the `http` crate:
+    /// `RequestHead::new(method, target, headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))`.
     #[must_use]
     pub fn new(method: &'a str, target: &'a str, fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let query = target.split_once('?').map_or("", |(_, query)| query);
-        let mut head = Self { method, query, origin: None, websocket: false };
+        let mut origin = None;
+        let (mut upgrade, mut connection) = (false, false);
         for (name, value) in fields {
             if name.eq_ignore_ascii_case("origin") {
-                head.origin = Some(value);
+                origin = Some(value);
             } else if name.eq_ignore_ascii_case("upgrade") {
-                head.websocket = value.eq_ignore_ascii_case(b"websocket");
+                upgrade |= lists(value, b"websocket");
+            } else if name.eq_ignore_ascii_case("connection") {
+                connection |= lists(value, b"upgrade");
             }
         }
-        head
+        Self { method, query, origin, websocket: upgrade && connection }
     }
+}
+
+/// Whether one of the elements of a comma-separated list is `token`, whatever its case.
+fn lists(list: &[u8], token: &[u8]) -> bool {
+    list.split(|byte| *byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 /// The type of a POST's body, as far as the protocol cares.
@@ -139,12 +152,35 @@ mod tests {
 
     #[test]
     fn a_head_is_found_in_header_fields_whatever_their_case() {
-        let fields = [("Host", &b"h"[..]), ("origin", b"http://o"), ("UPGRADE", b"WebSocket")];
+        let fields =
+            [("Host", &b"h"[..]), ("origin", b"http://o"), ("UPGRADE", b"WebSocket"), ("CoNNection", b"UpGrade")];
         let head = RequestHead::new("GET", "/socket.io/?EIO=4&b=?", fields);
         assert_eq!((head.method, head.query, head.origin), ("GET", "EIO=4&b=?", Some(&b"http://o"[..])));
         assert!(head.websocket);
         let head = RequestHead::new("POST", "/socket.io/", [("upgrade", &b"h2c"[..])]);
         assert_eq!((head.query, head.origin, head.websocket), ("", None, false));
+    }
+
+    #[test]
+    fn an_upgrade_takes_both_headers() {
+        let websocket = |fields: &[(&'static str, &'static str)]| {
+            let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+            RequestHead::new("GET", "/socket.io/", fields).websocket
+        };
+        let upgrade = ("upgrade", "websocket");
+        for connection in ["upgrade", "Upgrade", "keep-alive, Upgrade", "keep-alive ,\tUPGRADE , x"] {
+            assert!(websocket(&[upgrade, ("connection", connection)]), "{connection}");
+        }
+        assert!(websocket(&[("connection", "upgrade"), ("connection", "keep-alive"), ("upgrade", "h2c"), upgrade]));
+        assert!(websocket(&[("connection", "upgrade"), ("upgrade", "h2c, websocket")]));
+        for connection in ["", "keep-alive", "close", "upgrades", "up grade", "keep-alive upgrade"] {
+            assert!(!websocket(&[upgrade, ("connection", connection)]), "{connection}");
+        }
+        assert!(!websocket(&[upgrade]));
+        for protocol in ["", "h2c", "websockets", "websocket/13"] {
+            assert!(!websocket(&[("connection", "upgrade"), ("upgrade", protocol)]), "{protocol}");
+        }
+        assert!(!websocket(&[("connection", "upgrade")]));
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn item_37_messages_travel_in_batches_and_in_order() {
 }
 
 #[test]
-fn items_26_and_27_a_body_over_the_limit_fails_alone_and_ends_only_the_client() {
+fn items_26_and_27_a_body_over_the_limit_ends_the_session_and_the_client() {
     let mut too_large = 0;
     seeds::play(
         200,

@@ -52,12 +52,13 @@ type Case = (&'static str, &'static [&'static str], fn(SocketAddr));
 /// For cases that wait until the server has lost its patience: a heartbeat's time.
 const IMPATIENT: &[&str] = &["--ping-interval", "300", "--ping-timeout", "200"];
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 16] = [
     ("who_says_nothing_is_hung_up_on", IMPATIENT, who_says_nothing),
     ("half_a_request_and_then_silence_is_hung_up_on", IMPATIENT, half_a_request),
     ("half_a_body_and_then_silence_ends_its_session", IMPATIENT, half_a_body),
     ("a_websocket_that_answers_no_ping_is_closed", IMPATIENT, a_silent_websocket),
     ("what_is_no_request_of_the_protocol_has_a_status", &[], requests_that_are_refused),
+    ("an_upgrade_that_connection_does_not_name_is_none", &[], upgrades_that_are_none),
     ("a_post_that_is_too_large_gets_413_and_its_session_ends", &[], a_large_post),
     ("a_post_that_breaks_off_ends_its_session", &[], a_post_that_breaks_off),
     ("a_held_get_that_breaks_off_ends_its_session", &[], a_get_that_breaks_off),
@@ -285,6 +286,18 @@ fn requests_that_are_refused(address: SocketAddr) {
     }
     // None of them has harmed the session.
     assert_eq!(answer(address, post(&sid, 2, "40")), (200, "ok".to_owned()));
+}
+
+/// What reaches a server behind a proxy that always adds `Upgrade`.
+fn upgrades_that_are_none(address: SocketAddr) {
+    for connection in ["", "Connection: keep-alive\r\n", "Connection: close\r\n"] {
+        let fields = format!("HTTP/1.1\r\nUpgrade: websocket\r\n{connection}");
+        let (status, body) = answer(address, get("").replace("HTTP/1.1\r\n", &fields));
+        assert!(status == 200 && body.starts_with(r#"0{"sid":""#), "{connection:?}: {status} {body}");
+        let target = "/socket.io/?EIO=4&transport=websocket";
+        let refused = answer(address, format!("GET {target} {fields}\r\n"));
+        assert_eq!(refused, (400, r#"{"code":3,"message":"Bad request"}"#.to_owned()), "{connection:?}");
+    }
 }
 
 fn a_large_post(address: SocketAddr) {
