@@ -54,6 +54,9 @@ const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const FIRST_TEXT: u8 = 0x01;
 const MIDDLE: u8 = 0x00;
+const LAST: u8 = 0x80;
+/// The most frames of one message, as in Node's `ws`.
+const PIECES: usize = 16_384;
 
 fn text(packet: &str) -> Vec<u8> {
     frame(TEXT, packet.as_bytes())
@@ -90,8 +93,8 @@ fn frames() -> Vec<(&'static str, Vec<u8>, Option<u16>, &'static str)> {
         ("text that is not UTF-8", frame(TEXT, b"4\xff"), Some(1007), failed),
         ("half a character at the end", frame(TEXT, b"4\xe2\x82"), Some(1007), failed),
         ("fragments without end", begun(frame(MIDDLE, &[b'x'; 1000]), 1001), Some(1009), failed),
-        ("a flood of tiny fragments", begun(frame(MIDDLE, b"x"), 5000), Some(1008), failed),
-        ("a flood of empty fragments", begun(frame(MIDDLE, b""), 5000), Some(1008), failed),
+        ("a flood of tiny fragments", begun(frame(MIDDLE, b"x"), PIECES), Some(1008), failed),
+        ("a flood of empty fragments", begun(frame(MIDDLE, b""), PIECES), Some(1008), failed),
         ("half a close code", frame(0x88, b"\x03"), protocol, failed),
         ("a close code that nobody may send", frame(0x88, &1005_u16.to_be_bytes()), protocol, failed),
         ("a close reason that is not UTF-8", frame(0x88, b"\x03\xe8\xff"), Some(1007), failed),
@@ -173,6 +176,21 @@ async fn hostile_frames() {
         drop(client);
         world.is_as_before().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_in_as_many_fragments_as_may_be_is_taken() {
+    let mut world = World::new(Server::new()).await;
+    let mut client = Client::join(world.host.address).await;
+    let packet = format!(r#"42["echo","{}"]"#, "x".repeat(PIECES - r#"42["echo",""]"#.len()));
+    let (last, pieces) = packet.as_bytes().split_last().unwrap();
+    let pieces = pieces.iter().enumerate().map(|(at, byte)| frame(if at == 0 { FIRST_TEXT } else { MIDDLE }, &[*byte]));
+    let bytes: Vec<_> = pieces.chain([frame(LAST, &[*last])]).flatten().collect();
+    client.websocket.wire.send(&bytes).await;
+    assert_eq!(client.packet().await, packet[1..]);
+    drop(client);
+    assert_eq!(world.reason().await, "transport close");
+    world.is_as_before().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

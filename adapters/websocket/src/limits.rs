@@ -12,8 +12,12 @@ pub struct Limits {
     /// Default 1 000 000, the `maxPayload` of the Engine.IO reference server. A larger one is
     /// [`Error::MessageTooBig`](crate::Error::MessageTooBig).
     pub max_message: usize,
-    /// The largest number of frames of one message, so that a stream of empty pieces ends. Default 1024. One more is
+    /// The largest number of frames of one message, so that a stream of empty pieces ends. Default 16 384, the `maxFragments` of Node's
+    /// `ws`, which the Engine.IO reference server leaves as it is. One more is
     /// [`Error::TooManyFragments`](crate::Error::TooManyFragments). Control frames between the pieces do not count.
+    ///
+    /// `maxBufferedChunks`, the other limit of `ws`, is about the pieces in which a transport brings one frame. Here they cost nothing but
+    /// their bytes: they are copied behind each other.
     pub max_fragments: u32,
 }
 
@@ -35,6 +39,6 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_message: 1_000_000, max_fragments: 1024 }
+        Self { max_message: 1_000_000, max_fragments: 16 * 1024 }
     }
 }

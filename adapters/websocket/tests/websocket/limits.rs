@@ -3,7 +3,7 @@
 use bytes::BufMut;
 use engineio_websocket::{Arena, Decoder, Error, Event, Limits, Role};
 
-use crate::common::{BINARY, CONTINUATION, FIN, PING, binary, feed, frame, good, header};
+use crate::common::{BINARY, CONTINUATION, FIN, PING, binary, feed, frame, good, header, server_frame};
 
 fn decoder(limits: Limits) -> Decoder {
     Decoder::new(Role::Server, limits)
@@ -50,6 +50,25 @@ fn too_many_pieces_are_refused_even_if_empty() {
     assert_eq!(feed(&mut decoder, &mut arena, &three), (vec![binary(b"x")], Ok(())));
     let four = [frame(BINARY, b""), empty.clone(), empty.clone(), empty].concat();
     assert_eq!(feed(&mut decoder, &mut arena, &four), (vec![], Err(Error::TooManyFragments)));
+}
+
+#[test]
+fn by_default_as_many_pieces_are_taken_as_by_ws() {
+    for role in [Role::Server, Role::Client] {
+        let frame = |first| if role == Role::Server { frame(first, b"x") } else { server_frame(first, b"x") };
+        for (pieces, good) in [(16_384, true), (16_385, false)] {
+            let mut decoder = Decoder::new(role, Limits::default());
+            let middle = frame(CONTINUATION).repeat(pieces - 2);
+            let bytes = [frame(BINARY), middle, frame(FIN | CONTINUATION)].concat();
+            let (events, result) = feed(&mut decoder, &mut Arena::new(), &bytes);
+            if good {
+                assert_eq!((events, result), (vec![binary(&vec![b'x'; pieces])], Ok(())));
+            } else {
+                assert_eq!((events, result), (vec![], Err(Error::TooManyFragments)));
+                assert_eq!(decoder.buffered_bytes(), 0);
+            }
+        }
+    }
 }
 
 #[test]

@@ -194,6 +194,21 @@ await run({
     assert.equal(await seenEnd(socket), "error 1009");
   },
 
+  async a_message_in_too_many_fragments_is_refused() {
+    const socket = await opened();
+    const pieces = (count) => {
+      for (let at = 1; at < count; at += 1) socket.send("x", { fin: false });
+      socket.send("x", { fin: true });
+    };
+    const answer = message(socket);
+    pieces(100);
+    assert.equal(await answer, "x".repeat(100));
+    const close = closed(socket);
+    pieces(101);
+    assert.equal((await close)[0], 1008);
+    assert.equal(await seenEnd(socket), "error 1008");
+  },
+
   async text_that_is_not_utf_8_is_refused() {
     const socket = await opened();
     const close = closed(socket);
