@@ -41,7 +41,8 @@ pub enum ConnectionEvent {
     /// A pong with its payload, usually that of an earlier [`Connection::ping`].
     Pong(Bytes),
     /// The connection is over. Exactly once, and the last event. Until it is taken the messages before it can still be
-    /// answered; then our close frame goes out, unless it went before.
+    /// answered; then our close frame goes out, unless it went before: with the code and the reason of the peer's, or with the code of the
+    /// [`Error`].
     Closed(Closed),
 }
 
@@ -397,11 +398,12 @@ impl Connection {
             return;
         }
         let answer = match closed {
-            Closed::Peer(frame) => frame.as_ref().map(|frame| (frame.code, "")),
+            // Both, as Node's `ws` and browsers do: the peer's close event then tells what it had closed with.
+            Closed::Peer(frame) => frame.as_ref().map(|frame| (frame.code, &*frame.reason)),
             Closed::Error(error) => Some((error.close_code(), "")),
             Closed::Lost => None,
         };
-        // A code that was received may be sent, those of `Error` too, and the reason is empty.
+        // What was received may be sent, and so may the codes of `Error`.
         let _ = self.send_close(answer);
         self.state = State::Closed;
     }

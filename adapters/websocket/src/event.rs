@@ -28,6 +28,7 @@ pub enum Event {
     /// A pong, asked for or not.
     Pong(Bytes),
     /// The peer sends nothing after this, and what arrives nevertheless is ignored. Answer with a close frame unless
-    /// one was sent, then the server ends the transport. `None` if the frame was empty.
+    /// one was sent, then the server ends the transport. Node's `ws` and browsers answer with the code and the reason that came, and
+    /// their close events tell what the answer says. `None` if the frame was empty: then so is the answer.
     Close(Option<CloseFrame>),
 }

@@ -130,10 +130,10 @@
 //!     loop {
 //!         match decoder.decode(&mut input, arena) {
 //!             Ok(Some(Event::Text(text))) => encode_text(out, &text, None),
-//!             // The payload of a ping fits a pong, and a code that was received may be sent.
+//!             // The payload of a ping fits a pong, and a close frame that was received may be sent.
 //!             Ok(Some(Event::Ping(payload))) => _ = encode_pong(out, &payload, None),
 //!             Ok(Some(Event::Close(close))) => {
-//!                 _ = encode_close(out, close.as_ref().map(|close| (close.code, "")), None);
+//!                 _ = encode_close(out, close.as_ref().map(|close| (close.code, &*close.reason)), None);
 //!                 return false;
 //!             }
 //!             Ok(Some(_)) => {}

@@ -55,7 +55,7 @@ fn client_and_server_talk_and_close() {
     settle(&mut client, &mut server);
     assert_eq!(events(&mut server), [closed(1000, "done")]);
     settle(&mut client, &mut server);
-    assert_eq!(events(&mut client), [closed(1000, "")]);
+    assert_eq!(events(&mut client), [closed(1000, "done")]);
     assert!(client.is_finished() && server.is_finished());
 }
 
@@ -106,10 +106,28 @@ fn messages_before_a_close_can_be_answered_until_it_is_taken() {
     assert_eq!(server.poll_event(), Some(closed(1001, "bye")));
     assert_eq!(server.send_text("c"), Err(SendError::Closed));
     assert!(!server.is_finished());
-    let expected = [server_frame(FIN | TEXT, b"b"), server_frame(FIN | CLOSE, b"\x03\xe9")].concat();
+    let expected = [server_frame(FIN | TEXT, b"b"), server_frame(FIN | CLOSE, b"\x03\xe9bye")].concat();
     assert_eq!(written(&mut server), expected);
     assert!(server.is_finished());
     assert_eq!(server.poll_event(), None);
+}
+
+#[test]
+fn a_close_is_answered_with_its_code_and_its_reason_at_either_end() {
+    for (code, reason) in
+        [(1000, String::new()), (1014, "ü".to_owned()), (4000, "bye".to_owned()), (4999, "r".repeat(123))]
+    {
+        for from_client in [true, false] {
+            let (client, server) = (Connection::client(Limits::default(), [3; 16]), server());
+            let (mut asking, mut asked) = if from_client { (client, server) } else { (server, client) };
+            asking.close(code, &reason).unwrap();
+            settle(&mut asking, &mut asked);
+            assert_eq!(events(&mut asked), [closed(code, &reason)]);
+            settle(&mut asking, &mut asked);
+            assert_eq!(events(&mut asking), [closed(code, &reason)]);
+            assert!(asking.is_finished() && asked.is_finished());
+        }
+    }
 }
 
 #[test]

@@ -119,11 +119,11 @@ fn exchange(peer: &mut WebSocket<TcpStream>) {
     assert_eq!(answers, [Message::Pong(b"between"[..].into()), Message::text("one \u{fc} two")]);
 }
 
-/// Says goodbye, and that the answer has the code which was sent.
+/// Says goodbye, and that the answer has the code and the reason which were sent.
 fn part(peer: &mut WebSocket<TcpStream>, code: u16) {
     peer.close(Some(CloseFrame { code: code.into(), reason: "bye".into() })).unwrap();
     let Message::Close(Some(answer)) = peer.read().unwrap() else { panic!("expected a close frame") };
-    assert_eq!(u16::from(answer.code), code);
+    assert_eq!((u16::from(answer.code), answer.reason.as_str()), (code, "bye"));
 }
 
 #[test]

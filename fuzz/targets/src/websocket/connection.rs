@@ -15,6 +15,8 @@ struct World {
     peer: Decoder,
     heard: Vec<Event>,
     ended: Option<Closed>,
+    /// Whether this end has closed of its own accord.
+    closed: bool,
     sent: usize,
     largest: usize,
 }
@@ -32,6 +34,7 @@ pub fn websocket_connection(data: &[u8]) {
         peer: Decoder::new(other, Limits::default()),
         heard: Vec::new(),
         ended: None,
+        closed: false,
         sent: 0,
         largest: 0,
     };
@@ -94,7 +97,7 @@ impl World {
             14 => {
                 let (code, reason) = (input.pick(&[1000, 1001, 1005, 3000, 4999, 5000]), input.short_text());
                 if input.below(4) == 0 {
-                    let _ = self.connection.close(code, &reason);
+                    self.closed |= self.connection.close(code, &reason).is_ok();
                 }
             }
             _ => {
@@ -156,8 +159,12 @@ impl World {
         assert!(closes <= 1, "it closed {closes} times");
         let messages = self.heard.iter().filter(|event| matches!(event, Event::Text(_) | Event::Binary(_))).count();
         assert!(messages <= self.sent);
-        if let Some(Closed::Error(error)) = &self.ended {
-            self.told_of(*error);
+        match &self.ended {
+            Some(Closed::Error(error)) => self.told_of(*error),
+            Some(Closed::Peer(frame)) if !self.closed => {
+                assert_eq!(self.heard.last(), Some(&Event::Close(frame.clone())), "a close is answered as it came");
+            }
+            _ => {}
         }
     }
 

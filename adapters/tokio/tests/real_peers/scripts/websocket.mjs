@@ -146,7 +146,7 @@ await run({
     const socket = await opened();
     const close = closed(socket);
     socket.close(4001, "grüße");
-    assert.deepStrictEqual((await close)[0], 4001);
+    assert.deepStrictEqual(await close, [4001, "grüße"]);
     assert.equal(await seenEnd(socket), "peer 4001 grüße");
   },
 
