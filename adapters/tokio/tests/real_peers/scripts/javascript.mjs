@@ -49,6 +49,16 @@ await run({
     await echoed(socket, "hello");
   },
 
+  async a_websocket_that_is_closed_with_a_code_and_a_reason_gets_them_back() {
+    const socket = await connected();
+    if (mode === "polling") return;
+    const { ws } = socket.io.engine.transport;
+    const closed = next(ws, "close");
+    ws.close(4000, "bye");
+    const [code, reason] = await closed;
+    assert.deepStrictEqual([code, reason.toString()], [4000, "bye"]);
+  },
+
   async text_comes_back() {
     const socket = await connected();
     for (const text of texts) await echoed(socket, text);
