@@ -31,7 +31,9 @@ pub struct Limits {
     pub max_attachment_bytes: usize,
     /// Nesting of arrays and objects in a payload. Default 128, as in serde_json.
     pub max_depth: u16,
-    /// Length of a namespace's name in bytes. Default 512.
+    /// Length in bytes of the name of a namespace that may be asked for. A longer one is refused with the message `Invalid namespace`, as
+    /// if there were none of that name, and the application is not asked. Decoders take any name: it costs nothing beside the message
+    /// that it came in. Default 512.
     pub max_namespace_length: usize,
     /// Namespaces that a connection may have joined or asked to join; a further one is refused with the message `too many namespaces`.
     /// Default 128.

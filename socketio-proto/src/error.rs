@@ -148,9 +148,6 @@ pub enum DecodeError {
     /// The namespace's name is missing, or does not start with a slash.
     #[error("invalid namespace")]
     InvalidNamespace,
-    /// The namespace's name is too long.
-    #[error("namespace too long")]
-    NamespaceTooLong,
     /// The ack id is no plain number below 2^53.
     #[error("invalid packet id")]
     InvalidId,

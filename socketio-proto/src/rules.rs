@@ -1,5 +1,5 @@
-//! Where the versions of the protocol differ in what a packet may say: which names are reserved, which values CONNECT and
-//! CONNECT_ERROR carry, what a namespace is.
+//! Where the versions of the protocol differ in what a packet may say: which names are reserved, and which values CONNECT and
+//! CONNECT_ERROR carry.
 //!
 //! Source: socket.io-parser 4.2.7, `lib/index.ts`, `RESERVED_EVENTS` and `isPayloadValid`; socket.io-parser 3.4.5, `index.js`,
 //! `isPayloadValid`; socket.io 2.5.1, `lib/socket.js`, `events`.
@@ -50,11 +50,5 @@ impl Rules {
             (PacketType::Connect | PacketType::ConnectError, b'[' | b'n') => self == Self::V4,
             _ => false,
         }
-    }
-
-    /// Whether a namespace longer than the limit is not too long after all: in protocol 4 a query may follow its name.
-    #[cold]
-    pub(crate) fn within_limit(self, namespace: &str, limit: usize) -> bool {
-        self == Self::V4 && namespace.bytes().position(|byte| byte == b'?').is_some_and(|length| length <= limit)
     }
 }

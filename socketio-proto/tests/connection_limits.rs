@@ -8,7 +8,7 @@ use connection_world::{LINK, Settings, World};
 use engineio_proto::SendError;
 use engineio_proto::server::Input;
 use socketio_proto::server::Connection;
-use socketio_proto::{EmitError, Event};
+use socketio_proto::{EmitError, Event, Fault};
 
 const SOFT: usize = 4096;
 const HARD: usize = 64 << 10;
@@ -188,6 +188,72 @@ fn a_full_queue_refuses_and_tells_when_there_is_room() {
         assert_eq!(world.told(), ["Writable"], "polling: {polling}");
         world.connection.emit(&mut world.encoder, socket, "x", &()).unwrap();
     }
+}
+
+/// A namespace whose name is that long.
+fn name(length: usize) -> String {
+    format!("/{}", "x".repeat(length - 1))
+}
+
+#[test]
+fn a_namespace_with_too_long_a_name_is_refused_as_if_there_were_none_and_nobody_is_asked() {
+    for polling in [false, true] {
+        let (mut world, socket) = World::joined_with(polling, Settings::default());
+        let answered = |world: &mut World, name: &str| {
+            let refused = format!(r#"4{name},{{"message":"Invalid namespace"}}"#);
+            if polling {
+                let request = world.get();
+                assert_eq!(world.reply(request), (200, format!("4{refused}")));
+            } else {
+                assert_eq!(world.texts(), [refused]);
+            }
+        };
+        for length in [513, 600, 900_000] {
+            let name = name(length);
+            for packet in [format!("0{name}"), format!("0{name},"), format!(r#"0{name},{{"token":"abc"}}"#)] {
+                world.send(&packet);
+                assert_eq!(world.told(), [""; 0], "the application is not asked");
+                answered(&mut world, &name);
+            }
+        }
+        // One byte less may be asked for, and the connection is as it was.
+        world.send(&format!("0{}", name(512)));
+        assert_eq!(world.told(), [format!("1 wants {}", name(512))]);
+        world.send(r#"2["x"]"#);
+        assert_eq!(world.told(), [format!("{}: x()", socket.0)]);
+    }
+}
+
+#[test]
+fn any_other_packet_for_a_namespace_with_too_long_a_name_closes() {
+    for packet in ["1/,", r#"2/,["x"]"#, "3/,1[]", r#"4/,{"message":"x"}"#, r#"51-/,["x"]"#] {
+        let (mut world, _) = World::joined();
+        world.send(&packet.replacen('/', &name(600), 1));
+        if packet.starts_with('5') {
+            assert!(!world.link_is_closed(), "the packet is not whole");
+            world.send_binary(b"x");
+        }
+        assert!(world.link_is_closed(), "{packet}");
+        assert_eq!(world.connection.fault(), Some(&Fault::NotJoined));
+        world.hang_up();
+        assert_eq!(world.told(), ["0 left: forced close", "closed: forced close"]);
+    }
+}
+
+#[test]
+fn refused_names_that_nobody_reads_are_limited() {
+    let mut settings = Settings::default();
+    settings.engine.limits.max_outbound = 100_000;
+    let mut world = World::with(true, settings);
+    let packet = format!("0{}", name(10_000));
+    let mut sent = 0;
+    while world.connection.poll_timeout().is_some() {
+        world.send(&packet);
+        sent += 1;
+        assert!(world.connection.buffered_bytes() <= 100_000);
+    }
+    assert_eq!(sent, 10, "the tenth answer does not fit");
+    world.assert_over(&["closed: forced close"]);
 }
 
 #[test]

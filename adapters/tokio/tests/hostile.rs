@@ -530,7 +530,14 @@ async fn thousands_of_namespaces_are_refused_and_those_that_exist_are_capped() {
         }
     }
     assert_eq!(client.ask(r#"42["echo",1]"#).await, r#"2["echo",1]"#);
-    client.send(&format!("40/{long}x,")).await;
+    // Names that are too long are refused like any other, and are not even looked up; of anything but a CONNECT they are the last.
+    world.server.of(&format!("/{long}x"));
+    for packet in [format!("40/{long}x"), format!("40/{long}x,"), format!("40/{}", long.repeat(1000))] {
+        let name = packet[2..].trim_end_matches(',').to_owned();
+        assert_eq!(client.ask(&packet).await, format!(r#"4{name},{{"message":"Invalid namespace"}}"#));
+    }
+    assert_eq!(client.ask(r#"42["echo",1]"#).await, r#"2["echo",1]"#);
+    client.send(&format!(r#"42/{long}x,["echo",1]"#)).await;
     assert_eq!(client.closed().await, Came::Closed(None));
     assert_eq!(world.reason().await, "forced close");
     until(|| world.server.of("/known0").is_empty()).await;

@@ -134,14 +134,13 @@ fn described_frame(frame: &Frame) -> Tree {
 
 // Rules
 
-const JSON: [(&str, Rule); 14] = [
+const JSON: [(&str, Rule); 13] = [
     ("blank-type", |case, ours| stopped_at(case, ours, |head| head.blank_type)),
     ("attachment-count-that-is-not-plain", |case, ours| stopped_at(case, ours, |head| !head.plain_count)),
     ("id-with-blanks", |case, ours| stopped_at(case, ours, |head| head.id.chars().any(is_blank))),
     ("id-out-of-range", |case, ours| stopped_at(case, ours, |head| is_large(head.id))),
     ("event-without-payload", |case, ours| stopped_at(case, ours, |head| head.event && head.payload.is_empty())),
     ("nested-too-deep", |case, ours| stopped_at(case, ours, |head| depth(head.payload) > 128)),
-    ("namespace-too-long", |case, ours| stopped_at(case, ours, |head| head.namespace.len() > 512)),
     ("placeholder-number-with-a-fraction", fraction),
     ("repeated-key", repeated_key),
     ("nested-too-deep-to-read", |case, ours| has(case, is_deep) && case.expect.matches(ours, unlike_rust)),
@@ -151,16 +150,15 @@ const JSON: [(&str, Rule); 14] = [
     ("too-many-attachments-to-encode", |case, ours| encodes(case, ours, "too many attachments")),
 ];
 
-const JSON_V4: [(&str, Rule); 15] = {
+const JSON_V4: [(&str, Rule); 14] = {
     const UNKNOWN_TYPE: (&str, Rule) = ("unknown-type-as-a-packet", unknown_type_as_packet);
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = JSON;
-    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, UNKNOWN_TYPE]
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m] = JSON;
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, UNKNOWN_TYPE]
 };
 
-const MSGPACK: [(&str, Rule); 19] = [
+const MSGPACK: [(&str, Rule); 18] = [
     ("reserved-name", |case, ours| encodes(case, ours, "is a reserved event name")),
     ("nested-too-deep", |case, ours| refuses(case, ours, |_| true) && facts(case).depth > 128),
-    ("namespace-too-long", |case, ours| refuses(case, ours, |packet| namespace_of(packet).len() > 512)),
     ("text-that-is-not-utf-8", |case, ours| refuses(case, ours, |_| true) && facts(case).bad_text),
     ("msgpack-other-words", other_words),
     ("msgpack-event-name", |case, ours| refuses(case, ours, has_odd_name)),
@@ -201,7 +199,6 @@ struct Head<'a> {
     /// There is a count, in up to ten digits, or there has to be none.
     plain_count: bool,
     event: bool,
-    namespace: &'a str,
     /// Digits and blanks.
     id: &'a str,
     payload: &'a str,
@@ -221,14 +218,14 @@ fn head(text: &str) -> Head<'_> {
         plain_count = (1..=10).contains(&count.len()) && count.bytes().all(|digit| digit.is_ascii_digit());
         rest = behind;
     }
-    let (namespace, rest) = match rest.starts_with('/') {
-        true => rest.split_once(',').unwrap_or((rest, "")),
-        false => ("/", rest),
+    let rest = match rest.starts_with('/') {
+        true => rest.split_once(',').map_or("", |(_, behind)| behind),
+        false => rest,
     };
     let payload = rest.trim_start_matches(|character: char| character.is_ascii_digit() || is_blank(character));
     let id = &rest[..rest.len() - payload.len()];
     let blank_type = first.is_none_or(is_blank);
-    Head { blank_type, plain_count, event: matches!(first, Some('2' | '5')), namespace, id, payload }
+    Head { blank_type, plain_count, event: matches!(first, Some('2' | '5')), id, payload }
 }
 
 /// Whether the text that ours stopped at is like that.

@@ -37,7 +37,6 @@ pub struct JsonDecoder {
     /// The attachments of a packet that waits for more of them.
     gathering: Option<Arc<Attached>>,
     max_attachment_bytes: usize,
-    max_namespace_length: usize,
     max_depth: u16,
     max_attachments: u8,
     rules: Rules,
@@ -100,7 +99,6 @@ impl JsonDecoder {
         Self {
             gathering: None,
             max_attachment_bytes: limits.max_attachment_bytes,
-            max_namespace_length: limits.max_namespace_length,
             max_depth: limits.max_depth,
             max_attachments: limits.max_attachments,
             rules,
@@ -112,7 +110,7 @@ impl JsonDecoder {
         let mut reader = Reader { text: &text, at: 0 };
         let (packet_type, binary) = reader.packet_type()?;
         let awaited = if binary { reader.attachments(self.max_attachments)? } else { 0 };
-        let namespace = match reader.namespace(self.max_namespace_length, self.rules)? {
+        let namespace = match reader.namespace() {
             "/" => Text::from_static("/"),
             other => text.slice_ref(other),
         };
@@ -211,19 +209,16 @@ impl<'a> Reader<'a> {
 
     /// `/` when there is none; up to the first comma, or the whole rest when there is no comma.
     #[inline]
-    fn namespace(&mut self, limit: usize, rules: Rules) -> Result<&'a str, DecodeError> {
-        if self.peek() == Some(b'/') { self.named_namespace(limit, rules) } else { Ok("/") }
+    fn namespace(&mut self) -> &'a str {
+        if self.peek() == Some(b'/') { self.named_namespace() } else { "/" }
     }
 
-    fn named_namespace(&mut self, limit: usize, rules: Rules) -> Result<&'a str, DecodeError> {
+    fn named_namespace(&mut self) -> &'a str {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let end = memchr::memchr(b',', rest.as_bytes());
         let namespace = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-        if namespace.len() > limit && !rules.within_limit(namespace, limit) {
-            return Err(DecodeError::NamespaceTooLong);
-        }
         self.at = self.at.saturating_add(namespace.len()).saturating_add(usize::from(end.is_some()));
-        Ok(namespace)
+        namespace
     }
 
     /// The ack id: at most 16 digits, below 2^53, so that it is the same number in JavaScript.

@@ -14,7 +14,7 @@ use crate::payload::{Args, Rules};
 /// - Type 4 is called ERROR there; a refused namespace is a string more often than an object. It comes as
 ///   [`PacketType::ConnectError`](crate::PacketType::ConnectError).
 /// - CONNECT has no payload in practice. A query for the namespace is part of its name, as in `/admin?token=1`; the decoder leaves it
-///   there, and [`Limits::max_namespace_length`] counts what comes before it.
+///   there.
 /// - CONNECT and ERROR may carry an array or `null` too.
 /// - A peer may send events of any name. Those that may not be sent to it are the ones that Socket.IO 2 keeps for itself: `connect`,
 ///   `disconnect`, `disconnecting`, `error`, `newListener` and `removeListener`.

@@ -35,8 +35,8 @@ use crate::values::Single;
 /// came in JSON is converted when it is relayed, and the other way round, unless it says what the other format cannot (half a
 /// surrogate pair, for one).
 ///
-/// [`Limits::max_depth`] and [`Limits::max_namespace_length`] apply; binary is part of the message, and limited with it. Lengths that
-/// are announced but do not come are noticed before anything is allocated.
+/// [`Limits::max_depth`] applies; binary is part of the message, and limited with it. Lengths that are announced but do not come are
+/// noticed before anything is allocated.
 ///
 /// Stricter than the reference on purpose: an event has a name, a string or an integer, that is not reserved; a namespace starts with
 /// a slash; strings are UTF-8; an id is not negative and below 2^53; an extension is no list of arguments. More lenient: DISCONNECT may
@@ -47,7 +47,6 @@ pub struct MsgPack;
 /// The MessagePack parser's decoder. It holds no memory.
 #[derive(Debug)]
 pub struct MsgPackDecoder {
-    max_namespace_length: usize,
     max_depth: u16,
 }
 
@@ -55,7 +54,7 @@ impl Parser for MsgPack {
     type Decoder = MsgPackDecoder;
 
     fn decoder(&self, limits: &Limits) -> MsgPackDecoder {
-        MsgPackDecoder { max_namespace_length: limits.max_namespace_length, max_depth: limits.max_depth }
+        MsgPackDecoder { max_depth: limits.max_depth }
     }
 
     fn encode<A: Args + ?Sized>(
@@ -81,9 +80,6 @@ impl Decoder for MsgPackDecoder {
         members.read(&bytes, self.max_depth.into()).ok_or(DecodeError::Malformed)?;
         let packet_type = members.packet_type(&bytes).ok_or(DecodeError::InvalidType)?;
         let namespace = members.namespace(&bytes).ok_or(DecodeError::InvalidNamespace)?;
-        if namespace.len() > self.max_namespace_length {
-            return Err(DecodeError::NamespaceTooLong);
-        }
         let id = members.id(&bytes);
         let data = &members.data;
         let payload = match packet_type {

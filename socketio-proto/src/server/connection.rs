@@ -554,6 +554,10 @@ impl<P: Parser> Connection<P> {
             return;
         }
         let limits = &self.config.limits;
+        if namespace.len() > limits.max_namespace_length {
+            self.answer_refused(&namespace, "Invalid namespace");
+            return;
+        }
         let pending = self.sockets.pending();
         if pending >= limits.max_pending || self.sockets.joined().saturating_add(pending) >= limits.max_namespaces {
             self.answer_refused(&namespace, "too many namespaces");

@@ -61,6 +61,7 @@ struct World<P: Parser> {
     post: Option<RequestId>,
     replied: Vec<RequestId>,
     sids: u8,
+    max_namespace_length: usize,
     pending: Vec<Pending>,
     tokens: Vec<AckToken>,
     requested: BTreeSet<SocketId>,
@@ -118,6 +119,10 @@ impl<P: Parser> World<P> {
             config.limits.max_namespaces = input.below(4);
             config.limits.max_attachments = input.byte() % 4;
         }
+        if limits & 16 == 16 {
+            config.limits.max_namespace_length = "/a".len();
+        }
+        let max_namespace_length = config.limits.max_namespace_length;
         let now = Instant::from_millis(1000);
         let query = if polling { "EIO=4&transport=polling" } else { "EIO=4&transport=websocket" };
         let (limits, max_payload) = (engine.limits.clone(), engine.max_payload);
@@ -137,6 +142,7 @@ impl<P: Parser> World<P> {
             post: None,
             replied: Vec::new(),
             sids: 0,
+            max_namespace_length,
             pending: Vec::new(),
             tokens: Vec::new(),
             requested: BTreeSet::new(),
@@ -147,8 +153,9 @@ impl<P: Parser> World<P> {
             events: Vec::new(),
             transmits: Vec::new(),
         };
-        // What it says by itself (a refusal, a DISCONNECT) passes an empty queue, whatever the limit is.
-        world.connection.command(300, |_| ());
+        // What it says by itself (a refusal, a DISCONNECT) passes an empty queue, whatever the limit is. It has the namespace in it, which
+        // is 255 bytes that may have become U+FFFD.
+        world.connection.command(300 + 3 * 255, |_| ());
         if polling {
             world.poll();
         } else {
@@ -433,6 +440,7 @@ impl<P: Parser> World<P> {
         match event {
             Event::ConnectRequested(pending) => {
                 assert!(self.requested.insert(pending.socket()), "{detail}: that id was used");
+                assert!(pending.namespace().len() <= self.max_namespace_length, "{detail}: too long to ask anybody");
                 self.pending.push(pending);
             }
             Event::Received { socket, ack, .. } => {

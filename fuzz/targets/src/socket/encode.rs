@@ -38,8 +38,7 @@ pub fn socket_encode(data: &[u8]) {
 }
 
 fn play<P: Parser>(parser: &P, packet: &Outgoing<'_, Arguments<'_>>, values: &[Value], attachments: usize) {
-    let mut limits = Limits::default();
-    limits.max_namespace_length = usize::MAX;
+    let limits = Limits::default();
     let mut encoder = Encoder::new();
     let encoded = parser.encode(packet, &mut encoder);
     // Whatever became of that: the encoder can be used as before.

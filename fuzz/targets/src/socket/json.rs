@@ -17,16 +17,15 @@ pub fn socket_json(data: &[u8]) {
         limits.max_attachments = input.byte();
         limits.max_attachment_bytes = usize::from(input.byte());
         limits.max_depth = input.pair();
-        limits.max_namespace_length = usize::from(input.byte());
     }
     let messages = input.rest().split(|byte| *byte == 0x1e).map(|bytes| match bytes {
         [1, bytes @ ..] => Message::Binary(Bytes::copy_from_slice(bytes)),
         text => Message::Text(Text::from(&*String::from_utf8_lossy(text))),
     });
-    if v4 { play(&JsonV4, &limits, true, messages) } else { play(&Json, &limits, false, messages) }
+    if v4 { play(&JsonV4, &limits, messages) } else { play(&Json, &limits, messages) }
 }
 
-fn play<P: Parser>(parser: &P, limits: &Limits, v4: bool, messages: impl Iterator<Item = Message>) {
+fn play<P: Parser>(parser: &P, limits: &Limits, messages: impl Iterator<Item = Message>) {
     let mut decoder = parser.decoder(limits);
     let mut fresh = parser.decoder(limits);
     for message in messages {
@@ -38,9 +37,6 @@ fn play<P: Parser>(parser: &P, limits: &Limits, v4: bool, messages: impl Iterato
             Ok(None) => {}
             Ok(Some(packet)) => {
                 check(&packet, limits);
-                if !v4 {
-                    assert!(packet.namespace.len() <= limits.max_namespace_length.max("/".len()));
-                }
                 again(parser, &packet);
             }
         }
@@ -53,7 +49,6 @@ fn again<P: Parser>(parser: &P, packet: &socketio_proto::Packet) {
     wide.max_attachments = u8::MAX;
     wide.max_attachment_bytes = usize::MAX;
     wide.max_depth = u16::MAX;
-    wide.max_namespace_length = usize::MAX;
     let mut expected = packet.clone();
     if packet.packet_type == PacketType::Ack && packet.payload.is_none() {
         // Written as a list of nothing.

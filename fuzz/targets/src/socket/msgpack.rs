@@ -56,7 +56,6 @@ fn payload(list: &[u8], limits: &Limits) {
 fn again(packet: &Packet, limits: &Limits) {
     check(packet, limits);
     let mut wide = Limits::default();
-    wide.max_namespace_length = usize::MAX;
     wide.max_depth = u16::MAX;
     wide.max_attachments = u8::MAX;
     let values = packet.payload.as_ref().map(read);
