@@ -20,6 +20,8 @@ pub struct Config {
     /// Time that the body of a POST may take, from its head to its end; the driver keeps it. Default 30 s.
     pub body_timeout: Duration,
     /// Largest inbound unit in bytes: POST body, WebSocket message, WebTransport frame. Told to clients as `maxPayload`. Default 1 000 000.
+    ///
+    /// To let larger messages in, use [`Config::set_max_payload`]: [`Limits::max_inbound`] and [`Limits::max_outbound`] have to grow too.
     pub max_payload: usize,
     /// Which transports are served. Default: polling and WebSocket.
     pub transports: Transports,
@@ -45,6 +47,18 @@ impl Default for Config {
             initial_packet: None,
             limits: Limits::default(),
         }
+    }
+}
+
+impl Config {
+    /// Sets [`max_payload`](Self::max_payload), and raises the limits that such messages would meet next: [`Limits::max_inbound`] and
+    /// [`Limits::max_outbound`] become twice as large where they were smaller. So one that is read and one that is written pass, each
+    /// with another one behind it.
+    pub fn set_max_payload(&mut self, bytes: usize) {
+        self.max_payload = bytes;
+        let two = bytes.saturating_mul(2);
+        self.limits.max_inbound = self.limits.max_inbound.max(two);
+        self.limits.max_outbound = self.limits.max_outbound.max(two);
     }
 }
 
@@ -92,5 +106,25 @@ pub struct Transports {
 impl Default for Transports {
     fn default() -> Self {
         Self { polling: true, websocket: true, webtransport: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn what_larger_messages_would_meet_next_grows_with_them_and_nothing_shrinks() {
+        let mut config = Config::default();
+        config.set_max_payload(100_000_000);
+        assert_eq!(config.max_payload, 100_000_000);
+        assert_eq!((config.limits.max_inbound, config.limits.max_outbound), (200_000_000, 200_000_000));
+        config.set_max_payload(1000);
+        assert_eq!((config.max_payload, config.limits.max_inbound), (1000, 200_000_000));
+        let mut config = Config::default();
+        config.set_max_payload(1_000_000);
+        assert_eq!((config.limits.max_inbound, config.limits.max_outbound), (16 << 20, 16 << 20));
+        config.set_max_payload(usize::MAX);
+        assert_eq!(config.limits.max_inbound, usize::MAX);
     }
 }

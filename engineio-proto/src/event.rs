@@ -85,7 +85,7 @@ pub enum TransportError {
     #[error("link failed")]
     LinkFailed,
     /// The peer went on sending while this side had stopped reading ([`Limits::max_inbound`](crate::Limits)).
-    #[error("too much unread input")]
+    #[error("more unread input than limits.max_inbound allows")]
     InboundOverflow,
     /// The application did not read for longer than [`Limits::max_stall`](crate::Limits), and a pong may have lain unread all the time.
     #[error("the application has stopped reading")]

@@ -95,7 +95,7 @@ fn unread_messages_of_a_link_stop_the_reading_and_then_end_the_session() {
         "message bbbb",
         "message cccc",
         "message dddd",
-        "closed: transport error (too much unread input)",
+        "closed: transport error (more unread input than limits.max_inbound allows)",
         "close link 1",
     ]);
     peer.is_over();
@@ -215,7 +215,7 @@ fn what_is_held_for_a_post_that_never_ends_is_limited_too() {
     }
     peer.says(&[
         "upgraded WebSocket",
-        "closed: transport error (too much unread input)",
+        "closed: transport error (more unread input than limits.max_inbound allows)",
         &common::gone(post),
         "link 1: 3probe",
         "close link 1",

@@ -25,9 +25,13 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Attachments of one packet. Default 10, as in socket.io-parser 4.2.6 and later.
+    /// Attachments of one packet that is received. Default 10, as in socket.io-parser 4.2.6 and later.
+    ///
+    /// What is sent is limited by the [`Encoder`](crate::Encoder), which starts with the same number: the adapters' servers set both to this,
+    /// so that what was accepted can be passed on. Clients of the reference take 10, unless their parser was told otherwise.
     pub max_attachments: u8,
-    /// Bytes of all attachments of one packet. Default 10 MiB.
+    /// Bytes of all attachments of one packet. Default `usize::MAX`, no limit of its own: each attachment is a message, and so at most
+    /// [`max_payload`](engineio_proto::Config::max_payload) bytes long, and there are at most `max_attachments`. As in the reference.
     pub max_attachment_bytes: usize,
     /// Nesting of arrays and objects in a payload. Default 128, as in serde_json.
     pub max_depth: u16,
@@ -49,7 +53,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_attachments: 10,
-            max_attachment_bytes: 10 << 20,
+            max_attachment_bytes: usize::MAX,
             max_depth: 128,
             max_namespace_length: 512,
             max_namespaces: 128,

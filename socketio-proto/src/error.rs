@@ -34,8 +34,9 @@ pub enum EncodeError {
     /// The name is one of those under which the reference tells its own news (socket.io-parser `lib/index.ts`, `RESERVED_EVENTS`).
     #[error("\"{0}\" is a reserved event name")]
     Reserved(String),
-    /// More attachments than the peer takes ([`Limits::max_attachments`](crate::Limits)).
-    #[error("too many attachments")]
+    /// More attachments than the [`Encoder`](crate::Encoder) was told that peers take ([`Limits::max_attachments`](crate::Limits), for the
+    /// adapters' servers).
+    #[error("too many attachments: raise limits.max_attachments if the peers take more")]
     TooManyAttachments,
     /// The value's `Serialize` failed, or it has no form in this parser's format.
     #[error("cannot be serialised: {0}")]
@@ -130,9 +131,12 @@ pub enum DecodeError {
     /// The attachment count is missing, zero or no plain number.
     #[error("Illegal attachments")]
     IllegalAttachments,
-    /// More attachments, or more bytes in them, than allowed.
+    /// More attachments than [`Limits::max_attachments`](crate::Limits::max_attachments).
     #[error("too many attachments")]
     TooManyAttachments,
+    /// More bytes in the attachments of one packet than [`Limits::max_attachment_bytes`](crate::Limits::max_attachment_bytes).
+    #[error("too many bytes of attachments")]
+    AttachmentsTooLarge,
     /// A placeholder names no attachment of its packet.
     #[error("illegal attachments")]
     IllegalPlaceholder,

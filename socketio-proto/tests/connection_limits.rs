@@ -103,6 +103,18 @@ fn a_peer_that_floods_instead_of_answering_is_closed_at_the_hard_limit() {
 }
 
 #[test]
+fn one_event_that_is_larger_than_the_hard_limit_does_not_hide_the_ack_behind_it() {
+    let (mut world, socket) = World::joined_with(false, small());
+    let id = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), None).unwrap();
+    world.send(r#"51-["upload",{"_placeholder":true,"num":0}]"#);
+    world.send_binary(&[0; 3 * HARD]);
+    world.send(&format!("3{}[]", id.0));
+    assert!(matches!(world.event(), Some(Event::Acked { outcome: Ok(_), .. })));
+    assert!(matches!(world.event(), Some(Event::Received { .. })));
+    assert!(!world.link_is_closed());
+}
+
+#[test]
 fn a_body_of_many_packets_is_decoded_as_it_is_read() {
     let (mut world, _) = World::joined_with(true, small());
     let count = 20_000;

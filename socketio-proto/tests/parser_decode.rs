@@ -458,8 +458,20 @@ fn bytes_of_attachments_are_limited() {
     let mut decoder = Json.decoder(&limits);
     assert_eq!(decoder.decode(Message::from(r#"53-["a"]"#)), Ok(None));
     assert_eq!(decoder.decode(Message::Binary(Bytes::from_static(&[0; 6]))), Ok(None));
-    assert_eq!(decoder.decode(Message::Binary(Bytes::from_static(&[0; 5]))), Err(DecodeError::TooManyAttachments));
+    assert_eq!(decoder.decode(Message::Binary(Bytes::from_static(&[0; 5]))), Err(DecodeError::AttachmentsTooLarge));
     assert_eq!(decoder.decode(Message::Binary(Bytes::new())), Err(DecodeError::UnexpectedBinary), "nothing is kept");
+}
+
+#[test]
+fn without_a_limit_of_their_own_attachments_may_be_as_large_as_their_messages() {
+    let mut decoder = decoder();
+    assert_eq!(decoder.decode(Message::from(r#"510-["a"]"#)), Ok(None));
+    let attachment = Bytes::from(vec![0; 2_000_000]);
+    for _ in 0..9 {
+        assert_eq!(decoder.decode(Message::Binary(attachment.clone())), Ok(None));
+    }
+    let packet = decoder.decode(Message::Binary(attachment)).expect("no limit was hit").expect("it is whole");
+    assert_eq!(packet.payload.map(|payload| payload.attachments().len()), Some(10));
 }
 
 #[test]

@@ -303,7 +303,7 @@ impl Application for Engine {
                 match core.machine.send_frame(frame) {
                     Ok(()) => {}
                     Err(SendError::Full) => {
-                        tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full");
+                        tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full (limits.max_outbound)");
                         core.machine.discard(core.now);
                     }
                     Err(error) => tracing::debug!(session = %core.peer.sid(), %error, "a message was dropped"),

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = Config::default();
     config.ping_interval = Duration::from_millis(flag("--ping-interval")?.unwrap_or(25_000));
     config.ping_timeout = Duration::from_millis(flag("--ping-timeout")?.unwrap_or(20_000).max(1));
-    config.max_payload = flag("--max-payload")?.unwrap_or(1_000_000).try_into()?;
+    config.set_max_payload(flag("--max-payload")?.unwrap_or(1_000_000).try_into()?);
     let listener = TcpListener::bind(("127.0.0.1", flag("--port")?.unwrap_or(3000).try_into()?))?;
     eprintln!("listening on {}", listener.local_addr()?);
     let hub = Arc::new(Hub {

@@ -136,6 +136,6 @@ impl Settings {
     fn apply(&self, config: &mut socketio_tokio::EngineConfig) {
         config.ping_interval = self.ping_interval;
         config.ping_timeout = self.ping_timeout;
-        config.max_payload = self.max_payload;
+        config.set_max_payload(self.max_payload);
     }
 }

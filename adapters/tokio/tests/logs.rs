@@ -18,7 +18,7 @@ use tracing::Level;
 
 fn server() -> Server {
     log::listen_to(Level::TRACE);
-    Server::builder().max_payload(1000).build()
+    Server::builder().max_payload(1000).socket(|config| config.limits.max_attachment_bytes = 1500).build()
 }
 
 async fn said(parts: &[&str]) {
@@ -57,6 +57,18 @@ async fn sessions_that_end_by_their_peers_fault() {
     assert_eq!(large.closed().await, Came::Closed(Some(1009)));
     said(&["DEBUG", "max_payload", &large.session, "limit=1000"]).await;
     said(&["DEBUG", "a session ended", &large.session, "transport error", "link failed"]).await;
+
+    let mut many = Client::join(host.address).await;
+    many.send(r#"4511-["a"]"#).await;
+    assert_eq!(many.closed().await, Came::Closed(None));
+    said(&["DEBUG", "limits.max_attachments,", "ServerBuilder::socket", &many.session, "limit=10"]).await;
+
+    let mut heavy = Client::join(host.address).await;
+    heavy.send(r#"452-["a"]"#).await;
+    heavy.websocket.binary(&[0; 900]).await;
+    heavy.websocket.binary(&[0; 601]).await;
+    assert_eq!(heavy.closed().await, Came::Closed(None));
+    said(&["DEBUG", "limits.max_attachment_bytes,", "ServerBuilder::socket", &heavy.session, "limit=1500"]).await;
 
     let broken = Polling::join(host.address).await;
     exchange(host.address, post(&broken.target(), "x")).await;

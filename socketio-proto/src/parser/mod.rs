@@ -134,7 +134,7 @@ impl Encoder {
     const KEPT: usize = 8 * Self::PIECE;
 
     /// An encoder that takes memory with the first packet, and refuses packets of more than ten attachments, because clients and
-    /// servers of the reference do.
+    /// servers of the reference do: see [`Encoder::set_max_attachments`].
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -151,7 +151,8 @@ impl Encoder {
         self.max_attachments
     }
 
-    /// Sets how many attachments a packet may have: what the peers take.
+    /// Sets how many attachments a packet may have: what the peers take. Who passes on what comes in sets it to the
+    /// [`Limits::max_attachments`] of the decoder.
     pub const fn set_max_attachments(&mut self, count: u8) {
         self.max_attachments = count;
     }

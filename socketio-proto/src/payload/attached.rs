@@ -64,7 +64,7 @@ impl Attached {
         let Some(waiting) = slot else { return Err(DecodeError::UnexpectedBinary) };
         waiting.bytes = waiting.bytes.saturating_add(bytes.len());
         if waiting.bytes > max_bytes {
-            return Err(DecodeError::TooManyAttachments);
+            return Err(DecodeError::AttachmentsTooLarge);
         }
         attachments.push(bytes);
         if attachments.len() >= waiting.awaited

@@ -474,10 +474,12 @@ impl<P: Parser> Connection<P> {
         }
     }
 
-    /// Whether nothing more is taken from the session for now.
+    /// Whether nothing more is taken from the session for now. As there, one event may be as large as it is: it does not end the
+    /// connection of a peer that has yet to send an ack.
     #[inline]
     fn is_full(&self) -> bool {
-        self.phase == Phase::Open && self.inbox.bytes() >= self.inbox_limit()
+        let full = self.phase == Phase::Open && self.inbox.bytes() >= self.inbox_limit();
+        full && (self.acks.is_empty() || self.inbox.has_several())
     }
 
     fn inbox_limit(&self) -> usize {

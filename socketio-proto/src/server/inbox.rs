@@ -38,6 +38,11 @@ impl Inbox {
         self.outcomes.is_empty() && self.has_no_events() && !self.writable
     }
 
+    /// Whether there are two events or more.
+    pub(super) fn has_several(&self) -> bool {
+        !self.rest.is_empty() && (self.first.is_some() || self.rest.len() > 1)
+    }
+
     #[inline]
     fn has_no_events(&self) -> bool {
         self.first.is_none() && self.rest.is_empty()
@@ -154,6 +159,7 @@ mod tests {
         }
         assert_eq!(inbox.bytes(), 3 * (10 + size_of::<Unread>()));
         assert!(matches!(inbox.pop(), Some(Event::Disconnected { socket: SocketId(0), .. })));
+        assert!(inbox.has_several(), "two");
         inbox.push(event(3), 10);
         assert_eq!(taken(&mut inbox), [1, 2, 3]);
         assert_eq!(inbox.bytes(), 0);
@@ -179,7 +185,9 @@ mod tests {
     fn one_event_at_a_time_takes_no_heap() {
         let mut inbox = Inbox::default();
         for socket in 0..10 {
+            assert!(!inbox.has_several());
             inbox.push(event(socket), 10);
+            assert!(!inbox.has_several());
             assert!(inbox.pop().is_some());
         }
         assert_eq!(inbox.rest.capacity(), 0);

@@ -7,13 +7,13 @@ use std::task::Context;
 use std::time::Duration;
 
 use engineio_proto::server::Session;
-use engineio_proto::{Instant, SendError};
+use engineio_proto::{Instant, SendError, Sid};
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use socketio_proto::server::Connection;
 use socketio_proto::{
-    AckError, AckId, AckToken, Config, DisconnectReason, EmitError, Encoded, Event as Happened, Parser, Payload,
-    Pending, SocketId,
+    AckError, AckId, AckToken, Config, DecodeError, DisconnectReason, EmitError, Encoded, Event as Happened, Fault,
+    Limits, Parser, Payload, Pending, SocketId,
 };
 
 use super::answer::AnswerSink;
@@ -142,9 +142,10 @@ impl<P: Parser> SocketIo<P> {
     pub(crate) fn of(&self, name: &str) -> Arc<NamespaceInner<P>> {
         let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
         let mut namespaces = lock(&self.namespaces);
-        let namespace = namespaces
-            .entry(name.as_str().into())
-            .or_insert_with(|| Arc::new(NamespaceInner::new(&name, self.parser.clone())));
+        let namespace = namespaces.entry(name.as_str().into()).or_insert_with(|| {
+            let max_attachments = self.config.limits.max_attachments;
+            Arc::new(NamespaceInner::new(&name, self.parser.clone(), max_attachments))
+        });
         Arc::clone(namespace)
     }
 
@@ -365,10 +366,25 @@ fn not_lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, sent: Result<(), EmitEr
 #[cold]
 fn lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, error: &EmitError) {
     if let EmitError::Send(SendError::Full) = error {
-        tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full");
+        tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full (limits.max_outbound)");
         core.machine.discard(core.now);
     } else {
         tracing::debug!(session = %core.peer.sid(), %error, "a packet was dropped");
+    }
+}
+
+/// A client broke the protocol, or met a limit that can be raised.
+fn log_fault(session: Sid, fault: &Fault, limits: &Limits) {
+    match fault {
+        Fault::Undecodable(DecodeError::TooManyAttachments) => {
+            let limit = limits.max_attachments;
+            tracing::debug!(%session, limit, "a packet has too many attachments: raise limits.max_attachments, with ServerBuilder::socket, to take it");
+        }
+        Fault::Undecodable(DecodeError::AttachmentsTooLarge) => {
+            let limit = limits.max_attachment_bytes;
+            tracing::debug!(%session, limit, "the attachments of a packet are too large: raise limits.max_attachment_bytes, with ServerBuilder::socket, to take it");
+        }
+        _ => tracing::debug!(%session, %fault, "a client broke the protocol"),
     }
 }
 
@@ -506,7 +522,7 @@ impl<P: Parser> Application for SocketIo<P> {
                 Happened::Closed(reason) => {
                     let session = core.peer.sid();
                     if let Some(fault) = core.machine.fault() {
-                        tracing::debug!(%session, %fault, "a client broke the protocol");
+                        log_fault(session, fault, &self.config.limits);
                     }
                     log_closed(session, reason);
                 }

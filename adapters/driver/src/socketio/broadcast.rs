@@ -8,7 +8,6 @@ use futures_channel::oneshot;
 use socketio_proto::server::Target;
 use socketio_proto::{AckError, Args, EmitError, Json, Outgoing, Parser, Payload};
 
-use super::encoder;
 use super::namespace::{NamespaceInner, SocketKey};
 use super::socket::Socket;
 
@@ -57,7 +56,7 @@ impl<P: Parser> Broadcast<P> {
     /// When the event cannot be encoded; nothing was sent.
     pub fn emit<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
         let packet = Outgoing::event(&self.namespace.name, None, event, &args);
-        let encoded = encoder::encode(&self.namespace.parser, &packet)?;
+        let encoded = self.namespace.encode(&packet)?;
         self.namespace.broadcast(&self.target, &encoded, self.volatile);
         Ok(())
     }
@@ -76,7 +75,7 @@ impl<P: Parser> Broadcast<P> {
     ) -> Result<impl Future<Output = Answers<P>> + Send + use<A, P>, EmitError> {
         let id = self.namespace.with(|namespace| namespace.next_ack_id());
         let packet = Outgoing::event(&self.namespace.name, Some(id.0.into()), event, &args);
-        let encoded = encoder::encode(&self.namespace.parser, &packet)?;
+        let encoded = self.namespace.encode(&packet)?;
         let (sink, answers) = oneshot::channel();
         self.namespace.broadcast_with_ack(&self.target, &encoded, id, timeout, self.volatile, sink);
         Ok(async move { Answers { answers: answers.await.unwrap_or_default() } })

@@ -15,7 +15,10 @@ use engineio_proto::{Instant, SendError, Sid};
 use futures_channel::oneshot;
 use slab::Slab;
 use socketio_proto::server::{self as proto, NamespaceEvent, Target};
-use socketio_proto::{AckError, AckId, Args, DisconnectReason, EmitError, Encoded, Json, Parser, Payload, ReadError};
+use socketio_proto::{
+    AckError, AckId, Args, DisconnectReason, EmitError, EncodeError, Encoded, Json, Outgoing, Parser, Payload,
+    ReadError,
+};
 
 use super::application::{AckSink, Command, SocketPeer};
 use super::broadcast::Broadcast;
@@ -38,7 +41,9 @@ pub struct Namespace<P: Parser = Json>(pub(crate) Arc<NamespaceInner<P>>);
 
 pub(crate) struct NamespaceInner<P: Parser> {
     pub(crate) name: Box<str>,
-    pub(crate) parser: P,
+    parser: P,
+    /// Of one packet.
+    max_attachments: u8,
     members: Mutex<Members<P>>,
     handlers: Mutex<Arc<Handlers<P>>>,
 }
@@ -130,7 +135,7 @@ pub enum RoomEvent {
 }
 
 impl<P: Parser> NamespaceInner<P> {
-    pub(crate) fn new(name: &str, parser: P) -> Self {
+    pub(crate) fn new(name: &str, parser: P, max_attachments: u8) -> Self {
         let members = Members {
             machine: proto::Namespace::new(),
             sockets: Slab::new(),
@@ -140,9 +145,15 @@ impl<P: Parser> NamespaceInner<P> {
         Self {
             name: name.into(),
             parser,
+            max_attachments,
             members: Mutex::new(members),
             handlers: Mutex::new(Arc::new(Handlers::new())),
         }
+    }
+
+    /// Encodes a packet for sockets of this namespace.
+    pub(crate) fn encode<A: Args + ?Sized>(&self, packet: &Outgoing<'_, A>) -> Result<Encoded, EncodeError> {
+        encoder::encode(&self.parser, self.max_attachments, packet)
     }
 
     pub(crate) fn handlers(&self) -> Arc<Handlers<P>> {
@@ -299,7 +310,7 @@ fn deliver<P: Parser>(
             true
         }
         Err(SendError::Full) if !volatile => {
-            tracing::warn!(socket = %socket.sid, "closed: its outbound queue is full, and a broadcast did not fit");
+            tracing::warn!(socket = %socket.sid, "closed: its outbound queue is full (limits.max_outbound), and a broadcast did not fit");
             if let Ok(waker) = socket.peer.push_quietly(0, || Command::Discard) {
                 wakers.extend(waker);
             }

@@ -90,9 +90,11 @@ impl<P: Parser> ServerBuilder<P> {
         self
     }
 
-    /// Largest inbound message in bytes, on every transport. Default 1 000 000.
+    /// Largest inbound message in bytes, on every transport; an attachment is a message of its own. Default 1 000 000.
+    ///
+    /// Raises the limits that such messages would meet next, see [`engineio_proto::Config::set_max_payload`].
     pub fn max_payload(mut self, bytes: usize) -> Self {
-        self.engine.max_payload = bytes;
+        self.engine.set_max_payload(bytes);
         self
     }
 

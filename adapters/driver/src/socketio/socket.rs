@@ -67,8 +67,7 @@ impl<P: Parser> SocketInner<P> {
 
     fn send<A: Args + ?Sized>(&self, event: &str, args: &A, volatile: bool) -> Result<(), EmitError> {
         self.check()?;
-        let encoded =
-            encoder::encode(&self.namespace.parser, &Outgoing::event(&self.namespace.name, None, event, args))?;
+        let encoded = self.namespace.encode(&Outgoing::event(&self.namespace.name, None, event, args))?;
         match self.peer.push(encoder::weight(&encoded), || Command::Send { socket: self.id, encoded, volatile }) {
             Err(SendError::Full) if volatile => Ok(()),
             sent => Ok(sent?),
@@ -79,7 +78,7 @@ impl<P: Parser> SocketInner<P> {
         self.check()?;
         let id = self.peer.shared.next_ack_id();
         let packet = Outgoing::event(&self.namespace.name, Some(id.0.into()), event, args);
-        let encoded = encoder::encode(&self.namespace.parser, &packet)?;
+        let encoded = self.namespace.encode(&packet)?;
         let (sink, answer) = Answer::channel();
         let sink = AckSink::Socket(sink);
         self.peer.push(encoder::weight(&encoded), || Command::Ask {
@@ -384,7 +383,7 @@ impl<P: Parser> Ack<P> {
     /// [`EmitError`]: nothing was sent.
     pub fn send<A: Args>(self, args: A) -> Result<(), EmitError> {
         let packet = Outgoing::ack(self.token.namespace(), self.token.id(), &args);
-        let encoded = encoder::encode(&self.socket.namespace.parser, &packet)?;
+        let encoded = self.socket.namespace.encode(&packet)?;
         self.socket.peer.push(encoder::weight(&encoded), || Command::Ack { encoded })?;
         Ok(())
     }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 
 use crate::group::{self, Counterpart as _, Group, Opposite, Runner};
+use crate::javascript::LARGE;
 use crate::server::{Example, Launch, Server};
 use engineio_websocket::handshake::ClientHandshake;
 use engineio_websocket::{Closed, Connection, ConnectionEvent, Limits, encode_text};
@@ -37,7 +38,7 @@ pub(crate) fn groups() -> Vec<Group> {
     for (name, runner, script, source, flags) in clients {
         for mode in ["polling", "websocket", "upgrade"] {
             let mut checks = group::checks(source);
-            checks.retain(|check| !LEFT_OUT.contains(&check.as_str()));
+            checks.retain(|check| !LEFT_OUT.contains(&check.as_str()) && check != LARGE);
             let flags = [&["--max-payload", "4000000"], &flags[..]].concat();
             let opposite = Opposite::Example(Launch { example: Example::Bare, flags });
             groups.push(Group { name: format!("bare::{name}::{mode}"), runner, script, mode, checks, opposite });

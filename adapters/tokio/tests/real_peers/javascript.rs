@@ -8,6 +8,9 @@ const SCRIPT: &str = "javascript.mjs";
 /// It takes the five seconds of the server's own timeout, so it is not repeated per transport.
 const SLOW: &str = "an_event_that_is_never_acknowledged_times_out_at_the_server";
 
+/// What takes a larger `maxPayload` than the others have.
+pub(crate) const LARGE: &str = "sixty_megabytes_come_back";
+
 /// What the example `bare` does and the driver does not yet.
 const TO_COME: [&str; 2] = [
     "the_first_subprotocol_that_is_offered_is_selected",
@@ -17,17 +20,18 @@ const TO_COME: [&str; 2] = [
 pub(crate) fn groups() -> Vec<Group> {
     let mut checks = group::checks(include_str!("scripts/javascript.mjs"));
     checks.retain(|check| !TO_COME.contains(&check.as_str()));
-    let (slow, quick): (Vec<_>, Vec<_>) = checks.into_iter().partition(|check| check == SLOW);
-    let group = |name: &str, mode, checks| Group {
+    checks.retain(|check| ![SLOW, LARGE].contains(&check.as_str()));
+    let group = |name: &str, mode, checks, max_payload| Group {
         name: format!("javascript::{name}"),
         runner: Runner::Node,
         script: SCRIPT,
         mode,
         checks,
-        opposite: Opposite::Example(Launch { example: Example::Echo, flags: vec!["--max-payload", "4000000"] }),
+        opposite: Opposite::Example(Launch { example: Example::Echo, flags: vec!["--max-payload", max_payload] }),
     };
-    let mut groups: Vec<_> =
-        ["polling", "websocket", "upgrade"].into_iter().map(|mode| group(mode, mode, quick.clone())).collect();
-    groups.push(group("ack_timeout", "websocket", slow));
+    let usual = |mode| group(mode, mode, checks.clone(), "4000000");
+    let mut groups: Vec<_> = ["polling", "websocket", "upgrade"].into_iter().map(usual).collect();
+    groups.push(group("ack_timeout", "websocket", vec![SLOW.to_owned()], "4000000"));
+    groups.push(group("large", "websocket", vec![LARGE.to_owned()], "100000000"));
     groups
 }

@@ -221,6 +221,15 @@ await run({
     await echoed(socket, "small");
   },
 
+  async sixty_megabytes_come_back() {
+    const socket = await connected();
+    const large = Buffer.alloc(60_000_000, 7);
+    await echoed(socket, large);
+    await echoed(socket, large.subarray(0, 20_000_000), { more: large.subarray(0, 30_000_000) });
+    await echoed(socket, "x".repeat(60_000_000));
+    await echoed(socket, "small");
+  },
+
   async a_thousand_events_keep_their_order() {
     // Not waiting for the upgrade: it happens in the middle of all this.
     const socket = manager().socket("/");
