@@ -154,8 +154,9 @@ struct Play<'a> {
     downwards: Numbered,
     to_send_up: u64,
     to_send_down: u64,
-    /// A message was refused, and [`Event::Writable`] has yet to come.
-    blocked: bool,
+    /// Messages that were refused for lack of room, and that no [`Event::Writable`] has answered yet. More than one when the application
+    /// looks away.
+    blocked: u64,
     refused: u64,
     /// The server's application reads nothing until then.
     looks_again: Instant,
@@ -219,7 +220,7 @@ impl<'a> Play<'a> {
             downwards: Numbered::new("server to client"),
             to_send_up: scenario.messages,
             to_send_down: scenario.messages,
-            blocked: false,
+            blocked: 0,
             refused: 0,
             opened_at: Instant::ZERO,
             upgraded: None,
@@ -337,7 +338,7 @@ impl<'a> Play<'a> {
                 self.to_send_down = self.to_send_down.saturating_sub(1);
             }
             Some(Err(SendError::Full)) => {
-                self.blocked = true;
+                self.blocked = self.blocked.saturating_add(1);
                 self.refused = self.refused.saturating_add(1);
             }
             Some(Err(SendError::NotConnected)) | None if !self.pair.client().is_closed() => {
@@ -365,7 +366,13 @@ impl<'a> Play<'a> {
                     self.pair.schedule(Duration::from_millis(50), Action::End);
                 }
             }
-            Ending::ClientVanishes => self.pair.vanish(),
+            Ending::ClientVanishes => {
+                self.pair.vanish();
+                if self.scenario.habits.impatient {
+                    // A POST that was under way is gone with it. What it sent behind that on its link still arrives.
+                    self.upwards.allow_gaps();
+                }
+            }
             Ending::CableIsPulled => {
                 self.pair.pull_cable();
                 if !self.pair.client().is_open() {
@@ -400,9 +407,10 @@ impl<'a> Play<'a> {
                 }
                 Event::Upgraded(_) => self.upgraded = Some(self.pair.now() - self.opened_at),
                 Event::Writable => {
-                    if !core::mem::take(&mut self.blocked) {
+                    let Some(left) = self.blocked.checked_sub(1) else {
                         return Err(Violation::new("writable", "nothing had been refused".into()));
-                    }
+                    };
+                    self.blocked = left;
                     self.send_from_server();
                 }
                 Event::Closed(reason) => {
