@@ -66,7 +66,7 @@ pub enum Clock {
     Steady,
     /// It jumps backwards now and then.
     Backwards(Random),
-    /// It stands still where [`Clock::Backwards`] with the same chance is behind the latest time that it has shown.
+    /// It stands still where [`Clock::Backwards`] with the same chance is behind the latest time that the session was told.
     StandsStill(Random),
 }
 
@@ -141,7 +141,9 @@ impl Walk {
                 Clock::Backwards(random) => jump(random, now),
                 Clock::StandsStill(random) => jump(random, now).max(latest),
             };
-            latest = latest.max(shown);
+            if act.tells_the_time() {
+                latest = latest.max(shown);
+            }
             if let Act::Handle(input) = act {
                 session.handle(shown, input.clone());
             } else {
@@ -195,6 +197,11 @@ fn jump(random: &mut Random, now: Instant) -> Instant {
 }
 
 impl Act {
+    /// Whether the session learns from it how late it is. Messages are sent without a time.
+    const fn tells_the_time(&self) -> bool {
+        matches!(self, Self::Handle(_) | Self::Close | Self::Discard)
+    }
+
     /// What it may queue, in bytes; each frame with room for what the machine adds.
     fn size(&self) -> usize {
         match self {
