@@ -197,9 +197,7 @@ impl<P: Parser> World<P> {
             36 => self.wait(Duration::from_millis(u64::from(input.pair()) % 5000)),
             37 => self.wait(Duration::from_millis(u64::from(input.byte()))),
             38 => {
-                if let Some(event) = self.connection.command(0, Connection::poll_outcome) {
-                    self.told(event);
-                }
+                self.take_outcome();
             }
             _ => self.drain(),
         }
@@ -344,7 +342,12 @@ impl<P: Parser> World<P> {
     fn ask_for_namespace(&mut self, input: &mut Input<'_>) {
         let socket = self.socket(input);
         let Some(namespace) = self.joined.get(&socket).copied().filter(|namespace| *namespace != "?") else { return };
-        let id = if input.flag() { AckId(self.odd_ids.saturating_sub(2)) } else { AckId(self.odd_ids) };
+        let again = input.flag().then(|| self.odd_ids.checked_sub(2)).flatten();
+        let id = AckId(again.unwrap_or(self.odd_ids));
+        if again.is_some() {
+            // An id that is awaited is refused. One whose outcome nobody has read is not: a namespace never asks with it again.
+            while self.take_outcome() {}
+        }
         self.odd_ids = self.odd_ids.max(id.0 + 2);
         let packet = Outgoing::event(namespace, Some(id.0.into()), "b", &());
         let encoded = self.parser.encode(&packet, &mut self.encoder).expect("it can be encoded");
@@ -396,6 +399,12 @@ impl<P: Parser> World<P> {
             }
         }
         self.now = until;
+    }
+
+    fn take_outcome(&mut self) -> bool {
+        let Some(event) = self.connection.command(0, Connection::poll_outcome) else { return false };
+        self.told(event);
+        true
     }
 
     /// Polls until there is nothing more.
