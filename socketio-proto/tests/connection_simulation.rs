@@ -74,11 +74,11 @@ fn i9_small_queues_and_an_application_that_looks_away() {
     let mut scenario = Scenario { wires: trouble(), stall: Duration::from_millis(200), actions: 60, ..scenario() };
     scenario.engine.limits.soft_inbound = 600;
     scenario.engine.limits.max_inbound = 20_000;
-    scenario.engine.limits.max_outbound = 1500;
+    scenario.engine.limits.max_outbound = 500;
     scenario.socket.limits.max_awaited_acks = 5;
     scenario.socket.limits.max_pending = 1;
     scenario.socket.limits.max_namespaces = 2;
-    let sum = play(300, &scenario);
+    let sum = play(500, &scenario);
     assert!(std::env::var_os("SEED").is_some() || sum.refused > 1000, "{sum:?}");
 }
 

@@ -14,7 +14,7 @@ use core::fmt;
 use core::time::Duration;
 
 use engineio_proto::testkit::{ClientEvent, ClientSettings, Habits, Pair, Step, Violation, Wires};
-use engineio_proto::{CloseReason, Instant, LinkKind, Sid};
+use engineio_proto::{CloseReason, Instant, LinkKind, SendError, Sid};
 
 use super::client::Client;
 use super::members::{Key, Members};
@@ -88,7 +88,7 @@ pub struct Report {
     pub unanswered: u64,
     /// Outcomes of broadcasts, one for each recipient.
     pub gathered: u64,
-    /// Commands that were refused for lack of room.
+    /// Commands that a limit refused: no room in the queue, or too many acks awaited.
     pub refused: u64,
     /// The same for every run of the same seed.
     pub digest: u64,
@@ -141,6 +141,8 @@ struct Peer {
     pending: Vec<Pending>,
     /// Answers that it is still waiting for.
     tokens: Vec<(AckToken, u64)>,
+    /// Commands that were refused for lack of room, and that no [`Event::Writable`] has answered yet.
+    refused: u64,
     looks_again: Instant,
     ended: bool,
     /// Nothing arrives any more: a client that was not open by then waits for ever.
@@ -211,9 +213,24 @@ fn peer(seed: u64, scenario: &Scenario, log: bool) -> Peer {
         awaited: BTreeMap::new(),
         pending: Vec::new(),
         tokens: Vec::new(),
+        refused: 0,
         ended: false,
         pulled: false,
         over: false,
+    }
+}
+
+impl Peer {
+    /// What became of a packet that the application wanted to send. After one for which there was no room, `Writable` comes once; packets
+    /// of the connection itself (CONNECT, CONNECT_ERROR, DISCONNECT) that find no room end it instead.
+    fn note<R>(&mut self, result: &Option<Result<R, EmitError>>, report: &mut Report) {
+        let full = matches!(result, Some(Err(EmitError::Send(SendError::Full))));
+        if full {
+            self.refused = self.refused.saturating_add(1);
+        }
+        if full || matches!(result, Some(Err(EmitError::TooManyAcks))) {
+            report.refused = report.refused.saturating_add(1);
+        }
     }
 }
 
@@ -435,8 +452,10 @@ impl<'a> World<'a> {
                     return wrong("I5");
                 }
             }
-            Event::Writable if self.report.refused == 0 => return wrong("writable"),
-            _ => {}
+            Event::Writable => match peer.refused.checked_sub(1) {
+                Some(left) => peer.refused = left,
+                None => return wrong("writable"),
+            },
         }
         Ok(())
     }
@@ -489,7 +508,8 @@ impl<'a> World<'a> {
     fn answer(&mut self, token: AckToken, number: u64) {
         let Some(peer) = self.peers.get_mut(self.at) else { return };
         let (encoder, args) = (&mut self.encoder, Numbered::new(number));
-        peer.pair.command(args.size(), |connection| connection.ack(encoder, token, &args));
+        let result = peer.pair.command(args.size(), |connection| connection.ack(encoder, token, &args));
+        peer.note(&result, &mut self.report);
     }
 
     /// Does something that an application does.
@@ -526,13 +546,12 @@ impl<'a> World<'a> {
         let Some(peer) = self.peers.get_mut(self.at) else { return };
         let Some(known) = peer.sockets.get_mut(&socket) else { return };
         let (encoder, args) = (&mut self.encoder, Numbered::new(known.sent));
-        match peer.pair.command(args.size(), |connection| connection.emit(encoder, socket, "n", &args)) {
-            Some(Ok(())) => {
-                known.sent = known.sent.saturating_add(1);
-                self.report.sent_down = self.report.sent_down.saturating_add(1);
-            }
-            _ => self.report.refused = self.report.refused.saturating_add(1),
+        let result = peer.pair.command(args.size(), |connection| connection.emit(encoder, socket, "n", &args));
+        if matches!(result, Some(Ok(()))) {
+            known.sent = known.sent.saturating_add(1);
+            self.report.sent_down = self.report.sent_down.saturating_add(1);
         }
+        peer.note(&result, &mut self.report);
     }
 
     fn ask(&mut self, socket: SocketId) {
@@ -543,14 +562,13 @@ impl<'a> World<'a> {
         let timeout = peer.pair.random().chance(600).then_some(seconds);
         let ask =
             |connection: &mut Connection, now| connection.emit_with_ack(now, encoder, socket, "n", &args, timeout);
-        match peer.pair.timed_command(args.size(), ask) {
-            Some(Ok(id)) => {
-                peer.awaited.insert((socket, id), known.sent);
-                known.sent = known.sent.saturating_add(1);
-                self.report.sent_down = self.report.sent_down.saturating_add(1);
-            }
-            _ => self.report.refused = self.report.refused.saturating_add(1),
+        let result = peer.pair.timed_command(args.size(), ask);
+        if let Some(Ok(id)) = &result {
+            peer.awaited.insert((socket, *id), known.sent);
+            known.sent = known.sent.saturating_add(1);
+            self.report.sent_down = self.report.sent_down.saturating_add(1);
         }
+        peer.note(&result, &mut self.report);
     }
 
     /// A broadcast by this socket.
@@ -567,9 +585,8 @@ impl<'a> World<'a> {
         for (index, socket) in recipients {
             let Some(peer) = self.peers.get_mut(index) else { continue };
             let send = |connection: &mut Connection| connection.send(socket, &encoded);
-            if !matches!(peer.pair.command(args.size(), send), Some(Ok(()))) {
-                self.report.refused = self.report.refused.saturating_add(1);
-            }
+            let result = peer.pair.command(args.size(), send);
+            peer.note(&result, &mut self.report);
         }
         Ok(())
     }
@@ -600,12 +617,13 @@ impl<'a> World<'a> {
         for key @ (index, socket) in recipients {
             let Some(peer) = self.peers.get_mut(index) else { continue };
             let send = |connection: &mut Connection, now| connection.send_expecting(now, socket, &encoded, id, None);
-            if matches!(peer.pair.timed_command(args.size(), send), Some(Ok(()))) {
+            let result = peer.pair.timed_command(args.size(), send);
+            if matches!(result, Some(Ok(()))) {
                 peer.awaited.insert((socket, id), number);
             } else {
-                self.report.refused = self.report.refused.saturating_add(1);
                 undelivered(members, key, id)?;
             }
+            peer.note(&result, &mut self.report);
         }
         Ok(())
     }
