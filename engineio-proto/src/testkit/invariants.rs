@@ -1,12 +1,8 @@
 //! What must hold whatever happens: one `check`, run after every step of a simulation and of a fuzzer.
 //!
 //! A machine is wrapped into a [`Watched`], which passes every verb on and keeps the books: which requests wait, which links are
-//! up, what the machine said about time. The invariants of this level go by numbers:
-//!
-//! * I2, I3: deadlines make progress. I4: every request is answered exactly once or was aborted. I5: one `Closed`, the last event; nothing
-//!   after the end. I9: no queue beyond its limit. Checked here, always.
-//! * I1, I6, I8, I11: two runs that must not differ. [`Watched::digest`] sums a run up, for tests to compare.
-//! * I10: order across an upgrade. [`Numbered`] checks it for whoever counts messages.
+//! up, what the machine said about time. The invariants go by numbers, which the table in the docs of [`testkit`](super) explains. Some
+//! are checked here, always; for those that compare two runs, [`Watched::digest`] sums a run up.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
