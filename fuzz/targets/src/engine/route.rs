@@ -7,6 +7,7 @@ use engineio_proto::{
     Config, ContentType, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, Response, Sid, Transports,
 };
 
+use super::jsonp::argument;
 use crate::input::Input;
 
 const METHODS: [&str; 6] = ["GET", "POST", "OPTIONS", "HEAD", "get", ""];
@@ -61,7 +62,7 @@ pub fn http_route(data: &[u8]) {
         }
         (Route::Open(handshake), None) => {
             assert_eq!(handshake.link().is_some(), websocket);
-            opens(handshake, !parameter("b64").is_empty());
+            opens(handshake, !parameter("b64").is_empty(), parameters.get("j").map(|j| &**j));
         }
         (route, refusal) => panic!("{route:?}, expected {refusal:?}"),
     }
@@ -93,8 +94,8 @@ fn admitted(ask: &engineio_proto::server::Ask, consistent: bool) {
     assert_eq!(admitted.is_ok(), consistent && ask.kind() != AskKind::Other, "{admitted:?}");
 }
 
-/// A handshake gives a session that says so over its carrier; binary is text to those who asked for it.
-fn opens(handshake: engineio_proto::server::Handshake, base64: bool) {
+/// A handshake gives a session that says so over its carrier, in a script if the query has a `j`; binary is text to those who asked for it.
+fn opens(handshake: engineio_proto::server::Handshake, base64: bool, j: Option<&str>) {
     let (now, link, websocket) = (Instant::ZERO, LinkId(1), handshake.link().is_some());
     let mut session = handshake.accept(now, Sid::from_random([7; 15]));
     if websocket {
@@ -105,12 +106,17 @@ fn opens(handshake: engineio_proto::server::Handshake, base64: bool) {
         session.handle(now, Fact::Post { request: RequestId(2), content_type: ContentType::Text });
     }
     let Some(open) = session.poll_transmit() else { panic!("no open packet") };
-    let open = match open {
-        Transmit::Link { frame, .. } => frame.data().clone(),
-        Transmit::Reply { response, .. } => response.into_body().slice(1..),
-        other => panic!("{other:?}"),
+    let open = match (open, j) {
+        (Transmit::Link { frame, .. }, _) => [frame.head(), frame.data()].concat(),
+        (Transmit::Reply { response, .. }, None) => response.into_body().to_vec(),
+        (Transmit::Reply { response, .. }, Some(j)) => {
+            let digits: String = j.chars().filter(char::is_ascii_digit).take(10).collect();
+            argument(response.body(), &digits).into_bytes()
+        }
+        (other, _) => panic!("{other:?}"),
     };
-    let open: serde_json::Value = serde_json::from_slice(&open).expect("JSON");
+    let open: serde_json::Value =
+        serde_json::from_slice(open.strip_prefix(b"0").expect("an open packet")).expect("JSON");
     assert_eq!(open["sid"], session.sid().as_str());
     session.send(Message::Binary(vec![1, 2, 3].into())).expect("open");
     if let Some(Transmit::Link { frame, .. }) = session.poll_transmit() {
