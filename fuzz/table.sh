@@ -5,15 +5,14 @@
 set -uo pipefail
 logs=$1
 shift
-printf '| target | seconds | of the processor | executions | cov | ft | corpus |\n|---|---:|---:|---:|---:|---:|---:|\n'
+printf '| target | seconds of the processor | executions | cov | ft | corpus |\n|---|---:|---:|---:|---:|---:|\n'
 for target in "$@"; do
   log=$logs/$target.log
   [ -f "$log" ] || continue
   last=$(grep -aE '^#[0-9]+.*cov: ' "$log" | tail -1)
   field() { sed -n "s/.* $1: \([0-9]*\).*/\1/p" <<<"$last"; }
+  # What was ended by what it found has no figures at its end.
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-  seconds=$(sed -n 's/^Done [0-9]* runs in \([0-9]*\) second.*/\1/p' "$log")
-  # Without its last lines it was ended by what it found.
-  printf '| `%s` | %s | %s | %s | %s | %s | %s |\n' "$target" "${seconds:-ended early}" "$(tail -1 "$logs/$target.cpu" 2>/dev/null)" \
-    "${executions:--}" "$(field cov)" "$(field ft)" "$(field corp)"
+  printf '| `%s` | %s | %s | %s | %s | %s |\n' "$target" "$(cat "$logs/$target.cpu" 2>/dev/null)" \
+    "${executions:-ended early}" "$(field cov)" "$(field ft)" "$(field corp)"
 done
