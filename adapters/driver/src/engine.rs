@@ -129,6 +129,16 @@ impl EngineServerBuilder {
         self
     }
 
+    /// Selects one of the subprotocols that a WebSocket handshake offers; see
+    /// [`ServerBuilder::select_protocol`](crate::ServerBuilder::select_protocol). Default: the first one.
+    pub fn select_protocol(
+        mut self,
+        select: impl for<'a> Fn(&[&'a str]) -> Option<&'a str> + Send + Sync + 'static,
+    ) -> Self {
+        self.http.select_protocol = Some(Box::new(select));
+        self
+    }
+
     /// Bytes of a handshake's request head that are kept with its session; see
     /// [`ServerBuilder::max_head_bytes`](crate::ServerBuilder::max_head_bytes). Default 16 KiB.
     pub fn max_head_bytes(mut self, bytes: usize) -> Self {

@@ -114,23 +114,25 @@ impl<S: Stream> Link<S> {
                 Poll::Ready(Ok(_)) => {}
             }
         }
-        let mut closed = false;
+        let mut closed = None;
         let decoded = self.decoder.decode_all(buffer, arena, |event| match event {
             Event::Text(text) => message(Message::Text(text)),
             Event::Binary(data) => message(Message::Binary(data)),
             Event::Ping(payload) => self.pong = Some(payload),
             Event::Pong(_) => {}
             // Nothing follows a close frame, and no compression was agreed on.
-            _ => closed = true,
+            Event::Close(frame) => closed = Some(frame),
+            _ => closed = Some(None),
         });
-        match decoded {
-            Ok(()) if closed => {
-                self.close(None);
+        match (decoded, closed) {
+            // The peer hears its own code and reason, as from the reference's WebSocket library.
+            (Ok(()), Some(frame)) => {
+                self.close(frame.as_ref().map(|frame| (frame.code, &*frame.reason)));
                 Read::Down(LinkDownCause::Closed)
             }
-            Ok(()) => Read::Some,
-            Err(error) => {
-                self.close(Some(error.close_code()));
+            (Ok(()), None) => Read::Some,
+            (Err(error), _) => {
+                self.close(Some((error.close_code(), "")));
                 Read::Failed(error)
             }
         }
@@ -182,11 +184,11 @@ impl<S: Stream> Link<S> {
     }
 
     /// Queues a close frame behind everything that was handed out; nothing is written after it.
-    pub(crate) fn close(&mut self, code: Option<u16>) {
+    pub(crate) fn close(&mut self, close_frame: Option<(u16, &str)>) {
         if !std::mem::replace(&mut self.closing, true) {
             let mut close = BytesMut::new();
-            // The codes are our own and valid.
-            let _ = engineio_websocket::encode_close(&mut close, code.map(|code| (code, "")), None);
+            // The code and the reason are our own, or came in a valid frame.
+            let _ = engineio_websocket::encode_close(&mut close, close_frame, None);
             self.output.push(close.freeze());
         }
     }

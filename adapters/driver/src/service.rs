@@ -37,6 +37,9 @@ const UNMATCHED_BODY: usize = 1_000_000;
 /// Decides on the HTTP request of a handshake; see `ServerBuilder::allow_request`.
 pub(crate) type AllowRequest = dyn Fn(&http::request::Parts) -> Result<(), String> + Send + Sync;
 
+/// Selects one of the subprotocols that a WebSocket handshake offers; see `ServerBuilder::select_protocol`.
+pub(crate) type SelectProtocol = dyn for<'a> Fn(&[&'a str]) -> Option<&'a str> + Send + Sync;
+
 /// The path that a server answers on.
 #[derive(Clone, Debug)]
 pub(crate) struct Path(String);
@@ -73,6 +76,7 @@ impl<A: Application> Drop for WaitGuard<'_, A> {
 pub(crate) struct HttpSettings {
     pub(crate) path: String,
     pub(crate) allow: Option<Box<AllowRequest>>,
+    pub(crate) select_protocol: Option<Box<SelectProtocol>>,
     /// Bytes of a handshake's request head that are kept with its session.
     pub(crate) max_head: usize,
 }
@@ -80,7 +84,7 @@ pub(crate) struct HttpSettings {
 impl HttpSettings {
     pub(crate) fn new(path: &str) -> Self {
         // As much as Node's HTTP server reads.
-        Self { path: path.to_owned(), allow: None, max_head: 16 * 1024 }
+        Self { path: path.to_owned(), allow: None, select_protocol: None, max_head: 16 * 1024 }
     }
 }
 
@@ -127,19 +131,14 @@ impl<A: Application> Service<A> {
         B: HttpBody,
     {
         let Self { hub, settings, .. } = self;
-        let wants_websocket = is_websocket(&parts.headers);
-        let head = RequestHead {
-            method: parts.method.as_str(),
-            query: parts.uri.query().unwrap_or_default(),
-            origin: parts.headers.get(header::ORIGIN).map(HeaderValue::as_bytes),
-            websocket: wants_websocket,
-        };
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let head = RequestHead::new(parts.method.as_str(), target, fields(&parts.headers));
         match hub.server.route(&head) {
             Route::Reply(response) => convert(response),
             Route::Session { sid, ask } => {
                 let Some(peer) = hub.peer(&sid) else { return convert(Hub::<A>::unknown_sid(&ask)) };
                 match ask.kind() {
-                    AskKind::Link(_) => match websocket_accept(parts, upgrade) {
+                    AskKind::Link(_) => match settings.accept_websocket(parts, upgrade) {
                         Ok((accept, upgrade)) => attach(hub, &peer, ask, accept, upgrade).await,
                         Err(response) => response,
                     },
@@ -153,7 +152,7 @@ impl<A: Application> Service<A> {
                 if let Err(message) = settings.allow.as_ref().map_or(Ok(()), |allow| ask_user(allow, parts)) {
                     return convert(handshake.refuse(Refusal::Forbidden(&message)));
                 }
-                let link = match handshake.link().map(|_| websocket_accept(parts, upgrade)).transpose() {
+                let link = match handshake.link().map(|_| settings.accept_websocket(parts, upgrade)).transpose() {
                     Ok(link) => link,
                     Err(response) => return response,
                 };
@@ -171,7 +170,7 @@ impl<A: Application> Service<A> {
                     None => exchange(hub, runtime, &peer, ask, &parts.headers, body).await,
                 }
             }
-            _ => convert(Refusal::BadRequest.response(wants_websocket)),
+            _ => convert(Refusal::BadRequest.response(head.websocket)),
         }
     }
 }
@@ -302,7 +301,7 @@ async fn attach<A: Application>(
     hub: &Hub<A>,
     peer: &Arc<PeerOf<A>>,
     ask: Ask,
-    accept: HeaderValue,
+    accept: Accept,
     upgrade: AnyUpgrade,
 ) -> http::Response<Body> {
     let (admission, answer) = oneshot::channel();
@@ -322,8 +321,8 @@ pub(crate) fn may_hold(method: &http::Method, uri: &http::Uri) -> bool {
     method == http::Method::GET && uri.query().is_some_and(names_session)
 }
 
-fn is_websocket(headers: &HeaderMap) -> bool {
-    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
 /// Internet Explorer's filter against cross-site scripting took packets for attacks (engine.io `lib/transports/polling.ts`, `headers`).
@@ -332,46 +331,70 @@ fn is_old_explorer(headers: &HeaderMap) -> bool {
     [&b";MSIE"[..], b"Trident/"].iter().any(|name| agent.windows(name.len()).any(|part| part == *name))
 }
 
-/// Checks the WebSocket handshake, and finds what will become of the connection.
-fn websocket_accept(
-    parts: &http::request::Parts,
-    upgrade: Option<AnyUpgrade>,
-) -> Result<(HeaderValue, AnyUpgrade), http::Response<Body>> {
-    let refused = |status: u16, headers: &[(&'static str, &'static str)], message: String| {
-        let mut response = http::Response::new(Body::new(message.into()));
-        *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_REQUEST);
-        for (name, value) in headers {
-            if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
-                response.headers_mut().insert(name, HeaderValue::from_static(value));
-            }
-        }
-        response
-    };
-    // RFC 6455 section 4.2.1.
-    if parts.method != http::Method::GET {
-        return Err(refused(405, &[("allow", "GET")], "a WebSocket is asked for with GET".to_owned()));
-    }
-    if parts.version < http::Version::HTTP_11 {
-        return Err(refused(400, &[], "a WebSocket needs HTTP/1.1".to_owned()));
-    }
-    let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let accept =
-        websocket::accept(fields).map_err(|error| refused(error.status(), error.headers(), error.to_string()))?;
-    let accept = HeaderValue::from_bytes(accept.as_bytes()).map_err(|error| refused(500, &[], error.to_string()))?;
-    let upgrade = upgrade.ok_or_else(|| {
-        tracing::error!("the HTTP server offers no upgrades: serve the connection with upgrades enabled");
-        refused(500, &[], "upgrades are not enabled".to_owned())
-    })?;
-    Ok((accept, upgrade))
+/// What answers a WebSocket handshake.
+struct Accept {
+    key: HeaderValue,
+    protocol: Option<HeaderValue>,
 }
 
-fn switching_protocols(accept: HeaderValue) -> http::Response<Body> {
+impl HttpSettings {
+    /// Checks the WebSocket handshake, and finds what will become of the connection.
+    fn accept_websocket(
+        &self,
+        parts: &http::request::Parts,
+        upgrade: Option<AnyUpgrade>,
+    ) -> Result<(Accept, AnyUpgrade), http::Response<Body>> {
+        let refused = |status: u16, headers: &[(&'static str, &'static str)], message: String| {
+            let mut response = http::Response::new(Body::new(message.into()));
+            *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_REQUEST);
+            for (name, value) in headers {
+                if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+                    response.headers_mut().insert(name, HeaderValue::from_static(value));
+                }
+            }
+            response
+        };
+        // RFC 6455 section 4.2.1.
+        if parts.method != http::Method::GET {
+            return Err(refused(405, &[("allow", "GET")], "a WebSocket is asked for with GET".to_owned()));
+        }
+        if parts.version < http::Version::HTTP_11 {
+            return Err(refused(400, &[], "a WebSocket needs HTTP/1.1".to_owned()));
+        }
+        let accept = websocket::accept(fields(&parts.headers))
+            .map_err(|error| refused(error.status(), error.headers(), error.to_string()))?;
+        let key = HeaderValue::from_bytes(accept.as_bytes()).map_err(|error| refused(500, &[], error.to_string()))?;
+        let offered: Vec<&str> = websocket::protocols(fields(&parts.headers)).collect();
+        let protocol = self.select_protocol(&offered).and_then(|protocol| HeaderValue::from_str(protocol).ok());
+        let upgrade = upgrade.ok_or_else(|| {
+            tracing::error!("the HTTP server offers no upgrades: serve the connection with upgrades enabled");
+            refused(500, &[], "upgrades are not enabled".to_owned())
+        })?;
+        Ok((Accept { key, protocol }, upgrade))
+    }
+
+    /// The subprotocol that the user's code selects; without any, the first one.
+    fn select_protocol<'a>(&self, offered: &[&'a str]) -> Option<&'a str> {
+        let first = offered.first().copied()?;
+        let Some(select) = &self.select_protocol else { return Some(first) };
+        catch_unwind(AssertUnwindSafe(|| select(offered))).unwrap_or_else(|panic| {
+            let panic = panic_message(panic.as_ref());
+            tracing::error!(handler = "select_protocol", panic, "a handler panicked");
+            None
+        })
+    }
+}
+
+fn switching_protocols(accept: Accept) -> http::Response<Body> {
     let mut response = http::Response::new(Body::new(Bytes::new()));
     *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept.key);
+    if let Some(protocol) = accept.protocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
     response
 }
 

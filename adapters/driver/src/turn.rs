@@ -305,7 +305,7 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
                 Transmit::CloseLink { link: id } => {
                     if let Some(index) = self.links.iter().position(|link| link.id() == id) {
                         let mut link = self.links.swap_remove(index);
-                        link.close(self.hub.is_shutting_down().then_some(GOING_AWAY));
+                        link.close(self.hub.is_shutting_down().then_some((GOING_AWAY, "")));
                         self.linger(link);
                     }
                     self.connecting.retain(|(connecting, ..)| *connecting != id);

@@ -99,7 +99,7 @@ fn frames() -> Vec<(&'static str, Vec<u8>, Option<u16>, &'static str)> {
         ("a close code that nobody may send", frame(0x88, &1005_u16.to_be_bytes()), protocol, failed),
         ("a close reason that is not UTF-8", frame(0x88, b"\x03\xe8\xff"), Some(1007), failed),
         ("HTTP on a WebSocket", b"GET / HTTP/1.1\r\n\r\n".to_vec(), protocol, failed),
-        ("a close in order", frame(0x88, b"\x03\xe8"), None, "transport close"),
+        ("a close in order", frame(0x88, b"\x03\xe8"), Some(1000), "transport close"),
         ("a text frame with nothing in it", text(""), None, "parse error"),
         ("no packet type", text("x"), None, "parse error"),
         ("base64 that is none", text("b!!!!"), None, "parse error"),

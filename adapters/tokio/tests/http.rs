@@ -142,6 +142,41 @@ async fn r2_every_refusal_of_a_websocket_over_http() {
 }
 
 #[tokio::test]
+async fn an_upgrade_that_connection_does_not_name_is_a_poll() {
+    let (server, _) = server();
+    let host = Host::start(server).await;
+    for connection in ["", "Connection: keep-alive\r\n", "Connection: close\r\n"] {
+        let head = format!("HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n{connection}\r\n");
+        let open = exchange(host.address, format!("GET {PATH}?EIO=4&transport=polling {head}")).await;
+        assert_eq!(open.status, 200, "{connection:?}");
+        let session = Polling::join(host.address).await;
+        assert_eq!(session.post(r#"42["echo",1]"#).await.text(), "ok");
+        let polled = exchange(host.address, format!("GET {} {head}", session.target())).await;
+        assert_eq!(polled.text(), r#"42["echo",1]"#);
+    }
+}
+
+#[tokio::test]
+async fn the_subprotocol_is_the_first_that_is_offered_or_what_a_hook_selects() {
+    let selecting =
+        Server::builder().select_protocol(|offered| offered.iter().copied().find(|name| *name == "b")).build();
+    for (server, offer, selected) in [
+        (Server::new(), "a, b", Some("a")),
+        (Server::new(), "", None),
+        (selecting.clone(), "a, b", Some("b")),
+        (selecting, "a, c", None),
+    ] {
+        let host = Host::start(server).await;
+        let mut opening = opening(&format!("{PATH}?EIO=4&transport=websocket"));
+        if !offer.is_empty() {
+            opening = opening.replacen("\r\n", &format!("\r\nSec-WebSocket-Protocol: {offer}\r\n"), 1);
+        }
+        let response = exchange(host.address, opening).await;
+        assert_eq!((response.status, response.header("sec-websocket-protocol")), (101, selected), "{offer}");
+    }
+}
+
+#[tokio::test]
 async fn a_websocket_handshake_that_is_none_is_refused_and_its_session_lives() {
     let (server, _) = server();
     let host = Host::start(server.clone()).await;

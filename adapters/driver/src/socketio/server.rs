@@ -124,6 +124,17 @@ impl<P: Parser> ServerBuilder<P> {
         self
     }
 
+    /// Selects one of the subprotocols that a WebSocket handshake offers (`io(url, { protocols: [..] })` in JavaScript), in the client's
+    /// order of preference. With `None` the answer names none, and clients give up. Not asked when nothing is offered. Default: the
+    /// first one, as in the reference.
+    pub fn select_protocol(
+        mut self,
+        select: impl for<'a> Fn(&[&'a str]) -> Option<&'a str> + Send + Sync + 'static,
+    ) -> Self {
+        self.http.select_protocol = Some(Box::new(select));
+        self
+    }
+
     /// Bytes of a handshake's request head (target and headers) that are kept with its session, for [`Socket::handshake`]; a handshake with
     /// more is refused with status 431. What an HTTP server reads of a head at all is that server's setting. Default 16 KiB, as
     /// Node's HTTP server.

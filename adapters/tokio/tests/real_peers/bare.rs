@@ -53,7 +53,7 @@ type Case = (&'static str, &'static [&'static str], fn(SocketAddr));
 /// For cases that wait until the server has lost its patience: a heartbeat's time.
 const IMPATIENT: &[&str] = &["--ping-interval", "300", "--ping-timeout", "200"];
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 15] = [
     ("who_says_nothing_is_hung_up_on", IMPATIENT, who_says_nothing),
     ("half_a_request_and_then_silence_is_hung_up_on", IMPATIENT, half_a_request),
     ("half_a_body_and_then_silence_ends_its_session", IMPATIENT, half_a_body),
