@@ -13,6 +13,7 @@ use crate::config::Limits;
 use crate::event::Event;
 use crate::id::{LinkId, RequestId};
 use crate::message::Message;
+use crate::packet::PacketType;
 use crate::server::{Input, Machine, Transmit};
 use crate::time::Instant;
 
@@ -80,6 +81,10 @@ pub struct Watched<M> {
     largest_sent: usize,
     /// Bytes that the application has got without anything else between: so much lay in the machine.
     unread: usize,
+    /// Bytes of the replies that were handed out, and are neither written nor lost.
+    unwritten: BTreeMap<RequestId, usize>,
+    /// Pings and pongs that came out one after the other, with nothing handed in between.
+    heartbeats: usize,
     /// Whether everything was polled since the last change.
     settled: bool,
     ended: bool,
@@ -100,6 +105,8 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
             links: BTreeMap::new(),
             largest_sent: 0,
             unread: 0,
+            unwritten: BTreeMap::new(),
+            heartbeats: 0,
             settled: false,
             ended: false,
             fault: None,
@@ -149,7 +156,9 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
             Input::Poll { request } | Input::Post { request, .. } => {
                 self.requests.insert(*request, Fate::Open);
             }
+            Input::Replied { request } => drop(self.unwritten.remove(request)),
             Input::Aborted { request } => {
+                self.unwritten.remove(request);
                 if let Some(fate) = self.requests.get_mut(request) {
                     *fate = Fate::Gone;
                 }
@@ -165,6 +174,7 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
         self.machine.handle(now, input);
         self.settled = false;
         self.unread = 0;
+        self.heartbeats = 0;
     }
 
     /// [`Machine::handle_timeout`], and I2 and I3: what is due fires, and nothing else does.
@@ -172,6 +182,7 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
         self.latest = self.latest.max(now);
         let before = self.machine.poll_timeout();
         let quiet = self.settled && self.machine.wants_input();
+        self.heartbeats = 0;
         self.machine.handle_timeout(now);
         let after = self.machine.poll_timeout();
         self.note(format_args!("{now:?} timeout: {before:?}, then {after:?}"));
@@ -193,12 +204,19 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
         let transmit = self.machine.poll_transmit()?;
         self.note(format_args!("-> {transmit:?}"));
         match &transmit {
-            Transmit::Reply { request, .. } => match self.requests.insert(*request, Fate::Done) {
+            Transmit::Reply { request, response } => match self.requests.insert(*request, Fate::Done) {
+                Some(Fate::Open) => drop(self.unwritten.insert(*request, response.body().len())),
                 // What went away before its answer was polled has one all the same, which leads nowhere.
-                Some(Fate::Open | Fate::Gone) => {}
+                Some(Fate::Gone) => {}
                 fate => self.blame("I4", format!("{request:?} is answered, but it is {fate:?}")),
             },
-            Transmit::Link { link, .. } => {
+            Transmit::Link { link, frame } => {
+                let beats = matches!(frame.packet_type(), PacketType::Ping | PacketType::Pong);
+                self.heartbeats = if beats { self.heartbeats.saturating_add(1) } else { 0 };
+                // One ping, and one answer to a probe: the rest would be a queue that no limit counts.
+                if self.heartbeats > 2 {
+                    self.blame("I16", format!("{} pings and pongs were queued", self.heartbeats));
+                }
                 if self.links.get(link) != Some(&Fate::Open) {
                     self.blame("I4", format!("a packet for {link:?}, which is {:?}", self.links.get(link)));
                 }
@@ -253,6 +271,12 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
                 "I9",
                 format!("{} bytes wait to be sent, {allowed} are allowed", self.machine.buffered_bytes()),
             );
+        }
+        // Base64 takes a third more. What is told of the end, or of a fault, is small.
+        let handed_out: usize = self.unwritten.values().sum();
+        let most = allowed.saturating_mul(4).div_ceil(3).saturating_add(self.unwritten.len().saturating_mul(400));
+        if handed_out > most && !self.ended {
+            return fail("I16", format!("{handed_out} bytes of replies are unwritten, {most} are allowed"));
         }
         if self.machine.is_drained() {
             if !self.ended {

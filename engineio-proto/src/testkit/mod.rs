@@ -30,7 +30,7 @@
 //! | I13 | With recovery: a client sees every event of its rooms once and in order, or is told that it was not recovered. | nowhere yet: there is no recovery |
 //! | I14 | A client's emit is delivered at most once, with retries at least once; delays of reconnection follow the formula. | nowhere yet: there are no clients |
 //! | I15 | In a cluster without faults an operation has the effect that it has on one node; with faults the caller learns what is missing. | nowhere yet: there is no cluster |
-//! | I16 | Bytes held on behalf of a peer, in whatever queue, replies that were handed out and are not confirmed included, are at most the limits and one unit more. One input costs what its size costs, whatever is queued. | nowhere yet |
+//! | I16 | Bytes held on behalf of a peer, in whatever queue, replies that were handed out and are not confirmed included, are at most the limits and one unit more. One input costs what its size costs, whatever is queued. | [`Watched::check`], [`Watched::poll_transmit`]; floods in the test `session_limits` |
 
 mod client;
 mod invariants;
