@@ -14,7 +14,7 @@ use http_body::Body as HttpBody;
 
 use crate::body::Body;
 use crate::endpoint::Endpoint;
-use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, Started, Waiting, erase, run};
+use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, MaxWaiting, Started, Waiting, erase, run};
 use crate::handshake::Handshake;
 use crate::inbox::Inbox;
 use crate::peer::Peer;
@@ -32,7 +32,7 @@ pub struct EngineServer(Arc<Service<Engine>>);
 pub struct EngineServerBuilder {
     config: Config,
     http: HttpSettings,
-    max_waiting_handlers: usize,
+    max_waiting: MaxWaiting,
     handlers: Handlers,
 }
 
@@ -69,7 +69,7 @@ enum Command {
 
 struct Engine {
     handlers: Handlers,
-    max_waiting_handlers: usize,
+    max_waiting: MaxWaiting,
 }
 
 /// What only the session's task sees.
@@ -90,7 +90,7 @@ impl EngineServer {
         EngineServerBuilder {
             config: Config::default(),
             http: HttpSettings::new("/engine.io/"),
-            max_waiting_handlers: 1024,
+            max_waiting: MaxWaiting::DEFAULT,
             handlers: Handlers::default(),
         }
     }
@@ -122,10 +122,17 @@ impl EngineServerBuilder {
         self
     }
 
-    /// Handlers of one session that may wait at the same time; while so many wait, no further message of the session is handled.
-    /// Default 1024.
+    /// Handlers of one session that may wait at the same time; while so many wait, no further message of the session is handled, and soon
+    /// no more is read. Default 1024.
     pub fn max_waiting_handlers(mut self, count: usize) -> Self {
-        self.max_waiting_handlers = count.max(1);
+        self.max_waiting.set_handlers(count);
+        self
+    }
+
+    /// Bytes of the messages whose handlers wait, of one session; see
+    /// [`ServerBuilder::max_waiting_bytes`](crate::ServerBuilder::max_waiting_bytes). Default 16 MiB.
+    pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
+        self.max_waiting.set_bytes(bytes);
         self
     }
 
@@ -174,7 +181,7 @@ impl EngineServerBuilder {
     /// The server.
     #[must_use]
     pub fn build(self) -> EngineServer {
-        let application = Engine { handlers: self.handlers, max_waiting_handlers: self.max_waiting_handlers };
+        let application = Engine { handlers: self.handlers, max_waiting: self.max_waiting };
         EngineServer(Arc::new(Service::new(application, self.config, self.http)))
     }
 }
@@ -270,9 +277,10 @@ impl EngineSocket {
 }
 
 impl Engine {
-    /// Whether handlers may start: not too many wait, and the inbox is not full.
+    /// Whether handlers may start: those that wait are not too many and do not hold too much, and the inbox is not full.
     fn is_ready(&self, local: &Local) -> bool {
-        local.waiting.len() < self.max_waiting_handlers && local.peer.shared.full.load(Ordering::Relaxed) == 0
+        self.max_waiting.has_room(local.waiting.len(), local.waiting.bytes())
+            && local.peer.shared.full.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -343,14 +351,15 @@ impl Application for Engine {
                 Event::Open => {
                     shared.upgraded.store(core.machine.carrier() != Carrier::Polling, Ordering::Relaxed);
                     if let Some(connect) = &self.handlers.connect {
-                        start(core, cx, Running::Connect, || connect((socket,)));
+                        start(core, cx, Running::Connect, 0, || connect((socket,)));
                     } else {
                         shared.inbox.settle(&shared.full);
                     }
                 }
                 Event::Message(message) => {
                     if let Some(handler) = &self.handlers.message {
-                        start(core, cx, Running::Other, || handler((socket, message)));
+                        let bytes = message.len();
+                        start(core, cx, Running::Other, bytes, || handler((socket, message)));
                     } else {
                         let bytes = message.len();
                         // Without a taker the message is dropped.
@@ -362,7 +371,7 @@ impl Application for Engine {
                     log_closed(core.peer.sid(), reason);
                     shared.inbox.close(&shared.full);
                     if let Some(close) = &self.handlers.close {
-                        start(core, cx, Running::Other, || close((socket, reason)));
+                        start(core, cx, Running::Other, 0, || close((socket, reason)));
                     }
                 }
                 _ => {}
@@ -385,11 +394,12 @@ fn start(
     core: &mut Core<'_, Engine>,
     cx: &mut Context<'_>,
     running: Running,
+    bytes: usize,
     handler: impl FnOnce() -> Started<HandlerResult>,
 ) {
     match run(cx, handler) {
         Ok(ended) => returned(core, &running, ended),
-        Err(future) => core.local.waiting.add(running, future),
+        Err(future) => core.local.waiting.add(running, bytes, future),
     }
 }
 

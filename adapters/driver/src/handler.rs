@@ -174,22 +174,57 @@ pub(crate) fn run<T>(
     }
 }
 
+/// How many handlers of one connection may wait at the same time, and how many bytes they may hold: what they were started for. While they
+/// are over one of these, events stay in the machine, which fills up and reads no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaxWaiting {
+    handlers: usize,
+    bytes: usize,
+}
+
+impl MaxWaiting {
+    pub(crate) const DEFAULT: Self = Self { handlers: 1024, bytes: 16 << 20 };
+
+    /// One at least, or nothing would ever be handled.
+    pub(crate) fn set_handlers(&mut self, count: usize) {
+        self.handlers = count.max(1);
+    }
+
+    /// An event is handled while fewer wait, however large it is.
+    pub(crate) fn set_bytes(&mut self, count: usize) {
+        self.bytes = count.max(1);
+    }
+
+    /// Whether another handler may start.
+    #[inline]
+    pub(crate) fn has_room(&self, handlers: usize, bytes: usize) -> bool {
+        handlers < self.handlers && bytes < self.bytes
+    }
+}
+
 /// Handlers that wait, of one connection. `C` says what each is, for when it ends.
 pub(crate) struct Waiting<C, T> {
     // Most connections never have one.
-    futures: Option<Box<FuturesUnordered<Wait<C, T>>>>,
+    set: Option<Box<WaitingSet<C, T>>>,
+}
+
+struct WaitingSet<C, T> {
+    futures: FuturesUnordered<Wait<C, T>>,
+    bytes: usize,
 }
 
 struct Wait<C, T> {
     context: Option<C>,
+    /// What it was started for holds so many.
+    bytes: usize,
     future: BoxFuture<'static, T>,
 }
 
 impl<C: Unpin, T> Future for Wait<C, T> {
-    type Output = (Option<C>, Ended<T>);
+    type Output = (Option<C>, usize, Ended<T>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        poll_caught(&mut self.future, cx).map(|ended| (self.context.take(), ended))
+        poll_caught(&mut self.future, cx).map(|ended| (self.context.take(), self.bytes, ended))
     }
 }
 
@@ -208,29 +243,42 @@ pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 
 impl<C: Unpin, T> Waiting<C, T> {
     pub(crate) const fn new() -> Self {
-        Self { futures: None }
+        Self { set: None }
     }
 
+    /// How many wait.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.futures.as_ref().map_or(0, |futures| futures.len())
+        self.set.as_ref().map_or(0, |set| set.futures.len())
     }
 
-    /// Keeps a handler that waits: it comes back from [`Waiting::poll_ended`], with its context.
-    pub(crate) fn add(&mut self, context: C, future: BoxFuture<'static, T>) {
-        self.futures.get_or_insert_default().push(Wait { context: Some(context), future });
+    /// How many bytes they hold.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        self.set.as_ref().map_or(0, |set| set.bytes)
+    }
+
+    /// Keeps a handler that waits: it comes back from [`Waiting::poll_ended`], with its context. What it was started for holds so many
+    /// bytes, as far as anybody can tell until it ends.
+    pub(crate) fn add(&mut self, context: C, bytes: usize, future: BoxFuture<'static, T>) {
+        let empty = || Box::new(WaitingSet { futures: FuturesUnordered::new(), bytes: 0 });
+        let set = self.set.get_or_insert_with(empty);
+        set.bytes = set.bytes.saturating_add(bytes);
+        set.futures.push(Wait { context: Some(context), bytes, future });
     }
 
     /// The next handler that ended.
     pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Option<(C, Ended<T>)> {
         loop {
-            let futures = self.futures.as_mut()?;
-            match futures.poll_next_unpin(cx) {
+            let set = self.set.as_mut()?;
+            match set.futures.poll_next_unpin(cx) {
                 Poll::Pending => return None,
                 Poll::Ready(None) => {
-                    self.futures = None;
+                    self.set = None;
                     return None;
                 }
-                Poll::Ready(Some((context, ended))) => {
+                Poll::Ready(Some((context, bytes, ended))) => {
+                    set.bytes = set.bytes.saturating_sub(bytes);
                     if let Some(context) = context {
                         return Some((context, ended));
                     }
@@ -245,8 +293,8 @@ impl<C: Unpin, T> Waiting<C, T> {
         C: Send + 'static,
         T: Send + 'static,
     {
-        let futures = self.futures.take()?;
-        Some(futures.for_each(move |(context, end)| {
+        let set = self.set.take()?;
+        Some(set.futures.for_each(move |(context, _, end)| {
             if let Some(context) = context {
                 ended(context, end);
             }

@@ -21,7 +21,8 @@ use socketio_tokio::{
 use support::peers::{Client, Polling};
 use support::websocket::{Came, WebSocket};
 use support::{Host, log, until, within};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 /// Collects what handlers report.
 fn channel<T>() -> (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>) {
@@ -356,6 +357,160 @@ async fn handlers_go_on_when_those_that_waited_have_ended() {
         gate.notify_one();
         assert_eq!(next(&mut finished).await, number);
     }
+}
+
+/// Handlers that wait for a gate: how many do, and how many did at most.
+#[derive(Clone)]
+struct Gate {
+    permits: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+    done: mpsc::UnboundedSender<()>,
+}
+
+impl Gate {
+    fn new() -> (Self, mpsc::UnboundedReceiver<()>) {
+        let (done, finished) = channel();
+        (Self { permits: Arc::new(Semaphore::new(0)), waiting: Arc::default(), most: Arc::default(), done }, finished)
+    }
+
+    /// A handler that holds what it was started for until it is let through.
+    async fn pass<T>(self, held: T) {
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(waiting, Ordering::Relaxed);
+        self.permits.acquire().await.unwrap().forget();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        drop(held);
+        self.done.send(()).unwrap();
+    }
+
+    /// So many wait and no more of the events that `sending` sends are read; then all of these pass, and never more wait.
+    async fn holds(
+        &self,
+        wait: usize,
+        sending: JoinHandle<usize>,
+        others: impl AsyncFn(),
+        finished: &mut mpsc::UnboundedReceiver<()>,
+    ) {
+        until(|| self.waiting.load(Ordering::Relaxed) == wait).await;
+        for _ in 0..200 {
+            others().await;
+        }
+        assert!(!sending.is_finished(), "everything was read");
+        let release = async {
+            for _ in 0.. {
+                self.permits.add_permits(1);
+                next(finished).await;
+            }
+        };
+        let sent = tokio::select! {
+            sent = sending => sent.unwrap(),
+            () = release => unreachable!("it ends with the sending"),
+        };
+        self.permits.add_permits(sent);
+        until(|| self.waiting.load(Ordering::Relaxed) == 0 && self.permits.available_permits() > 0).await;
+        assert_eq!(self.most.load(Ordering::Relaxed), wait);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_whose_handlers_wait_are_limited_in_bytes() {
+    // The fourth is beyond the limit, as one may be.
+    for (size, wait) in [(300_000, 4), (900_000, 2), (3_000_000, 1)] {
+        let server = Server::builder().max_payload(4_000_000).max_waiting_bytes(1_000_000).build();
+        let (gate, mut finished) = Gate::new();
+        echo(&server);
+        let held = gate.clone();
+        server.on("hold", move |_: Socket, event: Event| held.clone().pass(event));
+        let host = Host::start(server.clone()).await;
+        let other = tokio::sync::Mutex::new(Client::join(host.address).await);
+        let mut client = Client::join(host.address).await;
+        // More than fits into the buffers of the kernel.
+        let count = 60_000_000 / size;
+        let sending = tokio::spawn(async move {
+            let event = format!(r#"42["hold","{}"]"#, "x".repeat(size));
+            for _ in 0..count {
+                client.send(&event).await;
+            }
+            assert_eq!(client.ask(r#"42["echo",1]"#).await, r#"2["echo",1]"#);
+            count
+        });
+        gate.holds(wait, sending, async || is_served(&mut *other.lock().await).await, &mut finished).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attachments_count_among_the_bytes_that_wait_and_so_does_what_a_witness_holds() {
+    let server = Server::builder().max_waiting_bytes(1_000_000).build();
+    let (gate, mut finished) = Gate::new();
+    echo(&server);
+    let (held, seen) = (gate.clone(), gate.clone());
+    server.on("hold", move |_: Socket, event: Event| held.clone().pass(event)).on_any(
+        move |_: Socket, event: Event| {
+            let gate = seen.clone();
+            let holds = event.name() == "held by the witness";
+            async move {
+                if holds {
+                    gate.pass(event).await;
+                }
+            }
+        },
+    );
+    let host = Host::start(server.clone()).await;
+    let other = tokio::sync::Mutex::new(Client::join(host.address).await);
+    let mut client = Client::join(host.address).await;
+    let count = 200;
+    let sending = tokio::spawn(async move {
+        for number in 0..count {
+            let name = if number % 2 == 0 { "hold" } else { "held by the witness" };
+            client.send(&format!(r#"451-["{name}",{{"_placeholder":true,"num":0}}]"#)).await;
+            client.websocket.binary(&vec![0; 300_000]).await;
+        }
+        assert_eq!(client.ask(r#"42["echo",1]"#).await, r#"2["echo",1]"#);
+        count
+    });
+    gate.holds(4, sending, async || is_served(&mut *other.lock().await).await, &mut finished).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_whose_handlers_wait_are_limited_in_bytes() {
+    let (gate, mut finished) = Gate::new();
+    let held = gate.clone();
+    let server = EngineServer::builder()
+        .max_waiting_bytes(1_000_000)
+        .on_message(move |socket: EngineSocket, message: Message| {
+            let gate = held.clone();
+            async move {
+                if message.len() > 100 {
+                    gate.pass(message).await;
+                } else {
+                    socket.send(message).unwrap();
+                }
+            }
+        })
+        .build();
+    let host = Host::start(server.clone()).await;
+    let open = async || {
+        let mut link = WebSocket::open(host.address, "/engine.io/?EIO=4&transport=websocket").await;
+        link.next().await;
+        link
+    };
+    let (other, mut link) = (tokio::sync::Mutex::new(open().await), open().await);
+    let count = 200;
+    let sending = tokio::spawn(async move {
+        for _ in 0..count {
+            link.binary(&vec![0; 300_000]).await;
+        }
+        link.text("4done").await;
+        assert_eq!(link.next().await, Came::Text("4done".to_owned()));
+        count
+    });
+    let others = async || {
+        let mut other = other.lock().await;
+        other.text("4still here").await;
+        assert_eq!(other.next().await, Came::Text("4still here".to_owned()));
+    };
+    gate.holds(4, sending, others, &mut finished).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

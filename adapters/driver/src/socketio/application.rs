@@ -21,7 +21,7 @@ use super::kept::Kept;
 use super::namespace::{ConnectRequest, GuardResult, Handlers, NamespaceInner, Refusal, SharedHandler, SocketKey};
 use super::socket::{Ack, Event, Socket, SocketInner};
 use crate::engine::log_closed;
-use crate::handler::{Ended, HandlerResult, Waiting, run};
+use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, run};
 use crate::handshake::Handshake;
 use crate::hub::random_sid;
 use crate::peer::Peer;
@@ -129,13 +129,13 @@ enum Kind {
 pub(crate) struct SocketIo<P: Parser> {
     pub(crate) parser: P,
     pub(crate) config: Arc<Config>,
-    pub(crate) max_waiting_handlers: usize,
+    max_waiting: MaxWaiting,
     namespaces: Mutex<BTreeMap<Box<str>, Arc<NamespaceInner<P>>>>,
 }
 
 impl<P: Parser> SocketIo<P> {
-    pub(crate) fn new(parser: P, config: Config, max_waiting_handlers: usize) -> Self {
-        Self { parser, config: Arc::new(config), max_waiting_handlers, namespaces: Mutex::default() }
+    pub(crate) fn new(parser: P, config: Config, max_waiting: MaxWaiting) -> Self {
+        Self { parser, config: Arc::new(config), max_waiting, namespaces: Mutex::default() }
     }
 
     /// The namespace of this name, made if it is not there.
@@ -153,10 +153,11 @@ impl<P: Parser> SocketIo<P> {
         lock(&self.namespaces).get(name).cloned()
     }
 
-    /// Whether handlers may start: not too many wait, and no inbox is full.
+    /// Whether handlers may start: those that wait are not too many and do not hold too much, and no inbox is full.
     fn is_ready(&self, local: &Local<P>) -> bool {
         let waiting = local.waiting.len().saturating_add(local.guards.len());
-        waiting < self.max_waiting_handlers && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
+        let bytes = local.waiting.bytes().saturating_add(local.guards.bytes());
+        self.max_waiting.has_room(waiting, bytes) && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
     }
 
     fn connect_requested(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, pending: Pending) {
@@ -173,7 +174,10 @@ impl<P: Parser> SocketIo<P> {
         let joining = Joining { pending, namespace, handlers, kept: Some(kept) };
         match run(cx, || guard((request,))) {
             Ok(ended) => self.decided(core, cx, joining, ended),
-            Err(future) => core.local.guards.add(joining, future),
+            Err(future) => {
+                let bytes = joining.pending.auth().map_or(0, Payload::size);
+                core.local.guards.add(joining, bytes, future);
+            }
         }
     }
 
@@ -221,7 +225,8 @@ impl<P: Parser> SocketIo<P> {
         let socket = Socket(Arc::clone(&member.socket));
         match run(cx, || connect((socket,))) {
             Ok(ended) => returned(core, &Running { member, kind: Kind::Connect }, ended),
-            Err(future) => core.local.waiting.add(Running { member, kind: Kind::Connect }, future),
+            // The `auth` that it can see stays as long as the socket does, in any case.
+            Err(future) => core.local.waiting.add(Running { member, kind: Kind::Connect }, 0, future),
         }
     }
 
@@ -251,6 +256,7 @@ impl<P: Parser> SocketIo<P> {
             let member = member.clone();
             return self.received_before_witness(core, cx, &member, (index, payload, ack));
         }
+        let bytes = payload.size();
         let ack = ack.map(|token| Ack::new(Arc::clone(&member.socket), token));
         let arguments = (Socket(Arc::clone(&member.socket)), Event::new(payload, ack));
         match run(cx, || handler(arguments)) {
@@ -259,7 +265,7 @@ impl<P: Parser> SocketIo<P> {
                 let running = Running { member: member.clone(), kind: Kind::Event(index) };
                 returned(core, &running, ended);
             }
-            Err(future) => waiting.add(Running { member: member.clone(), kind: Kind::Event(index) }, future),
+            Err(future) => waiting.add(Running { member: member.clone(), kind: Kind::Event(index) }, bytes, future),
         }
     }
 
@@ -272,13 +278,13 @@ impl<P: Parser> SocketIo<P> {
         member: &Member<P>,
         (index, payload, token): (usize, Payload, Option<AckToken>),
     ) {
-        let handlers = &member.handlers;
+        let (handlers, bytes) = (&member.handlers, payload.size());
         let socket = || Socket(Arc::clone(&member.socket));
         let mut start = |handler: &SharedHandler<_>, kind, event| {
             let running = Running { member: member.clone(), kind };
             match run(cx, || handler((socket(), event))) {
                 Ok(ended) => returned(core, &running, ended),
-                Err(future) => core.local.waiting.add(running, future),
+                Err(future) => core.local.waiting.add(running, bytes, future),
             }
             // It may have panicked, or made the socket leave.
             !core.machine.session().is_closed() && member.socket.is_connected()
@@ -302,7 +308,7 @@ impl<P: Parser> SocketIo<P> {
             let running = Running { member: member.clone(), kind };
             match run(cx, || handler(arguments)) {
                 Ok(ended) => returned(core, &running, ended),
-                Err(future) => core.local.waiting.add(running, future),
+                Err(future) => core.local.waiting.add(running, 0, future),
             }
         };
         tell(&member.handlers.disconnecting, Kind::Disconnecting);

@@ -16,7 +16,7 @@ use super::namespace::{ConnectRequest, GuardResult, Namespace};
 use super::socket::{Event, Socket};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
-use crate::handler::{Handler, HandlerResult};
+use crate::handler::{Handler, HandlerResult, MaxWaiting};
 use crate::runtime::Runtime;
 use crate::service::{HttpSettings, Service};
 use crate::upgrade::Upgrade;
@@ -31,7 +31,7 @@ pub struct ServerBuilder<P: Parser = Json> {
     socket: socketio_proto::Config,
     parser: P,
     http: HttpSettings,
-    max_waiting_handlers: usize,
+    max_waiting: MaxWaiting,
 }
 
 impl Server<Json> {
@@ -48,7 +48,7 @@ impl Server<Json> {
             socket: socketio_proto::Config::default(),
             parser: Json,
             http: HttpSettings::new("/socket.io/"),
-            max_waiting_handlers: 1024,
+            max_waiting: MaxWaiting::DEFAULT,
         }
     }
 }
@@ -117,10 +117,19 @@ impl<P: Parser> ServerBuilder<P> {
     }
 
     /// Handlers and guards of one connection that may wait at the same time; while so many wait, no further event of the connection is
-    /// handled.
+    /// handled, and soon no more is read.
     /// Default 1024.
     pub fn max_waiting_handlers(mut self, count: usize) -> Self {
-        self.max_waiting_handlers = count.max(1);
+        self.max_waiting.set_handlers(count);
+        self
+    }
+
+    /// Bytes of the events whose handlers wait, and of the `auth` that guards wait with, of one connection; while they are so many, no
+    /// further event of the connection is handled, and soon no more is read. One event is always handled, however large it is. An event
+    /// counts until its handler ends, whatever that has done with it.
+    /// Default 16 MiB.
+    pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
+        self.max_waiting.set_bytes(bytes);
         self
     }
 
@@ -152,14 +161,14 @@ impl<P: Parser> ServerBuilder<P> {
 
     /// Uses another parser.
     pub fn parser<Q: Parser>(self, parser: Q) -> ServerBuilder<Q> {
-        let Self { engine, socket, http, max_waiting_handlers, .. } = self;
-        ServerBuilder { engine, socket, parser, http, max_waiting_handlers }
+        let Self { engine, socket, http, max_waiting, .. } = self;
+        ServerBuilder { engine, socket, parser, http, max_waiting }
     }
 
     /// The server.
     #[must_use]
     pub fn build(self) -> Server<P> {
-        let application = SocketIo::new(self.parser, self.socket, self.max_waiting_handlers);
+        let application = SocketIo::new(self.parser, self.socket, self.max_waiting);
         // As in the reference, everybody may join `/`, whether or not anything is set up there.
         application.of("/");
         Server(Arc::new(Service::new(application, self.engine, self.http)))
