@@ -17,6 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, MaxWaiting, Started, Waiting, erase, run};
 use crate::handshake::Handshake;
 use crate::inbox::Inbox;
+use crate::loud::{Ends, Loud, brief, loud_once};
 use crate::peer::Peer;
 use crate::runtime::Runtime;
 use crate::service::{HttpSettings, Service};
@@ -57,6 +58,7 @@ struct Shared {
     /// 1 while the inbox is over its limit.
     full: AtomicUsize,
     upgraded: AtomicBool,
+    loud: Loud,
 }
 
 /// What other tasks can ask of a session.
@@ -81,7 +83,8 @@ struct Local {
 #[derive(PartialEq)]
 enum Running {
     Connect,
-    Other,
+    Message,
+    Close,
 }
 
 impl EngineServer {
@@ -297,6 +300,7 @@ impl Application for Engine {
             soft_inbound: config.limits.soft_inbound,
             full: AtomicUsize::new(0),
             upgraded: AtomicBool::new(false),
+            loud: Loud::default(),
         }
     }
 
@@ -321,7 +325,8 @@ impl Application for Engine {
                 match core.machine.send_frame(frame) {
                     Ok(()) => {}
                     Err(SendError::Full) => {
-                        tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full (limits.max_outbound)");
+                        let session = core.peer.sid();
+                        loud_once!(core.peer.shared.loud.full, warn, %session, "closed: its outbound queue is full (limits.max_outbound)");
                         core.machine.discard(core.now);
                     }
                     Err(error) => tracing::debug!(session = %core.peer.sid(), %error, "a message was dropped"),
@@ -359,7 +364,7 @@ impl Application for Engine {
                 Event::Message(message) => {
                     if let Some(handler) = &self.handlers.message {
                         let bytes = message.len();
-                        start(core, cx, Running::Other, bytes, || handler((socket, message)));
+                        start(core, cx, Running::Message, bytes, || handler((socket, message)));
                     } else {
                         let bytes = message.len();
                         // Without a taker the message is dropped.
@@ -371,7 +376,7 @@ impl Application for Engine {
                     log_closed(core.peer.sid(), reason);
                     shared.inbox.close(&shared.full);
                     if let Some(close) = &self.handlers.close {
-                        start(core, cx, Running::Other, 0, || close((socket, reason)));
+                        start(core, cx, Running::Close, 0, || close((socket, reason)));
                     }
                 }
                 _ => {}
@@ -381,7 +386,8 @@ impl Application for Engine {
     }
 
     fn leftover(&self, local: &mut Local) -> Option<BoxFuture<'static, ()>> {
-        let rest = local.waiting.take(|_, ended| log(ended))?;
+        let peer = Arc::clone(&local.peer);
+        let rest = local.waiting.take(move |running, ended| log(&peer, &running, ended))?;
         Some(Box::pin(rest))
     }
 
@@ -411,7 +417,7 @@ fn returned(core: &mut Core<'_, Engine>, running: &Running, ended: Ended<Handler
     if matches!(ended, Ended::Panicked(_)) {
         core.machine.discard(core.now);
     }
-    log(ended);
+    log(core.peer, running, ended);
 }
 
 /// A session has ended: why, in more detail than the reference's reason has.
@@ -423,12 +429,22 @@ pub(crate) fn log_closed(session: Sid, reason: CloseReason) {
     }
 }
 
-fn log(ended: Ended<HandlerResult>) {
+fn log(peer: &EnginePeer, running: &Running, ended: Ended<HandlerResult>) {
+    let (session, loud) = (peer.sid(), &peer.shared.loud);
+    let (handler, Ends { failed, panicked }) = match running {
+        Running::Connect => ("connect", &loud.connect),
+        Running::Message => ("message", &loud.events),
+        Running::Close => ("close", &loud.disconnect),
+    };
     match ended {
         Ended::Returned(Ok(())) => {}
-        Ended::Returned(Err(error)) => tracing::warn!(%error, "a handler of an Engine.IO session failed"),
+        Ended::Returned(Err(error)) => {
+            let error = brief(&error);
+            loud_once!(failed, warn, %session, handler, error, "a handler of an Engine.IO session failed");
+        }
         Ended::Panicked(panic) => {
-            tracing::error!(panic, "a handler of an Engine.IO session panicked: its session is closed")
+            let panic = brief(&panic);
+            loud_once!(panicked, error, %session, handler, panic, "a handler of an Engine.IO session panicked: its session is closed");
         }
     }
 }

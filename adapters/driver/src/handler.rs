@@ -288,7 +288,10 @@ impl<C: Unpin, T> Waiting<C, T> {
     }
 
     /// Takes what still waits, to be run to its end by somebody else.
-    pub(crate) fn take(&mut self, ended: fn(C, Ended<T>)) -> Option<impl Future<Output = ()> + Send + 'static>
+    pub(crate) fn take(
+        &mut self,
+        ended: impl Fn(C, Ended<T>) + Send + 'static,
+    ) -> Option<impl Future<Output = ()> + Send + 'static>
     where
         C: Send + 'static,
         T: Send + 'static,

@@ -39,6 +39,7 @@ mod handshake;
 mod hub;
 mod inbox;
 mod link;
+mod loud;
 mod peer;
 mod runtime;
 mod service;

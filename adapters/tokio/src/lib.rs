@@ -66,8 +66,9 @@
 //! * **Settings and limits**: [`Server::builder`]; every queue has a limit, with the reference's defaults where it has one.
 //! * **Only Engine.IO**: [`EngineServer`].
 //! * **The state machines themselves** are `engineio-proto` and `socketio-proto`; the example `bare` is a server on them and threads.
-//! * **Logs**: `tracing`. Failures of handlers are warnings; who came, who went and why, refusals and what peers did wrong are at `debug`;
-//!   events without a handler are at `trace`.
+//! * **Logs**: `tracing`. Failures of handlers are warnings and their panics errors, once for each session and kind of handler, and at
+//!   `debug` with their number after that: a client cannot fill the log. Who came, who went and why, refusals and what peers did wrong are
+//!   at `debug`; events without a handler are at `trace`.
 //!
 //! # From JavaScript
 //!

@@ -9,11 +9,18 @@
 
 mod support;
 
-use socketio_tokio::{ConnectRequest, Refusal, Server};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use socketio_tokio::{
+    CloseReason, ConnectRequest, EngineServer, EngineSocket, Event, GuardResult, Message, Refusal, RoomEvent, Server,
+    Socket,
+};
 use support::http::{exchange, post};
 use support::peers::{Client, Polling};
-use support::websocket::Came;
+use support::websocket::{Came, WebSocket};
 use support::{Host, log, until};
+use tokio::sync::Notify;
 use tracing::Level;
 
 fn server() -> Server {
@@ -75,4 +82,182 @@ async fn sessions_that_end_by_their_peers_fault() {
     let sid = broken.target();
     let (_, sid) = sid.split_once("sid=").unwrap();
     said(&["DEBUG", "a session ended", sid, "parse error"]).await;
+}
+
+/// Of these lines one is this loud, and all others are at `debug`, with the number of times.
+async fn loud_once(level: &str, parts: &[&str], times: usize) {
+    let last = format!("times={times}");
+    said(&[&["DEBUG", &*last], parts].concat()).await;
+    assert_eq!(log::count(&[&[level], parts].concat()), 1, "{parts:?}");
+    assert_eq!(log::count(&[&["DEBUG"], parts].concat()), times - 1, "{parts:?}");
+    assert_eq!(log::count(parts), times, "{parts:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_makes_one_warning_however_many_emits_fail() {
+    log::listen_to(Level::TRACE);
+    let server = Server::builder().engine(|config| config.limits.max_outbound = 100_000).build();
+    let failed = Arc::new(AtomicUsize::new(0));
+    let failures = Arc::clone(&failed);
+    server.on("fill", move |socket: Socket, _: Event| {
+        let refused = std::iter::repeat_with(|| socket.emit("filling", "x".repeat(30_000))).find(Result::is_err);
+        failures.fetch_add(1, Ordering::Relaxed);
+        refused.unwrap()
+    });
+    let host = Host::start(server).await;
+    let mut client = Client::join(host.address).await;
+    for _ in 0..500 {
+        client.send(r#"42["fill"]"#).await;
+    }
+    until(|| failed.load(Ordering::Relaxed) == 500).await;
+    loud_once("WARN", &["a handler failed", &client.session, &client.sid, "fill", "queue is full"], 500).await;
+}
+
+#[tokio::test]
+async fn what_a_client_has_sent_is_cut_in_the_log() {
+    log::listen_to(Level::TRACE);
+    let server = Server::new();
+    server
+        .on("number", |_: Socket, event: Event| event.read::<u32>().map(drop))
+        .on("panic", |_: Socket, event: Event| assert_eq!(event.read::<u32>().unwrap(), 1));
+    let host = Host::start(server).await;
+    let mut client = Client::join(host.address).await;
+    for event in ["number", "panic"] {
+        client.send(&format!(r#"42["{event}","{}"]"#, "x\\n".repeat(300_000))).await;
+    }
+    said(&["WARN", "a handler failed", &client.session, "invalid type: string"]).await;
+    said(&["ERROR", "a handler panicked", &client.session]).await;
+    assert!(log::longest(&[&client.session, "handler"]) < 2000);
+}
+
+#[tokio::test]
+async fn handlers_of_one_session_that_all_panic_make_one_error() {
+    log::listen_to(Level::TRACE);
+    let server = Server::new();
+    let gate = Arc::new(Notify::new());
+    let started = Arc::new(AtomicUsize::new(0));
+    let (opened, starts) = (Arc::clone(&gate), Arc::clone(&started));
+    server.on("wait", move |_: Socket, _: Event| {
+        let gate = Arc::clone(&opened);
+        starts.fetch_add(1, Ordering::Relaxed);
+        async move {
+            gate.notified().await;
+            if true {
+                panic!("all together");
+            }
+        }
+    });
+    let host = Host::start(server).await;
+    let mut client = Client::join(host.address).await;
+    for _ in 0..100 {
+        client.send(r#"42["wait"]"#).await;
+    }
+    until(|| started.load(Ordering::Relaxed) == 100).await;
+    gate.notify_waiters();
+    loud_once("ERROR", &["a handler panicked", &client.session, "all together"], 100).await;
+}
+
+#[tokio::test]
+async fn guards_of_one_session_that_all_panic_make_one_error() {
+    log::listen_to(Level::TRACE);
+    let server = Server::new();
+    let gate = Arc::new(Notify::new());
+    let started = Arc::new(AtomicUsize::new(0));
+    for number in 0..10 {
+        let (gate, started) = (Arc::clone(&gate), Arc::clone(&started));
+        server.of(&format!("/{number}")).guard(move |_: ConnectRequest| {
+            let gate = Arc::clone(&gate);
+            started.fetch_add(1, Ordering::Relaxed);
+            async move {
+                gate.notified().await;
+                if true {
+                    panic!("nobody may come");
+                }
+                GuardResult::Ok(())
+            }
+        });
+    }
+    let host = Host::start(server).await;
+    let mut client = Client::open(host.address).await;
+    for number in 0..10 {
+        client.send(&format!("40/{number},")).await;
+    }
+    until(|| started.load(Ordering::Relaxed) == 10).await;
+    gate.notify_waiters();
+    loud_once("ERROR", &["a guard panicked", &client.session, "nobody may come"], 10).await;
+}
+
+#[tokio::test]
+async fn a_handler_for_rooms_that_panics_makes_one_error_for_its_namespace() {
+    log::listen_to(Level::TRACE);
+    let server = Server::new();
+    let namespace = server.of("/rooms-that-panic");
+    namespace.on("join", |socket: Socket, event: Event| socket.join(&event.read::<String>().unwrap())).on_room(
+        |event| match event {
+            RoomEvent::Created { room } if room.starts_with("room ") => panic!("a room: {room}"),
+            _ => {}
+        },
+    );
+    let host = Host::start(server).await;
+    for session in 0..2 {
+        let mut client = Client::open(host.address).await;
+        client.ask("40/rooms-that-panic,").await;
+        for number in 0..50 {
+            client.send(&format!(r#"42/rooms-that-panic,["join","room {session} {number}"]"#)).await;
+        }
+        until(|| log::count(&["/rooms-that-panic", "a room: room"]) == (session + 1) * 50).await;
+    }
+    loud_once("ERROR", &["/rooms-that-panic", "a handler panicked", "a room: room"], 100).await;
+}
+
+#[tokio::test]
+async fn a_recipient_that_does_not_read_makes_one_warning_however_much_is_broadcast() {
+    log::listen_to(Level::TRACE);
+    let server = Server::builder().engine(|config| config.limits.max_outbound = 100_000).build();
+    let host = Host::start(server.clone()).await;
+    let client = Client::join(host.address).await;
+    // Its task does not run in between: nothing here waits.
+    for _ in 0..100 {
+        server.emit("filling", "x".repeat(50_000)).unwrap();
+    }
+    let parts = ["its outbound queue is full (limits.max_outbound)", &client.session, &client.sid];
+    loud_once("WARN", &parts, 99).await;
+}
+
+#[tokio::test]
+async fn an_engine_session_makes_one_warning_and_one_error() {
+    log::listen_to(Level::TRACE);
+    let gate = Arc::new(Notify::new());
+    let started = Arc::new(AtomicUsize::new(0));
+    let (opened, starts) = (Arc::clone(&gate), Arc::clone(&started));
+    let server = EngineServer::builder()
+        .on_message(move |_: EngineSocket, message: Message| {
+            let gate = Arc::clone(&opened);
+            starts.fetch_add(1, Ordering::Relaxed);
+            async move {
+                match message {
+                    Message::Text(text) => Err(format!("no text: {text}")),
+                    Message::Binary(_) => {
+                        gate.notified().await;
+                        panic!("no binary")
+                    }
+                }
+            }
+        })
+        .on_close(|_: EngineSocket, _: CloseReason| Err("not without me"))
+        .build();
+    let host = Host::start(server).await;
+    let mut link = WebSocket::open(host.address, "/engine.io/?EIO=4&transport=websocket").await;
+    let Came::Text(open) = link.next().await else { panic!("no open packet") };
+    let session = support::peers::sid_of(&open);
+    for _ in 0..100 {
+        link.text("4text").await;
+        link.binary(b"binary").await;
+    }
+    until(|| started.load(Ordering::Relaxed) == 200).await;
+    gate.notify_waiters();
+    loud_once("ERROR", &[&session, "no binary"], 100).await;
+    loud_once("WARN", &[&session, "a handler of an Engine.IO session failed", "handler=\"message\""], 100).await;
+    // The session is closed, and another kind of handler is loud for itself.
+    said(&["WARN", &session, "a handler of an Engine.IO session failed", "handler=\"close\""]).await;
 }

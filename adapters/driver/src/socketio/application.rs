@@ -24,6 +24,7 @@ use crate::engine::log_closed;
 use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, run};
 use crate::handshake::Handshake;
 use crate::hub::random_sid;
+use crate::loud::{Ends, Loud, brief, loud_once};
 use crate::peer::Peer;
 use crate::sync::lock;
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) soft_inbound: usize,
     /// Inboxes over that limit.
     pub(crate) full_inboxes: AtomicUsize,
+    pub(crate) loud: Loud,
 }
 
 impl Shared {
@@ -187,8 +189,9 @@ impl<P: Parser> SocketIo<P> {
             Ended::Returned(Ok(())) => self.accept(core, cx, joining),
             Ended::Returned(Err(refusal)) => refuse(core, joining.pending, &refusal),
             Ended::Panicked(panic) => {
-                let namespace = &*joining.namespace.name;
-                tracing::error!(namespace, panic, "a guard panicked: its connection is closed");
+                let (session, namespace, panic) = (core.peer.sid(), &*joining.namespace.name, brief(&panic));
+                let times = &core.peer.shared.loud.guards;
+                loud_once!(times, error, %session, namespace, panic, "a guard panicked: its connection is closed");
                 core.machine.discard(core.now);
                 refuse(core, joining.pending, &Refusal::new("internal error"));
             }
@@ -247,7 +250,7 @@ impl<P: Parser> SocketIo<P> {
             if let Err((payload, _)) =
                 member.socket.inbox.push((payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes)
             {
-                let (namespace, event) = (&*member.socket.namespace.name, payload.name());
+                let (namespace, event) = (&*member.socket.namespace.name, payload.name().map(brief));
                 tracing::trace!(namespace, socket = %member.socket.sid, event, "an event has no handler");
             }
             return;
@@ -339,21 +342,24 @@ impl<P: Parser> Running<P> {
             Kind::Event(_) | Kind::Disconnecting => {}
             Kind::Disconnect => socket.forget(),
         }
-        let handler = match self.kind {
-            Kind::Connect => "connect",
-            Kind::Event(index) => self.member.handlers.name(index),
-            Kind::Disconnecting => "disconnecting",
-            Kind::Disconnect => "disconnect",
+        let loud = &socket.peer.shared.loud;
+        let (handler, Ends { failed, panicked }) = match self.kind {
+            Kind::Connect => ("connect", &loud.connect),
+            Kind::Event(index) => (self.member.handlers.name(index), &loud.events),
+            Kind::Disconnecting => ("disconnecting", &loud.disconnecting),
+            Kind::Disconnect => ("disconnect", &loud.disconnect),
         };
-        let (namespace, sid) = (&*socket.namespace.name, socket.sid);
+        let (session, namespace, sid) = (socket.peer.sid(), &*socket.namespace.name, socket.sid);
         match ended {
             Ended::Returned(Ok(())) => Ok(()),
             Ended::Returned(Err(error)) => {
-                tracing::warn!(namespace, socket = %sid, handler, %error, "a handler failed");
+                let error = brief(&error);
+                loud_once!(failed, warn, %session, namespace, socket = %sid, handler, error, "a handler failed");
                 Ok(())
             }
             Ended::Panicked(panic) => {
-                tracing::error!(namespace, socket = %sid, handler, panic, "a handler panicked: its connection is closed");
+                let panic = brief(&panic);
+                loud_once!(panicked, error, %session, namespace, socket = %sid, handler, panic, "a handler panicked: its connection is closed");
                 Err(Panicked)
             }
         }
@@ -372,7 +378,8 @@ fn not_lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, sent: Result<(), EmitEr
 #[cold]
 fn lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, error: &EmitError) {
     if let EmitError::Send(SendError::Full) = error {
-        tracing::warn!(session = %core.peer.sid(), "closed: its outbound queue is full (limits.max_outbound)");
+        let session = core.peer.sid();
+        loud_once!(core.peer.shared.loud.full, warn, %session, "closed: its outbound queue is full (limits.max_outbound)");
         core.machine.discard(core.now);
     } else {
         tracing::debug!(session = %core.peer.sid(), %error, "a packet was dropped");
@@ -438,6 +445,7 @@ impl<P: Parser> Application for SocketIo<P> {
             next_ack: AtomicU32::new(0),
             soft_inbound: config.limits.soft_inbound,
             full_inboxes: AtomicUsize::new(0),
+            loud: Loud::default(),
         }
     }
 

@@ -27,6 +27,7 @@ use super::kept::Kept;
 use super::socket::{Event, Socket, SocketInner};
 use crate::handler::{ErasedHandler, Handler, HandlerResult, Outcome, erase, panic_message};
 use crate::handshake::Handshake;
+use crate::loud::{Times, brief, loud_once};
 use crate::sync::lock;
 
 /// A socket in the table of its namespace: where it is, and a number that tells it from those who were there before.
@@ -44,6 +45,8 @@ pub(crate) struct NamespaceInner<P: Parser> {
     parser: P,
     /// Of one packet.
     max_attachments: u8,
+    /// Panics of the handler for rooms, which sockets can cause as often as they like.
+    room_panicked: Times,
     members: Mutex<Members<P>>,
     handlers: Mutex<Arc<Handlers<P>>>,
 }
@@ -146,6 +149,7 @@ impl<P: Parser> NamespaceInner<P> {
             name: name.into(),
             parser,
             max_attachments,
+            room_panicked: Times::new(),
             members: Mutex::new(members),
             handlers: Mutex::new(Arc::new(Handlers::new())),
         }
@@ -287,8 +291,9 @@ impl<P: Parser> NamespaceInner<P> {
             for event in news.rooms {
                 // Whoever caused the event is not to blame.
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| room(event))) {
-                    let panic = panic_message(panic.as_ref());
-                    tracing::error!(namespace = &*self.name, handler = "room", panic, "a handler panicked");
+                    let (panic, namespace) = (panic_message(panic.as_ref()), &*self.name);
+                    let panic = brief(&panic);
+                    loud_once!(self.room_panicked, error, namespace, handler = "room", panic, "a handler panicked");
                 }
             }
         }
@@ -310,7 +315,8 @@ fn deliver<P: Parser>(
             true
         }
         Err(SendError::Full) if !volatile => {
-            tracing::warn!(socket = %socket.sid, "closed: its outbound queue is full (limits.max_outbound), and a broadcast did not fit");
+            let (session, times) = (socket.peer.sid(), &socket.peer.shared.loud.full);
+            loud_once!(times, warn, %session, socket = %socket.sid, "closed: its outbound queue is full (limits.max_outbound), and a broadcast did not fit");
             if let Ok(waker) = socket.peer.push_quietly(0, || Command::Discard) {
                 wakers.extend(waker);
             }

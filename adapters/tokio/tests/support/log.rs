@@ -25,7 +25,18 @@ pub(crate) fn listen_to(level: Level) {
 
 /// Whether a line was logged that has all of these in it.
 pub(crate) fn says(parts: &[&str]) -> bool {
-    LINES.lock().unwrap().iter().any(|line| parts.iter().all(|part| line.contains(part)))
+    count(parts) > 0
+}
+
+/// How many lines were logged that have all of these in them.
+pub(crate) fn count(parts: &[&str]) -> usize {
+    LINES.lock().unwrap().iter().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+}
+
+/// The longest line that has all of these in it: its length in bytes.
+pub(crate) fn longest(parts: &[&str]) -> usize {
+    let lines = LINES.lock().unwrap();
+    lines.iter().filter(|line| parts.iter().all(|part| line.contains(part))).map(|line| line.len()).max().unwrap_or(0)
 }
 
 struct Line(String);
