@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use engineio_proto::server::{Ask, BodyFault};
+use engineio_proto::server::{Ask, AskKind, BodyFault};
 use engineio_proto::{ContentType, LinkId, RequestId, Response, SendError, Sid};
 use futures_channel::oneshot;
 
@@ -33,6 +33,13 @@ pub(crate) enum Arrival {
     Link { link: LinkId, ask: Ask, upgrade: AnyUpgrade, admission: oneshot::Sender<Result<(), Response>> },
     /// The link that opened the session.
     FirstLink { link: LinkId, upgrade: AnyUpgrade },
+}
+
+impl Arrival {
+    /// Whether it is a GET, to be held until there is something to say.
+    pub(crate) fn is_poll(&self) -> bool {
+        matches!(self, Self::Request { ask, .. } if ask.kind() == AskKind::Poll)
+    }
 }
 
 /// A peer, as everybody but its own task sees it. `C` is what the application can ask of its machine; `S` is what the application

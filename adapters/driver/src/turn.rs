@@ -105,6 +105,8 @@ pub(crate) struct PeerTask<A: Application, R: Runtime> {
     links: Vec<Link<R::Stream>>,
     /// Links whose HTTP side has not let go yet; `true` for the one that opens the session.
     connecting: Vec<(LinkId, Upgrade<R::Stream>, bool)>,
+    /// GETs that wait until the links have been read.
+    polls: Vec<Arrival>,
     /// Requests that wait for their answer.
     replies: VecDeque<(RequestId, oneshot::Sender<Response>)>,
     /// What the timers will wake this task for.
@@ -126,6 +128,7 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
             local,
             links: Vec::new(),
             connecting: Vec::new(),
+            polls: Vec::new(),
             replies: VecDeque::new(),
             armed: None,
             closing: None,
@@ -149,7 +152,12 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
     fn open_mail(&mut self, now: Instant) -> bool {
         let Some(Mail { mut commands, arrivals }) = self.peer.take() else { return false };
         for arrival in arrivals {
-            self.arrive(now, arrival);
+            // A GET brings no packet. What has come over a link was sent before it, an upgrade packet for one.
+            if !self.links.is_empty() && arrival.is_poll() {
+                self.polls.push(arrival);
+            } else {
+                self.arrive(now, arrival);
+            }
         }
         let (application, mut core) = self.split(now);
         for command in commands.drain(..) {
@@ -374,6 +382,9 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
             task.connect(now, cx);
         }
         let more = task.read(now, cx);
+        for poll in std::mem::take(&mut task.polls) {
+            task.arrive(now, poll);
+        }
         if task.machine.poll_timeout().is_some_and(|deadline| deadline <= now) {
             task.machine.handle_timeout(now);
         }
@@ -399,7 +410,8 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
         task.arm(now);
         let buffered = task.links.iter().map(Link::buffered).fold(task.machine.buffered_bytes(), usize::saturating_add);
         // What made the machine want input again may have happened in this very turn.
-        if (more && task.machine.wants_input()) || passes == PASSES_PER_TURN || !task.peer.rest(cx, buffered) {
+        let again = (more && task.machine.wants_input()) || passes == PASSES_PER_TURN || !task.polls.is_empty();
+        if again || !task.peer.rest(cx, buffered) {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
@@ -414,7 +426,7 @@ impl<A: Application, R: Runtime> Drop for PeerTask<A, R> {
             self.hub.timers.disarm(self.peer.sid(), armed);
         }
         let mail = self.peer.close();
-        for arrival in mail.arrivals {
+        for arrival in std::mem::take(&mut self.polls).into_iter().chain(mail.arrivals) {
             match arrival {
                 Arrival::Request { ask, reply, .. } => drop(reply.send(Hub::<A>::unknown_sid(&ask))),
                 Arrival::Link { ask, admission, .. } => drop(admission.send(Err(Hub::<A>::unknown_sid(&ask)))),
