@@ -442,6 +442,11 @@ impl Wire<'_> {
                 Change::Without(name) => head.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name)),
                 Change::Body(body) => replaced_body = Some(body.clone()),
                 Change::Cut => return Ok(false),
+                Change::Nonsense(bytes) => {
+                    self.client_writer.write_all(bytes).await?;
+                    self.client_writer.flush().await?;
+                    return Ok(false);
+                }
                 Change::Hang => return self.hang().await.map(|()| false),
                 Change::Hold(time) => tokio::time::sleep(*time).await,
                 Change::Instead(status, body) => {
@@ -558,6 +563,7 @@ impl Wire<'_> {
     /// Waits for the answer. Meanwhile the rest of the body goes through, and the client may leave.
     async fn response(&mut self, method: &str, mut left: Framing) -> io::Result<Response> {
         let mut answer = std::pin::pin!(read_response(&mut self.server_source, method));
+        let mut ended = false;
         loop {
             let buffered = self.client_source.buffered().len();
             let length = match &mut left {
@@ -577,8 +583,12 @@ impl Wire<'_> {
             }
             tokio::select! {
                 answer = &mut answer => return answer,
-                more = self.client_source.fill() => if !more? {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+                more = self.client_source.fill(), if !ended => if !more? {
+                    // Whether the client still reads cannot be told: the server is told as much as is known.
+                    ended = true;
+                    if self.client_source.buffered().is_empty() {
+                        self.server_writer.shutdown().await?;
+                    }
                 },
             }
         }

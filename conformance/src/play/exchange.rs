@@ -1,8 +1,9 @@
 //! One HTTP request and its answer, on a connection of its own; and connections that carry what the script writes.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock};
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::Context;
@@ -10,11 +11,23 @@ use super::inbox::{Event, Inbox, Task};
 use crate::wire::http::{RequestHead, read_response};
 use crate::wire::{Source, printable};
 
+/// What a connection is asked to do besides its request.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Write(Vec<u8>),
+    /// Says that nothing more will be written; what comes is still read.
+    Finish,
+}
+
+/// Why a connection ended otherwise than by the other side's word: it was reset, or did not take what was written.
+pub(crate) type Broken = Arc<OnceLock<String>>;
+
 /// A request under way. Dropping it cuts the connection.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) inbox: Inbox,
-    more: UnboundedSender<Vec<u8>>,
+    more: UnboundedSender<Order>,
+    broken: Broken,
     who: String,
     _task: Task,
 }
@@ -24,27 +37,30 @@ impl Exchange {
     pub(crate) fn start(context: &Arc<Context>, who: &str, head: RequestHead, body: Option<Vec<u8>>) -> Self {
         let (post, inbox) = Inbox::new();
         let (more, rest) = mpsc::unbounded_channel();
+        let broken = Broken::default();
         let task = Task::spawn({
-            let context = Arc::clone(context);
+            let (context, broken) = (Arc::clone(context), Arc::clone(&broken));
             let who = who.to_owned();
-            async move { post.put(exchange(&context, &who, &head, body.as_deref(), Some(rest)).await) }
+            async move { post.put(exchange(&context, &who, &head, body.as_deref(), Some((rest, &broken))).await) }
         });
-        Self { inbox, more, who: who.to_owned(), _task: task }
+        Self { inbox, more, broken, who: who.to_owned(), _task: task }
     }
 
     /// A task that ends with an answer, seen like a request.
     pub(crate) fn of(who: &str, future: impl Future<Output = Event> + Send + 'static) -> Self {
         let (post, inbox) = Inbox::new();
         let (more, _) = mpsc::unbounded_channel();
-        Self { inbox, more, who: who.to_owned(), _task: Task::spawn(async move { post.put(future.await) }) }
+        let task = Task::spawn(async move { post.put(future.await) });
+        Self { inbox, more, broken: Broken::default(), who: who.to_owned(), _task: task }
     }
 
     /// A connection without anything on it. Answers are read one after the other, as far as they come.
     pub(crate) fn raw(context: &Arc<Context>, who: &str) -> Self {
         let (post, inbox) = Inbox::new();
         let (more, rest) = mpsc::unbounded_channel();
+        let broken = Broken::default();
         let task = Task::spawn({
-            let context = Arc::clone(context);
+            let (context, broken) = (Arc::clone(context), Arc::clone(&broken));
             let who = who.to_owned();
             async move {
                 let stream = match context.connect().await {
@@ -61,26 +77,43 @@ impl Exchange {
                                 post.put(Event::Answer(response));
                             }
                             Err(error) => {
+                                note(&broken, &error);
                                 context.transcript.arrived(&who, error.to_string());
                                 return post.put(Event::closed(error.to_string()));
                             }
                         }
                     }
                 };
-                tokio::select! {
-                    () = reading => {}
-                    () = write_all(&mut writer, rest) => {}
-                }
+                // The script may go on writing when the other side has ended its half.
+                tokio::join!(reading, carry_out(&mut writer, rest, &broken));
             }
         });
-        Self { inbox, more, who: who.to_owned(), _task: task }
+        Self { inbox, more, broken, who: who.to_owned(), _task: task }
     }
 
     /// Writes these bytes, whatever the head of the request announced.
     pub(crate) fn write(&self, context: &Context, bytes: Vec<u8>) {
         context.transcript.out(&self.who, printable(&bytes));
         // The inbox tells when the connection is gone.
-        let _ = self.more.send(bytes);
+        let _ = self.more.send(Order::Write(bytes));
+    }
+
+    /// Ends the writing half of the connection.
+    pub(crate) fn finish(&self, context: &Context) {
+        context.transcript.out(&self.who, "the end of what is written");
+        let _ = self.more.send(Order::Finish);
+    }
+
+    /// Why the connection ended otherwise than by the other side's word.
+    pub(crate) fn broken(&self) -> Option<&str> {
+        self.broken.get().map(String::as_str)
+    }
+}
+
+/// Keeps the first error that is more than the end of the stream.
+fn note(broken: &Broken, error: &io::Error) {
+    if error.kind() != io::ErrorKind::UnexpectedEof {
+        let _ = broken.set(error.to_string());
     }
 }
 
@@ -90,7 +123,7 @@ pub(crate) async fn exchange(
     who: &str,
     head: &RequestHead,
     body: Option<&[u8]>,
-    more: Option<UnboundedReceiver<Vec<u8>>>,
+    more: Option<(UnboundedReceiver<Order>, &Broken)>,
 ) -> Event {
     let mut stream = match context.connect().await {
         Ok(stream) => stream,
@@ -108,10 +141,10 @@ pub(crate) async fn exchange(
         // A server may answer and close before it has read everything: the answer tells.
         let _ = writer.write_all(&request).await;
         let _ = writer.flush().await;
-        match more {
-            Some(more) => write_all(&mut writer, more).await,
-            None => std::future::pending().await,
+        if let Some((more, broken)) = more {
+            carry_out(&mut writer, more, broken).await;
         }
+        std::future::pending().await
     };
     let answer = tokio::select! {
         answer = read_response(&mut source, &head.method) => answer,
@@ -129,11 +162,20 @@ pub(crate) async fn exchange(
     }
 }
 
-/// Writes what comes; never ends, so that it can be raced against reading.
-async fn write_all(writer: &mut (impl tokio::io::AsyncWrite + Unpin), mut rest: UnboundedReceiver<Vec<u8>>) {
-    while let Some(bytes) = rest.recv().await {
-        let _ = writer.write_all(&bytes).await;
-        let _ = writer.flush().await;
+/// Does what the script asks for, until it is over.
+async fn carry_out(writer: &mut (impl AsyncWrite + Unpin), mut rest: UnboundedReceiver<Order>, broken: &Broken) {
+    while let Some(order) = rest.recv().await {
+        let done = match order {
+            Order::Write(bytes) => write(writer, &bytes).await,
+            Order::Finish => writer.shutdown().await,
+        };
+        if let Err(error) = done {
+            note(broken, &error);
+        }
     }
-    std::future::pending().await
+}
+
+async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    writer.write_all(bytes).await?;
+    writer.flush().await
 }

@@ -365,6 +365,15 @@ impl Player {
                 self.zero = Instant::now();
                 Ok(())
             }
+            Action::Finish => {
+                let context = Arc::clone(&self.context);
+                match self.object(subject)? {
+                    Object::Exchange(exchange) => exchange.finish(&context),
+                    _ => return Err(Trouble::Broken(format!("{subject} is no request, and no connection of `tcp`"))),
+                }
+                self.zero = Instant::now();
+                Ok(())
+            }
             Action::Stream(bytes) => {
                 let bytes = bytes.value(&mut self.scope)?.into_bytes();
                 let context = Arc::clone(&self.context);
@@ -627,7 +636,7 @@ impl Player {
                 let mut found = None;
                 for (index, Choice(outcomes)) in missing.iter().enumerate() {
                     for outcome in outcomes {
-                        if let Some(captures) = self.matches(outcome, &arrived.event)? {
+                        if let Some(captures) = self.matches(subject, outcome, &arrived.event)? {
                             found = Some((index, captures));
                             break;
                         }
@@ -648,14 +657,31 @@ impl Player {
                     None if skip && !matches!(arrived.event, Event::Closed { .. }) => {
                         passed.push(arrived.event.shown())
                     }
-                    None => return failed(expected, arrived.event.shown()),
+                    None => return failed(expected, self.seen(subject, &arrived.event)),
                 }
             }
         }
         Ok(())
     }
 
-    fn matches(&self, outcome: &Outcome, event: &Event) -> Result<Option<Captures>, String> {
+    /// Why the connection of an object ended otherwise than by the other side's word.
+    fn broken(&self, subject: &str) -> Option<&str> {
+        match self.objects.get(subject) {
+            Some(Object::Exchange(exchange)) => exchange.broken(),
+            _ => None,
+        }
+    }
+
+    /// An event for people.
+    fn seen(&self, subject: &str, event: &Event) -> String {
+        let shown = event.shown();
+        match (event, self.broken(subject)) {
+            (Event::Closed { .. }, Some(why)) if !shown.contains(why) => format!("{shown}; what broke it: {why}"),
+            _ => shown,
+        }
+    }
+
+    fn matches(&self, subject: &str, outcome: &Outcome, event: &Event) -> Result<Option<Captures>, String> {
         let nothing = Some(Captures::new());
         match (outcome, event) {
             (Outcome::Packet(wanted), Event::Packet(payload)) => self.fits(wanted, payload),
@@ -663,6 +689,7 @@ impl Player {
             (Outcome::Ping(Some(wanted)), Event::Ping(payload))
             | (Outcome::Pong(Some(wanted)), Event::Pong(payload)) => self.fits(wanted, &text_or_bytes(payload)),
             (Outcome::Closed, Event::Closed { .. }) => Ok(nothing),
+            (Outcome::Finished, Event::Closed { .. }) => Ok(nothing.filter(|_| self.broken(subject).is_none())),
             (Outcome::CloseFrame(code), Event::Closed { code: Some(seen), .. }) => {
                 let code = code.value(&mut self.scope.clone())?.number()?;
                 Ok((code == f64::from(*seen)).then(Captures::new))
@@ -733,6 +760,7 @@ impl Player {
         let outcome = |outcome: &Outcome| match outcome {
             Outcome::Packet(wanted) => matching(wanted),
             Outcome::Closed => "the end".to_owned(),
+            Outcome::Finished => "the end without a reset, and with everything taken".to_owned(),
             Outcome::CloseFrame(code) => match code.value(&mut self.scope.clone()) {
                 Ok(code) => format!("a close frame with code {}", code.text()),
                 Err(error) => error,

@@ -62,6 +62,8 @@ pub(crate) enum Action {
     Frame(Box<RawFrame>),
     /// `bytes BYTES`
     Bytes(Expression),
+    /// `finish`
+    Finish,
     /// `stream BYTES`
     Stream(Expression),
     /// `heartbeat auto | manual`
@@ -132,7 +134,9 @@ pub(crate) enum Outcome {
     Answer { status: Status, body: Option<Match>, headers: Vec<(String, Option<Match>)>, without: Vec<String> },
     /// `closed`: the other side has ended it, one way or the other.
     Closed,
-    /// `close CODE`: the same by a WebSocket close frame with this code; 1005 is a frame without one.
+    /// `finished`: it has ended, but no reset, and everything that was written has been taken.
+    Finished,
+    /// `close CODE`: it has ended by a WebSocket close frame with this code; 1005 is a frame without one.
     CloseFrame(Expression),
     /// `ping PAYLOAD` of WebSocket.
     Ping(Option<Match>),

@@ -136,6 +136,7 @@ impl<'a> Reader<'a> {
             "tcp" => Action::Tcp,
             "frame" => Action::Frame(Box::new(self.frame()?)),
             "bytes" => Action::Bytes(self.expression()?),
+            "finish" => Action::Finish,
             "stream" => Action::Stream(self.expression()?),
             "heartbeat" => Action::Heartbeat {
                 auto: match self.any_word().as_deref() {
@@ -302,6 +303,8 @@ impl<'a> Reader<'a> {
         }
         Ok(if self.word("closed") {
             Outcome::Closed
+        } else if self.word("finished") {
+            Outcome::Finished
         } else if self.word("close") {
             Outcome::CloseFrame(self.expression()?)
         } else if self.word("ping") {
