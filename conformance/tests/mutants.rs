@@ -35,7 +35,7 @@ use tokio::net::TcpListener;
 const NOT_OURS: [&str; 3] = ["eio3", "recovery", "webtransport"];
 
 /// What the reference on Node.js does not offer.
-const NOT_ON_NODE: [&str; 1] = ["webtransport"];
+const NOT_ON_NODE: [&str; 2] = ["webtransport", "exact-timers"];
 
 fn chosen(cases: Result<Vec<Case>, String>) -> Vec<Case> {
     let filter = std::env::var("FILTER").unwrap_or_default();

@@ -30,17 +30,21 @@ const fn client(name: &'static str, title: &'static str, version: &'static str, 
 
 static SERVERS: [Peer; 9] = [
     Peer {
-        lacks: &["webtransport"],
+        lacks: &["webtransport", "exact-timers"],
         ..server("node", "socket.io on Node.js", "4.8.4", JavaScript(Node, "server.mjs"))
     },
-    Peer { lacks: &["webtransport"], ..server("bun", "socket.io on bun", "4.8.4", JavaScript(Bun, "server.mjs")) },
     Peer {
+        lacks: &["webtransport", "exact-timers"],
+        ..server("bun", "socket.io on bun", "4.8.4", JavaScript(Bun, "server.mjs"))
+    },
+    Peer {
+        lacks: &["exact-timers"],
         // On a stream of WebTransport a pong waits behind what is large.
         settings: &[("PING_TIMEOUT_MS", "1000")],
         ..server("deno", "socket.io on deno", "4.8.4", JavaScript(Deno, "server.mjs"))
     },
     Peer {
-        lacks: &["webtransport", "eio3", "jsonp"],
+        lacks: &["webtransport", "eio3", "jsonp", "exact-timers"],
         ..server("bun-engine", "socket.io on @socket.io/bun-engine", "0.1.2", JavaScript(Bun, "bun-engine.mjs"))
     },
     Peer {
@@ -50,7 +54,7 @@ static SERVERS: [Peer; 9] = [
     python("python-aiohttp", "python-socketio on aiohttp", &["aiohttp"]),
     python("python-uvicorn", "python-socketio on uvicorn", &["uvicorn"]),
     Peer {
-        lacks: &["eio4-only", "jsonp", "recovery", "webtransport", "refusal-data", "close-me"],
+        lacks: &["eio4-only", "jsonp", "recovery", "webtransport", "refusal-data", "close-me", "exact-timers"],
         ..server("socketioxide", "socketioxide on axum", "0.18.9", Rust("socketioxide"))
     },
     // What it lacks is what is not built yet.
@@ -68,6 +72,7 @@ const fn python(name: &'static str, title: &'static str, arguments: &'static [&'
             "webtransport",
             "connect-timeout",
             "volatile",
+            "exact-timers",
             // What it broadcasts on WebSockets depends on whether anybody polls, e.g. a session of another case that has not timed out.
             "sio5/binary/two-senders",
             // Not published before its authors have heard of it.
