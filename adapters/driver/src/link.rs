@@ -194,21 +194,24 @@ impl<S: Stream> Link<S> {
     }
 
     /// Writes what is left, ends the stream, and waits for the peer to do so too, so that nothing in flight is lost to a reset.
-    pub(crate) async fn linger(mut self) {
+    pub(crate) async fn linger(self) {
+        let Self { mut output, mut stream, decoder, early, .. } = self;
+        // What was read of a message that has not ended goes at once.
+        drop((decoder, early));
         let mut rest = BytesMut::new();
-        let flushed = poll_fn(|cx| match self.output.flush(&mut self.stream, cx, &mut rest) {
+        let flushed = poll_fn(|cx| match output.flush(&mut stream, cx, &mut rest) {
             Ok(false) => Poll::Pending,
             Ok(true) => Poll::Ready(true),
             Err(_) => Poll::Ready(false),
         })
         .await;
-        if !flushed || poll_fn(|cx| self.stream.poll_shutdown(cx)).await.is_err() {
+        if !flushed || poll_fn(|cx| stream.poll_shutdown(cx)).await.is_err() {
             return;
         }
         let mut ignored = BytesMut::with_capacity(1024);
         while let Ok(1..) = poll_fn(|cx| {
             ignored.clear();
-            self.stream.poll_read(cx, &mut ignored)
+            stream.poll_read(cx, &mut ignored)
         })
         .await
         {}

@@ -178,6 +178,15 @@ impl<C: 'static, S> Peer<C, S> {
         Some(Mail { commands: std::mem::take(&mut mailbox.commands), arrivals: std::mem::take(&mut mailbox.arrivals) })
     }
 
+    /// For the task, at the end of a turn that another one follows: how much the machine still holds.
+    pub(crate) fn go_on(&self, buffered: usize) {
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.buffered = buffered;
+        let waiting = mailbox.take_waiting(self.max_outbound);
+        drop(mailbox);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
     /// For the task, at the end of a turn: how much the machine still holds. False when there is mail: take another turn.
     pub(crate) fn rest(&self, cx: &Context<'_>, buffered: usize) -> bool {
         let mut mailbox = lock(&self.mailbox);
@@ -191,10 +200,7 @@ impl<C: 'static, S> Peer<C, S> {
         if !mailbox.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             mailbox.task = Some(cx.waker().clone());
         }
-        if mailbox.waiting.is_empty() || buffered > self.max_outbound / 2 {
-            return true;
-        }
-        let waiting = std::mem::take(&mut mailbox.waiting);
+        let waiting = mailbox.take_waiting(self.max_outbound);
         drop(mailbox);
         waiting.into_iter().for_each(Waker::wake);
         true
@@ -215,6 +221,11 @@ impl<C: 'static, S> Peer<C, S> {
 }
 
 impl<C> Mailbox<C> {
+    /// Who waits for room, if there is some.
+    fn take_waiting(&mut self, max_outbound: usize) -> Vec<Waker> {
+        if self.buffered > max_outbound / 2 { Vec::new() } else { std::mem::take(&mut self.waiting) }
+    }
+
     /// Whether the task has to look at this. That a reply was written makes room, which matters only where there is little.
     fn is_urgent(&self, arrival: &Arrival, max_outbound: usize) -> bool {
         !matches!(arrival, Arrival::Replied { .. }) || self.buffered > max_outbound / 2

@@ -411,6 +411,9 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
         let buffered = task.links.iter().map(Link::buffered).fold(task.machine.buffered_bytes(), usize::saturating_add);
         // What made the machine want input again may have happened in this very turn.
         let again = (more && task.machine.wants_input()) || passes == PASSES_PER_TURN || !task.polls.is_empty();
+        if again {
+            task.peer.go_on(buffered);
+        }
         if again || !task.peer.rest(cx, buffered) {
             cx.waker().wake_by_ref();
         }

@@ -62,7 +62,12 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
         let connections = Arc::clone(member.connections());
         let stream =
             Stream::new(io, self.runtime.clone(), Arc::clone(&self.settings), connections, Arc::clone(&exchange));
-        let service = service_fn(|request| self.respond::<I>(request, address, &exchange));
+        let service = service_fn(|request: http::Request<Incoming>| {
+            // At once: hyper may look for the end of the stream before it polls the answer.
+            let may_hold = self.endpoint.may_hold(request.method(), request.uri());
+            let request = request.map(|body| exchange.begin(body, may_hold));
+            self.respond::<I>(request, address, &exchange)
+        });
         let mut connection = pin!(self.http.serve_connection(stream, service).with_upgrades());
         let mut ending = false;
         let ended = poll_fn(|cx| {
@@ -80,7 +85,7 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
 
     async fn respond<I>(
         &self,
-        request: http::Request<Incoming>,
+        request: http::Request<RequestBody>,
         address: Option<SocketAddr>,
         exchange: &Arc<Exchange>,
     ) -> Result<http::Response<ResponseBody>, Infallible>
@@ -88,8 +93,6 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
         I: Read + Write + Unpin + Send + 'static,
         R::Stream: From<I>,
     {
-        let may_hold = self.endpoint.may_hold(request.method(), request.uri());
-        let request = request.map(|body| exchange.begin(body, may_hold));
         let mut response = if self.endpoint.matches(request.uri().path()) {
             self.ask_endpoint::<I>(request, address).await
         } else {

@@ -40,6 +40,8 @@ struct State {
     unread_body: bool,
     /// Responses that hyper has taken whole, but may not have written.
     unwritten: Vec<Confirmation>,
+    /// Whether the end of the peer's half was withheld while the body of the present request was read.
+    was_asked: bool,
     /// Reads on once the present exchange is over.
     reader: Option<Waker>,
 }
@@ -52,6 +54,7 @@ impl Exchange {
             requests: 0,
             unread_body: false,
             unwritten: Vec::new(),
+            was_asked: false,
             reader: None,
         })))
     }
@@ -75,6 +78,7 @@ impl Exchange {
         let whole = body.is_end_stream();
         let mut state = self.state();
         state.may_hold = may_hold;
+        state.was_asked = false;
         state.requests = state.requests.wrapping_add(1);
         state.phase = if whole { state.whole() } else { Phase::Reading };
         drop(state);
@@ -117,11 +121,21 @@ impl Exchange {
     /// Whether the end of the peer's half is news for later: a whole request waits for its answer. The task is woken when it is written.
     pub(crate) fn withholds_end(&self, cx: &Context<'_>) -> bool {
         let mut state = self.state();
-        let withholds = matches!(state.phase, Phase::Answering | Phase::Flushing);
-        if withholds {
-            state.reader = Some(cx.waker().clone());
+        match state.phase {
+            Phase::Idle | Phase::Held => false,
+            // hyper may have the rest of the body, and the endpoint has not looked yet. It looks before this is asked again.
+            Phase::Reading => {
+                let first = !std::mem::replace(&mut state.was_asked, true);
+                if first {
+                    cx.waker().wake_by_ref();
+                }
+                first
+            }
+            Phase::Answering | Phase::Flushing => {
+                state.reader = Some(cx.waker().clone());
+                true
+            }
         }
-        withholds
     }
 
     /// Whether the peer may still be sending what nobody will read.
