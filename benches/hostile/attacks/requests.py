@@ -1,0 +1,178 @@
+"""Attacks with HTTP requests: refused ones, huge heads, half ones, ends at the wrong moment."""
+
+import contextlib
+import socket
+import threading
+import time
+
+from harness.wire import Cut, Polling, Reader, WebSocket, ask, connect, request, reset
+
+from . import AFTER, GROWN, at_most, attack, exactly
+
+UNKNOWN = "&sid=AAAAAAAAAAAAAAAAAAAA"
+
+
+def post_in_pieces(port, query, size):
+    """A POST as a proxy or a slow line sends it: the head, a moment later the body. `whole`, or what went wrong."""
+    link = connect(port, patience=5)
+    try:
+        link.sendall(request("POST", query, length=size))
+        left = size
+        while left:
+            time.sleep(0.003 if size < 100_000 else 0.0005)
+            piece = b"x" * min(left, 8192 if size < 100_000 else 65_536)
+            link.sendall(piece)
+            left -= len(piece)
+        status, _, _ = Reader(link).response()
+        return status
+    except TimeoutError:
+        return "no answer"
+    except (OSError, Cut):
+        return "reset"
+    finally:
+        link.close()
+
+
+@attack("refused-posts", "A2", {"of 100 answers to 20 KB for nobody, whole": exactly(100), "of 20 answers to 1 000 001 bytes, 413 and whole": exactly(20)})
+def refused_posts(attempt):
+    """One client POSTs 20 KB to an unknown sid 100 times, head first, as a proxy does, and others POST 1 000 001 bytes to their session 20 times:
+    every refusal must be received, and no connection reset under it (behind nginx that is a 502, and other clients suffer)."""
+    answers = [post_in_pieces(attempt.port, UNKNOWN, 20_000) for _ in range(100)]
+    attempt.sent(2_000_000)
+    attempt.fact("of 100 answers to 20 KB for nobody, whole", answers.count(400))
+    answers = []
+    for _ in range(20):
+        session = Polling(attempt.port)
+        answers.append(post_in_pieces(attempt.port, session.query, 1_000_001))
+        attempt.sent(1_000_001)
+        session.close()
+    attempt.fact("of 20 answers to 1 000 001 bytes, 413 and whole", answers.count(413))
+
+
+@attack("refused-heads", "A2", {"sockets held after 6 s": at_most(5), GROWN: at_most(32)})
+def refused_heads(attempt):
+    """500 connections send the head of a POST that is refused, which announces a body of 1 GB, and then nothing: half for an unknown sid, half
+    for a session. Refusals hold no sockets."""
+    session = attempt.keep(Polling(attempt.port))
+    for index in range(500):
+        link = attempt.keep(connect(attempt.port))
+        data = request("POST", UNKNOWN if index % 2 else session.query, length=1_000_000_000)
+        link.sendall(data)
+        attempt.sent(len(data))
+    time.sleep(0.5)
+    attempt.fact("sockets held after 0.5 s", attempt.sockets())
+    attempt.wait_for(lambda: attempt.sockets() <= 1, 5.5)
+    attempt.fact("sockets held after 6 s", attempt.sockets())
+
+
+LORIS = {"ping-interval": 2500, "ping-timeout": 2000}
+
+
+@attack("loris", "B8", {"half bodies held after their sessions": at_most(5), GROWN: at_most(32)}, LORIS)
+def loris(attempt):
+    """Ping interval 2.5 s, timeout 2 s. 100 connections send nothing, 100 half a head, 100 half a body, each to a session of its own, which ends
+    meanwhile. Full: 80 s later nobody but the quiet client is left."""
+    for _ in range(100):
+        attempt.keep(connect(attempt.port))
+        half = attempt.keep(connect(attempt.port))
+        half.sendall(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: ")
+    bodies = []
+    for _ in range(100):
+        session = Polling(attempt.port)
+        session.close()
+        link = attempt.keep(connect(attempt.port))
+        link.sendall(request("POST", session.query, length=1000) + b"4" * 500)
+        bodies.append(link)
+    time.sleep(0.3)
+    attempt.fact("sockets held at first", attempt.sockets())
+    # The quiet client's socket and 200 others are none of a session.
+    attempt.wait_for(lambda: attempt.sockets() <= 200, 9)
+    attempt.fact("half bodies held after their sessions", max(0, attempt.sockets() - 200))
+    if attempt.full:
+        took = attempt.wait_for(lambda: attempt.sockets() == 0, 80)
+        attempt.fact("sockets held after 80 s more", attempt.sockets())
+        attempt.fact("seconds until the last was closed", took)
+
+
+@attack("huge-heads", "B8, 23", {AFTER: at_most(16), GROWN: at_most(40)})
+def huge_heads(attempt):
+    """200 sessions over polling, each with a header of 400 KB in its handshake, or the largest that the server takes: what they keep of it for
+    their life."""
+
+    def taken(size):
+        try:
+            return ask(attempt.port, request("GET", headers=["X-Fill: " + "x" * size]))[0] == 200
+        except (OSError, Cut):
+            return False
+
+    size = next((size for size in (400_000, 200_000, 100_000, 60_000, 30_000, 15_000, 7_000, 3_000) if taken(size)), 0)
+    attempt.fact("largest header taken, KB", size // 1000)
+    before = attempt.server.memory()
+    sessions = []
+    for _ in range(200):
+        session = Polling(attempt.port, headers=["X-Fill: " + "x" * size])
+        attempt.sent(size)
+        # The connection's buffers are not the session's.
+        session.close()
+        sessions.append(session)
+    time.sleep(0.5)
+    attempt.fact("kept for each session, KB", (attempt.server.memory() - before) / 200 / 1000)
+    attempt.fact("of 200 sessions, alive", sum(ask(attempt.port, request("POST", session.query, b"3"))[0] == 200 for session in sessions[:200]))
+
+
+def half_closed(attempt, end, number):
+    """A session; then an event for everybody in a POST, behind which the client's side ends. Whether the POST was answered."""
+    session = Polling(attempt.port, socketio=False)
+    session.post(b"40")
+    link = connect(attempt.port, patience=2)
+    try:
+        link.sendall(request("POST", session.query, f'42["broadcast",{number}]'.encode()))
+        if end == "close":
+            return False
+        link.shutdown(socket.SHUT_WR)
+        return Reader(link).response()[0] == 200
+    except (OSError, Cut):
+        return False
+    finally:
+        link.close()
+        session.close()
+
+
+HALF = {
+    "of 80 events with shutdown, handled": exactly(80),
+    "of 80 POSTs with shutdown, answered": exactly(80),
+    "of 80 events with close, handled": exactly(80),
+    "of 80 handshakes with shutdown, answered": exactly(80),
+}
+
+
+@attack("half-closed", "7", HALF)
+def half_closed_requests(attempt):
+    """A client POSTs an event and ends its side at once (`shutdown(WR)`, or `close()`), 80 times each; 80 times it does so behind a handshake.
+    The request was complete: it is handled, and answered where somebody still reads."""
+    observer = attempt.keep(WebSocket(attempt.port))
+    seen = set()
+
+    def observe():
+        with contextlib.suppress(OSError, Cut):
+            while True:
+                message = observer.receive()
+                if message == b"2":
+                    observer.send("3")
+                elif message.startswith(b'42["broadcast-back",'):
+                    seen.add(int(message[20:].rstrip(b"]")))
+
+    threading.Thread(target=observe, daemon=True).start()
+    for first, end in ((0, "shutdown"), (1000, "close")):
+        answered = sum(half_closed(attempt, end, first + number) for number in range(80))
+        time.sleep(0.7)
+        attempt.fact(f"of 80 events with {end}, handled", len([number for number in seen if first <= number < first + 80]))
+        if end == "shutdown":
+            attempt.fact("of 80 POSTs with shutdown, answered", answered)
+    answered = 0
+    for _ in range(80):
+        with contextlib.suppress(OSError, Cut), contextlib.closing(connect(attempt.port, patience=2)) as link:
+            link.sendall(request("GET"))
+            link.shutdown(socket.SHUT_WR)
+            answered += Reader(link).response()[0] == 200
+    attempt.fact("of 80 handshakes with shutdown, answered", answered)

@@ -1,0 +1,56 @@
+"""Attacks on the upgrade from polling to WebSocket."""
+
+import threading
+import time
+
+from harness.wire import Cut, Polling, WebSocket, frame, push
+
+from . import AFTER, GROWN, at_most, attack
+
+BOUNDS = {
+    # The session's limits, and buffers.
+    GROWN: at_most(24),
+    AFTER: at_most(16),
+}
+
+
+def flood(attempt, hold_get):
+    session = attempt.keep(Polling(attempt.port))
+    stop = threading.Event()
+
+    def hold():
+        try:
+            while not stop.is_set():
+                session.get()
+        except (OSError, Cut):
+            pass
+
+    if hold_get:
+        threading.Thread(target=hold, daemon=True).start()
+        time.sleep(0.1)
+    began = time.monotonic()
+    probe = attempt.keep(WebSocket(attempt.port, sid=session.sid, receive_buffer=4096))
+    probes = attempt.size(300_000, 1_500_000)
+    attempt.sent(push(probe.link, frame(b"2probe") * probes, stuck_after=2))
+    # Until the server has given up on the probe, and then on with it.
+    timeout = attempt.server.settings.get("upgrade-timeout", 10_000) / 1000
+    time.sleep(max(0.0, began + timeout + 0.3 - time.monotonic()))
+    attempt.sent(push(probe.link, frame(b"6") * 30_000, stuck_after=1))
+    time.sleep(0.5)
+    stop.set()
+    # A stall that goes on without the attacker is seen by the quiet client.
+    attempt.let_go()
+    time.sleep(1)
+
+
+@attack("probe-flood", "17", BOUNDS, {"upgrade-timeout": 3000})
+def probe_flood(attempt):
+    """The WebSocket probe of a polling session never reads (receive buffer 4 KiB) and sends `2probe` 300 000 times (full: 1 500 000); after
+    the upgrade timeout it sends 30 000 packets of `6`. No GET is held."""
+    flood(attempt, hold_get=False)
+
+
+@attack("probe-flood-get", "17", BOUNDS, {"upgrade-timeout": 3000})
+def probe_flood_get(attempt):
+    """The same while the session's GET is held, and renewed whenever it is answered."""
+    flood(attempt, hold_get=True)

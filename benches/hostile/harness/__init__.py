@@ -1,0 +1,1 @@
+"""What every attack needs: servers to attack (`servers`), a client that breaks rules on purpose (`wire`), one that does not (`quiet`)."""

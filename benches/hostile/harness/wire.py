@@ -1,0 +1,199 @@
+"""A client of raw sockets, which sends what it likes: HTTP requests, Engine.IO polling, WebSocket.
+
+Everything goes to 127.0.0.1 and has a time limit. A WebSocket's frames are masked with zeros, so that thousands of them can be made at
+once.
+"""
+
+import base64
+import contextlib
+import os
+import socket
+import struct
+
+HOST = "127.0.0.1"
+PATIENCE = 10.0
+
+
+class Cut(Exception):
+    """The connection ended, or was reset, within what was awaited."""
+
+
+def connect(port, receive_buffer=None, patience=PATIENCE):
+    """A connection. A small receive buffer must be asked for before it is made."""
+    link = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    link.settimeout(patience)
+    if receive_buffer:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    link.connect((HOST, port))
+    return link
+
+
+def reset(link):
+    """Closes at once, whatever is under way."""
+    with contextlib.suppress(OSError):
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    link.close()
+
+
+def request(method, query="", body=None, headers=(), length=None, path="/socket.io/"):
+    """A request's bytes. `length` is announced instead of the body's own."""
+    lines = [f"{method} {path}?EIO=4&transport=polling{query} HTTP/1.1", "Host: 127.0.0.1", *headers]
+    if body is not None or length is not None:
+        lines.append(f"Content-Length: {len(body or b'') if length is None else length}")
+        lines.append("Content-Type: text/plain;charset=UTF-8")
+    return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
+
+
+class Reader:
+    """Reads from a connection, and keeps what came too early."""
+
+    def __init__(self, link):
+        self.link = link
+        self.kept = b""
+
+    def more(self):
+        try:
+            got = self.link.recv(1 << 16)
+        except (ConnectionError, BrokenPipeError) as error:
+            raise Cut(str(error)) from None
+        if not got:
+            raise Cut("the connection ended")
+        self.kept += got
+
+    def until(self, end):
+        while end not in self.kept:
+            self.more()
+        found, _, self.kept = self.kept.partition(end)
+        return found
+
+    def exactly(self, count):
+        if len(self.kept) < count:
+            parts, have = [self.kept], len(self.kept)
+            while have < count:
+                self.kept = b""
+                self.more()
+                parts.append(self.kept)
+                have += len(self.kept)
+            self.kept = b"".join(parts)
+        found, self.kept = self.kept[:count], self.kept[count:]
+        return found
+
+    def response(self):
+        """Status, headers (lower case), body: all of it, or `Cut`."""
+        head = self.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        status = int(head[0].split(" ")[1])
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            body = b""
+            while size := int(self.until(b"\r\n"), 16):
+                body += self.exactly(size)
+                self.until(b"\r\n")
+            self.until(b"\r\n")
+        else:
+            body = self.exactly(int(headers.get("content-length", 0))) if status != 101 else b""
+        return status, headers, body
+
+
+def ask(port, data, patience=PATIENCE):
+    """One request on a connection of its own, answered whole or `Cut`."""
+    with contextlib.closing(connect(port, patience=patience)) as link:
+        link.sendall(data)
+        return Reader(link).response()
+
+
+class Polling:
+    """A session over polling, on one connection that is kept."""
+
+    def __init__(self, port, headers=(), socketio=True):
+        self.port = port
+        self.link = connect(port)
+        self.reader = Reader(self.link)
+        status, _, body = self.ask(request("GET", headers=headers))
+        if status != 200:
+            raise Cut(f"the handshake was answered {status}")
+        self.sid = body.split(b'"sid":"')[1].split(b'"')[0].decode()
+        self.query = f"&sid={self.sid}"
+        if socketio:
+            self.post(b"40")
+            seen = b""
+            while b'42["auth"' not in seen:
+                seen += self.get()[2]
+
+    def ask(self, data):
+        self.link.sendall(data)
+        return self.reader.response()
+
+    def post(self, body):
+        return self.ask(request("POST", self.query, body))
+
+    def get(self):
+        return self.ask(request("GET", self.query))
+
+    def close(self):
+        self.link.close()
+
+
+def frame(payload, opcode=1, length=None):
+    """A client's frame, masked with zeros. `length` is announced instead of the payload's own."""
+    size = len(payload) if length is None else length
+    if size < 126:
+        head = struct.pack("!BB", 0x80 | opcode, 0x80 | size)
+    elif size < 1 << 16:
+        head = struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, size)
+    else:
+        head = struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, size)
+    return head + b"\0\0\0\0" + payload
+
+
+class WebSocket:
+    """A WebSocket: a session of its own, or the probe of one over polling (`sid`)."""
+
+    def __init__(self, port, sid=None, receive_buffer=None, socketio=True):
+        self.link = connect(port, receive_buffer)
+        self.reader = Reader(self.link)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.link.sendall(
+            f"GET /socket.io/?EIO=4&transport=websocket{f'&sid={sid}' if sid else ''} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
+        )
+        status, _, _ = self.reader.response()
+        if status != 101:
+            raise Cut(f"the WebSocket was answered {status}")
+        if sid is None and socketio:
+            self.send("40")
+            while not self.receive().startswith(b'42["auth"'):
+                pass
+
+    def send(self, text):
+        self.link.sendall(frame(text if isinstance(text, bytes) else text.encode()))
+
+    def receive(self):
+        """The next message; `Cut` at the end. Pings of the WebSocket are not used here."""
+        while True:
+            first, second = self.reader.exactly(2)
+            size = second & 0x7F
+            if size == 126:
+                (size,) = struct.unpack("!H", self.reader.exactly(2))
+            elif size == 127:
+                (size,) = struct.unpack("!Q", self.reader.exactly(8))
+            payload = self.reader.exactly(size)
+            if first & 0x0F == 8:
+                raise Cut("closed")
+            if first & 0x0F in (1, 2):
+                return payload
+
+    def close(self):
+        self.link.close()
+
+
+def push(link, data, stuck_after):
+    """Sends until all is sent, nothing was taken for `stuck_after` seconds, or the connection is gone. How many bytes were taken."""
+    link.settimeout(stuck_after)
+    view, sent = memoryview(data), 0
+    while sent < len(view):
+        try:
+            sent += link.send(view[sent : sent + (1 << 18)])
+        except OSError:
+            break
+    return sent

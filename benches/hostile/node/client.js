@@ -1,0 +1,20 @@
+// The official client, given much to send: emits events at once and says when all their answers came, or why it gave up.
+//   node client.js PORT TRANSPORT EVENT ANSWER COUNT BYTES SECONDS [NUMBER]
+// One line of JSON on standard output: {"answers": n, "disconnected": reason or null, "after_ms": n}. NUMBER is the event's first argument.
+const { io } = require("socket.io-client");
+const [port, transport, event, answer, count, bytes, seconds, number] = process.argv.slice(2);
+const socket = io(`http://127.0.0.1:${port}`, { transports: [transport], reconnection: false });
+let answers = 0, began = 0;
+const end = (disconnected) => {
+  console.log(JSON.stringify({ answers, disconnected, after_ms: Date.now() - began }));
+  process.exit(0);
+};
+socket.on("connect", () => {
+  began = Date.now();
+  const payload = "x".repeat(Number(bytes));
+  for (let i = 0; i < Number(count); i++) socket.emit(event, ...(number ? [Number(number)] : []), payload);
+});
+socket.on(answer, () => { if (++answers === Number(count)) end(null); });
+socket.on("connect_error", (error) => end(`cannot connect: ${error.message}`));
+socket.on("disconnect", end);
+setTimeout(() => end("not done in time"), Number(seconds) * 1000);

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Attacks by clients, against our server and the reference on Node, on 127.0.0.1.
+
+    run.py [--full] [--binary ECHO] [--logged PROGRAM] [--only ours|node] [--out FILE] [ATTACK...]
+
+Builds our example `echo` (unless `--binary` names one), runs every attack against each server in turn, prints what was measured beside
+the bounds, and ends with 1 if ours is not within them. `--list` says what there is. See README.md.
+"""
+
+import argparse
+import contextlib
+import sys
+import threading
+import time
+import traceback
+from datetime import date
+from pathlib import Path
+
+import attacks
+from attacks import AFTER, BEFORE, GROWN, LOG, PER_BYTE, QUIET, SENT, STALL, SURVIVED
+from harness import servers, wire
+from harness.servers import MB
+
+# An attack takes some ten seconds. One that hangs is ended by ending its server.
+PATIENCE, PATIENCE_FULL = 90, 300
+# No attack may exhaust the machine: a server that grows beyond this is killed, which is then its figure.
+CAP, CAP_FULL = 1 << 30, 5 << 30
+# What is not worth a line when it is so.
+USUAL = {QUIET: 1, SURVIVED: 1, LOG: 0}
+
+
+class Attempt:
+    """One attack on one server: what it may use, and what it found."""
+
+    def __init__(self, server, full):
+        self.server, self.port, self.full = server, server.port, full
+        self.facts = {}
+        self.bytes = 0
+        self.links = []
+        self.remarks = []
+
+    def remark(self, text):
+        self.remarks.append(text)
+
+    def fact(self, name, value):
+        self.facts[name] = value
+
+    def sent(self, count):
+        self.bytes += count
+
+    def size(self, quick, full):
+        return full if self.full else quick
+
+    def keep(self, link):
+        """A socket (or what has a `close`) that stays open until the attack is over."""
+        self.links.append(link)
+        return link
+
+    def let_go(self):
+        for link in self.links:
+            with contextlib.suppress(OSError):
+                link.close()
+        self.links.clear()
+
+    def wait_for(self, condition, seconds):
+        """Waits until the condition holds, at most so long. The seconds that it took, or None."""
+        began = time.monotonic()
+        while time.monotonic() - began < seconds and self.server.alive():
+            if condition():
+                return time.monotonic() - began
+            time.sleep(0.05)
+        return time.monotonic() - began if condition() else None
+
+    def sockets(self):
+        """Connections that the server holds, without the quiet client's."""
+        return max(0, self.server.sockets() - 1)
+
+
+def attempt(entry, kind, programs, full):
+    """Runs one attack against one server. Its facts, and remarks."""
+    program = kind if kind == "node" else entry.program
+    server = servers.Server(program, entry.settings, programs, CAP_FULL if full else CAP)
+    remarks = [f"{flag} is unknown to this {entry.program}: its default was used" for flag in server.ignored]
+    timer = threading.Timer(PATIENCE_FULL if full else PATIENCE, server.kill, ["killed, for the attack did not end"])
+    timer.daemon = True
+    timer.start()
+    quiet = None
+    try:
+        quiet = servers.Quiet(server.port)
+        time.sleep(0.3)
+        before = server.memory()
+        log_before = server.log_bytes()
+        server.top = before
+        run = Attempt(server, full)
+        try:
+            entry.run(run)
+        except (OSError, wire.Cut) as error:
+            if server.alive():
+                run.fact("ended early", 1)
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                remarks.append(f"the attack ended early: {type(error).__name__} {error} (line {where.lineno} of {Path(where.filename).name})")
+        top = server.top
+        run.let_go()
+        time.sleep(1.0)
+        after = server.memory()
+        report = quiet.end()
+        facts = {SENT: run.bytes / MB, BEFORE: before / MB, GROWN: max(0, top - before) / MB}
+        if run.bytes > MB:
+            facts[PER_BYTE] = max(0, top - before) / run.bytes
+        facts |= {AFTER: max(0, after - before) / MB, STALL: report["longest_ms"], QUIET: int(report["kept"])}
+        facts[LOG] = server.log_bytes() - log_before
+        facts[SURVIVED] = int(server.alive())
+        facts |= run.facts
+        remarks += run.remarks
+        if server.killed:
+            remarks.append(server.killed)
+        elif not server.alive():
+            remarks.append(f"the server ended by itself: {server.process.returncode}")
+        if not report["kept"]:
+            remarks.append(f"the quiet client was lost: {report['why']}")
+        return facts, remarks
+    finally:
+        timer.cancel()
+        if quiet:
+            quiet.end()
+        server.end()
+
+
+def number(value):
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value}"
+
+
+def main():
+    known = attacks.load()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("attack", nargs="*", help="which attacks; all, if none is named")
+    parser.add_argument("--full", action="store_true", help="the sizes of the original attacks; takes several GB and longer")
+    parser.add_argument("--binary", "--ours", type=Path, help="a built example `echo`, instead of building it")
+    parser.add_argument("--logged", type=Path, help="a built `server/`, instead of building it")
+    parser.add_argument("--only", choices=["ours", "node"], help="one server alone")
+    parser.add_argument("--out", type=Path, help="also write the table to this file")
+    parser.add_argument("--list", action="store_true", help="what attacks there are")
+    options = parser.parse_args()
+    if unknown := [name for name in options.attack if name not in known]:
+        parser.error(f"unknown attack {unknown[0]}: --list says what there is")
+    chosen = [known[name] for name in options.attack] or list(known.values())
+    if options.list:
+        for entry in chosen:
+            print(f"{entry.name} ({entry.item})\n    {entry.text}")
+        return 0
+    kinds = [options.only] if options.only else ["ours", "node"]
+    programs = {}
+    if "ours" in kinds:
+        if any(entry.program == "echo" for entry in chosen):
+            programs["echo"] = options.binary.resolve() if options.binary else servers.build_echo()
+        if any(entry.program == "logged" for entry in chosen):
+            programs["logged"] = options.logged.resolve() if options.logged else servers.build_logged()
+    # The reference's packages hold the official client as well.
+    servers.install_node()
+
+    lines, verdicts, remarks_of = [], [], []
+
+    def say(line):
+        lines.append(line)
+        print(line, flush=True)
+
+    say(f"{date.today().isoformat()}, {'full sizes' if options.full else 'quick sizes'}\n")
+    say("| attack | measured | bound | ours | Node |\n|---|---|---|---|---|")
+    for entry in chosen:
+        found = {kind: attempt(entry, kind, programs, options.full) for kind in kinds}
+        ours, node = (found.get(kind, ({}, []))[0] for kind in ("ours", "node"))
+        failed = []
+        for fact in dict.fromkeys([*ours, *node, *entry.bounds]):
+            bound = entry.bounds.get(fact)
+            usual = USUAL.get(fact)
+            if usual is not None and all(facts.get(fact) == usual for facts in (ours, node) if facts):
+                continue
+            bad = "ours" in kinds and bound is not None and (ours.get(fact) is None or not bound.holds(ours[fact]))
+            if bad:
+                failed.append(f"{fact}: {number(ours.get(fact))}, not {bound}")
+            mark = " **!**" if bad else ""
+            say(f"| {entry.name} | {fact} | {bound or ''} | {number(ours.get(fact))}{mark} | {number(node.get(fact))} |")
+        for kind in kinds:
+            remarks_of += [f"{entry.name}, {kind}: {remark}" for remark in found[kind][1]]
+        verdicts.append((entry, failed))
+    if remarks_of:
+        say("\nRemarks\n")
+        for remark in remarks_of:
+            say(f"* {remark}")
+    code = 0
+    if "ours" in kinds:
+        say("\nOurs\n")
+        for entry, failed in verdicts:
+            say(f"* {entry.name}: {'not within its bounds: ' + '; '.join(failed) if failed else 'within its bounds'}")
+            code |= bool(failed)
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+//! Our server with what the example `echo` does not offer: a log on standard error, and handlers that are slow.
+//!
+//! `hostile-server --port 3000 --ping-interval 25000 --ping-timeout 20000`, times in milliseconds, one worker. Events:
+//! `auth` is sent to each client at once; `message` is echoed, from a handler; `slow` is taken by a `recv` loop, one after the other, each for as many milliseconds as its first
+//! argument says, and answered by `slow-done`.
+
+use std::time::Duration;
+
+use socketio_tokio::{Event, Server, Socket, serve};
+use tokio::net::TcpListener;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    let (mut port, mut interval, mut timeout) = (3000, 25_000, 20_000);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(flag) = arguments.next() {
+        let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
+        match flag.as_str() {
+            "--port" => port = value.parse()?,
+            "--ping-interval" => interval = value.parse()?,
+            "--ping-timeout" => timeout = value.parse()?,
+            _ => return Err(format!("unknown flag {flag}").into()),
+        }
+    }
+    let server = Server::builder()
+        .engine(move |config| {
+            config.ping_interval = Duration::from_millis(interval);
+            config.ping_timeout = Duration::from_millis(timeout);
+        })
+        .build();
+    server.on("message", |socket: Socket, event: Event| socket.emit("message-back", event.payload())).of("/").on_connect(
+        async |socket: Socket| -> Result<(), Error> {
+            socket.emit("auth", [serde_json::json!({})])?;
+            while let Some(event) = socket.recv().await {
+                let (takes, _): (u64, &str) = event.read()?;
+                tokio::time::sleep(Duration::from_millis(takes)).await;
+                socket.emit("slow-done", ())?;
+            }
+            Ok(())
+        },
+    );
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    eprintln!("listening on {}", listener.local_addr()?);
+    serve(listener, server).await;
+    Ok(())
+}
