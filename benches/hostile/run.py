@@ -26,14 +26,27 @@ PATIENCE, PATIENCE_FULL = 90, 300
 # No attack may exhaust the machine: a server that grows beyond this is killed, which is then its figure.
 CAP, CAP_FULL = 1 << 30, 5 << 30
 # What is not worth a line when it is so.
-USUAL = {QUIET: 1, SURVIVED: 1, LOG: 0}
+USUAL = {
+    QUIET: lambda value: value == 1,
+    SURVIVED: lambda value: value == 1,
+    LOG: lambda value: value == 0,
+    SENT: lambda value: value < 0.5,
+    BEFORE: lambda value: True,
+    GROWN: lambda value: value < 5,
+    PER_BYTE: lambda value: value < 0.1,
+    AFTER: lambda value: value < 5,
+}
 
 
 class Attempt:
     """One attack on one server: what it may use, and what it found."""
 
-    def __init__(self, server, full):
+    def __init__(self, server, full, before):
         self.server, self.port, self.full = server, server.port, full
+        # The quiet client's, the listener, and what a runtime has for itself.
+        self.own = server.sockets()
+        # Its memory before the attack.
+        self.before = before
         self.facts = {}
         self.bytes = 0
         self.links = []
@@ -58,8 +71,7 @@ class Attempt:
 
     def let_go(self):
         for link in self.links:
-            with contextlib.suppress(OSError):
-                link.close()
+            wire.close(link)
         self.links.clear()
 
     def wait_for(self, condition, seconds):
@@ -73,7 +85,7 @@ class Attempt:
 
     def sockets(self):
         """Connections that the server holds, without the quiet client's."""
-        return max(0, self.server.sockets() - 1)
+        return max(0, self.server.sockets() - self.own)
 
 
 def attempt(entry, kind, programs, full):
@@ -91,7 +103,7 @@ def attempt(entry, kind, programs, full):
         before = server.memory()
         log_before = server.log_bytes()
         server.top = before
-        run = Attempt(server, full)
+        run = Attempt(server, full, before)
         try:
             entry.run(run)
         except (OSError, wire.Cut) as error:
@@ -105,7 +117,7 @@ def attempt(entry, kind, programs, full):
         after = server.memory()
         report = quiet.end()
         facts = {SENT: run.bytes / MB, BEFORE: before / MB, GROWN: max(0, top - before) / MB}
-        if run.bytes > MB:
+        if run.bytes >= MB:
             facts[PER_BYTE] = max(0, top - before) / run.bytes
         facts |= {AFTER: max(0, after - before) / MB, STALL: report["longest_ms"], QUIET: int(report["kept"])}
         facts[LOG] = server.log_bytes() - log_before
@@ -173,17 +185,18 @@ def main():
     for entry in chosen:
         found = {kind: attempt(entry, kind, programs, options.full) for kind in kinds}
         ours, node = (found.get(kind, ({}, []))[0] for kind in ("ours", "node"))
-        failed = []
+        failed, first = [], True
         for fact in dict.fromkeys([*ours, *node, *entry.bounds]):
             bound = entry.bounds.get(fact)
             usual = USUAL.get(fact)
-            if usual is not None and all(facts.get(fact) == usual for facts in (ours, node) if facts):
+            if usual and all(usual(facts.get(fact, 0)) for facts in (ours, node) if facts):
                 continue
             bad = "ours" in kinds and bound is not None and (ours.get(fact) is None or not bound.holds(ours[fact]))
             if bad:
                 failed.append(f"{fact}: {number(ours.get(fact))}, not {bound}")
             mark = " **!**" if bad else ""
-            say(f"| {entry.name} | {fact} | {bound or ''} | {number(ours.get(fact))}{mark} | {number(node.get(fact))} |")
+            say(f"| {entry.name if first else ''} | {fact} | {bound or ''} | {number(ours.get(fact))}{mark} | {number(node.get(fact))} |")
+            first = False
         for kind in kinds:
             remarks_of += [f"{entry.name}, {kind}: {remark}" for remark in found[kind][1]]
         verdicts.append((entry, failed))

@@ -30,7 +30,7 @@ class Bound:
     limit: float
 
     def holds(self, value):
-        return {"<=": value <= self.limit, ">=": value >= self.limit, "=": value == self.limit}[self.sign]
+        return value <= self.limit if self.sign == "<=" else value == self.limit
 
     def __str__(self):
         return f"{self.sign} {self.limit:g}"
@@ -38,10 +38,6 @@ class Bound:
 
 def at_most(limit):
     return Bound("<=", limit)
-
-
-def at_least(limit):
-    return Bound(">=", limit)
 
 
 def exactly(value):
@@ -67,10 +63,9 @@ class Attack:
         return " ".join((self.run.__doc__ or "").split())
 
 
-def attack(name, item, bounds, settings=None, program="echo", common=True):
+def attack(name, item, bounds, settings=None, program="echo"):
     def register(run):
-        limits = {**(COMMON if common else {SURVIVED: exactly(1)}), **bounds}
-        ATTACKS[name] = Attack(name, run, item, limits, settings or {}, program)
+        ATTACKS[name] = Attack(name, run, item, {**COMMON, **bounds}, settings or {}, program)
         return run
 
     return register

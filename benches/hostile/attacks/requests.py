@@ -1,11 +1,10 @@
 """Attacks with HTTP requests: refused ones, huge heads, half ones, ends at the wrong moment."""
 
 import contextlib
-import socket
 import threading
 import time
 
-from harness.wire import Cut, Polling, Reader, WebSocket, ask, connect, request, reset
+from harness.wire import Cut, Polling, Reader, WebSocket, ask, connect, request, send_and_end
 
 from . import AFTER, GROWN, at_most, attack, exactly
 
@@ -85,7 +84,7 @@ def loris(attempt):
         bodies.append(link)
     time.sleep(0.3)
     attempt.fact("sockets held at first", attempt.sockets())
-    # The quiet client's socket and 200 others are none of a session.
+    # 200 others are of no session.
     attempt.wait_for(lambda: attempt.sockets() <= 200, 9)
     attempt.fact("half bodies held after their sessions", max(0, attempt.sockets() - 200))
     if attempt.full:
@@ -126,10 +125,10 @@ def half_closed(attempt, end, number):
     session.post(b"40")
     link = connect(attempt.port, patience=2)
     try:
-        link.sendall(request("POST", session.query, f'42["broadcast",{number}]'.encode()))
+        data = request("POST", session.query, f'42["broadcast",{number}]'.encode())
+        send_and_end(link, data, whole=end == "close")
         if end == "close":
             return False
-        link.shutdown(socket.SHUT_WR)
         return Reader(link).response()[0] == 200
     except (OSError, Cut):
         return False
@@ -172,7 +171,6 @@ def half_closed_requests(attempt):
     answered = 0
     for _ in range(80):
         with contextlib.suppress(OSError, Cut), contextlib.closing(connect(attempt.port, patience=2)) as link:
-            link.sendall(request("GET"))
-            link.shutdown(socket.SHUT_WR)
+            send_and_end(link, request("GET"))
             answered += Reader(link).response()[0] == 200
     attempt.fact("of 80 handshakes with shutdown, answered", answered)

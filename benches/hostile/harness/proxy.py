@@ -12,10 +12,10 @@ BUFFER = 32_768
 
 
 class Slow:
-    """Listens on `port` of 127.0.0.1, and passes on what comes to the server, `rate` bytes a second each way in all."""
+    """Listens on `port` of 127.0.0.1, and passes on what comes to the server (`up`) and back (`down`), so many bytes a second in all."""
 
-    def __init__(self, target, rate):
-        self.target, self.rate = target, rate
+    def __init__(self, target, up=None, down=None):
+        self.target, self.rates = target, {"up": up, "down": down}
         self.listener = socket.create_server((HOST, 0))
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         self.port = self.listener.getsockname()[1]
@@ -49,8 +49,9 @@ class Slow:
     def _pass(self, source, sink, way):
         with contextlib.suppress(OSError):
             while piece := source.recv(PIECE):
-                with self.turns[way]:
-                    time.sleep(len(piece) / self.rate)
+                if rate := self.rates[way]:
+                    with self.turns[way]:
+                        time.sleep(len(piece) / rate)
                 sink.sendall(piece)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)

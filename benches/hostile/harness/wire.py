@@ -29,11 +29,21 @@ def connect(port, receive_buffer=None, patience=PATIENCE):
     return link
 
 
-def reset(link):
-    """Closes at once, whatever is under way."""
+def close(link):
+    """Ends a connection, or what has one, also while another thread reads from it (a `close` alone would wait for that thread)."""
+    link = getattr(link, "link", link)
     with contextlib.suppress(OSError):
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        link.shutdown(socket.SHUT_RDWR)
     link.close()
+
+
+def send_and_end(link, data, whole=False):
+    """Sends, and ends this side with the same segment: who reads finds the data and the end at once. With `whole`, the connection is closed."""
+    link.send(data, socket.MSG_MORE)
+    if whole:
+        link.close()
+    else:
+        link.shutdown(socket.SHUT_WR)
 
 
 def request(method, query="", body=None, headers=(), length=None, path="/socket.io/"):
@@ -131,7 +141,7 @@ class Polling:
         return self.ask(request("GET", self.query))
 
     def close(self):
-        self.link.close()
+        close(self)
 
 
 def frame(payload, opcode=1, length=None):
@@ -184,7 +194,7 @@ class WebSocket:
                 return payload
 
     def close(self):
-        self.link.close()
+        close(self)
 
 
 def push(link, data, stuck_after):

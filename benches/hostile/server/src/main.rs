@@ -31,7 +31,13 @@ async fn main() -> Result<(), Error> {
             config.ping_timeout = Duration::from_millis(timeout);
         })
         .build();
-    server.on("message", |socket: Socket, event: Event| socket.emit("message-back", event.payload())).of("/").on_connect(
+    server
+        .on("message", |socket: Socket, event: Event| socket.emit("message-back", event.payload()))
+        .on("ask", async |socket: Socket, event: Event| -> Result<(), Error> {
+            socket.emit_with_ack_timeout("question", event.payload(), Duration::from_secs(5))?.await?;
+            Ok(())
+        })
+        .of("/").on_connect(
         async |socket: Socket| -> Result<(), Error> {
             socket.emit("auth", [serde_json::json!({})])?;
             while let Some(event) = socket.recv().await {
