@@ -9,7 +9,7 @@ import time
 
 from harness.proxy import Slow
 from harness.servers import HERE
-from harness.wire import Cut, Polling, WebSocket
+from harness.wire import Cut, Polling, WebSocket, request
 
 from . import GROWN, STALL, at_most, attack, exactly
 
@@ -37,20 +37,29 @@ def serve_pings(clients, seconds):
 PAUSE = {"ping-interval": 3000, "ping-timeout": 2000}
 
 
-@attack("pause", "19", {"of 50 clients, kept": exactly(50), STALL: at_most(10_000)}, PAUSE)
-def pause(attempt):
-    """Ping interval 3 s, timeout 2 s. 50 clients on WebSockets got a ping; the server is stopped (SIGSTOP) for 4 s, within which their pongs
-    come to its sockets. They answered in time, and are kept."""
-    clients = [attempt.keep(WebSocket(attempt.port)) for _ in range(50)]
+def pause(attempt, clients, await_ping, pong):
+    """Stops the server for 4 s when all clients have a ping, and sends their pongs meanwhile."""
     for client in clients:
-        while client.receive() != b"2":
-            pass
+        await_ping(client)
     stopped = threading.Thread(target=attempt.server.pause, args=[4])
     stopped.start()
     time.sleep(0.2)
     for client in clients:
-        client.send("3")
+        pong(client)
     stopped.join()
+
+
+@attack("pause", "19", {"of 50 clients, kept": exactly(50), STALL: at_most(10_000)}, PAUSE)
+def pause_websocket(attempt):
+    """Ping interval 3 s, timeout 2 s. 50 clients on WebSockets got a ping; the server is stopped (SIGSTOP) for 4 s, within which their pongs
+    come to its sockets. They answered in time, and are kept."""
+
+    def await_ping(client):
+        while client.receive() != b"2":
+            pass
+
+    clients = [attempt.keep(WebSocket(attempt.port)) for _ in range(50)]
+    pause(attempt, clients, await_ping, lambda client: client.send("3"))
     kept = serve_pings(clients, 4)
     # Echoes say that a session lives, not only its connection.
     alive = 0
@@ -61,6 +70,26 @@ def pause(attempt):
                 if message == b"2":
                     client.send("3")
             alive += 1
+    attempt.fact("of 50 clients, kept", alive)
+
+
+@attack("pause-polling", "19", {STALL: at_most(10_000)}, PAUSE)
+def pause_polling(attempt):
+    """The same with 50 clients that poll, and POST their pongs meanwhile. What lies in a connection's buffer is not yet a POST of the session: they
+    may be lost, and nothing is asked of the server."""
+    clients = [attempt.keep(Polling(attempt.port)) for _ in range(50)]
+    for client in clients:
+        client.link.sendall(request("GET", client.query))
+    pause(
+        attempt,
+        clients,
+        lambda client: client.reader.response(),
+        lambda client: client.link.sendall(request("POST", client.query, b"3")),
+    )
+    alive = 0
+    for client in clients:
+        with contextlib.suppress(Cut, OSError):
+            alive += client.reader.response()[0] == 200
     attempt.fact("of 50 clients, kept", alive)
 
 

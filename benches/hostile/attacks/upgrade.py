@@ -30,7 +30,8 @@ def flood(attempt, hold_get):
         time.sleep(0.1)
     began = time.monotonic()
     probe = attempt.keep(WebSocket(attempt.port, sid=session.sid, receive_buffer=4096))
-    probes = attempt.size(300_000, 1_500_000)
+    # The kernel takes some 4 MB of answers that nobody reads, 400 000 of them; only then does the server have to keep what it owes.
+    probes = attempt.size(1_000_000, 1_500_000)
     attempt.sent(push(probe.link, frame(b"2probe") * probes, stuck_after=2))
     # Until the server has given up on the probe, and then on with it.
     timeout = attempt.server.settings.get("upgrade-timeout", 10_000) / 1000
@@ -45,7 +46,7 @@ def flood(attempt, hold_get):
 
 @attack("probe-flood", "17", BOUNDS, {"upgrade-timeout": 3000})
 def probe_flood(attempt):
-    """The WebSocket probe of a polling session never reads (receive buffer 4 KiB) and sends `2probe` 300 000 times (full: 1 500 000); after
+    """The WebSocket probe of a polling session never reads (receive buffer 4 KiB) and sends `2probe` 1 000 000 times (full: 1 500 000); after
     the upgrade timeout it sends 30 000 packets of `6`. No GET is held."""
     flood(attempt, hold_get=False)
 
