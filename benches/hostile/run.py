@@ -8,7 +8,6 @@ the bounds, and ends with 1 if ours is not within them. `--list` says what there
 """
 
 import argparse
-import contextlib
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 import attacks
-from attacks import AFTER, BEFORE, GROWN, LOG, PER_BYTE, QUIET, SENT, STALL, SURVIVED
+from attacks import AFTER, BEFORE, COMMON, GROWN, LOG, PER_BYTE, QUIET, SENT, STALL, SURVIVED
 from harness import servers, wire
 from harness.servers import MB
 
@@ -25,6 +24,7 @@ from harness.servers import MB
 PATIENCE, PATIENCE_FULL = 90, 300
 # No attack may exhaust the machine: a server that grows beyond this is killed, which is then its figure.
 CAP, CAP_FULL = 1 << 30, 5 << 30
+TABLE = "| attack | measured | bound | ours | Node |\n|---|---|---|---|---|"
 # What is not worth a line when it is so.
 USUAL = {
     QUIET: lambda value: value == 1,
@@ -154,7 +154,7 @@ def main():
     parser.add_argument("--binary", "--ours", type=Path, help="a built example `echo`, instead of building it")
     parser.add_argument("--logged", type=Path, help="a built `server/`, instead of building it")
     parser.add_argument("--only", choices=["ours", "node"], help="one server alone")
-    parser.add_argument("--out", type=Path, help="also write the table to this file")
+    parser.add_argument("--out", type=Path, help="write the rows that have a bound to this file")
     parser.add_argument("--list", action="store_true", help="what attacks there are")
     options = parser.parse_args()
     if unknown := [name for name in options.attack if name not in known]:
@@ -164,6 +164,9 @@ def main():
         for entry in chosen:
             print(f"{entry.name} ({entry.item})\n    {entry.text}")
         return 0
+    for program in (options.binary, options.logged):
+        if program and not program.is_file():
+            parser.error(f"{program} is not there")
     kinds = [options.only] if options.only else ["ours", "node"]
     programs = {}
     if "ours" in kinds:
@@ -174,14 +177,13 @@ def main():
     # The reference's packages hold the official client as well.
     servers.install_node()
 
-    lines, verdicts, remarks_of = [], [], []
+    verdicts, remarks_of, bounded = [], [], [TABLE]
 
     def say(line):
-        lines.append(line)
         print(line, flush=True)
 
     say(f"{date.today().isoformat()}, {'full sizes' if options.full else 'quick sizes'}\n")
-    say("| attack | measured | bound | ours | Node |\n|---|---|---|---|---|")
+    say(TABLE)
     for entry in chosen:
         found = {kind: attempt(entry, kind, programs, options.full) for kind in kinds}
         ours, node = (found.get(kind, ({}, []))[0] for kind in ("ours", "node"))
@@ -194,9 +196,11 @@ def main():
             bad = "ours" in kinds and bound is not None and (ours.get(fact) is None or not bound.holds(ours[fact]))
             if bad:
                 failed.append(f"{fact}: {number(ours.get(fact))}, not {bound}")
-            mark = " **!**" if bad else ""
-            say(f"| {entry.name if first else ''} | {fact} | {bound or ''} | {number(ours.get(fact))}{mark} | {number(node.get(fact))} |")
+            row = f"| {fact} | {bound or ''} | {number(ours.get(fact))}{' **!**' if bad else ''} | {number(node.get(fact))} |"
+            say(f"| {entry.name if first else ''} {row}")
             first = False
+            if bad or (bound and fact not in COMMON):
+                bounded.append(f"| {entry.name} {row}")
         for kind in kinds:
             remarks_of += [f"{entry.name}, {kind}: {remark}" for remark in found[kind][1]]
         verdicts.append((entry, failed))
@@ -211,7 +215,7 @@ def main():
             say(f"* {entry.name}: {'not within its bounds: ' + '; '.join(failed) if failed else 'within its bounds'}")
             code |= bool(failed)
     if options.out:
-        options.out.write_text("\n".join(lines) + "\n")
+        options.out.write_text("\n".join(bounded) + "\n")
     return code
 
 

@@ -152,7 +152,7 @@ def half_closed(attempt, end, number):
     """A session; then an event for everybody in a POST, behind which the client's side ends. Whether the POST was answered."""
     session = Polling(attempt.port, socketio=False)
     session.post(b"40")
-    link = connect(attempt.port, patience=2)
+    link = connect(attempt.port, patience=5)
     try:
         data = request("POST", session.query, f'42["broadcast",{number}]'.encode())
         send_and_end(link, data, whole=end == "close")
@@ -193,13 +193,17 @@ def half_closed_requests(attempt):
     threading.Thread(target=observe, daemon=True).start()
     for first, end in ((0, "shutdown"), (1000, "close")):
         answered = sum(half_closed(attempt, end, first + number) for number in range(80))
-        time.sleep(0.7)
-        attempt.fact(f"of 80 events with {end}, handled", len([number for number in seen if first <= number < first + 80]))
+
+        def handled(first=first):
+            return sum(first <= number < first + 80 for number in list(seen))
+
+        attempt.wait_for(lambda: handled() == 80, 1.5)
+        attempt.fact(f"of 80 events with {end}, handled", handled())
         if end == "shutdown":
             attempt.fact("of 80 POSTs with shutdown, answered", answered)
     answered = 0
     for _ in range(80):
-        with contextlib.suppress(OSError, Cut), contextlib.closing(connect(attempt.port, patience=2)) as link:
+        with contextlib.suppress(OSError, Cut), contextlib.closing(connect(attempt.port, patience=5)) as link:
             send_and_end(link, request("GET"))
             answered += Reader(link).response()[0] == 200
     attempt.fact("of 80 handshakes with shutdown, answered", answered)
