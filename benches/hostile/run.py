@@ -162,7 +162,7 @@ def main():
     chosen = [known[name] for name in options.attack] or list(known.values())
     if options.list:
         for entry in chosen:
-            print(f"{entry.name} ({entry.item})\n    {entry.text}")
+            print(f"{entry.name}\n    {entry.text}")
         return 0
     for program in (options.binary, options.logged):
         if program and not program.is_file():

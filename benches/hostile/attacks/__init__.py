@@ -52,7 +52,6 @@ COMMON = {STALL: at_most(3000), QUIET: exactly(1), SURVIVED: exactly(1)}
 class Attack:
     name: str
     run: object
-    item: str
     bounds: dict
     settings: dict = field(default_factory=dict)
     # Which of our programs is attacked: `echo`, or the one with a log and slow handlers.
@@ -63,9 +62,9 @@ class Attack:
         return " ".join((self.run.__doc__ or "").split())
 
 
-def attack(name, item, bounds, settings=None, program="echo"):
+def attack(name, bounds, settings=None, program="echo"):
     def register(run):
-        ATTACKS[name] = Attack(name, run, item, {**COMMON, **bounds}, settings or {}, program)
+        ATTACKS[name] = Attack(name, run, {**COMMON, **bounds}, settings or {}, program)
         return run
 
     return register

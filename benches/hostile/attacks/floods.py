@@ -18,25 +18,25 @@ def unread(attempt, data, count):
     time.sleep(1)
 
 
-@attack("ping-flood", "17", {GROWN: at_most(24), AFTER: at_most(16)})
+@attack("ping-flood", {GROWN: at_most(24), AFTER: at_most(16)})
 def ping_flood(attempt):
     """A client on a WebSocket never reads and sends 100 000 pings of the WebSocket with 125 bytes (full: 500 000)."""
     unread(attempt, frame(b"p" * 125, opcode=9), attempt.size(100_000, 500_000))
 
 
-@attack("ack-flood", "17", UNREAD)
+@attack("ack-flood", UNREAD)
 def ack_flood(attempt):
     """A client never reads and sends events of 1 kB that are acked with their arguments, 40 000 of them (full: 200 000)."""
     unread(attempt, frame(b'421["message-with-ack","' + b"x" * 1000 + b'"]'), attempt.size(40_000, 200_000))
 
 
-@attack("refusal-flood", "17", UNREAD)
+@attack("refusal-flood", UNREAD)
 def refusal_flood(attempt):
     """A client never reads and joins a namespace that does not exist, 300 000 times (full: 1 500 000): each time it is refused."""
     unread(attempt, frame(b"40/nowhere,"), attempt.size(300_000, 1_500_000))
 
 
-@attack("join-churn", "17", {GROWN: at_most(24), AFTER: at_most(16)})
+@attack("join-churn", {GROWN: at_most(24), AFTER: at_most(16)})
 def join_churn(attempt):
     """A client joins a namespace and leaves it, 20 000 times (full: 100 000), and reads all that comes: nothing is left of a socket."""
     client = attempt.keep(WebSocket(attempt.port))
@@ -52,7 +52,7 @@ def join_churn(attempt):
     time.sleep(1)
 
 
-@attack("promised-attachments", "10", {GROWN: at_most(40), AFTER: at_most(16)})
+@attack("promised-attachments", {GROWN: at_most(40), AFTER: at_most(16)})
 def promised_attachments(attempt):
     """A client promises 70 attachments and sends 66 of 900 kB each, 59 MB: an event that is never complete."""
     client = attempt.keep(WebSocket(attempt.port))
@@ -65,7 +65,7 @@ def promised_attachments(attempt):
 SHORT = {"ping-interval": 300, "ping-timeout": 200}
 
 
-@attack("handshake-flood", "17", {GROWN: at_most(32), "of 200 of the sessions, left": exactly(0)}, SHORT)
+@attack("handshake-flood", {GROWN: at_most(32), "of 200 of the sessions, left": exactly(0)}, SHORT)
 def handshake_flood(attempt):
     """2 000 handshakes over polling (full: 10 000) and nothing after them; ping interval 300 ms, timeout 200 ms. The sessions end."""
     sids, data = [], request("GET")
@@ -81,7 +81,7 @@ def handshake_flood(attempt):
     first.close()
 
 
-@attack("pipelined-handshakes", "18", {GROWN: at_most(48)}, SHORT)
+@attack("pipelined-handshakes", {GROWN: at_most(48)}, SHORT)
 def pipelined_handshakes(attempt):
     """One connection sends 30 000 handshakes (full: 300 000) and reads no answer; ping interval 300 ms, timeout 200 ms."""
     link = attempt.keep(connect(attempt.port, receive_buffer=4096))
@@ -92,7 +92,7 @@ def pipelined_handshakes(attempt):
 HALF = {"memory grown when they have ended, MB": at_most(24), "sockets held after 17 s": exactly(0)}
 
 
-@attack("half-frames", "B8", HALF, {"ping-interval": 2500, "ping-timeout": 2000})
+@attack("half-frames", HALF, {"ping-interval": 2500, "ping-timeout": 2000})
 def half_frames(attempt):
     """Ping interval 2.5 s, timeout 2 s. 60 WebSockets announce a message of 990 kB, send 900 kB of it, and nothing more: their sessions end, and
     what was kept with them; the connections follow."""
@@ -107,7 +107,7 @@ def half_frames(attempt):
     attempt.fact("sockets held after 17 s", attempt.sockets())
 
 
-@attack("honest-pipeline", "-", {"events lost": exactly(0), GROWN: at_most(56)})
+@attack("honest-pipeline", {"events lost": exactly(0), GROWN: at_most(56)})
 def honest_pipeline(attempt):
     """No attack: a client has twelve events of 500 kB under way, 200 in all, and reads what comes back as fast as it can. None is lost, for at
     most 6 MB ever wait to be sent."""

@@ -9,7 +9,7 @@ from harness.wire import Cut, WebSocket, frame, push
 from . import AFTER, GROWN, at_most, attack
 
 
-@attack("waiting-handlers", "21", {GROWN: at_most(56), AFTER: at_most(32)})
+@attack("waiting-handlers", {GROWN: at_most(56), AFTER: at_most(32)})
 def waiting_handlers(attempt):
     """A client sends events of 990 kB whose handler asks it something and waits 5 s for the ack, as many as it can in 4 s, at most 150 (full:
     8 s, 1 024). It reads, and never answers: what waits with the handlers is limited by bytes."""

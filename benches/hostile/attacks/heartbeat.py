@@ -49,7 +49,7 @@ def pause(attempt, clients, await_ping, pong):
     stopped.join()
 
 
-@attack("pause", "19", {"of 50 clients, kept": exactly(50), STALL: at_most(10_000)}, PAUSE)
+@attack("pause", {"of 50 clients, kept": exactly(50), STALL: at_most(10_000)}, PAUSE)
 def pause_websocket(attempt):
     """Ping interval 3 s, timeout 2 s. 50 clients on WebSockets got a ping; the server is stopped (SIGSTOP) for 4 s, within which their pongs
     come to its sockets. They answered in time, and are kept."""
@@ -73,7 +73,7 @@ def pause_websocket(attempt):
     attempt.fact("of 50 clients, kept", alive)
 
 
-@attack("pause-polling", "19", {STALL: at_most(10_000)}, PAUSE)
+@attack("pause-polling", {STALL: at_most(10_000)}, PAUSE)
 def pause_polling(attempt):
     """The same with 50 clients that poll, and POST their pongs meanwhile. What lies in a connection's buffer is not yet a POST of the session: they
     may be lost, and nothing is asked of the server."""
@@ -96,7 +96,7 @@ def pause_polling(attempt):
 SILENT = {"of 20 silent sessions, left": exactly(0), "of 30 that came too late, left": exactly(0)}
 
 
-@attack("silent-poller", "A4", SILENT, {"ping-interval": 300, "ping-timeout": 200})
+@attack("silent-poller", SILENT, {"ping-interval": 300, "ping-timeout": 200})
 def silent_poller(attempt):
     """Ping interval 300 ms, timeout 200 ms. 20 sessions send GETs all the time and never a pong: a GET answers no ping, and does not put the
     end off. 30 others come with their first GET 20 ms after their deadline (which may be rounded up by a fiftieth): it fires first."""
@@ -141,20 +141,20 @@ def official_client(attempt, port, transport, event, answer, count, size, second
 BACKLOG = {"client kept": exactly(1), "answers": exactly(22), GROWN: at_most(56)}
 
 
-@attack("backlog", "22", BACKLOG, BUSY, program="logged")
+@attack("backlog", BACKLOG, BUSY, program="logged")
 def backlog_websocket(attempt):
     """Ping interval 2.5 s, timeout 2 s. The official client emits 20 MB at once, which a `recv` loop takes at 2 MB/s: its pongs lie behind the
     backlog. It is honest, and kept."""
     official_client(attempt, attempt.port, "websocket", "slow", "slow-done", 22, 900_000, 30, 450)
 
 
-@attack("backlog-polling", "22", BACKLOG, BUSY, program="logged")
+@attack("backlog-polling", BACKLOG, BUSY, program="logged")
 def backlog_polling(attempt):
     """The same over polling."""
     official_client(attempt, attempt.port, "polling", "slow", "slow-done", 22, 900_000, 30, 450)
 
 
-@attack("slow-line", "22", {GROWN: at_most(56)}, BUSY)
+@attack("slow-line", {GROWN: at_most(56)}, BUSY)
 def slow_line(attempt):
     """Ping interval 2.5 s, timeout 2 s. The official client emits 20 MB at once over a line of 2 MB/s, where all of it comes back. Its pong
     comes 10 s later, so that it may be lost: only memory is bounded."""
@@ -162,7 +162,7 @@ def slow_line(attempt):
         official_client(attempt, proxy.port, "websocket", "message", "message-back", 22, 900_000, 30)
 
 
-@attack("slow-reader", "22", {GROWN: at_most(56)}, BUSY)
+@attack("slow-reader", {GROWN: at_most(56)}, BUSY)
 def slow_reader(attempt):
     """The same over a line that is fast for what the client sends and takes 2 MB/s of what comes back. The server's pings lie behind its own
     answers, so that it may be lost: only memory is bounded."""
@@ -173,7 +173,7 @@ def slow_reader(attempt):
 SLOW = {"client kept": exactly(1), "answers": exactly(4)}
 
 
-@attack("slow-handler", "22", SLOW, {"ping-interval": 1000, "ping-timeout": 800}, program="logged")
+@attack("slow-handler", SLOW, {"ping-interval": 1000, "ping-timeout": 800}, program="logged")
 def slow_handler(attempt):
     """Four events of 100 kB go into a `recv` loop that takes 3 s for each (full: 8 s), with a ping interval of 1 s and a timeout of 0.8 s: the
     official client is kept."""

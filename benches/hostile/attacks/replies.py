@@ -50,7 +50,7 @@ BOUNDS = {
 }
 
 
-@attack("unread-replies", "18", BOUNDS)
+@attack("unread-replies", BOUNDS)
 def unread_replies(attempt):
     """A polling session's large events are echoed; GETs on fresh connections take the echoes, 8 MB each, and are never read: 15 of them
     (full: 65). Then the session closes."""
@@ -61,7 +61,7 @@ def unread_replies(attempt):
     ended(attempt, [session])
 
 
-@attack("unread-replies-of-many", "18", {fact: bound for fact, bound in BOUNDS.items() if fact != GROWN})
+@attack("unread-replies-of-many", {fact: bound for fact, bound in BOUNDS.items() if fact != GROWN})
 def unread_replies_of_many(attempt):
     """The same with 10 sessions, one after the other, each of which closes when it has left two such replies: what they leave must end as
     well. (What lies unread at one time is only bounded by their rate.)"""
@@ -74,7 +74,7 @@ def unread_replies_of_many(attempt):
     ended(attempt, [])
 
 
-@attack("log-flood", "20", {LOG: at_most(65_536), GROWN: at_most(56)}, program="logged")
+@attack("log-flood", {LOG: at_most(65_536), GROWN: at_most(56)}, program="logged")
 def log_flood(attempt):
     """A client does not read while its small events are echoed: when its queue is full, every `emit` fails. It sends 8 MB in 4 s (full:
     46 MB)."""

@@ -35,7 +35,7 @@ TOO_LARGE = "of 20 answers to 1 000 001 bytes, 413 and whole"
 OTHERS = "of 50 answers to other refusals, whole"
 
 
-@attack("refused-posts", "A2", {NOBODY: exactly(100), TOO_LARGE: exactly(20), OTHERS: exactly(50)})
+@attack("refused-posts", {NOBODY: exactly(100), TOO_LARGE: exactly(20), OTHERS: exactly(50)})
 def refused_posts(attempt):
     """One client POSTs 20 KB to an unknown sid 100 times, head first, as a proxy does; others POST 1 000 001 bytes to their session 20 times; and
     20 KB come with a PUT, without a sid, with an unknown transport, with an unknown revision, and while another POST is under way. Every
@@ -69,7 +69,7 @@ def refused_posts(attempt):
     attempt.fact(OTHERS, sum(isinstance(answer, int) and answer >= 400 for answer in refusals))
 
 
-@attack("refused-heads", "A2", {"sockets held after 6 s": at_most(5), GROWN: at_most(32)})
+@attack("refused-heads", {"sockets held after 6 s": at_most(5), GROWN: at_most(32)})
 def refused_heads(attempt):
     """500 connections send the head of a POST that is refused, which announces a body of 1 GB: half for an unknown sid, half for a session. 400 send
     nothing more, 100 a byte now and then. Refusals hold no sockets."""
@@ -96,7 +96,7 @@ def refused_heads(attempt):
 LORIS = {"ping-interval": 2500, "ping-timeout": 2000}
 
 
-@attack("loris", "B8", {"half bodies held after their sessions": at_most(5), GROWN: at_most(32)}, LORIS)
+@attack("loris", {"half bodies held after their sessions": at_most(5), GROWN: at_most(32)}, LORIS)
 def loris(attempt):
     """Ping interval 2.5 s, timeout 2 s. 100 connections send nothing, 100 half a head, 100 half a body, each to a session of its own, which ends
     meanwhile. Full: 80 s later nobody but the quiet client is left."""
@@ -122,7 +122,7 @@ def loris(attempt):
         attempt.fact("seconds until the last was closed", took)
 
 
-@attack("huge-heads", "B8, 23", {AFTER: at_most(16), GROWN: at_most(40)})
+@attack("huge-heads", {AFTER: at_most(16), GROWN: at_most(40)})
 def huge_heads(attempt):
     """200 sessions over polling, each with a header of 400 KB in its handshake, or the largest that the server takes: what they keep of it for
     their life."""
@@ -174,7 +174,7 @@ HALF = {
 }
 
 
-@attack("half-closed", "7", HALF)
+@attack("half-closed", HALF)
 def half_closed_requests(attempt):
     """A client POSTs an event and ends its side at once (`shutdown(WR)`, or `close()`), 80 times each; 80 times it does so behind a handshake.
     The request was complete: it is handled, and answered where somebody still reads."""

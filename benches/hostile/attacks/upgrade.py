@@ -44,14 +44,14 @@ def flood(attempt, hold_get):
     time.sleep(1)
 
 
-@attack("probe-flood", "17", BOUNDS, {"upgrade-timeout": 3000})
+@attack("probe-flood", BOUNDS, {"upgrade-timeout": 3000})
 def probe_flood(attempt):
     """The WebSocket probe of a polling session never reads (receive buffer 4 KiB) and sends `2probe` 1 000 000 times (full: 1 500 000); after
     the upgrade timeout it sends 30 000 packets of `6`. No GET is held."""
     flood(attempt, hold_get=False)
 
 
-@attack("probe-flood-get", "17", BOUNDS, {"upgrade-timeout": 3000})
+@attack("probe-flood-get", BOUNDS, {"upgrade-timeout": 3000})
 def probe_flood_get(attempt):
     """The same while the session's GET is held, and renewed whenever it is answered."""
     flood(attempt, hold_get=True)

@@ -37,8 +37,8 @@ async fn main() -> Result<(), Error> {
             socket.emit_with_ack_timeout("question", event.payload(), Duration::from_secs(5))?.await?;
             Ok(())
         })
-        .of("/").on_connect(
-        async |socket: Socket| -> Result<(), Error> {
+        .of("/")
+        .on_connect(async |socket: Socket| -> Result<(), Error> {
             socket.emit("auth", [serde_json::json!({})])?;
             while let Some(event) = socket.recv().await {
                 let (takes, _): (u64, &str) = event.read()?;
@@ -46,8 +46,7 @@ async fn main() -> Result<(), Error> {
                 socket.emit("slow-done", ())?;
             }
             Ok(())
-        },
-    );
+        });
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     eprintln!("listening on {}", listener.local_addr()?);
     serve(listener, server).await;
