@@ -97,6 +97,8 @@ struct Settings {
     ping_interval: Duration,
     /// `--ping-timeout` or `PING_TIMEOUT_MS`: 20000.
     ping_timeout: Duration,
+    /// `--upgrade-timeout`: 10000.
+    upgrade_timeout: Duration,
     /// `--max-payload`: 1000000.
     max_payload: usize,
     /// `--connect-timeout`: 45000.
@@ -113,6 +115,7 @@ impl Settings {
             port: from_env("PORT")?.unwrap_or(3000).try_into()?,
             ping_interval: Duration::from_millis(from_env("PING_INTERVAL_MS")?.unwrap_or(25_000)),
             ping_timeout: Duration::from_millis(from_env("PING_TIMEOUT_MS")?.unwrap_or(20_000)),
+            upgrade_timeout: Duration::from_secs(10),
             max_payload: 1_000_000,
             connect_timeout: Duration::from_millis(45_000),
             workers: from_env("WORKERS")?.map(usize::try_from).transpose()?,
@@ -125,6 +128,7 @@ impl Settings {
                 "--port" => settings.port = value.parse()?,
                 "--ping-interval" => settings.ping_interval = Duration::from_millis(value.parse()?),
                 "--ping-timeout" => settings.ping_timeout = Duration::from_millis(value.parse()?),
+                "--upgrade-timeout" => settings.upgrade_timeout = Duration::from_millis(value.parse()?),
                 "--max-payload" => settings.max_payload = value.parse()?,
                 "--connect-timeout" => settings.connect_timeout = Duration::from_millis(value.parse()?),
                 _ => return Err(format!("unknown flag {flag}: see the head of examples/echo.rs").into()),
@@ -136,6 +140,7 @@ impl Settings {
     fn apply(&self, config: &mut socketio_tokio::EngineConfig) {
         config.ping_interval = self.ping_interval;
         config.ping_timeout = self.ping_timeout;
+        config.upgrade_timeout = self.upgrade_timeout;
         config.set_max_payload(self.max_payload);
     }
 }
