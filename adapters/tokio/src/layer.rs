@@ -28,6 +28,7 @@ use crate::runtime::{Tokio, upgraded};
 /// use axum::middleware::{Next, from_fn};
 /// use axum::response::Response;
 /// use axum::routing::get;
+/// use axum::serve::ListenerExt as _;
 /// use socketio_tokio::{RemoteAddress, Server, Socket, SocketLayer};
 /// use tower_http::cors::CorsLayer;
 ///
@@ -53,7 +54,11 @@ use crate::runtime::{Tokio, upgraded};
 ///     .layer(cors)
 ///     .layer(from_fn(tell_address));
 ///
-/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// // axum leaves the operating system's delays on: a packet that follows another one would wait up to 40 ms for it to be acknowledged.
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?.tap_io(|stream| {
+///     // It fails when the client is gone already.
+///     let _ = stream.set_nodelay(true);
+/// });
 /// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
 ///     .with_graceful_shutdown(async move {
 ///         let _ = tokio::signal::ctrl_c().await;
@@ -63,6 +68,9 @@ use crate::runtime::{Tokio, upgraded};
 ///     .await
 /// # }
 /// ```
+///
+/// Whatever accepts the connections has to set `TCP_NODELAY` on them, as above: by the time a WebSocket leaves HTTP its stream may lie
+/// under TLS, where it cannot be reached. [`serve`](crate::serve) does so by itself.
 ///
 /// CORS concerns polling; a WebSocket is not subject to it, so that the origins that may connect are checked in
 /// [`ServerBuilder::allow_request`](crate::ServerBuilder::allow_request).

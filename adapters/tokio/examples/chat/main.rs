@@ -11,6 +11,7 @@ use axum::Router;
 use axum::http::header;
 use axum::response::Html;
 use axum::routing::get;
+use axum::serve::ListenerExt as _;
 use serde::Serialize;
 use socketio_tokio::{DisconnectReason, EmitError, Event, Failure, Server, Socket, SocketLayer};
 use tokio::net::TcpListener;
@@ -134,6 +135,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
 
     let ending = server.clone();
+    // Packets must not wait for each other: see `SocketLayer`.
+    let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
     axum::serve(listener, router.layer(SocketLayer::new(server)))
         .with_graceful_shutdown(async move {
             // Without a handler for the signal, the process is ended by it.
