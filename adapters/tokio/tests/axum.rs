@@ -16,7 +16,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::routing::get as route;
 use socketio_tokio::{Event, Server, Socket, SocketLayer};
-use support::http::{exchange, get, post, request};
+use support::http::{Wire, exchange, get, post, request};
 use support::peers::{Client, PATH, Polling};
 use support::until;
 use support::websocket::{Came, WebSocket, opening};
@@ -149,4 +149,13 @@ async fn r13_r14_a_cors_layer_around_it_answers_preflights_and_marks_every_answe
     // As in the reference, nothing is said without being asked for.
     let response = exchange(host(Router::new().layer(SocketLayer::new(server()))).await, post(&polling, "")).await;
     assert_eq!(response.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn no_feature_of_ours_makes_axum_serve_another_version_of_http() {
+    let address = host(Router::new().layer(SocketLayer::new(Server::new()))).await;
+    let mut wire = Wire::open(address).await;
+    // The preface of HTTP/2, and empty settings: a server of it answers with settings, which begin with a zero.
+    wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    assert_ne!(wire.closed().await.first(), Some(&0));
 }
