@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -38,6 +38,7 @@ struct Rule {
     /// Only the match with this number, from 1.
     nth: Option<u32>,
     seen: AtomicU32,
+    used: AtomicBool,
     change: Change,
 }
 
@@ -98,8 +99,21 @@ impl Mutant {
                 return None;
             }
             let number = rule.seen.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-            rule.nth.is_none_or(|nth| nth == number).then_some(&rule.change)
+            if rule.nth.is_some_and(|nth| nth != number) {
+                return None;
+            }
+            rule.used.store(true, Ordering::Relaxed);
+            Some(&rule.change)
         })
+    }
+
+    /// The numbers, from 1, of the rules that have matched nothing so far.
+    pub(crate) fn idle(&self) -> Vec<usize> {
+        (1..)
+            .zip(&self.rules)
+            .filter(|(_, rule)| !rule.used.load(Ordering::Relaxed))
+            .map(|(number, _)| number)
+            .collect()
     }
 
     /// Whether the end of a link is kept from the client.
@@ -184,7 +198,58 @@ fn parse(mut tokens: &[Token]) -> Result<Rule, String> {
     if next().is_some() {
         return Err("something is left over".to_owned());
     }
-    Ok(Rule { place, method, pattern, nth, seen: AtomicU32::new(0), change })
+    if !change.is_for(place) {
+        return Err(format!("{verb:?} does nothing there: README.md, section Mutants, has what each place takes"));
+    }
+    Ok(Rule { place, method, pattern, nth, seen: AtomicU32::new(0), used: AtomicBool::new(false), change })
+}
+
+impl Change {
+    /// Whether the proxy does this there. What it does not do would never be noticed.
+    fn is_for(&self, place: Place) -> bool {
+        match place {
+            Place::Answer => matches!(
+                self,
+                Self::Status(_)
+                    | Self::Body(_)
+                    | Self::Replace(..)
+                    | Self::Header(..)
+                    | Self::Without(_)
+                    | Self::Hold(_)
+                    | Self::Hang
+                    | Self::Cut
+                    | Self::Nonsense(_)
+                    | Self::Instead(..)
+                    | Self::Accept
+            ),
+            Place::Request => matches!(
+                self,
+                Self::Target(..)
+                    | Self::Header(..)
+                    | Self::Without(_)
+                    | Self::Body(_)
+                    | Self::Instead(..)
+                    | Self::Nonsense(_)
+                    | Self::Accept
+                    | Self::Hold(_)
+                    | Self::Hang
+                    | Self::Cut
+                    | Self::Duplicate
+            ),
+            Place::ToClient | Place::ToServer => matches!(
+                self,
+                Self::Drop
+                    | Self::Replace(..)
+                    | Self::ReplaceBytes(_)
+                    | Self::Duplicate
+                    | Self::Hold(_)
+                    | Self::Before(_)
+                    | Self::After(_)
+                    | Self::Cut
+            ),
+            Place::Close => matches!(self, Self::Swallow),
+        }
+    }
 }
 
 fn compiled(template: &crate::script::value::Template) -> Result<Regex, String> {
@@ -241,8 +306,8 @@ pub struct Broken {
 
 impl Broken {
     /// Breaks what goes to and comes from this server.
-    pub fn new(inner: Arc<dyn Connector>, mutant: Mutant) -> Self {
-        Self { inner, mutant: Arc::new(mutant) }
+    pub fn new(inner: Arc<dyn Connector>, mutant: impl Into<Arc<Mutant>>) -> Self {
+        Self { inner, mutant: mutant.into() }
     }
 
     /// Listens on a free port of this machine for clients, as long as the future runs; its URL comes with it.
@@ -847,6 +912,20 @@ mod tests {
         fn authority(&self) -> &str {
             "nowhere"
         }
+    }
+
+    #[test]
+    fn a_rule_that_would_do_nothing_is_refused() {
+        for rule in ["request POST status 400", "answer duplicate", "to-client /a/ status 200", "close drop"] {
+            assert!(Mutant::parse(rule).is_err(), "{rule}");
+        }
+    }
+
+    #[test]
+    fn rules_that_match_nothing_are_known_by_their_numbers() {
+        let mutant = Mutant::parse("to-client /a/ drop ; to-client /b/ drop ; to-client /a/ nth 2 drop").unwrap();
+        assert_eq!(mutant.rules(Place::ToClient, "", "a").count(), 1);
+        assert_eq!(mutant.idle(), [2, 3]);
     }
 
     #[tokio::test]

@@ -54,6 +54,9 @@ pub struct CaseResult {
     pub milliseconds: u64,
     /// Everything that went over the wires.
     pub transcript: Vec<Entry>,
+    /// The numbers, from 1, of the rules of a mutant that matched nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle_rules: Vec<usize>,
 }
 
 /// What is tested.
@@ -139,18 +142,18 @@ async fn run_one(subject: &Subject, case: &Case, options: &Options) -> CaseResul
     let transcript = Transcript::new();
     let lacking = case.needs.iter().find(|need| options.without.contains(need)).map(|need| format!("needs {need}"));
     let left_out = || options.without.contains(&case.id).then(|| "left out".to_owned());
-    let stop = match lacking.or_else(left_out) {
-        Some(reason) => Err(Stop::Skipped(reason)),
-        None => match setting(subject, case, options) {
-            Ok(setting) => {
-                let playing = play(setting, transcript.clone(), &case.steps);
-                tokio::time::timeout(HARD_DEADLINE, playing).await.unwrap_or_else(|_| {
-                    let expected = format!("an end within {} s", HARD_DEADLINE.as_secs());
-                    Err(Stop::Failed { step: String::new(), expected, seen: "none".to_owned() })
-                })
-            }
-            Err(error) => Err(Stop::Broken { step: String::new(), error }),
-        },
+    let mutant = case.mutant.as_deref().map(Mutant::parse).transpose().map(|mutant| mutant.map(Arc::new));
+    let stop = match (lacking.or_else(left_out), &mutant) {
+        (Some(reason), _) => Err(Stop::Skipped(reason)),
+        (None, Err(error)) => Err(Stop::Broken { step: String::new(), error: error.clone() }),
+        (None, Ok(mutant)) => {
+            let setting = setting(subject, case, options, mutant.clone());
+            let playing = play(setting, transcript.clone(), &case.steps);
+            tokio::time::timeout(HARD_DEADLINE, playing).await.unwrap_or_else(|_| {
+                let expected = format!("an end within {} s", HARD_DEADLINE.as_secs());
+                Err(Stop::Failed { step: String::new(), expected, seen: "none".to_owned() })
+            })
+        }
     };
     let (verdict, step, accepted, seen) = match stop {
         Ok(()) => (Verdict::Pass, String::new(), String::new(), String::new()),
@@ -169,11 +172,11 @@ async fn run_one(subject: &Subject, case: &Case, options: &Options) -> CaseResul
         seen,
         milliseconds: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
         transcript: transcript.entries(),
+        idle_rules: mutant.ok().flatten().map(|mutant| mutant.idle()).unwrap_or_default(),
     }
 }
 
-fn setting(subject: &Subject, case: &Case, options: &Options) -> Result<Setting, String> {
-    let mutant = case.mutant.as_deref().map(Mutant::parse).transpose()?;
+fn setting(subject: &Subject, case: &Case, options: &Options, mutant: Option<Arc<Mutant>>) -> Setting {
     let (connector, command, mutant) = match subject {
         Subject::Server(connector) => {
             let connector = match mutant {
@@ -187,7 +190,7 @@ fn setting(subject: &Subject, case: &Case, options: &Options) -> Result<Setting,
     // Every case has data of its own, and the same in every run with the same seed.
     let seed = case.id.bytes().fold(options.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let path = options.paths.iter().find(|(name, _)| name == case.endpoint.name());
-    Ok(Setting {
+    Setting {
         connector,
         command,
         mutant,
@@ -198,5 +201,5 @@ fn setting(subject: &Subject, case: &Case, options: &Options) -> Result<Setting,
         patience: options.patience,
         variables: case.variables.clone(),
         seed,
-    })
+    }
 }

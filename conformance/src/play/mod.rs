@@ -115,7 +115,7 @@ pub(crate) struct Setting {
     pub(crate) command: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
     /// Stands between the suite and the client under test.
-    pub(crate) mutant: Option<Mutant>,
+    pub(crate) mutant: Option<Arc<Mutant>>,
     /// Where the endpoint is.
     pub(crate) path: String,
     pub(crate) endpoint: Endpoint,

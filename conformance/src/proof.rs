@@ -1,0 +1,67 @@
+//! Whether cases can fail: each is played under each of its mutants, and has to notice.
+
+use crate::case::Case;
+use crate::mutant::Mutant;
+use crate::report::failure;
+use crate::run::{CaseResult, Options, Subject, Verdict, run};
+
+/// A case under one of its mutants.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Trial {
+    /// The rules of the mutant.
+    pub mutant: String,
+    /// What came of the case.
+    pub result: CaseResult,
+}
+
+impl Trial {
+    /// What is wrong with the case or its mutant, with the whole story; none when the case has failed for the mutant.
+    pub fn fault(&self) -> Option<String> {
+        let wrong = match self.result.verdict {
+            Verdict::Fail if !self.is_idle() => return None,
+            Verdict::Fail => "it fails, but not for the mutant, which matched nothing",
+            Verdict::Pass if self.is_idle() => "the mutant matched nothing",
+            Verdict::Pass => "the case does not notice the mutant",
+            Verdict::Skip => "the case was skipped",
+            Verdict::Broken => "the case or the mutant is wrong",
+        };
+        Some(format!("under `{}`: {wrong}\n{}", self.mutant, failure(&self.result)))
+    }
+
+    /// Whether none of the rules has matched anything.
+    fn is_idle(&self) -> bool {
+        Mutant::parse(&self.mutant).is_ok_and(|mutant| mutant.idle() == self.result.idle_rules)
+    }
+}
+
+/// Plays cases under each of their mutants; each trial is handed out as soon as it is there. What goes wrong is tried once more, with few
+/// others beside it: a busy machine proves nothing.
+///
+/// # Errors
+/// A sentence when results are missing, which is a fault of the suite.
+pub async fn prove(
+    subject: &Subject,
+    cases: &[Case],
+    options: &Options,
+    mut progress: impl FnMut(&Trial),
+) -> Result<Vec<Trial>, String> {
+    let broken: Vec<Case> =
+        cases.iter().flat_map(|case| case.mutants.iter().map(|mutant| case.broken_by(mutant))).collect();
+    let results = run(subject, &broken, options, |_| {}).await;
+    if results.len() != broken.len() {
+        return Err(format!("{} of {} results are missing", broken.len().saturating_sub(results.len()), broken.len()));
+    }
+    let trial = |(case, result): (&Case, CaseResult)| Trial { mutant: case.mutant.clone().unwrap_or_default(), result };
+    let mut trials: Vec<Trial> = broken.iter().zip(results).map(trial).collect();
+    let few = Options { jobs: 2, ..options.clone() };
+    for (case, trial) in broken.iter().zip(&mut trials) {
+        if trial.fault().is_some()
+            && let Some(result) = run(subject, std::slice::from_ref(case), &few, |_| {}).await.pop()
+        {
+            trial.result = result;
+        }
+        progress(trial);
+    }
+    Ok(trials)
+}
