@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lexopt::prelude::*;
 use socketio_conformance::case::{Case, Level, Role, cases_not_built, client_cases, server_cases};
 use socketio_conformance::field::{self, Expected, Field, Peer, Running, settle};
+use socketio_conformance::mutant::Mutant;
+use socketio_conformance::proof::prove;
 use socketio_conformance::report::{Run, failure, html, junit, summary};
 use socketio_conformance::run::{CaseResult, Options, Subject, Verdict, run};
 use socketio_conformance::wire::Tcp;
@@ -38,6 +40,8 @@ How
                           program that was built with --features webtransport; certificates are not verified)
     --seed N              for random data; the one of a run is printed
     --mutant RULE         break what goes between, to see that the suite notices (README, Mutants)
+    --mutants             then play what has passed under each mutant of its own, and tell which are not noticed: for
+                          who writes cases, with --cases or --filter
 What then
     --strict              a failed `should` or `reference` case counts as well
     --transcript          print transcripts of passed cases, too
@@ -79,6 +83,7 @@ struct Arguments {
     out: Option<String>,
     runs: Vec<String>,
     mutant: Option<String>,
+    mutants: bool,
     webtransport: Option<String>,
     peer: Option<&'static Peer>,
     update: bool,
@@ -109,6 +114,7 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
         out: None,
         runs: Vec::new(),
         mutant: None,
+        mutants: false,
         webtransport: None,
         peer: None,
         update: false,
@@ -135,6 +141,7 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
                 options.paths.push((name.to_owned(), path.to_owned()));
             }
             Long("seed") => options.seed = parser.value()?.parse()?,
+            Long("mutants") => arguments.mutants = true,
             Long("mutant") => arguments.mutant = Some(parser.value()?.string()?),
             Long("webtransport") if arguments.role == "server" => {
                 arguments.webtransport = Some(parser.value()?.string()?);
@@ -214,6 +221,10 @@ fn start() -> Result<bool, Failure> {
         eprintln!("{not_built} cases of WebTransport are not in this build: cargo's --features webtransport adds them");
     }
     if let Some(mutant) = &arguments.mutant {
+        Mutant::parse(mutant).map_err(|error| format!("--mutant {error}"))?;
+        if arguments.mutants {
+            return Err("--mutant breaks all cases in one way, --mutants each in its own: take one of them".into());
+        }
         cases = cases.iter().map(|case| case.broken_by(mutant)).collect();
     }
     if arguments.list {
@@ -302,6 +313,12 @@ fn start() -> Result<bool, Failure> {
         file.write_all(junit(&run).as_bytes())?;
     }
     println!("seed {seed}");
+    if let Some(mutant) = &arguments.mutant {
+        all_matched(mutant, &run.results)?;
+    }
+    if arguments.mutants {
+        failed |= !runtime.block_on(are_noticed(&subject, &cases, &run.results, &arguments.options))?;
+    }
     if broken || missing > 0 {
         let whose = "a fault of the suite, or of a case, rule or command of yours";
         return Err(format!("cases are broken, which is {whose}; {missing} results are missing").into());
@@ -385,6 +402,45 @@ fn is_as_expected(
         println!("a regression; or, if it is none, update the file with --update");
     }
     Ok(differences.is_empty())
+}
+
+/// Sees to it that each rule of a mutant has matched something: otherwise nobody knows whether the cases would have noticed.
+fn all_matched(mutant: &str, results: &[CaseResult]) -> Result<(), Failure> {
+    let played: Vec<_> = results.iter().filter(|result| result.verdict != Verdict::Skip).collect();
+    let mut idle = played.first().map(|result| result.idle_rules.clone()).unwrap_or_default();
+    idle.retain(|number| played.iter().all(|result| result.idle_rules.contains(number)));
+    match idle.first() {
+        Some(number) => Err(format!(
+            "--mutant: rule {number} of `{mutant}` has matched nothing in {} cases, so that it has broken nothing. --transcript shows what \
+             there was to match, --filter chooses a case; README.md, section Mutants, says what rules see",
+            played.len()
+        )
+        .into()),
+        None => Ok(()),
+    }
+}
+
+/// Plays cases that have passed under each of their mutants; whether all are noticed.
+async fn are_noticed(
+    subject: &Subject,
+    cases: &[Case],
+    results: &[CaseResult],
+    options: &Options,
+) -> Result<bool, Failure> {
+    let passed: BTreeSet<&str> =
+        results.iter().filter(|result| result.verdict == Verdict::Pass).map(|result| result.id.as_str()).collect();
+    let cases: Vec<Case> = cases.iter().filter(|case| passed.contains(case.id.as_str())).cloned().collect();
+    for case in cases.iter().filter(|case| case.mutants.is_empty()) {
+        println!("{} has no mutant: nobody knows whether it can fail", case.id);
+    }
+    let trials = prove(subject, &cases, options, |trial| match trial.fault() {
+        Some(fault) => println!("\n{fault}"),
+        None => println!("noticed {} under `{}`", trial.result.id, trial.mutant),
+    })
+    .await?;
+    let faults = trials.iter().filter(|trial| trial.fault().is_some()).count();
+    println!("{} mutants, {faults} not noticed", trials.len());
+    Ok(faults == 0)
 }
 
 /// A line for each case, and the whole story of a failure.
