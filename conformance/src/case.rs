@@ -1,12 +1,12 @@
 //! Cases as data: what is required, where it is written, the script that tells, and the mutants that show that it can tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::mutant::Mutant;
-use crate::script::value::Value;
+use crate::script::value::{Expression, Value};
 use crate::script::{Action, Step, script};
 
 include!(concat!(env!("OUT_DIR"), "/cases.rs"));
@@ -323,6 +323,12 @@ fn case(
     let endpoint = written.endpoint.unwrap_or_else(|| Endpoint::of(&id));
     let mut needs = written.needs.clone();
     needs.extend(endpoint.needs().iter().map(|need| (*need).to_owned()));
+    let environment: Vec<_> = written.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
+    let used = match role {
+        Role::Server => used_by(steps, &fill),
+        Role::Client => named_in(&environment),
+    };
+    needs.extend(used.into_iter().filter(|transport| !written.needs.iter().any(|need| need == transport)));
     Ok(Case {
         id,
         role,
@@ -332,13 +338,48 @@ fn case(
         official: written.official.clone(),
         needs,
         mutants,
-        environment: written.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
+        environment,
         alone: written.alone,
         mutant: None,
         endpoint,
         variables,
         steps: steps.to_vec(),
     })
+}
+
+/// The transports that a client is told to use.
+fn named_in(environment: &[(String, String)]) -> BTreeSet<String> {
+    let setting = environment.iter().find(|(name, _)| name == "TRANSPORTS");
+    // As the contract says.
+    let names = setting.map_or("polling,websocket", |(_, value)| value.as_str());
+    names.split(',').map(str::to_owned).collect()
+}
+
+/// The transports that these steps take a server to have.
+fn used_by(steps: &[Step], fill: &impl Fn(&String) -> String) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for step in steps {
+        let transport = match &step.action {
+            Action::Open { transport, .. } | Action::Upgrade { transport: Some(transport) } => match transport {
+                Expression::Text(name) => name.literal(),
+                Expression::Variable(name) => Some(fill(&format!("${name}"))),
+                _ => None,
+            },
+            Action::Upgrade { transport: None } | Action::WebSocket { .. } => Some("websocket".to_owned()),
+            Action::Poll { .. } | Action::Post { .. } => Some("polling".to_owned()),
+            // What is written by hand says it in its query.
+            Action::Request { .. } | Action::Bytes(_) if fill(&step.text).contains("transport=polling") => {
+                Some("polling".to_owned())
+            }
+            Action::Repeat { steps, .. } => {
+                used.append(&mut used_by(steps, fill));
+                None
+            }
+            _ => None,
+        };
+        used.extend(transport);
+    }
+    used
 }
 
 fn for_clients_only(step: &Step) -> bool {
@@ -367,6 +408,33 @@ mod tests {
                 assert!(!case.mutants.is_empty(), "{} cannot be seen to fail", case.id);
             }
         }
+    }
+
+    #[test]
+    fn a_case_needs_the_transports_that_it_uses() {
+        let case = |steps: &str| {
+            format!(
+                "[[case]]\nid = 'eio4/a'\nlevel = 'must'\nrequirement = ''\nsource = ''\neach = ['polling', 'websocket']\n\
+                 steps = \"\"\"\n{steps}\n\"\"\"\nmutants = []"
+            )
+        };
+        let transports = |text: &str, role| -> Vec<String> {
+            let cases = parse(text, role).unwrap();
+            let first = cases.into_iter().next().unwrap();
+            first
+                .needs
+                .into_iter()
+                .filter(|need| ["polling", "websocket", "webtransport"].contains(&need.as_str()))
+                .collect()
+        };
+        let of_a_server = |steps| transports(&case(steps), Role::Server);
+        assert_eq!(of_a_server("open $each\nalive"), ["polling"]);
+        assert_eq!(of_a_server("open polling\nrepeat 2 {\nw: websocket\n}"), ["polling", "websocket"]);
+        assert_eq!(of_a_server("r: request GET '?EIO=4&transport=$each'"), ["polling"]);
+        assert_eq!(of_a_server("open websocket\nupgrade webtransport"), ["websocket", "webtransport"]);
+        assert_eq!(transports(&case("accept polling"), Role::Client), ["polling", "websocket"]);
+        let text = format!("{}\nenvironment = {{ TRANSPORTS = '$each' }}", case("accept $each"));
+        assert_eq!(transports(&text, Role::Client), ["polling"]);
     }
 
     #[test]

@@ -162,6 +162,7 @@ mod tests {
             seen: "something\nelse".to_owned(),
             milliseconds: 0,
             transcript: Vec::new(),
+            idle_rules: Vec::new(),
         }
     }
 

@@ -155,6 +155,7 @@ mod tests {
             seen: "\u{2028}<!--".to_owned(),
             milliseconds: 1,
             transcript: (0..lines).map(entry).collect(),
+            idle_rules: Vec::new(),
         }
     }
 
