@@ -790,10 +790,11 @@ impl Player {
     async fn silence(&mut self, subject: &str, duration: &Expression) -> Result<(), Trouble> {
         let duration = self.duration(duration)?;
         let deadline = Instant::now() + duration;
-        if subject == "arrivals" {
+        if subject == "arrivals" || subject == "posts" {
+            let counts = |head: &RequestHead| Ok(subject == "arrivals" || head.method == "POST");
             let hall =
                 self.hall.as_mut().ok_or_else(|| Trouble::Broken("requests arrive only from clients".to_owned()))?;
-            return match hall.accept(deadline, None, |_| Ok(true)).await? {
+            return match hall.accept(deadline, None, counts).await? {
                 None => Ok(()),
                 Some(arrival) => failed(
                     format!("no request for {} ms", duration.as_millis()),
