@@ -14,6 +14,7 @@ use engineio_proto::{Config, LinkId, RequestId, Response, Sid};
 use futures_util::future::{Either, select};
 
 use crate::clock::Clock;
+use crate::loud::{Times, loud_once};
 use crate::peer::Peer;
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -194,7 +195,8 @@ pub(crate) fn random_sid() -> Option<Sid> {
     match getrandom::fill(&mut random) {
         Ok(()) => Some(Sid::from_random(random)),
         Err(error) => {
-            tracing::error!(%error, "no randomness for a session id");
+            static NO_RANDOMNESS: Times = Times::new();
+            loud_once!(NO_RANDOMNESS, error, %error, "no randomness for a session id");
             None
         }
     }

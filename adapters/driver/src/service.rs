@@ -23,6 +23,7 @@ use crate::body::{Body, Collected, Confirmation, collect, drain};
 use crate::handler::panic_message;
 use crate::handshake::Handshake;
 use crate::hub::{Hub, PeerOf};
+use crate::loud::{Times, brief, loud_once};
 use crate::peer::Arrival;
 use crate::runtime::Runtime;
 use crate::turn::Application;
@@ -79,12 +80,14 @@ pub(crate) struct HttpSettings {
     pub(crate) select_protocol: Option<Box<SelectProtocol>>,
     /// Bytes of a handshake's request head that are kept with its session.
     pub(crate) max_head: usize,
+    /// Panics of the user's code, which everybody can cause who sends a request.
+    panicked: Times,
 }
 
 impl HttpSettings {
     pub(crate) fn new(path: &str) -> Self {
         // As much as Node's HTTP server reads.
-        Self { path: path.to_owned(), allow: None, select_protocol: None, max_head: 16 * 1024 }
+        Self { path: path.to_owned(), allow: None, select_protocol: None, max_head: 16 * 1024, panicked: Times::new() }
     }
 }
 
@@ -149,7 +152,7 @@ impl<A: Application> Service<A> {
                 if Handshake::length(parts) > settings.max_head {
                     return head_too_large(settings.max_head);
                 }
-                if let Err(message) = settings.allow.as_ref().map_or(Ok(()), |allow| ask_user(allow, parts)) {
+                if let Err(message) = settings.ask_user(parts) {
                     return convert(handshake.refuse(Refusal::Forbidden(&message)));
                 }
                 let link = match handshake.link().map(|_| settings.accept_websocket(parts, upgrade)).transpose() {
@@ -237,15 +240,6 @@ fn head_too_large(limit: usize) -> http::Response<Body> {
     *response.status_mut() = http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
-}
-
-/// Asks the user's code. A request is refused if the callback panics.
-fn ask_user(allow: &AllowRequest, parts: &http::request::Parts) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(|| allow(parts))).unwrap_or_else(|panic| {
-        let panic = panic_message(panic.as_ref());
-        tracing::error!(handler = "allow_request", panic, "a handler panicked");
-        Err(String::new())
-    })
 }
 
 /// Hands a GET or a POST to its session, and waits for the answer.
@@ -358,6 +352,20 @@ struct Accept {
 }
 
 impl HttpSettings {
+    /// Asks the user's code. A request is refused if the callback panics.
+    fn ask_user(&self, parts: &http::request::Parts) -> Result<(), String> {
+        let Some(allow) = &self.allow else { return Ok(()) };
+        catch_unwind(AssertUnwindSafe(|| allow(parts))).unwrap_or_else(|panic| {
+            self.log_panic("allow_request", &panic_message(panic.as_ref()));
+            Err(String::new())
+        })
+    }
+
+    fn log_panic(&self, handler: &str, panic: &str) {
+        let panic = brief(panic);
+        loud_once!(self.panicked, error, handler, panic, "a handler panicked");
+    }
+
     /// Checks the WebSocket handshake, and finds what will become of the connection.
     fn accept_websocket(
         &self,
@@ -387,7 +395,13 @@ impl HttpSettings {
         let offered: Vec<&str> = websocket::protocols(fields(&parts.headers)).collect();
         let protocol = self.select_protocol(&offered).and_then(|protocol| HeaderValue::from_str(protocol).ok());
         let upgrade = upgrade.ok_or_else(|| {
-            tracing::error!("the HTTP server offers no upgrades: serve the connection with upgrades enabled");
+            // The same for every request of the process.
+            static NO_UPGRADES: Times = Times::new();
+            loud_once!(
+                NO_UPGRADES,
+                error,
+                "the HTTP server offers no upgrades: serve the connection with upgrades enabled"
+            );
             refused(500, &[], "upgrades are not enabled".to_owned())
         })?;
         Ok((Accept { key, protocol }, upgrade))
@@ -398,8 +412,7 @@ impl HttpSettings {
         let first = offered.first().copied()?;
         let Some(select) = &self.select_protocol else { return Some(first) };
         catch_unwind(AssertUnwindSafe(|| select(offered))).unwrap_or_else(|panic| {
-            let panic = panic_message(panic.as_ref());
-            tracing::error!(handler = "select_protocol", panic, "a handler panicked");
+            self.log_panic("select_protocol", &panic_message(panic.as_ref()));
             None
         })
     }

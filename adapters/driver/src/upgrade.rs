@@ -8,12 +8,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
 /// A connection that is about to leave HTTP. Resolves to its stream, and to the bytes that were read beyond the request.
 ///
 /// An adapter makes one for every request that asks for an upgrade, from whatever its HTTP server offers, and hands it to
 /// [`Endpoint::respond`](crate::Endpoint::respond). Dropping it refuses the upgrade.
-pub struct Upgrade<S>(Pin<Box<dyn Future<Output = io::Result<(S, Bytes)>> + Send>>);
+pub struct Upgrade<S>(BoxFuture<'static, io::Result<(S, Bytes)>>);
 
 impl<S: Send + 'static> Upgrade<S> {
     /// An upgrade that is complete when this future is. It is polled after the response with status 101 was given out.

@@ -100,15 +100,15 @@ impl Exchange {
         state.unwritten.extend(confirmation);
     }
 
-    /// Everything that hyper has taken was written.
-    pub(crate) fn flushed(&self) {
+    /// Everything that hyper has taken was written. If that ends an exchange: how many requests there have been.
+    pub(crate) fn flushed(&self) -> Option<u64> {
         let mut state = self.state();
-        let reader = if state.phase == Phase::Flushing {
+        let ends = state.phase == Phase::Flushing;
+        let reader = if ends { state.reader.take() } else { None };
+        if ends {
             state.phase = Phase::Idle;
-            state.reader.take()
-        } else {
-            None
-        };
+        }
+        let requests = state.requests;
         let written = std::mem::take(&mut state.unwritten);
         // Telling a session takes the lock of its mailbox.
         drop(state);
@@ -116,6 +116,7 @@ impl Exchange {
         if let Some(reader) = reader {
             reader.wake();
         }
+        ends.then_some(requests)
     }
 
     /// Whether the end of the peer's half is news for later: a whole request waits for its answer. The task is woken when it is written.

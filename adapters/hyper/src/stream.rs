@@ -259,7 +259,10 @@ impl<I: Read + Write + Unpin, R: Runtime> Write for Stream<I, R> {
         ready!(self.poll_last_words(cx))?;
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
         self.blocked = None;
-        self.exchange.flushed();
+        if let Some(requests) = self.exchange.flushed() {
+            // hyper may not read again before something comes: the wait for the next request begins here.
+            let _ = self.is_too_late(cx, requests);
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -46,7 +46,11 @@ pub(crate) async fn upgraded(upgrade: OnUpgrade) -> io::Result<(Stream, Bytes)> 
         Err(upgraded) => upgraded,
     };
     Ok(match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => (parts.io.into(), parts.read_buf),
+        Ok(parts) => {
+            // As `serve` does for its own. A socket that refuses is gone.
+            let _ = parts.io.inner().set_nodelay(true);
+            (parts.io.into(), parts.read_buf)
+        }
         Err(upgraded) => (Stream::Other(Box::new(TokioIo::new(upgraded))), Bytes::new()),
     })
 }

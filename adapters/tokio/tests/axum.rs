@@ -79,7 +79,7 @@ async fn websockets_come_through_axum_by_themselves_and_by_upgrade() {
     assert_eq!(link.next().await, Came::Text(r#"42["echo"]"#.to_owned()));
 
     // The first frame came with the request, before anybody had left HTTP.
-    let mut wire = support::http::Wire::open(address).await;
+    let mut wire = Wire::open(address).await;
     let mut bytes = opening(&format!("{PATH}?EIO=4&transport=websocket")).into_bytes();
     bytes.extend(support::websocket::frame(0x81, b"40"));
     wire.send(bytes).await;

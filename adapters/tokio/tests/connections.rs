@@ -1,5 +1,7 @@
 //! HTTP connections: how they end, what they may take, and how long. Nothing is lost at the end of one.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
+
 mod support;
 
 use std::time::Duration;

@@ -16,7 +16,7 @@ use socketio_tokio::{
     CloseReason, ConnectRequest, EngineServer, EngineSocket, Event, GuardResult, Message, Refusal, RoomEvent, Server,
     Socket,
 };
-use support::http::{exchange, post};
+use support::http::{exchange, get, post};
 use support::peers::{Client, Polling};
 use support::websocket::{Came, WebSocket};
 use support::{Host, log, until};
@@ -185,6 +185,17 @@ async fn guards_of_one_session_that_all_panic_make_one_error() {
     until(|| started.load(Ordering::Relaxed) == 10).await;
     gate.notify_waiters();
     loud_once("ERROR", &["a guard panicked", &client.session, "nobody may come"], 10).await;
+}
+
+#[tokio::test]
+async fn requests_that_make_allow_request_panic_make_one_error() {
+    log::listen_to(Level::TRACE);
+    let server = Server::builder().allow_request(|_| panic!("not even looked at")).build();
+    let host = Host::start(server).await;
+    for _ in 0..50 {
+        assert_eq!(exchange(host.address, get("/socket.io/?EIO=4&transport=polling")).await.status, 403);
+    }
+    loud_once("ERROR", &["a handler panicked", "allow_request", "not even looked at"], 50).await;
 }
 
 #[tokio::test]
