@@ -7,8 +7,9 @@ from harness.wire import Cut, Polling, WebSocket, connect, frame, push, request
 
 from . import AFTER, GROWN, LOG, at_most, attack, exactly
 
-# How long a reply that nobody reads may outlive its session.
-GRACE = 15
+# How long a reply that nobody reads may outlive its session: five seconds more than our servers give a peer by default to take the next
+# 64 KiB of it.
+GRACE = 25
 
 
 def fill(attempt, session, rounds):
