@@ -43,7 +43,9 @@ spent() {
 fuzz() {
   local target=$1 folders options dictionary pid now code=0 had=0
   folders=("corpus/$target" "seeds/$target" "regressions/$target")
-  options=(-rss_limit_mb=2048 -malloc_limit_mb=256 -timeout=30 -print_final_stats=1 -artifact_prefix="artifacts/$target/")
+  options=(-rss_limit_mb=2048 -malloc_limit_mb=256 -timeout=30 -print_final_stats=1 -artifact_prefix="artifacts/$target/"
+    # Should nobody be there to stop it.
+    -max_total_time=$((seconds * 20 + 60)))
   dictionary=${dictionaries[$target]:-}
   [ -z "$dictionary" ] || options+=(-dict="dictionaries/$dictionary.dict")
   case $target in
@@ -55,6 +57,7 @@ fuzz() {
   rm -f "$logs/$target".*
   "$binaries/$target" "${options[@]}" "${folders[@]}" >"$logs/$target.log" 2>&1 &
   pid=$!
+  trap 'kill "$pid" 2>/dev/null; exit 1' TERM
   while now=$(spent "$pid"); do
     had=$now
     # It then ends in order, with its figures.
@@ -72,6 +75,7 @@ fuzz() {
   rmdir --ignore-fail-on-non-empty "regressions/$target" "artifacts/$target"
 }
 
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 printf '%d targets, %s s of the processor each, %d at a time\n' ${#targets[@]} "$seconds" "$jobs"
 for target in "${targets[@]}"; do
   while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || true; done
@@ -83,7 +87,8 @@ echo
 ./table.sh "$logs" "${targets[@]}"
 found=()
 for target in "${targets[@]}"; do
-  [ ! -e "$logs/$target.found" ] || found+=("$target")
+  # Without the first it was not run to its end.
+  [ -e "$logs/$target.cpu" ] && [ ! -e "$logs/$target.found" ] || found+=("$target")
 done
 if [ ${#found[@]} -gt 0 ]; then
   for target in "${found[@]}"; do
