@@ -56,6 +56,8 @@ struct World<P: Parser> {
     encoder: Encoder,
     polling: bool,
     requests: u64,
+    /// The name of the last link: none is given twice.
+    links: u64,
     /// The GET and the POST that wait for their answers.
     get: Option<RequestId>,
     post: Option<RequestId>,
@@ -138,6 +140,7 @@ impl<P: Parser> World<P> {
             encoder: Encoder::new(),
             polling,
             requests: 0,
+            links: LINK.0,
             get: None,
             post: None,
             replied: Vec::new(),
@@ -380,7 +383,10 @@ impl<P: Parser> World<P> {
                     self.handle(Fact::Aborted { request });
                 }
             }
-            50..60 => self.handle(Fact::LinkUp { link: LinkId(2), kind: LinkKind::WebSocket }),
+            50..60 => {
+                self.links += 1;
+                self.handle(Fact::LinkUp { link: LinkId(self.links), kind: LinkKind::WebSocket });
+            }
             _ => {}
         }
     }
