@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use futures_util::future::Either;
 use http_body::Body as HttpBody;
 
 use crate::body::Body;
@@ -45,20 +46,20 @@ impl<A: Endpoint, B: Endpoint> Endpoint for (A, B) {
         self.0.matches(path) || self.1.matches(path)
     }
 
-    async fn respond<R, D>(
+    fn respond<R, D>(
         &self,
         runtime: &R,
         request: http::Request<D>,
         upgrade: Option<Upgrade<R::Stream>>,
-    ) -> http::Response<Body>
+    ) -> impl Future<Output = http::Response<Body>> + Send
     where
         R: Runtime,
         D: HttpBody<Data: Send, Error: Send> + Send,
     {
         if self.0.matches(request.uri().path()) {
-            self.0.respond(runtime, request, upgrade).await
+            Either::Left(self.0.respond(runtime, request, upgrade))
         } else {
-            self.1.respond(runtime, request, upgrade).await
+            Either::Right(self.1.respond(runtime, request, upgrade))
         }
     }
 

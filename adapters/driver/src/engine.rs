@@ -194,17 +194,17 @@ impl Endpoint for EngineServer {
         self.0.path.matches(path)
     }
 
-    async fn respond<R, B>(
+    fn respond<R, B>(
         &self,
         runtime: &R,
         request: http::Request<B>,
         upgrade: Option<Upgrade<R::Stream>>,
-    ) -> http::Response<Body>
+    ) -> impl Future<Output = http::Response<Body>> + Send
     where
         R: Runtime,
         B: HttpBody<Data: Send, Error: Send> + Send,
     {
-        self.0.respond(runtime, request, upgrade).await
+        self.0.respond(runtime, request, upgrade)
     }
 
     async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {

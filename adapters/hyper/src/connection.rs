@@ -1,13 +1,14 @@
 //! One connection: hyper, and the endpoint behind it.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use http::HeaderValue;
 use http::header::{CONNECTION, HeaderName};
 use hyper::body::Incoming;
@@ -15,7 +16,7 @@ use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use socketio_driver::{Body, Endpoint, RemoteAddress, Runtime, Upgrade};
+use socketio_driver::{Endpoint, RemoteAddress, Runtime, Upgrade};
 
 use crate::connections::Member;
 use crate::exchange::{Exchange, RequestBody, ResponseBody};
@@ -83,42 +84,35 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
         }
     }
 
-    async fn respond<I>(
-        &self,
-        request: http::Request<RequestBody>,
-        address: Option<SocketAddr>,
-        exchange: &Arc<Exchange>,
-    ) -> Result<http::Response<ResponseBody>, Infallible>
-    where
-        I: Read + Write + Unpin + Send + 'static,
-        R::Stream: From<I>,
-    {
-        let mut response = if self.endpoint.matches(request.uri().path()) {
-            self.ask_endpoint::<I>(request, address).await
-        } else {
-            socketio_driver::not_found(&self.runtime, request).await
-        };
-        if response.status() != http::StatusCode::SWITCHING_PROTOCOLS && !response.headers().contains_key(CONNECTION) {
-            response.headers_mut().insert(KEEP_ALIVE, self.keep_alive.clone());
-        }
-        Ok(response.map(|body| ResponseBody::new(body, Arc::clone(exchange))))
-    }
-
-    async fn ask_endpoint<I>(
+    /// Answers a request. Everything that is known at once is done before the future: it holds the request once.
+    fn respond<I>(
         &self,
         mut request: http::Request<RequestBody>,
         address: Option<SocketAddr>,
-    ) -> http::Response<Body>
+        exchange: &Arc<Exchange>,
+    ) -> impl Future<Output = Result<http::Response<ResponseBody>, Infallible>>
     where
         I: Read + Write + Unpin + Send + 'static,
         R::Stream: From<I>,
     {
-        let extensions = request.extensions_mut();
-        let upgrade = extensions.remove::<OnUpgrade>().map(|upgrade| Upgrade::new(stream_of::<I, R>(upgrade)));
-        if let Some(address) = address {
-            extensions.insert(RemoteAddress(address));
+        let answer = if self.endpoint.matches(request.uri().path()) {
+            let extensions = request.extensions_mut();
+            let upgrade = extensions.remove::<OnUpgrade>().map(|upgrade| Upgrade::new(stream_of::<I, R>(upgrade)));
+            if let Some(address) = address {
+                extensions.insert(RemoteAddress(address));
+            }
+            Either::Left(self.endpoint.respond(&self.runtime, request, upgrade))
+        } else {
+            Either::Right(socketio_driver::not_found(&self.runtime, request))
+        };
+        async move {
+            let mut response = answer.await;
+            let leaves_http = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
+            if !leaves_http && !response.headers().contains_key(CONNECTION) {
+                response.headers_mut().insert(KEEP_ALIVE, self.keep_alive.clone());
+            }
+            Ok(response.map(|body| ResponseBody::new(body, Arc::clone(exchange))))
         }
-        self.endpoint.respond(&self.runtime, request, upgrade).await
     }
 }
 

@@ -2,6 +2,8 @@
 //! wait to be written.
 
 use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -12,128 +14,124 @@ use socketio_driver::{Body, Confirmation};
 
 /// How far the present exchange of a connection has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub(crate) enum Phase {
     /// There is none: the next request has yet to come, or a part of its head has.
-    Idle,
+    Idle = 0,
     /// The head of a request has come, its body has yet to end.
-    Reading,
+    Reading = 1,
     /// A whole request waits for its answer.
-    Answering,
+    Answering = 2,
     /// As `Answering`, but the answer may be held for as long as there is nothing to say: if the peer goes away, the wait is over.
-    Held,
+    Held = 3,
     /// The whole answer is in hyper's buffer.
-    Flushing,
+    Flushing = 4,
 }
 
-/// Shared by the stream of a connection and the requests on it.
+/// Shared by the stream of a connection and the requests on it. They belong to one task: nothing is ordered by these atomics.
 #[derive(Debug)]
-pub(crate) struct Exchange(Mutex<State>);
-
-#[derive(Debug)]
-struct State {
-    phase: Phase,
-    /// Whether a whole request may be held.
-    may_hold: bool,
+pub(crate) struct Exchange {
+    phase: AtomicU8,
     /// Requests so far.
-    requests: u64,
-    /// Whether the body of a request was left unread.
-    unread_body: bool,
-    /// Responses that hyper has taken whole, but may not have written.
-    unwritten: Vec<Confirmation>,
+    requests: AtomicU64,
+    /// Whether a whole request may be held.
+    may_hold: AtomicBool,
     /// Whether the end of the peer's half was withheld while the body of the present request was read.
-    was_asked: bool,
+    was_asked: AtomicBool,
+    /// Whether the body of a request was left unread.
+    unread_body: AtomicBool,
+    /// Responses that hyper has taken whole, but may not have written.
+    unwritten: Mutex<Vec<Confirmation>>,
     /// Reads on once the present exchange is over.
-    reader: Option<Waker>,
+    reader: Mutex<Option<Waker>>,
 }
 
 impl Exchange {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
-            phase: Phase::Idle,
-            may_hold: false,
-            requests: 0,
-            unread_body: false,
-            unwritten: Vec::new(),
-            was_asked: false,
-            reader: None,
-        })))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        Arc::new(Self {
+            phase: AtomicU8::new(Phase::Idle as u8),
+            requests: AtomicU64::new(0),
+            may_hold: AtomicBool::new(false),
+            was_asked: AtomicBool::new(false),
+            unread_body: AtomicBool::new(false),
+            unwritten: Mutex::new(Vec::new()),
+            reader: Mutex::new(None),
+        })
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        self.state().phase
+        let phase = self.phase.load(Relaxed);
+        let known = [Phase::Idle, Phase::Reading, Phase::Answering, Phase::Held];
+        known.into_iter().find(|known| *known as u8 == phase).unwrap_or(Phase::Flushing)
     }
 
-    /// The phase, and how many requests there have been.
-    pub(crate) fn progress(&self) -> (Phase, u64) {
-        let state = self.state();
-        (state.phase, state.requests)
+    fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// How many requests there have been.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
     }
 
     /// The head of a request has come. Returns its body, which tells how far it has been read.
     pub(crate) fn begin(self: &Arc<Self>, body: Incoming, may_hold: bool) -> RequestBody {
         let whole = body.is_end_stream();
-        let mut state = self.state();
-        state.may_hold = may_hold;
-        state.was_asked = false;
-        state.requests = state.requests.wrapping_add(1);
-        state.phase = if whole { state.whole() } else { Phase::Reading };
-        drop(state);
+        self.may_hold.store(may_hold, Relaxed);
+        self.was_asked.store(false, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
+        self.set_phase(Phase::Reading);
+        if whole {
+            self.request_ended();
+        }
         RequestBody { body, ended: whole, exchange: Arc::clone(self) }
     }
 
     /// The body of the request has come to its end.
     fn request_ended(&self) {
-        let mut state = self.state();
-        if state.phase == Phase::Reading {
-            state.phase = state.whole();
+        if self.phase() == Phase::Reading {
+            self.set_phase(if self.may_hold.load(Relaxed) { Phase::Held } else { Phase::Answering });
         }
     }
 
     /// hyper has taken the whole response.
     fn response_ended(&self, confirmation: Option<Confirmation>) {
-        let mut state = self.state();
-        state.phase = Phase::Flushing;
-        state.unwritten.extend(confirmation);
+        self.set_phase(Phase::Flushing);
+        if let Some(confirmation) = confirmation {
+            lock(&self.unwritten).push(confirmation);
+        }
     }
 
-    /// Everything that hyper has taken was written. If that ends an exchange: how many requests there have been.
-    pub(crate) fn flushed(&self) -> Option<u64> {
-        let mut state = self.state();
-        let ends = state.phase == Phase::Flushing;
-        let reader = if ends { state.reader.take() } else { None };
-        if ends {
-            state.phase = Phase::Idle;
+    /// Everything that hyper has taken was written. Whether that ends an exchange.
+    pub(crate) fn flushed(&self) -> bool {
+        if self.phase() != Phase::Flushing {
+            return false;
         }
-        let requests = state.requests;
-        let written = std::mem::take(&mut state.unwritten);
+        self.set_phase(Phase::Idle);
         // Telling a session takes the lock of its mailbox.
-        drop(state);
+        let written = std::mem::take(&mut *lock(&self.unwritten));
         written.into_iter().for_each(Confirmation::written);
+        let reader = lock(&self.reader).take();
         if let Some(reader) = reader {
             reader.wake();
         }
-        ends.then_some(requests)
+        true
     }
 
     /// Whether the end of the peer's half is news for later: a whole request waits for its answer. The task is woken when it is written.
     pub(crate) fn withholds_end(&self, cx: &Context<'_>) -> bool {
-        let mut state = self.state();
-        match state.phase {
+        match self.phase() {
             Phase::Idle | Phase::Held => false,
             // hyper may have the rest of the body, and the endpoint has not looked yet. It looks before this is asked again.
             Phase::Reading => {
-                let first = !std::mem::replace(&mut state.was_asked, true);
+                let first = !self.was_asked.swap(true, Relaxed);
                 if first {
                     cx.waker().wake_by_ref();
                 }
                 first
             }
             Phase::Answering | Phase::Flushing => {
-                state.reader = Some(cx.waker().clone());
+                *lock(&self.reader) = Some(cx.waker().clone());
                 true
             }
         }
@@ -141,14 +139,12 @@ impl Exchange {
 
     /// Whether the peer may still be sending what nobody will read.
     pub(crate) fn has_unread_body(&self) -> bool {
-        self.state().unread_body
+        self.unread_body.load(Relaxed)
     }
 }
 
-impl State {
-    const fn whole(&self) -> Phase {
-        if self.may_hold { Phase::Held } else { Phase::Answering }
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The body of a request.
@@ -183,7 +179,7 @@ impl HttpBody for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         if !self.ended {
-            self.exchange.state().unread_body = true;
+            self.exchange.unread_body.store(true, Relaxed);
         }
     }
 }

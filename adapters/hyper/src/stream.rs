@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
@@ -94,7 +94,8 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
     }
 
     /// Nothing has come. Whether the peer's time for the next request is over.
-    fn is_too_late(&mut self, cx: &mut Context<'_>, requests: u64) -> bool {
+    fn is_too_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let requests = self.exchange.requests();
         if self.idle.requests != requests {
             self.idle = Idle { since: self.runtime.now(), requests, begun: false };
         }
@@ -107,7 +108,8 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
     }
 
     /// A part of a request's head has come.
-    fn head_begins(&mut self, requests: u64) {
+    fn head_begins(&mut self) {
+        let requests = self.exchange.requests();
         if self.idle.requests != requests || !self.idle.begun {
             // The first request of a connection has been waited for since it was opened.
             let since = if requests == 0 { self.idle.since } else { self.runtime.now() };
@@ -204,16 +206,14 @@ impl<I: Read + Write + Unpin, R: Runtime> Read for Stream<I, R> {
             match stream.read(cx, |bytes| buffer.put_slice(bytes), room) {
                 Poll::Ready(Ok(0)) if room > 0 => stream.ended = true,
                 Poll::Ready(Ok(_)) => {
-                    if let (Phase::Idle, requests) = stream.exchange.progress() {
-                        stream.head_begins(requests);
+                    if stream.exchange.phase() == Phase::Idle {
+                        stream.head_begins();
                     }
                     return Poll::Ready(Ok(()));
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    if let (Phase::Idle, requests) = stream.exchange.progress()
-                        && stream.is_too_late(cx, requests)
-                    {
+                    if stream.exchange.phase() == Phase::Idle && stream.is_too_late(cx) {
                         stream.ended = true;
                         if stream.idle.begun {
                             stream.last_words = Some(refusal("408", &stream.settings));
@@ -259,9 +259,9 @@ impl<I: Read + Write + Unpin, R: Runtime> Write for Stream<I, R> {
         ready!(self.poll_last_words(cx))?;
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
         self.blocked = None;
-        if let Some(requests) = self.exchange.flushed() {
+        if self.exchange.flushed() {
             // hyper may not read again before something comes: the wait for the next request begins here.
-            let _ = self.is_too_late(cx, requests);
+            let _ = self.is_too_late(cx);
         }
         Poll::Ready(Ok(()))
     }
@@ -300,7 +300,14 @@ fn refusal(status: &str, settings: &Settings) -> Bytes {
 }
 
 /// The one timer of a connection. It may fire too early, never too late.
-struct Timer<R: Runtime>(Option<(Instant, Pin<Box<R::Sleep>>)>);
+struct Timer<R: Runtime>(Option<Armed<R>>);
+
+struct Armed<R: Runtime> {
+    at: Instant,
+    sleep: Pin<Box<R::Sleep>>,
+    /// What it wakes.
+    waker: Waker,
+}
 
 impl<R: Runtime> Timer<R> {
     /// Whether it is later than this. Otherwise the task is woken when it is.
@@ -310,11 +317,21 @@ impl<R: Runtime> Timer<R> {
             if now >= deadline {
                 return true;
             }
-            let (_, sleep) = match &mut self.0 {
-                Some(armed) if armed.0 <= deadline => armed,
-                slot => slot.insert((deadline, Box::pin(runtime.sleep(deadline.saturating_duration_since(now))))),
+            let armed = match &mut self.0 {
+                // It goes on, and wakes this task.
+                Some(armed) if now < armed.at && armed.at <= deadline && armed.waker.will_wake(cx.waker()) => {
+                    return false;
+                }
+                Some(armed) if armed.at <= deadline => {
+                    armed.waker.clone_from(cx.waker());
+                    armed
+                }
+                slot => {
+                    let sleep = Box::pin(runtime.sleep(deadline.saturating_duration_since(now)));
+                    slot.insert(Armed { at: deadline, sleep, waker: cx.waker().clone() })
+                }
             };
-            if sleep.as_mut().poll(cx).is_pending() {
+            if armed.sleep.as_mut().poll(cx).is_pending() {
                 return false;
             }
             self.0 = None;
