@@ -246,6 +246,12 @@ impl<C: Unpin, T> Waiting<C, T> {
         Self { set: None }
     }
 
+    /// Whether none waits, and none has for a while: what there is nearly always.
+    #[inline]
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.set.is_none()
+    }
+
     /// How many wait.
     #[inline]
     pub(crate) fn len(&self) -> usize {

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf as _, Bytes, BytesMut};
 use engineio_proto::server::LinkDownCause;
 use engineio_proto::{Frame, LinkId, Message};
-use engineio_websocket::{Arena, Decoder, Event, Limits, Opcode, Role, encode_header};
+use engineio_websocket::{Arena, CloseFrame, Decoder, Event, Limits, Opcode, Role, encode_header};
 
 use crate::runtime::Stream;
 
@@ -121,8 +121,7 @@ impl<S: Stream> Link<S> {
             Event::Ping(payload) => self.pong = Some(payload),
             Event::Pong(_) => {}
             // Nothing follows a close frame, and no compression was agreed on.
-            Event::Close(frame) => closed = Some(frame),
-            _ => closed = Some(None),
+            last => closed = closed_by(last),
         });
         match (decoded, closed) {
             // The peer hears its own code and reason, as from the reference's WebSocket library.
@@ -310,6 +309,15 @@ impl Output {
             self.segments = VecDeque::new();
         }
         buffer.advance(written.min(buffer.len()));
+    }
+}
+
+/// The close frame that came.
+#[cold]
+fn closed_by(event: Event) -> Option<Option<CloseFrame>> {
+    match event {
+        Event::Close(frame) => Some(frame),
+        _ => Some(None),
     }
 }
 

@@ -562,9 +562,12 @@ impl Session {
     /// Bytes that wait to be sent: each packet with its own, and 40 for its place in the queue. Packets in the reply to a GET count until
     /// it was written ([`Input::Replied`]).
     #[must_use]
+    #[inline]
     pub fn buffered_bytes(&self) -> usize {
-        let unwritten = self.polling.as_ref().map_or(0, |polling| polling.unwritten_bytes());
-        self.outbound.weight().saturating_add(unwritten)
+        match &self.polling {
+            None => self.outbound.weight(),
+            Some(polling) => self.outbound.weight().saturating_add(polling.unwritten_bytes()),
+        }
     }
 
     /// Whether the session has ended; packets for its link, answers and events may remain to be taken.

@@ -157,9 +157,16 @@ impl<P: Parser> SocketIo<P> {
 
     /// Whether handlers may start: those that wait are not too many and do not hold too much, and no inbox is full.
     fn is_ready(&self, local: &Local<P>) -> bool {
+        let idle = local.waiting.is_idle() && local.guards.is_idle();
+        (idle || self.may_wait(local)) && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether another handler may wait.
+    #[cold]
+    fn may_wait(&self, local: &Local<P>) -> bool {
         let waiting = local.waiting.len().saturating_add(local.guards.len());
         let bytes = local.waiting.bytes().saturating_add(local.guards.bytes());
-        self.max_waiting.has_room(waiting, bytes) && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
+        self.max_waiting.has_room(waiting, bytes)
     }
 
     fn connect_requested(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, pending: Pending) {
