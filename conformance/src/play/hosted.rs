@@ -14,10 +14,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
+use super::Context;
 use super::inbox::{Arrived, Event, Inbox, Post, Task};
 use super::link::{Link, Manner, Side};
+use super::player::Starting;
 use super::visit::on_link;
-use super::{Context, Starting};
 use crate::wire::http::{RequestHead, Response, header, read_body, read_request_head, request_framing};
 use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
 use crate::wire::{BoxStream, Source, printable, websocket};

@@ -1,0 +1,407 @@
+//! Who plays: the objects that a script has made, and which step does what with them.
+
+mod acting;
+mod as_client;
+mod as_server;
+mod packets;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+pub(super) use self::waiting::Starting;
+use super::exchange::Exchange;
+use super::hosted::{self, Arrival, Hall, Hosted, plain};
+use super::inbox::{Inbox, Task};
+use super::link::{Carrier, Link, Manner, Side};
+use super::program::Program;
+use super::visit::{Visit, link_request};
+use super::{Context, Setting, Stop, set_headers};
+use crate::mutant::Broken;
+use crate::script::value::{Expression, Scope, Value};
+use crate::script::{Action, Choice, Comparison, Outcome, Step};
+use crate::wire::http::Headers;
+use crate::wire::packets::{Payload, Revision};
+use crate::wire::{Connector, Tcp, printable};
+
+/// Something that a script has given a name.
+enum Object {
+    Visit(Box<Visit>),
+    Hosted(Box<Hosted>),
+    Exchange(Exchange),
+    Link(Link),
+    Arrival(Arrival, Inbox),
+}
+
+pub(super) struct Player {
+    context: Arc<Context>,
+    setting: Setting,
+    scope: Scope,
+    objects: BTreeMap<String, Object>,
+    hall: Option<Hall>,
+    /// Namespaces that sessions are in.
+    joined: BTreeMap<String, Vec<String>>,
+    program: Option<Program>,
+    proxy: Option<Task>,
+    /// Something has happened already: what was started runs.
+    awake: bool,
+    /// When the last thing happened that a step waited for or did: what `after` and `within` count from.
+    zero: Instant,
+    counter: u32,
+}
+
+/// The name of the session that is meant when none is named.
+const MAIN: &str = "main";
+
+/// A step's own failure, before the step is named.
+enum Trouble {
+    /// Expected, seen.
+    Failed(String, String),
+    Skipped(String),
+    Broken(String),
+}
+
+impl From<String> for Trouble {
+    fn from(error: String) -> Self {
+        Self::Broken(error)
+    }
+}
+
+fn failed<T>(expected: impl Into<String>, seen: impl Into<String>) -> Result<T, Trouble> {
+    Err(Trouble::Failed(expected.into(), seen.into()))
+}
+
+impl Player {
+    pub(super) fn new(context: Arc<Context>, setting: Setting, scope: Scope) -> Self {
+        Self {
+            context,
+            setting,
+            scope,
+            objects: BTreeMap::new(),
+            hall: None,
+            joined: BTreeMap::new(),
+            program: None,
+            proxy: None,
+            awake: false,
+            zero: Instant::now(),
+            counter: 0,
+        }
+    }
+
+    pub(super) async fn start_program(&mut self) -> Result<(), Stop> {
+        if self.setting.connector.is_some() {
+            return Ok(());
+        }
+        let broken =
+            |error: std::io::Error| Stop::Broken { step: "start the client".to_owned(), error: error.to_string() };
+        let (hall, url) = Hall::open(&self.context).await.map_err(broken)?;
+        self.hall = Some(hall);
+        let mut url = url;
+        if let Some(mutant) = self.setting.mutant.take() {
+            let way: Arc<dyn Connector> = Arc::new(Tcp::new(&url).map_err(std::io::Error::other).map_err(broken)?);
+            let (broken_url, serving) = Broken::new(way, mutant).listen().await.map_err(broken)?;
+            url = broken_url;
+            self.proxy = Some(Task::spawn(serving));
+        }
+        let program = Program::start(&self.context, &self.setting.command, &self.setting.environment, &url);
+        self.program = Some(program.map_err(broken)?);
+        self.scope.set("url", Value::Text(url));
+        Ok(())
+    }
+
+    pub(super) async fn steps(&mut self, steps: &[Step]) -> Result<(), Stop> {
+        for step in steps {
+            if let Action::Repeat { times, steps } = &step.action {
+                let broken = |error| Stop::Broken { step: step.text.clone(), error };
+                let times = times.value(&mut self.scope).and_then(|value| value.number()).map_err(broken)?;
+                let mut done = 0.0;
+                while done < times {
+                    self.scope.set("i", Value::Number(done));
+                    Box::pin(self.steps(steps)).await?;
+                    done += 1.0;
+                }
+                continue;
+            }
+            self.context.transcript.note(&step.text);
+            self.step(step).await.map_err(|trouble| match trouble {
+                Trouble::Failed(expected, seen) => Stop::Failed { step: step.text.clone(), expected, seen },
+                Trouble::Skipped(reason) => Stop::Skipped(reason),
+                Trouble::Broken(error) => Stop::Broken { step: step.text.clone(), error },
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Trouble> {
+        let subject = step.subject.as_deref().unwrap_or(MAIN);
+        match &step.action {
+            Action::Open { transport, query, headers } => self.open(subject, transport, query.as_ref(), headers).await,
+            Action::Connect { namespace, auth } => self.connect(step, subject, namespace.as_ref(), auth.as_ref()).await,
+            Action::Upgrade { transport } => {
+                let transport = self.text_or(transport.as_ref(), "websocket")?;
+                let carrier = carrier(&transport)?;
+                let patience = self.setting.grace * 4;
+                match self.visit(Some(subject))?.upgrade(carrier, patience).await {
+                    Ok(()) => {
+                        self.zero = Instant::now();
+                        Ok(())
+                    }
+                    Err(seen) => failed("the upgrade to succeed", seen),
+                }
+            }
+            Action::Send(packets) => {
+                let packets = self.payloads(packets)?;
+                self.send(subject, packets).await
+            }
+            Action::Expect { skip, terms } => {
+                let window = self.window(step)?;
+                self.expect(subject, *skip, terms, window).await
+            }
+            Action::Silence(duration) => self.silence(subject, duration).await,
+            Action::Alive => self.alive(step, subject).await,
+            Action::Dead => self.dead(step, subject).await,
+            Action::Close { code, reason } => self.close(subject, code.as_ref(), reason.as_ref()).await,
+            Action::Abort => self.abort(subject),
+            Action::Poll { session } => {
+                let exchange = self.visit(session.as_deref())?.poll(subject).await;
+                self.started(subject, Object::Exchange(exchange));
+                Ok(())
+            }
+            Action::Post { session, packets } => {
+                let packets = self.payloads(packets)?;
+                let exchange = self.visit(session.as_deref())?.post(subject, &packets);
+                self.started(subject, Object::Exchange(exchange));
+                Ok(())
+            }
+            Action::Request { method, target, headers, body } => {
+                let target = target.value(&mut self.scope)?.text();
+                let mut head = self.context.request(method, &target);
+                set_headers(&mut head.headers, self.headers(headers)?);
+                let body = body.as_ref().map(|body| body.value(&mut self.scope)).transpose()?.map(Value::into_bytes);
+                let exchange = Exchange::start(&self.context, subject, head, body);
+                self.started(subject, Object::Exchange(exchange));
+                Ok(())
+            }
+            Action::WebSocket { session, target, headers } => {
+                let headers = self.headers(headers)?;
+                let link = match target {
+                    None => self.visit(session.as_deref())?.dial(subject, headers, false),
+                    Some(target) => {
+                        let target = target.value(&mut self.scope)?.text();
+                        let revision = revision_of(&target);
+                        let mut head = self.context.request("GET", &target);
+                        set_headers(&mut head.headers, headers);
+                        let manner = Manner::new(Side::Client, revision, false);
+                        Link::dial(&self.context, subject, link_request(head), manner)
+                    }
+                };
+                self.started(subject, Object::Link(link));
+                Ok(())
+            }
+            Action::WebTransport { session } => {
+                let link = match session {
+                    Some(session) => self.visit(Some(session))?.carry_over(subject).await,
+                    None => Link::webtransport(&self.context, subject, Manner::on_webtransport(false)),
+                };
+                self.started(subject, Object::Link(link));
+                Ok(())
+            }
+            Action::Tcp => {
+                let exchange = Exchange::raw(&self.context, subject);
+                self.started(subject, Object::Exchange(exchange));
+                Ok(())
+            }
+            Action::Frame(frame) => self.frame(subject, frame).await,
+            Action::Bytes(bytes) => {
+                let bytes = bytes.value(&mut self.scope)?.into_bytes();
+                let context = Arc::clone(&self.context);
+                match self.object(subject)? {
+                    Object::Exchange(exchange) => exchange.write(&context, bytes),
+                    other => link_of(subject, other)?.bytes(&context, bytes).await,
+                }
+                self.zero = Instant::now();
+                Ok(())
+            }
+            Action::Finish => {
+                let context = Arc::clone(&self.context);
+                match self.object(subject)? {
+                    Object::Exchange(exchange) => exchange.finish(&context),
+                    _ => return Err(Trouble::Broken(format!("{subject} is no request, and no connection of `tcp`"))),
+                }
+                self.zero = Instant::now();
+                Ok(())
+            }
+            Action::Stream(bytes) => {
+                let bytes = bytes.value(&mut self.scope)?.into_bytes();
+                let context = Arc::clone(&self.context);
+                let link = link_of(subject, self.object(subject)?)?;
+                if link.manner.carrier == Carrier::WebSocket {
+                    return Err(Trouble::Broken("a WebSocket has no streams".to_owned()));
+                }
+                link.stream(&context, bytes);
+                self.zero = Instant::now();
+                Ok(())
+            }
+            Action::Heartbeat { auto } => {
+                self.context.answers_heartbeats.store(*auto, Ordering::Relaxed);
+                Ok(())
+            }
+            Action::Let { name, value } => {
+                let value = value.value(&mut self.scope)?;
+                self.scope.set(name, value);
+                Ok(())
+            }
+            Action::Check { left, comparison, right } => self.check(left, *comparison, right),
+            Action::Resembles { value, not, pattern } => {
+                let value = value.value(&mut self.scope)?.text();
+                let found = self.fits(pattern, &Payload::Text(value.clone()))?;
+                if found.is_some() != *not {
+                    for (name, value) in found.unwrap_or_default() {
+                        self.scope.set(&name, value);
+                    }
+                    return Ok(());
+                }
+                let shown = self.shown(&Choice(vec![Outcome::Packet(pattern.clone())]));
+                failed(if *not { format!("anything but {shown}") } else { shown }, printable(value.as_bytes()))
+            }
+            Action::Repeat { .. } => Ok(()),
+            Action::AcceptSession { transport, handshake } => {
+                self.accept_session(step, subject, transport, handshake.as_ref()).await
+            }
+            Action::AcceptConnect { namespace, reply } => {
+                self.accept_connect(step, subject, namespace.as_ref(), reply.as_ref()).await
+            }
+            Action::RequestsManual => {
+                let mut hall = self
+                    .hall
+                    .take()
+                    .ok_or_else(|| Trouble::Broken("requests are answered only to clients".to_owned()))?;
+                if let Object::Hosted(hosted) = self.object(subject)? {
+                    hosted.hand_over(&mut hall);
+                }
+                self.hall = Some(hall);
+                Ok(())
+            }
+            Action::RequestsRefused => {
+                let mut hall = self
+                    .hall
+                    .take()
+                    .ok_or_else(|| Trouble::Broken("requests are refused only to clients".to_owned()))?;
+                if let Object::Hosted(hosted) = self.object(subject)? {
+                    hosted.refuse(&mut hall);
+                }
+                self.hall = Some(hall);
+                Ok(())
+            }
+            Action::AcceptUpgrade => self.accept_upgrade(step, subject).await,
+            Action::AcceptRequest { method, target } => {
+                self.accept_request(step, subject, method, target.as_ref()).await
+            }
+            Action::AcceptLink { target } => {
+                let arrival = self.arrival(step, "GET", true, target.as_ref()).await?;
+                self.describe(subject, &arrival.head);
+                match hosted::bare_link(&self.context, subject, arrival).await {
+                    Ok(link) => self.started(subject, Object::Link(link)),
+                    Err(seen) => return failed("a WebSocket", seen),
+                }
+                Ok(())
+            }
+            Action::Answer { status, body, headers } => {
+                let status = status.value(&mut self.scope)?.number()?;
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+                let status = status as u16;
+                let body = body.as_ref().map(|body| body.value(&mut self.scope)).transpose()?.map(Value::into_bytes);
+                let mut response = plain(status, &body.unwrap_or_default());
+                set_headers(&mut response.headers, self.headers(headers)?);
+                match self.object(subject)? {
+                    Object::Arrival(arrival, _) => arrival.answer(response),
+                    _ => return Err(Trouble::Broken(format!("{subject} is no request of the client"))),
+                }
+                self.zero = Instant::now();
+                Ok(())
+            }
+        }
+    }
+
+    fn check(&mut self, left: &Expression, comparison: Comparison, right: &Expression) -> Result<(), Trouble> {
+        let (left, right) = (left.value(&mut self.scope)?, right.value(&mut self.scope)?);
+        let (holds, sign) = match comparison {
+            Comparison::Equal => (left.text() == right.text(), "="),
+            Comparison::Different => (left.text() != right.text(), "!="),
+            Comparison::Less => (left.number()? < right.number()?, "<"),
+            Comparison::Greater => (left.number()? > right.number()?, ">"),
+        };
+        if holds {
+            return Ok(());
+        }
+        let shown = |value: &Value| printable(value.text().as_bytes());
+        failed(format!("left {sign} right"), format!("{} on the left, {} on the right", shown(&left), shown(&right)))
+    }
+
+    // Objects
+
+    fn object(&mut self, name: &str) -> Result<&mut Object, Trouble> {
+        self.objects.get_mut(name).ok_or_else(|| Trouble::Broken(format!("there is no {name:?} yet")))
+    }
+
+    fn visit(&mut self, name: Option<&str>) -> Result<&mut Visit, Trouble> {
+        let name = name.unwrap_or(MAIN);
+        match self.object(name)? {
+            Object::Visit(visit) => Ok(visit),
+            _ => Err(Trouble::Broken(format!("{name} is no session"))),
+        }
+    }
+
+    fn started(&mut self, name: &str, object: Object) {
+        self.objects.insert(name.to_owned(), object);
+        self.zero = Instant::now();
+    }
+
+    fn headers(&mut self, headers: &[Expression]) -> Result<Headers, String> {
+        headers
+            .iter()
+            .map(|line| {
+                let line = line.value(&mut self.scope)?.text();
+                let (name, value) = line.split_once(':').ok_or_else(|| format!("{line:?} is no header"))?;
+                Ok((name.to_owned(), value.trim().to_owned()))
+            })
+            .collect()
+    }
+
+    fn payloads(&mut self, packets: &[Expression]) -> Result<Vec<Payload>, String> {
+        packets
+            .iter()
+            .map(|packet| {
+                Ok(match packet.value(&mut self.scope)? {
+                    Value::Bytes(bytes) => Payload::Bytes(bytes),
+                    other => Payload::Text(other.text()),
+                })
+            })
+            .collect()
+    }
+}
+
+fn link_of<'a>(name: &str, object: &'a mut Object) -> Result<&'a mut Link, Trouble> {
+    match object {
+        Object::Link(link) => Some(link),
+        Object::Visit(visit) => visit.link_mut(),
+        Object::Hosted(hosted) => hosted.link_mut(),
+        Object::Exchange(_) | Object::Arrival(..) => None,
+    }
+    .ok_or_else(|| Trouble::Broken(format!("{name} is no link")))
+}
+
+fn carrier(transport: &str) -> Result<Carrier, String> {
+    match transport {
+        "websocket" => Ok(Carrier::WebSocket),
+        "webtransport" => Ok(Carrier::WebTransport),
+        other => Err(format!("the suite does not speak {other}")),
+    }
+}
+
+fn revision_of(query: &str) -> Revision {
+    if query.split(['?', '&']).any(|pair| pair == "EIO=3") { Revision::Three } else { Revision::Four }
+}
