@@ -5,6 +5,9 @@ use core::time::Duration;
 use crate::message::Message;
 
 /// Settings that all sessions of a server share. Defaults are those of engine.io 6.6 (`lib/server.ts`).
+///
+/// A machine's deadlines are exact; a driver may be late for them. `socketio-driver` rounds one up by at most a fiftieth of its distance
+/// and at most 100 ms, so that many peers share a wake-up. A GET that comes meanwhile fires the deadline all the same.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {

@@ -13,7 +13,7 @@
 //!   a pong that came in time may not have been read. A link gets the time for one more read; a polling session only if a POST has been
 //!   accepted that may bring the pong.
 //!
-//! Source: engine.io 6.6.11 `lib/socket.ts`, `schedulePing`, `resetPingTimeout` and `onPacket`.
+//! Source: engine.io 6.6.13 `lib/socket.ts`, `schedulePing`, `resetPingTimeout` and `onPacket`.
 
 use super::session::{Session, Timer};
 use crate::event::{CloseReason, TransportError};
