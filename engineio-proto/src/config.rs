@@ -55,13 +55,14 @@ impl Default for Config {
 
 impl Config {
     /// Sets [`max_payload`](Self::max_payload), and raises the limits that such messages would meet next: [`Limits::max_inbound`] and
-    /// [`Limits::max_outbound`] become twice as large where they were smaller. So one that is read and one that is written pass, each
-    /// with another one behind it.
+    /// [`Limits::max_outbound`] become twice as large where they were smaller, so that one that is read and one that is written pass, each
+    /// with another one behind it; [`Limits::max_body_chunks`] becomes one for each KiB, so that a body may come in small reads.
     pub fn set_max_payload(&mut self, bytes: usize) {
         self.max_payload = bytes;
         let two = bytes.saturating_mul(2);
         self.limits.max_inbound = self.limits.max_inbound.max(two);
         self.limits.max_outbound = self.limits.max_outbound.max(two);
+        self.limits.max_body_chunks = self.limits.max_body_chunks.max(bytes / 1024);
     }
 }
 
@@ -75,7 +76,7 @@ pub struct Limits {
     pub soft_inbound: usize,
     /// Bytes of unread messages, counted likewise, at which a session is closed, for its peer or its driver went on regardless. Default 16 MiB.
     pub max_inbound: usize,
-    /// Chunks in which the body of a POST may come; the driver counts them. Default 10 000, as in the reference.
+    /// Chunks in which the body of a POST may come: what the driver reads at once. Default 10 000, as in the reference.
     pub max_body_chunks: usize,
     /// How long the pong's deadline is put off because this side, not the peer, has stopped reading; then the session ends with
     /// [`TransportError::Stalled`](crate::TransportError::Stalled). Default 5 min.

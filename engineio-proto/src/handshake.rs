@@ -65,6 +65,19 @@ impl<'a> Query<'a> {
     }
 }
 
+impl Query<'_> {
+    /// Whether a query names a session, as [`Query::parse`] reads it, without reading the rest.
+    pub(crate) fn names_session(query: &str) -> bool {
+        if query.contains('%') {
+            return !Query::parse(query).sid.is_empty();
+        }
+        let sid = |parameter: &str| {
+            parameter.strip_prefix("sid").is_some_and(|value| value.is_empty() || value.starts_with('='))
+        };
+        query.rsplit('&').find(|parameter| sid(parameter)).is_some_and(|last| last.len() > "sid=".len())
+    }
+}
+
 /// What is before and behind the ASCII character at this place; all of it and nothing without one.
 fn split_around(text: &str, place: Option<usize>) -> (&str, Option<&str>) {
     let parts = place.and_then(|place| Some((text.get(..place)?, text.get(place.checked_add(1)?..)?)));
@@ -128,6 +141,18 @@ const fn milliseconds(duration: Duration) -> u128 {
 mod tests {
     use super::*;
     use crate::config::Transports;
+
+    #[test]
+    fn a_query_names_a_session_when_its_last_sid_is_not_empty() {
+        for query in ["sid=a", "x=1&sid=a&y", "sid=&sid=a", "s%69d=a", "sid==", "sidx=1&sid=a"] {
+            assert!(Query::names_session(query), "{query}");
+            assert!(!Query::parse(query).sid.is_empty(), "{query}");
+        }
+        for query in ["", "sid", "sid=", "sid=a&sid=", "sid=a&sid", "xsid=a", "sidx=a", "%73id="] {
+            assert!(!Query::names_session(query), "{query}");
+            assert!(Query::parse(query).sid.is_empty(), "{query}");
+        }
+    }
 
     #[test]
     fn a_query_is_read_as_url_search_params_does() {

@@ -8,6 +8,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::handshake::Query;
+
 /// The parts of a request that decide what happens to it. The path was matched by the driver.
 #[derive(Clone, Copy, Debug)]
 #[allow(
@@ -47,6 +49,14 @@ impl<'a> RequestHead<'a> {
             }
         }
         Self { method, query, origin, websocket: upgrade && connection }
+    }
+}
+
+impl RequestHead<'_> {
+    /// Whether the answer to a request with this method and this query may be held until there is something to say: it polls a session.
+    #[must_use]
+    pub fn may_be_held(method: &str, query: &str) -> bool {
+        method == "GET" && Query::names_session(query)
     }
 }
 

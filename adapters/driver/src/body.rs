@@ -120,65 +120,91 @@ pub(crate) enum Collected {
     Broken,
 }
 
-/// Reads a body of at most `max_bytes` bytes in at most `max_chunks` reads. A body in one piece is not copied.
-pub(crate) async fn collect<B: HttpBody>(mut body: Pin<&mut B>, max_bytes: usize, max_chunks: usize) -> Collected {
-    if body.size_hint().lower() > u64::try_from(max_bytes).unwrap_or(u64::MAX) {
-        return Collected::TooLarge;
+/// The body of a request, which is not polled again behind its end.
+pub(crate) struct RequestBody<'a, B> {
+    body: Pin<&'a mut B>,
+    /// It has said that it is over, or that it is broken.
+    ended: bool,
+}
+
+impl<'a, B: HttpBody> RequestBody<'a, B> {
+    pub(crate) fn new(body: Pin<&'a mut B>) -> Self {
+        Self { body, ended: false }
     }
-    let mut first = Bytes::new();
-    let mut joined = BytesMut::new();
-    let mut chunks: usize = 0;
-    loop {
-        let mut data = match next_data(body.as_mut()).await {
-            None if joined.is_empty() => return Collected::Whole(first),
-            None => return Collected::Whole(joined.freeze()),
-            Some(Err(_)) => return Collected::Broken,
-            Some(Ok(data)) => data,
-        };
-        let length = data.remaining();
-        chunks = chunks.saturating_add(1);
-        if first.len().saturating_add(joined.len()).saturating_add(length) > max_bytes {
+
+    /// Whether nothing of it is left to be read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.ended || self.body.is_end_stream()
+    }
+
+    /// Reads a body of at most `max_bytes` bytes in at most `max_chunks` reads. A body in one piece is not copied.
+    pub(crate) async fn collect(&mut self, max_bytes: usize, max_chunks: usize) -> Collected {
+        if self.is_longer_than(max_bytes) {
             return Collected::TooLarge;
         }
-        if chunks > max_chunks {
-            return Collected::TooManyChunks;
-        }
-        if first.is_empty() && joined.is_empty() {
-            first = data.copy_to_bytes(length);
-        } else {
-            joined.extend_from_slice(&std::mem::take(&mut first));
-            joined.extend_from_slice(&data.copy_to_bytes(length));
+        let mut first = Bytes::new();
+        let mut joined = BytesMut::new();
+        let mut chunks: usize = 0;
+        loop {
+            let mut data = match self.next_data().await {
+                None if joined.is_empty() => return Collected::Whole(first),
+                None => return Collected::Whole(joined.freeze()),
+                Some(Err(_)) => return Collected::Broken,
+                Some(Ok(data)) => data,
+            };
+            let length = data.remaining();
+            chunks = chunks.saturating_add(1);
+            if first.len().saturating_add(joined.len()).saturating_add(length) > max_bytes {
+                return Collected::TooLarge;
+            }
+            if chunks > max_chunks {
+                return Collected::TooManyChunks;
+            }
+            if first.is_empty() && joined.is_empty() {
+                first = data.copy_to_bytes(length);
+            } else {
+                joined.extend_from_slice(&std::mem::take(&mut first));
+                joined.extend_from_slice(&data.copy_to_bytes(length));
+            }
         }
     }
-}
 
-/// Reads the rest of a body and forgets it, at most `max_bytes` bytes. Whether it came to its end.
-pub(crate) async fn drain<B: HttpBody>(mut body: Pin<&mut B>, max_bytes: usize) -> bool {
-    // It will not come to its end within the limit, so that nothing is gained by waiting.
-    if body.size_hint().lower() > u64::try_from(max_bytes).unwrap_or(u64::MAX) {
-        return false;
-    }
-    let mut read: usize = 0;
-    while let Some(data) = next_data(body.as_mut()).await {
-        let Ok(data) = data else { return false };
-        read = read.saturating_add(data.remaining());
-        if read > max_bytes {
+    /// Reads the rest and forgets it, at most `max_bytes` bytes. Whether it came to its end.
+    pub(crate) async fn drain(&mut self, max_bytes: usize) -> bool {
+        // It will not come to its end within the limit, so that nothing is gained by waiting.
+        if self.is_longer_than(max_bytes) {
             return false;
         }
+        let mut read: usize = 0;
+        while let Some(data) = self.next_data().await {
+            let Ok(data) = data else { return false };
+            read = read.saturating_add(data.remaining());
+            if read > max_bytes {
+                return false;
+            }
+        }
+        true
     }
-    true
-}
 
-/// The next data of a body. Trailers are skipped: they say nothing here.
-async fn next_data<B: HttpBody>(mut body: Pin<&mut B>) -> Option<Result<B::Data, B::Error>> {
-    loop {
-        match poll_fn(|cx| body.as_mut().poll_frame(cx)).await? {
-            Err(error) => return Some(Err(error)),
-            Ok(frame) => {
-                if let Ok(data) = frame.into_data() {
-                    return Some(Ok(data));
+    fn is_longer_than(&self, bytes: usize) -> bool {
+        self.body.size_hint().lower() > u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
+    /// The next data. Trailers are skipped: they say nothing here.
+    async fn next_data(&mut self) -> Option<Result<B::Data, B::Error>> {
+        while !self.ended {
+            match poll_fn(|cx| self.body.as_mut().poll_frame(cx)).await {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Some(Ok(data));
+                    }
+                }
+                end => {
+                    self.ended = true;
+                    return end.and_then(Result::err).map(Err);
                 }
             }
         }
+        None
     }
 }

@@ -115,6 +115,12 @@ impl<C: 'static, S> Peer<C, S> {
         // One packet always fits when nothing waits: a limit below one packet's size would close the peer for good.
         let waiting = mailbox.bytes.saturating_add(mailbox.buffered);
         if bytes > 0 && waiting > 0 && waiting.saturating_add(bytes) > self.max_outbound {
+            // That a reply was written may lie here unread, and makes room.
+            let waker = if mailbox.arrivals.is_empty() { None } else { mailbox.waker() };
+            drop(mailbox);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
             return Err(SendError::Full);
         }
         mailbox.bytes = total;

@@ -19,7 +19,7 @@ use futures_util::future::{Either, select};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as HttpBody;
 
-use crate::body::{Body, Collected, Confirmation, collect, drain};
+use crate::body::{Body, Collected, Confirmation, RequestBody};
 use crate::handler::panic_message;
 use crate::handshake::Handshake;
 use crate::hub::{Hub, PeerOf};
@@ -115,10 +115,11 @@ impl<A: Application> Service<A> {
         B: HttpBody,
     {
         let (parts, body) = request.into_parts();
-        let mut body = pin!(body);
-        let mut response = self.answer(runtime, &parts, body.as_mut(), upgrade.map(Upgrade::erase)).await;
+        let body = pin!(body);
+        let mut body = RequestBody::new(body);
+        let mut response = self.answer(runtime, &parts, &mut body, upgrade.map(Upgrade::erase)).await;
         // A body of up to twice the limit is read to its end.
-        drain_before(&mut response, &parts, body, self.hub.config().max_payload.saturating_mul(2), runtime).await;
+        drain_before(&mut response, &parts, &mut body, self.hub.config().max_payload.saturating_mul(2), runtime).await;
         response
     }
 
@@ -126,7 +127,7 @@ impl<A: Application> Service<A> {
         &self,
         runtime: &R,
         parts: &http::request::Parts,
-        body: Pin<&mut B>,
+        body: &mut RequestBody<'_, B>,
         upgrade: Option<AnyUpgrade>,
     ) -> http::Response<Body>
     where
@@ -141,7 +142,7 @@ impl<A: Application> Service<A> {
             Route::Session { sid, ask } => {
                 let Some(peer) = hub.peer(&sid) else { return convert(Hub::<A>::unknown_sid(&ask)) };
                 match ask.kind() {
-                    AskKind::Link(_) => match settings.accept_websocket(parts, upgrade) {
+                    AskKind::Link(_) => match settings.accept_websocket(parts, upgrade, body.is_at_end()) {
                         Ok((accept, upgrade)) => attach(hub, &peer, ask, accept, upgrade).await,
                         Err(response) => response,
                     },
@@ -155,7 +156,11 @@ impl<A: Application> Service<A> {
                 if let Err(message) = settings.ask_user(parts) {
                     return convert(handshake.refuse(Refusal::Forbidden(&message)));
                 }
-                let link = match handshake.link().map(|_| settings.accept_websocket(parts, upgrade)).transpose() {
+                let link = match handshake
+                    .link()
+                    .map(|_| settings.accept_websocket(parts, upgrade, body.is_at_end()))
+                    .transpose()
+                {
                     Ok(link) => link,
                     Err(response) => return response,
                 };
@@ -183,7 +188,7 @@ pub async fn not_found<R: Runtime, B: HttpBody>(runtime: &R, request: http::Requ
     let (parts, body) = request.into_parts();
     let mut response = http::Response::new(Body::new(Bytes::from_static(b"Not Found")));
     *response.status_mut() = http::StatusCode::NOT_FOUND;
-    drain_before(&mut response, &parts, pin!(body), UNMATCHED_BODY, runtime).await;
+    drain_before(&mut response, &parts, &mut RequestBody::new(pin!(body)), UNMATCHED_BODY, runtime).await;
     response
 }
 
@@ -192,16 +197,16 @@ pub async fn not_found<R: Runtime, B: HttpBody>(runtime: &R, request: http::Requ
 async fn drain_before<R: Runtime, B: HttpBody>(
     response: &mut http::Response<Body>,
     parts: &http::request::Parts,
-    body: Pin<&mut B>,
+    body: &mut RequestBody<'_, B>,
     max_bytes: usize,
     runtime: &R,
 ) {
-    if body.is_end_stream() {
+    if body.is_at_end() {
         return;
     }
     // A peer that waits for `100 Continue` sends nothing.
     let waits = parts.headers.contains_key(header::EXPECT);
-    if waits || within(pin!(drain(body, max_bytes)), || runtime.sleep(DRAIN_TIME)).await != Some(true) {
+    if waits || within(pin!(body.drain(max_bytes)), || runtime.sleep(DRAIN_TIME)).await != Some(true) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
@@ -249,7 +254,7 @@ async fn exchange<A: Application, B: HttpBody, R: Runtime>(
     peer: &Arc<PeerOf<A>>,
     ask: Ask,
     headers: &HeaderMap,
-    body: Pin<&mut B>,
+    body: &mut RequestBody<'_, B>,
 ) -> http::Response<Body> {
     let request = hub.request_id();
     let content_type = ContentType::from_header(headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes));
@@ -261,7 +266,7 @@ async fn exchange<A: Application, B: HttpBody, R: Runtime>(
     let mut early = None;
     if ask.kind() == AskKind::Post {
         let config = hub.config();
-        let collecting = pin!(collect(body, config.max_payload, config.limits.max_body_chunks));
+        let collecting = pin!(body.collect(config.max_payload, config.limits.max_body_chunks));
         let collected = within(select(collecting, &mut answer), || runtime.sleep(config.body_timeout)).await;
         let rejected = |fault| Arrival::BodyRejected { request, fault };
         let arrival = match collected {
@@ -331,8 +336,7 @@ async fn attach<A: Application>(
 
 /// Whether the answer to this request may be held until there is something to say: it polls a session.
 pub(crate) fn may_hold(method: &http::Method, uri: &http::Uri) -> bool {
-    let names_session = |query: &str| query.split('&').any(|parameter| parameter.starts_with("sid="));
-    method == http::Method::GET && uri.query().is_some_and(names_session)
+    RequestHead::may_be_held(method.as_str(), uri.query().unwrap_or_default())
 }
 
 fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
@@ -371,6 +375,7 @@ impl HttpSettings {
         &self,
         parts: &http::request::Parts,
         upgrade: Option<AnyUpgrade>,
+        has_no_body: bool,
     ) -> Result<(Accept, AnyUpgrade), http::Response<Body>> {
         let refused = |status: u16, headers: &[(&'static str, &'static str)], message: String| {
             let mut response = http::Response::new(Body::new(message.into()));
@@ -382,6 +387,10 @@ impl HttpSettings {
             }
             response
         };
+        // What followed the head would be taken for frames.
+        if !has_no_body {
+            return Err(refused(400, &[], "a request for a WebSocket has no body".to_owned()));
+        }
         // RFC 6455 section 4.2.1.
         if parts.method != http::Method::GET {
             return Err(refused(405, &[("allow", "GET")], "a WebSocket is asked for with GET".to_owned()));

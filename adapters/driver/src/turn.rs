@@ -106,7 +106,7 @@ pub(crate) struct PeerTask<A: Application, R: Runtime> {
     /// Links whose HTTP side has not let go yet; `true` for the one that opens the session.
     connecting: Vec<(LinkId, Upgrade<R::Stream>, bool)>,
     /// GETs that wait until the links have been read.
-    polls: Vec<Arrival>,
+    deferred_polls: Vec<Arrival>,
     /// Requests that wait for their answer.
     replies: VecDeque<(RequestId, oneshot::Sender<Response>)>,
     /// What the timers will wake this task for.
@@ -128,7 +128,7 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
             local,
             links: Vec::new(),
             connecting: Vec::new(),
-            polls: Vec::new(),
+            deferred_polls: Vec::new(),
             replies: VecDeque::new(),
             armed: None,
             closing: None,
@@ -153,8 +153,15 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
         let Some(Mail { mut commands, arrivals }) = self.peer.take() else { return false };
         for arrival in arrivals {
             // A GET brings no packet. What has come over a link was sent before it, an upgrade packet for one.
-            if !self.links.is_empty() && arrival.is_poll() {
-                self.polls.push(arrival);
+            let waits = !self.links.is_empty() && arrival.is_poll();
+            if let Arrival::Aborted { .. } = arrival {
+                // It may be one of those.
+                for poll in std::mem::take(&mut self.deferred_polls) {
+                    self.arrive(now, poll);
+                }
+            }
+            if waits {
+                self.deferred_polls.push(arrival);
             } else {
                 self.arrive(now, arrival);
             }
@@ -382,7 +389,7 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
             task.connect(now, cx);
         }
         let more = task.read(now, cx);
-        for poll in std::mem::take(&mut task.polls) {
+        for poll in std::mem::take(&mut task.deferred_polls) {
             task.arrive(now, poll);
         }
         if task.machine.poll_timeout().is_some_and(|deadline| deadline <= now) {
@@ -410,7 +417,8 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
         task.arm(now);
         let buffered = task.links.iter().map(Link::buffered).fold(task.machine.buffered_bytes(), usize::saturating_add);
         // What made the machine want input again may have happened in this very turn.
-        let again = (more && task.machine.wants_input()) || passes == PASSES_PER_TURN || !task.polls.is_empty();
+        let again =
+            (more && task.machine.wants_input()) || passes == PASSES_PER_TURN || !task.deferred_polls.is_empty();
         if again {
             task.peer.go_on(buffered);
         }
@@ -429,7 +437,7 @@ impl<A: Application, R: Runtime> Drop for PeerTask<A, R> {
             self.hub.timers.disarm(self.peer.sid(), armed);
         }
         let mail = self.peer.close();
-        for arrival in std::mem::take(&mut self.polls).into_iter().chain(mail.arrivals) {
+        for arrival in std::mem::take(&mut self.deferred_polls).into_iter().chain(mail.arrivals) {
             match arrival {
                 Arrival::Request { ask, reply, .. } => drop(reply.send(Hub::<A>::unknown_sid(&ask))),
                 Arrival::Link { ask, admission, .. } => drop(admission.send(Err(Hub::<A>::unknown_sid(&ask)))),

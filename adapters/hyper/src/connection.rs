@@ -95,6 +95,10 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
         I: Read + Write + Unpin + Send + 'static,
         R::Stream: From<I>,
     {
+        // hyper closes behind the answer to any other.
+        let closes = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+        let keeps =
+            request.version() == http::Version::HTTP_11 && !request.headers().get(CONNECTION).is_some_and(closes);
         let answer = if self.endpoint.matches(request.uri().path()) {
             let extensions = request.extensions_mut();
             let upgrade = extensions.remove::<OnUpgrade>().map(|upgrade| Upgrade::new(stream_of::<I, R>(upgrade)));
@@ -108,7 +112,7 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
         async move {
             let mut response = answer.await;
             let leaves_http = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
-            if !leaves_http && !response.headers().contains_key(CONNECTION) {
+            if keeps && !leaves_http && !response.headers().contains_key(CONNECTION) {
                 response.headers_mut().insert(KEEP_ALIVE, self.keep_alive.clone());
             }
             Ok(response.map(|body| ResponseBody::new(body, Arc::clone(exchange))))

@@ -37,7 +37,7 @@ pub(crate) struct Exchange {
     /// Whether a whole request may be held.
     may_hold: AtomicBool,
     /// Whether the end of the peer's half was withheld while the body of the present request was read.
-    was_asked: AtomicBool,
+    withheld_once: AtomicBool,
     /// Whether the body of a request was left unread.
     unread_body: AtomicBool,
     /// Responses that hyper has taken whole, but may not have written.
@@ -52,7 +52,7 @@ impl Exchange {
             phase: AtomicU8::new(Phase::Idle as u8),
             requests: AtomicU64::new(0),
             may_hold: AtomicBool::new(false),
-            was_asked: AtomicBool::new(false),
+            withheld_once: AtomicBool::new(false),
             unread_body: AtomicBool::new(false),
             unwritten: Mutex::new(Vec::new()),
             reader: Mutex::new(None),
@@ -78,7 +78,7 @@ impl Exchange {
     pub(crate) fn begin(self: &Arc<Self>, body: Incoming, may_hold: bool) -> RequestBody {
         let whole = body.is_end_stream();
         self.may_hold.store(may_hold, Relaxed);
-        self.was_asked.store(false, Relaxed);
+        self.withheld_once.store(false, Relaxed);
         self.requests.fetch_add(1, Relaxed);
         self.set_phase(Phase::Reading);
         if whole {
@@ -124,7 +124,7 @@ impl Exchange {
             Phase::Idle | Phase::Held => false,
             // hyper may have the rest of the body, and the endpoint has not looked yet. It looks before this is asked again.
             Phase::Reading => {
-                let first = !self.was_asked.swap(true, Relaxed);
+                let first = !self.withheld_once.swap(true, Relaxed);
                 if first {
                     cx.waker().wake_by_ref();
                 }
@@ -206,6 +206,16 @@ impl ResponseBody {
         if !self.ended && self.body.is_end_stream() {
             self.ended = true;
             self.exchange.response_ended(self.confirmation.take());
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if !self.ended {
+            // hyper wants none of it: the answer to a HEAD is its head alone. Whoever waits for the rest hears that it is lost.
+            drop(self.confirmation.take());
+            self.exchange.response_ended(None);
         }
     }
 }

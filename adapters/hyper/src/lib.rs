@@ -4,10 +4,10 @@
 //! parses requests and writes responses. What it leaves to its user is here, once for all runtimes:
 //!
 //! * **Deadlines** ([`Settings`]): a request's head, an idle connection, and a response that its peer does not take have a limited time.
-//! * **Nothing is lost at the end of a connection.** A peer that ends its half behind a complete request is answered. A connection that
-//!   is closed over input that nobody wants reads on for a moment, so that a reset does not overtake the answer.
+//! * **No answer is lost at the end of a connection.** A peer that ends its half behind a complete request is answered. A connection that
+//!   is closed over the body of a refused request reads on for a moment, so that a reset does not overtake the answer.
 //! * **A response counts as written when the system has taken all of it**, not when it lies in hyper's buffer.
-//! * **A request that hyper refuses by itself is told why.**
+//! * **A request of HTTP/1 that hyper refuses by itself is told why.**
 //!
 //! | file | what |
 //! |---|---|

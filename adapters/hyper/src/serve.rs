@@ -124,8 +124,8 @@ where
             }
         }
         drop(listener);
-        let deadline = runtime.now() + deadline;
-        let remaining = || deadline.saturating_duration_since(runtime.now());
+        let deadline = runtime.now().checked_add(deadline);
+        let remaining = || deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(runtime.now()));
         shared.endpoint.shut_down(runtime.sleep(remaining())).await;
         connections.end();
         let patience = runtime.sleep(remaining().min(LAST_BYTES));

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-/// Limits and deadlines of HTTP connections. A connection that has become a WebSocket is subject to none of them.
+/// Limits and deadlines of HTTP connections. A connection that has become a WebSocket is subject to none of them. `Duration::MAX` switches
+/// a deadline off.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
     /// Bytes of a request's head: the request line and all headers. A request with more is answered 431. At least 8 192. Default 16 KiB,
-    /// as Node's HTTP server. What a session keeps of the head of its handshake is limited by
+    /// as Node's HTTP server. Bodies are read, and responses buffered, in pieces of this size too. What a session keeps of the head of its handshake is limited by
     /// [`ServerBuilder::max_head_bytes`](socketio_driver::ServerBuilder::max_head_bytes).
     pub max_head_bytes: usize,
     /// Header lines of a request. A request with more is answered 431. Default 100.
     pub max_headers: usize,
-    /// Time from the opening of a connection until the first request's head is complete, and from the first byte of each later one. A
+    /// Time from the opening of a connection until the first request's head is complete, and from the first byte of each later one that did not come with the request before. A
     /// connection that takes longer is answered 408 if it has sent a part of a head, and closed. Default 30 s.
     pub head_timeout: Duration,
     /// Time that a connection may be idle between two requests. Clients are told (`Keep-Alive: timeout=`) and get a second more. Choose it

@@ -22,6 +22,8 @@ use crate::settings::Settings;
 const READ: usize = 16 * 1024;
 /// What a peer has to take within [`Settings::write_timeout`].
 const WRITE_PROGRESS: usize = 64 * 1024;
+/// Reads of a connection that lingers, until others have their turn.
+const LINGERING_READS: usize = 16;
 /// What an idle connection gets beyond the time that its peer was told.
 const IDLE_GRACE: Duration = Duration::from_secs(1);
 
@@ -40,8 +42,8 @@ pub(crate) struct Stream<I, R: Runtime> {
     /// The peer has ended its half, and hyper has yet to hear of it.
     ended: bool,
     /// An answer of our own that has yet to be written; nothing of hyper's goes out any more.
-    last_words: Option<Bytes>,
-    lingering: Option<(Lingering, Instant)>,
+    own_response: Option<Bytes>,
+    lingering: Option<(Lingering, Option<Instant>)>,
 }
 
 /// The wait for the next request.
@@ -73,7 +75,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
             idle,
             blocked: None,
             ended: false,
-            last_words: None,
+            own_response: None,
             lingering: None,
         }
     }
@@ -104,7 +106,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
         } else {
             self.settings.idle_timeout.saturating_add(IDLE_GRACE)
         };
-        self.timer.is_over(cx, &self.runtime, self.idle.since + patience)
+        self.timer.is_over(cx, &self.runtime, self.idle.since.checked_add(patience))
     }
 
     /// A part of a request's head has come.
@@ -129,7 +131,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 let (since, _) = *self.blocked.get_or_insert_with(|| (self.runtime.now(), 0));
-                if self.timer.is_over(cx, &self.runtime, since + self.settings.write_timeout) {
+                if self.timer.is_over(cx, &self.runtime, since.checked_add(self.settings.write_timeout)) {
                     return Poll::Ready(Err(io::Error::new(
                         io::ErrorKind::TimedOut,
                         "the peer did not take its answer in time",
@@ -142,26 +144,26 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
 
     /// Whether hyper writes a response of its own: there is no request that it could answer. It is replaced by one that says why.
     fn replace(&mut self, head: &[u8]) -> bool {
-        if self.last_words.is_none() {
+        if self.own_response.is_none() {
             if self.exchange.phase() != Phase::Idle {
                 return false;
             }
             let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or("400");
-            self.last_words = Some(refusal(status, &self.settings));
+            self.own_response = Some(refusal(status, &self.settings));
         }
         true
     }
 
     /// Writes the answer of our own.
-    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(mut words) = self.last_words.take_if(|words| !words.is_empty()) {
+    fn poll_own_response(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(mut words) = self.own_response.take_if(|words| !words.is_empty()) {
             let written = Pin::new(&mut self.io).poll_write(cx, &words);
             let written = self.wrote(cx, written);
             if let Poll::Ready(Ok(bytes)) = &written {
                 words.advance((*bytes).min(words.len()));
             }
             // Kept when it is empty, too: nothing follows it.
-            self.last_words = Some(words);
+            self.own_response = Some(words);
             if ready!(written)? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -174,14 +176,17 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.lingering.is_none() {
             let Some(place) = self.connections.linger(self.settings.max_lingering) else { return Poll::Ready(()) };
-            self.lingering = Some((place, self.runtime.now() + self.settings.linger));
+            self.lingering = Some((place, self.runtime.now().checked_add(self.settings.linger)));
         }
         let Some((_, deadline)) = self.lingering else { return Poll::Ready(()) };
-        loop {
-            // Looked at first: a peer that never stops sending has no more time than others.
-            if self.timer.is_over(cx, &self.runtime, deadline) {
-                break;
+        let mut reads = 0;
+        // The time is looked at first: a peer that never stops sending has no more than others.
+        while !self.timer.is_over(cx, &self.runtime, deadline) {
+            if reads == LINGERING_READS {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
+            reads += 1;
             match self.read(cx, |_| {}, READ) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(1..)) => {}
@@ -216,9 +221,9 @@ impl<I: Read + Write + Unpin, R: Runtime> Read for Stream<I, R> {
                     if stream.exchange.phase() == Phase::Idle && stream.is_too_late(cx) {
                         stream.ended = true;
                         if stream.idle.begun {
-                            stream.last_words = Some(refusal("408", &stream.settings));
+                            stream.own_response = Some(refusal("408", &stream.settings));
                             // As much as the system takes at once, which is all of it.
-                            let _ = stream.poll_last_words(cx);
+                            let _ = stream.poll_own_response(cx);
                         }
                     } else {
                         return Poll::Pending;
@@ -256,8 +261,9 @@ impl<I: Read + Write + Unpin, R: Runtime> Write for Stream<I, R> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_last_words(cx))?;
-        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        ready!(self.poll_own_response(cx))?;
+        let flushed = Pin::new(&mut self.io).poll_flush(cx).map_ok(|()| 0);
+        ready!(self.wrote(cx, flushed))?;
         self.blocked = None;
         if self.exchange.flushed() {
             // hyper may not read again before something comes: the wait for the next request begins here.
@@ -268,10 +274,11 @@ impl<I: Read + Write + Unpin, R: Runtime> Write for Stream<I, R> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
-            ready!(self.poll_last_words(cx))?;
-            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            ready!(self.poll_own_response(cx))?;
+            let ended = Pin::new(&mut self.io).poll_shutdown(cx).map_ok(|()| 0);
+            ready!(self.wrote(cx, ended))?;
         }
-        if !self.ended && (self.last_words.is_some() || self.exchange.has_unread_body()) {
+        if !self.ended && (self.own_response.is_some() || self.exchange.has_unread_body()) {
             ready!(self.poll_linger(cx));
         }
         Poll::Ready(Ok(()))
@@ -299,7 +306,7 @@ fn refusal(status: &str, settings: &Settings) -> Bytes {
     ))
 }
 
-/// The one timer of a connection. It may fire too early, never too late.
+/// The one timer of a connection. It is moved to an earlier deadline at once, and to a later one when it has fired.
 struct Timer<R: Runtime>(Option<Armed<R>>);
 
 struct Armed<R: Runtime> {
@@ -310,8 +317,9 @@ struct Armed<R: Runtime> {
 }
 
 impl<R: Runtime> Timer<R> {
-    /// Whether it is later than this. Otherwise the task is woken when it is.
-    fn is_over(&mut self, cx: &mut Context<'_>, runtime: &R, deadline: Instant) -> bool {
+    /// Whether it is later than this. Otherwise the task is woken when it is. Without a deadline it never is.
+    fn is_over(&mut self, cx: &mut Context<'_>, runtime: &R, deadline: Option<Instant>) -> bool {
+        let Some(deadline) = deadline else { return false };
         loop {
             let now = runtime.now();
             if now >= deadline {

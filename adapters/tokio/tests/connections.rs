@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
 /// A server that tells which events came, and why sockets left.
-fn server() -> (Server, mpsc::UnboundedReceiver<String>) {
+fn server_that_tells() -> (Server, mpsc::UnboundedReceiver<String>) {
     let server = Server::new();
     let (tell, told) = mpsc::unbounded_channel();
     let left = tell.clone();
@@ -36,7 +36,7 @@ fn unknown_session(body: &str) -> String {
 
 #[tokio::test]
 async fn a_peer_that_ends_its_half_behind_a_request_is_answered() {
-    let (server, mut told) = server();
+    let (server, mut told) = server_that_tells();
     let host = Host::start(server).await;
     for round in 0..20 {
         let session = Polling::join(host.address).await;
@@ -56,7 +56,7 @@ async fn a_peer_that_ends_its_half_behind_a_request_is_answered() {
 
 #[tokio::test]
 async fn an_event_of_a_peer_that_goes_away_right_behind_it_is_handled() {
-    let (server, mut told) = server();
+    let (server, mut told) = server_that_tells();
     let host = Host::start(server).await;
     for round in 0..20 {
         let session = Polling::join(host.address).await;
@@ -69,7 +69,7 @@ async fn an_event_of_a_peer_that_goes_away_right_behind_it_is_handled() {
 
 #[tokio::test]
 async fn a_held_get_ends_with_its_connection() {
-    let (server, mut told) = server();
+    let (server, mut told) = server_that_tells();
     let host = Host::start(server).await;
     let session = Polling::join(host.address).await;
     let mut wire = session.start_get().await;
@@ -79,7 +79,7 @@ async fn a_held_get_ends_with_its_connection() {
 
 #[tokio::test]
 async fn requests_that_came_together_are_all_answered_before_the_end() {
-    let (server, mut told) = server();
+    let (server, mut told) = server_that_tells();
     let host = Host::start(server).await;
     let session = Polling::join(host.address).await;
     let mut wire = Wire::open(host.address).await;
@@ -95,7 +95,7 @@ async fn requests_that_came_together_are_all_answered_before_the_end() {
 
 #[tokio::test]
 async fn a_refused_request_is_answered_when_its_body_has_been_read() {
-    let (server, _) = server();
+    let (server, _) = server_that_tells();
     let host = Host::start(server).await;
     let body = "x".repeat(20_000);
     // One connection after all of them.
@@ -121,7 +121,7 @@ async fn a_refused_request_is_answered_when_its_body_has_been_read() {
 
 #[tokio::test]
 async fn a_refused_body_that_does_not_end_is_answered_and_the_connection_closed_without_a_reset() {
-    let (server, _) = server();
+    let (server, _) = server_that_tells();
     let host = Host::start(server).await;
     let endless = |length: usize| {
         format!(
@@ -147,7 +147,7 @@ async fn a_refused_body_that_does_not_end_is_answered_and_the_connection_closed_
 
 #[tokio::test]
 async fn a_peer_that_does_not_take_its_answer_loses_its_connection_and_its_session() {
-    let (server, mut told) = server();
+    let (server, mut told) = server_that_tells();
     let host = Host::start_with(server.clone(), |settings| settings.write_timeout = Duration::from_millis(200)).await;
     let session = Polling::join(host.address).await;
     // More than what the sockets of both ends hold.
@@ -160,7 +160,7 @@ async fn a_peer_that_does_not_take_its_answer_loses_its_connection_and_its_sessi
 
 #[tokio::test]
 async fn connections_that_say_nothing_or_half_of_it_are_closed() {
-    let (server, _) = server();
+    let (server, _) = server_that_tells();
     let host = Host::start_with(server, |settings| {
         settings.head_timeout = Duration::from_millis(100);
         settings.idle_timeout = Duration::from_millis(100);
@@ -175,7 +175,9 @@ async fn connections_that_say_nothing_or_half_of_it_are_closed() {
     assert_eq!((response.status, response.header("connection")), (408, Some("close")));
     assert_eq!(half.closed().await, b"");
 
-    // Between two requests.
+    // Between two requests, where the time for a head is not what ends it.
+    let (server, _) = server_that_tells();
+    let host = Host::start_with(server, |settings| settings.idle_timeout = Duration::from_millis(100)).await;
     let mut idle = Wire::open(host.address).await;
     idle.send(get(&format!("{PATH}?EIO=4&transport=polling"))).await;
     assert_eq!(idle.response().await.header("keep-alive"), Some("timeout=0"));
@@ -183,8 +185,37 @@ async fn connections_that_say_nothing_or_half_of_it_are_closed() {
 }
 
 #[tokio::test]
+async fn an_answer_without_its_body_ends_like_any_other() {
+    let (server, _) = server_that_tells();
+    let host = Host::start(server).await;
+    for target in ["/elsewhere", "/socket.io/?EIO=4&transport=polling"] {
+        let mut wire = Wire::open(host.address).await;
+        // Two on one connection, and then no more.
+        for _ in 0..2 {
+            wire.send(format!("HEAD {target} HTTP/1.1\r\nHost: test\r\n\r\n")).await;
+            while !wire.buffer.ends_with(b"\r\n\r\n") {
+                assert!(wire.fill().await, "no answer");
+            }
+            wire.buffer.clear();
+        }
+        wire.stream.shutdown().await.unwrap();
+        assert_eq!(wire.closed().await, b"");
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_a_websocket_with_a_body_is_refused() {
+    let (server, _) = server_that_tells();
+    let host = Host::start(server.clone()).await;
+    let opening = support::websocket::opening(&format!("{PATH}?EIO=4&transport=websocket"));
+    let with_body = opening.replacen("\r\n", "\r\nContent-Length: 5\r\n", 1) + "hello";
+    assert_eq!(exchange(host.address, with_body).await.status, 400);
+    assert_eq!(server.sessions(), 0);
+}
+
+#[tokio::test]
 async fn clients_are_told_how_long_an_idle_connection_is_kept() {
-    let (server, _) = server();
+    let (server, _) = server_that_tells();
     let host = Host::start(server).await;
     let open = exchange(host.address, get(&format!("{PATH}?EIO=4&transport=polling"))).await;
     assert_eq!(open.header("keep-alive"), Some("timeout=75"));
@@ -192,7 +223,7 @@ async fn clients_are_told_how_long_an_idle_connection_is_kept() {
 
 #[tokio::test]
 async fn a_request_that_is_not_http_is_told_why() {
-    let (server, _) = server();
+    let (server, _) = server_that_tells();
     let host = Host::start_with(server, |settings| settings.max_headers = 20).await;
     let many = format!("GET /socket.io/ HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(21));
     let large = format!("GET /socket.io/ HTTP/1.1\r\nA: {}\r\n\r\n", "b".repeat(20_000));

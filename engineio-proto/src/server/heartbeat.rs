@@ -37,7 +37,7 @@ pub(super) struct Heartbeat {
     pong: Pong,
     /// When the last ping was sent.
     pinged: Instant,
-    /// Whether this side has stopped reading since the ping, or since the deadline was last put off for that.
+    /// Whether this side has stopped reading since the pong's deadline was last set.
     stalled: bool,
     /// Since when the deadline has been put off because this side had stopped reading.
     stalled_since: Option<Instant>,
