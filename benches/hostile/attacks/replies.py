@@ -26,7 +26,8 @@ def fill(attempt, session, rounds):
             attempt.sent(len(event))
         with contextlib.suppress(OSError):
             link = attempt.keep(connect(attempt.port, receive_buffer=4096))
-            link.sendall(request("GET", session.query))
+            # The last request there: a connection whose reply has found room in the system's buffers would wait for the next one.
+            link.sendall(request("GET", session.query, headers=["Connection: close"]))
             # A second GET beside one that waits would end the session.
             time.sleep(0.02)
     return rounds
