@@ -37,7 +37,8 @@ pub trait Endpoint: Clone + Send + Sync + 'static {
     }
 
     /// Ends the service: new sessions are refused with 503, sockets see `server shutting down`, what is queued goes out, links close with
-    /// 1001, held polls are answered; polling clients that have nothing to fetch are dropped. Returns when everybody is gone; who is not when `deadline` is over is cut off.
+    /// 1001, held polls are answered; polling clients that have nothing to fetch are dropped. Returns when all peers are gone. Peers that are
+    /// still there when `deadline` is over are cut off.
     fn shut_down(&self, deadline: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send;
 }
 

@@ -105,8 +105,8 @@ impl EngineServer {
     }
 
     /// Ends the server: new sessions are refused with 503, what is queued goes out, links close with 1001, held polls are answered; a polling
-    /// peer that has nothing to fetch is dropped. Returns when everybody is gone; who is not when `deadline` is over
-    /// (`tokio::time::sleep(..)` for one) is cut off.
+    /// peer that has nothing to fetch is dropped. Returns when all peers are gone. Peers that are still there when `deadline`
+    /// (`tokio::time::sleep(..)` for one) is over are cut off.
     pub async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
         self.0.hub.end(deadline).await;
     }

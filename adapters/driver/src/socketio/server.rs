@@ -256,8 +256,8 @@ impl<P: Parser> Server<P> {
     }
 
     /// Ends the server: new sessions are refused with 503, sockets see `server shutting down`, what is queued goes out, links close with
-    /// 1001, held polls are answered; a polling client that has nothing to fetch is dropped. Returns when everybody is gone; who is not when
-    /// `deadline` is over (`tokio::time::sleep(..)` for one) is cut off.
+    /// 1001, held polls are answered; a polling client that has nothing to fetch is dropped. Returns when all clients are gone. Clients that
+    /// are still there when `deadline` (`tokio::time::sleep(..)` for one) is over are cut off.
     pub async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
         self.0.hub.end(deadline).await;
     }
