@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use engineio_proto::Instant;
 
-use crate::event::{AckId, SocketId};
+use crate::event::{AckId, SocketHandle};
 
 /// Ids stay below this, because Java clients parse an `int`.
 const END: u32 = 1 << 31;
@@ -21,9 +21,9 @@ pub(crate) const fn following(id: AckId) -> AckId {
 #[derive(Debug)]
 pub(crate) struct AwaitedAcks {
     /// By socket and id, with the deadline; `FAR_FUTURE` when there is none.
-    awaited: BTreeMap<(SocketId, AckId), Instant>,
+    awaited: BTreeMap<(SocketHandle, AckId), Instant>,
     /// Those with a deadline, the earliest first.
-    deadlines: BTreeSet<(Instant, SocketId, AckId)>,
+    deadlines: BTreeSet<(Instant, SocketHandle, AckId)>,
     next: AckId,
 }
 
@@ -40,12 +40,12 @@ impl AwaitedAcks {
         self.awaited.is_empty()
     }
 
-    pub(crate) fn contains(&self, socket: SocketId, id: AckId) -> bool {
+    pub(crate) fn contains(&self, socket: SocketHandle, id: AckId) -> bool {
         self.awaited.contains_key(&(socket, id))
     }
 
     /// The id for the next event that wants an ack. Stays the same until it is inserted.
-    pub(crate) fn next_id(&self, socket: SocketId) -> AckId {
+    pub(crate) fn next_id(&self, socket: SocketHandle) -> AckId {
         let mut id = self.next;
         // The table is far smaller than the numbers are many, so a vacant one is found.
         while self.contains(socket, id) {
@@ -55,7 +55,7 @@ impl AwaitedAcks {
     }
 
     /// Awaits an ack.
-    pub(crate) fn insert(&mut self, socket: SocketId, id: AckId, deadline: Option<Instant>) {
+    pub(crate) fn insert(&mut self, socket: SocketHandle, id: AckId, deadline: Option<Instant>) {
         self.awaited.insert((socket, id), deadline.unwrap_or(Instant::FAR_FUTURE));
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, socket, id));
@@ -67,7 +67,7 @@ impl AwaitedAcks {
     }
 
     /// Takes one out; false when it is not awaited (any longer).
-    pub(crate) fn remove(&mut self, socket: SocketId, id: AckId) -> bool {
+    pub(crate) fn remove(&mut self, socket: SocketHandle, id: AckId) -> bool {
         let Some(deadline) = self.awaited.remove(&(socket, id)) else { return false };
         self.deadlines.remove(&(deadline, socket, id));
         self.release();
@@ -75,13 +75,13 @@ impl AwaitedAcks {
     }
 
     /// Takes out the first of a socket.
-    pub(crate) fn pop_of(&mut self, socket: SocketId) -> Option<AckId> {
+    pub(crate) fn pop_of(&mut self, socket: SocketHandle) -> Option<AckId> {
         let (&(_, id), _) = self.awaited.range((socket, AckId(0))..=(socket, AckId(u32::MAX))).next()?;
         self.remove(socket, id).then_some(id)
     }
 
     /// Takes out one whose deadline has passed.
-    pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<(SocketId, AckId)> {
+    pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<(SocketHandle, AckId)> {
         let &(deadline, socket, id) = self.deadlines.first()?;
         (deadline <= now && self.remove(socket, id)).then_some((socket, id))
     }
@@ -104,7 +104,7 @@ impl AwaitedAcks {
 mod tests {
     use super::*;
 
-    const SOCKET: SocketId = SocketId(1);
+    const SOCKET: SocketHandle = SocketHandle(1);
 
     #[test]
     fn ids_are_even_stay_below_2_to_the_31_and_pass_over_awaited_ones() {
@@ -130,9 +130,9 @@ mod tests {
     fn each_leaves_once() {
         let mut acks = AwaitedAcks::new();
         acks.insert(SOCKET, AckId(0), Some(Instant::from_millis(5)));
-        acks.insert(SocketId(2), AckId(0), Some(Instant::from_millis(3)));
+        acks.insert(SocketHandle(2), AckId(0), Some(Instant::from_millis(3)));
         assert_eq!(acks.earliest(), Some(Instant::from_millis(3)));
-        assert_eq!(acks.pop_expired(Instant::from_millis(3)), Some((SocketId(2), AckId(0))));
+        assert_eq!(acks.pop_expired(Instant::from_millis(3)), Some((SocketHandle(2), AckId(0))));
         assert_eq!(acks.pop_expired(Instant::from_millis(3)), None);
         assert_eq!(acks.pop_of(SOCKET), Some(AckId(0)));
         assert_eq!(acks.pop_of(SOCKET), None);

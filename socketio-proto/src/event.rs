@@ -10,9 +10,10 @@ use engineio_proto::{CloseReason, Text};
 
 use crate::payload::Payload;
 
-/// One socket (a namespace that is joined) of one connection. Never reused within the connection.
+/// One socket (a namespace that is joined) of one connection, for whoever holds the connection. Never reused within it. What the socket is
+/// known by elsewhere is its [`SocketId`](crate::SocketId).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct SocketId(pub u32);
+pub struct SocketHandle(pub u32);
 
 /// An ack that is awaited from the peer. Stays below 2^31, because Java clients parse an `int`. Even ids are given by connections
 /// and those who send through them, odd ones by namespaces for their broadcasts.
@@ -28,7 +29,7 @@ pub enum Event {
     /// An event of the peer.
     Received {
         /// The socket it came on.
-        socket: SocketId,
+        socket: SocketHandle,
         /// Name and arguments.
         payload: Payload,
         /// Present when the peer wants an ack: answer with `Connection::ack`.
@@ -37,16 +38,25 @@ pub enum Event {
     /// The outcome of an awaited ack; comes exactly once for each, and does not wait behind unread events.
     Acked {
         /// The socket that was asked.
-        socket: SocketId,
+        socket: SocketHandle,
         /// Which ack.
         id: AckId,
         /// The peer's arguments, or why there are none.
         outcome: Result<Payload, AckError>,
     },
-    /// The socket left its namespace, by either side's doing or with the connection. The last event of the socket.
+    /// The socket is about to leave its namespace, by either side's doing or with the connection. Nothing can be sent to it any more; its
+    /// rooms are still there, for those who want to look at them. [`Event::Disconnected`] is the next event of the socket.
+    Disconnecting {
+        /// The socket.
+        socket: SocketHandle,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// The socket has left: take it out of its [`Namespace`](crate::server::Namespace), then tell the application. The last event of the
+    /// socket.
     Disconnected {
         /// The socket.
-        socket: SocketId,
+        socket: SocketHandle,
         /// Why.
         reason: DisconnectReason,
     },
@@ -60,7 +70,7 @@ pub enum Event {
 /// What came of an awaited ack: [`Event::Acked`] before it is taken.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(crate) socket: SocketId,
+    pub(crate) socket: SocketHandle,
     pub(crate) id: AckId,
     pub(crate) outcome: Result<Payload, AckError>,
 }
@@ -120,19 +130,19 @@ pub struct Pending(Box<Request>);
 
 #[derive(Debug)]
 struct Request {
-    socket: SocketId,
+    socket: SocketHandle,
     namespace: Text,
     auth: Option<Payload>,
 }
 
 impl Pending {
-    pub(crate) fn new(socket: SocketId, namespace: Text, auth: Option<Payload>) -> Self {
+    pub(crate) fn new(socket: SocketHandle, namespace: Text, auth: Option<Payload>) -> Self {
         Self(Box::new(Request { socket, namespace, auth }))
     }
 
     /// The id that the socket will have when it is accepted.
     #[must_use]
-    pub fn socket(&self) -> SocketId {
+    pub fn socket(&self) -> SocketHandle {
         self.0.socket
     }
 
@@ -156,19 +166,19 @@ pub struct AckToken(Box<Question>);
 
 #[derive(Debug)]
 struct Question {
-    socket: SocketId,
+    socket: SocketHandle,
     namespace: Text,
     id: u64,
 }
 
 impl AckToken {
-    pub(crate) fn new(socket: SocketId, namespace: Text, id: u64) -> Self {
+    pub(crate) fn new(socket: SocketHandle, namespace: Text, id: u64) -> Self {
         Self(Box::new(Question { socket, namespace, id }))
     }
 
     /// The socket that asked.
     #[must_use]
-    pub fn socket(&self) -> SocketId {
+    pub fn socket(&self) -> SocketHandle {
         self.0.socket
     }
 

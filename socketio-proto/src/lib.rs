@@ -20,7 +20,7 @@
 //! use engineio_proto::server::{Input, Route, Server, Transmit};
 //! use engineio_proto::{Instant, LinkId, LinkKind, RequestHead, Sid};
 //! use socketio_proto::server::Connection;
-//! use socketio_proto::{Config, Encoder, Event, Json};
+//! use socketio_proto::{Config, Encoder, Event, Json, SocketId};
 //!
 //! // A WebSocket asks to come in; a real server takes the head from the wire, and 15 bytes from a secure generator.
 //! let server = Server::new(engineio_proto::Config::default());
@@ -47,7 +47,7 @@
 //!         }
 //!         match connection.poll_event() {
 //!             Some(Event::ConnectRequested(pending)) => {
-//!                 connection.accept(now, pending, Sid::from_random([2; 15]))?;
+//!                 connection.accept(now, pending, &SocketId::from_random([2; 15]))?;
 //!             }
 //!             Some(Event::Received { socket, payload, ack }) => {
 //!                 assert_eq!((payload.name(), payload.get::<&str>(0)?), (Some("message"), "hello"));
@@ -88,6 +88,7 @@ mod config;
 mod error;
 mod event;
 mod few;
+mod id;
 mod json;
 #[cfg(feature = "msgpack")]
 mod msgpack;
@@ -103,7 +104,8 @@ mod values;
 
 pub use self::config::{Config, Limits};
 pub use self::error::{DecodeError, EmitError, EncodeError, Fault, ReadError};
-pub use self::event::{AckError, AckId, AckToken, DisconnectReason, Event, Pending, SocketId};
+pub use self::event::{AckError, AckId, AckToken, DisconnectReason, Event, Pending, SocketHandle};
+pub use self::id::{InvalidSocketId, SocketId};
 pub use self::packet::{Encoded, Outgoing, Packet, PacketType};
 #[cfg(feature = "msgpack")]
 pub use self::parser::MsgPack;

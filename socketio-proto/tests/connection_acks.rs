@@ -10,11 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use connection_world::{Settings, World};
 use engineio_proto::{Message, SendError};
-use socketio_proto::{AckId, AckToken, EmitError, Encoder, Event, Json, Outgoing, Parser, SocketId};
+use socketio_proto::{AckId, AckToken, EmitError, Encoder, Event, Json, Outgoing, Parser, SocketHandle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn ask(world: &mut World, socket: SocketId, timeout: Option<Duration>) -> AckId {
+fn ask(world: &mut World, socket: SocketHandle, timeout: Option<Duration>) -> AckId {
     let id = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), timeout).unwrap();
     world.settle();
     id

@@ -233,7 +233,7 @@ fn a_reply_that_finds_no_room_ends_the_connection_and_makes_no_socket() {
     world.send("0/custom,");
     let pending = world.requested();
     world.connection.emit(&mut world.encoder, root, "a", &"0123456789").unwrap();
-    let sid = world.sid();
+    let sid = &world.id();
     assert_eq!(world.connection.accept(world.now, pending, sid), Err(EmitError::Send(SendError::Full)));
     world.settle();
     assert!(world.link_is_closed());

@@ -11,7 +11,7 @@ use engineio_proto::Message;
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::json;
-use socketio_proto::{EmitError, Event, SocketId};
+use socketio_proto::{EmitError, Event, SocketHandle};
 
 #[test]
 fn suite_1_connect_to_the_root_is_answered_with_a_sid_alone() {
@@ -19,7 +19,7 @@ fn suite_1_connect_to_the_root_is_answered_with_a_sid_alone() {
     world.send("0");
     let pending = world.requested();
     assert_eq!((&**pending.namespace(), pending.auth()), ("/", None));
-    let sid = world.sid();
+    let sid = &world.id();
     let socket = pending.socket();
     assert_eq!(world.connection.accept(world.now, pending, sid), Ok(socket));
     world.connection.emit(&mut world.encoder, socket, "auth", &json!({})).unwrap();
@@ -33,7 +33,7 @@ fn suite_2_the_payload_of_the_connect_is_the_auth() {
     world.send(r#"0{"token":"123"}"#);
     let pending = world.requested();
     assert_eq!(pending.auth().unwrap().get::<serde_json::Value>(0).unwrap(), json!({"token": "123"}));
-    let sid = world.sid();
+    let sid = &world.id();
     world.connection.accept(world.now, pending, sid).unwrap();
 }
 
@@ -44,7 +44,7 @@ fn suite_3_and_4_a_namespace_of_its_own_needs_no_root() {
         world.send(packet);
         let pending = world.requested();
         assert_eq!((&**pending.namespace(), pending.auth().map(|auth| auth.raw_args())), ("/custom", auth));
-        let sid = world.sid();
+        let sid = &world.id();
         world.connection.accept(world.now, pending, sid).unwrap();
         world.settle();
         assert_eq!(world.texts(), [format!("0/custom,{{\"sid\":\"{sid}\"}}")]);
@@ -93,7 +93,7 @@ fn who_is_refused_or_still_waiting_is_closed_after_the_connect_timeout() {
     world.pass_alive(Duration::from_secs(1));
     assert!(world.link_is_closed());
     world.assert_over(&["closed: forced close"]);
-    let sid = world.sid();
+    let sid = &world.id();
     assert_eq!(world.connection.accept(world.now, pending, sid), Err(EmitError::Disconnected), "harmless");
     assert!(world.connection.is_drained());
 }
@@ -104,7 +104,7 @@ fn suite_9_namespaces_are_joined_and_left_without_their_comma() {
     world.send("0/custom");
     let pending = world.requested();
     let custom = pending.socket();
-    let sid = world.sid();
+    let sid = &world.id();
     world.connection.accept(world.now, pending, sid).unwrap();
     world.send("1/custom");
     world.send(r#"2["message","still here"]"#);
@@ -158,7 +158,7 @@ fn case_92_a_second_connect_while_the_first_one_waits_closes() {
     let pending = world.requested();
     world.send("0");
     assert!(world.link_is_closed());
-    let sid = world.sid();
+    let sid = &world.id();
     assert_eq!(world.connection.accept(world.now, pending, sid), Err(EmitError::Disconnected));
     world.assert_over(&["closed: forced close"]);
 }
@@ -183,7 +183,7 @@ fn case_93_a_request_whose_connection_goes_away_is_dropped_in_silence() {
     let pending = world.requested();
     world.hang_up();
     world.assert_over(&["closed: transport close"]);
-    let sid = world.sid();
+    let sid = &world.id();
     assert_eq!(world.connection.accept(world.now, pending, sid), Err(EmitError::Disconnected));
     assert!(world.connection.is_drained() && world.texts().is_empty());
 }
@@ -285,9 +285,9 @@ fn each_request_has_a_deadline_of_its_own() {
     assert!(world.texts().is_empty());
     world.pass_alive(Duration::from_millis(1));
     assert_eq!(world.texts(), [r#"4/a,{"message":"timeout"}"#]);
-    let sid = world.sid();
+    let sid = &world.id();
     assert_eq!(world.connection.accept(world.now, first, sid), Err(EmitError::Disconnected), "too late");
-    assert_eq!(world.connection.accept(world.now, second, sid), Ok(SocketId(2)));
+    assert_eq!(world.connection.accept(world.now, second, sid), Ok(SocketHandle(2)));
     world.settle();
     assert_eq!(world.texts(), [format!("0/b,{{\"sid\":\"{sid}\"}}")]);
     world.pass_alive(Duration::from_secs(100));
@@ -310,7 +310,7 @@ fn requests_beyond_the_limits_are_refused_with_a_message() {
     assert_eq!(events.iter().map(short).collect::<Vec<_>>(), ["1 wants /a", "2 wants /b"]);
     for event in events {
         let Event::ConnectRequested(pending) = event else { panic!() };
-        let sid = world.sid();
+        let sid = &world.id();
         world.connection.accept(world.now, pending, sid).unwrap();
     }
     world.settle();
@@ -328,7 +328,7 @@ fn the_reply_comes_before_what_is_emitted_after_it() {
     let mut world = World::websocket();
     world.send("0");
     let pending = world.requested();
-    let sid = world.sid();
+    let sid = &world.id();
     let socket = world.connection.accept(world.now, pending, sid).unwrap();
     world.connection.emit(&mut world.encoder, socket, "hello", &()).unwrap();
     world.settle();
@@ -343,7 +343,7 @@ fn nothing_can_be_emitted_before_the_request_is_accepted() {
     let socket = pending.socket();
     assert_eq!(world.connection.emit(&mut world.encoder, socket, "early", &()), Err(EmitError::Disconnected));
     world.connection.disconnect(world.now, socket);
-    let sid = world.sid();
+    let sid = &world.id();
     assert_eq!(world.connection.accept(world.now, pending, sid), Ok(socket), "disconnect concerns sockets alone");
 }
 

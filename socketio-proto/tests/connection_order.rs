@@ -10,7 +10,7 @@ use engineio_proto::server::{Input, Route, Server, Transmit};
 use engineio_proto::testkit::Random;
 use engineio_proto::{ContentType, Instant, LinkId, LinkKind, RequestHead, RequestId, Sid};
 use socketio_proto::server::Connection;
-use socketio_proto::{Config, Encoder, Event, Json};
+use socketio_proto::{Config, Encoder, Event, Json, SocketId};
 
 const PACKETS: [&str; 12] = [
     "40",
@@ -69,8 +69,8 @@ impl Run {
             match event {
                 Event::ConnectRequested(pending) => {
                     self.sids += 1;
-                    let sid = Sid::from_random([self.sids; 15]);
-                    if let Ok(socket) = self.connection.accept(self.now, pending, sid) {
+                    let id = SocketId::from_random([self.sids; 15]);
+                    if let Ok(socket) = self.connection.accept(self.now, pending, &id) {
                         let _ = self.connection.emit_with_ack(self.now, &mut self.encoder, socket, "q", &(), None);
                     }
                 }

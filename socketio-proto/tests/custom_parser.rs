@@ -16,7 +16,7 @@ use serde_json::json;
 use socketio_proto::server::Connection;
 use socketio_proto::{
     Args, Config, DecodeError, Decoder, EncodeError, Encoder, Event, Limits, Outgoing, Packet, PacketType, Parser,
-    Payload,
+    Payload, SocketId,
 };
 
 fn encode<A: Args + ?Sized>(packet: &Outgoing<'_, A>) -> Result<Bytes, EncodeError> {
@@ -149,7 +149,7 @@ fn a_connection_speaks_it() {
     let session = handshake.accept(now, Sid::from_random([1; 15]));
     let mut connection = Connection::new(now, session, Compact, Arc::new(Config::default()));
     let mut encoder = Encoder::new();
-    let sid = Sid::from_random([2; 15]);
+    let sid = &SocketId::from_random([2; 15]);
 
     let link = LinkId(1);
     let packets = [

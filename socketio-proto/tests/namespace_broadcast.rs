@@ -1,12 +1,12 @@
-//! Broadcasts whose acks are gathered: every recipient counts once, whatever becomes of it. Numbers are those of reference inventory 10.2.
+//! Broadcasts with acks: every recipient counts once, whatever becomes of it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use engineio_proto::{Instant, Sid, Text};
-use socketio_proto::server::{Namespace, NamespaceEvent, Target};
-use socketio_proto::{AckError, AckId, Limits, PacketType, Payload};
+use engineio_proto::{Instant, Text};
+use socketio_proto::server::{Namespace, NamespaceEvent, Operation, Target};
+use socketio_proto::{AckError, AckId, Limits, PacketType, Payload, SocketId};
 
 const NOW: Instant = Instant::from_millis(1000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn with(keys: impl IntoIterator<Item = u32>) -> Namespace<u32> {
     let mut namespace = Namespace::new();
     for key in keys {
-        namespace.add(key, Sid::new(&format!("sid-{key}")).unwrap());
+        namespace.add(key, &SocketId::new(format!("sid-{key}")).unwrap());
     }
     namespace
 }
@@ -37,15 +37,19 @@ fn told(namespace: &mut Namespace<u32>) -> Vec<String> {
     std::iter::from_fn(|| namespace.poll_event()).map(short).collect()
 }
 
-fn gather(namespace: &mut Namespace<u32>, target: &Target<u32>) -> (AckId, Vec<u32>) {
-    let id = namespace.next_ack_id();
-    (id, namespace.gather(NOW, target, id, SECOND))
+fn ask(namespace: &mut Namespace<u32>, target: &Target<u32>) -> (AckId, Vec<u32>) {
+    ask_within(namespace, target, SECOND)
+}
+
+fn ask_within(namespace: &mut Namespace<u32>, target: &Target<u32>, timeout: Duration) -> (AckId, Vec<u32>) {
+    let ack = namespace.reserve_ack();
+    (ack.id(), namespace.apply(NOW, Operation::EmitWithAck { target, ack, timeout }).collect())
 }
 
 #[test]
-fn case_123_when_all_have_answered_the_broadcast_is_done() {
+fn when_all_have_answered_the_broadcast_is_done() {
     let mut namespace = with(1..=3);
-    let (id, recipients) = gather(&mut namespace, &Target::everybody().without(2));
+    let (id, recipients) = ask(&mut namespace, &Target::everybody().without(2));
     assert_eq!((id, recipients), (AckId(1), vec![1, 3]));
     assert_eq!(namespace.poll_timeout(), Some(NOW + SECOND));
     namespace.handle_ack(3, id, answer("[30]"));
@@ -58,9 +62,9 @@ fn case_123_when_all_have_answered_the_broadcast_is_done() {
 }
 
 #[test]
-fn case_123_who_is_silent_times_out_and_the_others_count() {
+fn who_is_silent_times_out_and_the_others_count() {
     let mut namespace = with(1..=3);
-    let (id, _) = gather(&mut namespace, &Target::everybody());
+    let (id, _) = ask(&mut namespace, &Target::everybody());
     namespace.handle_ack(2, id, answer("[2]"));
     namespace.handle_timeout(NOW + Duration::from_millis(999));
     assert_eq!(told(&mut namespace), ["1: 2 says 2"]);
@@ -75,18 +79,18 @@ fn case_123_who_is_silent_times_out_and_the_others_count() {
 }
 
 #[test]
-fn case_123_a_broadcast_to_nobody_is_done_at_once() {
+fn a_broadcast_to_nobody_is_done_at_once() {
     let mut namespace = with([]);
-    let (_, recipients) = gather(&mut namespace, &Target::everybody());
+    let (_, recipients) = ask(&mut namespace, &Target::everybody());
     assert!(recipients.is_empty());
     assert_eq!(told(&mut namespace), ["1 done"]);
     assert_eq!(namespace.poll_timeout(), None);
 }
 
 #[test]
-fn case_123_an_answer_may_be_binary() {
+fn an_answer_may_be_binary() {
     let mut namespace = with([1]);
-    let (id, _) = gather(&mut namespace, &Target::everybody());
+    let (id, _) = ask(&mut namespace, &Target::everybody());
     let bytes = Bytes::from_static(&[1, 2]);
     let text = r#"[{"_placeholder":true,"num":0}]"#;
     let payload = Payload::from_json(PacketType::Ack, text.into(), vec![bytes.clone()], &Limits::default()).unwrap();
@@ -98,7 +102,7 @@ fn case_123_an_answer_may_be_binary() {
 #[test]
 fn leavers_and_those_who_were_not_reached_count_as_disconnected() {
     let mut namespace = with(1..=3);
-    let (id, _) = gather(&mut namespace, &Target::everybody());
+    let (id, _) = ask(&mut namespace, &Target::everybody());
     namespace.remove(2);
     namespace.handle_ack(1, id, Err(AckError::Disconnected));
     // The connection of 2 reports its awaited ack too.
@@ -119,19 +123,18 @@ fn leavers_and_those_who_were_not_reached_count_as_disconnected() {
 #[test]
 fn who_comes_later_is_no_recipient() {
     let mut namespace = with([1]);
-    let (id, _) = gather(&mut namespace, &Target::everybody());
-    namespace.add(2, Sid::new("late").unwrap());
+    let (id, _) = ask(&mut namespace, &Target::everybody());
+    namespace.add(2, &SocketId::new("late").unwrap());
     namespace.handle_ack(2, id, answer("[]"));
     namespace.handle_ack(1, id, answer("[]"));
     assert_eq!(told(&mut namespace), ["1: 1 says ", "1 done"]);
 }
 
 #[test]
-fn several_broadcasts_are_gathered_side_by_side() {
+fn several_broadcasts_are_answered_side_by_side() {
     let mut namespace = with(1..=2);
-    let (first, _) = gather(&mut namespace, &Target::everybody());
-    let second = namespace.next_ack_id();
-    namespace.gather(NOW, &Target::everybody(), second, SECOND / 2);
+    let (first, _) = ask(&mut namespace, &Target::everybody());
+    let (second, _) = ask_within(&mut namespace, &Target::everybody(), SECOND / 2);
     assert_eq!((first, second), (AckId(1), AckId(3)), "odd");
     assert_eq!(namespace.poll_timeout(), Some(NOW + SECOND / 2));
     namespace.handle_ack(1, second, answer("[]"));
@@ -155,7 +158,26 @@ fn several_broadcasts_are_gathered_side_by_side() {
 #[test]
 fn time_that_goes_backwards_fires_nothing() {
     let mut namespace = with([1]);
-    gather(&mut namespace, &Target::everybody());
+    ask(&mut namespace, &Target::everybody());
     namespace.handle_timeout(Instant::ZERO);
     assert!(told(&mut namespace).is_empty());
+}
+
+#[test]
+fn a_reserved_id_that_is_not_used_is_not_given_again() {
+    let mut namespace = with([1]);
+    drop(namespace.reserve_ack());
+    let (id, recipients) = ask(&mut namespace, &Target::socket(1));
+    assert_eq!((id, recipients), (AckId(3), vec![1]));
+}
+
+#[test]
+fn who_leaves_fails_every_broadcast_that_it_has_not_answered() {
+    let mut namespace = with(1..=2);
+    let broadcasts: Vec<AckId> = (0..3).map(|_| ask(&mut namespace, &Target::everybody()).0).collect();
+    namespace.handle_ack(1, broadcasts[1], answer("[]"));
+    told(&mut namespace);
+    namespace.remove(1);
+    let gone = "socket has been disconnected";
+    assert_eq!(told(&mut namespace), [format!("1: 1 failed: {gone}"), format!("5: 1 failed: {gone}")]);
 }

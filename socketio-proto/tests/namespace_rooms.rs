@@ -1,23 +1,38 @@
-//! Who is in which room, and whom a broadcast is for. Numbers are those of reference inventory 10.2.
+//! Who is in which room, and whom an operation is for.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
-use engineio_proto::Sid;
-use socketio_proto::server::{Namespace, NamespaceEvent, Target};
+use engineio_proto::Instant;
+use socketio_proto::SocketId;
+use socketio_proto::server::{Namespace, NamespaceEvent, Operation, Target};
 
-fn sid(key: u32) -> Sid {
-    Sid::new(&format!("sid-{key}")).unwrap()
+fn id(key: u32) -> SocketId {
+    SocketId::new(format!("sid-{key}")).unwrap()
 }
 
 fn with(keys: impl IntoIterator<Item = u32>) -> Namespace<u32> {
     let mut namespace = Namespace::new();
     for key in keys {
-        namespace.add(key, sid(key));
+        namespace.add(key, &id(key));
     }
     namespace
 }
 
-fn recipients(namespace: &Namespace<u32>, target: &Target<u32>) -> Vec<u32> {
-    namespace.recipients(target).collect()
+fn recipients(namespace: &mut Namespace<u32>, target: &Target<u32>) -> Vec<u32> {
+    let recipients: Vec<u32> = namespace.apply(Instant::ZERO, Operation::Fetch { target }).collect();
+    for operation in [Operation::Emit { target }, Operation::Disconnect { target }] {
+        assert_eq!(recipients, namespace.apply(Instant::ZERO, operation).collect::<Vec<_>>());
+    }
+    recipients
+}
+
+fn join(namespace: &mut Namespace<u32>, key: u32, room: &str) {
+    let target = &Target::socket(key);
+    assert_eq!(namespace.apply(Instant::ZERO, Operation::Join { target, rooms: &[room] }).next(), None);
+}
+
+fn leave(namespace: &mut Namespace<u32>, key: u32, room: &str) {
+    let target = &Target::socket(key);
+    assert_eq!(namespace.apply(Instant::ZERO, Operation::Leave { target, rooms: &[room] }).next(), None);
 }
 
 fn everybody() -> Target<u32> {
@@ -36,35 +51,35 @@ fn told(namespace: &mut Namespace<u32>) -> Vec<String> {
 }
 
 #[test]
-fn case_116_each_member_of_several_rooms_is_met_once() {
+fn each_member_of_several_rooms_is_met_once() {
     let mut namespace = with(1..=5);
     for (key, room) in [(1, "a"), (2, "a"), (2, "b"), (3, "b"), (4, "c")] {
-        namespace.join(key, room);
+        join(&mut namespace, key, room);
     }
-    assert_eq!(recipients(&namespace, &everybody().to("a").to("b")), [1, 2, 3]);
-    assert_eq!(recipients(&namespace, &everybody().to("a").to("b").without(2)), [1, 3]);
-    assert_eq!(recipients(&namespace, &everybody().to("a")), [1, 2]);
-    assert_eq!(recipients(&namespace, &everybody()), [1, 2, 3, 4, 5]);
-    assert_eq!(recipients(&namespace, &everybody().without(3)), [1, 2, 4, 5]);
-    assert!(recipients(&namespace, &everybody().to("nobody")).is_empty(), "an empty room is not everybody");
-    assert_eq!(recipients(&namespace, &everybody().to("nobody").to("c")), [4]);
+    assert_eq!(recipients(&mut namespace, &everybody().to("a").to("b")), [1, 2, 3]);
+    assert_eq!(recipients(&mut namespace, &everybody().to("a").to("b").without(2)), [1, 3]);
+    assert_eq!(recipients(&mut namespace, &everybody().to("a")), [1, 2]);
+    assert_eq!(recipients(&mut namespace, &everybody()), [1, 2, 3, 4, 5]);
+    assert_eq!(recipients(&mut namespace, &everybody().without(3)), [1, 2, 4, 5]);
+    assert!(recipients(&mut namespace, &everybody().to("nobody")).is_empty(), "an empty room is not everybody");
+    assert_eq!(recipients(&mut namespace, &everybody().to("nobody").to("c")), [4]);
 }
 
 #[test]
-fn case_117_excepted_rooms_and_ids_are_left_out() {
+fn excepted_rooms_and_ids_are_left_out() {
     let mut namespace = with(1..=4);
     for (key, room) in [(1, "a"), (2, "a"), (3, "a"), (2, "quiet"), (4, "quiet")] {
-        namespace.join(key, room);
+        join(&mut namespace, key, room);
     }
-    assert_eq!(recipients(&namespace, &everybody().except("quiet")), [1, 3]);
-    assert_eq!(recipients(&namespace, &everybody().except("sid-1")), [2, 3, 4]);
-    assert_eq!(recipients(&namespace, &everybody().to("a").except("quiet")), [1, 3]);
-    assert_eq!(recipients(&namespace, &everybody().to("a").to("quiet").except("sid-3").without(1)), [2, 4]);
-    assert_eq!(recipients(&namespace, &everybody().to("a").except("nobody")), [1, 2, 3]);
+    assert_eq!(recipients(&mut namespace, &everybody().except("quiet")), [1, 3]);
+    assert_eq!(recipients(&mut namespace, &everybody().except("sid-1")), [2, 3, 4]);
+    assert_eq!(recipients(&mut namespace, &everybody().to("a").except("quiet")), [1, 3]);
+    assert_eq!(recipients(&mut namespace, &everybody().to("a").to("quiet").except("sid-3").without(1)), [2, 4]);
+    assert_eq!(recipients(&mut namespace, &everybody().to("a").except("nobody")), [1, 2, 3]);
 }
 
 #[test]
-fn case_118_a_target_that_is_narrowed_leaves_the_first_one_as_it_was() {
+fn a_target_that_is_narrowed_leaves_the_first_one_as_it_was() {
     let base = everybody().to("a");
     let narrowed = base.clone().except("b");
     assert_eq!(base, everybody().to("a"));
@@ -72,87 +87,94 @@ fn case_118_a_target_that_is_narrowed_leaves_the_first_one_as_it_was() {
 }
 
 #[test]
-fn case_119_rooms_come_with_their_first_member_and_go_with_their_last() {
+fn rooms_come_with_their_first_member_and_go_with_their_last() {
     let mut namespace = Namespace::new();
-    namespace.watch_rooms(true);
-    namespace.add(1, sid(1));
+    namespace.observe_rooms();
+    namespace.add(1, &id(1));
     assert_eq!(told(&mut namespace), ["create sid-1", "1 joins sid-1"]);
-    namespace.add(2, sid(2));
+    namespace.add(2, &id(2));
     told(&mut namespace);
-    namespace.join(1, "a");
-    namespace.join(1, "a");
-    namespace.join(2, "a");
+    join(&mut namespace, 1, "a");
+    join(&mut namespace, 1, "a");
+    join(&mut namespace, 2, "a");
     assert_eq!(told(&mut namespace), ["create a", "1 joins a", "2 joins a"]);
-    namespace.leave(1, "a");
-    namespace.leave(1, "a");
-    namespace.leave(1, "never joined");
+    leave(&mut namespace, 1, "a");
+    leave(&mut namespace, 1, "a");
+    leave(&mut namespace, 1, "never joined");
     assert_eq!(told(&mut namespace), ["1 leaves a"]);
-    namespace.leave(2, "a");
+    leave(&mut namespace, 2, "a");
     assert_eq!(told(&mut namespace), ["2 leaves a", "delete a"]);
-    namespace.join(2, "b");
+    join(&mut namespace, 2, "b");
     told(&mut namespace);
     namespace.remove(2);
     assert_eq!(told(&mut namespace), ["2 leaves b", "delete b", "2 leaves sid-2", "delete sid-2"]);
 }
 
 #[test]
-fn rooms_are_not_told_unless_they_are_watched() {
+fn rooms_are_told_while_there_is_an_observer() {
     let mut namespace = with(1..=2);
-    namespace.join(1, "a");
+    join(&mut namespace, 1, "a");
+    assert!(told(&mut namespace).is_empty(), "nobody");
+    namespace.observe_rooms();
+    namespace.observe_rooms();
+    namespace.unobserve_rooms();
+    join(&mut namespace, 1, "b");
+    assert_eq!(told(&mut namespace), ["create b", "1 joins b"], "one of two is left");
+    namespace.unobserve_rooms();
     namespace.remove(1);
-    assert!(told(&mut namespace).is_empty());
+    assert!(told(&mut namespace).is_empty(), "nobody again");
 }
 
 #[test]
-fn case_120_join_after_remove_is_ignored_and_one_may_join_several() {
+fn join_after_remove_is_ignored_and_one_may_join_several() {
     let mut namespace = with(1..=2);
     for room in ["b", "c", "a"] {
-        namespace.join(1, room);
+        join(&mut namespace, 1, room);
     }
     assert_eq!(namespace.rooms(1).collect::<Vec<_>>(), ["a", "b", "c", "sid-1"]);
     namespace.remove(1);
-    namespace.join(1, "ghost");
+    join(&mut namespace, 1, "ghost");
     assert_eq!(namespace.rooms(1).count(), 0);
-    assert!(recipients(&namespace, &everybody().to("ghost").to("a").to("sid-1")).is_empty());
+    assert!(recipients(&mut namespace, &everybody().to("ghost").to("a").to("sid-1")).is_empty());
     assert_eq!((namespace.len(), namespace.find("sid-1"), namespace.contains(1)), (1, None, false));
     namespace.remove(1);
     assert_eq!(namespace.len(), 1);
 }
 
 #[test]
-fn case_101_rooms_are_there_until_the_socket_is_removed() {
+fn rooms_are_there_until_the_socket_is_removed() {
     let mut namespace = with([1]);
-    namespace.join(1, "a");
+    join(&mut namespace, 1, "a");
     assert_eq!(namespace.rooms(1).count(), 2, "what a handler of `disconnecting` sees");
     namespace.remove(1);
     assert_eq!(namespace.rooms(1).count(), 0, "and one of `disconnect`");
 }
 
 #[test]
-fn case_121_and_122_the_sockets_of_a_target_can_be_found_moved_and_told_apart() {
+fn the_sockets_of_a_target_can_be_found_moved_and_told_apart() {
     let mut namespace = with(1..=3);
-    namespace.join(1, "a");
-    namespace.join(2, "a");
-    for key in recipients(&namespace, &everybody().to("a")) {
-        namespace.join(key, "b");
-        namespace.leave(key, "a");
-    }
-    assert!(recipients(&namespace, &everybody().to("a")).is_empty());
-    assert_eq!(recipients(&namespace, &everybody().to("b")), [1, 2]);
+    join(&mut namespace, 1, "a");
+    join(&mut namespace, 2, "a");
+    let target = &everybody().to("a");
+    assert_eq!(namespace.apply(Instant::ZERO, Operation::Join { target, rooms: &["b", "c"] }).next(), None);
+    assert_eq!(namespace.apply(Instant::ZERO, Operation::Leave { target, rooms: &["a", "c", "a"] }).next(), None);
+    assert!(recipients(&mut namespace, &everybody().to("c")).is_empty());
+    assert!(recipients(&mut namespace, &everybody().to("a")).is_empty());
+    assert_eq!(recipients(&mut namespace, &everybody().to("b")), [1, 2]);
     assert_eq!(namespace.find("sid-3"), Some(3));
 }
 
 #[test]
 fn the_room_of_the_own_id_can_be_left_and_the_socket_is_still_found() {
     let mut namespace = with(1..=2);
-    assert_eq!(recipients(&namespace, &everybody().to("sid-1")), [1]);
-    namespace.leave(1, "sid-1");
-    assert!(recipients(&namespace, &everybody().to("sid-1")).is_empty());
+    assert_eq!(recipients(&mut namespace, &everybody().to("sid-1")), [1]);
+    leave(&mut namespace, 1, "sid-1");
+    assert!(recipients(&mut namespace, &everybody().to("sid-1")).is_empty());
     assert_eq!(namespace.find("sid-1"), Some(1));
-    namespace.join(2, "sid-1");
-    assert_eq!(recipients(&namespace, &everybody().to("sid-1")), [2]);
+    join(&mut namespace, 2, "sid-1");
+    assert_eq!(recipients(&mut namespace, &everybody().to("sid-1")), [2]);
     namespace.remove(1);
-    assert_eq!(recipients(&namespace, &everybody().to("sid-1")), [2]);
+    assert_eq!(recipients(&mut namespace, &everybody().to("sid-1")), [2]);
 }
 
 #[test]
@@ -171,7 +193,7 @@ fn a_target_agrees_with_its_definition_whatever_the_rooms() {
         for key in 0..4 {
             for (shift, room) in [(0, "a"), (1, "b")] {
                 if bits >> (2 * key + shift) & 1 == 1 {
-                    namespace.join(key, room);
+                    join(&mut namespace, key, room);
                 }
             }
         }
@@ -182,6 +204,7 @@ fn a_target_agrees_with_its_definition_whatever_the_rooms() {
                         rooms: rooms.iter().map(ToString::to_string).collect(),
                         except: except.iter().map(ToString::to_string).collect(),
                         sender,
+                        only: None,
                     };
                     let meant = |key: &u32| {
                         (rooms.is_empty() || named(rooms, *key, bits))
@@ -189,9 +212,23 @@ fn a_target_agrees_with_its_definition_whatever_the_rooms() {
                             && sender != Some(*key)
                     };
                     let expected: Vec<u32> = (0..4).filter(meant).collect();
-                    assert_eq!(recipients(&namespace, &target), expected, "{bits:08b} {target:?}");
+                    assert_eq!(recipients(&mut namespace, &target), expected, "{bits:08b} {target:?}");
                 }
             }
         }
     }
+}
+
+#[test]
+fn one_socket_alone_is_found_by_its_key_if_it_is_here() {
+    let mut namespace = with(1..=3);
+    leave(&mut namespace, 1, "sid-1");
+    assert_eq!(recipients(&mut namespace, &Target::socket(1)), [1], "whatever its rooms");
+    assert_eq!(recipients(&mut namespace, &Target::socket(1).to("sid-2")), [1], "and whatever rooms are named");
+    join(&mut namespace, 1, "quiet");
+    assert!(recipients(&mut namespace, &Target::socket(1).except("quiet")).is_empty());
+    assert!(recipients(&mut namespace, &Target::socket(1).without(1)).is_empty());
+    assert!(recipients(&mut namespace, &Target::socket(7)).is_empty());
+    namespace.remove(1);
+    assert!(recipients(&mut namespace, &Target::socket(1)).is_empty());
 }

@@ -20,7 +20,7 @@ use engineio_proto::{Config, ContentType, Instant, LinkId, Message, RequestHead,
 use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake};
 use serde_json::{Value, json};
 use socketio_proto::server::{Connection, Namespace, Target};
-use socketio_proto::{EmitError, Encoder, Event, Json, Outgoing, Parser as _, Payload, Pending, SocketId};
+use socketio_proto::{EmitError, Encoder, Event, Json, Outgoing, Parser as _, Payload, Pending, SocketHandle};
 
 /// What is read at once, and the longest head of a request.
 const READ: usize = 16 * 1024;
@@ -65,7 +65,7 @@ struct Hub {
     engine: Server,
     peers: Mutex<HashMap<Sid, Arc<Peer>>>,
     /// Who is on each namespace: a session, and its socket there.
-    namespaces: BTreeMap<&'static str, Mutex<Namespace<(Sid, SocketId)>>>,
+    namespaces: BTreeMap<&'static str, Mutex<Namespace<(Sid, SocketHandle)>>>,
     epoch: time::Instant,
 }
 
@@ -119,7 +119,7 @@ impl Hub {
         });
     }
 
-    fn broadcast(&self, from: (Sid, SocketId), payload: &Payload, encoder: &mut Encoder) {
+    fn broadcast(&self, from: (Sid, SocketHandle), payload: &Payload, encoder: &mut Encoder) {
         let mut namespaces = self.namespaces.iter().map(|(name, members)| (name, lock(members)));
         let Some((name, members)) = namespaces.find(|(_, members)| members.contains(from)) else { return };
         let Ok(encoded) = Json.encode(&Outgoing::event(name, None, "broadcast-back", payload), encoder) else { return };

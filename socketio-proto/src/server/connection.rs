@@ -19,7 +19,7 @@ use core::time::Duration;
 
 use engineio_proto::server::{Carrier, Input, Session, Transmit};
 use engineio_proto::{
-    CloseReason, Event as LowerEvent, Frame, Instant, LinkId, Message, SendError, Sid, Text, TransportError,
+    CloseReason, Event as LowerEvent, Frame, Instant, LinkId, Message, SendError, Text, TransportError,
 };
 use serde::Serialize;
 
@@ -29,10 +29,14 @@ use super::timers::{Timer, Timers};
 use crate::ack::AwaitedAcks;
 use crate::config::Config;
 use crate::error::{EmitError, Fault};
-use crate::event::{AckError, AckId, AckToken, DisconnectReason, Event, Outcome, Pending, SocketId};
+use crate::event::{AckError, AckId, AckToken, DisconnectReason, Event, Outcome, Pending, SocketHandle};
+use crate::id::SocketId;
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
 use crate::parser::{Decoder, Encoder, Json, Parser};
 use crate::payload::{Args, Payload};
+
+/// What a client reads that wants to join a namespace that there is not (socket.io `lib/client.ts`, `connect`).
+const INVALID_NAMESPACE: &str = "Invalid namespace";
 
 /// How far the end has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,8 +154,8 @@ impl<P: Parser> Connection<P> {
     /// # Errors
     /// [`EmitError::Disconnected`] when the connection is gone or the request was refused meanwhile, for it had waited longer than
     /// [`Config::connect_timeout`]. Any other error means that the reply could not be queued, and that the connection is therefore
-    /// closing. In either case `sid` is unused and there is no such socket.
-    pub fn accept(&mut self, now: Instant, pending: Pending, sid: Sid) -> Result<SocketId, EmitError> {
+    /// closing. In either case `id` is unused and there is no such socket.
+    pub fn accept(&mut self, now: Instant, pending: Pending, id: &SocketId) -> Result<SocketHandle, EmitError> {
         #[derive(Serialize)]
         struct Accepted<'a> {
             sid: &'a str,
@@ -163,7 +167,7 @@ impl<P: Parser> Connection<P> {
             return Err(EmitError::Disconnected);
         }
         // The reply first: if there is no room for it, there never was such a socket, and nobody is told of its end.
-        let result = self.control(PacketType::Connect, pending.namespace(), Some(&Accepted { sid: sid.as_str() }));
+        let result = self.control(PacketType::Connect, pending.namespace(), Some(&Accepted { sid: id.as_str() }));
         if result.is_ok() {
             self.sockets.join(socket);
             self.timers.set(Timer::Connect, None);
@@ -213,6 +217,12 @@ impl<P: Parser> Connection<P> {
         }
     }
 
+    /// Refuses a peer that wants to join a namespace that there is not. As [`Connection::refuse`], with the reference's message.
+    pub fn refuse_unknown(&mut self, now: Instant, pending: Pending) {
+        // Only data could fail.
+        let _ = self.refuse(now, pending, INVALID_NAMESPACE, None::<&()>);
+    }
+
     /// Sends an event.
     ///
     /// # Errors
@@ -220,7 +230,7 @@ impl<P: Parser> Connection<P> {
     pub fn emit<A: Args + ?Sized>(
         &mut self,
         encoder: &mut Encoder,
-        socket: SocketId,
+        socket: SocketHandle,
         event: &str,
         args: &A,
     ) -> Result<(), EmitError> {
@@ -238,7 +248,7 @@ impl<P: Parser> Connection<P> {
         &mut self,
         now: Instant,
         encoder: &mut Encoder,
-        socket: SocketId,
+        socket: SocketHandle,
         event: &str,
         args: &A,
         timeout: Option<Duration>,
@@ -259,7 +269,7 @@ impl<P: Parser> Connection<P> {
     ///
     /// # Errors
     /// [`EmitError`]; nothing has changed then.
-    pub fn send(&mut self, socket: SocketId, encoded: impl Into<Encoded>) -> Result<(), EmitError> {
+    pub fn send(&mut self, socket: SocketHandle, encoded: impl Into<Encoded>) -> Result<(), EmitError> {
         self.sockets.namespace(socket).ok_or(EmitError::Disconnected)?;
         self.queue(encoded.into())
     }
@@ -274,7 +284,7 @@ impl<P: Parser> Connection<P> {
     pub fn send_expecting(
         &mut self,
         now: Instant,
-        socket: SocketId,
+        socket: SocketHandle,
         encoded: &Encoded,
         id: AckId,
         timeout: Option<Duration>,
@@ -307,8 +317,8 @@ impl<P: Parser> Connection<P> {
     }
 
     /// Makes a socket leave its namespace; the connection stays. What the application has not read of the socket's events is dropped:
-    /// [`Event::Disconnected`] is the next and last one of it. Does nothing when the socket is gone.
-    pub fn disconnect(&mut self, now: Instant, socket: SocketId) {
+    /// [`Event::Disconnecting`] is the next one of it, [`Event::Disconnected`] the last. Does nothing when the socket is gone.
+    pub fn disconnect(&mut self, now: Instant, socket: SocketHandle) {
         self.tick(now);
         let Some(namespace) = self.sockets.remove_joined(socket) else { return };
         self.inbox.retain(|event| !matches!(event, Event::Received { socket: of, .. } if *of == socket));
@@ -424,10 +434,17 @@ impl<P: Parser> Connection<P> {
         self.session.wants_input()
     }
 
-    /// Whether an event would leave at once: the test for volatile events.
+    /// Whether an event would leave the machine at once.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.session.is_writable()
+    }
+
+    /// What volatile means: such an event is sent when this is true, and dropped otherwise. Whoever waits for its ack learns then that
+    /// there will be none ([`AckError::Disconnected`]). `link_is_flushed` says that the link has nothing left to write.
+    #[must_use]
+    pub fn takes_volatile(&self, link_is_flushed: bool) -> bool {
+        link_is_flushed && self.is_writable()
     }
 
     /// Bytes that wait to be sent.
@@ -557,7 +574,7 @@ impl<P: Parser> Connection<P> {
         }
         let limits = &self.config.limits;
         if namespace.len() > limits.max_namespace_length {
-            self.answer_refused(&namespace, "Invalid namespace");
+            self.answer_refused(&namespace, INVALID_NAMESPACE);
             return;
         }
         let pending = self.sockets.pending();
@@ -582,7 +599,7 @@ impl<P: Parser> Connection<P> {
         expired
     }
 
-    fn expect(&mut self, socket: SocketId, id: AckId, timeout: Option<Duration>) {
+    fn expect(&mut self, socket: SocketHandle, id: AckId, timeout: Option<Duration>) {
         self.acks.insert(socket, id, timeout.map(|timeout| self.now + timeout));
         self.timers.set(Timer::Ack, self.acks.earliest());
         // The answer may already stand behind events that nobody reads.
@@ -592,11 +609,12 @@ impl<P: Parser> Connection<P> {
     }
 
     /// A socket was removed: resolves its acks and tells the application.
-    fn left(&mut self, socket: SocketId, reason: DisconnectReason) {
+    fn left(&mut self, socket: SocketHandle, reason: DisconnectReason) {
         while let Some(id) = self.acks.pop_of(socket) {
             self.inbox.push_outcome(Outcome { socket, id, outcome: Err(AckError::Disconnected) });
         }
         self.timers.set(Timer::Ack, self.acks.earliest());
+        self.inbox.push(Event::Disconnecting { socket, reason }, 0);
         self.inbox.push(Event::Disconnected { socket, reason }, 0);
         if self.config.rearm_connect_timeout && self.phase == Phase::Open && self.sockets.joined() == 0 {
             self.timers.set(Timer::Connect, Some(self.now + self.config.connect_timeout));

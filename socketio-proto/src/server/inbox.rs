@@ -137,10 +137,10 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
-    use crate::event::{DisconnectReason, SocketId};
+    use crate::event::{DisconnectReason, SocketHandle};
 
     fn event(socket: u32) -> Event {
-        Event::Disconnected { socket: SocketId(socket), reason: DisconnectReason::ServerShuttingDown }
+        Event::Disconnected { socket: SocketHandle(socket), reason: DisconnectReason::ServerShuttingDown }
     }
 
     fn taken(inbox: &mut Inbox) -> Vec<u32> {
@@ -158,7 +158,7 @@ mod tests {
             inbox.push(event(socket), 10);
         }
         assert_eq!(inbox.bytes(), 3 * (10 + size_of::<Unread>()));
-        assert!(matches!(inbox.pop(), Some(Event::Disconnected { socket: SocketId(0), .. })));
+        assert!(matches!(inbox.pop(), Some(Event::Disconnected { socket: SocketHandle(0), .. })));
         assert!(inbox.has_several(), "two");
         inbox.push(event(3), 10);
         assert_eq!(taken(&mut inbox), [1, 2, 3]);

@@ -1,26 +1,29 @@
-//! Everybody on one namespace: who is in which room, whom a broadcast is for, and the answers to it. Holds the adapter's keys of
-//! peers, never their connections.
+//! Everybody on one namespace: who is in which room, whom an operation is for, and the acks of broadcasts. Holds the adapter's keys of
+//! sockets, never their connections.
 //!
-//! A broadcast is no queue of deliveries: the adapter encodes the packet once, walks the [`Recipients`] under the lock of the
-//! namespace, and puts the packet into each one's mailbox.
+//! Whatever concerns several sockets is an [`Operation`], a plain emit to one socket included when the adapter wants it so.
+//! [`Namespace::apply`] does what can be done here, and gives the [`Recipients`] for whom the adapter has to do the rest: put a packet into
+//! a mailbox, make a socket leave. They are walked, not queued. So the adapter encodes a packet once, before it takes the namespace's lock, and
+//! delivers it to each recipient under that lock.
 //!
 //! Source: socket.io-adapter `lib/in-memory-adapter.ts`, socket.io `lib/broadcast-operator.ts`.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque, btree_map, btree_set};
 use alloc::string::String;
 use alloc::vec::{self, Vec};
 use core::iter::FusedIterator;
 use core::time::Duration;
 
-use engineio_proto::{Instant, Sid, Text};
+use engineio_proto::{Instant, Text};
 
 use crate::ack::following;
 use crate::event::{AckError, AckId};
+use crate::id::SocketId;
 use crate::payload::Payload;
 use crate::rooms::{self, Members, Rooms};
 
-/// Whom a broadcast is for: the union of the rooms (everybody when none is named) without the excepted rooms and the excepted socket.
-/// Each socket counts once, however many of the rooms it is in.
+/// Whom an operation is for: the union of the rooms (everybody when none is named) without the excepted rooms and the excepted socket; or
+/// one socket alone. Each socket counts once, however many of the rooms it is in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "adapters build it from parts of their own")]
 pub struct Target<K> {
@@ -30,13 +33,21 @@ pub struct Target<K> {
     pub except: BTreeSet<String>,
     /// One socket to leave out: the sender.
     pub sender: Option<K>,
+    /// This socket and no other; `rooms` is not looked at then.
+    pub only: Option<K>,
 }
 
 impl<K> Target<K> {
     /// Everybody on the namespace.
     #[must_use]
     pub const fn everybody() -> Self {
-        Self { rooms: BTreeSet::new(), except: BTreeSet::new(), sender: None }
+        Self { rooms: BTreeSet::new(), except: BTreeSet::new(), sender: None, only: None }
+    }
+
+    /// One socket. Found by its key, whether or not it is still in the room of its own id.
+    #[must_use]
+    pub const fn socket(key: K) -> Self {
+        Self { rooms: BTreeSet::new(), except: BTreeSet::new(), sender: None, only: Some(key) }
     }
 
     /// Includes a room.
@@ -67,11 +78,71 @@ impl<K> Default for Target<K> {
     }
 }
 
+/// Something that is done to the sockets of a target.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Operation<'a, K> {
+    /// Sends a packet: deliver it to each recipient.
+    Emit {
+        /// To whom.
+        target: &'a Target<K>,
+    },
+    /// Sends a packet that every recipient is to answer: deliver it to each, and hand in what comes of it with [`Namespace::handle_ack`].
+    /// [`NamespaceEvent::BroadcastDone`] comes when all have answered or left, or when the time is over: at once when there is no recipient.
+    EmitWithAck {
+        /// To whom. A socket that is added later is no recipient.
+        target: &'a Target<K>,
+        /// The ack id that the packet carries.
+        ack: ReservedAck,
+        /// How long to wait for the answers.
+        timeout: Duration,
+    },
+    /// Joins rooms. Nothing is left to do for anybody.
+    Join {
+        /// Who joins.
+        target: &'a Target<K>,
+        /// The rooms.
+        rooms: &'a [&'a str],
+    },
+    /// Leaves rooms. Nothing is left to do for anybody.
+    Leave {
+        /// Who leaves.
+        target: &'a Target<K>,
+        /// The rooms.
+        rooms: &'a [&'a str],
+    },
+    /// Leaves the namespace: make each recipient do so. [`Namespace::remove`] follows when it has.
+    Disconnect {
+        /// Who leaves.
+        target: &'a Target<K>,
+    },
+    /// Gives the sockets, to be looked at.
+    Fetch {
+        /// Which.
+        target: &'a Target<K>,
+    },
+}
+
+/// The ack id of a broadcast that is about to be sent: encode the packet with it, then apply [`Operation::EmitWithAck`]. One that is dropped
+/// was never used.
+#[derive(Debug)]
+#[must_use = "send a broadcast that carries it"]
+pub struct ReservedAck(AckId);
+
+impl ReservedAck {
+    /// The id that the packet has to carry.
+    #[must_use]
+    pub const fn id(&self) -> AckId {
+        self.0
+    }
+}
+
 /// What happened on a namespace.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum NamespaceEvent<K> {
-    /// A room got its first member; its `Joined` follows. Told after [`Namespace::watch_rooms`], as are the next three.
+    /// A room got its first member; its `Joined` follows. Told while there are observers ([`Namespace::observe_rooms`]), as are the next
+    /// three.
     RoomCreated {
         /// Its name.
         room: Text,
@@ -95,7 +166,8 @@ pub enum NamespaceEvent<K> {
         /// The room.
         room: Text,
     },
-    /// One recipient of a broadcast answered, or will not. Comes exactly once for each.
+    /// One recipient of a broadcast answered, or will not. Comes exactly once for each, and while the recipient is here: at the latest
+    /// with its [`Namespace::remove`].
     Acked {
         /// The id that the broadcast carries.
         broadcast: AckId,
@@ -114,15 +186,15 @@ pub enum NamespaceEvent<K> {
 #[derive(Debug)]
 struct Member {
     /// Its id, which is the room that it is in from the beginning.
-    own: Text,
+    id: SocketId,
     /// Sorted.
     rooms: Vec<Text>,
 }
 
-/// A broadcast whose acks are gathered.
+/// The acks of one broadcast that have not come yet.
 #[derive(Debug)]
-struct Gathering<K> {
-    waiting: BTreeSet<K>,
+struct MissingAcks<K> {
+    recipients: BTreeSet<K>,
     deadline: Instant,
 }
 
@@ -130,13 +202,16 @@ struct Gathering<K> {
 #[derive(Debug)]
 pub struct Namespace<K> {
     members: BTreeMap<K, Member>,
-    ids: BTreeMap<Text, K>,
+    ids: BTreeMap<SocketId, K>,
     rooms: Rooms<K>,
-    gatherings: BTreeMap<AckId, Gathering<K>>,
+    broadcasts: BTreeMap<AckId, MissingAcks<K>>,
+    /// The same as all `recipients` of `broadcasts`, by socket: what one that leaves has not answered.
+    awaited: BTreeSet<(K, AckId)>,
     deadlines: BTreeSet<(Instant, AckId)>,
     next_ack: AckId,
     events: VecDeque<NamespaceEvent<K>>,
-    watch_rooms: bool,
+    /// How many observers of rooms there are.
+    observers: usize,
 }
 
 impl<K: Copy + Ord> Namespace<K> {
@@ -147,60 +222,96 @@ impl<K: Copy + Ord> Namespace<K> {
             members: BTreeMap::new(),
             ids: BTreeMap::new(),
             rooms: Rooms::new(),
-            gatherings: BTreeMap::new(),
+            broadcasts: BTreeMap::new(),
+            awaited: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             next_ack: AckId(1),
             events: VecDeque::new(),
-            watch_rooms: false,
+            observers: 0,
         }
     }
 
-    /// Whether rooms that come and go, and sockets that join and leave them, are told as events. They are not unless this is called;
-    /// who calls it takes the events after every change.
-    pub const fn watch_rooms(&mut self, watch: bool) {
-        self.watch_rooms = watch;
+    /// There is one observer of rooms more: from the first on, rooms that come and go, and sockets that join and leave them, are told as
+    /// events. The adapter takes the events after every change, and hands each to all observers.
+    pub const fn observe_rooms(&mut self) {
+        self.observers = self.observers.saturating_add(1);
+    }
+
+    /// There is one observer less.
+    pub const fn unobserve_rooms(&mut self) {
+        self.observers = self.observers.saturating_sub(1);
     }
 
     /// A socket was accepted: it joins the room of its own id. Does nothing when it is here already.
-    pub fn add(&mut self, key: K, sid: Sid) {
+    pub fn add(&mut self, key: K, id: &SocketId) {
         if self.members.contains_key(&key) {
             return;
         }
-        let own = self.rooms.name(sid.as_str()).unwrap_or_else(|| sid.as_str().into());
-        self.members.insert(key, Member { own: own.clone(), rooms: Vec::new() });
-        self.ids.insert(own.clone(), key);
-        self.join_named(key, own);
+        self.members.insert(key, Member { id: id.clone(), rooms: Vec::new() });
+        self.ids.insert(id.clone(), key);
+        let room = self.rooms.name(id.as_str()).unwrap_or_else(|| id.text().clone());
+        self.join(key, room);
     }
 
-    /// A socket is gone. Final: a later `join` does nothing. Its rooms are left, its awaited broadcast acks resolved as disconnected.
-    /// Who wants its rooms at the time of the disconnection looks at them first.
+    /// A socket is gone. Final: a later operation does not reach it. Its rooms are left, its awaited broadcast acks resolved as
+    /// disconnected. Who wants its rooms at the time of the disconnection looks at them first.
     pub fn remove(&mut self, key: K) {
         let Some(member) = self.members.remove(&key) else { return };
-        if self.ids.get(&member.own) == Some(&key) {
-            self.ids.remove(&member.own);
+        if self.ids.get(&member.id) == Some(&key) {
+            self.ids.remove(&member.id);
         }
         for room in member.rooms {
             self.left(key, room);
         }
-        let awaiting = |(&id, gathering): (&AckId, &Gathering<K>)| gathering.waiting.contains(&key).then_some(id);
-        let broadcasts: Vec<AckId> = self.gatherings.iter().filter_map(awaiting).collect();
-        for id in broadcasts {
+        while let Some(&(_, id)) = self.awaited.range((key, AckId(0))..=(key, AckId(u32::MAX))).next() {
             self.handle_ack(key, id, Err(AckError::Disconnected));
         }
     }
 
-    /// A socket joins a room. Does nothing when it is in it already or is not here.
-    pub fn join(&mut self, key: K, room: &str) {
-        let room = self.rooms.name(room).unwrap_or_else(|| room.into());
-        self.join_named(key, room);
+    /// Does to the sockets of a target what can be done here. Gives those for whom something is left to do, each once: what that is, the
+    /// [`Operation`] says.
+    pub fn apply<'a>(&'a mut self, now: Instant, operation: Operation<'a, K>) -> Recipients<'a, K> {
+        match operation {
+            Operation::Emit { target } | Operation::Disconnect { target } | Operation::Fetch { target } => {
+                self.recipients(target)
+            }
+            Operation::EmitWithAck { target, ack, timeout } => self.await_acks(now, target, ack.0, timeout),
+            Operation::Join { target, rooms } => {
+                self.for_each(target, |namespace, key| {
+                    for &room in rooms {
+                        let room = namespace.rooms.name(room).unwrap_or_else(|| room.into());
+                        namespace.join(key, room);
+                    }
+                });
+                Recipients::nobody()
+            }
+            Operation::Leave { target, rooms } => {
+                self.for_each(target, |namespace, key| rooms.iter().for_each(|room| namespace.leave(key, room)));
+                Recipients::nobody()
+            }
+        }
     }
 
-    fn join_named(&mut self, key: K, room: Text) {
+    fn for_each(&mut self, target: &Target<K>, mut work: impl FnMut(&mut Self, K)) {
+        if let Some(key) = target.only {
+            let is_meant = self.recipients(target).next().is_some();
+            if is_meant {
+                work(self, key);
+            }
+            return;
+        }
+        let recipients: Vec<K> = self.recipients(target).collect();
+        for key in recipients {
+            work(self, key);
+        }
+    }
+
+    fn join(&mut self, key: K, room: Text) {
         let Some(member) = self.members.get_mut(&key) else { return };
         let Err(place) = member.rooms.binary_search(&room) else { return };
         member.rooms.insert(place, room.clone());
         let created = self.rooms.insert(&room, key);
-        if self.watch_rooms {
+        if self.observers > 0 {
             if created {
                 self.events.push_back(NamespaceEvent::RoomCreated { room: room.clone() });
             }
@@ -208,8 +319,7 @@ impl<K: Copy + Ord> Namespace<K> {
         }
     }
 
-    /// A socket leaves a room; also that of its own id. Does nothing when it is not in it.
-    pub fn leave(&mut self, key: K, room: &str) {
+    fn leave(&mut self, key: K, room: &str) {
         let Some(member) = self.members.get_mut(&key) else { return };
         let Ok(place) = member.rooms.binary_search_by(|name| (**name).cmp(room)) else { return };
         let room = member.rooms.remove(place);
@@ -218,7 +328,7 @@ impl<K: Copy + Ord> Namespace<K> {
 
     fn left(&mut self, key: K, room: Text) {
         let deleted = self.rooms.remove(&room, key);
-        if self.watch_rooms {
+        if self.observers > 0 {
             self.events.push_back(NamespaceEvent::Left { socket: key, room: room.clone() });
             if deleted {
                 self.events.push_back(NamespaceEvent::RoomDeleted { room });
@@ -231,13 +341,15 @@ impl<K: Copy + Ord> Namespace<K> {
         self.members.get(&key).into_iter().flat_map(|member| &member.rooms)
     }
 
-    /// The sockets of a target, each once: whom to deliver a packet to.
-    #[must_use]
-    pub fn recipients(&self, target: &Target<K>) -> Recipients<'_, K> {
+    /// The sockets of a target, each once.
+    fn recipients(&self, target: &Target<K>) -> Recipients<'_, K> {
         let mut rooms = target.rooms.iter();
-        let source = match (rooms.next(), rooms.next()) {
-            (None, _) => Source::Everybody(self.members.keys()),
-            (Some(room), None) => Source::Room(self.rooms.members(room).map_or(rooms::Iter::One(None), Members::iter)),
+        let source = match (target.only, rooms.next(), rooms.next()) {
+            (Some(key), ..) => Source::Room(rooms::Iter::One(self.members.contains_key(&key).then_some(key))),
+            (None, None, _) => Source::Everybody(self.members.keys()),
+            (None, Some(room), None) => {
+                Source::Room(self.rooms.members(room).map_or(rooms::Iter::One(None), Members::iter))
+            }
             _ => {
                 let members = target.rooms.iter().filter_map(|room| self.rooms.members(room));
                 let mut union: Vec<K> = members.flat_map(Members::iter).collect();
@@ -253,8 +365,8 @@ impl<K: Copy + Ord> Namespace<K> {
 
     /// The socket with this id.
     #[must_use]
-    pub fn find(&self, sid: &str) -> Option<K> {
-        self.ids.get(sid).copied()
+    pub fn find(&self, id: &str) -> Option<K> {
+        self.ids.get(id).copied()
     }
 
     /// Whether the socket is here.
@@ -275,45 +387,42 @@ impl<K: Copy + Ord> Namespace<K> {
         self.members.is_empty()
     }
 
-    /// The id that the next broadcast with acks has to carry: encode the packet with it, then call [`Namespace::gather`].
-    pub fn next_ack_id(&mut self) -> AckId {
-        while self.gatherings.contains_key(&self.next_ack) {
+    /// An ack id for a broadcast whose packet is yet to be encoded.
+    pub fn reserve_ack(&mut self) -> ReservedAck {
+        while self.broadcasts.contains_key(&self.next_ack) {
             self.next_ack = following(self.next_ack);
         }
         let id = self.next_ack;
         self.next_ack = following(id);
-        id
+        ReservedAck(id)
     }
 
-    /// Gathers the acks of a broadcast that carries this id (of [`Namespace::next_ack_id`]), and names those to deliver it to. Hand in
-    /// what comes of each with [`Namespace::handle_ack`]; [`NamespaceEvent::BroadcastDone`] comes when all have answered, left, or the
-    /// time is over: at once when there is no recipient.
-    ///
-    /// The list is in order and complete: a socket that is added later is no recipient.
-    pub fn gather(&mut self, now: Instant, target: &Target<K>, id: AckId, timeout: Duration) -> Vec<K> {
-        let recipients: Vec<K> = self.recipients(target).collect();
+    fn await_acks(&mut self, now: Instant, target: &Target<K>, id: AckId, timeout: Duration) -> Recipients<'_, K> {
+        let recipients: BTreeSet<K> = self.recipients(target).collect();
         if recipients.is_empty() {
             self.events.push_back(NamespaceEvent::BroadcastDone { broadcast: id });
-            return recipients;
+            return Recipients::nobody();
         }
+        self.awaited.extend(recipients.iter().map(|&key| (key, id)));
         let deadline = now + timeout;
-        let waiting = recipients.iter().copied().collect();
-        self.gatherings.insert(id, Gathering { waiting, deadline });
         self.deadlines.insert((deadline, id));
-        recipients
+        // The id is no other broadcast's: it was reserved here.
+        let missing = self.broadcasts.entry(id).or_insert(MissingAcks { recipients, deadline });
+        Recipients { source: Source::Awaited(missing.recipients.iter()), except: Vec::new(), sender: None }
     }
 
     /// A recipient of a broadcast answered, or the packet could not be delivered to it ([`AckError::Disconnected`]). What is not awaited
     /// is ignored.
     pub fn handle_ack(&mut self, key: K, id: AckId, outcome: Result<Payload, AckError>) {
-        let Some(gathering) = self.gatherings.get_mut(&id) else { return };
-        if !gathering.waiting.remove(&key) {
+        if !self.awaited.remove(&(key, id)) {
             return;
         }
         self.events.push_back(NamespaceEvent::Acked { broadcast: id, socket: key, outcome });
-        if gathering.waiting.is_empty() {
-            self.deadlines.remove(&(gathering.deadline, id));
-            self.gatherings.remove(&id);
+        let Some(missing) = self.broadcasts.get_mut(&id) else { return };
+        missing.recipients.remove(&key);
+        if missing.recipients.is_empty() {
+            self.deadlines.remove(&(missing.deadline, id));
+            self.broadcasts.remove(&id);
             self.events.push_back(NamespaceEvent::BroadcastDone { broadcast: id });
         }
     }
@@ -322,7 +431,8 @@ impl<K: Copy + Ord> Namespace<K> {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(&(deadline, id)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
             self.deadlines.remove(&(deadline, id));
-            for socket in self.gatherings.remove(&id).into_iter().flat_map(|gathering| gathering.waiting) {
+            for socket in self.broadcasts.remove(&id).into_iter().flat_map(|missing| missing.recipients) {
+                self.awaited.remove(&(socket, id));
                 self.events.push_back(NamespaceEvent::Acked { broadcast: id, socket, outcome: Err(AckError::Timeout) });
             }
             self.events.push_back(NamespaceEvent::BroadcastDone { broadcast: id });
@@ -352,7 +462,7 @@ impl<K: Copy + Ord> Default for Namespace<K> {
     }
 }
 
-/// The sockets of a target, each once, in order of their keys. Made by [`Namespace::recipients`].
+/// The sockets for whom an operation leaves something to do, each once, in order of their keys. Made by [`Namespace::apply`].
 #[derive(Clone, Debug)]
 pub struct Recipients<'a, K> {
     source: Source<'a, K>,
@@ -365,6 +475,13 @@ enum Source<'a, K> {
     Everybody(btree_map::Keys<'a, K, Member>),
     Room(rooms::Iter<'a, K>),
     Union(vec::IntoIter<K>),
+    Awaited(btree_set::Iter<'a, K>),
+}
+
+impl<K> Recipients<'_, K> {
+    const fn nobody() -> Self {
+        Self { source: Source::Room(rooms::Iter::One(None)), except: Vec::new(), sender: None }
+    }
 }
 
 impl<K: Copy + Ord> Iterator for Recipients<'_, K> {
@@ -376,6 +493,7 @@ impl<K: Copy + Ord> Iterator for Recipients<'_, K> {
                 Source::Everybody(keys) => *keys.next()?,
                 Source::Room(members) => members.next()?,
                 Source::Union(keys) => keys.next()?,
+                Source::Awaited(keys) => *keys.next()?,
             };
             if self.sender != Some(key) && !self.except.iter().any(|members| members.contains(key)) {
                 return Some(key);

@@ -8,7 +8,7 @@ use alloc::collections::BTreeMap;
 
 use engineio_proto::{Instant, Text};
 
-use crate::event::SocketId;
+use crate::event::SocketHandle;
 
 /// The root namespace.
 pub(crate) const ROOT: Text = Text::from_static("/");
@@ -24,7 +24,7 @@ enum Status {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    socket: SocketId,
+    socket: SocketHandle,
     status: Status,
 }
 
@@ -32,7 +32,7 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Others {
     names: BTreeMap<Text, Entry>,
-    sockets: BTreeMap<SocketId, Text>,
+    sockets: BTreeMap<SocketHandle, Text>,
 }
 
 /// The namespaces of one connection.
@@ -40,14 +40,14 @@ struct Others {
 pub(super) struct Sockets {
     root: Option<Entry>,
     others: Option<Box<Others>>,
-    next: SocketId,
+    next: SocketHandle,
     joined: u32,
     pending: u32,
 }
 
 impl Sockets {
     pub(super) const fn new() -> Self {
-        Self { root: None, others: None, next: SocketId(0), joined: 0, pending: 0 }
+        Self { root: None, others: None, next: SocketHandle(0), joined: 0, pending: 0 }
     }
 
     /// How many are joined.
@@ -72,13 +72,13 @@ impl Sockets {
 
     /// The socket that has joined the namespace.
     #[inline]
-    pub(super) fn find(&self, namespace: &str) -> Option<SocketId> {
+    pub(super) fn find(&self, namespace: &str) -> Option<SocketHandle> {
         self.entry(namespace).filter(|entry| entry.status == Status::Joined).map(|entry| entry.socket)
     }
 
     /// The namespace that the socket has joined.
     #[inline]
-    pub(super) fn namespace(&self, socket: SocketId) -> Option<&str> {
+    pub(super) fn namespace(&self, socket: SocketHandle) -> Option<&str> {
         match self.root {
             Some(entry) if entry.socket == socket => (entry.status == Status::Joined).then_some("/"),
             _ => {
@@ -90,9 +90,9 @@ impl Sockets {
     }
 
     /// Notes that the namespace, which must be unknown so far, is asked for. `None` when there are no ids left.
-    pub(super) fn request(&mut self, namespace: &Text, deadline: Instant) -> Option<SocketId> {
+    pub(super) fn request(&mut self, namespace: &Text, deadline: Instant) -> Option<SocketHandle> {
         let socket = self.next;
-        self.next = SocketId(socket.0.checked_add(1)?);
+        self.next = SocketHandle(socket.0.checked_add(1)?);
         let entry = Entry { socket, status: Status::Pending(deadline) };
         if &**namespace == "/" {
             self.root = Some(entry);
@@ -106,12 +106,12 @@ impl Sockets {
     }
 
     /// Whether this request waits for an answer.
-    pub(super) fn is_pending(&mut self, socket: SocketId) -> bool {
+    pub(super) fn is_pending(&mut self, socket: SocketHandle) -> bool {
         self.entry_mut(socket).is_some_and(|entry| entry.status != Status::Joined)
     }
 
     /// Turns a request into a joined socket, if it is there.
-    pub(super) fn join(&mut self, socket: SocketId) {
+    pub(super) fn join(&mut self, socket: SocketHandle) {
         if let Some(entry) = self.entry_mut(socket).filter(|entry| entry.status != Status::Joined) {
             entry.status = Status::Joined;
             self.pending = self.pending.saturating_sub(1);
@@ -119,7 +119,7 @@ impl Sockets {
         }
     }
 
-    fn entry_mut(&mut self, socket: SocketId) -> Option<&mut Entry> {
+    fn entry_mut(&mut self, socket: SocketHandle) -> Option<&mut Entry> {
         match &mut self.root {
             Some(entry) if entry.socket == socket => Some(entry),
             _ => {
@@ -131,20 +131,20 @@ impl Sockets {
     }
 
     /// Removes a socket that has joined; its namespace.
-    pub(super) fn remove_joined(&mut self, socket: SocketId) -> Option<Text> {
+    pub(super) fn remove_joined(&mut self, socket: SocketHandle) -> Option<Text> {
         self.namespace(socket)?;
         self.remove(socket)
     }
 
     /// Removes a request that has not been answered; its namespace.
-    pub(super) fn remove_pending(&mut self, socket: SocketId) -> Option<Text> {
+    pub(super) fn remove_pending(&mut self, socket: SocketHandle) -> Option<Text> {
         match self.entry_mut(socket)?.status {
             Status::Pending(_) => self.remove(socket),
             Status::Joined => None,
         }
     }
 
-    fn remove(&mut self, socket: SocketId) -> Option<Text> {
+    fn remove(&mut self, socket: SocketHandle) -> Option<Text> {
         let (name, entry) = match self.root {
             Some(entry) if entry.socket == socket => {
                 self.root = None;
@@ -173,7 +173,7 @@ impl Sockets {
     }
 
     /// The socket that asked or joined first, whatever its state.
-    fn first(&self) -> Option<SocketId> {
+    fn first(&self) -> Option<SocketHandle> {
         let root = self.root.map(|entry| entry.socket);
         let other = self.others.as_ref().and_then(|others| others.sockets.first_key_value()).map(|(&socket, _)| socket);
         match (root, other) {
@@ -183,7 +183,7 @@ impl Sockets {
     }
 
     /// Removes everything, one by one, in the order of asking; requests are passed over. Ends with an empty table.
-    pub(super) fn pop_joined(&mut self) -> Option<(SocketId, Text)> {
+    pub(super) fn pop_joined(&mut self) -> Option<(SocketHandle, Text)> {
         while let Some(socket) = self.first() {
             let joined = self.namespace(socket).is_some();
             let name = self.remove(socket)?;

@@ -6,21 +6,23 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use engineio_proto::Instant;
 use engineio_proto::testkit::{Random, Violation};
-use engineio_proto::{Instant, Sid};
 
-use crate::event::{AckError, AckId, SocketId};
+use crate::event::{AckError, AckId, SocketHandle};
+use crate::id::SocketId;
 use crate::payload::Payload;
-use crate::server::{Namespace, NamespaceEvent, Target};
+use crate::server::{Namespace, NamespaceEvent, Operation, ReservedAck, Target};
 
 /// A socket of a peer.
-pub(super) type Key = (usize, SocketId);
+pub(super) type Key = (usize, SocketHandle);
 
 /// The rooms that there are to join.
 const ROOMS: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Debug)]
 pub(super) struct Members {
+    pub(super) name: &'static str,
     machine: Namespace<Key>,
     rooms: BTreeMap<Key, BTreeSet<String>>,
     /// As the events tell it.
@@ -30,41 +32,57 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(name: &'static str) -> Self {
         let mut machine = Namespace::new();
-        machine.watch_rooms(true);
+        machine.observe_rooms();
         let (rooms, told, waiting) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { machine, rooms, told, waiting, gathered: 0 }
+        Self { name, machine, rooms, told, waiting, gathered: 0 }
     }
 
-    pub(super) fn add(&mut self, key: Key, sid: Sid) -> Result<(), Violation> {
-        self.machine.add(key, sid);
-        self.rooms.insert(key, BTreeSet::from([sid.as_str().to_string()]));
+    pub(super) fn add(&mut self, key: Key, id: &SocketId) -> Result<(), Violation> {
+        self.machine.add(key, id);
+        self.rooms.insert(key, BTreeSet::from([id.to_string()]));
         self.check()
     }
 
-    pub(super) fn remove(&mut self, key: Key) -> Result<(), Violation> {
+    /// The socket is about to leave: its rooms are still there.
+    pub(super) fn check_rooms(&self, key: Key) -> Result<(), Violation> {
+        let rooms: BTreeSet<String> = self.machine.rooms(key).map(|room| room.to_string()).collect();
+        if self.rooms.get(&key) == Some(&rooms) {
+            Ok(())
+        } else {
+            Err(Violation::new("rooms", format!("{key:?} is in {rooms:?}, not in {:?}", self.rooms.get(&key))))
+        }
+    }
+
+    pub(super) fn remove(&mut self, now: Instant, key: Key) -> Result<(), Violation> {
         self.machine.remove(key);
-        self.machine.join(key, "ghost");
+        self.machine.apply(now, Operation::Join { target: &Target::socket(key), rooms: &["ghost"] });
         self.rooms.remove(&key);
         self.check()
     }
 
     /// Joins or leaves some room.
-    pub(super) fn move_about(&mut self, key: Key, random: &mut Random) -> Result<(), Violation> {
+    pub(super) fn move_about(&mut self, now: Instant, key: Key, random: &mut Random) -> Result<(), Violation> {
         let (Some(&room), Some(rooms)) = (random.pick(&ROOMS), self.rooms.get_mut(&key)) else { return Ok(()) };
+        let (target, named) = (&Target::socket(key), &[room]);
         if random.chance(600) {
-            self.machine.join(key, room);
+            self.machine.apply(now, Operation::Join { target, rooms: named });
             rooms.insert(room.to_string());
         } else {
-            self.machine.leave(key, room);
+            self.machine.apply(now, Operation::Leave { target, rooms: named });
             rooms.remove(room);
         }
         self.check()
     }
 
     /// Some target, and whom it means.
-    pub(super) fn target(&self, sender: Key, random: &mut Random) -> Result<(Target<Key>, Vec<Key>), Violation> {
+    pub(super) fn target(
+        &mut self,
+        now: Instant,
+        sender: Key,
+        random: &mut Random,
+    ) -> Result<(Target<Key>, Vec<Key>), Violation> {
         let mut target = Target::everybody();
         for room in ROOMS {
             match random.below(6) {
@@ -78,7 +96,7 @@ impl Members {
         }
         let meant: Vec<Key> =
             self.rooms.iter().filter(|(key, rooms)| is_meant(&target, **key, rooms)).map(|(key, _)| *key).collect();
-        let found: Vec<Key> = self.machine.recipients(&target).collect();
+        let found: Vec<Key> = self.machine.apply(now, Operation::Emit { target: &target }).collect();
         if found == meant {
             Ok((target, found))
         } else {
@@ -86,19 +104,20 @@ impl Members {
         }
     }
 
-    pub(super) fn next_ack_id(&mut self) -> AckId {
-        self.machine.next_ack_id()
+    pub(super) fn reserve_ack(&mut self) -> ReservedAck {
+        self.machine.reserve_ack()
     }
 
-    /// Gathers the answers to a broadcast; the recipients are those of [`Members::target`].
-    pub(super) fn gather(
+    /// Awaits the acks of a broadcast; the recipients are those of [`Members::target`].
+    pub(super) fn await_acks(
         &mut self,
         now: Instant,
         target: &Target<Key>,
-        id: AckId,
+        ack: ReservedAck,
         timeout: Duration,
     ) -> Result<Vec<Key>, Violation> {
-        let recipients = self.machine.gather(now, target, id, timeout);
+        let id = ack.id();
+        let recipients: Vec<Key> = self.machine.apply(now, Operation::EmitWithAck { target, ack, timeout }).collect();
         self.waiting.insert(id, recipients.iter().copied().collect());
         self.check()?;
         Ok(recipients)

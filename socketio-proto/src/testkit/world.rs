@@ -14,17 +14,18 @@ use core::fmt;
 use core::time::Duration;
 
 use engineio_proto::testkit::{ClientEvent, ClientSettings, Habits, Pair, Step, Violation, Wires};
-use engineio_proto::{CloseReason, Instant, LinkKind, SendError, Sid};
+use engineio_proto::{CloseReason, Instant, LinkKind, SendError};
 
 use super::client::Client;
 use super::members::{Key, Members};
 use super::numbered::{self, Numbered};
 use crate::config::Config;
 use crate::error::EmitError;
-use crate::event::{AckError, AckId, AckToken, Event, Pending, SocketId};
+use crate::event::{AckError, AckId, AckToken, Event, Pending, SocketHandle};
+use crate::id::SocketId;
 use crate::packet::{Outgoing, PacketType};
 use crate::parser::{Encoder, Json, Parser as _};
-use crate::server::Connection;
+use crate::server::{Connection, Namespaces};
 
 /// How far clocks may be apart.
 const TICK: Duration = Duration::from_millis(20);
@@ -130,14 +131,16 @@ struct Socket {
     namespace: &'static str,
     sent: u64,
     received: u64,
+    /// It was told to be about to leave.
+    leaves: bool,
 }
 
 struct Peer {
     pair: Pair<Connection, Action>,
     client: Client,
-    sockets: BTreeMap<SocketId, Socket>,
+    sockets: BTreeMap<SocketHandle, Socket>,
     /// Questions to the client, and their numbers.
-    awaited: BTreeMap<(SocketId, AckId), u64>,
+    awaited: BTreeMap<(SocketHandle, AckId), u64>,
     pending: Vec<Pending>,
     /// Answers that it is still waiting for.
     tokens: Vec<(AckToken, u64)>,
@@ -153,9 +156,9 @@ struct Peer {
 struct World<'a> {
     scenario: &'a Scenario,
     peers: Vec<Peer>,
-    namespaces: BTreeMap<&'static str, Members>,
+    namespaces: Namespaces<Members>,
     encoder: Encoder,
-    sids: u64,
+    ids: u64,
     broadcasts: u64,
     report: Report,
     /// The client that is being dealt with.
@@ -237,12 +240,16 @@ impl Peer {
 impl<'a> World<'a> {
     fn new(seed: u64, scenario: &'a Scenario, log: bool) -> Self {
         let seed_of = |index: u64| seed.wrapping_mul(31).wrapping_add(index);
+        let mut namespaces = Namespaces::new();
+        for name in ["/", "/custom"] {
+            namespaces.insert(name.into(), Members::new(name));
+        }
         Self {
             scenario,
             peers: (0_u64..).take(scenario.clients).map(|index| peer(seed_of(index), scenario, log)).collect(),
-            namespaces: ["/", "/custom"].map(|name| (name, Members::new())).into(),
+            namespaces,
             encoder: Encoder::new(),
-            sids: 0,
+            ids: 0,
             broadcasts: 0,
             report: Report::default(),
             at: 0,
@@ -258,7 +265,7 @@ impl<'a> World<'a> {
                 self.tick(tick)?;
             }
             let now = self.peers.iter().map(|peer| peer.pair.now()).max().unwrap_or_default();
-            for members in self.namespaces.values_mut() {
+            for (_, members) in self.namespaces.iter_mut() {
                 members.handle_timeout(now)?;
             }
             ticks = ticks.saturating_add(1);
@@ -437,13 +444,23 @@ impl<'a> World<'a> {
                     members.handle_ack((at, socket), id, outcome)?;
                 }
             }
+            Event::Disconnecting { socket, .. } => {
+                let Some(known) = peer.sockets.get_mut(&socket).filter(|known| !known.leaves) else {
+                    return wrong("I5");
+                };
+                known.leaves = true;
+                if let Some(members) = self.namespaces.get(known.namespace) {
+                    members.check_rooms((at, socket))?;
+                }
+            }
             Event::Disconnected { socket, .. } => {
-                let Some(known) = peer.sockets.remove(&socket) else { return wrong("I5") };
+                let known = peer.sockets.remove(&socket).filter(|known| known.leaves);
+                let Some(known) = known else { return wrong("I5") };
                 if peer.awaited.keys().any(|(of, _)| *of == socket) {
                     return wrong("I12");
                 }
                 if let Some(members) = self.namespaces.get_mut(known.namespace) {
-                    members.remove((at, socket))?;
+                    members.remove(peer.pair.now(), (at, socket))?;
                 }
             }
             Event::Closed(reason) => {
@@ -464,29 +481,33 @@ impl<'a> World<'a> {
     fn decide(&mut self, pending: Pending) -> Result<(), Violation> {
         let (at, calm) = (self.at, self.scenario.calm);
         let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
-        let known = self.namespaces.get_key_value(&**pending.namespace()).map(|(name, _)| *name);
-        let Some(namespace) = known.filter(|_| calm || peer.pair.random().chance(850)) else {
-            let data = peer.pair.random().chance(500).then_some("some data");
-            let refuse = |connection: &mut Connection, now| connection.refuse(now, pending, "Invalid namespace", data);
-            peer.pair.timed_command(300, refuse);
+        let Some(members) = self.namespaces.requested(&pending) else {
+            peer.pair.timed_command(300, |connection, now| connection.refuse_unknown(now, pending));
             return Ok(());
         };
-        self.sids = self.sids.saturating_add(1);
+        let namespace = members.name;
+        if !calm && !peer.pair.random().chance(850) {
+            let data = peer.pair.random().chance(500).then_some("some data");
+            let refuse = |connection: &mut Connection, now| connection.refuse(now, pending, "not you", data);
+            peer.pair.timed_command(300, refuse);
+            return Ok(());
+        }
+        self.ids = self.ids.saturating_add(1);
         let mut secret = [0; 15];
-        for (byte, part) in secret.iter_mut().zip(self.sids.to_le_bytes()) {
+        for (byte, part) in secret.iter_mut().zip(self.ids.to_le_bytes()) {
             *byte = part;
         }
-        let sid = Sid::from_random(secret);
+        let id = SocketId::from_random(secret);
         let asked_for = pending.socket();
-        match peer.pair.timed_command(300, |connection, now| connection.accept(now, pending, sid)) {
+        match peer.pair.timed_command(300, |connection, now| connection.accept(now, pending, &id)) {
             Some(Ok(socket)) => {
                 if socket != asked_for || peer.sockets.contains_key(&socket) {
                     return Err(Violation::new("connect", format!("{socket:?} for {asked_for:?}")));
                 }
-                peer.sockets.insert(socket, Socket { namespace, sent: 0, received: 0 });
+                peer.sockets.insert(socket, Socket { namespace, sent: 0, received: 0, leaves: false });
                 self.report.accepted = self.report.accepted.saturating_add(1);
                 match self.namespaces.get_mut(namespace) {
-                    Some(members) => members.add((at, socket), sid),
+                    Some(members) => members.add((at, socket), &id),
                     None => Ok(()),
                 }
             }
@@ -516,7 +537,7 @@ impl<'a> World<'a> {
     fn serve(&mut self) -> Result<(), Violation> {
         let (at, calm) = (self.at, self.scenario.calm);
         let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
-        let joined: Vec<SocketId> = peer.sockets.keys().copied().collect();
+        let joined: Vec<SocketHandle> = peer.sockets.keys().copied().collect();
         let Some(&socket) = peer.pair.random().pick(&joined) else {
             if !peer.ended {
                 peer.pair.schedule(TICK * 4, Action::Server);
@@ -527,7 +548,7 @@ impl<'a> World<'a> {
             0..35 => self.emit(socket),
             35..55 => self.ask(socket),
             55..70 => self.broadcast(socket)?,
-            70..80 => self.gather(socket)?,
+            70..80 => self.broadcast_with_ack(socket)?,
             80..85 if !calm => {
                 peer.pair.timed_command(100, |connection, now| connection.disconnect(now, socket));
             }
@@ -535,14 +556,14 @@ impl<'a> World<'a> {
                 if let Some(known) = peer.sockets.get(&socket)
                     && let Some(members) = self.namespaces.get_mut(known.namespace)
                 {
-                    members.move_about((at, socket), peer.pair.random())?;
+                    members.move_about(peer.pair.now(), (at, socket), peer.pair.random())?;
                 }
             }
         }
         Ok(())
     }
 
-    fn emit(&mut self, socket: SocketId) {
+    fn emit(&mut self, socket: SocketHandle) {
         let Some(peer) = self.peers.get_mut(self.at) else { return };
         let Some(known) = peer.sockets.get_mut(&socket) else { return };
         let (encoder, args) = (&mut self.encoder, Numbered::new(known.sent));
@@ -554,7 +575,7 @@ impl<'a> World<'a> {
         peer.note(&result, &mut self.report);
     }
 
-    fn ask(&mut self, socket: SocketId) {
+    fn ask(&mut self, socket: SocketHandle) {
         let Some(peer) = self.peers.get_mut(self.at) else { return };
         let Some(known) = peer.sockets.get_mut(&socket) else { return };
         let (encoder, args) = (&mut self.encoder, Numbered::new(known.sent));
@@ -572,11 +593,11 @@ impl<'a> World<'a> {
     }
 
     /// A broadcast by this socket.
-    fn broadcast(&mut self, socket: SocketId) -> Result<(), Violation> {
+    fn broadcast(&mut self, socket: SocketHandle) -> Result<(), Violation> {
         let Some(peer) = self.peers.get_mut(self.at) else { return Ok(()) };
         let Some(namespace) = peer.sockets.get(&socket).map(|known| known.namespace) else { return Ok(()) };
         let Some(members) = self.namespaces.get_mut(namespace) else { return Ok(()) };
-        let (_, recipients) = members.target((self.at, socket), peer.pair.random())?;
+        let (_, recipients) = members.target(peer.pair.now(), (self.at, socket), peer.pair.random())?;
         let args = Numbered::new(self.broadcasts);
         self.broadcasts = self.broadcasts.saturating_add(1);
         let Ok(encoded) = Json.encode(&Outgoing::event(namespace, None, "b", &args), &mut self.encoder) else {
@@ -592,14 +613,15 @@ impl<'a> World<'a> {
     }
 
     /// A broadcast by this socket, which everybody is to answer.
-    fn gather(&mut self, socket: SocketId) -> Result<(), Violation> {
+    fn broadcast_with_ack(&mut self, socket: SocketHandle) -> Result<(), Violation> {
         let Some(peer) = self.peers.get_mut(self.at) else { return Ok(()) };
         let Some(namespace) = peer.sockets.get(&socket).map(|known| known.namespace) else { return Ok(()) };
         let Some(members) = self.namespaces.get_mut(namespace) else { return Ok(()) };
-        let (target, meant) = members.target((self.at, socket), peer.pair.random())?;
+        let (target, meant) = members.target(peer.pair.now(), (self.at, socket), peer.pair.random())?;
         let timeout = if self.scenario.calm { Duration::from_secs(10) } else { Duration::from_millis(300) };
-        let id = members.next_ack_id();
-        let recipients = members.gather(peer.pair.now(), &target, id, timeout)?;
+        let ack = members.reserve_ack();
+        let id = ack.id();
+        let recipients = members.await_acks(peer.pair.now(), &target, ack, timeout)?;
         if recipients != meant {
             return Err(Violation::new("rooms", format!("{target:?} means {meant:?}, not {recipients:?}")));
         }
@@ -653,7 +675,7 @@ impl<'a> World<'a> {
             let digest = peer.pair.machine().map_or(0, |machine| machine.digest());
             report.digest = report.digest.rotate_left(7) ^ digest;
         }
-        for members in self.namespaces.values() {
+        for (_, members) in self.namespaces.iter() {
             members.check_empty()?;
             self.report.gathered = self.report.gathered.saturating_add(members.gathered);
         }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use engineio_proto::server::{Input, LinkDownCause, Route, Server, Transmit};
 use engineio_proto::{ContentType, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, Sid};
 use socketio_proto::server::Connection;
-use socketio_proto::{Config, Encoder, Event, Pending, SocketId};
+use socketio_proto::{Config, DisconnectReason, Encoder, Event, Pending, SocketHandle, SocketId};
 
 pub(crate) const LINK: LinkId = LinkId(1);
 
@@ -32,7 +32,9 @@ pub(crate) struct World {
     received: Vec<Message>,
     link_closed: bool,
     closed: bool,
-    sids: u8,
+    /// Sockets that were told to be about to leave, and have not left yet.
+    leaving: Vec<(SocketHandle, DisconnectReason)>,
+    ids: u8,
 }
 
 /// Settings of both levels.
@@ -71,7 +73,8 @@ impl World {
             received: Vec::new(),
             link_closed: false,
             closed: false,
-            sids: 0,
+            leaving: Vec::new(),
+            ids: 0,
         };
         if polling {
             let request = world.get();
@@ -85,24 +88,24 @@ impl World {
     }
 
     /// As [`World::with`], and `/` is joined.
-    pub(crate) fn joined_with(polling: bool, settings: Settings) -> (Self, SocketId) {
+    pub(crate) fn joined_with(polling: bool, settings: Settings) -> (Self, SocketHandle) {
         let mut world = Self::with(polling, settings);
         let socket = world.join("/");
         (world, socket)
     }
 
     /// Over a WebSocket, `/` joined.
-    pub(crate) fn joined() -> (Self, SocketId) {
+    pub(crate) fn joined() -> (Self, SocketHandle) {
         Self::joined_with(false, Settings::default())
     }
 
     /// The peer joins a namespace and reads the answer.
-    pub(crate) fn join(&mut self, namespace: &str) -> SocketId {
+    pub(crate) fn join(&mut self, namespace: &str) -> SocketHandle {
         let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
         self.send(&format!("0{prefix}"));
         let pending = self.requested();
         assert_eq!(&**pending.namespace(), namespace);
-        let sid = self.sid();
+        let sid = &self.id();
         let socket = self.connection.accept(self.now, pending, sid).unwrap();
         self.settle();
         if self.polling {
@@ -115,9 +118,9 @@ impl World {
     }
 
     /// An id that has not been used.
-    pub(crate) fn sid(&mut self) -> Sid {
-        self.sids += 1;
-        Sid::from_random([self.sids; 15])
+    pub(crate) fn id(&mut self) -> SocketId {
+        self.ids += 1;
+        SocketId::from_random([self.ids; 15])
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
@@ -235,7 +238,7 @@ impl World {
         self.link_closed
     }
 
-    /// The next event.
+    /// The next event. That a socket is about to leave is checked, and not given: it comes once before each `Disconnected`.
     pub(crate) fn event(&mut self) -> Option<Event> {
         let event = self.connection.poll_event();
         if event.is_some() {
@@ -243,6 +246,18 @@ impl World {
         }
         self.closed |= matches!(event, Some(Event::Closed(_)));
         self.settle();
+        match event {
+            Some(Event::Disconnecting { socket, reason }) => {
+                assert!(self.leaving.iter().all(|(leaving, _)| *leaving != socket), "{socket:?} leaves twice");
+                self.leaving.push((socket, reason));
+                return self.event();
+            }
+            Some(Event::Disconnected { socket, reason }) => {
+                let told = self.leaving.iter().position(|leaving| *leaving == (socket, reason));
+                self.leaving.remove(told.expect("it was told to be about to leave, for the same reason"));
+            }
+            _ => {}
+        }
         event
     }
 

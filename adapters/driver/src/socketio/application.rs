@@ -13,7 +13,7 @@ use http::request::Parts;
 use socketio_proto::server::Connection;
 use socketio_proto::{
     AckError, AckId, AckToken, Config, DecodeError, DisconnectReason, EmitError, Encoded, Event as Happened, Fault,
-    Limits, Parser, Payload, Pending, SocketId,
+    Limits, Parser, Payload, Pending, SocketHandle,
 };
 
 use super::answer::AnswerSink;
@@ -52,10 +52,25 @@ impl Shared {
 
 /// What other tasks can ask of a connection.
 pub(crate) enum Command<P: Parser> {
-    Send { socket: SocketId, encoded: Encoded, volatile: bool },
-    Ask { socket: SocketId, encoded: Encoded, id: AckId, timeout: Option<Duration>, volatile: bool, sink: AckSink<P> },
-    Ack { encoded: Encoded },
-    Disconnect { socket: SocketId },
+    Send {
+        socket: SocketHandle,
+        encoded: Encoded,
+        volatile: bool,
+    },
+    Ask {
+        socket: SocketHandle,
+        encoded: Encoded,
+        id: AckId,
+        timeout: Option<Duration>,
+        volatile: bool,
+        sink: AckSink<P>,
+    },
+    Ack {
+        encoded: Encoded,
+    },
+    Disconnect {
+        socket: SocketHandle,
+    },
     Close,
     ShutDown,
     Discard,
@@ -82,11 +97,11 @@ pub(crate) struct Local<P: Parser> {
     peer: Arc<SocketPeer<P>>,
     /// The socket of the first namespace that was joined: nearly always the only one.
     first: Option<Member<P>>,
-    others: BTreeMap<SocketId, Member<P>>,
+    others: BTreeMap<SocketHandle, Member<P>>,
     guards: Waiting<Joining<P>, GuardResult>,
     waiting: Waiting<Running<P>, HandlerResult>,
     /// By socket too: namespaces number their broadcasts on their own.
-    acks: BTreeMap<(SocketId, AckId), AckSink<P>>,
+    acks: BTreeMap<(SocketHandle, AckId), AckSink<P>>,
 }
 
 struct Member<P: Parser> {
@@ -244,7 +259,7 @@ impl<P: Parser> SocketIo<P> {
         &self,
         core: &mut Core<'_, Self>,
         cx: &mut Context<'_>,
-        (socket, payload, ack): (SocketId, Payload, Option<AckToken>),
+        (socket, payload, ack): (SocketHandle, Payload, Option<AckToken>),
     ) {
         let Local { first, others, waiting, .. } = &mut *core.local;
         let Some(member) = member(first, others, socket) else { return };
@@ -308,7 +323,13 @@ impl<P: Parser> SocketIo<P> {
         }
     }
 
-    fn disconnected(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, id: SocketId, reason: DisconnectReason) {
+    fn disconnected(
+        &self,
+        core: &mut Core<'_, Self>,
+        cx: &mut Context<'_>,
+        id: SocketHandle,
+        reason: DisconnectReason,
+    ) {
         let Some(member) = core.local.remove(id) else { return };
         let (session, namespace) = (core.peer.sid(), &*member.socket.namespace.name);
         tracing::debug!(%session, namespace, socket = %member.socket.sid, %reason, "a socket disconnected");
@@ -424,18 +445,18 @@ fn leave<P: Parser>(socket: &SocketInner<P>) {
 
 fn member<'a, P: Parser>(
     first: &'a Option<Member<P>>,
-    others: &'a BTreeMap<SocketId, Member<P>>,
-    id: SocketId,
+    others: &'a BTreeMap<SocketHandle, Member<P>>,
+    id: SocketHandle,
 ) -> Option<&'a Member<P>> {
     first.as_ref().filter(|first| first.socket.id == id).or_else(|| others.get(&id))
 }
 
 impl<P: Parser> Local<P> {
-    fn member(&self, id: SocketId) -> Option<&Member<P>> {
+    fn member(&self, id: SocketHandle) -> Option<&Member<P>> {
         member(&self.first, &self.others, id)
     }
 
-    fn remove(&mut self, id: SocketId) -> Option<Member<P>> {
+    fn remove(&mut self, id: SocketHandle) -> Option<Member<P>> {
         self.first.take_if(|first| first.socket.id == id).or_else(|| self.others.remove(&id))
     }
 }

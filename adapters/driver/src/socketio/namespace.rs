@@ -188,8 +188,8 @@ impl<P: Parser> NamespaceInner<P> {
     pub(crate) fn add<E>(
         &self,
         sid: Sid,
-        reply: impl FnOnce() -> Result<socketio_proto::SocketId, E>,
-        make: impl FnOnce(socketio_proto::SocketId, SocketKey) -> SocketInner<P>,
+        reply: impl FnOnce() -> Result<socketio_proto::SocketHandle, E>,
+        make: impl FnOnce(socketio_proto::SocketHandle, SocketKey) -> SocketInner<P>,
     ) -> Result<Arc<SocketInner<P>>, E> {
         let mut members = lock(&self.members);
         let id = reply()?;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engineio_proto::{SendError, Sid};
-use socketio_proto::{AckToken, Args, EmitError, Json, Outgoing, Parser, Payload, SocketId};
+use socketio_proto::{AckToken, Args, EmitError, Json, Outgoing, Parser, Payload, SocketHandle};
 
 use super::answer::Answer;
 use super::application::{AckSink, Command, SocketPeer};
@@ -25,7 +25,7 @@ pub struct Socket<P: Parser = Json>(pub(crate) Arc<SocketInner<P>>);
 pub(crate) struct SocketInner<P: Parser> {
     pub(crate) peer: Arc<SocketPeer<P>>,
     pub(crate) namespace: Arc<NamespaceInner<P>>,
-    pub(crate) id: SocketId,
+    pub(crate) id: SocketHandle,
     pub(crate) key: SocketKey,
     pub(crate) sid: Sid,
     pub(crate) auth: Option<Payload>,
@@ -39,7 +39,7 @@ impl<P: Parser> SocketInner<P> {
     pub(crate) fn new(
         peer: Arc<SocketPeer<P>>,
         namespace: Arc<NamespaceInner<P>>,
-        (id, key, sid): (SocketId, SocketKey, Sid),
+        (id, key, sid): (SocketHandle, SocketKey, Sid),
         auth: Option<Payload>,
         kept: Kept,
     ) -> Self {

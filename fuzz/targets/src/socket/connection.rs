@@ -13,7 +13,8 @@ use engineio_proto::{
 };
 use socketio_proto::server::Connection;
 use socketio_proto::{
-    AckId, AckToken, Config, EmitError, Encoder, Event, Json, MsgPack, Outgoing, PacketType, Parser, Pending, SocketId,
+    AckId, AckToken, Config, EmitError, Encoder, Event, Json, MsgPack, Outgoing, PacketType, Parser, Pending,
+    SocketHandle, SocketId,
 };
 
 use super::messages;
@@ -66,9 +67,11 @@ struct World<P: Parser> {
     max_namespace_length: usize,
     pending: Vec<Pending>,
     tokens: Vec<AckToken>,
-    requested: BTreeSet<SocketId>,
-    joined: BTreeMap<SocketId, &'static str>,
-    asked: BTreeSet<(SocketId, AckId)>,
+    requested: BTreeSet<SocketHandle>,
+    joined: BTreeMap<SocketHandle, &'static str>,
+    /// Those that were told to be about to leave.
+    leaving: BTreeSet<SocketHandle>,
+    asked: BTreeSet<(SocketHandle, AckId)>,
     odd_ids: u32,
     refused: bool,
     events: Vec<String>,
@@ -150,6 +153,7 @@ impl<P: Parser> World<P> {
             tokens: Vec::new(),
             requested: BTreeSet::new(),
             joined: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             asked: BTreeSet::new(),
             odd_ids: 1,
             refused: false,
@@ -276,11 +280,15 @@ impl<P: Parser> World<P> {
         self.connection.timed_command(self.now, size, command)
     }
 
-    fn socket(&self, input: &mut Input<'_>) -> SocketId {
+    fn socket(&self, input: &mut Input<'_>) -> SocketHandle {
         // Mostly one that is there.
         let at = input.byte();
-        let there: Vec<SocketId> = self.joined.keys().copied().collect();
-        if at < 200 && !there.is_empty() { there[usize::from(at) % there.len()] } else { SocketId(u32::from(at % 8)) }
+        let there: Vec<SocketHandle> = self.joined.keys().copied().collect();
+        if at < 200 && !there.is_empty() {
+            there[usize::from(at) % there.len()]
+        } else {
+            SocketHandle(u32::from(at % 8))
+        }
     }
 
     fn accept(&mut self, input: &mut Input<'_>) {
@@ -289,9 +297,9 @@ impl<P: Parser> World<P> {
         }
         let pending = self.pending.remove(input.below(self.pending.len().min(256)));
         self.sids = self.sids.wrapping_add(1);
-        let (sid, asked_for) = (Sid::from_random([self.sids; 15]), pending.socket());
+        let (id, asked_for) = (SocketId::from_random([self.sids; 15]), pending.socket());
         let namespace = NAMESPACES.into_iter().find(|name| *name == &**pending.namespace()).unwrap_or("?");
-        match self.timed(300, |connection, now| connection.accept(now, pending, sid)) {
+        match self.timed(300, |connection, now| connection.accept(now, pending, &id)) {
             Ok(socket) => {
                 assert_eq!(socket, asked_for);
                 assert!(self.joined.values().all(|joined| *joined == "?" || *joined != namespace), "{namespace} twice");
@@ -466,8 +474,13 @@ impl<P: Parser> World<P> {
                 assert!(self.asked.remove(&(socket, id)), "{detail}: not awaited");
                 assert!(self.joined.contains_key(&socket), "{detail}: behind its end");
             }
+            Event::Disconnecting { socket, .. } => {
+                assert!(self.joined.contains_key(&socket), "{detail}: it is not there");
+                assert!(self.leaving.insert(socket), "{detail}: again");
+            }
             Event::Disconnected { socket, .. } => {
                 assert!(self.joined.remove(&socket).is_some(), "{detail}: it is not there");
+                assert!(self.leaving.remove(&socket), "{detail}: it was not told to be about to leave");
                 assert!(self.asked.iter().all(|(of, _)| *of != socket), "{detail}: an ack is awaited");
             }
             Event::Writable => assert!(core::mem::take(&mut self.refused), "nothing was refused"),

@@ -3,9 +3,9 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use engineio_proto::{Instant, Sid};
-use socketio_proto::server::{Namespace, NamespaceEvent, Target};
-use socketio_proto::{AckError, AckId};
+use engineio_proto::Instant;
+use socketio_proto::server::{Namespace, NamespaceEvent, Operation, Target};
+use socketio_proto::{AckError, AckId, SocketId};
 
 use crate::input::Input;
 
@@ -14,7 +14,7 @@ const ROOMS: [&str; 5] = ["a", "b", "c", "AAAAAAAAAAAAAAAAAAAA", ""];
 #[derive(Default)]
 struct Model {
     now: Instant,
-    sids: BTreeMap<u8, Sid>,
+    socket_ids: BTreeMap<u8, SocketId>,
     rooms: BTreeMap<u8, BTreeSet<String>>,
     /// As the events tell it.
     told: BTreeMap<String, BTreeSet<u8>>,
@@ -27,7 +27,7 @@ struct Model {
 pub fn namespace(data: &[u8]) {
     let mut input = Input::new(data);
     let mut machine = Namespace::new();
-    machine.watch_rooms(true);
+    machine.observe_rooms();
     let mut model = Model::default();
     while !input.is_empty() {
         step(&mut machine, &mut model, &mut input);
@@ -38,7 +38,7 @@ pub fn namespace(data: &[u8]) {
     for key in everybody {
         machine.remove(key);
         model.rooms.remove(&key);
-        model.sids.remove(&key);
+        model.socket_ids.remove(&key);
         told(&mut machine, &mut model);
     }
     assert!(machine.is_empty() && model.told.is_empty() && model.waiting.is_empty(), "something is left: {machine:?}");
@@ -50,44 +50,47 @@ fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Input<'_>) {
         0 => {
             let key = input.byte() % 16;
             // Two of them may have one id: whoever came last is found by it.
-            let sid = Sid::from_random([key / 2; 15]);
-            machine.add(key, sid);
+            let id = SocketId::from_random([key / 2; 15]);
+            machine.add(key, &id);
             if !model.rooms.contains_key(&key) {
-                model.sids.insert(key, sid);
-                model.rooms.insert(key, BTreeSet::from([sid.as_str().to_string()]));
+                model.rooms.insert(key, BTreeSet::from([id.to_string()]));
+                model.socket_ids.insert(key, id);
             }
         }
         1 => {
             let key = input.byte() % 16;
             machine.remove(key);
             model.rooms.remove(&key);
-            model.sids.remove(&key);
+            model.socket_ids.remove(&key);
         }
         2 | 3 => {
             let (key, room) = (input.byte() % 16, input.pick(&ROOMS));
-            machine.join(key, room);
+            machine.apply(model.now, Operation::Join { target: &Target::socket(key), rooms: &[room] });
             if let Some(rooms) = model.rooms.get_mut(&key) {
                 rooms.insert(room.into());
             }
         }
         4 => {
             let (key, room) = (input.byte() % 16, input.pick(&ROOMS));
-            machine.leave(key, room);
+            machine.apply(model.now, Operation::Leave { target: &Target::socket(key), rooms: &[room] });
             if let Some(rooms) = model.rooms.get_mut(&key) {
                 rooms.remove(room);
             }
         }
         5 => {
             let (target, meant) = target(model, input);
-            assert_eq!(machine.recipients(&target).collect::<Vec<_>>(), meant, "{target:?}");
+            let found: Vec<u8> = machine.apply(model.now, Operation::Emit { target: &target }).collect();
+            assert_eq!(found, meant, "{target:?}");
         }
         6 => {
             let (target, meant) = target(model, input);
             let timeout = Duration::from_millis(u64::from(input.byte()));
-            let id = machine.next_ack_id();
+            let ack = machine.reserve_ack();
+            let id = ack.id();
             assert!(model.ids.insert(id) && id.0 % 2 == 1, "{id:?} again");
             model.waiting.insert(id, (meant.iter().copied().collect(), model.now + timeout));
-            assert_eq!(machine.gather(model.now, &target, id, timeout), meant, "{target:?}");
+            let operation = Operation::EmitWithAck { target: &target, ack, timeout };
+            assert_eq!(machine.apply(model.now, operation).collect::<Vec<_>>(), meant, "{target:?}");
         }
         7 => {
             let (key, id) = (input.byte() % 16, AckId(u32::from(input.byte() % 32)));
@@ -117,8 +120,14 @@ fn target(model: &Model, input: &mut Input<'_>) -> (Target<u8>, Vec<u8>) {
     if sender & 1 == 1 {
         target = target.without(sender >> 1 & 15);
     }
+    if sender >> 5 == 7 {
+        target.only = Some(except >> 4);
+    }
     let is_meant = |(key, rooms): (&u8, &BTreeSet<String>)| {
-        let included = target.rooms.is_empty() || !target.rooms.is_disjoint(rooms);
+        let included = match target.only {
+            Some(only) => only == *key,
+            None => target.rooms.is_empty() || !target.rooms.is_disjoint(rooms),
+        };
         (included && target.except.is_disjoint(rooms) && target.sender != Some(*key)).then_some(*key)
     };
     let meant = model.rooms.iter().filter_map(is_meant).collect();
@@ -162,7 +171,7 @@ fn compare(machine: &Namespace<u8>, model: &Model) {
         }
     }
     assert_eq!((machine.len(), &rooms), (model.rooms.len(), &model.told));
-    for sid in model.sids.values() {
-        assert!(machine.find(sid.as_str()).is_none_or(|key| model.sids.get(&key) == Some(sid)));
+    for id in model.socket_ids.values() {
+        assert!(machine.find(id.as_str()).is_none_or(|key| model.socket_ids.get(&key) == Some(id)));
     }
 }
