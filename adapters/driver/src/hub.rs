@@ -145,7 +145,7 @@ impl<A: Application> Hub<A> {
         // Counted before it can be told to go, so that a shutdown waits for it.
         let guard = self.tasks.enter();
         for _ in 0..SID_ATTEMPTS {
-            let Some(sid) = random_sid() else { break };
+            let Some(sid) = random_bytes().map(Sid::from_random) else { break };
             let peer = {
                 let mut peers = lock(&self.peers);
                 // Under the lock, so that nobody comes in after everybody was told to go.
@@ -189,11 +189,11 @@ impl<A: Application> Drop for Hub<A> {
     }
 }
 
-/// An id out of the operating system's generator.
-pub(crate) fn random_sid() -> Option<Sid> {
+/// What an id is made of, out of the operating system's generator.
+pub(crate) fn random_bytes() -> Option<[u8; 15]> {
     let mut random = [0; 15];
     match getrandom::fill(&mut random) {
-        Ok(()) => Some(Sid::from_random(random)),
+        Ok(()) => Some(random),
         Err(error) => {
             static NO_RANDOMNESS: Times = Times::new();
             loud_once!(NO_RANDOMNESS, error, %error, "no randomness for a session id");

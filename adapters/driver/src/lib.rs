@@ -68,6 +68,6 @@ pub use engineio_proto::{
 #[cfg(feature = "msgpack")]
 pub use socketio_proto::MsgPack;
 pub use socketio_proto::{
-    AckError, Args, Config as SocketConfig, DisconnectReason, EmitError, Json, Limits as SocketLimits, Parser, Payload,
-    ReadError,
+    AckError, Args, Config as SocketConfig, DisconnectReason, EmitError, InvalidSocketId, Json, Limits as SocketLimits,
+    Parser, Payload, ReadError, SocketId,
 };

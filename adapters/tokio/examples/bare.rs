@@ -8,7 +8,7 @@
 //! does so in the machine, whose limits are the limits: a visitor stops reading while the machine wants no input, and what a slow peer
 //! does not take is kept until there is too much. Nobody reads or writes under a lock. Their order: namespace, peers, peer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,10 @@ use engineio_proto::server::{AskKind, BodyFault, Handshake, Input, LinkDownCause
 use engineio_proto::{Config, ContentType, Instant, LinkId, Message, RequestHead, RequestId, Response, SendError, Sid};
 use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake};
 use serde_json::{Value, json};
-use socketio_proto::server::{Connection, Namespace, Target};
-use socketio_proto::{EmitError, Encoder, Event, Json, Outgoing, Parser as _, Payload, Pending, SocketHandle};
+use socketio_proto::server::{Connection, Namespace, Namespaces, Operation, Target};
+use socketio_proto::{
+    EmitError, Encoder, Event, Json, Outgoing, Parser as _, Payload, Pending, SocketHandle, SocketId,
+};
 
 /// What is read at once, and the longest head of a request.
 const READ: usize = 16 * 1024;
@@ -33,12 +35,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.set_max_payload(flag("--max-payload")?.unwrap_or(1_000_000).try_into()?);
     let listener = TcpListener::bind(("127.0.0.1", flag("--port")?.unwrap_or(3000).try_into()?))?;
     eprintln!("listening on {}", listener.local_addr()?);
+    let mut namespaces = Namespaces::new();
+    for name in ["/", "/custom"] {
+        namespaces.insert(name.into(), Mutex::default());
+    }
     let hub = Arc::new(Hub {
         // Who says nothing and takes nothing for so long would have failed a heartbeat.
         patience: config.ping_interval + config.ping_timeout,
         engine: Server::new(config),
         peers: Mutex::default(),
-        namespaces: ["/", "/custom"].map(|name| (name, Mutex::default())).into(),
+        namespaces,
         epoch: time::Instant::now(),
     });
     for (name, stream) in (0..).zip(listener.incoming()) {
@@ -65,7 +71,7 @@ struct Hub {
     engine: Server,
     peers: Mutex<HashMap<Sid, Arc<Peer>>>,
     /// Who is on each namespace: a session, and its socket there.
-    namespaces: BTreeMap<&'static str, Mutex<Namespace<(Sid, SocketHandle)>>>,
+    namespaces: Namespaces<Mutex<Namespace<(Sid, SocketHandle)>>>,
     epoch: time::Instant,
 }
 
@@ -76,7 +82,7 @@ impl Hub {
 
     /// Opens a session, and starts its peer's thread.
     fn open(self: &Arc<Self>, handshake: Handshake) -> Option<Arc<Peer>> {
-        let (now, sid) = (self.now(), random_sid()?);
+        let (now, sid) = (self.now(), Sid::from_random(random()?));
         let machine = Connection::new(now, handshake.accept(now, sid), Json, Arc::default());
         let state = State { machine, held: HashMap::new(), links: HashMap::new() };
         let peer = Arc::new(Peer { hub: Arc::clone(self), sid, state: Mutex::new(state), changed: Condvar::new() });
@@ -98,7 +104,7 @@ impl Hub {
                 _ => {}
             },
             Event::Disconnected { socket, .. } => {
-                self.namespaces.values().for_each(|all| lock(all).remove((peer.sid, socket)))
+                self.namespaces.iter().for_each(|(_, all)| lock(all).remove((peer.sid, socket)))
             }
             // Before `Closed`, `Disconnected` came for every socket; and nobody waits for what else there is.
             _ => {}
@@ -106,25 +112,26 @@ impl Hub {
     }
 
     fn connect(&self, peer: &Peer, pending: Pending, encoder: &mut Encoder) {
-        let (Some(members), Some(sid)) = (self.namespaces.get(&**pending.namespace()), random_sid()) else {
-            return peer.send(|to, now| to.refuse(now, pending, "Invalid namespace", None::<&()>));
+        let (Some(members), Some(random)) = (self.namespaces.requested(&pending), random()) else {
+            return peer.tell(|state, now| state.machine.refuse_unknown(now, pending));
         };
+        let id = SocketId::from_random(random);
         let auth = pending.auth().and_then(|auth| auth.get::<Value>(0).ok()).unwrap_or_else(|| json!({}));
         // Locked until the socket is a member: no broadcast gets ahead of the answer, and none is missed after it.
         let mut members = lock(members);
         peer.send(|to, now| {
-            let socket = to.accept(now, pending, sid)?;
-            members.add((peer.sid, socket), sid);
+            let socket = to.accept(now, pending, &id)?;
+            members.add((peer.sid, socket), &id);
             to.emit(encoder, socket, "auth", &[auth])
         });
     }
 
     fn broadcast(&self, from: (Sid, SocketHandle), payload: &Payload, encoder: &mut Encoder) {
         let mut namespaces = self.namespaces.iter().map(|(name, members)| (name, lock(members)));
-        let Some((name, members)) = namespaces.find(|(_, members)| members.contains(from)) else { return };
+        let Some((name, mut members)) = namespaces.find(|(_, members)| members.contains(from)) else { return };
         let Ok(encoded) = Json.encode(&Outgoing::event(name, None, "broadcast-back", payload), encoder) else { return };
         let peers = lock(&self.peers);
-        for (sid, socket) in members.recipients(&Target::everybody()) {
+        for (sid, socket) in members.apply(self.now(), Operation::Emit { target: &Target::everybody() }) {
             peers.get(&sid).inspect(|peer| peer.send(|to, _| to.send(socket, &encoded)));
         }
     }
@@ -385,10 +392,10 @@ fn write(mut stream: &TcpStream, bytes: &[u8], last: bool) -> bool {
     written
 }
 
-/// An id that nobody can guess.
-fn random_sid() -> Option<Sid> {
+/// What an id that nobody can guess is made of.
+fn random() -> Option<[u8; 15]> {
     let mut random = [0; 15];
-    getrandom::fill(&mut random).ok().map(|()| Sid::from_random(random))
+    getrandom::fill(&mut random).ok().map(|()| random)
 }
 
 /// What is locked is sound whenever a thread could panic, so one that did is no reason for others to do so.

@@ -845,20 +845,20 @@ async fn r119_room_events_for_the_first_and_the_last_member_and_for_each() {
     });
     let host = Host::start(server.clone()).await;
     let mut client = Client::join(host.address).await;
-    let sid = socketio_tokio::Sid::new(&client.sid).unwrap();
-    let room = |name: &str| name.to_owned();
+    let id = server.of("/").socket(&client.sid).unwrap().id().clone();
+    let room = |name: &str| name.into();
     assert_eq!(next(&mut events).await, RoomEvent::Created { room: room(&client.sid) });
-    assert_eq!(next(&mut events).await, RoomEvent::Joined { socket: sid, room: room(&client.sid) });
+    assert_eq!(next(&mut events).await, RoomEvent::Joined { socket: id.clone(), room: room(&client.sid) });
     client.send(r#"42["join"]"#).await;
     assert_eq!(next(&mut events).await, RoomEvent::Created { room: room("room") });
-    assert_eq!(next(&mut events).await, RoomEvent::Joined { socket: sid, room: room("room") });
+    assert_eq!(next(&mut events).await, RoomEvent::Joined { socket: id.clone(), room: room("room") });
     drop(client);
     let mut rest = Vec::new();
     while rest.len() < 4 {
         rest.push(next(&mut events).await);
     }
-    for name in [sid.as_str(), "room"] {
-        let left = rest.iter().position(|event| *event == RoomEvent::Left { socket: sid, room: room(name) });
+    for name in [id.as_str(), "room"] {
+        let left = rest.iter().position(|event| *event == RoomEvent::Left { socket: id.clone(), room: room(name) });
         let deleted = rest.iter().position(|event| *event == RoomEvent::Deleted { room: room(name) });
         assert!(left.unwrap() < deleted.unwrap(), "{rest:?}");
     }

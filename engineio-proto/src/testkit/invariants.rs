@@ -264,8 +264,9 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
             return Err(fault.clone());
         }
         let fail = |invariant, detail| Err(Violation::new(invariant, detail));
-        // One unit beyond the limit passes when nothing else waits, and a ping always.
-        let allowed = self.limits.max_outbound.saturating_add(self.largest_sent).saturating_add(64);
+        // One unit beyond the limit passes when nothing else waits, and a ping always: one may wait, and one be in each reply that is unwritten.
+        let pings = self.unwritten.len().saturating_add(1).saturating_mul(64);
+        let allowed = self.limits.max_outbound.saturating_add(self.largest_sent).saturating_add(pings);
         if self.machine.buffered_bytes() > allowed {
             return fail(
                 "I9",

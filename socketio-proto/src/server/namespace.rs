@@ -270,7 +270,7 @@ impl<K: Copy + Ord> Namespace<K> {
 
     /// Does to the sockets of a target what can be done here. Gives those for whom something is left to do, each once: what that is, the
     /// [`Operation`] says.
-    pub fn apply<'a>(&'a mut self, now: Instant, operation: Operation<'a, K>) -> Recipients<'a, K> {
+    pub fn apply<'a>(&'a mut self, now: Instant, operation: Operation<'_, K>) -> Recipients<'a, K> {
         match operation {
             Operation::Emit { target } | Operation::Disconnect { target } | Operation::Fetch { target } => {
                 self.recipients(target)

@@ -1,93 +1,38 @@
-//! Socket.IO on top of the turns: what becomes of a connection's events, and what other tasks can ask of it.
+//! Socket.IO on top of the turns: what becomes of a connection's events, and of what other tasks ask of it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::Context;
-use std::time::Duration;
 
 use engineio_proto::server::Session;
 use engineio_proto::{Instant, SendError, Sid};
 use futures_util::future::BoxFuture;
 use http::request::Parts;
-use socketio_proto::server::Connection;
+use socketio_proto::server::{Connection, Namespaces};
 use socketio_proto::{
-    AckError, AckId, AckToken, Config, DecodeError, DisconnectReason, EmitError, Encoded, Event as Happened, Fault,
-    Limits, Parser, Payload, Pending, SocketHandle,
+    AckError, AckId, AckToken, Config, DecodeError, DisconnectReason, EmitError, Event as Happened, Fault, Limits,
+    Parser, Payload, Pending, SocketHandle, SocketId,
 };
 
-use super::answer::AnswerSink;
-use super::kept::Kept;
-use super::namespace::{ConnectRequest, GuardResult, Handlers, NamespaceInner, Refusal, SharedHandler, SocketKey};
-use super::socket::{Ack, Event, Socket, SocketInner};
+use super::extensions::Extensions;
+use super::state::{
+    Ack, AckSink, Command, ConnectRequest, Emits, Event, GuardResult, Handlers, NamespaceInner, Refusal, Shared,
+    SharedHandler, Socket, SocketInner, SocketPeer,
+};
 use crate::engine::log_closed;
 use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, run};
-use crate::handshake::Handshake;
-use crate::hub::random_sid;
-use crate::loud::{Ends, Loud, brief, loud_once};
-use crate::peer::Peer;
+use crate::hub::random_bytes;
+use crate::loud::{Ends, brief, loud_once};
 use crate::sync::lock;
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
-
-/// A peer that speaks Socket.IO.
-pub(crate) type SocketPeer<P> = Peer<Command<P>, Shared>;
-
-/// What everybody sees of a peer.
-pub(crate) struct Shared {
-    pub(crate) handshake: Handshake,
-    next_ack: AtomicU32,
-    /// Bytes in an inbox at which the peer is no longer read from.
-    pub(crate) soft_inbound: usize,
-    /// Inboxes over that limit.
-    pub(crate) full_inboxes: AtomicUsize,
-    pub(crate) loud: Loud,
-}
-
-impl Shared {
-    /// Even, below 2^31: odd ids are the namespaces'.
-    pub(crate) fn next_ack_id(&self) -> AckId {
-        AckId(self.next_ack.fetch_add(2, Ordering::Relaxed) & 0x7fff_fffe)
-    }
-}
-
-/// What other tasks can ask of a connection.
-pub(crate) enum Command<P: Parser> {
-    Send {
-        socket: SocketHandle,
-        encoded: Encoded,
-        volatile: bool,
-    },
-    Ask {
-        socket: SocketHandle,
-        encoded: Encoded,
-        id: AckId,
-        timeout: Option<Duration>,
-        volatile: bool,
-        sink: AckSink<P>,
-    },
-    Ack {
-        encoded: Encoded,
-    },
-    Disconnect {
-        socket: SocketHandle,
-    },
-    Close,
-    ShutDown,
-    Discard,
-}
-
-/// Where the outcome of an ack goes.
-pub(crate) enum AckSink<P: Parser> {
-    Socket(AnswerSink),
-    Broadcast { namespace: Arc<NamespaceInner<P>>, key: SocketKey },
-}
 
 impl<P: Parser> AckSink<P> {
     fn resolve(self, id: AckId, outcome: Result<Payload, AckError>) {
         match self {
             // Who asked may have gone away.
             Self::Socket(sink) => drop(sink.send(outcome)),
-            Self::Broadcast { namespace, key } => namespace.acked(key, id, outcome),
+            Self::Broadcast { namespace, key } => namespace.handle_ack(key, id, outcome),
         }
     }
 }
@@ -121,7 +66,7 @@ struct Joining<P: Parser> {
     namespace: Arc<NamespaceInner<P>>,
     handlers: Arc<Handlers<P>>,
     /// What the guard hands to the socket, where there is a guard.
-    kept: Option<Arc<Kept>>,
+    extensions: Option<Arc<Extensions>>,
 }
 
 /// What a handler that waits was started for.
@@ -147,27 +92,25 @@ pub(crate) struct SocketIo<P: Parser> {
     pub(crate) parser: P,
     pub(crate) config: Arc<Config>,
     max_waiting: MaxWaiting,
-    namespaces: Mutex<BTreeMap<Box<str>, Arc<NamespaceInner<P>>>>,
+    emits: Emits,
+    namespaces: Mutex<Namespaces<Arc<NamespaceInner<P>>>>,
 }
 
 impl<P: Parser> SocketIo<P> {
-    pub(crate) fn new(parser: P, config: Config, max_waiting: MaxWaiting) -> Self {
-        Self { parser, config: Arc::new(config), max_waiting, namespaces: Mutex::default() }
+    pub(crate) fn new(parser: P, config: Config, max_waiting: MaxWaiting, emits: Emits) -> Self {
+        Self { parser, config: Arc::new(config), max_waiting, emits, namespaces: Mutex::default() }
     }
 
     /// The namespace of this name, made if it is not there.
     pub(crate) fn of(&self, name: &str) -> Arc<NamespaceInner<P>> {
-        let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
-        let mut namespaces = lock(&self.namespaces);
-        let namespace = namespaces.entry(name.as_str().into()).or_insert_with(|| {
-            let max_attachments = self.config.limits.max_attachments;
-            Arc::new(NamespaceInner::new(&name, self.parser.clone(), max_attachments))
-        });
-        Arc::clone(namespace)
-    }
-
-    fn namespace(&self, name: &str) -> Option<Arc<NamespaceInner<P>>> {
-        lock(&self.namespaces).get(name).cloned()
+        let name = Namespaces::<()>::full_name(name);
+        if let Some(namespace) = lock(&self.namespaces).get(&name) {
+            return Arc::clone(namespace);
+        }
+        // With no lock held: cloning and dropping the parser is the application's code. If another task was faster, its namespace stays.
+        let max_attachments = self.config.limits.max_attachments;
+        let made = Arc::new(NamespaceInner::new(name.clone(), self.parser.clone(), max_attachments, self.emits));
+        Arc::clone(lock(&self.namespaces).insert(name, Arc::clone(&made)))
     }
 
     /// Whether handlers may start: those that wait are not too many and do not hold too much, and no inbox is full.
@@ -185,17 +128,22 @@ impl<P: Parser> SocketIo<P> {
     }
 
     fn connect_requested(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, pending: Pending) {
-        let Some(namespace) = self.namespace(pending.namespace()) else {
-            return refuse(core, pending, &Refusal::new("Invalid namespace"));
+        let Some(namespace) = lock(&self.namespaces).requested(&pending).cloned() else {
+            let (session, namespace) = (core.peer.sid(), &**pending.namespace());
+            tracing::debug!(%session, namespace, "a client asked for a namespace that there is not");
+            return core.machine.refuse_unknown(core.now, pending);
         };
         let handlers = namespace.handlers();
         let Some(guard) = handlers.guard.clone() else {
-            return self.accept(core, cx, Joining { pending, namespace, handlers, kept: None });
+            return self.accept(core, cx, Joining { pending, namespace, handlers, extensions: None });
         };
-        let kept = Arc::new(Kept::default());
-        let request =
-            ConnectRequest { peer: Arc::clone(core.peer), auth: pending.auth().cloned(), kept: Arc::clone(&kept) };
-        let joining = Joining { pending, namespace, handlers, kept: Some(kept) };
+        let extensions = Arc::new(Extensions::default());
+        let request = ConnectRequest {
+            peer: Arc::clone(core.peer),
+            auth: pending.auth().cloned(),
+            extensions: Arc::clone(&extensions),
+        };
+        let joining = Joining { pending, namespace, handlers, extensions: Some(extensions) };
         match run(cx, || guard((request,))) {
             Ok(ended) => self.decided(core, cx, joining, ended),
             Err(future) => {
@@ -224,25 +172,31 @@ impl<P: Parser> SocketIo<P> {
         &self,
         core: &mut Core<'_, Self>,
         cx: &mut Context<'_>,
-        Joining { pending, namespace, handlers, kept }: Joining<P>,
+        Joining { pending, namespace, handlers, extensions }: Joining<P>,
     ) {
-        let Some(sid) = random_sid() else { return refuse(core, pending, &Refusal::new("no session id")) };
+        let Some(id) = random_bytes().map(SocketId::from_random) else {
+            return refuse(core, pending, &Refusal::new("no session id"));
+        };
         let auth = pending.auth().map(Payload::detached);
-        let kept = kept.map(|kept| kept.take()).unwrap_or_default();
-        let (now, peer, machine) = (core.now, core.peer, &mut *core.machine);
-        let make = |id, key| SocketInner::new(Arc::clone(peer), Arc::clone(&namespace), (id, key, sid), auth, kept);
-        let socket = match namespace.add(sid, || machine.accept(now, pending, sid), make) {
-            Ok(socket) => socket,
+        let extensions = extensions.map(|extensions| extensions.take()).unwrap_or_default();
+        let peer = core.peer;
+        // The reply first: if there is no room for it, there never was such a socket. With no lock held, for the parser encodes it. It leaves
+        // at the end of this turn, so that whoever has seen it finds the socket on the namespace.
+        let handle = match core.machine.accept(core.now, pending, &id) {
+            Ok(handle) => handle,
             Err(error) => {
                 return tracing::debug!(session = %peer.sid(), %error, "a client was gone before it was let in");
             }
         };
-        tracing::debug!(session = %peer.sid(), namespace = &*socket.namespace.name, socket = %sid, "a socket connected");
+        let socket = namespace.add(&id, |key| {
+            SocketInner::new(Arc::clone(peer), Arc::clone(&namespace), (handle, key, id.clone()), auth, extensions)
+        });
+        tracing::debug!(session = %peer.sid(), namespace = &*namespace.name, socket = %id, "a socket connected");
         let member = Member { socket, handlers };
         if core.local.first.is_none() {
             core.local.first = Some(member.clone());
         } else {
-            core.local.others.insert(member.socket.id, member.clone());
+            core.local.others.insert(handle, member.clone());
         }
         let Some(connect) = member.handlers.connect.clone() else {
             return member.socket.inbox.settle(&core.peer.shared.full_inboxes);
@@ -273,13 +227,13 @@ impl<P: Parser> SocketIo<P> {
                 member.socket.inbox.push((payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes)
             {
                 let (namespace, event) = (&*member.socket.namespace.name, payload.name().map(brief));
-                tracing::trace!(namespace, socket = %member.socket.sid, event, "an event has no handler");
+                tracing::trace!(namespace, socket = %member.socket.id, event, "an event has no handler");
             }
             return;
         };
-        if member.handlers.witness(index).is_some() {
+        if member.handlers.any_before(index).is_some() {
             let member = member.clone();
-            return self.received_before_witness(core, cx, &member, (index, payload, ack));
+            return self.received_before_any_before(core, cx, &member, (index, payload, ack));
         }
         let bytes = payload.size();
         let ack = ack.map(|token| Ack::new(Arc::clone(&member.socket), token));
@@ -296,7 +250,7 @@ impl<P: Parser> SocketIo<P> {
 
     /// An event that has a handler of its own, where another one sees all of them: that one comes first.
     #[cold]
-    fn received_before_witness(
+    fn received_before_any_before(
         &self,
         core: &mut Core<'_, Self>,
         cx: &mut Context<'_>,
@@ -314,7 +268,7 @@ impl<P: Parser> SocketIo<P> {
             // It may have panicked, or made the socket leave.
             !core.machine.session().is_closed() && member.socket.is_connected()
         };
-        if let Some(any) = handlers.witness(index)
+        if let Some(any) = handlers.any_before(index)
             && start(any, Kind::Event(handlers.any_place()), Event::new(payload.clone(), None))
             && let Some(handler) = handlers.at(index)
         {
@@ -323,31 +277,49 @@ impl<P: Parser> SocketIo<P> {
         }
     }
 
+    fn disconnecting(
+        &self,
+        core: &mut Core<'_, Self>,
+        cx: &mut Context<'_>,
+        handle: SocketHandle,
+        reason: DisconnectReason,
+    ) {
+        let Some(member) = core.local.member(handle).cloned() else { return };
+        if let Some(handler) = member.handlers.disconnecting.clone() {
+            run_for_leaving(core, cx, Running { member, kind: Kind::Disconnecting }, &handler, reason);
+        }
+    }
+
     fn disconnected(
         &self,
         core: &mut Core<'_, Self>,
         cx: &mut Context<'_>,
-        id: SocketHandle,
+        handle: SocketHandle,
         reason: DisconnectReason,
     ) {
-        let Some(member) = core.local.remove(id) else { return };
+        let Some(member) = core.local.remove(handle) else { return };
         let (session, namespace) = (core.peer.sid(), &*member.socket.namespace.name);
-        tracing::debug!(%session, namespace, socket = %member.socket.sid, %reason, "a socket disconnected");
-        let mut tell = |handler: &Option<SharedHandler<_>>, kind| {
-            let Some(handler) = handler else { return };
-            let arguments = (Socket(Arc::clone(&member.socket)), reason);
-            let running = Running { member: member.clone(), kind };
-            match run(cx, || handler(arguments)) {
-                Ok(ended) => returned(core, &running, ended),
-                Err(future) => core.local.waiting.add(running, 0, future),
-            }
-        };
-        tell(&member.handlers.disconnecting, Kind::Disconnecting);
+        tracing::debug!(%session, namespace, socket = %member.socket.id, %reason, "a socket disconnected");
         leave(&member.socket);
-        tell(&member.handlers.disconnect, Kind::Disconnect);
-        if member.handlers.disconnect.is_none() {
-            member.socket.forget();
+        match member.handlers.disconnect.clone() {
+            Some(handler) => run_for_leaving(core, cx, Running { member, kind: Kind::Disconnect }, &handler, reason),
+            None => member.socket.forget(),
         }
+    }
+}
+
+/// Runs a handler for a socket that leaves or has left.
+fn run_for_leaving<P: Parser>(
+    core: &mut Core<'_, SocketIo<P>>,
+    cx: &mut Context<'_>,
+    running: Running<P>,
+    handler: &SharedHandler<(Socket<P>, DisconnectReason)>,
+    reason: DisconnectReason,
+) {
+    let socket = Socket(Arc::clone(&running.member.socket));
+    match run(cx, || handler((socket, reason))) {
+        Ok(ended) => returned(core, &running, ended),
+        Err(future) => core.local.waiting.add(running, 0, future),
     }
 }
 
@@ -377,17 +349,17 @@ impl<P: Parser> Running<P> {
             Kind::Disconnecting => ("disconnecting", &loud.disconnecting),
             Kind::Disconnect => ("disconnect", &loud.disconnect),
         };
-        let (session, namespace, sid) = (socket.peer.sid(), &*socket.namespace.name, socket.sid);
+        let (session, namespace, id) = (socket.peer.sid(), &*socket.namespace.name, &socket.id);
         match ended {
             Ended::Returned(Ok(())) => Ok(()),
             Ended::Returned(Err(error)) => {
                 let error = brief(&error);
-                loud_once!(failed, warn, %session, namespace, socket = %sid, handler, error, "a handler failed");
+                loud_once!(failed, warn, %session, namespace, socket = %id, handler, error, "a handler failed");
                 Ok(())
             }
             Ended::Panicked(panic) => {
                 let panic = brief(&panic);
-                loud_once!(panicked, error, %session, namespace, socket = %sid, handler, panic, "a handler panicked: its connection is closed");
+                loud_once!(panicked, error, %session, namespace, socket = %id, handler, panic, "a handler panicked: its connection is closed");
                 Err(Panicked)
             }
         }
@@ -448,7 +420,7 @@ fn member<'a, P: Parser>(
     others: &'a BTreeMap<SocketHandle, Member<P>>,
     id: SocketHandle,
 ) -> Option<&'a Member<P>> {
-    first.as_ref().filter(|first| first.socket.id == id).or_else(|| others.get(&id))
+    first.as_ref().filter(|first| first.socket.handle == id).or_else(|| others.get(&id))
 }
 
 impl<P: Parser> Local<P> {
@@ -457,7 +429,7 @@ impl<P: Parser> Local<P> {
     }
 
     fn remove(&mut self, id: SocketHandle) -> Option<Member<P>> {
-        self.first.take_if(|first| first.socket.id == id).or_else(|| self.others.remove(&id))
+        self.first.take_if(|first| first.socket.handle == id).or_else(|| self.others.remove(&id))
     }
 }
 
@@ -468,13 +440,7 @@ impl<P: Parser> Application for SocketIo<P> {
     type Local = Local<P>;
 
     fn shared(&self, parts: &Parts, config: &engineio_proto::Config) -> Shared {
-        Shared {
-            handshake: Handshake::new(parts),
-            next_ack: AtomicU32::new(0),
-            soft_inbound: config.limits.soft_inbound,
-            full_inboxes: AtomicUsize::new(0),
-            loud: Loud::default(),
-        }
+        Shared::new(parts, config)
     }
 
     fn go() -> Command<P> {
@@ -500,17 +466,16 @@ impl<P: Parser> Application for SocketIo<P> {
 
     fn execute(&self, core: &mut Core<'_, Self>, command: Command<P>) {
         let machine = &mut *core.machine;
-        let leaves_at_once = core.link_is_flushed && machine.is_writable();
         match command {
-            Command::Send { volatile: true, .. } if !leaves_at_once => {}
+            Command::Send { volatile: true, .. } if !machine.takes_volatile(core.link_is_flushed) => {}
             Command::Send { socket, encoded, .. } => {
                 let sent = machine.send(socket, encoded);
                 not_lost(core, sent);
             }
-            Command::Ask { id, volatile: true, sink, .. } if !leaves_at_once => {
+            Command::SendWithAck { id, volatile: true, sink, .. } if !machine.takes_volatile(core.link_is_flushed) => {
                 sink.resolve(id, Err(AckError::Disconnected));
             }
-            Command::Ask { socket, encoded, id, timeout, sink, .. } => {
+            Command::SendWithAck { socket, encoded, id, timeout, sink, .. } => {
                 match machine.send_expecting(core.now, socket, &encoded, id, timeout) {
                     Ok(()) => drop(core.local.acks.insert((socket, id), sink)),
                     Err(error) => {
@@ -560,6 +525,7 @@ impl<P: Parser> Application for SocketIo<P> {
                         sink.resolve(id, outcome);
                     }
                 }
+                Happened::Disconnecting { socket, reason } => self.disconnecting(core, cx, socket, reason),
                 Happened::Disconnected { socket, reason } => self.disconnected(core, cx, socket, reason),
                 Happened::Closed(reason) => {
                     let session = core.peer.sid();

@@ -8,8 +8,7 @@ use futures_channel::oneshot;
 use socketio_proto::server::Target;
 use socketio_proto::{AckError, Args, EmitError, Json, Outgoing, Parser, Payload};
 
-use super::namespace::{NamespaceInner, SocketKey};
-use super::socket::Socket;
+use super::state::{NamespaceInner, Socket, SocketKey};
 
 /// A broadcast that is being put together. Each method returns it changed; a clone goes its own way.
 #[must_use = "emit something"]
@@ -57,7 +56,7 @@ impl<P: Parser> Broadcast<P> {
     pub fn emit<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
         let packet = Outgoing::event(&self.namespace.name, None, event, &args);
         let encoded = self.namespace.encode(&packet)?;
-        self.namespace.broadcast(&self.target, &encoded, self.volatile);
+        self.namespace.emit(&self.target, &encoded, self.volatile);
         Ok(())
     }
 
@@ -73,11 +72,11 @@ impl<P: Parser> Broadcast<P> {
         args: A,
         timeout: Duration,
     ) -> Result<impl Future<Output = Answers<P>> + Send + use<A, P>, EmitError> {
-        let id = self.namespace.with(|namespace| namespace.next_ack_id());
-        let packet = Outgoing::event(&self.namespace.name, Some(id.0.into()), event, &args);
+        let ack = self.namespace.reserve_ack();
+        let packet = Outgoing::event(&self.namespace.name, Some(ack.id().0.into()), event, &args);
         let encoded = self.namespace.encode(&packet)?;
         let (sink, answers) = oneshot::channel();
-        self.namespace.broadcast_with_ack(&self.target, &encoded, id, timeout, self.volatile, sink);
+        self.namespace.emit_with_ack(&self.target, &encoded, ack, timeout, self.volatile, sink);
         Ok(async move { Answers { answers: answers.await.unwrap_or_default() } })
     }
 
@@ -89,12 +88,12 @@ impl<P: Parser> Broadcast<P> {
 
     /// Has them all join a room.
     pub fn join(&self, room: &str) {
-        self.sockets().iter().for_each(|socket| socket.join(room));
+        self.namespace.join(&self.target, room);
     }
 
     /// Has them all leave a room.
     pub fn leave(&self, room: &str) {
-        self.sockets().iter().for_each(|socket| socket.leave(room));
+        self.namespace.leave(&self.target, room);
     }
 
     /// Makes them all leave the namespace.

@@ -12,8 +12,7 @@ use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
 
 use super::application::SocketIo;
 use super::broadcast::Broadcast;
-use super::namespace::{ConnectRequest, GuardResult, Namespace};
-use super::socket::{Event, Socket};
+use super::state::{ConnectRequest, Emits, Event, GuardResult, Namespace, Socket};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Handler, HandlerResult, MaxWaiting};
@@ -168,7 +167,7 @@ impl<P: Parser> ServerBuilder<P> {
     /// The server.
     #[must_use]
     pub fn build(self) -> Server<P> {
-        let application = SocketIo::new(self.parser, self.socket, self.max_waiting);
+        let application = SocketIo::new(self.parser, self.socket, self.max_waiting, Emits::Direct);
         // As in the reference, everybody may join `/`, whether or not anything is set up there.
         application.of("/");
         Server(Arc::new(Service::new(application, self.engine, self.http)))

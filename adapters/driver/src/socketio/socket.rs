@@ -1,52 +1,23 @@
-//! A socket: one peer on one namespace, as the application holds it.
+//! A socket, as the application holds it: one peer on one namespace.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engineio_proto::{SendError, Sid};
-use socketio_proto::{AckToken, Args, EmitError, Json, Outgoing, Parser, Payload, SocketHandle};
+use socketio_proto::server::Target;
+use socketio_proto::{Args, EmitError, Outgoing, Parser, Payload, SocketId};
 
 use super::answer::Answer;
-use super::application::{AckSink, Command, SocketPeer};
 use super::broadcast::Broadcast;
 use super::encoder;
-use super::kept::Kept;
-use super::namespace::{Namespace, NamespaceInner, SocketKey, read_auth};
+use super::guard::read_auth;
+use super::state::{Ack, AckSink, Command, Emits, Event, Namespace, Socket, SocketInner};
 use crate::handshake::Handshake;
-use crate::inbox::Inbox;
-
-/// One peer on one namespace. A handle: clones are the same socket. Holding one does not keep the connection open, and after the
-/// disconnect it holds no more than itself.
-pub struct Socket<P: Parser = Json>(pub(crate) Arc<SocketInner<P>>);
-
-pub(crate) struct SocketInner<P: Parser> {
-    pub(crate) peer: Arc<SocketPeer<P>>,
-    pub(crate) namespace: Arc<NamespaceInner<P>>,
-    pub(crate) id: SocketHandle,
-    pub(crate) key: SocketKey,
-    pub(crate) sid: Sid,
-    pub(crate) auth: Option<Payload>,
-    /// Payloads, and the right to answer them. Not [`Event`]s, which hold the socket itself.
-    pub(crate) inbox: Inbox<(Payload, Option<AckToken>)>,
-    connected: AtomicBool,
-    kept: Kept,
-}
 
 impl<P: Parser> SocketInner<P> {
-    pub(crate) fn new(
-        peer: Arc<SocketPeer<P>>,
-        namespace: Arc<NamespaceInner<P>>,
-        (id, key, sid): (SocketHandle, SocketKey, Sid),
-        auth: Option<Payload>,
-        kept: Kept,
-    ) -> Self {
-        let connected = AtomicBool::new(true);
-        Self { peer, namespace, id, key, sid, auth, inbox: Inbox::new(), connected, kept }
-    }
-
     pub(crate) fn disconnected(&self) {
         self.connected.store(false, Ordering::Relaxed);
         self.inbox.close(&self.peer.shared.full_inboxes);
@@ -54,11 +25,7 @@ impl<P: Parser> SocketInner<P> {
 
     /// The application has heard of the disconnect: what it kept here goes, for it may hold this very socket.
     pub(crate) fn forget(&self) {
-        self.kept.clear();
-    }
-
-    pub(crate) fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::Relaxed)
+        self.extensions.clear();
     }
 
     fn check(&self) -> Result<(), EmitError> {
@@ -68,21 +35,33 @@ impl<P: Parser> SocketInner<P> {
     fn send<A: Args + ?Sized>(&self, event: &str, args: &A, volatile: bool) -> Result<(), EmitError> {
         self.check()?;
         let encoded = self.namespace.encode(&Outgoing::event(&self.namespace.name, None, event, args))?;
-        match self.peer.push(encoder::weight(&encoded), || Command::Send { socket: self.id, encoded, volatile }) {
-            Err(SendError::Full) if volatile => Ok(()),
-            sent => Ok(sent?),
+        let sent = match self.namespace.emits {
+            Emits::Direct => {
+                let (bytes, socket) = (encoder::weight(&encoded), self.handle);
+                self.peer.push(bytes, || Command::Send { socket, encoded, volatile }).map_err(EmitError::from)
+            }
+            Emits::Ordered => self.namespace.emit_to(self, encoded, volatile),
+        };
+        match sent {
+            Err(EmitError::Send(SendError::Full)) if volatile => Ok(()),
+            sent => sent,
         }
     }
 
-    fn ask<A: Args + ?Sized>(&self, event: &str, args: &A, timeout: Option<Duration>) -> Result<Answer, EmitError> {
+    fn send_with_ack<A: Args + ?Sized>(
+        &self,
+        event: &str,
+        args: &A,
+        timeout: Option<Duration>,
+    ) -> Result<Answer, EmitError> {
         self.check()?;
         let id = self.peer.shared.next_ack_id();
         let packet = Outgoing::event(&self.namespace.name, Some(id.0.into()), event, args);
         let encoded = self.namespace.encode(&packet)?;
         let (sink, answer) = Answer::channel();
         let sink = AckSink::Socket(sink);
-        self.peer.push(encoder::weight(&encoded), || Command::Ask {
-            socket: self.id,
+        self.peer.push(encoder::weight(&encoded), || Command::SendWithAck {
+            socket: self.handle,
             encoded,
             id,
             timeout,
@@ -94,10 +73,10 @@ impl<P: Parser> SocketInner<P> {
 }
 
 impl<P: Parser> Socket<P> {
-    /// The socket's id: a secret between it and the server.
+    /// The socket's id. It is a secret between the socket and the server for as long as clients cannot name a room.
     #[must_use]
-    pub fn id(&self) -> Sid {
-        self.0.sid
+    pub fn id(&self) -> &SocketId {
+        &self.0.id
     }
 
     /// The id of the Engine.IO session below.
@@ -178,7 +157,7 @@ impl<P: Parser> Socket<P> {
     /// # Errors
     /// [`EmitError`]: nothing was sent.
     pub fn emit_with_ack<A: Args>(&self, event: &str, args: A) -> Result<Answer, EmitError> {
-        self.0.ask(event, &args, None)
+        self.0.send_with_ack(event, &args, None)
     }
 
     /// As [`Socket::emit_with_ack`], with a time limit.
@@ -186,7 +165,7 @@ impl<P: Parser> Socket<P> {
     /// # Errors
     /// [`EmitError`]: nothing was sent.
     pub fn emit_with_ack_timeout<A: Args>(&self, event: &str, args: A, timeout: Duration) -> Result<Answer, EmitError> {
-        self.0.ask(event, &args, Some(timeout))
+        self.0.send_with_ack(event, &args, Some(timeout))
     }
 
     /// Waits until the peer's outbound queue is less than half full.
@@ -215,24 +194,24 @@ impl<P: Parser> Socket<P> {
 
     /// Joins a room. Does nothing after the disconnect.
     pub fn join(&self, room: &str) {
-        self.0.namespace.with(|namespace| namespace.join(self.0.key, room));
+        self.0.namespace.join(&Target::socket(self.0.key), room);
     }
 
     /// Leaves a room.
     pub fn leave(&self, room: &str) {
-        self.0.namespace.with(|namespace| namespace.leave(self.0.key, room));
+        self.0.namespace.leave(&Target::socket(self.0.key), room);
     }
 
     /// The rooms that the socket is in, that of its own id among them.
     #[must_use]
     pub fn rooms(&self) -> Vec<String> {
-        self.0.namespace.with(|namespace| namespace.rooms(self.0.key).map(|room| room.to_string()).collect())
+        self.0.namespace.rooms(self.0.key)
     }
 
     /// Whether the socket is in this room.
     #[must_use]
     pub fn is_in(&self, room: &str) -> bool {
-        self.0.namespace.with(|namespace| namespace.rooms(self.0.key).any(|joined| *joined == *room))
+        self.0.namespace.is_in(self.0.key, room)
     }
 
     /// A broadcast to a room, without this socket.
@@ -252,7 +231,7 @@ impl<P: Parser> Socket<P> {
 
     /// Makes the socket leave its namespace; the connection stays, with its other namespaces.
     pub fn disconnect(&self) {
-        self.command(Command::Disconnect { socket: self.0.id });
+        self.command(Command::Disconnect { socket: self.0.handle });
         // What the client has sent meanwhile reaches no handler.
         self.0.connected.store(false, Ordering::Relaxed);
     }
@@ -271,7 +250,7 @@ impl<P: Parser> Socket<P> {
     /// Keeps a value with the socket until its disconnect handler has returned; returns the value of the same type that was there.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         // What is put there after the clean-up would stay as long as the socket does.
-        self.0.kept.insert_if(value, || self.is_connected())
+        self.0.extensions.insert_if(value, || self.is_connected())
     }
 
     /// The value of this type that was kept with the socket, by [`Socket::insert`] or by the guard ([`ConnectRequest::insert`]).
@@ -279,7 +258,7 @@ impl<P: Parser> Socket<P> {
     /// [`ConnectRequest::insert`]: crate::ConnectRequest::insert
     #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.0.kept.get()
+        self.0.extensions.get()
     }
 }
 
@@ -298,99 +277,8 @@ impl<P: Parser> PartialEq for Socket<P> {
 impl<P: Parser> fmt::Debug for Socket<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket")
-            .field("id", &self.0.sid)
+            .field("id", &self.0.id)
             .field("namespace", &self.0.namespace.name)
             .finish_non_exhaustive()
-    }
-}
-
-/// An event of a client.
-pub struct Event<P: Parser = Json> {
-    payload: Payload,
-    ack: Option<Ack<P>>,
-}
-
-impl<P: Parser> Event<P> {
-    pub(crate) fn new(payload: Payload, ack: Option<Ack<P>>) -> Self {
-        Self { payload, ack }
-    }
-
-    /// The event's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.payload.name().unwrap_or_default()
-    }
-
-    /// The arguments as they came. They can be emitted as they are: nothing is parsed then.
-    #[must_use]
-    pub const fn payload(&self) -> &Payload {
-        &self.payload
-    }
-
-    /// Reads the arguments: a tuple takes as many as it has members, any other type takes the first. Borrowing is possible, but a `&str`
-    /// cannot hold what the client had to escape (a quote is enough): take a `String` or a `Cow<str>`.
-    ///
-    /// As with [`Socket::emit`], arrays and tuple structs count as tuples: `((x, y),)` reads one argument that is an array of two, and so does
-    /// `Vec<_>`. Binary is read as `bytes::Bytes`; a `Vec<u8>` is an array of numbers.
-    ///
-    /// # Errors
-    /// When they are not of this type.
-    pub fn read<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, socketio_proto::ReadError> {
-        self.payload.read()
-    }
-
-    /// Takes the right to answer, if the client wants an answer and it was not taken before.
-    pub fn take_ack(&mut self) -> Option<Ack<P>> {
-        self.ack.take()
-    }
-
-    /// Answers, if the client wants an answer.
-    ///
-    /// # Errors
-    /// [`EmitError`]: nothing was sent.
-    pub fn ack<A: Args>(mut self, args: A) -> Result<(), EmitError> {
-        self.ack.take().map_or(Ok(()), |ack| ack.send(args))
-    }
-
-    /// Splits into the arguments and the right to answer.
-    #[must_use]
-    pub fn into_parts(self) -> (Payload, Option<Ack<P>>) {
-        (self.payload, self.ack)
-    }
-}
-
-impl<P: Parser> fmt::Debug for Event<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event").field("payload", &self.payload).field("ack", &self.ack.is_some()).finish()
-    }
-}
-
-/// The right to answer an event once.
-#[must_use = "the client waits for the answer"]
-pub struct Ack<P: Parser = Json> {
-    socket: Arc<SocketInner<P>>,
-    token: AckToken,
-}
-
-impl<P: Parser> Ack<P> {
-    pub(crate) fn new(socket: Arc<SocketInner<P>>, token: AckToken) -> Self {
-        Self { socket, token }
-    }
-
-    /// Answers. Goes out as long as the connection is open, also when the socket has left its namespace.
-    ///
-    /// # Errors
-    /// [`EmitError`]: nothing was sent.
-    pub fn send<A: Args>(self, args: A) -> Result<(), EmitError> {
-        let packet = Outgoing::ack(self.token.namespace(), self.token.id(), &args);
-        let encoded = self.socket.namespace.encode(&packet)?;
-        self.socket.peer.push(encoder::weight(&encoded), || Command::Ack { encoded })?;
-        Ok(())
-    }
-}
-
-impl<P: Parser> fmt::Debug for Ack<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Ack").field(&self.token).finish()
     }
 }

@@ -10,15 +10,15 @@ type Values = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 /// Values by their type. Nearly always there are none, or few.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<Option<Box<Values>>>);
+pub(crate) struct Extensions(Mutex<Option<Box<Values>>>);
 
-impl Kept {
+impl Extensions {
     /// Keeps a value; returns the one of its type that was there.
     pub(crate) fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         self.insert_if(value, || true)
     }
 
-    /// As [`Kept::insert`], if `may` says so when nobody can clear in between.
+    /// As [`Extensions::insert`], if `may` says so when nobody can clear in between.
     pub(crate) fn insert_if<T: Send + Sync + 'static>(&self, value: T, may: impl FnOnce() -> bool) -> Option<Arc<T>> {
         let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
         let mut values = lock(&self.0);

@@ -1,0 +1,69 @@
+//! Which handler an event goes to.
+
+use socketio_proto::Parser;
+
+use super::state::{EventHandler, Handlers};
+
+/// So many names are no reason for a search.
+const FEW_EVENTS: usize = 16;
+
+/// Says so when an event of this name can never come (socket.io-parser `lib/index.ts`, `RESERVED_EVENTS`).
+pub(super) fn never_sent(event: &str) {
+    let instead = match event {
+        "connect" | "connect_error" => "`on_connect` runs for every socket that joined, and `guard` decides who may",
+        "disconnect" => "`on_disconnect` runs for every socket that has left",
+        "disconnecting" => "`on_disconnecting` runs for every socket that is about to leave",
+        "newListener" | "removeListener" => "the reference keeps it for itself",
+        // Clients may send it, but hardly do.
+        "connection" => {
+            return tracing::warn!("a handler for the event \"connection\": sockets that join are `on_connect`'s");
+        }
+        _ => return,
+    };
+    #[allow(clippy::panic, reason = "the application's own mistake, told when it sets up its handlers")]
+    {
+        panic!("no client can send an event of the name \"{event}\": {instead}");
+    }
+}
+
+impl<P: Parser> Handlers<P> {
+    pub(super) fn find(&self, event: &str) -> Result<usize, usize> {
+        self.events.binary_search_by(|(name, _)| (name.len(), &**name).cmp(&(event.len(), event)))
+    }
+
+    /// The handler for an event of this name, and its place.
+    pub(crate) fn event(&self, name: &str) -> Option<(usize, &EventHandler<P>)> {
+        // A few names are looked at one by one: nearly all differ in length already, which costs less than the steps of a search.
+        let index = if self.events.len() <= FEW_EVENTS {
+            self.events.iter().position(|(known, _)| **known == *name)
+        } else {
+            self.find(name).ok()
+        };
+        if let Some(index) = index
+            && let Some((_, handler)) = self.events.get(index)
+        {
+            return Some((index, handler));
+        }
+        self.any.as_ref().map(|any| (self.events.len(), any))
+    }
+
+    /// The handler that sees all events, if it runs before the event's own handler, which is at this place.
+    pub(crate) fn any_before(&self, index: usize) -> Option<&EventHandler<P>> {
+        self.any.as_ref().filter(|_| index < self.events.len())
+    }
+
+    /// The event handler at this place.
+    pub(crate) fn at(&self, index: usize) -> Option<&EventHandler<P>> {
+        self.events.get(index).map(|(_, handler)| handler)
+    }
+
+    /// The place of [`Namespace::on_any`]'s handler.
+    pub(crate) fn any_place(&self) -> usize {
+        self.events.len()
+    }
+
+    /// The name of the event handler at this place, for logs.
+    pub(crate) fn name(&self, index: usize) -> &str {
+        self.events.get(index).map_or("any", |(name, _)| name)
+    }
+}

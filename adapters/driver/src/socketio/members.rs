@@ -1,0 +1,458 @@
+//! The members of a namespace: the rooms' machine and the table of sockets, behind one lock under which nothing of the application runs.
+//!
+//! An emit to several sockets takes the lock, pushes the packet into each recipient's mailbox, and wakes them after the lock was let go:
+//! each of them writes once, whatever was sent meanwhile. What the machine says about rooms is queued under the lock, and told to
+//! observers without it, by one task at a time, so that they hear it in order.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use engineio_proto::{Instant, SendError};
+use socketio_proto::server::{self as proto, NamespaceEvent, Operation, ReservedAck, Target};
+use socketio_proto::{AckError, AckId, EmitError, Encoded, Parser, Payload, SocketId};
+
+use super::encoder;
+use super::state::{
+    AckSink, AnswerOf, AnswersSink, AwaitedAnswers, Command, Members, NamespaceInner, RoomEvent, Socket, SocketInner,
+    SocketKey,
+};
+use crate::handler::panic_message;
+use crate::loud::{brief, loud_once};
+use crate::sync::lock;
+
+impl<P: Parser> NamespaceInner<P> {
+    /// Works on the machine, and then tells the application what came of it.
+    fn with<T>(&self, work: impl FnOnce(&mut proto::Namespace<SocketKey>) -> T) -> T {
+        let mut members = lock(&self.members);
+        let result = work(&mut members.machine);
+        let outcomes = members.take_events();
+        drop(members);
+        self.tell(outcomes);
+        result
+    }
+
+    /// Adds a socket whose CONNECT reply is queued: what is sent to it from now on lies behind that.
+    pub(crate) fn add(&self, id: &SocketId, make: impl FnOnce(SocketKey) -> SocketInner<P>) -> Arc<SocketInner<P>> {
+        let mut members = lock(&self.members);
+        members.last_serial = members.last_serial.wrapping_add(1);
+        let serial = members.last_serial;
+        let vacant = members.sockets.vacant_entry();
+        // A table of 2^32 sockets does not fit into memory.
+        let key = SocketKey { index: u32::try_from(vacant.key()).unwrap_or(u32::MAX), serial };
+        let socket = Arc::clone(vacant.insert(Arc::new(make(key))));
+        members.machine.add(key, id);
+        let outcomes = members.take_events();
+        drop(members);
+        self.tell(outcomes);
+        socket
+    }
+
+    /// A socket has left.
+    pub(crate) fn remove(&self, socket: &SocketInner<P>) {
+        let mut members = lock(&self.members);
+        let index = usize::try_from(socket.key.index).unwrap_or(usize::MAX);
+        if members.sockets.get(index).is_none_or(|there| there.key != socket.key) {
+            return;
+        }
+        members.machine.remove(socket.key);
+        // While the socket is still in the table: the events are about it.
+        let outcomes = members.take_events();
+        let removed = members.sockets.try_remove(index);
+        drop(members);
+        drop(removed);
+        self.tell(outcomes);
+    }
+
+    /// Has the sockets of a target join a room.
+    pub(crate) fn join(&self, target: &Target<SocketKey>, room: &str) {
+        self.with(|machine| drop(machine.apply(Instant::ZERO, Operation::Join { target, rooms: &[room] })));
+    }
+
+    /// Has the sockets of a target leave a room.
+    pub(crate) fn leave(&self, target: &Target<SocketKey>, room: &str) {
+        self.with(|machine| drop(machine.apply(Instant::ZERO, Operation::Leave { target, rooms: &[room] })));
+    }
+
+    /// The rooms of a socket.
+    pub(crate) fn rooms(&self, key: SocketKey) -> Vec<String> {
+        lock(&self.members).machine.rooms(key).map(|room| room.to_string()).collect()
+    }
+
+    /// Whether a socket is in a room.
+    pub(crate) fn is_in(&self, key: SocketKey, room: &str) -> bool {
+        lock(&self.members).machine.rooms(key).any(|joined| **joined == *room)
+    }
+
+    /// There is one observer of rooms more.
+    pub(crate) fn observe_rooms(&self) {
+        lock(&self.members).machine.observe_rooms();
+    }
+
+    /// The sockets of a target.
+    pub(crate) fn sockets(&self, target: &Target<SocketKey>) -> Vec<Socket<P>> {
+        let mut members = lock(&self.members);
+        let Members { machine, sockets, .. } = &mut *members;
+        let recipients = machine.apply(Instant::ZERO, Operation::Fetch { target });
+        recipients.filter_map(|key| find(sockets, key)).cloned().map(Socket).collect()
+    }
+
+    /// The socket with this id.
+    pub(crate) fn socket(&self, id: &str) -> Option<Socket<P>> {
+        let members = lock(&self.members);
+        find(&members.sockets, members.machine.find(id)?).cloned().map(Socket)
+    }
+
+    /// How many sockets there are.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.members).machine.len()
+    }
+
+    /// Puts a packet into the mailbox of each socket of a target.
+    pub(crate) fn emit(&self, target: &Target<SocketKey>, encoded: &Encoded, volatile: bool) {
+        let mut wakers = Vec::new();
+        {
+            let mut members = lock(&self.members);
+            let Members { machine, sockets, .. } = &mut *members;
+            let bytes = encoder::weight(encoded);
+            let recipients = machine.apply(Instant::ZERO, Operation::Emit { target });
+            for socket in recipients.filter_map(|key| find(sockets, key)) {
+                let send = || Command::Send { socket: socket.handle, encoded: encoded.clone(), volatile };
+                deliver(socket, bytes, volatile, send, &mut wakers);
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Puts a packet into the mailbox of one socket, as an operation of the machine. Fails as [`Peer::push`](crate::peer::Peer::push) does.
+    pub(crate) fn emit_to(&self, socket: &SocketInner<P>, encoded: Encoded, volatile: bool) -> Result<(), EmitError> {
+        let bytes = encoder::weight(&encoded);
+        let mut members = lock(&self.members);
+        let mut recipients =
+            members.machine.apply(Instant::ZERO, Operation::Emit { target: &Target::socket(socket.key) });
+        if recipients.next().is_none() {
+            drop(members);
+            return Err(EmitError::Disconnected);
+        }
+        let command = || Command::Send { socket: socket.handle, encoded, volatile };
+        let pushed = socket.peer.push_quietly(bytes, command);
+        drop(members);
+        if let Some(waker) = pushed? {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// An ack id for an emit to several sockets.
+    pub(crate) fn reserve_ack(&self) -> ReservedAck {
+        lock(&self.members).machine.reserve_ack()
+    }
+
+    /// As [`NamespaceInner::emit`], with acks. The answers go to `sink`.
+    pub(crate) fn emit_with_ack(
+        self: &Arc<Self>,
+        target: &Target<SocketKey>,
+        encoded: &Encoded,
+        ack: ReservedAck,
+        timeout: Duration,
+        volatile: bool,
+        sink: AnswersSink<P>,
+    ) {
+        let (id, bytes) = (ack.id(), encoder::weight(encoded));
+        let (mut wakers, mut unreached) = (Vec::new(), Vec::new());
+        let mut members = lock(&self.members);
+        let Members { machine, sockets, broadcasts, .. } = &mut *members;
+        broadcasts.insert(id, AwaitedAnswers { answers: Vec::new(), sink });
+        // Every recipient's connection keeps the time for its own answer; the machine's own deadline would come too late to matter.
+        let operation = Operation::EmitWithAck { target, ack, timeout: Duration::MAX };
+        for socket in machine.apply(Instant::ZERO, operation).filter_map(|key| find(sockets, key)) {
+            let sink = AckSink::Broadcast { namespace: Arc::clone(self), key: socket.key };
+            let (socket_handle, timeout) = (socket.handle, Some(timeout));
+            let send = || Command::SendWithAck {
+                socket: socket_handle,
+                encoded: encoded.clone(),
+                id,
+                timeout,
+                volatile,
+                sink,
+            };
+            if !deliver(socket, bytes, volatile, send, &mut wakers) {
+                unreached.push(socket.key);
+            }
+        }
+        for key in unreached {
+            machine.handle_ack(key, id, Err(AckError::Disconnected));
+        }
+        let outcomes = members.take_events();
+        drop(members);
+        wakers.into_iter().for_each(Waker::wake);
+        self.tell(outcomes);
+    }
+
+    /// A recipient of an emit answered, or will not.
+    pub(crate) fn handle_ack(&self, key: SocketKey, id: AckId, outcome: Result<Payload, AckError>) {
+        self.with(|machine| machine.handle_ack(key, id, outcome));
+    }
+
+    /// Hands out what the machine said, with no lock held.
+    fn tell(&self, outcomes: Outcomes<P>) {
+        for (sink, answers) in outcomes.answers {
+            // Nobody waits any more: the answers are of no interest.
+            let _ = sink.send(answers);
+        }
+        if outcomes.rooms {
+            self.tell_observers();
+        }
+    }
+
+    /// Tells observers of rooms what they have not heard, unless another task is at it, or this one further down the stack.
+    fn tell_observers(&self) {
+        loop {
+            let events = {
+                let mut members = lock(&self.members);
+                if members.telling || members.room_events.is_empty() {
+                    return;
+                }
+                members.telling = true;
+                std::mem::take(&mut members.room_events)
+            };
+            let handlers = self.handlers();
+            for event in events {
+                for observer in &handlers.rooms {
+                    // Whoever caused the event is not to blame.
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(event.clone()))) {
+                        let (panic, namespace) = (panic_message(panic.as_ref()), &*self.name);
+                        let panic = brief(&panic);
+                        loud_once!(self.room_panicked, error, namespace, handler = "room", panic, "a handler panicked");
+                    }
+                }
+            }
+            lock(&self.members).telling = false;
+        }
+    }
+}
+
+/// Puts a packet into one mailbox. A recipient that has no room for it is closed: it would miss a packet without knowing.
+/// A volatile packet may be missed.
+fn deliver<P: Parser>(
+    socket: &SocketInner<P>,
+    bytes: usize,
+    volatile: bool,
+    command: impl FnOnce() -> Command<P>,
+    wakers: &mut Vec<Waker>,
+) -> bool {
+    match socket.peer.push_quietly(bytes, command) {
+        Ok(waker) => {
+            wakers.extend(waker);
+            true
+        }
+        Err(SendError::Full) if !volatile => {
+            let (session, times) = (socket.peer.sid(), &socket.peer.shared.loud.full);
+            loud_once!(times, warn, %session, socket = %socket.id, "closed: its outbound queue is full (limits.max_outbound), and a broadcast did not fit");
+            if let Ok(waker) = socket.peer.push_quietly(0, || Command::Discard) {
+                wakers.extend(waker);
+            }
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+/// The socket with this key, if it is still there.
+fn find<P: Parser>(sockets: &slab::Slab<Arc<SocketInner<P>>>, key: SocketKey) -> Option<&Arc<SocketInner<P>>> {
+    sockets.get(usize::try_from(key.index).ok()?).filter(|socket| socket.key == key)
+}
+
+/// What the machine said and the application has yet to hear.
+struct Outcomes<P: Parser> {
+    answers: Vec<(AnswersSink<P>, Vec<AnswerOf<P>>)>,
+    /// Whether observers of rooms have something to hear.
+    rooms: bool,
+}
+
+impl<P: Parser> Members<P> {
+    /// Takes what the machine said. Sockets that it speaks of are in the table.
+    fn take_events(&mut self) -> Outcomes<P> {
+        let mut outcomes = Outcomes { answers: Vec::new(), rooms: false };
+        while let Some(event) = self.machine.poll_event() {
+            let room_event = match event {
+                NamespaceEvent::RoomCreated { room } => RoomEvent::Created { room },
+                NamespaceEvent::RoomDeleted { room } => RoomEvent::Deleted { room },
+                NamespaceEvent::Joined { socket, room } => {
+                    let Some(socket) = find(&self.sockets, socket) else { continue };
+                    RoomEvent::Joined { socket: socket.id.clone(), room }
+                }
+                NamespaceEvent::Left { socket, room } => {
+                    let Some(socket) = find(&self.sockets, socket) else { continue };
+                    RoomEvent::Left { socket: socket.id.clone(), room }
+                }
+                NamespaceEvent::Acked { broadcast, socket, outcome } => {
+                    if let Some(awaited) = self.broadcasts.get_mut(&broadcast)
+                        && let Some(socket) = find(&self.sockets, socket)
+                    {
+                        awaited.answers.push((Socket(Arc::clone(socket)), outcome));
+                    }
+                    continue;
+                }
+                NamespaceEvent::BroadcastDone { broadcast } => {
+                    if let Some(awaited) = self.broadcasts.remove(&broadcast) {
+                        outcomes.answers.push((awaited.sink, awaited.answers));
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            outcomes.rooms = true;
+            self.room_events.push_back(room_event);
+        }
+        outcomes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use engineio_proto::Sid;
+    use proptest::prelude::*;
+    use socketio_proto::{Json, SocketHandle};
+
+    use super::super::extensions::Extensions;
+    use super::super::state::{Emits, Shared, SocketPeer};
+    use super::*;
+    use crate::peer::Peer;
+
+    /// Enough for some ten packets: queues run full now and then.
+    const MAX_OUTBOUND: usize = 300;
+    const SOCKETS: u8 = 4;
+
+    #[derive(Clone, Debug)]
+    enum Act {
+        Emit {
+            socket: u8,
+            volatile: bool,
+        },
+        Broadcast {
+            room: Option<u8>,
+            sender: u8,
+            volatile: bool,
+        },
+        Join {
+            socket: u8,
+            room: u8,
+        },
+        Leave {
+            socket: u8,
+            room: u8,
+        },
+        Remove {
+            socket: u8,
+        },
+        /// The task of a peer takes what is in the mailbox, and writes it.
+        TakeTurn {
+            socket: u8,
+        },
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let (socket, room) = (0..SOCKETS, 0..3_u8);
+        let act = prop_oneof![
+            6 => (socket.clone(), any::<bool>()).prop_map(|(socket, volatile)| Act::Emit { socket, volatile }),
+            4 => (prop::option::of(room.clone()), socket.clone(), any::<bool>())
+                .prop_map(|(room, sender, volatile)| Act::Broadcast { room, sender, volatile }),
+            2 => (socket.clone(), room.clone()).prop_map(|(socket, room)| Act::Join { socket, room }),
+            1 => (socket.clone(), room).prop_map(|(socket, room)| Act::Leave { socket, room }),
+            1 => socket.clone().prop_map(|socket| Act::Remove { socket }),
+            3 => socket.prop_map(|socket| Act::TakeTurn { socket }),
+        ];
+        prop::collection::vec(act, 0..60)
+    }
+
+    struct World {
+        namespace: Arc<NamespaceInner<Json>>,
+        sockets: Vec<Socket<Json>>,
+        removed: BTreeSet<u8>,
+        /// Everything that any peer was asked to do, and how each emit ended.
+        log: Vec<String>,
+    }
+
+    impl World {
+        fn new(emits: Emits) -> Self {
+            let namespace = Arc::new(NamespaceInner::new("/".into(), Json, 10, emits));
+            let (parts, ()) = http::Request::new(()).into_parts();
+            let socket = |number: u8| {
+                let shared = Shared::new(&parts, &engineio_proto::Config::default());
+                let peer: Arc<SocketPeer<Json>> =
+                    Arc::new(Peer::new(Sid::from_random([number; 15]), MAX_OUTBOUND, shared));
+                let id = SocketId::from_random([number; 15]);
+                Socket(namespace.add(&id, |key| {
+                    let names = (SocketHandle(number.into()), key, id.clone());
+                    SocketInner::new(peer, Arc::clone(&namespace), names, None, Extensions::default())
+                }))
+            };
+            let sockets = (0..SOCKETS).map(socket).collect();
+            Self { namespace, sockets, removed: BTreeSet::new(), log: Vec::new() }
+        }
+
+        fn act(&mut self, number: usize, act: &Act) {
+            let socket = |socket: u8| &self.sockets[usize::from(socket)];
+            match *act {
+                Act::Emit { socket: to, volatile } => {
+                    let sent =
+                        if volatile { socket(to).emit_volatile("n", number) } else { socket(to).emit("n", number) };
+                    self.log.push(format!("{number}: {sent:?}"));
+                }
+                Act::Broadcast { room, sender, volatile } => {
+                    let mut broadcast = socket(sender).broadcast();
+                    if let Some(room) = room {
+                        broadcast = broadcast.to(&room.to_string());
+                    }
+                    if volatile {
+                        broadcast = broadcast.volatile();
+                    }
+                    broadcast.emit("b", number).unwrap();
+                }
+                Act::Join { socket: who, room } => socket(who).join(&room.to_string()),
+                Act::Leave { socket: who, room } => socket(who).leave(&room.to_string()),
+                Act::Remove { socket: who } => {
+                    if self.removed.insert(who) {
+                        self.namespace.remove(&self.sockets[usize::from(who)].0);
+                        self.sockets[usize::from(who)].0.disconnected();
+                    }
+                }
+                Act::TakeTurn { socket } => self.take_turn(socket),
+            }
+        }
+
+        fn take_turn(&mut self, number: u8) {
+            let peer = &self.sockets[usize::from(number)].0.peer;
+            for command in peer.take().into_iter().flat_map(|mail| mail.commands) {
+                self.log.push(match command {
+                    Command::Send { socket, encoded, volatile } => {
+                        format!("{number} gets {:?} for {socket:?}, volatile {volatile}", encoded.frames())
+                    }
+                    Command::Discard => format!("{number} is closed"),
+                    _ => panic!("nobody asked for this"),
+                });
+            }
+            peer.go_on(0);
+        }
+    }
+
+    fn play(emits: Emits, acts: &[Act]) -> Vec<String> {
+        let mut world = World::new(emits);
+        for (number, act) in acts.iter().enumerate() {
+            world.act(number, act);
+        }
+        (0..SOCKETS).for_each(|socket| world.take_turn(socket));
+        world.log
+    }
+
+    proptest! {
+        #[test]
+        fn plain_emits_do_the_same_whether_or_not_they_are_operations_of_the_namespace(acts in acts()) {
+            prop_assert_eq!(play(Emits::Direct, &acts), play(Emits::Ordered, &acts));
+        }
+    }
+}
