@@ -1,4 +1,4 @@
-//! Broadcasts with acks: every recipient counts once, whatever becomes of it.
+//! Broadcasts with acks: every recipient counts once, whatever becomes of it. Numbers are those of `adapters/tokio/tests/README.md`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 use std::time::Duration;
@@ -47,7 +47,7 @@ fn ask_within(namespace: &mut Namespace<u32>, target: &Target<u32>, timeout: Dur
 }
 
 #[test]
-fn when_all_have_answered_the_broadcast_is_done() {
+fn case_123_when_all_have_answered_the_broadcast_is_done() {
     let mut namespace = with(1..=3);
     let (id, recipients) = ask(&mut namespace, &Target::everybody().without(2));
     assert_eq!((id, recipients), (AckId(1), vec![1, 3]));
@@ -62,7 +62,7 @@ fn when_all_have_answered_the_broadcast_is_done() {
 }
 
 #[test]
-fn who_is_silent_times_out_and_the_others_count() {
+fn case_123_who_is_silent_times_out_and_the_others_count() {
     let mut namespace = with(1..=3);
     let (id, _) = ask(&mut namespace, &Target::everybody());
     namespace.handle_ack(2, id, answer("[2]"));
@@ -79,7 +79,7 @@ fn who_is_silent_times_out_and_the_others_count() {
 }
 
 #[test]
-fn a_broadcast_to_nobody_is_done_at_once() {
+fn case_123_a_broadcast_to_nobody_is_done_at_once() {
     let mut namespace = with([]);
     let (_, recipients) = ask(&mut namespace, &Target::everybody());
     assert!(recipients.is_empty());
@@ -88,7 +88,7 @@ fn a_broadcast_to_nobody_is_done_at_once() {
 }
 
 #[test]
-fn an_answer_may_be_binary() {
+fn case_123_an_answer_may_be_binary() {
     let mut namespace = with([1]);
     let (id, _) = ask(&mut namespace, &Target::everybody());
     let bytes = Bytes::from_static(&[1, 2]);

@@ -1,4 +1,4 @@
-//! Who is in which room, and whom an operation is for.
+//! Who is in which room, and whom an operation is for. Numbers are those of `adapters/tokio/tests/README.md`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 use engineio_proto::Instant;
@@ -51,7 +51,7 @@ fn told(namespace: &mut Namespace<u32>) -> Vec<String> {
 }
 
 #[test]
-fn each_member_of_several_rooms_is_met_once() {
+fn case_116_each_member_of_several_rooms_is_met_once() {
     let mut namespace = with(1..=5);
     for (key, room) in [(1, "a"), (2, "a"), (2, "b"), (3, "b"), (4, "c")] {
         join(&mut namespace, key, room);
@@ -66,7 +66,7 @@ fn each_member_of_several_rooms_is_met_once() {
 }
 
 #[test]
-fn excepted_rooms_and_ids_are_left_out() {
+fn case_117_excepted_rooms_and_ids_are_left_out() {
     let mut namespace = with(1..=4);
     for (key, room) in [(1, "a"), (2, "a"), (3, "a"), (2, "quiet"), (4, "quiet")] {
         join(&mut namespace, key, room);
@@ -79,7 +79,7 @@ fn excepted_rooms_and_ids_are_left_out() {
 }
 
 #[test]
-fn a_target_that_is_narrowed_leaves_the_first_one_as_it_was() {
+fn case_118_a_target_that_is_narrowed_leaves_the_first_one_as_it_was() {
     let base = everybody().to("a");
     let narrowed = base.clone().except("b");
     assert_eq!(base, everybody().to("a"));
@@ -87,7 +87,7 @@ fn a_target_that_is_narrowed_leaves_the_first_one_as_it_was() {
 }
 
 #[test]
-fn rooms_come_with_their_first_member_and_go_with_their_last() {
+fn case_119_rooms_come_with_their_first_member_and_go_with_their_last() {
     let mut namespace = Namespace::new();
     namespace.observe_rooms();
     namespace.add(1, &id(1));
@@ -126,7 +126,7 @@ fn rooms_are_told_while_there_is_an_observer() {
 }
 
 #[test]
-fn join_after_remove_is_ignored_and_one_may_join_several() {
+fn case_120_join_after_remove_is_ignored_and_one_may_join_several() {
     let mut namespace = with(1..=2);
     for room in ["b", "c", "a"] {
         join(&mut namespace, 1, room);
@@ -142,7 +142,7 @@ fn join_after_remove_is_ignored_and_one_may_join_several() {
 }
 
 #[test]
-fn rooms_are_there_until_the_socket_is_removed() {
+fn case_101_rooms_are_there_until_the_socket_is_removed() {
     let mut namespace = with([1]);
     join(&mut namespace, 1, "a");
     assert_eq!(namespace.rooms(1).count(), 2, "what a handler of `disconnecting` sees");
@@ -151,7 +151,7 @@ fn rooms_are_there_until_the_socket_is_removed() {
 }
 
 #[test]
-fn the_sockets_of_a_target_can_be_found_moved_and_told_apart() {
+fn case_121_and_122_the_sockets_of_a_target_can_be_found_moved_and_told_apart() {
     let mut namespace = with(1..=3);
     join(&mut namespace, 1, "a");
     join(&mut namespace, 2, "a");

@@ -35,16 +35,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.set_max_payload(flag("--max-payload")?.unwrap_or(1_000_000).try_into()?);
     let listener = TcpListener::bind(("127.0.0.1", flag("--port")?.unwrap_or(3000).try_into()?))?;
     eprintln!("listening on {}", listener.local_addr()?);
-    let mut namespaces = Namespaces::new();
-    for name in ["/", "/custom"] {
-        namespaces.insert(name.into(), Mutex::default());
-    }
     let hub = Arc::new(Hub {
         // Who says nothing and takes nothing for so long would have failed a heartbeat.
         patience: config.ping_interval + config.ping_timeout,
         engine: Server::new(config),
         peers: Mutex::default(),
-        namespaces,
+        namespaces: ["/", "/custom"].map(|name| (name.into(), Mutex::default())).into_iter().collect(),
         epoch: time::Instant::now(),
     });
     for (name, stream) in (0..).zip(listener.incoming()) {

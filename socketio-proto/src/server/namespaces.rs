@@ -61,6 +61,17 @@ impl<N> Namespaces<N> {
     }
 }
 
+/// The first of a name stays.
+impl<N> FromIterator<(Text, N)> for Namespaces<N> {
+    fn from_iter<I: IntoIterator<Item = (Text, N)>>(namespaces: I) -> Self {
+        let mut all = Self::new();
+        for (name, namespace) in namespaces {
+            all.insert(name, namespace);
+        }
+        all
+    }
+}
+
 impl<N> Default for Namespaces<N> {
     fn default() -> Self {
         Self::new()

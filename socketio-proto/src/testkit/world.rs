@@ -240,14 +240,10 @@ impl Peer {
 impl<'a> World<'a> {
     fn new(seed: u64, scenario: &'a Scenario, log: bool) -> Self {
         let seed_of = |index: u64| seed.wrapping_mul(31).wrapping_add(index);
-        let mut namespaces = Namespaces::new();
-        for name in ["/", "/custom"] {
-            namespaces.insert(name.into(), Members::new(name));
-        }
         Self {
             scenario,
             peers: (0_u64..).take(scenario.clients).map(|index| peer(seed_of(index), scenario, log)).collect(),
-            namespaces,
+            namespaces: ["/", "/custom"].map(|name| (name.into(), Members::new(name))).into_iter().collect(),
             encoder: Encoder::new(),
             ids: 0,
             broadcasts: 0,
