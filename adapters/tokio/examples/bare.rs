@@ -108,10 +108,10 @@ impl Hub {
     }
 
     fn connect(&self, peer: &Peer, pending: Pending, encoder: &mut Encoder) {
-        let (Some(members), Some(random)) = (self.namespaces.requested(&pending), random()) else {
+        let (Some(members), Some(id)) = (self.namespaces.requested(&pending), random().map(SocketId::from_random))
+        else {
             return peer.tell(|state, now| state.machine.refuse_unknown(now, pending));
         };
-        let id = SocketId::from_random(random);
         let auth = pending.auth().and_then(|auth| auth.get::<Value>(0).ok()).unwrap_or_else(|| json!({}));
         // Locked until the socket is a member: no broadcast gets ahead of the answer, and none is missed after it.
         let mut members = lock(members);
