@@ -1,7 +1,6 @@
 //! A Socket.IO server out of the machines alone, on the standard library's threads: what `echo.rs` does on `/` and `/custom`, over
 //! polling, WebSocket and the upgrade. Flags: `--port` (0 takes a free one), `--ping-interval` and `--ping-timeout` in milliseconds,
-//! `--max-payload` in bytes. Beside `std` and the machines (`engineio-proto`, `socketio-proto`, `engineio-websocket`) it uses `httparse`
-//! for the heads of requests, `getrandom` for ids, `bytes`, and `serde_json` for the application's values.
+//! `--max-payload` in bytes. Beside the machines it uses `httparse` for the heads of requests, `getrandom`, `bytes` and `serde_json`.
 //!
 //! Two kinds of threads share a [`Peer`], a machine behind a lock. Each TCP connection has one that reads, and hands in what came
 //! ([`Visitor`]). Each peer has one that writes what the machine has to say, runs the application, and wakes for timers. What must wait
@@ -108,8 +107,8 @@ impl Hub {
     }
 
     fn connect(&self, peer: &Peer, pending: Pending, encoder: &mut Encoder) {
-        let (Some(members), Some(id)) = (self.namespaces.requested(&pending), random().map(SocketId::from_random))
-        else {
+        let id = random().map(SocketId::from_random);
+        let (Some(members), Some(id)) = (self.namespaces.requested(&pending), id) else {
             return peer.tell(|state, now| state.machine.refuse_unknown(now, pending));
         };
         let auth = pending.auth().and_then(|auth| auth.get::<Value>(0).ok()).unwrap_or_else(|| json!({}));
