@@ -87,6 +87,25 @@
 //!
 //! Beneath them lie the codecs, for whoever needs only those: [`Packet`] and [`Frame`], [`payload`], [`framing`].
 //!
+//! # Chips without compare-and-swap
+//!
+//! A processor without an atomic compare-and-swap (Cortex-M0, RISC-V without the `A` extension) has no `alloc::sync::Arc`. Turn on the
+//! feature `portable-atomic` (off by default) for it: [`Arc`] and the counters of `bytes` then stand on the crate `portable-atomic`. On
+//! other processors the feature changes nothing.
+//!
+//! The firmware decides how an atomic operation is made, by a feature of `portable-atomic`: `critical-section`, for which most hardware
+//! crates have an implementation, or `unsafe-assume-single-core`. Without either of them, `portable-atomic` does not compile, and says so.
+//!
+//! ```toml
+//! [dependencies]
+//! engineio-proto = { version = "0.1", features = ["portable-atomic"] }
+//! portable-atomic = { version = "1", features = ["critical-section"] }
+//! # The implementation. On a Cortex-M with one core, for example:
+//! cortex-m = { version = "0.7", features = ["critical-section-single-core"] }
+//! ```
+//!
+//! # Other features
+//!
 //! Feature `simd` (off by default, needs std, turned on by the adapters) writes and reads base64, which binary messages become when
 //! they are polled, with vector instructions where the processor has AVX2 or NEON: four times as fast. Feature `testkit` (off by default) has a simulated network,
 //! a model of a client and a checker of the invariants.
@@ -111,6 +130,7 @@ mod message;
 mod packet;
 pub mod payload;
 pub mod server;
+mod shared;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod time;
@@ -123,4 +143,5 @@ pub use self::http::{ContentType, RequestHead, Response};
 pub use self::id::{InvalidSid, LinkId, RequestId, Sid};
 pub use self::message::{Message, Text};
 pub use self::packet::{Frame, Packet, PacketType};
+pub use self::shared::Arc;
 pub use self::time::Instant;

@@ -73,6 +73,9 @@
 //!
 //! The codec alone is in [`parser`], which has an example; other wire formats are a [`Parser`], too. The feature `testkit` brings the simulated network of `engineio-proto`, with whole servers on it.
 //!
+//! For processors without compare-and-swap, such as Cortex-M0, there is the feature `portable-atomic`: see the page of [`engineio_proto`].
+//! [`engineio_proto::Arc`] is the `Arc` above, on every processor.
+//!
 //! Source: Socket.IO protocol v5; socket.io 4.8, socket.io-parser 4.2.7 and socket.io-adapter 2.5.
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,11 +1,10 @@
 //! Packets: what is decoded ([`Packet`]), what is to be encoded ([`Outgoing`]), and the bytes that came of it ([`Encoded`]).
 
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use engineio_proto::{Frame, Text};
+use engineio_proto::{Arc, Frame, Text};
 
 use crate::error::EncodeError;
 use crate::parser;

@@ -5,12 +5,11 @@ pub(crate) mod attached;
 pub(crate) mod packed;
 
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
-use engineio_proto::Text;
+use engineio_proto::{Arc, Text};
 use serde::ser::{SerializeTuple, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Error as JsonError;

@@ -12,6 +12,10 @@
 //! Fragmented messages come out whole. Limits are checked before memory is taken, see [`Limits`]. Extensions are not
 //! negotiated; [`Decoder::allow_rsv1`] and [`FrameKind::rsv1`] are where permessage-deflate can be attached.
 //!
+//! For processors without compare-and-swap, such as Cortex-M0, there is the feature `portable-atomic`. It takes the counters of `bytes` from
+//! the crate `portable-atomic`, whose feature `critical-section` or `unsafe-assume-single-core` the firmware turns on besides. On other
+//! processors it changes nothing.
+//!
 //! # A server's connection
 //!
 //! After the handshake, over anything that reads and writes:

@@ -5,8 +5,6 @@
 //! nothing else is checked.
 //! Source: engine.io `lib/server.ts`, `onWebTransportSession`.
 
-use alloc::sync::Arc;
-
 use bytes::Bytes;
 
 use super::{Ask, AskKind, Handshake};
@@ -17,6 +15,7 @@ use crate::id::Sid;
 use crate::json;
 use crate::message::Message;
 use crate::packet::{Packet, PacketType};
+use crate::shared::Arc;
 use crate::time::Instant;
 
 /// A WebTransport session that has yet to send its first packet. Made by [`Server::incoming`](super::Server::incoming) when the session

@@ -13,7 +13,6 @@ mod upgrade;
 
 use alloc::format;
 use alloc::string::ToString as _;
-use alloc::sync::Arc;
 
 pub use self::incoming::{Incoming, IncomingOutcome};
 pub use self::machine::Machine;
@@ -25,6 +24,7 @@ use crate::http::{RequestHead, Response};
 use crate::id::Sid;
 use crate::json::JsonString;
 use crate::payload::jsonp::Callback;
+use crate::shared::Arc;
 use crate::time::Instant;
 
 /// Routes requests. Holds settings and nothing else: the table of sessions is the driver's.

@@ -6,7 +6,6 @@
 //! Source: engine.io `lib/socket.ts` (`onOpen`, `onPacket`, `sendPacket`, `close`, `onClose`).
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 
 use bytes::Bytes;
 
@@ -23,6 +22,7 @@ use crate::id::{LinkId, RequestId, Sid};
 use crate::message::Message;
 use crate::packet::{Frame, Packet, PacketType};
 use crate::payload::jsonp::Callback;
+use crate::shared::Arc;
 use crate::time::Instant;
 use crate::timer::Timers;
 

@@ -7,12 +7,11 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::iter;
 
 use bytes::Bytes;
-use engineio_proto::{Frame, Message, Text};
+use engineio_proto::{Arc, Frame, Message, Text};
 use serde::Serialize;
 
 use super::{Decoder, Encoder, Parser};
@@ -88,7 +87,7 @@ impl Decoder for JsonDecoder {
             },
             Message::Binary(bytes) => match self.gathering.take() {
                 None => Err(DecodeError::UnexpectedBinary),
-                Some(gathering) => gathering.add(bytes, self.max_attachment_bytes, &mut self.gathering),
+                Some(gathering) => Attached::add(gathering, bytes, self.max_attachment_bytes, &mut self.gathering),
             },
         }
     }

@@ -1,8 +1,7 @@
 //! The attachments of a payload in JSON: how they are gathered, and where they belong.
 
-use alloc::sync::Arc;
-
 use bytes::Bytes;
+use engineio_proto::Arc;
 
 use super::offset;
 use crate::error::DecodeError;
@@ -51,12 +50,11 @@ impl Attached {
     /// When there are more bytes now than these, or the packet has a placeholder for something else.
     #[inline]
     pub(crate) fn add(
-        self: Arc<Self>,
+        mut gathering: Arc<Self>,
         bytes: Bytes,
         max_bytes: usize,
         waits: &mut Option<Arc<Self>>,
     ) -> Result<Option<Packet>, DecodeError> {
-        let mut gathering = self;
         // As long as the packet waits in it, nobody else can have it.
         let Some(Self { attachments, places, waiting: slot }) = Arc::get_mut(&mut gathering) else {
             return Err(DecodeError::UnexpectedBinary);

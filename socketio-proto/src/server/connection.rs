@@ -13,13 +13,12 @@
 //!
 //! Source: socket.io `lib/client.ts`, `lib/socket.ts`.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use engineio_proto::server::{Carrier, Input, Session, Transmit};
 use engineio_proto::{
-    CloseReason, Event as LowerEvent, Frame, Instant, LinkId, Message, SendError, Text, TransportError,
+    Arc, CloseReason, Event as LowerEvent, Frame, Instant, LinkId, Message, SendError, Text, TransportError,
 };
 use serde::Serialize;
 

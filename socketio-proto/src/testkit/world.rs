@@ -8,13 +8,12 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString as _};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
 use engineio_proto::testkit::{ClientEvent, ClientSettings, Habits, Pair, Step, Violation, Wires};
-use engineio_proto::{CloseReason, Instant, LinkKind, SendError};
+use engineio_proto::{Arc, CloseReason, Instant, LinkKind, SendError};
 
 use super::client::Client;
 use super::members::{Key, Members};
