@@ -12,8 +12,8 @@ use serde::ser::{self, SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use socketio_proto::{
-    Args, DecodeError, Decoder, EncodeError, Encoded, Encoder, Json, Limits, Outgoing, Packet, PacketType, Parser,
-    Payload,
+    Args, DecodeError, Decoder, EncodeError, Encoded, Encoder, Json, Limits, MsgPack, Outgoing, Packet, PacketType,
+    Parser, Payload,
 };
 
 /// Bytes by `serialize_bytes`, as `bytes::Bytes` and `serde_bytes` give them.
@@ -476,6 +476,38 @@ fn large_packets_have_memory_of_their_own_and_not_much_more_than_they_need() {
     }
 }
 
+/// How much memory a frame's data keeps alive, once nobody else holds it.
+fn kept_alive(encoded: Encoded) -> usize {
+    let data = encoded.frames()[0].data().clone();
+    drop(encoded);
+    data.try_into_mut().expect("nobody else holds it").capacity()
+}
+
+#[test]
+fn a_packet_that_waits_keeps_one_piece_alive_of_the_size_that_was_set() {
+    let packet = Outgoing::event("/", None, "a", &1);
+    let length = r#"2["a",1]"#.len();
+    for (piece, kept) in [(0, length), (7, length), (64, 64), (512, 512), (8192, 8192)] {
+        // The encoder goes, the packet waits.
+        let waiting = Json.encode(&packet, &mut Encoder::with_piece(piece)).expect("valid");
+        assert_eq!(kept_alive(waiting), kept, "pieces of {piece} bytes");
+    }
+    assert_eq!(kept_alive(encode(&packet).expect("valid")), 8192, "the default");
+}
+
+#[test]
+fn small_pieces_are_used_again_too() {
+    let mut encoder = Encoder::with_piece(64);
+    let mut place = || {
+        let encoded = Json.encode(&Outgoing::event("/", None, "a", &1), &mut encoder).expect("valid");
+        encoded.frames()[0].data().as_ptr() as usize
+    };
+    let first = place();
+    // Eight packets of eight bytes fill a piece.
+    assert!((1..8).all(|number| place() == first + number * 8));
+    assert_eq!(place(), first);
+}
+
 #[test]
 fn a_custom_parser_can_write_text_and_bytes() {
     let mut encoder = Encoder::new();
@@ -624,6 +656,24 @@ proptest! {
         // A relay of it says the same.
         let relayed = Json.encode(&Outgoing::event(&namespace, id, &name, &payload), &mut encoder).expect("valid");
         prop_assert_eq!(decoded(&relayed).expect("valid").expect("whole"), decoded_packet);
+    }
+
+    #[test]
+    fn the_size_of_a_piece_changes_no_packet(
+        piece in prop_oneof![Just(0), Just(1), Just(64), 0..300_usize],
+        packets in proptest::collection::vec((any::<String>(), proptest::collection::vec(tree(), 0..4)), 1..8),
+    ) {
+        let (mut small, mut usual) = (Encoder::with_piece(piece), Encoder::new());
+        let mut written = Vec::new();
+        for (name, values) in &packets {
+            let packet = Outgoing::event("/", None, name, values);
+            written.push((Json.encode(&packet, &mut small), Json.encode(&packet, &mut usual)));
+            written.push((MsgPack.encode(&packet, &mut small), MsgPack.encode(&packet, &mut usual)));
+        }
+        // All of them are compared at the end: none was overwritten by one behind it.
+        for (small, usual) in written {
+            prop_assert_eq!(small, usual);
+        }
     }
 
     #[test]

@@ -38,7 +38,11 @@ impl Arena {
         Self::with_block(DEFAULT_BLOCK)
     }
 
-    /// An arena with blocks of `block` bytes. With 0 every payload gets memory of its own.
+    /// An arena with blocks of `block` bytes; the default is 8192. A payload of at most a quarter of the block shares it, and a larger one
+    /// has memory of its own, so a block of 64 bytes serves payloads of up to 16. With less than 4 every payload has memory of its own.
+    ///
+    /// The block is allocated in one piece, for the first payload that shares it: a size that the allocator cannot give ends the
+    /// program then.
     #[must_use]
     pub fn with_block(block: usize) -> Self {
         Self { room: BytesMut::new(), block }

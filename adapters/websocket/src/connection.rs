@@ -86,6 +86,7 @@ pub enum SendError {
 /// # Bounds
 /// Unread input is at most 32 events or 64 KiB in events plus one message, the unfinished message of
 /// [`Limits`], and the bytes handed in beyond that, which are kept as they are: one read if `wants_input` is heeded.
+/// Small messages share a block of memory: 8 KiB, or what [`with_arena`](Self::with_arena) says.
 /// Unwritten output is at most [`with_max_outgoing`](Self::with_max_outgoing), one message above it, a pong and a close
 /// frame.
 #[derive(Debug)]
@@ -162,6 +163,14 @@ impl Connection {
     #[must_use]
     pub fn with_max_outgoing(mut self, bytes: usize) -> Self {
         self.max_outgoing = bytes;
+        self
+    }
+
+    /// Keeps small messages in this arena, in place of one whose blocks are of 8 KiB. A block lives as long as one of its messages, so on a
+    /// small machine this is much of what a connection holds: see [`Arena::with_block`]. The events are the same with any block.
+    #[must_use]
+    pub fn with_arena(mut self, arena: Arena) -> Self {
+        self.arena = arena;
         self
     }
 

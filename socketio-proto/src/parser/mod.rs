@@ -116,31 +116,45 @@ pub trait Decoder: Send + 'static {
 
 /// Memory that packets are encoded into, shared by everything that encodes on a thread.
 ///
-/// A packet is written to a buffer that is used for all, then copied to memory that it shares with others: pieces of 8 KiB, each of
-/// which is used again once all packets in it have been sent. So encoding small packets allocates nothing in the long run; a packet
-/// that waits keeps its whole piece alive. Larger packets have memory of their own, and the buffer is given back when it has grown
-/// beyond 64 KiB.
+/// A packet is written to a buffer that is used for all, then copied to memory that it shares with others: pieces of 8 KiB (see
+/// [`Encoder::with_piece`]), each of which is used again once all packets in it have been sent. So encoding small packets allocates
+/// nothing in the long run; a packet that waits keeps its whole piece alive. Larger packets have memory of their own, and the buffer is
+/// given back when it has grown beyond eight pieces.
 #[derive(Debug)]
 pub struct Encoder {
     text: String,
     bytes: Vec<u8>,
+    /// Empty between messages; its capacity is what is left of the piece.
     piece: BytesMut,
+    /// The size of a piece in bytes. A message that is larger has memory of its own.
+    piece_size: usize,
     max_attachments: u8,
 }
 
 impl Encoder {
-    const PIECE: usize = 8 * 1024;
-    /// How much of what messages are written to is kept for the next one: growing by doubling costs as much as all the rest.
-    const KEPT: usize = 8 * Self::PIECE;
+    const DEFAULT_PIECE: usize = 8 * 1024;
 
     /// An encoder that takes memory with the first packet, and refuses packets of more than ten attachments, because clients and
     /// servers of the reference do: see [`Encoder::set_max_attachments`].
     #[must_use]
     pub fn new() -> Self {
+        Self::with_piece(Self::DEFAULT_PIECE)
+    }
+
+    /// As [`Encoder::new`], with pieces of so many bytes; the default is 8192. The packets are the same with any size, what changes is the
+    /// memory. A packet that waits keeps one piece alive, or, where it is larger than that, its own length and at most a quarter more.
+    /// The encoder itself keeps a piece, and at most eight times as much for each of texts and binary messages to write them to.
+    ///
+    /// For a small machine, take a size that holds a few usual packets. With 0 each packet has memory of its own and the encoder keeps
+    /// none, which also suits an encoder that is used once. A piece is allocated with the first packet that fits into it: a
+    /// size that the allocator cannot give ends the program then.
+    #[must_use]
+    pub fn with_piece(bytes: usize) -> Self {
         Self {
             text: String::new(),
             bytes: Vec::new(),
             piece: BytesMut::new(),
+            piece_size: bytes,
             max_attachments: Limits::default().max_attachments,
         }
     }
@@ -162,7 +176,7 @@ impl Encoder {
     #[inline]
     pub fn start_text(&mut self, length: usize) -> &mut String {
         self.text.clear();
-        if length > Self::PIECE || self.text.capacity() > Self::KEPT {
+        if length > self.piece_size || self.text.capacity() > self.kept() {
             // The message's own memory; or what an earlier one has left is too large to be kept.
             self.text = String::with_capacity(length);
         }
@@ -173,17 +187,17 @@ impl Encoder {
     #[inline]
     #[must_use]
     pub fn finish_text(&mut self) -> Frame {
-        if self.text.len() > Self::PIECE {
+        if self.text.len() > self.piece_size {
             return Frame::text(PacketType::Message, self.own_text());
         }
-        Frame::utf8(PacketType::Message, share(&mut self.piece, self.text.as_bytes()))
+        Frame::utf8(PacketType::Message, share(&mut self.piece, self.piece_size, self.text.as_bytes()))
     }
 
     /// Starts a binary message of about so many bytes: what is written to this vector is taken out with [`Encoder::finish_binary`].
     /// Anything left of a message that was not finished is dropped.
     pub fn start_binary(&mut self, length: usize) -> &mut Vec<u8> {
         self.bytes.clear();
-        if length > Self::PIECE || self.bytes.capacity() > Self::KEPT {
+        if length > self.piece_size || self.bytes.capacity() > self.kept() {
             self.bytes = Vec::with_capacity(length);
         }
         &mut self.bytes
@@ -192,15 +206,25 @@ impl Encoder {
     /// Takes what was written as a binary message.
     #[must_use]
     pub fn finish_binary(&mut self) -> Frame {
-        if self.bytes.len() > Self::PIECE {
+        if self.bytes.len() > self.piece_size {
             return Frame::message(Message::Binary(self.own_bytes()));
         }
-        Frame::message(Message::Binary(share(&mut self.piece, &self.bytes)))
+        Frame::message(Message::Binary(share(&mut self.piece, self.piece_size, &self.bytes)))
+    }
+
+    /// How much of what messages are written to is kept for the next one: growing by doubling costs as much as all the rest.
+    const fn kept(&self) -> usize {
+        self.piece_size.saturating_mul(8)
+    }
+
+    /// Whether a buffer is worth more to the next message than to this one.
+    const fn use_again(&self, length: usize, capacity: usize) -> bool {
+        capacity <= self.kept() && wasteful(length, capacity)
     }
 
     /// What was written, in memory of its own: the buffer when it fits, else a copy.
     fn own_text(&mut self) -> Text {
-        if use_again(self.text.len(), self.text.capacity()) {
+        if self.use_again(self.text.len(), self.text.capacity()) {
             return Text::from(&self.text[..]);
         }
         let text = mem::take(&mut self.text);
@@ -208,7 +232,7 @@ impl Encoder {
     }
 
     fn own_bytes(&mut self) -> Bytes {
-        if use_again(self.bytes.len(), self.bytes.capacity()) {
+        if self.use_again(self.bytes.len(), self.bytes.capacity()) {
             return Bytes::copy_from_slice(&self.bytes);
         }
         let bytes = mem::take(&mut self.bytes);
@@ -224,18 +248,13 @@ impl Default for Encoder {
 
 /// A copy in the piece, or in a new one when there is no room.
 #[inline]
-fn share(piece: &mut BytesMut, bytes: &[u8]) -> Bytes {
+fn share(piece: &mut BytesMut, piece_size: usize, bytes: &[u8]) -> Bytes {
     if piece.capacity() < bytes.len() {
         // Takes the same memory again when nobody else uses it any more.
-        piece.reserve(Encoder::PIECE);
+        piece.reserve(piece_size);
     }
     piece.extend_from_slice(bytes);
     piece.split().freeze()
-}
-
-/// Whether a buffer is worth more to the next message than to this one.
-const fn use_again(length: usize, capacity: usize) -> bool {
-    capacity <= Encoder::KEPT && wasteful(length, capacity)
 }
 
 /// Packets may wait long: what growing by doubling has left over is then worth a copy.

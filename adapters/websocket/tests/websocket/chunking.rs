@@ -1,7 +1,7 @@
 //! Properties: how bytes are cut never matters, and no bytes do harm. `proptest` prints and keeps the seed of a failure.
 
 use bytes::BufMut;
-use engineio_websocket::{Arena, Connection, Decoder, Error, Event, Limits, Role};
+use engineio_websocket::{Arena, Connection, ConnectionEvent, Decoder, Error, Event, Limits, Role};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -69,6 +69,18 @@ fn conversation(role: Role) -> impl Strategy<Value = (Vec<u8>, Vec<Event>)> {
     })
 }
 
+/// What a connection makes of these bytes, cut into pieces of this size: its events, and what it writes.
+fn through_connection(mut connection: Connection, bytes: &[u8], size: usize) -> (Vec<ConnectionEvent>, Vec<u8>) {
+    let mut bytes = bytes.to_vec();
+    let (mut events, mut written) = (Vec::new(), Vec::new());
+    for piece in bytes.chunks_mut(size) {
+        connection.handle(piece);
+        events.extend(core::iter::from_fn(|| connection.poll_event()));
+        written.extend(core::iter::from_fn(|| connection.poll_transmit()).flatten());
+    }
+    (events, written)
+}
+
 /// Feeds `bytes` in pieces; every second one goes through `payload_room` if there is any.
 fn cut(role: Role, mut bytes: &[u8], sizes: &[usize]) -> (Vec<Event>, Result<(), Error>) {
     let mut decoder = Decoder::new(role, LIMITS());
@@ -126,6 +138,17 @@ proptest! {
     }
 
     #[test]
+    fn the_block_of_the_arena_changes_no_event(
+        (bytes, _) in conversation(Role::Server),
+        block in prop_oneof![Just(0), Just(1), Just(64), 0..600_usize],
+        size in 1..5000_usize,
+    ) {
+        let usual = through_connection(Connection::server(LIMITS()), &bytes, size);
+        let small = Connection::server(LIMITS()).with_arena(Arena::with_block(block));
+        prop_assert_eq!(through_connection(small, &bytes, size), usual);
+    }
+
+    #[test]
     fn small_pieces_of_a_few_bytes_give_the_same_events(bytes in stream(Role::Server), sizes in vec(1..16_usize, 1..20)) {
         let bytes = bytes.get(..3000).unwrap_or(&bytes);
         let whole = feed(&mut Decoder::new(Role::Server, LIMITS()), &mut Arena::new(), bytes);
@@ -149,7 +172,7 @@ proptest! {
             }
             connection.handle_end();
             let events: Vec<_> = core::iter::from_fn(|| connection.poll_event()).collect();
-            let closed = events.iter().filter(|event| matches!(event, engineio_websocket::ConnectionEvent::Closed(_)));
+            let closed = events.iter().filter(|event| matches!(event, ConnectionEvent::Closed(_)));
             prop_assert_eq!(closed.count(), 1);
             while connection.poll_transmit().is_some() {}
             prop_assert!(connection.is_finished());

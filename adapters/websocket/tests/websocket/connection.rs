@@ -1,7 +1,9 @@
 //! A whole connection: manners, order, and the bounds of its queues.
 
 use engineio_websocket::handshake::accept_key;
-use engineio_websocket::{CloseFrame, Closed, Connection, ConnectionEvent, EncodeError, Error, Limits, SendError};
+use engineio_websocket::{
+    Arena, CloseFrame, Closed, Connection, ConnectionEvent, EncodeError, Error, Limits, SendError,
+};
 
 use crate::common::{BINARY, CLOSE, FIN, PING, PONG, TEXT, frame, server_frame};
 
@@ -57,6 +59,21 @@ fn client_and_server_talk_and_close() {
     settle(&mut client, &mut server);
     assert_eq!(events(&mut client), [closed(1000, "done")]);
     assert!(client.is_finished() && server.is_finished());
+}
+
+#[test]
+fn a_message_that_is_kept_keeps_one_block_alive_of_the_size_that_was_set() {
+    let kept_alive = |mut connection: Connection| {
+        handle(&mut connection, &frame(FIN | BINARY, b"16 bytes of data"));
+        let events = events(&mut connection);
+        drop(connection);
+        let [ConnectionEvent::Binary(data)] = <[_; 1]>::try_from(events).unwrap() else { panic!("one message") };
+        data.try_into_mut().unwrap().capacity()
+    };
+    for (block, kept) in [(0, 16), (60, 16), (64, 64), (512, 512)] {
+        assert_eq!(kept_alive(server().with_arena(Arena::with_block(block))), kept, "blocks of {block} bytes");
+    }
+    assert_eq!(kept_alive(server()), 8192, "the default");
 }
 
 #[test]
