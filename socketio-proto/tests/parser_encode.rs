@@ -478,7 +478,7 @@ fn large_packets_have_memory_of_their_own_and_not_much_more_than_they_need() {
 
 /// How much memory a frame's data keeps alive, once nobody else holds it.
 fn kept_alive(encoded: Encoded) -> usize {
-    let data = encoded.frames()[0].data().clone();
+    let data = encoded.frames().first().expect("a packet has a frame").data().clone();
     drop(encoded);
     data.try_into_mut().expect("nobody else holds it").capacity()
 }
