@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use connection_world::{Settings, World, short};
 use engineio_proto::Message;
+use engineio_proto::server::Transmit;
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -352,4 +353,18 @@ fn several_namespaces_in_one_body_are_asked_for_in_order() {
     let mut world = World::polling();
     world.send("0\u{1e}40/a,\u{1e}40/b,{}");
     assert_eq!(world.told(), ["0 wants /", "1 wants /a", "2 wants /b"]);
+}
+
+#[test]
+fn an_answer_that_waits_holds_no_memory_beyond_its_own_length() {
+    let mut world = World::websocket();
+    world.send("0");
+    let (pending, sid) = (world.requested(), world.sid());
+    world.connection.accept(world.now, pending, sid).unwrap();
+    let Some(Transmit::Link { frame, .. }) = world.connection.poll_transmit() else { panic!("the answer") };
+    let data = frame.data().clone();
+    drop((frame, world));
+    let length = data.len();
+    let memory = data.try_into_mut().unwrap().capacity();
+    assert!(memory <= length + length / 4, "{memory} bytes for {length}");
 }

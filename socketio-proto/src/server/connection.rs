@@ -707,7 +707,8 @@ impl<P: Parser> Connection<P> {
         args: Option<&A>,
     ) -> Result<(), EmitError> {
         let packet = Outgoing { packet_type, namespace, id: None, event: None, args };
-        let encoded = self.parser.encode(&packet, &mut Encoder::new())?;
+        // For one packet: a piece that other packets share would be all but empty, and alive until the peer has taken this one.
+        let encoded = self.parser.encode(&packet, &mut Encoder::with_piece(0))?;
         let result = self.session.send_frames(encoded.frames());
         if result == Err(SendError::Full) {
             self.overflow(CloseReason::ForcedClose);
