@@ -359,7 +359,7 @@ fn several_namespaces_in_one_body_are_asked_for_in_order() {
 fn an_answer_that_waits_holds_no_memory_beyond_its_own_length() {
     let mut world = World::websocket();
     world.send("0");
-    let (pending, sid) = (world.requested(), world.sid());
+    let (pending, sid) = (world.requested(), &world.id());
     world.connection.accept(world.now, pending, sid).unwrap();
     let Some(Transmit::Link { frame, .. }) = world.connection.poll_transmit() else { panic!("the answer") };
     let data = frame.data().clone();
