@@ -34,7 +34,6 @@ pub(crate) struct Hub<A: Application> {
     peers: Mutex<HashMap<Sid, Arc<PeerOf<A>>, BuildHasherDefault<SidHasher>>>,
     last_id: AtomicU64,
     shutting_down: AtomicBool,
-    timers_run: AtomicBool,
 }
 
 /// The keys are what the operating system's generator made, and a peer can only ask for others: they are as good as hashed, and nothing
@@ -66,13 +65,12 @@ impl<A: Application> Hub<A> {
         Self {
             application,
             server: Server::new(config),
-            clock: Clock::new(),
+            clock: Clock::default(),
             timers: Arc::default(),
             tasks: Tasks::default(),
             peers: Mutex::default(),
             last_id: AtomicU64::new(0),
             shutting_down: AtomicBool::new(false),
-            timers_run: AtomicBool::new(false),
         }
     }
 
@@ -165,14 +163,15 @@ impl<A: Application> Hub<A> {
         Err(handshake.refuse(Refusal::BadRequest))
     }
 
-    /// Starts the timers' task with the first session.
+    /// Starts the timers' task with the first session, and again if its runtime has dropped it.
     fn run_timers<R: Runtime>(self: &Arc<Self>, runtime: &R) {
-        if self.timers_run.swap(true, Ordering::Relaxed) {
-            return;
-        }
+        let Some(running) = self.timers.start() else { return };
+        // Sets the epoch: a clone that has none would find one of its own.
+        self.clock.now(runtime);
         let (hub, timers, clock, sleeper) =
-            (Arc::downgrade(self), Arc::clone(&self.timers), self.clock, runtime.clone());
+            (Arc::downgrade(self), Arc::clone(&self.timers), self.clock.clone(), runtime.clone());
         runtime.spawn(async move {
+            let _running = running;
             let wake = |sid: &Sid| {
                 if let Some(peer) = hub.upgrade().and_then(|hub| hub.peer(sid)) {
                     peer.wake();
@@ -244,5 +243,38 @@ impl Drop for TaskGuard {
         let waiting = if running.count == 0 { std::mem::take(&mut running.waiting) } else { Vec::new() };
         drop(running);
         waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_last_task_ends_every_wait_for_it() {
+        let tasks = Tasks::default();
+        assert_eq!(tasks.finished().now_or_never(), Some(()));
+        let (first, second) = (tasks.enter(), tasks.enter());
+        let mut waits = [Box::pin(tasks.finished()), Box::pin(tasks.finished())];
+        let mut poll = || waits.each_mut().map(|wait| wait.now_or_never());
+        assert_eq!(poll(), [None, None]);
+        drop(first);
+        assert_eq!(poll(), [None, None]);
+        drop(second);
+        assert_eq!(poll(), [Some(()), Some(())]);
+    }
+
+    #[test]
+    fn session_ids_are_spread_over_the_table() {
+        use std::hash::BuildHasher as _;
+        let ids: Vec<Sid> = (0..1000).map(|_| random_sid().unwrap()).collect();
+        let hashes = |bits: u32| {
+            let hash = |sid| BuildHasherDefault::<SidHasher>::default().hash_one(sid) >> (64 - bits);
+            ids.iter().map(hash).collect::<std::collections::HashSet<_>>().len()
+        };
+        assert_eq!(hashes(64), 1000);
+        assert!(hashes(7) >= 120, "all but a few of 128 groups are met");
     }
 }

@@ -30,6 +30,10 @@
 //! Every session gets one task, which owns its machine and links and takes turns; everybody else (requests, emits, broadcasts) reaches it
 //! through a mailbox. Nothing is locked while handlers run.
 
+// The tests' runtime names this crate as those outside of it do.
+#[cfg(test)]
+extern crate self as socketio_driver;
+
 mod body;
 mod clock;
 mod endpoint;
@@ -46,6 +50,9 @@ mod service;
 mod socketio;
 mod spare;
 mod sync;
+#[cfg(test)]
+#[path = "../tests/virtual_time/support/mod.rs"]
+mod testkit;
 mod timers;
 mod turn;
 mod upgrade;

@@ -248,3 +248,196 @@ impl<C, S> fmt::Debug for Peer<C, S> {
         f.debug_struct("Peer").field("sid", &self.sid).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    const MAX: usize = 1000;
+
+    /// A waker that counts.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Woken {
+        fn times(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// A mailbox whose task has gone to sleep, and what counts its wake-ups.
+    fn asleep() -> (Peer<u32, ()>, Arc<Woken>) {
+        let (peer, woken) = (Peer::new(Sid::from_random([1; 15]), MAX, ()), Arc::<Woken>::default());
+        assert!(rest(&peer, &woken, 0));
+        (peer, woken)
+    }
+
+    fn rest(peer: &Peer<u32, ()>, woken: &Arc<Woken>, buffered: usize) -> bool {
+        peer.rest(&Context::from_waker(&Waker::from(Arc::clone(woken))), buffered)
+    }
+
+    fn replied(request: u64) -> Arrival {
+        Arrival::Replied { request: RequestId(request) }
+    }
+
+    fn aborted(request: u64) -> Arrival {
+        Arrival::Aborted { request: RequestId(request) }
+    }
+
+    #[test]
+    fn everything_comes_out_once_and_in_order() {
+        let (peer, _) = asleep();
+        for command in 0..5 {
+            peer.push(1, || command).unwrap();
+            assert!(peer.arrive(aborted(command.into())));
+        }
+        let Mail { commands, arrivals } = peer.take().unwrap();
+        assert_eq!(commands, [0, 1, 2, 3, 4]);
+        let requests = arrivals.iter().map(|arrival| match arrival {
+            Arrival::Aborted { request } => request.0,
+            _ => panic!("it was another one"),
+        });
+        assert!(requests.eq(0..5));
+        assert!(peer.take().is_none());
+    }
+
+    #[test]
+    fn the_task_is_woken_once_until_it_has_looked() {
+        let (peer, woken) = asleep();
+        peer.push(1, || 1).unwrap();
+        peer.push(1, || 2).unwrap();
+        peer.arrive(aborted(1));
+        peer.wake();
+        assert_eq!(woken.times(), 1);
+        drop(peer.take());
+        // It is awake, and looks again before it rests.
+        peer.push(1, || 3).unwrap();
+        assert_eq!(woken.times(), 1);
+        assert!(!rest(&peer, &woken, 0), "it may not rest over what lies there");
+        drop(peer.take());
+        assert!(rest(&peer, &woken, 0));
+        peer.wake();
+        assert_eq!(woken.times(), 2);
+    }
+
+    #[test]
+    fn a_waker_that_is_handed_out_is_the_only_one() {
+        let (peer, woken) = asleep();
+        let waker = peer.push_quietly(1, || 1).unwrap().unwrap();
+        assert!(peer.push_quietly(1, || 2).unwrap().is_none());
+        peer.push(1, || 3).unwrap();
+        assert_eq!(woken.times(), 0);
+        waker.wake();
+        assert_eq!(woken.times(), 1);
+    }
+
+    #[test]
+    fn the_task_is_woken_by_the_waker_that_it_rested_with_last() {
+        let (peer, first) = asleep();
+        peer.wake();
+        drop(peer.take());
+        let second = Arc::<Woken>::default();
+        assert!(rest(&peer, &second, 0));
+        peer.wake();
+        assert_eq!((first.times(), second.times()), (1, 1));
+    }
+
+    #[test]
+    fn bytes_count_in_the_mailbox_and_then_in_the_machine() {
+        let (peer, woken) = asleep();
+        peer.push(600, || 1).unwrap();
+        assert_eq!(peer.push(401, || 2), Err(SendError::Full));
+        peer.push(400, || 3).unwrap();
+        assert_eq!(peer.take().unwrap().commands, [1, 3]);
+        assert_eq!(peer.push(1, || 4), Err(SendError::Full), "the machine has them now");
+        peer.push(0, || 5).unwrap();
+        drop(peer.take());
+        assert!(rest(&peer, &woken, 999));
+        peer.push(1, || 6).unwrap();
+        assert_eq!(peer.push(1, || 7), Err(SendError::Full));
+    }
+
+    #[test]
+    fn a_command_that_is_refused_is_not_made() {
+        let (peer, woken) = asleep();
+        peer.push(1, || 1).unwrap();
+        assert_eq!(peer.push(MAX, || unreachable!("there is no room")), Err(SendError::Full));
+        drop(peer.take());
+        assert!(rest(&peer, &woken, 0));
+        peer.push(10 * MAX, || 2).unwrap();
+        peer.close();
+        assert_eq!(peer.push(0, || unreachable!("it is closed")), Err(SendError::Closed));
+    }
+
+    #[test]
+    fn that_a_reply_was_written_wakes_the_task_only_where_room_is_scarce() {
+        let (peer, woken) = asleep();
+        peer.arrive(replied(1));
+        assert_eq!(woken.times(), 0);
+        peer.wake();
+        assert_eq!(peer.take().unwrap().arrivals.len(), 1);
+        assert!(rest(&peer, &woken, MAX / 2 + 1));
+        peer.arrive(replied(2));
+        assert_eq!(woken.times(), 2);
+        assert!(!rest(&peer, &woken, MAX / 2 + 1));
+        drop(peer.take());
+        // A refusal makes room matter, too.
+        assert!(rest(&peer, &woken, MAX / 2));
+        peer.arrive(replied(3));
+        assert_eq!(woken.times(), 2);
+        assert_eq!(peer.push(MAX, || 1), Err(SendError::Full));
+        assert_eq!(woken.times(), 3);
+    }
+
+    #[test]
+    fn who_waits_for_room_is_woken_when_half_is_free() {
+        let (peer, woken) = asleep();
+        peer.push(800, || 1).unwrap();
+        let waiting = Arc::<Woken>::default();
+        let waker = Waker::from(Arc::clone(&waiting));
+        let cx = &mut Context::from_waker(&waker);
+        let mut ready = Box::pin(peer.ready());
+        assert!(ready.poll_unpin(cx).is_pending());
+        assert!(ready.poll_unpin(cx).is_pending());
+        drop(peer.take());
+        assert!(rest(&peer, &woken, 501));
+        assert_eq!(waiting.times(), 0);
+        peer.wake();
+        peer.go_on(500);
+        assert_eq!(waiting.times(), 1, "once, though it was polled twice");
+        assert_eq!(ready.poll_unpin(cx), Poll::Ready(Ok(())));
+    }
+
+    #[test]
+    fn a_mailbox_that_is_closed_gives_everything_back_and_takes_nothing() {
+        let (peer, woken) = asleep();
+        peer.push(800, || 1).unwrap();
+        peer.arrive(replied(1));
+        peer.arrive(aborted(2));
+        let waiting = Arc::<Woken>::default();
+        let waker = Waker::from(Arc::clone(&waiting));
+        let mut ready = Box::pin(peer.ready());
+        assert!(ready.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+        let Mail { commands, arrivals } = peer.close();
+        assert_eq!((commands.len(), arrivals.len()), (1, 2));
+        assert_eq!(waiting.times(), 1);
+        assert_eq!(ready.now_or_never(), Some(Err(SendError::Closed)));
+        assert!(!peer.arrive(aborted(3)));
+        let wakes = woken.times();
+        peer.wake();
+        assert_eq!(woken.times(), wakes, "there is no task");
+        assert!(peer.take().is_none());
+    }
+}

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::io::IoSlice;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BufMut;
 
@@ -18,10 +18,9 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// Runs a task to its end.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 
-    /// The time by which [`sleep`](Runtime::sleep) waits. A runtime for tests may let it stand still, or run ahead.
-    fn now(&self) -> std::time::Instant {
-        std::time::Instant::now()
-    }
+    /// The time by which [`sleep`](Runtime::sleep) waits. The driver knows no other. A runtime for tests may let it stand still, or run
+    /// ahead.
+    fn now(&self) -> Instant;
 
     /// Waits for this long.
     fn sleep(&self, duration: Duration) -> Self::Sleep;

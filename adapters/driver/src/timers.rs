@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -23,6 +24,18 @@ use crate::sync::lock;
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     slots: Mutex<Slots>,
+    /// Whether there is a task that runs them.
+    running: AtomicBool,
+}
+
+/// There is a task that runs the timers, while it lives: a runtime may drop it.
+#[derive(Debug)]
+pub(crate) struct RunningTimers(Arc<Timers>);
+
+impl Drop for RunningTimers {
+    fn drop(&mut self) {
+        self.0.running.store(false, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +66,13 @@ pub(crate) struct Armed {
 }
 
 impl Timers {
+    /// `None` when there is a task that runs them.
+    pub(crate) fn start(self: &Arc<Self>) -> Option<RunningTimers> {
+        // Looked at first: nearly always there is one, and a store would take the line away from the other processors.
+        let started = self.running.load(Ordering::Relaxed) || self.running.swap(true, Ordering::Relaxed);
+        (!started).then(|| RunningTimers(Arc::clone(self)))
+    }
+
     /// Wakes this peer at the deadline or a little later, and no longer for what it waited for before.
     pub(crate) fn arm(&self, now: Instant, deadline: Instant, peer: Sid, before: Option<Armed>) -> Armed {
         let slot = slot(now, deadline);
@@ -104,12 +124,12 @@ impl Timers {
                 due
             };
             due.iter().for_each(&wake);
-            self.next_slot(&runtime, clock).await;
+            self.next_slot(&runtime, &clock).await;
         }
     }
 
     /// Waits until the first slot has come, or an earlier one was added.
-    async fn next_slot<R: Runtime>(&self, runtime: &R, clock: Clock) {
+    async fn next_slot<R: Runtime>(&self, runtime: &R, clock: &Clock) {
         let first = lock(&self.slots).peers.first().map(|(first, _)| *first);
         let wait = first.map(|first| Instant::from_millis(first).saturating_duration_since(clock.now(runtime)));
         let mut sleep = pin!(match wait {
@@ -131,7 +151,10 @@ impl Timers {
 
 #[cfg(test)]
 mod tests {
+    use engineio_proto::testkit::Random;
+
     use super::*;
+    use crate::testkit::Sim;
 
     #[test]
     fn far_deadlines_share_slots_and_near_ones_are_exact() {
@@ -140,5 +163,92 @@ mod tests {
         assert_eq!(slot(now, Instant::from_micros(1_007_001)), 1_008);
         assert_eq!(slot(now, Instant::from_millis(26_001)), 26_100);
         assert_eq!(slot(now, Instant::from_millis(1_300)), 1_302);
+    }
+
+    fn peer(number: u8) -> Sid {
+        Sid::from_random([number; 15])
+    }
+
+    /// Who was woken, and when.
+    type Woken = Arc<Mutex<Vec<(Sid, Instant)>>>;
+
+    /// Runs timers, and logs whom they wake.
+    fn running(sim: &Sim) -> (Arc<Timers>, Clock, Woken) {
+        let (timers, clock) = (Arc::<Timers>::default(), Clock::default());
+        clock.now(sim);
+        let woken = Woken::default();
+        let (task, runtime, tells, log) = (Arc::clone(&timers), sim.clone(), clock.clone(), Arc::clone(&woken));
+        sim.spawn(async move {
+            let now = tells.clone();
+            let wake = |sid: &Sid| lock(&log).push((*sid, now.now(&runtime)));
+            task.run(runtime.clone(), tells, wake).await;
+        });
+        (timers, clock, woken)
+    }
+
+    #[test]
+    fn every_peer_is_woken_once_at_its_deadline_or_a_little_later() {
+        Sim::each_seed(100, |sim| {
+            let (sim, mut random) = (sim.clone(), Random::new(sim.seed()));
+            sim.clone().run(async move {
+                let (timers, clock, woken) = running(&sim);
+                let mut expected = Vec::new();
+                for number in 0..50 {
+                    let now = clock.now(&sim);
+                    let deadline = now + random.duration(Duration::from_micros(1), Duration::from_secs(30));
+                    let timer = timers.arm(now, deadline, peer(number), None);
+                    assert!(deadline <= timer.wake_at);
+                    match random.index(4) {
+                        0 => timers.disarm(peer(number), timer),
+                        1 => {
+                            // It moves, in either direction.
+                            let deadline = now + random.duration(Duration::from_micros(1), Duration::from_secs(30));
+                            expected.push((
+                                peer(number),
+                                timers.arm(now, deadline, peer(number), Some(timer)),
+                                deadline,
+                            ));
+                        }
+                        _ => expected.push((peer(number), timer, deadline)),
+                    }
+                    sim.sleep(random.duration(Duration::ZERO, Duration::from_millis(800))).await;
+                }
+                sim.sleep(Duration::from_secs(31)).await;
+                let woken = std::mem::take(&mut *lock(&woken));
+                assert!(woken.is_sorted_by_key(|(_, at)| *at), "{woken:?}");
+                assert_eq!(woken.len(), expected.len());
+                for (sid, timer, deadline) in expected {
+                    let (_, at) = woken.iter().find(|(peer, _)| *peer == sid).unwrap();
+                    assert!(*at >= deadline, "{at:?} is before {deadline:?}");
+                    assert!(*at - timer.wake_at <= Duration::from_micros(200), "{at:?} is long after {timer:?}");
+                }
+                timers.stop();
+                sim.settle().await;
+                assert_eq!(sim.tasks().len(), 1);
+            });
+        });
+    }
+
+    #[test]
+    fn the_task_sleeps_until_the_first_slot() {
+        let sim = Sim::new(0);
+        sim.clone().run(async move {
+            let (timers, clock, woken) = running(&sim);
+            let task = *sim.tasks().last().unwrap();
+            sim.settle().await;
+            let far = timers.arm(clock.now(&sim), Instant::from_millis(20_000), peer(1), None);
+            sim.settle().await;
+            let polls = sim.polls(task);
+            // Later ones do not concern it, nor do more for the same slot.
+            timers.arm(clock.now(&sim), Instant::from_millis(25_000), peer(2), None);
+            timers.arm(clock.now(&sim), Instant::from_millis(20_000), peer(3), None);
+            sim.settle().await;
+            assert_eq!(sim.polls(task), polls);
+            timers.arm(clock.now(&sim), Instant::from_millis(10), peer(4), None);
+            sim.sleep(Duration::from_secs(1)).await;
+            assert_eq!(*lock(&woken), [(peer(4), Instant::from_millis(10))]);
+            timers.disarm(peer(1), far);
+            timers.stop();
+        });
     }
 }

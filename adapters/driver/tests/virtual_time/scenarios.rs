@@ -1,0 +1,532 @@
+//! Whole lives of many peers, made up by a seed and judged.
+//!
+//! Peers poll, upgrade or come over a WebSocket; they send numbered messages, which the server echoes; they are slow, silent, cut off or
+//! leave; the process oversleeps. Whatever happens:
+//!
+//! * what the server was handed of a peer is what the peer sent, in order, without a gap or a double, up to some point;
+//! * what the peer got is what the server was able to send, likewise; all of it, if the peer left in order;
+//! * every session is opened once and closed once; every request is answered, and no task and no session is left at the end.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, select};
+use socketio_driver::{
+    CloseReason, DisconnectReason, Endpoint, EngineServer, EngineSocket, Event, Message, Runtime as _, Server, Socket,
+};
+
+use crate::end;
+use crate::support::{Ending, Manner, Poller, Sim, Upgrading, WebSocket};
+
+/// What the server saw of one session.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Seen {
+    opened: usize,
+    closed: usize,
+    got: Vec<u64>,
+    /// What it was able to send.
+    sent: Vec<u64>,
+    /// What it was not: the peer's queue was full, or the peer gone.
+    refused: usize,
+}
+
+/// By session.
+type Sessions = Arc<Mutex<BTreeMap<String, Seen>>>;
+
+/// What a peer knows at its end.
+#[derive(Debug)]
+struct Life {
+    sid: String,
+    sent: u64,
+    got: Vec<u64>,
+    /// It waited for every echo, and closed.
+    in_order: bool,
+}
+
+/// How messages look on the wire.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Speech {
+    Engine,
+    Socket,
+}
+
+impl Speech {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Engine => "/engine.io/",
+            Self::Socket => "/socket.io/",
+        }
+    }
+
+    /// A packet with this number, made longer by `padding` bytes.
+    fn packet(self, number: u64, padding: usize) -> String {
+        let padding = "x".repeat(padding);
+        match self {
+            Self::Engine => format!("4{number}{padding}"),
+            Self::Socket => format!(r#"42["m","{number}{padding}"]"#),
+        }
+    }
+
+    /// The number in a packet, if it is a message.
+    fn number(self, packet: &str) -> Option<u64> {
+        let text = match self {
+            Self::Engine => packet.strip_prefix('4')?,
+            Self::Socket => packet.strip_prefix(r#"42["m",""#)?.strip_suffix(r#""]"#)?,
+        };
+        text.trim_end_matches('x').parse().ok()
+    }
+}
+
+fn number_of(text: &str) -> u64 {
+    text.trim_end_matches('x').parse().unwrap()
+}
+
+/// How a server's handler answers, as the seed says for each message.
+fn handler_waits(sim: &Sim) -> Option<Duration> {
+    sim.chance(200).then(|| sim.duration(Duration::from_millis(300)))
+}
+
+fn seen<R>(sessions: &Sessions, sid: &str, change: impl FnOnce(&mut Seen) -> R) -> R {
+    change(sessions.lock().unwrap().entry(sid.to_owned()).or_default())
+}
+
+fn engine_server(sim: &Sim, sessions: &Sessions, max_outbound: usize) -> EngineServer {
+    let (opens, messages, closes, sim) = (sessions.clone(), sessions.clone(), sessions.clone(), sim.clone());
+    EngineServer::builder()
+        .config(|config| {
+            config.limits.max_outbound = max_outbound;
+            config.limits.soft_inbound = 4000;
+        })
+        .on_connect(move |socket: EngineSocket| seen(&opens, socket.id().as_str(), |seen| seen.opened += 1))
+        .on_message(move |socket: EngineSocket, message: Message| {
+            let Message::Text(text) = message else { panic!("it was a text") };
+            let number = number_of(&text);
+            let sid = socket.id().as_str().to_owned();
+            seen(&messages, &sid, |seen| seen.got.push(number));
+            let (sim, sessions) = (sim.clone(), messages.clone());
+            async move {
+                if let Some(wait) = handler_waits(&sim) {
+                    sim.sleep(wait).await;
+                }
+                // Sent and noted in one step.
+                seen(&sessions, &sid, |seen| {
+                    if socket.send(Message::Text(text)).is_ok() {
+                        seen.sent.push(number);
+                    } else {
+                        seen.refused += 1;
+                    }
+                });
+            }
+        })
+        .on_close(move |socket: EngineSocket, _: CloseReason| {
+            seen(&closes, socket.id().as_str(), |seen| seen.closed += 1);
+        })
+        .build()
+}
+
+fn socket_server(sim: &Sim, sessions: &Sessions, max_outbound: usize) -> Server {
+    let server = Server::builder()
+        .engine(|config| {
+            config.limits.max_outbound = max_outbound;
+            config.limits.soft_inbound = 4000;
+        })
+        .build();
+    let (opens, messages, closes, sim) = (sessions.clone(), sessions.clone(), sessions.clone(), sim.clone());
+    server
+        .on_connect(move |socket: Socket| seen(&opens, socket.session_id().as_str(), |seen| seen.opened += 1))
+        .on("m", move |socket: Socket, event: Event| {
+            let text: String = event.read().unwrap();
+            let number = number_of(&text);
+            let sid = socket.session_id().as_str().to_owned();
+            seen(&messages, &sid, |seen| seen.got.push(number));
+            let (sim, sessions) = (sim.clone(), messages.clone());
+            async move {
+                if let Some(wait) = handler_waits(&sim) {
+                    sim.sleep(wait).await;
+                }
+                seen(&sessions, &sid, |seen| {
+                    if socket.emit("m", &text).is_ok() {
+                        seen.sent.push(number);
+                    } else {
+                        seen.refused += 1;
+                    }
+                });
+            }
+        })
+        .on_disconnect(move |socket: Socket, _: DisconnectReason| {
+            seen(&closes, socket.session_id().as_str(), |seen| seen.closed += 1);
+        });
+    server
+}
+
+/// How a peer's life ends, if nothing else ends it before.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum End {
+    /// It waits for its echoes, and closes.
+    Leaves,
+    /// Its connections are cut.
+    Cut,
+    /// It says nothing any more, and reads nothing.
+    Silent,
+    /// It stays until the server ends it.
+    Stays,
+}
+
+/// What the tasks of one peer share.
+#[derive(Default)]
+struct Shared {
+    got: Vec<u64>,
+    pings: usize,
+    /// The session is over, as far as the peer can tell.
+    over: bool,
+    /// No further GET is to be sent.
+    stop: bool,
+}
+
+/// A peer while it lives.
+struct Peer<E> {
+    sim: Sim,
+    poller: Poller<E>,
+    speech: Speech,
+    shared: Arc<Mutex<Shared>>,
+    sent: u64,
+}
+
+impl<E: Endpoint> Peer<E> {
+    fn shared<R>(&self, look: impl FnOnce(&mut Shared) -> R) -> R {
+        look(&mut self.shared.lock().unwrap())
+    }
+
+    fn is_over(&self) -> bool {
+        self.shared(|shared| shared.over)
+    }
+
+    fn next_packet(&mut self) -> String {
+        let padding = match self.sim.index(10) {
+            0 => self.sim.index(9000),
+            1 => self.sim.index(1000),
+            _ => 0,
+        };
+        self.sent += 1;
+        self.speech.packet(self.sent - 1, padding)
+    }
+
+    /// A packet has come.
+    fn take(speech: Speech, shared: &mut Shared, packet: &str) {
+        match packet {
+            "2" => shared.pings += 1,
+            "1" => shared.over = true,
+            "6" => {}
+            // It has joined; it is disconnected for the server's shutdown.
+            packet if speech == Speech::Socket && (packet.starts_with("40") || packet == "41") => {}
+            packet => shared.got.push(speech.number(packet).unwrap_or_else(|| panic!("a strange packet: {packet}"))),
+        }
+    }
+
+    /// Sends GETs, one after the other, until it is told to stop or the session is over.
+    fn poll_in_background(&self) -> futures_channel::oneshot::Receiver<()> {
+        let (ended, end) = futures_channel::oneshot::channel();
+        let (poller, shared, speech, sim) =
+            (self.poller.clone(), Arc::clone(&self.shared), self.speech, self.sim.clone());
+        self.sim.spawn(async move {
+            loop {
+                let mut response = poller.get_unread().await;
+                if sim.chance(300) {
+                    // The bytes take a while to leave.
+                    let confirmation = response.body_mut().take_confirmation();
+                    sim.sleep(sim.duration(Duration::from_millis(200))).await;
+                    if let Some(confirmation) = confirmation {
+                        confirmation.written();
+                    }
+                }
+                let reply = crate::support::Reply::read(response).await;
+                let mut shared = shared.lock().unwrap();
+                match reply.status {
+                    200 => reply.body.split('\u{1e}').for_each(|packet| Self::take(speech, &mut shared, packet)),
+                    400 => shared.over = true,
+                    status => panic!("a GET was answered with {status}"),
+                }
+                if shared.over || shared.stop {
+                    break;
+                }
+            }
+            let _ = ended.send(());
+        });
+        end
+    }
+
+    /// Sends packets in a POST. False when the session is over.
+    async fn post(&self, packets: Vec<String>) -> bool {
+        let body = packets.join("\u{1e}");
+        let mut rest = Bytes::from(body);
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            let length = if self.sim.chance(300) { 1 + self.sim.index(rest.len()) } else { rest.len() };
+            let wait = if self.sim.chance(300) { self.sim.duration(Duration::from_millis(50)) } else { Duration::ZERO };
+            pieces.push((wait, rest.split_to(length)));
+        }
+        let reply = self.poller.post_in_pieces(pieces, Ending::Complete).await;
+        match reply.status {
+            200 => true,
+            400 => {
+                self.shared(|shared| shared.over = true);
+                false
+            }
+            status => panic!("a POST was answered with {status}"),
+        }
+    }
+
+    /// Polls for a while. False when the session is over.
+    async fn live_polling(&mut self, acts: usize) -> bool {
+        for _ in 0..acts {
+            self.sim.sleep(self.sim.duration(Duration::from_secs(3))).await;
+            let pings = self.shared(|shared| std::mem::take(&mut shared.pings));
+            let mut packets: Vec<_> = (0..pings).map(|_| "3".into()).collect();
+            packets.extend((0..self.sim.index(4)).map(|_| self.next_packet()));
+            if self.is_over() || (!packets.is_empty() && !self.post(packets).await) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Reads and answers pings for this long. False when the link is gone.
+    async fn read_for(&mut self, websocket: &mut WebSocket, time: Duration) -> bool {
+        let mut sleep = Box::pin(self.sim.sleep(time));
+        loop {
+            let next = match select(Box::pin(websocket.next()), sleep.as_mut()).await {
+                Either::Left((next, _)) => next,
+                Either::Right(_) => return true,
+            };
+            let Some(packet) = next else { return false };
+            let speech = self.speech;
+            let pings = self.shared(|shared| {
+                Self::take(speech, shared, &packet);
+                std::mem::take(&mut shared.pings)
+            });
+            if pings > 0 && websocket.send("3").await.is_err() {
+                return false;
+            }
+        }
+    }
+
+    /// Sends and reads over a link for a while. False when it is gone.
+    async fn live_on_link(&mut self, websocket: &mut WebSocket, acts: usize) -> bool {
+        for _ in 0..acts {
+            if self.sim.chance(100) {
+                // It does not read.
+                self.sim.sleep(self.sim.duration(Duration::from_secs(10))).await;
+            }
+            let time = self.sim.duration(Duration::from_secs(3));
+            if !self.read_for(websocket, time).await {
+                return false;
+            }
+            for _ in 0..self.sim.index(6) {
+                let packet = self.next_packet();
+                // Others write while it is blocked, or both would wait for each other to read.
+                let mut sending = Box::pin(websocket.send(&packet));
+                let sent = poll_fn(|cx| sending.as_mut().poll_unpin(cx).map(|sent| sent.is_ok()));
+                let wait = self.sim.sleep(Duration::from_secs(5));
+                match select(sent, Box::pin(wait)).await {
+                    Either::Left((true, _)) => {}
+                    Either::Left((false, _)) => return false,
+                    Either::Right(_) => break,
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether the server has echoed everything that it was able to. Waits for it.
+    async fn echoes(&mut self, sessions: &Sessions, mut websocket: Option<&mut WebSocket>) -> bool {
+        for _ in 0..60 {
+            let sent = usize::try_from(self.sent).unwrap();
+            let got = self.shared(|shared| shared.got.len());
+            let has_all = |seen: &mut Seen| {
+                seen.got.len() == sent && seen.sent.len() + seen.refused == sent && seen.sent.len() == got
+            };
+            if seen(sessions, &self.poller.sid, has_all) {
+                return true;
+            }
+            let wait = Duration::from_millis(500);
+            let goes_on = match websocket.as_deref_mut() {
+                Some(websocket) => self.read_for(websocket, wait).await,
+                None => {
+                    self.sim.sleep(wait).await;
+                    let pings = self.shared(|shared| std::mem::take(&mut shared.pings));
+                    pings == 0 || self.post(vec!["3".into()]).await
+                }
+            };
+            if !goes_on || self.is_over() {
+                return false;
+            }
+        }
+        false
+    }
+}
+
+/// Lives one life.
+async fn live<E: Endpoint>(sim: Sim, server: E, speech: Speech, sessions: Sessions) -> Life {
+    let end = [End::Leaves, End::Leaves, End::Cut, End::Silent, End::Stays][sim.index(5)];
+    let manner = Manner {
+        capacity: [500, 4000, 64 * 1024][sim.index(3)],
+        splits: sim.chance(500),
+        max_delay: sim.duration(Duration::from_millis(100)),
+    };
+    let acts = 1 + sim.index(8);
+    let mut in_order = false;
+    let mut peer;
+    let mut websocket = None;
+    if sim.chance(400) {
+        let target = format!("{}?EIO=4&transport=websocket", speech.path());
+        let upgrading = Upgrading { delay: sim.duration(Duration::from_millis(100)), ..Upgrading::default() };
+        let mut link = WebSocket::upgrade(&sim, &server, &target, manner, upgrading).await.unwrap();
+        let Some(open) = link.next().await else {
+            // The server was shut down before the link was handed over.
+            return Life { sid: String::new(), sent: 0, got: Vec::new(), in_order: false };
+        };
+        if speech == Speech::Socket {
+            link.send("40").await.unwrap();
+        }
+        let poller = Poller {
+            sim: sim.clone(),
+            server: server.clone(),
+            path: speech.path(),
+            sid: crate::support::sid_of(&open),
+        };
+        peer = Peer { sim: sim.clone(), poller, speech, shared: Arc::default(), sent: 0 };
+        websocket = Some(link);
+    } else {
+        let poller = Poller::open(&sim, &server, speech.path()).await;
+        peer = Peer { sim: sim.clone(), poller, speech, shared: Arc::default(), sent: 0 };
+        let polls = peer.poll_in_background();
+        let joins = speech == Speech::Engine || peer.post(vec!["40".into()]).await;
+        let mut goes_on = joins && peer.live_polling(acts).await;
+        if goes_on && sim.chance(500) {
+            let target = peer.poller.target("websocket");
+            let fails = sim.chance(200);
+            let upgrading =
+                Upgrading { delay: sim.duration(Duration::from_millis(200)), fails, ..Upgrading::default() };
+            if let Ok(mut link) = WebSocket::upgrade(&sim, &server, &target, manner, upgrading).await
+                && link.send("2probe").await.is_ok()
+                && link.next().await.as_deref() == Some("3probe")
+                && sim.chance(900)
+            {
+                // As the JavaScript client: the GET that is held ends first.
+                peer.shared(|shared| shared.stop = true);
+                let _ = polls.await;
+                if link.send("5").await.is_ok() {
+                    websocket = Some(link);
+                } else {
+                    goes_on = false;
+                }
+            }
+        }
+        if websocket.is_none() {
+            goes_on = goes_on && peer.live_polling(acts).await;
+            match end {
+                End::Leaves if goes_on && peer.echoes(&sessions, None).await => {
+                    in_order = peer.post(vec!["1".into()]).await;
+                }
+                _ => peer.shared(|shared| shared.stop = true),
+            }
+        }
+    }
+    if let Some(mut link) = websocket {
+        let goes_on = peer.live_on_link(&mut link, acts).await;
+        match end {
+            End::Leaves if goes_on && peer.echoes(&sessions, Some(&mut link)).await => {
+                link.close().await;
+                in_order = true;
+            }
+            End::Cut => link.pipe.cut(),
+            End::Silent => sim.sleep(Duration::from_secs(60)).await,
+            _ => while peer.read_for(&mut link, Duration::from_secs(20)).await && end == End::Stays {},
+        }
+    }
+    let Peer { poller, sent, shared, .. } = peer;
+    // GETs that are under way still end.
+    while Arc::strong_count(&shared) > 1 {
+        sim.sleep(Duration::from_secs(1)).await;
+    }
+    let got = std::mem::take(&mut shared.lock().unwrap().got);
+    Life { sid: poller.sid, sent, got, in_order }
+}
+
+/// Plays one seed, and judges it. What happened, for a comparison.
+fn play(sim: &Sim) -> (u64, Vec<(u64, Vec<u64>, bool)>) {
+    let sessions = Sessions::default();
+    let max_outbound = [20_000, 16 << 20][sim.index(2)];
+    if sim.chance(300) {
+        sim.oversleep(Duration::from_secs(2));
+    }
+    let lives = if sim.chance(500) {
+        let server = engine_server(sim, &sessions, max_outbound);
+        sim.run(live_together(sim.clone(), server, Speech::Engine, sessions.clone()))
+    } else {
+        let server = socket_server(sim, &sessions, max_outbound);
+        sim.run(live_together(sim.clone(), server, Speech::Socket, sessions.clone()))
+    };
+    let sessions = sessions.lock().unwrap();
+    for Life { sid, sent, got, in_order } in &lives {
+        let seen = sessions.get(sid).cloned().unwrap_or_default();
+        assert!(seen.opened <= 1 && seen.closed == seen.opened, "{seen:?}");
+        assert!(seen.got.iter().copied().eq(0..seen.got.len() as u64), "not in order, or not once: {seen:?}");
+        assert!(seen.got.len() as u64 <= *sent);
+        assert!(seen.sent.starts_with(got), "sent {:?}, got {got:?}", seen.sent);
+        if *in_order {
+            assert_eq!((seen.got.len() as u64, &seen.sent), (*sent, got));
+        }
+    }
+    (sim.digest(), lives.into_iter().map(|life| (life.sent, life.got, life.in_order)).collect())
+}
+
+/// Lets some peers live at the same time, and ends the server behind or over them.
+async fn live_together<E: Endpoint>(sim: Sim, server: E, speech: Speech, sessions: Sessions) -> Vec<Life> {
+    let lives = Arc::<Mutex<BTreeMap<usize, Life>>>::default();
+    let count = 1 + sim.index(6);
+    for index in 0..count {
+        let (runtime, server, sessions, lives) = (sim.clone(), server.clone(), sessions.clone(), Arc::clone(&lives));
+        sim.spawn(async move {
+            let life = live(runtime, server, speech, sessions).await;
+            lives.lock().unwrap().insert(index, life);
+        });
+        sim.sleep(sim.duration(Duration::from_secs(2))).await;
+    }
+    let patience = if sim.chance(700) { 200 } else { 1 + sim.index(40) };
+    for _ in 0..patience {
+        sim.sleep(Duration::from_secs(1)).await;
+        if lives.lock().unwrap().len() == count {
+            break;
+        }
+    }
+    server.shut_down(sim.sleep(Duration::from_secs(20))).await;
+    while lives.lock().unwrap().len() < count {
+        sim.sleep(Duration::from_secs(1)).await;
+        assert!(sim.panics().is_empty(), "{:?}", sim.panics());
+    }
+    end(&sim, server, ()).await;
+    std::mem::take(&mut *lives.lock().unwrap()).into_values().collect()
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_left_whatever_peers_do() {
+    let left_in_order = std::cell::Cell::new(0);
+    Sim::each_seed(400, |sim| {
+        let (_, lives) = play(sim);
+        let messages: usize = lives.iter().map(|(_, got, in_order)| if *in_order { got.len() } else { 0 }).sum();
+        left_in_order.set(left_in_order.get() + messages);
+    });
+    if std::env::var_os("SEED").is_none() {
+        assert!(left_in_order.get() > 1000, "the scenarios prove little: {} messages", left_in_order.get());
+    }
+}
+
+#[test]
+fn a_seed_repeats_a_run() {
+    Sim::each_seed(20, |sim| assert_eq!(play(sim), play(&Sim::new(sim.seed()))));
+}

@@ -1,0 +1,372 @@
+//! A peer's task: the order of what came, bounds of a turn, deadlines, links that fail, handlers that panic.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use socketio_driver::{EngineServer, EngineSocket, Message, Runtime as _};
+
+use crate::support::{Ending, Manner, PipeEnd, Poller, Sim, Upgrading, WebSocket};
+use crate::{ENGINE, Log, echo_server, end};
+
+/// A peer that polls, and whose WebSocket has been probed.
+async fn probed(sim: &Sim, server: &EngineServer) -> (Poller<EngineServer>, WebSocket) {
+    let peer = Poller::open(sim, server, ENGINE).await;
+    let target = peer.target("websocket");
+    let upgrade = WebSocket::upgrade(sim, server, &target, Manner::default(), Upgrading::default());
+    let mut websocket = upgrade.await.unwrap();
+    websocket.send("2probe").await.unwrap();
+    assert_eq!(websocket.next().await.unwrap(), "3probe");
+    (peer, websocket)
+}
+
+#[test]
+fn a_get_is_looked_at_after_what_came_over_the_link_before_it() {
+    Sim::each_seed(300, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, _) = echo_server(|builder| builder);
+            let (peer, mut websocket) = probed(&sim, &server).await;
+            sim.settle().await;
+            websocket.send("5").await.unwrap();
+            // The session no longer polls.
+            let reply = peer.get().await;
+            assert_eq!(reply.status, 400, "{reply:?}");
+            end(&sim, server, (peer, websocket)).await;
+        });
+    });
+}
+
+#[test]
+fn a_close_packet_in_a_post_comes_after_the_get_that_was_sent_before_it() {
+    Sim::each_seed(300, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, log) = echo_server(|builder| builder);
+            let peer = Poller::open(&sim, &server, ENGINE).await;
+            let replies = Log::default();
+            let (get, gets) = (peer.clone(), replies.clone());
+            sim.spawn(async move { gets.push(get.get().await.body) });
+            sim.settle().await;
+            assert_eq!(peer.post("1").await.body, "ok");
+            sim.settle().await;
+            assert_eq!(replies.lines(), ["6"], "a GET that is held is answered with a noop");
+            assert_eq!(log.lines(), ["connect", "transport close"]);
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+/// Writes a message of many frames, each of which holds one Engine.IO message of `size` bytes.
+async fn flood(pipe: &mut PipeEnd, count: usize, size: usize) {
+    let mut bytes = Vec::new();
+    let text = format!("4{}", "x".repeat(size));
+    for _ in 0..count {
+        engineio_websocket::encode_text(&mut bytes, &text, Some([1, 2, 3, 4]));
+    }
+    pipe.put(bytes.into()).await.unwrap();
+}
+
+#[test]
+fn a_peer_that_floods_gives_way_after_four_reads() {
+    Sim::each_seed(20, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let server = EngineServer::builder().on_message(|_: EngineSocket, _: Message| {}).build();
+            let manner = Manner { capacity: 16 << 20, ..Manner::default() };
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+            sim.settle().await;
+            let task = *sim.tasks().last().unwrap();
+            let (polls, before) = (sim.polls(task), peer.pipe.unread_by_peer());
+            assert_eq!(before, 0);
+            flood(&mut peer.pipe, 4000, 1000).await;
+            let sent = peer.pipe.unread_by_peer();
+            let mut turns = 0;
+            while peer.pipe.unread_by_peer() > 0 {
+                sim.give_way().await;
+                let read = sent - peer.pipe.unread_by_peer();
+                turns = sim.polls(task) - polls;
+                assert!(read <= usize::try_from(turns).unwrap() * 4 * 64 * 1024, "{read} bytes in {turns} turns");
+            }
+            assert!(turns >= 16, "{turns} turns");
+            peer.close().await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn a_peer_with_thousands_of_small_messages_gives_way_and_loses_none() {
+    Sim::each_seed(10, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let count = Arc::new(AtomicUsize::new(0));
+            let handled = Arc::clone(&count);
+            let server = EngineServer::builder()
+                .on_message(move |_: EngineSocket, _: Message| {
+                    handled.fetch_add(1, Ordering::Relaxed);
+                })
+                .build();
+            let manner = Manner { capacity: 1 << 20, splits: sim.chance(500), ..Manner::default() };
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+            sim.settle().await;
+            let task = *sim.tasks().last().unwrap();
+            let polls = sim.polls(task);
+            flood(&mut peer.pipe, 20_000, 0).await;
+            let mut turns = 0;
+            while count.load(Ordering::Relaxed) < 20_000 {
+                sim.give_way().await;
+                turns = sim.polls(task) - polls;
+                // 16 rounds of 256 events.
+                assert!(count.load(Ordering::Relaxed) <= usize::try_from(turns).unwrap() * 16 * 256);
+            }
+            assert!(turns >= 5, "{turns} turns");
+            peer.close().await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn a_session_that_is_idle_is_polled_once_for_each_thing_that_happens() {
+    Sim::each_seed(20, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, _) = echo_server(|builder| builder);
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            sim.settle().await;
+            let task = *sim.tasks().last().unwrap();
+            let polls = sim.polls(task);
+            // A message, its echo, and nothing else.
+            peer.send("4hello").await.unwrap();
+            assert_eq!(peer.next().await.unwrap(), "4hello");
+            sim.settle().await;
+            assert_eq!(sim.polls(task) - polls, 1);
+            // The ping, and its pong.
+            assert_eq!(peer.next().await.unwrap(), "2");
+            peer.send("3").await.unwrap();
+            sim.settle().await;
+            assert_eq!(sim.polls(task) - polls, 3);
+            peer.close().await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn a_pong_that_came_while_the_process_was_stopped_counts() {
+    Sim::each_seed(100, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, log) = echo_server(|builder| builder);
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            assert_eq!(peer.next().await.unwrap(), "2");
+            sim.settle().await;
+            peer.pipe.put(masked("3")).await.unwrap();
+            sim.stall(Duration::from_secs(60));
+            peer.send("4still here").await.unwrap();
+            loop {
+                match peer.next().await.as_deref() {
+                    Some("4still here") => break,
+                    // The next one was due in the meantime.
+                    Some("2") => peer.send("3").await.unwrap(),
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(log.lines(), ["connect", "still here"]);
+            peer.close().await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn timers_that_come_late_close_nobody_who_answers() {
+    Sim::each_seed(100, |sim| {
+        let sim = sim.clone();
+        sim.oversleep(Duration::from_secs(30));
+        sim.clone().run(async move {
+            let (server, log) = echo_server(|builder| builder);
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            for _ in 0..20 {
+                assert_eq!(peer.next().await.unwrap(), "2");
+                peer.send("3").await.unwrap();
+            }
+            peer.close().await;
+            drop(peer);
+            assert_eq!(log.lines().len(), 2, "{:?}", log.lines());
+            end(&sim, server, ()).await;
+        });
+    });
+}
+
+fn masked(text: &str) -> Bytes {
+    let mut bytes = Vec::new();
+    engineio_websocket::encode_text(&mut bytes, text, Some([9, 8, 7, 6]));
+    bytes.into()
+}
+
+#[test]
+fn frames_that_came_with_the_request_are_read_first() {
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, log) = echo_server(|builder| builder);
+            let target = format!("{ENGINE}?EIO=4&transport=websocket");
+            // More than is read at once, and ended in the middle of a frame.
+            let mut early: Vec<u8> = masked("4early").to_vec();
+            early.extend_from_slice(&masked(&format!("4{}", "l".repeat(150_000))));
+            let (early, late) = early.split_at(140_000);
+            let upgrading = Upgrading { early: Bytes::copy_from_slice(early), ..Upgrading::default() };
+            let upgrade = WebSocket::upgrade(&sim, &server, &target, Manner::default(), upgrading);
+            let mut peer = upgrade.await.unwrap();
+            peer.pipe.put(Bytes::copy_from_slice(late)).await.unwrap();
+            assert!(peer.next().await.unwrap().starts_with('0'));
+            assert_eq!(peer.next().await.unwrap(), "4early");
+            assert_eq!(peer.next().await.unwrap().len(), 150_001);
+            peer.close().await;
+            drop(peer);
+            assert_eq!(log.lines()[1], "early");
+            end(&sim, server, ()).await;
+        });
+    });
+}
+
+#[test]
+fn a_session_whose_first_link_is_not_handed_over_ends() {
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, log) = echo_server(|builder| builder);
+            let target = format!("{ENGINE}?EIO=4&transport=websocket");
+            let upgrading = Upgrading { fails: true, ..Upgrading::default() };
+            let upgrade = WebSocket::upgrade(&sim, &server, &target, Manner::default(), upgrading);
+            let mut peer = upgrade.await.unwrap();
+            assert_eq!(peer.next().await, None);
+            sim.settle().await;
+            assert_eq!(server.sessions(), 0);
+            assert_eq!(log.lines(), ["forced close"]);
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn a_session_goes_on_polling_when_its_upgrade_is_not_handed_over() {
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, _) = echo_server(|builder| builder);
+            let peer = Poller::open(&sim, &server, ENGINE).await;
+            let target = peer.target("websocket");
+            let upgrading = Upgrading { fails: true, ..Upgrading::default() };
+            let upgrade = WebSocket::upgrade(&sim, &server, &target, Manner::default(), upgrading);
+            assert_eq!(upgrade.await.unwrap().next().await, None);
+            assert_eq!(peer.post("4on").await.body, "ok");
+            assert_eq!(peer.get().await.body, "4on");
+            peer.post("1").await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn a_link_that_is_reset_ends_its_session_and_leaves_nothing() {
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, log) = echo_server(|builder| builder);
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            peer.send("4one").await.unwrap();
+            peer.pipe.cut();
+            assert_eq!(peer.next().await, None);
+            sim.settle().await;
+            assert_eq!(server.sessions(), 0);
+            assert_eq!(log.lines().last().unwrap(), "transport close");
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn a_handler_that_panics_closes_its_own_session_and_no_other() {
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        let waits = sim.chance(500);
+        let sleeper = sim.clone();
+        sim.clone().run(async move {
+            let server = EngineServer::builder()
+                .on_message(move |socket: EngineSocket, message: Message| {
+                    let sim = sleeper.clone();
+                    async move {
+                        if waits {
+                            sim.sleep(Duration::from_secs(1)).await;
+                        }
+                        assert_ne!(message, Message::from("panic"), "as it should");
+                        socket.send(message)
+                    }
+                })
+                .build();
+            let mut other = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            peer.send("4panic").await.unwrap();
+            assert_eq!(peer.next().await, None);
+            other.send("4fine").await.unwrap();
+            assert_eq!(other.next().await.unwrap(), "4fine");
+            assert_eq!(server.sessions(), 1);
+            other.close().await;
+            end(&sim, server, (peer, other)).await;
+        });
+    });
+}
+
+#[test]
+fn a_body_that_does_not_end_is_given_up_and_ends_its_session() {
+    Sim::each_seed(30, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            for (ending, status, reason) in
+                [(Ending::Stalls, 408, "transport error"), (Ending::Breaks, 400, "transport error")]
+            {
+                let (server, log) = echo_server(|builder| builder);
+                let peer = Poller::open(&sim, &server, ENGINE).await;
+                let pieces = [(Duration::from_millis(1), Bytes::from_static(b"4half"))];
+                let reply = peer.post_in_pieces(pieces, ending).await;
+                assert_eq!(reply.status, status, "{ending:?}");
+                sim.settle().await;
+                assert_eq!(server.sessions(), 0);
+                assert_eq!(log.lines(), ["connect", reason], "{ending:?}");
+                end(&sim, server, peer).await;
+            }
+        });
+    });
+}
+
+#[test]
+fn a_get_whose_connection_goes_away_ends_its_session_and_is_forgotten() {
+    Sim::each_seed(100, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, log) = echo_server(|builder| builder);
+            let peer = Poller::open(&sim, &server, ENGINE).await;
+            let get = peer.clone();
+            let task = sim.spawn_task(async move { drop(get.get_unread().await) });
+            sim.give_way().await;
+            let has_come = sim.polls(task) > 0;
+            sim.drop_task(task);
+            sim.settle().await;
+            // As in the reference, `lib/transports/polling.ts`: "poll connection closed prematurely".
+            assert_eq!(server.sessions(), usize::from(!has_come));
+            if !has_come {
+                assert_eq!(peer.post("4lost").await.body, "ok");
+                // A reply that nobody reads takes packets with it.
+                drop(peer.get_unread().await);
+                sim.settle().await;
+                assert_eq!(server.sessions(), 0);
+            }
+            assert_eq!(log.lines().last().unwrap(), "transport error");
+            end(&sim, server, peer).await;
+        });
+    });
+}
