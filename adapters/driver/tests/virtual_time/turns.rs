@@ -80,7 +80,12 @@ fn a_peer_that_floods_gives_way_after_four_reads() {
             let task = *sim.tasks().last().unwrap();
             let (polls, before) = (sim.polls(task), peer.pipe.unread_by_peer());
             assert_eq!(before, 0);
-            flood(&mut peer.pipe, 4000, 1000).await;
+            // No session stops reading for them.
+            let mut pings = Vec::new();
+            while pings.len() < 4 << 20 {
+                engineio_websocket::encode_ping(&mut pings, &[7; 125], Some([1, 2, 3, 4])).unwrap();
+            }
+            peer.pipe.put(pings.into()).await.unwrap();
             let sent = peer.pipe.unread_by_peer();
             let mut turns = 0;
             while peer.pipe.unread_by_peer() > 0 {
@@ -176,6 +181,85 @@ fn a_pong_that_came_while_the_process_was_stopped_counts() {
             }
             assert_eq!(log.lines(), ["connect", "still here"]);
             peer.close().await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn a_pong_that_is_there_is_read_before_its_deadline_is_looked_at() {
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, _) = echo_server(|builder| builder);
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            assert_eq!(peer.next().await.unwrap(), "2");
+            sim.sleep(Duration::from_millis(19_500)).await;
+            // In time; the session's turn comes after the deadline, and by less than what counts as a stop.
+            peer.pipe.put(masked("3")).await.unwrap();
+            sim.stall(Duration::from_secs(5));
+            peer.send("4still here").await.unwrap();
+            assert_eq!(peer.next().await.unwrap(), "4still here");
+            peer.close().await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn what_a_link_has_not_written_counts_against_the_limit() {
+    const LIMIT: usize = 200_000;
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let sockets = Arc::<std::sync::Mutex<Vec<EngineSocket>>>::default();
+            let opened = Arc::clone(&sockets);
+            let server = EngineServer::builder()
+                .config(|config| config.limits.max_outbound = LIMIT)
+                .on_connect(move |socket: EngineSocket| opened.lock().unwrap().push(socket))
+                .build();
+            let manner = Manner { capacity: 1000, ..Manner::default() };
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+            let socket = sockets.lock().unwrap().pop().unwrap();
+            // Long messages are written from where they are, short ones are copied.
+            let message = "x".repeat(if sim.chance(500) { 10_000 } else { 3000 });
+            let mut sent = 0;
+            while socket.send(&*message).is_ok() {
+                sent += 1;
+                sim.settle().await;
+            }
+            let bytes = sent * message.len();
+            assert!((LIMIT * 9 / 10..=LIMIT + manner.capacity).contains(&bytes), "{bytes} bytes are held");
+            for _ in 0..sent {
+                assert_eq!(peer.next().await.unwrap().len(), message.len() + 1);
+            }
+            drop(socket);
+            peer.close().await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn a_closed_session_waits_for_a_peer_that_does_not_read_no_longer_than_its_limit() {
+    Sim::each_seed(20, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let server = EngineServer::builder()
+                .on_message(|socket: EngineSocket, _: Message| {
+                    for _ in 0..50 {
+                        socket.send("x".repeat(10_000)).unwrap();
+                    }
+                    socket.close();
+                })
+                .build();
+            let manner = Manner { capacity: 1000, ..Manner::default() };
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+            peer.send("4").await.unwrap();
+            sim.sleep(Duration::from_secs(29)).await;
+            assert_eq!(server.sessions(), 1);
+            sim.sleep(Duration::from_secs(2)).await;
+            assert_eq!(server.sessions(), 0);
             end(&sim, server, peer).await;
         });
     });
