@@ -226,7 +226,10 @@ fn what_a_link_has_not_written_counts_against_the_limit() {
             let mut sent = 0;
             while socket.send(&*message).is_ok() {
                 sent += 1;
-                sim.settle().await;
+                // The first turn hands the link as much as it takes at once.
+                if sent >= 8 {
+                    sim.settle().await;
+                }
             }
             let bytes = sent * message.len();
             assert!((LIMIT * 9 / 10..=LIMIT + manner.capacity).contains(&bytes), "{bytes} bytes are held");
