@@ -256,7 +256,8 @@ impl EngineSocket {
         self.0.push(frame.queued_len(), || Command::Send { frame, volatile })
     }
 
-    /// Waits until the outbound queue is less than half full.
+    /// Waits until the outbound queue is at most half full and has room for the largest message that was refused with [`SendError::Full`]
+    /// meanwhile. An empty queue takes any message, so that `send` and `ready` in a loop come to an end, unless others fill the queue first.
     ///
     /// # Errors
     /// When the session is gone.

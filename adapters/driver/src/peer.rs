@@ -63,13 +63,23 @@ struct Mailbox<C> {
     awake: bool,
     closed: bool,
     task: Option<Waker>,
-    /// Who waits for room.
+    /// Somebody found no room, or waits for it.
+    wanted: Option<Box<Wanted>>,
+}
+
+/// Room that is wanted. Most peers never have one of these.
+#[derive(Default)]
+struct Wanted {
+    /// The largest message that was refused.
+    bytes: usize,
     waiting: Vec<Waker>,
 }
 
 /// What a task found in its mailbox.
 pub(crate) struct Mail<C> {
     pub(crate) commands: Vec<C>,
+    /// Bytes of packets in them.
+    pub(crate) bytes: usize,
     pub(crate) arrivals: Vec<Arrival>,
 }
 
@@ -84,7 +94,7 @@ impl<C: 'static, S> Peer<C, S> {
             awake: true,
             closed: false,
             task: None,
-            waiting: Vec::new(),
+            wanted: None,
         };
         Self { sid, max_outbound, mailbox: Mutex::new(mailbox), shared }
     }
@@ -111,10 +121,9 @@ impl<C: 'static, S> Peer<C, S> {
         if mailbox.closed {
             return Err(SendError::Closed);
         }
-        let total = mailbox.bytes.saturating_add(bytes);
-        // One packet always fits when nothing waits: a limit below one packet's size would close the peer for good.
-        let waiting = mailbox.bytes.saturating_add(mailbox.buffered);
-        if bytes > 0 && waiting > 0 && waiting.saturating_add(bytes) > self.max_outbound {
+        if bytes > 0 && !mailbox.takes(bytes, self.max_outbound) {
+            let wanted = mailbox.wanted.get_or_insert_default();
+            wanted.bytes = wanted.bytes.max(bytes);
             // That a reply was written may lie here unread, and makes room.
             let waker = if mailbox.arrivals.is_empty() { None } else { mailbox.waker() };
             drop(mailbox);
@@ -123,7 +132,7 @@ impl<C: 'static, S> Peer<C, S> {
             }
             return Err(SendError::Full);
         }
-        mailbox.bytes = total;
+        mailbox.bytes = mailbox.bytes.saturating_add(bytes);
         if mailbox.commands.capacity() == 0 {
             mailbox.commands = spare::take();
         }
@@ -155,18 +164,20 @@ impl<C: 'static, S> Peer<C, S> {
         }
     }
 
-    /// Waits until less than half of the outbound limit is used.
+    /// Waits until at most half of the outbound limit is used and the largest message that was refused meanwhile would be taken. A queue
+    /// that is empty takes any message.
     pub(crate) async fn ready(&self) -> Result<(), SendError> {
         poll_fn(|cx| {
             let mut mailbox = lock(&self.mailbox);
             if mailbox.closed {
                 return Poll::Ready(Err(SendError::Closed));
             }
-            if mailbox.bytes.saturating_add(mailbox.buffered) <= self.max_outbound / 2 {
+            if mailbox.is_ready(self.max_outbound) {
                 return Poll::Ready(Ok(()));
             }
-            mailbox.waiting.retain(|waker| !waker.will_wake(cx.waker()));
-            mailbox.waiting.push(cx.waker().clone());
+            let wanted = mailbox.wanted.get_or_insert_default();
+            wanted.waiting.retain(|waker| !waker.will_wake(cx.waker()));
+            wanted.waiting.push(cx.waker().clone());
             Poll::Pending
         })
         .await
@@ -179,18 +190,22 @@ impl<C: 'static, S> Peer<C, S> {
         if mailbox.commands.is_empty() && mailbox.arrivals.is_empty() {
             return None;
         }
-        mailbox.buffered = mailbox.buffered.saturating_add(mailbox.bytes);
-        mailbox.bytes = 0;
-        Some(Mail { commands: std::mem::take(&mut mailbox.commands), arrivals: std::mem::take(&mut mailbox.arrivals) })
+        let bytes = std::mem::take(&mut mailbox.bytes);
+        mailbox.buffered = mailbox.buffered.saturating_add(bytes);
+        Some(Mail {
+            bytes,
+            commands: std::mem::take(&mut mailbox.commands),
+            arrivals: std::mem::take(&mut mailbox.arrivals),
+        })
     }
 
     /// For the task, at the end of a turn that another one follows: how much the machine still holds.
     pub(crate) fn go_on(&self, buffered: usize) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.buffered = buffered;
-        let waiting = mailbox.take_waiting(self.max_outbound);
+        let wanted = mailbox.take_wanted(self.max_outbound);
         drop(mailbox);
-        waiting.into_iter().for_each(Waker::wake);
+        wake(wanted);
     }
 
     /// For the task, at the end of a turn: how much the machine still holds. False when there is mail: take another turn.
@@ -206,9 +221,9 @@ impl<C: 'static, S> Peer<C, S> {
         if !mailbox.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             mailbox.task = Some(cx.waker().clone());
         }
-        let waiting = mailbox.take_waiting(self.max_outbound);
+        let wanted = mailbox.take_wanted(self.max_outbound);
         drop(mailbox);
-        waiting.into_iter().for_each(Waker::wake);
+        wake(wanted);
         true
     }
 
@@ -217,30 +232,56 @@ impl<C: 'static, S> Peer<C, S> {
         let mut mailbox = lock(&self.mailbox);
         mailbox.closed = true;
         mailbox.task = None;
-        let mail =
-            Mail { commands: std::mem::take(&mut mailbox.commands), arrivals: std::mem::take(&mut mailbox.arrivals) };
-        let waiting = std::mem::take(&mut mailbox.waiting);
+        let mail = Mail {
+            bytes: 0,
+            commands: std::mem::take(&mut mailbox.commands),
+            arrivals: std::mem::take(&mut mailbox.arrivals),
+        };
+        let wanted = mailbox.wanted.take();
         drop(mailbox);
-        waiting.into_iter().for_each(Waker::wake);
+        wake(wanted);
         mail
     }
 }
 
 impl<C> Mailbox<C> {
-    /// Who waits for room, if there is some.
-    fn take_waiting(&mut self, max_outbound: usize) -> Vec<Waker> {
-        if self.buffered > max_outbound / 2 { Vec::new() } else { std::mem::take(&mut self.waiting) }
+    /// Bytes that wait to be sent, here and in the machine.
+    fn outbound(&self) -> usize {
+        self.bytes.saturating_add(self.buffered)
+    }
+
+    /// Whether there is room for a message. Any message is taken when nothing waits: a limit below one packet's size would close the
+    /// peer for good.
+    fn takes(&self, bytes: usize, max_outbound: usize) -> bool {
+        let outbound = self.outbound();
+        outbound == 0 || outbound.saturating_add(bytes) <= max_outbound
+    }
+
+    /// Whether it is worth to try again: whoever sends once more what was refused must not be refused over and over.
+    fn is_ready(&self, max_outbound: usize) -> bool {
+        let refused = self.wanted.as_ref().map_or(0, |wanted| wanted.bytes);
+        self.outbound() <= max_outbound / 2 && self.takes(refused, max_outbound)
+    }
+
+    /// Those who wait for room, if there is what they want.
+    fn take_wanted(&mut self, max_outbound: usize) -> Option<Box<Wanted>> {
+        if self.wanted.is_some() && self.is_ready(max_outbound) { self.wanted.take() } else { None }
     }
 
     /// Whether the task has to look at this. That a reply was written makes room, which matters only where there is little.
     fn is_urgent(&self, arrival: &Arrival, max_outbound: usize) -> bool {
-        !matches!(arrival, Arrival::Replied { .. }) || self.buffered > max_outbound / 2
+        !matches!(arrival, Arrival::Replied { .. }) || self.buffered > max_outbound / 2 || self.wanted.is_some()
     }
 
     /// The waker to call, unless the task will look anyway.
     fn waker(&mut self) -> Option<Waker> {
         if std::mem::replace(&mut self.awake, true) { None } else { self.task.clone() }
     }
+}
+
+/// Wakes those who wait for room.
+fn wake(wanted: Option<Box<Wanted>>) {
+    wanted.into_iter().flat_map(|wanted| wanted.waiting).for_each(Waker::wake);
 }
 
 impl<C, S> fmt::Debug for Peer<C, S> {
@@ -303,7 +344,7 @@ mod tests {
             peer.push(1, || command).unwrap();
             assert!(peer.arrive(aborted(command.into())));
         }
-        let Mail { commands, arrivals } = peer.take().unwrap();
+        let Mail { commands, arrivals, .. } = peer.take().unwrap();
         assert_eq!(commands, [0, 1, 2, 3, 4]);
         let requests = arrivals.iter().map(|arrival| match arrival {
             Arrival::Aborted { request } => request.0,
@@ -421,6 +462,46 @@ mod tests {
     }
 
     #[test]
+    fn who_was_refused_is_ready_when_that_message_would_be_taken() {
+        let (peer, woken) = asleep();
+        peer.push(300, || 1).unwrap();
+        drop(peer.take());
+        assert!(rest(&peer, &woken, 300));
+        assert_eq!(peer.ready().now_or_never(), Some(Ok(())), "nothing was refused");
+        assert_eq!(peer.push(800, || 2), Err(SendError::Full));
+        let mut ready = Box::pin(peer.ready());
+        assert_eq!(ready.as_mut().now_or_never(), None, "less than half is used, and it would be refused again");
+        peer.wake();
+        peer.go_on(201);
+        assert_eq!(ready.as_mut().now_or_never(), None);
+        peer.go_on(200);
+        assert_eq!(ready.now_or_never(), Some(Ok(())));
+        peer.push(800, || 3).unwrap();
+        drop(peer.take());
+        // Once there was room, it is forgotten.
+        peer.go_on(500);
+        assert_eq!(peer.ready().now_or_never(), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_message_above_the_limit_is_taken_when_nothing_waits() {
+        let (peer, woken) = asleep();
+        peer.push(1, || 1).unwrap();
+        assert_eq!(peer.push(10 * MAX, || 2), Err(SendError::Full));
+        drop(peer.take());
+        assert!(rest(&peer, &woken, 1));
+        assert_eq!(peer.ready().now_or_never(), None);
+        // That a reply was written is what may empty the queue: the task looks.
+        let wakes = woken.times();
+        peer.arrive(replied(1));
+        assert_eq!(woken.times(), wakes + 1);
+        drop(peer.take());
+        assert!(rest(&peer, &woken, 0));
+        assert_eq!(peer.ready().now_or_never(), Some(Ok(())));
+        peer.push(10 * MAX, || 3).unwrap();
+    }
+
+    #[test]
     fn a_mailbox_that_is_closed_gives_everything_back_and_takes_nothing() {
         let (peer, woken) = asleep();
         peer.push(800, || 1).unwrap();
@@ -430,7 +511,7 @@ mod tests {
         let waker = Waker::from(Arc::clone(&waiting));
         let mut ready = Box::pin(peer.ready());
         assert!(ready.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
-        let Mail { commands, arrivals } = peer.close();
+        let Mail { commands, arrivals, .. } = peer.close();
         assert_eq!((commands.len(), arrivals.len()), (1, 2));
         assert_eq!(waiting.times(), 1);
         assert_eq!(ready.now_or_never(), Some(Err(SendError::Closed)));

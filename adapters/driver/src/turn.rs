@@ -149,8 +149,8 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
     }
 
     /// Applies what other tasks, and the handlers of this turn, have put into the mailbox. Whether there was anything.
-    fn open_mail(&mut self, now: Instant) -> bool {
-        let Some(Mail { mut commands, arrivals }) = self.peer.take() else { return false };
+    fn open_mail(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Some(Mail { mut commands, bytes, arrivals }) = self.peer.take() else { return false };
         for arrival in arrivals {
             // A GET brings no packet. What has come over a link was sent before it, an upgrade packet for one.
             let waits = !self.links.is_empty() && arrival.is_poll();
@@ -165,6 +165,10 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
             } else {
                 self.arrive(now, arrival);
             }
+        }
+        if bytes.saturating_add(self.machine.buffered_bytes()) > self.hub.config().limits.max_outbound {
+            // The mailbox has taken them without knowing what the machine has said on its own in this turn.
+            self.transmit(now, cx);
         }
         let (application, mut core) = self.split(now);
         for command in commands.drain(..) {
@@ -384,7 +388,7 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = self.get_mut();
         let now = task.hub.clock.now(&task.runtime);
-        task.open_mail(now);
+        task.open_mail(now, cx);
         if !task.connecting.is_empty() {
             task.connect(now, cx);
         }
@@ -399,7 +403,7 @@ impl<A: Application, R: Runtime> Future for PeerTask<A, R> {
         loop {
             let (application, mut core) = task.split(now);
             let happened = application.dispatch(&mut core, cx);
-            let asked = task.open_mail(now);
+            let asked = task.open_mail(now, cx);
             // What leaves may have been the last of a session: the application hears of it in this turn.
             let left = task.transmit(now, cx);
             passes = passes.saturating_add(1);

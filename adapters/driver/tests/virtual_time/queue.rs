@@ -1,0 +1,186 @@
+//! What waits to be sent: limits, refusals, and waits for room.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use socketio_driver::{EmitError, EngineServer, EngineSocket, Runtime as _, SendError, Server, Socket};
+
+use crate::support::{Manner, Poller, Sim, WebSocket};
+use crate::{ENGINE, Log, end};
+
+const LIMIT: usize = 10_000;
+
+/// A server whose sockets can be had, oldest first.
+fn server() -> (EngineServer, Arc<Mutex<Vec<EngineSocket>>>) {
+    let sockets = Arc::<Mutex<Vec<EngineSocket>>>::default();
+    let opened = Arc::clone(&sockets);
+    let server = EngineServer::builder()
+        .config(|config| config.limits.max_outbound = LIMIT)
+        .on_connect(move |socket: EngineSocket| opened.lock().unwrap().push(socket))
+        .build();
+    (server, sockets)
+}
+
+/// Sends, and waits for room where there is none. How often it was refused.
+async fn insist(socket: &EngineSocket, length: usize) -> Result<usize, SendError> {
+    let message = "x".repeat(length);
+    for refusals in 0..1000 {
+        match socket.send(&*message) {
+            Err(SendError::Full) => socket.ready().await?,
+            sent => return sent.map(|()| refusals),
+        }
+    }
+    panic!("`ready` returns over and over, and there is no room")
+}
+
+#[test]
+fn a_message_that_is_refused_is_taken_after_one_wait_whatever_its_length() {
+    Sim::each_seed(100, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, sockets) = server();
+            let manner = Manner { capacity: 500, ..Manner::default() };
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+            let socket = sockets.lock().unwrap().pop().unwrap();
+            // Small ones, less than half a queue and more, exactly the limit, and above it.
+            let lengths: Vec<usize> =
+                (0..12).map(|_| [1, 3000, 4900, 6000, LIMIT - 50, LIMIT - 41, LIMIT, 30_000][sim.index(8)]).collect();
+            let (expected, log) = (lengths.clone(), Log::default());
+            let (done, waits) = (log.clone(), socket.clone());
+            sim.spawn(async move {
+                for length in lengths {
+                    let refusals = insist(&waits, length).await.unwrap();
+                    assert!(refusals <= 1, "{refusals} refusals of {length} bytes");
+                }
+                done.push("sent");
+            });
+            sim.settle().await;
+            for length in expected {
+                assert_eq!(peer.next().await.unwrap().len(), length + 1);
+            }
+            sim.settle().await;
+            assert_eq!(log.lines(), ["sent"]);
+            assert!(sim.panics().is_empty(), "{:?}", sim.panics());
+            drop(socket);
+            peer.close().await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn a_peer_that_polls_makes_room_when_its_replies_were_written() {
+    Sim::each_seed(100, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, sockets) = server();
+            let peer = Poller::open(&sim, &server, ENGINE).await;
+            sim.settle().await;
+            let socket = sockets.lock().unwrap().pop().unwrap();
+            let lengths: Vec<usize> = (0..8).map(|_| [1, 4000, 6000, LIMIT, 30_000][sim.index(5)]).collect();
+            let total: usize = lengths.iter().sum();
+            let (log, waits) = (Log::default(), socket.clone());
+            let done = log.clone();
+            sim.spawn(async move {
+                for length in lengths {
+                    insist(&waits, length).await.unwrap();
+                }
+                done.push("sent");
+            });
+            let mut got = 0;
+            while got < total {
+                let mut response = peer.get_unread().await;
+                // Its bytes leave later than the library has taken them.
+                let confirmation = response.body_mut().take_confirmation();
+                let reply = crate::support::Reply::read(response).await;
+                sim.sleep(sim.duration(Duration::from_millis(100))).await;
+                confirmation.unwrap().written();
+                got += reply.body.matches('x').count();
+            }
+            assert!(
+                sim.elapsed() < Duration::from_secs(5),
+                "it waited for something else than room: {:?}",
+                sim.elapsed()
+            );
+            assert_eq!(log.lines(), ["sent"]);
+            drop(socket);
+            peer.post("1").await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn several_who_wait_for_room_all_get_it() {
+    Sim::each_seed(100, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, sockets) = server();
+            let manner = Manner { capacity: 500, splits: true, ..Manner::default() };
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+            let socket = sockets.lock().unwrap().pop().unwrap();
+            let log = Log::default();
+            for length in [1, 2000, 6000, 9000] {
+                let (waits, done) = (socket.clone(), log.clone());
+                sim.spawn(async move {
+                    for _ in 0..5 {
+                        insist(&waits, length).await.unwrap();
+                    }
+                    done.push("sent");
+                });
+            }
+            for _ in 0..20 {
+                assert!(peer.next().await.unwrap().starts_with("4x"));
+            }
+            sim.settle().await;
+            assert_eq!(log.lines().len(), 4);
+            drop(socket);
+            peer.close().await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn who_waits_for_room_hears_of_the_end() {
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, sockets) = server();
+            let manner = Manner { capacity: 500, ..Manner::default() };
+            let peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+            let socket = sockets.lock().unwrap().pop().unwrap();
+            socket.send("x".repeat(9000)).unwrap();
+            let (waits, log) = (socket.clone(), Log::default());
+            let told = log.clone();
+            sim.spawn(async move { told.push(insist(&waits, 8000).await.unwrap_err().to_string()) });
+            sim.settle().await;
+            assert!(log.lines().is_empty());
+            peer.pipe.cut();
+            sim.settle().await;
+            assert_eq!(log.lines(), [SendError::Closed.to_string()]);
+            drop(socket);
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn a_connect_handler_may_send_as_much_as_the_limit() {
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let server = Server::builder().engine(|config| config.limits.max_outbound = LIMIT).build();
+            let length = [LIMIT - 100, LIMIT - 50, 3 * LIMIT][sim.index(3)];
+            // The reply to the client's CONNECT lies in the session's queue by then.
+            server
+                .on_connect(move |socket: Socket| -> Result<(), EmitError> { socket.emit("all", "x".repeat(length)) });
+            let mut peer = WebSocket::open(&sim, &server, "/socket.io/", Manner::default()).await;
+            peer.send("40").await.unwrap();
+            assert!(peer.next().await.unwrap().starts_with("40"));
+            assert!(peer.next().await.is_some_and(|all| all.len() > length));
+            peer.close().await;
+            end(&sim, server, peer).await;
+        });
+    });
+}
