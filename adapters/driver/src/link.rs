@@ -29,7 +29,8 @@ const SEGMENT: usize = 96;
 const MAX_SLICES: usize = 16;
 
 thread_local! {
-    static INPUT: RefCell<(BytesMut, Arena)> = RefCell::new((BytesMut::with_capacity(READ_BUFFER), Arena::new()));
+    // Initialised once, and read into over and over.
+    static INPUT: RefCell<(Box<[u8]>, Arena)> = RefCell::new((vec![0; READ_BUFFER].into_boxed_slice(), Arena::new()));
     static OUTPUT: RefCell<BytesMut> = RefCell::new(BytesMut::new());
 }
 
@@ -95,27 +96,28 @@ impl<S: Stream> Link<S> {
     fn read_with(
         &mut self,
         cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
+        buffer: &mut [u8],
         arena: &mut Arena,
         message: &mut impl FnMut(Message),
     ) -> Read {
-        buffer.clear();
-        if !self.early.is_empty() {
-            buffer.extend_from_slice(&std::mem::take(&mut self.early));
-        } else {
-            let read = match self.decoder.payload_room() {
-                Some(mut room) => self.stream.poll_read(cx, &mut room),
-                None => self.stream.poll_read(cx, buffer),
+        let filled = if self.early.is_empty() {
+            let (read, goes_to_its_place) = match self.decoder.payload_room() {
+                Some(mut room) => (self.stream.poll_read_large(cx, &mut room, buffer), true),
+                None => (self.stream.poll_read(cx, buffer), false),
             };
             match read {
                 Poll::Pending => return Read::Pending,
                 // The reference's WebSocket library reports a reset as an end, not as an error.
                 Poll::Ready(Ok(0) | Err(_)) => return Read::Down(LinkDownCause::Closed),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(_)) if goes_to_its_place => 0,
+                Poll::Ready(Ok(read)) => read,
             }
-        }
+        } else {
+            self.read_early(buffer)
+        };
+        let input = buffer.get_mut(..filled).unwrap_or_default();
         let mut closed = None;
-        let decoded = self.decoder.decode_all(buffer, arena, |event| match event {
+        let decoded = self.decoder.decode_all(input, arena, |event| match event {
             Event::Text(text) => message(Message::Text(text)),
             Event::Binary(data) => message(Message::Binary(data)),
             Event::Ping(payload) => self.pong = Some(payload),
@@ -135,6 +137,19 @@ impl<S: Stream> Link<S> {
                 Read::Failed(error)
             }
         }
+    }
+
+    /// Reads what came with the HTTP request.
+    #[cold]
+    fn read_early(&mut self, buffer: &mut [u8]) -> usize {
+        let piece = self.early.split_to(buffer.len().min(self.early.len()));
+        if self.early.is_empty() {
+            // Even an empty piece would keep the HTTP library's read buffer alive.
+            self.early = Bytes::new();
+        }
+        let (front, _) = buffer.split_at_mut(piece.len());
+        front.copy_from_slice(&piece);
+        piece.len()
     }
 
     /// Has packets gathered and writes them, until there are no more or the stream takes no more. While it takes none, `gather` is not
@@ -207,13 +222,8 @@ impl<S: Stream> Link<S> {
         if !flushed || poll_fn(|cx| stream.poll_shutdown(cx)).await.is_err() {
             return;
         }
-        let mut ignored = BytesMut::with_capacity(1024);
-        while let Ok(1..) = poll_fn(|cx| {
-            ignored.clear();
-            stream.poll_read(cx, &mut ignored)
-        })
-        .await
-        {}
+        let mut ignore = |cx: &mut Context<'_>| INPUT.with_borrow_mut(|(ignored, _)| stream.poll_read(cx, ignored));
+        while let Ok(1..) = poll_fn(&mut ignore).await {}
     }
 }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::io::IoSlice;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::BufMut;
@@ -28,11 +28,31 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
 
 /// A byte stream, both ways, that is polled by one task.
 pub trait Stream: Send + Unpin + 'static {
-    /// Reads once, at most `buffer.remaining_mut()` bytes (never 0); `Ok(0)` is the end of the stream.
+    /// Reads once into the front of `buffer`, which is never empty. `Ok(0)` is the end of the stream.
     ///
     /// # Errors
     /// Those of the stream.
-    fn poll_read<B: BufMut>(&mut self, cx: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<usize>>;
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Reads once into the place of a large message, at most `room.remaining_mut()` bytes (never 0). `Ok(0)` is the end of the stream.
+    ///
+    /// That place is not initialised. By default the bytes are read into `spare`, which is, and copied; a runtime that reads into
+    /// uninitialised memory saves the copy.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    fn poll_read_large(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut impl BufMut,
+        spare: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let most = spare.len().min(room.remaining_mut());
+        let spare = spare.get_mut(..most).unwrap_or_default();
+        let read = ready!(self.poll_read(cx, spare))?;
+        room.put_slice(spare.get(..read).unwrap_or_default());
+        Poll::Ready(Ok(read))
+    }
 
     /// Writes a part of these slices, in order.
     ///

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
@@ -12,7 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use socketio_driver::Runtime;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
@@ -91,10 +91,25 @@ impl fmt::Debug for Stream {
 }
 
 impl socketio_driver::Stream for Stream {
-    fn poll_read<B: BufMut>(&mut self, cx: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<usize>> {
+    #[inline]
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Other(stream) => Pin::new(&mut **stream).poll_read(cx, &mut buffer),
+        })?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn poll_read_large(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut impl BufMut,
+        _: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => poll_read_buf(Pin::new(stream), cx, buffer),
-            Self::Other(stream) => poll_read_buf(Pin::new(&mut **stream), cx, buffer),
+            Self::Tcp(stream) => poll_read_buf(Pin::new(stream), cx, room),
+            Self::Other(stream) => poll_read_buf(Pin::new(&mut **stream), cx, room),
         }
     }
 

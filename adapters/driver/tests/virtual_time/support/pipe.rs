@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use socketio_driver::{Runtime as _, Stream};
 
 use super::sim::{Sim, Sleep};
@@ -155,9 +155,9 @@ impl PipeEnd {
 }
 
 impl Stream for PipeEnd {
-    fn poll_read<B: BufMut>(&mut self, cx: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<usize>> {
-        self.poll_take(cx, buffer.chunk_mut().len()).map_ok(|bytes| {
-            buffer.put_slice(&bytes);
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_take(cx, buffer.len()).map_ok(|bytes| {
+            buffer[..bytes.len()].copy_from_slice(&bytes);
             bytes.len()
         })
     }
