@@ -43,7 +43,7 @@ fn ask(namespace: &mut Namespace<u32>, target: &Target<u32>) -> (AckId, Vec<u32>
 
 fn ask_within(namespace: &mut Namespace<u32>, target: &Target<u32>, timeout: Duration) -> (AckId, Vec<u32>) {
     let ack = namespace.reserve_ack();
-    (ack.id(), namespace.apply(NOW, Operation::EmitWithAck { target, ack, timeout }).collect())
+    (ack.id(), namespace.apply(Operation::EmitWithAck { target, ack, deadline: NOW + timeout }).collect())
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Who is in which room, and whom an operation is for. Numbers are those of `adapters/tokio/tests/README.md`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
-use engineio_proto::Instant;
 use socketio_proto::SocketId;
 use socketio_proto::server::{Namespace, NamespaceEvent, Operation, Target};
 
@@ -18,21 +17,21 @@ fn with(keys: impl IntoIterator<Item = u32>) -> Namespace<u32> {
 }
 
 fn recipients(namespace: &mut Namespace<u32>, target: &Target<u32>) -> Vec<u32> {
-    let recipients: Vec<u32> = namespace.apply(Instant::ZERO, Operation::Fetch { target }).collect();
+    let recipients: Vec<u32> = namespace.apply(Operation::Fetch { target }).collect();
     for operation in [Operation::Emit { target }, Operation::Disconnect { target }] {
-        assert_eq!(recipients, namespace.apply(Instant::ZERO, operation).collect::<Vec<_>>());
+        assert_eq!(recipients, namespace.apply(operation).collect::<Vec<_>>());
     }
     recipients
 }
 
 fn join(namespace: &mut Namespace<u32>, key: u32, room: &str) {
     let target = &Target::socket(key);
-    assert_eq!(namespace.apply(Instant::ZERO, Operation::Join { target, rooms: &[room] }).next(), None);
+    assert_eq!(namespace.apply(Operation::Join { target, rooms: &[room] }).next(), None);
 }
 
 fn leave(namespace: &mut Namespace<u32>, key: u32, room: &str) {
     let target = &Target::socket(key);
-    assert_eq!(namespace.apply(Instant::ZERO, Operation::Leave { target, rooms: &[room] }).next(), None);
+    assert_eq!(namespace.apply(Operation::Leave { target, rooms: &[room] }).next(), None);
 }
 
 fn everybody() -> Target<u32> {
@@ -156,8 +155,8 @@ fn case_121_and_122_the_sockets_of_a_target_can_be_found_moved_and_told_apart() 
     join(&mut namespace, 1, "a");
     join(&mut namespace, 2, "a");
     let target = &everybody().to("a");
-    assert_eq!(namespace.apply(Instant::ZERO, Operation::Join { target, rooms: &["b", "c"] }).next(), None);
-    assert_eq!(namespace.apply(Instant::ZERO, Operation::Leave { target, rooms: &["a", "c", "a"] }).next(), None);
+    assert_eq!(namespace.apply(Operation::Join { target, rooms: &["b", "c"] }).next(), None);
+    assert_eq!(namespace.apply(Operation::Leave { target, rooms: &["a", "c", "a"] }).next(), None);
     assert!(recipients(&mut namespace, &everybody().to("c")).is_empty());
     assert!(recipients(&mut namespace, &everybody().to("a")).is_empty());
     assert_eq!(recipients(&mut namespace, &everybody().to("b")), [1, 2]);

@@ -1,23 +1,50 @@
 //! The clock of a server's machines: microseconds since its first request, by the runtime's time.
 
+use std::fmt;
 use std::sync::OnceLock;
+use std::time::Instant as RuntimeInstant;
 
 use engineio_proto::Instant;
 
 use crate::runtime::Runtime;
 
-/// Tells the time to machines. Its epoch is when it was first asked: only a runtime knows the time, and a server is made before it has one.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Clock {
-    epoch: OnceLock<std::time::Instant>,
+/// Tells the time to machines. Only a runtime knows the time, and a server is made before it has one: the clock starts with the first
+/// request.
+#[derive(Default)]
+pub(crate) struct Clock(OnceLock<Started>);
+
+struct Started {
+    epoch: RuntimeInstant,
+    /// Reads the runtime's time, for callers that have no runtime at hand.
+    read: Box<dyn Fn() -> RuntimeInstant + Send + Sync>,
 }
 
 impl Clock {
-    pub(crate) fn now(&self, runtime: &impl Runtime) -> Instant {
+    /// The time, by a runtime that the caller has at hand. Starts the clock.
+    pub(crate) fn now<R: Runtime>(&self, runtime: &R) -> Instant {
         let now = runtime.now();
-        let elapsed = now.saturating_duration_since(*self.epoch.get_or_init(|| now));
-        // Without the 128 bits of `as_micros`: this lasts for 580 000 years.
-        let seconds = elapsed.as_secs().saturating_mul(1_000_000);
-        Instant::from_micros(seconds.saturating_add(u64::from(elapsed.subsec_micros())))
+        let start = || {
+            let runtime = runtime.clone();
+            Started { epoch: now, read: Box::new(move || runtime.now()) }
+        };
+        since(self.0.get_or_init(start).epoch, now)
+    }
+
+    /// The time. Zero before the first request: until then there is nothing that could take time.
+    pub(crate) fn read(&self) -> Instant {
+        self.0.get().map_or(Instant::ZERO, |started| since(started.epoch, (started.read)()))
+    }
+}
+
+fn since(epoch: RuntimeInstant, now: RuntimeInstant) -> Instant {
+    let elapsed = now.saturating_duration_since(epoch);
+    // Without the 128 bits of `as_micros`: this lasts for 580 000 years.
+    let seconds = elapsed.as_secs().saturating_mul(1_000_000);
+    Instant::from_micros(seconds.saturating_add(u64::from(elapsed.subsec_micros())))
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&self.read()).finish()
     }
 }

@@ -185,7 +185,7 @@ impl EngineServerBuilder {
     #[must_use]
     pub fn build(self) -> EngineServer {
         let application = Engine { handlers: self.handlers, max_waiting: self.max_waiting };
-        EngineServer(Arc::new(Service::new(application, self.config, self.http)))
+        EngineServer(Arc::new(Service::new(|_| application, self.config, self.http)))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::loud::{Times, loud_once};
 use crate::peer::Peer;
 use crate::runtime::Runtime;
 use crate::sync::lock;
-use crate::timers::Timers;
+use crate::timers::{Alarm, Sleeper, Timers};
 use crate::turn::{Application, PeerTask};
 
 /// A peer of this application.
@@ -28,7 +28,7 @@ pub(crate) type PeerOf<A> = Peer<<A as Application>::Command, <A as Application>
 pub(crate) struct Hub<A: Application> {
     pub(crate) application: A,
     pub(crate) server: Server,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) timers: Arc<Timers>,
     pub(crate) tasks: Tasks,
     peers: Mutex<HashMap<Sid, Arc<PeerOf<A>>, BuildHasherDefault<SidHasher>>>,
@@ -61,12 +61,14 @@ impl Hasher for SidHasher {
 const SID_ATTEMPTS: usize = 3;
 
 impl<A: Application> Hub<A> {
-    pub(crate) fn new(application: A, config: Config) -> Self {
+    /// `application` makes the application, which may set deadlines of its own.
+    pub(crate) fn new(application: impl FnOnce(Alarm) -> A, config: Config) -> Self {
+        let (clock, timers) = (Arc::<Clock>::default(), Arc::<Timers>::default());
         Self {
-            application,
+            application: application(Alarm::new(Arc::clone(&clock), Arc::clone(&timers))),
+            clock,
+            timers,
             server: Server::new(config),
-            clock: Clock::default(),
-            timers: Arc::default(),
             tasks: Tasks::default(),
             peers: Mutex::default(),
             last_id: AtomicU64::new(0),
@@ -166,18 +168,22 @@ impl<A: Application> Hub<A> {
     /// Starts the timers' task with the first session, and again if its runtime has dropped it.
     fn run_timers<R: Runtime>(self: &Arc<Self>, runtime: &R) {
         let Some(running) = self.timers.start() else { return };
-        // Sets the epoch: a clone that has none would find one of its own.
-        self.clock.now(runtime);
-        let (hub, timers, clock, sleeper) =
-            (Arc::downgrade(self), Arc::clone(&self.timers), self.clock.clone(), runtime.clone());
+        let (hub, timers, clock, runtime_of_timers) =
+            (Arc::downgrade(self), Arc::clone(&self.timers), Arc::clone(&self.clock), runtime.clone());
         runtime.spawn(async move {
             let _running = running;
-            let wake = |sid: &Sid| {
-                if let Some(peer) = hub.upgrade().and_then(|hub| hub.peer(sid)) {
-                    peer.wake();
+            let wake = |sleeper| {
+                let Some(hub) = hub.upgrade() else { return };
+                match sleeper {
+                    Sleeper::Peer(sid) => {
+                        if let Some(peer) = hub.peer(&sid) {
+                            peer.wake();
+                        }
+                    }
+                    Sleeper::Application => hub.application.handle_timeout(clock.read()),
                 }
             };
-            timers.run(sleeper, clock, wake).await;
+            timers.run(runtime_of_timers, &clock, wake).await;
         });
     }
 }
@@ -269,7 +275,7 @@ mod tests {
     #[test]
     fn session_ids_are_spread_over_the_table() {
         use std::hash::BuildHasher as _;
-        let ids: Vec<Sid> = (0..1000).map(|_| random_sid().unwrap()).collect();
+        let ids: Vec<Sid> = (0..1000).map(|_| Sid::from_random(random_bytes().unwrap())).collect();
         let hashes = |bits: u32| {
             let hash = |sid| BuildHasherDefault::<SidHasher>::default().hash_one(sid) >> (64 - bits);
             ids.iter().map(hash).collect::<std::collections::HashSet<_>>().len()

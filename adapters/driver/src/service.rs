@@ -26,6 +26,7 @@ use crate::hub::{Hub, PeerOf};
 use crate::loud::{Times, brief, loud_once};
 use crate::peer::Arrival;
 use crate::runtime::Runtime;
+use crate::timers::Alarm;
 use crate::turn::Application;
 use crate::upgrade::{AnyUpgrade, Upgrade};
 
@@ -99,7 +100,7 @@ pub(crate) struct Service<A: Application> {
 }
 
 impl<A: Application> Service<A> {
-    pub(crate) fn new(application: A, config: Config, settings: HttpSettings) -> Self {
+    pub(crate) fn new(application: impl FnOnce(Alarm) -> A, config: Config, settings: HttpSettings) -> Self {
         Self { hub: Arc::new(Hub::new(application, config)), path: Path::new(&settings.path), settings }
     }
 

@@ -1,4 +1,4 @@
-//! One timer for all peers: an ordered map of coarse slots, and one task that sleeps until the first.
+//! One timer for all peers and for the application: an ordered map of coarse slots, and one task that sleeps until the first.
 //!
 //! A deadline that is far away is rounded up by at most a fiftieth of its distance (and at most 100 ms), one that is near to the next
 //! millisecond. So heartbeats of many peers share slots, while an ack's 50 ms stay 50 ms. A peer registers when its deadline comes to
@@ -41,7 +41,7 @@ impl Drop for RunningTimers {
 #[derive(Debug, Default)]
 struct Slots {
     /// By time in milliseconds, rounded.
-    peers: BTreeSet<(u64, Sid)>,
+    sleepers: BTreeSet<(u64, Sleeper)>,
     /// Wakes the task that sleeps, when a slot before its own was added.
     sleeper: Option<Waker>,
     /// Tells the task to end.
@@ -55,7 +55,22 @@ fn slot(now: Instant, deadline: Instant) -> u64 {
     deadline.as_micros().div_ceil(1000).div_ceil(width).saturating_mul(width)
 }
 
-/// What a peer waits for.
+/// Who waits for a deadline.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Sleeper {
+    /// What belongs to no peer.
+    Application,
+    /// The task of a session.
+    Peer(Sid),
+}
+
+impl From<Sid> for Sleeper {
+    fn from(sid: Sid) -> Self {
+        Self::Peer(sid)
+    }
+}
+
+/// What a sleeper waits for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Armed {
     /// The deadline that was registered.
@@ -73,15 +88,22 @@ impl Timers {
         (!started).then(|| RunningTimers(Arc::clone(self)))
     }
 
-    /// Wakes this peer at the deadline or a little later, and no longer for what it waited for before.
-    pub(crate) fn arm(&self, now: Instant, deadline: Instant, peer: Sid, before: Option<Armed>) -> Armed {
+    /// Wakes this sleeper at the deadline or a little later, and no longer for what it waited for before.
+    pub(crate) fn arm(
+        &self,
+        now: Instant,
+        deadline: Instant,
+        sleeper: impl Into<Sleeper>,
+        before: Option<Armed>,
+    ) -> Armed {
+        let waits = sleeper.into();
         let slot = slot(now, deadline);
         let mut slots = lock(&self.slots);
         if let Some(before) = before {
-            slots.peers.remove(&(before.slot, peer));
+            slots.sleepers.remove(&(before.slot, waits));
         }
-        let first = slots.peers.first().is_none_or(|(first, _)| slot < *first);
-        slots.peers.insert((slot, peer));
+        let first = slots.sleepers.first().is_none_or(|(first, _)| slot < *first);
+        slots.sleepers.insert((slot, waits));
         let sleeper = if first { slots.sleeper.take() } else { None };
         drop(slots);
         if let Some(sleeper) = sleeper {
@@ -92,14 +114,14 @@ impl Timers {
 
     /// This peer waits no longer.
     pub(crate) fn disarm(&self, peer: Sid, armed: Armed) {
-        lock(&self.slots).peers.remove(&(armed.slot, peer));
+        lock(&self.slots).sleepers.remove(&(armed.slot, peer.into()));
     }
 
     /// Ends [`Timers::run`].
     pub(crate) fn stop(&self) {
         let mut slots = lock(&self.slots);
         slots.stopped = true;
-        slots.peers.clear();
+        slots.sleepers.clear();
         let sleeper = slots.sleeper.take();
         drop(slots);
         if let Some(sleeper) = sleeper {
@@ -107,8 +129,8 @@ impl Timers {
         }
     }
 
-    /// The task: hands every peer whose slot has come to `wake`.
-    pub(crate) async fn run<R: Runtime>(&self, runtime: R, clock: Clock, wake: impl Fn(&Sid)) {
+    /// The task: hands every sleeper whose slot has come to `wake`.
+    pub(crate) async fn run<R: Runtime>(&self, runtime: R, clock: &Clock, wake: impl Fn(Sleeper)) {
         loop {
             let now = clock.now(&runtime);
             let due = {
@@ -117,20 +139,22 @@ impl Timers {
                     return;
                 }
                 let mut due = Vec::new();
-                while let Some((_, peer)) = slots.peers.first().filter(|(slot, _)| *slot <= now.as_micros() / 1000) {
-                    due.push(*peer);
-                    slots.peers.pop_first();
+                while let Some((_, sleeper)) =
+                    slots.sleepers.first().filter(|(slot, _)| *slot <= now.as_micros() / 1000)
+                {
+                    due.push(*sleeper);
+                    slots.sleepers.pop_first();
                 }
                 due
             };
-            due.iter().for_each(&wake);
-            self.next_slot(&runtime, &clock).await;
+            due.into_iter().for_each(&wake);
+            self.next_slot(&runtime, clock).await;
         }
     }
 
     /// Waits until the first slot has come, or an earlier one was added.
     async fn next_slot<R: Runtime>(&self, runtime: &R, clock: &Clock) {
-        let first = lock(&self.slots).peers.first().map(|(first, _)| *first);
+        let first = lock(&self.slots).sleepers.first().map(|(first, _)| *first);
         let wait = first.map(|first| Instant::from_millis(first).saturating_duration_since(clock.now(runtime)));
         let mut sleep = pin!(match wait {
             Some(wait) => runtime.sleep(wait.max(Duration::from_micros(200))).left_future(),
@@ -138,7 +162,7 @@ impl Timers {
         });
         poll_fn(|cx| {
             let mut slots = lock(&self.slots);
-            if slots.stopped || slots.peers.first().map(|(first, _)| *first) != first {
+            if slots.stopped || slots.sleepers.first().map(|(first, _)| *first) != first {
                 return Poll::Ready(());
             }
             slots.sleeper = Some(cx.waker().clone());
@@ -146,6 +170,35 @@ impl Timers {
             sleep.as_mut().poll(cx)
         })
         .await;
+    }
+}
+
+/// Deadlines that belong to no peer: any task may set one, and the application is told when the first of them has come. It then sets what
+/// is left.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    clock: Arc<Clock>,
+    timers: Arc<Timers>,
+    armed: Mutex<Option<Armed>>,
+}
+
+impl Alarm {
+    pub(crate) fn new(clock: Arc<Clock>, timers: Arc<Timers>) -> Self {
+        Self { clock, timers, armed: Mutex::new(None) }
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.read()
+    }
+
+    /// Sees to it that the application is told at this deadline or a little later. What was set for an earlier time stays.
+    pub(crate) fn set(&self, deadline: Instant) {
+        let now = self.now();
+        let mut armed = lock(&self.armed);
+        if armed.is_none_or(|armed| deadline < armed.deadline || armed.wake_at <= now) {
+            *armed = Some(self.timers.arm(now, deadline, Sleeper::Application, *armed));
+        }
     }
 }
 
@@ -170,18 +223,16 @@ mod tests {
     }
 
     /// Who was woken, and when.
-    type Woken = Arc<Mutex<Vec<(Sid, Instant)>>>;
+    type Woken = Arc<Mutex<Vec<(Sleeper, Instant)>>>;
 
     /// Runs timers, and logs whom they wake.
-    fn running(sim: &Sim) -> (Arc<Timers>, Clock, Woken) {
-        let (timers, clock) = (Arc::<Timers>::default(), Clock::default());
-        clock.now(sim);
+    fn running(sim: &Sim) -> (Arc<Timers>, Arc<Clock>, Woken) {
+        let (timers, clock) = (Arc::<Timers>::default(), Arc::<Clock>::default());
         let woken = Woken::default();
-        let (task, runtime, tells, log) = (Arc::clone(&timers), sim.clone(), clock.clone(), Arc::clone(&woken));
+        let (task, runtime, reads, log) = (Arc::clone(&timers), sim.clone(), Arc::clone(&clock), Arc::clone(&woken));
         sim.spawn(async move {
-            let now = tells.clone();
-            let wake = |sid: &Sid| lock(&log).push((*sid, now.now(&runtime)));
-            task.run(runtime.clone(), tells, wake).await;
+            let wake = |sleeper| lock(&log).push((sleeper, reads.now(&runtime)));
+            task.run(runtime.clone(), &reads, wake).await;
         });
         (timers, clock, woken)
     }
@@ -218,7 +269,7 @@ mod tests {
                 assert!(woken.is_sorted_by_key(|(_, at)| *at), "{woken:?}");
                 assert_eq!(woken.len(), expected.len());
                 for (sid, timer, deadline) in expected {
-                    let (_, at) = woken.iter().find(|(peer, _)| *peer == sid).unwrap();
+                    let (_, at) = woken.iter().find(|(sleeper, _)| *sleeper == sid.into()).unwrap();
                     assert!(*at >= deadline, "{at:?} is before {deadline:?}");
                     assert!(*at - timer.wake_at <= Duration::from_micros(200), "{at:?} is long after {timer:?}");
                 }
@@ -246,8 +297,30 @@ mod tests {
             assert_eq!(sim.polls(task), polls);
             timers.arm(clock.now(&sim), Instant::from_millis(10), peer(4), None);
             sim.sleep(Duration::from_secs(1)).await;
-            assert_eq!(*lock(&woken), [(peer(4), Instant::from_millis(10))]);
+            assert_eq!(*lock(&woken), [(peer(4).into(), Instant::from_millis(10))]);
             timers.disarm(peer(1), far);
+            timers.stop();
+        });
+    }
+    #[test]
+    fn the_application_is_told_at_the_earliest_of_its_deadlines_and_sets_the_next() {
+        let sim = Sim::new(0);
+        sim.clone().run(async move {
+            let (timers, clock, woken) = running(&sim);
+            sim.settle().await;
+            let alarm = Alarm::new(clock, Arc::clone(&timers));
+            let told = |at| (Sleeper::Application, Instant::from_millis(at));
+            alarm.set(Instant::from_millis(30));
+            alarm.set(Instant::from_millis(10));
+            alarm.set(Instant::from_millis(20));
+            sim.sleep(Duration::from_millis(15)).await;
+            assert_eq!(*lock(&woken), [told(10)], "the others are the application's to set again");
+            alarm.set(Instant::from_millis(20));
+            alarm.set(Instant::from_millis(30));
+            sim.sleep(Duration::from_millis(10)).await;
+            assert_eq!(*lock(&woken), [told(10), told(20)]);
+            sim.sleep(Duration::from_secs(1)).await;
+            assert_eq!(lock(&woken).len(), 2);
             timers.stop();
         });
     }

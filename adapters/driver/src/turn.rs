@@ -56,6 +56,9 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// A session was accepted.
     fn open(&self, now: Instant, session: Session, peer: &Arc<PeerOf<Self>>) -> (Self::Machine, Self::Local);
 
+    /// A deadline has passed that the application has set by its [`Alarm`](crate::timers::Alarm). Does nothing unless it sets some.
+    fn handle_timeout(&self, _now: Instant) {}
+
     /// Applies a command.
     fn execute(&self, core: &mut Core<'_, Self>, command: Self::Command);
 

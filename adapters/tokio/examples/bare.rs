@@ -126,7 +126,7 @@ impl Hub {
         let Some((name, mut members)) = namespaces.find(|(_, members)| members.contains(from)) else { return };
         let Ok(encoded) = Json.encode(&Outgoing::event(name, None, "broadcast-back", payload), encoder) else { return };
         let peers = lock(&self.peers);
-        for (sid, socket) in members.apply(self.now(), Operation::Emit { target: &Target::everybody() }) {
+        for (sid, socket) in members.apply(Operation::Emit { target: &Target::everybody() }) {
             peers.get(&sid).inspect(|peer| peer.send(|to, _| to.send(socket, &encoded)));
         }
     }

@@ -12,7 +12,6 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque, btree_map, btree_set};
 use alloc::string::String;
 use alloc::vec::{self, Vec};
 use core::iter::FusedIterator;
-use core::time::Duration;
 
 use engineio_proto::{Instant, Text};
 
@@ -94,8 +93,8 @@ pub enum Operation<'a, K> {
         target: &'a Target<K>,
         /// The ack id that the packet carries.
         ack: ReservedAck,
-        /// How long to wait for the answers.
-        timeout: Duration,
+        /// Until when to wait for the answers.
+        deadline: Instant,
     },
     /// Joins rooms. Nothing is left to do for anybody.
     Join {
@@ -270,12 +269,12 @@ impl<K: Copy + Ord> Namespace<K> {
 
     /// Does to the sockets of a target what can be done here. Gives those for whom something is left to do, each once: what that is, the
     /// [`Operation`] says.
-    pub fn apply<'a>(&'a mut self, now: Instant, operation: Operation<'_, K>) -> Recipients<'a, K> {
+    pub fn apply<'a>(&'a mut self, operation: Operation<'_, K>) -> Recipients<'a, K> {
         match operation {
             Operation::Emit { target } | Operation::Disconnect { target } | Operation::Fetch { target } => {
                 self.recipients(target)
             }
-            Operation::EmitWithAck { target, ack, timeout } => self.await_acks(now, target, ack.0, timeout),
+            Operation::EmitWithAck { target, ack, deadline } => self.await_acks(target, ack.0, deadline),
             Operation::Join { target, rooms } => {
                 self.for_each(target, |namespace, key| {
                     for &room in rooms {
@@ -397,14 +396,13 @@ impl<K: Copy + Ord> Namespace<K> {
         ReservedAck(id)
     }
 
-    fn await_acks(&mut self, now: Instant, target: &Target<K>, id: AckId, timeout: Duration) -> Recipients<'_, K> {
+    fn await_acks(&mut self, target: &Target<K>, id: AckId, deadline: Instant) -> Recipients<'_, K> {
         let recipients: BTreeSet<K> = self.recipients(target).collect();
         if recipients.is_empty() {
             self.events.push_back(NamespaceEvent::BroadcastDone { broadcast: id });
             return Recipients::nobody();
         }
         self.awaited.extend(recipients.iter().map(|&key| (key, id)));
-        let deadline = now + timeout;
         self.deadlines.insert((deadline, id));
         // The id is no other broadcast's: it was reserved here.
         let missing = self.broadcasts.entry(id).or_insert(MissingAcks { recipients, deadline });

@@ -55,34 +55,29 @@ impl Members {
         }
     }
 
-    pub(super) fn remove(&mut self, now: Instant, key: Key) -> Result<(), Violation> {
+    pub(super) fn remove(&mut self, key: Key) -> Result<(), Violation> {
         self.machine.remove(key);
-        self.machine.apply(now, Operation::Join { target: &Target::socket(key), rooms: &["ghost"] });
+        self.machine.apply(Operation::Join { target: &Target::socket(key), rooms: &["ghost"] });
         self.rooms.remove(&key);
         self.check()
     }
 
     /// Joins or leaves some room.
-    pub(super) fn move_about(&mut self, now: Instant, key: Key, random: &mut Random) -> Result<(), Violation> {
+    pub(super) fn move_about(&mut self, key: Key, random: &mut Random) -> Result<(), Violation> {
         let (Some(&room), Some(rooms)) = (random.pick(&ROOMS), self.rooms.get_mut(&key)) else { return Ok(()) };
         let (target, named) = (&Target::socket(key), &[room]);
         if random.chance(600) {
-            self.machine.apply(now, Operation::Join { target, rooms: named });
+            self.machine.apply(Operation::Join { target, rooms: named });
             rooms.insert(room.to_string());
         } else {
-            self.machine.apply(now, Operation::Leave { target, rooms: named });
+            self.machine.apply(Operation::Leave { target, rooms: named });
             rooms.remove(room);
         }
         self.check()
     }
 
     /// Some target, and whom it means.
-    pub(super) fn target(
-        &mut self,
-        now: Instant,
-        sender: Key,
-        random: &mut Random,
-    ) -> Result<(Target<Key>, Vec<Key>), Violation> {
+    pub(super) fn target(&mut self, sender: Key, random: &mut Random) -> Result<(Target<Key>, Vec<Key>), Violation> {
         let mut target = Target::everybody();
         for room in ROOMS {
             match random.below(6) {
@@ -96,7 +91,7 @@ impl Members {
         }
         let meant: Vec<Key> =
             self.rooms.iter().filter(|(key, rooms)| is_meant(&target, **key, rooms)).map(|(key, _)| *key).collect();
-        let found: Vec<Key> = self.machine.apply(now, Operation::Emit { target: &target }).collect();
+        let found: Vec<Key> = self.machine.apply(Operation::Emit { target: &target }).collect();
         if found == meant {
             Ok((target, found))
         } else {
@@ -117,7 +112,8 @@ impl Members {
         timeout: Duration,
     ) -> Result<Vec<Key>, Violation> {
         let id = ack.id();
-        let recipients: Vec<Key> = self.machine.apply(now, Operation::EmitWithAck { target, ack, timeout }).collect();
+        let recipients: Vec<Key> =
+            self.machine.apply(Operation::EmitWithAck { target, ack, deadline: now + timeout }).collect();
         self.waiting.insert(id, recipients.iter().copied().collect());
         self.check()?;
         Ok(recipients)

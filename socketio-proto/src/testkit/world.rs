@@ -455,7 +455,7 @@ impl<'a> World<'a> {
                     return wrong("I12");
                 }
                 if let Some(members) = self.namespaces.get_mut(known.namespace) {
-                    members.remove(peer.pair.now(), (at, socket))?;
+                    members.remove((at, socket))?;
                 }
             }
             Event::Closed(reason) => {
@@ -551,7 +551,7 @@ impl<'a> World<'a> {
                 if let Some(known) = peer.sockets.get(&socket)
                     && let Some(members) = self.namespaces.get_mut(known.namespace)
                 {
-                    members.move_about(peer.pair.now(), (at, socket), peer.pair.random())?;
+                    members.move_about((at, socket), peer.pair.random())?;
                 }
             }
         }
@@ -592,7 +592,7 @@ impl<'a> World<'a> {
         let Some(peer) = self.peers.get_mut(self.at) else { return Ok(()) };
         let Some(namespace) = peer.sockets.get(&socket).map(|known| known.namespace) else { return Ok(()) };
         let Some(members) = self.namespaces.get_mut(namespace) else { return Ok(()) };
-        let (_, recipients) = members.target(peer.pair.now(), (self.at, socket), peer.pair.random())?;
+        let (_, recipients) = members.target((self.at, socket), peer.pair.random())?;
         let args = Numbered::new(self.broadcasts);
         self.broadcasts = self.broadcasts.saturating_add(1);
         let Ok(encoded) = Json.encode(&Outgoing::event(namespace, None, "b", &args), &mut self.encoder) else {
@@ -612,7 +612,7 @@ impl<'a> World<'a> {
         let Some(peer) = self.peers.get_mut(self.at) else { return Ok(()) };
         let Some(namespace) = peer.sockets.get(&socket).map(|known| known.namespace) else { return Ok(()) };
         let Some(members) = self.namespaces.get_mut(namespace) else { return Ok(()) };
-        let (target, meant) = members.target(peer.pair.now(), (self.at, socket), peer.pair.random())?;
+        let (target, meant) = members.target((self.at, socket), peer.pair.random())?;
         let timeout = if self.scenario.calm { Duration::from_secs(10) } else { Duration::from_millis(300) };
         let ack = members.reserve_ack();
         let id = ack.id();

@@ -25,6 +25,7 @@ use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, run};
 use crate::hub::random_bytes;
 use crate::loud::{Ends, brief, loud_once};
 use crate::sync::lock;
+use crate::timers::Alarm;
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
 
 impl<P: Parser> AckSink<P> {
@@ -93,12 +94,14 @@ pub(crate) struct SocketIo<P: Parser> {
     pub(crate) config: Arc<Config>,
     max_waiting: MaxWaiting,
     emits: Emits,
+    alarm: Arc<Alarm>,
     namespaces: Mutex<Namespaces<Arc<NamespaceInner<P>>>>,
 }
 
 impl<P: Parser> SocketIo<P> {
-    pub(crate) fn new(parser: P, config: Config, max_waiting: MaxWaiting, emits: Emits) -> Self {
-        Self { parser, config: Arc::new(config), max_waiting, emits, namespaces: Mutex::default() }
+    pub(crate) fn new(parser: P, config: Config, max_waiting: MaxWaiting, emits: Emits, alarm: Alarm) -> Self {
+        let (config, alarm) = (Arc::new(config), Arc::new(alarm));
+        Self { parser, config, max_waiting, emits, alarm, namespaces: Mutex::default() }
     }
 
     /// The namespace of this name, made if it is not there.
@@ -109,7 +112,8 @@ impl<P: Parser> SocketIo<P> {
         }
         // With no lock held: cloning and dropping the parser is the application's code. If another task was faster, its namespace stays.
         let max_attachments = self.config.limits.max_attachments;
-        let made = Arc::new(NamespaceInner::new(name.clone(), self.parser.clone(), max_attachments, self.emits));
+        let alarm = Arc::clone(&self.alarm);
+        let made = Arc::new(NamespaceInner::new(name.clone(), self.parser.clone(), max_attachments, self.emits, alarm));
         Arc::clone(lock(&self.namespaces).insert(name, Arc::clone(&made)))
     }
 
@@ -462,6 +466,13 @@ impl<P: Parser> Application for SocketIo<P> {
             acks: BTreeMap::new(),
         };
         (connection, local)
+    }
+
+    fn handle_timeout(&self, now: Instant) {
+        let namespaces: Vec<_> = lock(&self.namespaces).iter().map(|(_, namespace)| Arc::clone(namespace)).collect();
+        for namespace in namespaces {
+            namespace.handle_timeout(now);
+        }
     }
 
     fn execute(&self, core: &mut Core<'_, Self>, command: Command<P>) {

@@ -67,12 +67,12 @@ impl<P: Parser> NamespaceInner<P> {
 
     /// Has the sockets of a target join a room.
     pub(crate) fn join(&self, target: &Target<SocketKey>, room: &str) {
-        self.with(|machine| drop(machine.apply(Instant::ZERO, Operation::Join { target, rooms: &[room] })));
+        self.with(|machine| drop(machine.apply(Operation::Join { target, rooms: &[room] })));
     }
 
     /// Has the sockets of a target leave a room.
     pub(crate) fn leave(&self, target: &Target<SocketKey>, room: &str) {
-        self.with(|machine| drop(machine.apply(Instant::ZERO, Operation::Leave { target, rooms: &[room] })));
+        self.with(|machine| drop(machine.apply(Operation::Leave { target, rooms: &[room] })));
     }
 
     /// The rooms of a socket.
@@ -94,7 +94,7 @@ impl<P: Parser> NamespaceInner<P> {
     pub(crate) fn sockets(&self, target: &Target<SocketKey>) -> Vec<Socket<P>> {
         let mut members = lock(&self.members);
         let Members { machine, sockets, .. } = &mut *members;
-        let recipients = machine.apply(Instant::ZERO, Operation::Fetch { target });
+        let recipients = machine.apply(Operation::Fetch { target });
         recipients.filter_map(|key| find(sockets, key)).cloned().map(Socket).collect()
     }
 
@@ -116,7 +116,7 @@ impl<P: Parser> NamespaceInner<P> {
             let mut members = lock(&self.members);
             let Members { machine, sockets, .. } = &mut *members;
             let bytes = encoder::weight(encoded);
-            let recipients = machine.apply(Instant::ZERO, Operation::Emit { target });
+            let recipients = machine.apply(Operation::Emit { target });
             for socket in recipients.filter_map(|key| find(sockets, key)) {
                 let send = || Command::Send { socket: socket.handle, encoded: encoded.clone(), volatile };
                 deliver(socket, bytes, volatile, send, &mut wakers);
@@ -129,8 +129,7 @@ impl<P: Parser> NamespaceInner<P> {
     pub(crate) fn emit_to(&self, socket: &SocketInner<P>, encoded: Encoded, volatile: bool) -> Result<(), EmitError> {
         let bytes = encoder::weight(&encoded);
         let mut members = lock(&self.members);
-        let mut recipients =
-            members.machine.apply(Instant::ZERO, Operation::Emit { target: &Target::socket(socket.key) });
+        let mut recipients = members.machine.apply(Operation::Emit { target: &Target::socket(socket.key) });
         if recipients.next().is_none() {
             drop(members);
             return Err(EmitError::Disconnected);
@@ -164,9 +163,8 @@ impl<P: Parser> NamespaceInner<P> {
         let mut members = lock(&self.members);
         let Members { machine, sockets, broadcasts, .. } = &mut *members;
         broadcasts.insert(id, AwaitedAnswers { answers: Vec::new(), sink });
-        // Every recipient's connection keeps the time for its own answer; the machine's own deadline would come too late to matter.
-        let operation = Operation::EmitWithAck { target, ack, timeout: Duration::MAX };
-        for socket in machine.apply(Instant::ZERO, operation).filter_map(|key| find(sockets, key)) {
+        let operation = Operation::EmitWithAck { target, ack, deadline: self.alarm.now() + timeout };
+        for socket in machine.apply(operation).filter_map(|key| find(sockets, key)) {
             let sink = AckSink::Broadcast { namespace: Arc::clone(self), key: socket.key };
             let (socket_handle, timeout) = (socket.handle, Some(timeout));
             let send = || Command::SendWithAck {
@@ -184,10 +182,25 @@ impl<P: Parser> NamespaceInner<P> {
         for key in unreached {
             machine.handle_ack(key, id, Err(AckError::Disconnected));
         }
+        let next = members.machine.poll_timeout();
         let outcomes = members.take_events();
         drop(members);
         wakers.into_iter().for_each(Waker::wake);
+        if let Some(deadline) = next {
+            self.alarm.set(deadline);
+        }
         self.tell(outcomes);
+    }
+
+    /// The deadline has passed that the machine had asked for. Sets its next one.
+    pub(crate) fn handle_timeout(&self, now: Instant) {
+        let next = self.with(|machine| {
+            machine.handle_timeout(now);
+            machine.poll_timeout()
+        });
+        if let Some(deadline) = next {
+            self.alarm.set(deadline);
+        }
     }
 
     /// A recipient of an emit answered, or will not.
@@ -321,7 +334,11 @@ mod tests {
     use super::super::extensions::Extensions;
     use super::super::state::{Emits, Shared, SocketPeer};
     use super::*;
+    use crate::clock::Clock;
     use crate::peer::Peer;
+    use crate::runtime::Runtime as _;
+    use crate::testkit::Sim;
+    use crate::timers::{Alarm, Sleeper, Timers};
 
     /// Enough for some ten packets: queues run full now and then.
     const MAX_OUTBOUND: usize = 300;
@@ -379,7 +396,12 @@ mod tests {
 
     impl World {
         fn new(emits: Emits) -> Self {
-            let namespace = Arc::new(NamespaceInner::new("/".into(), Json, 10, emits));
+            Self::with_alarm(emits, Alarm::new(Arc::default(), Arc::default()))
+        }
+
+        fn with_alarm(emits: Emits, alarm: Alarm) -> Self {
+            let alarm = Arc::new(alarm);
+            let namespace = Arc::new(NamespaceInner::new("/".into(), Json, 10, emits, alarm));
             let (parts, ()) = http::Request::new(()).into_parts();
             let socket = |number: u8| {
                 let shared = Shared::new(&parts, &engineio_proto::Config::default());
@@ -454,5 +476,31 @@ mod tests {
         fn plain_emits_do_the_same_whether_or_not_they_are_operations_of_the_namespace(acts in acts()) {
             prop_assert_eq!(play(Emits::Direct, &acts), play(Emits::Ordered, &acts));
         }
+    }
+    #[test]
+    fn the_time_for_answers_is_kept_though_no_recipient_ever_looks_into_its_mailbox() {
+        let sim = Sim::new(0);
+        sim.clone().run(async move {
+            let (clock, timers) = (Arc::<Clock>::default(), Arc::<Timers>::default());
+            let world = World::with_alarm(Emits::Direct, Alarm::new(Arc::clone(&clock), Arc::clone(&timers)));
+            let namespace = Arc::clone(&world.namespace);
+            let (runs, runtime) = (Arc::clone(&timers), sim.clone());
+            sim.spawn(async move {
+                let told = |_: Sleeper| namespace.handle_timeout(clock.read());
+                runs.run(runtime, &clock, told).await;
+            });
+            sim.sleep(Duration::from_secs(3)).await;
+            let all = [1, 2, 3].map(|seconds| {
+                let broadcast = world.sockets[0].broadcast();
+                broadcast.emit_with_ack("ask", (), Duration::from_secs(seconds)).unwrap()
+            });
+            for (answers, seconds) in all.into_iter().zip(4..) {
+                let answers = answers.await.answers;
+                assert_eq!(sim.elapsed().as_secs(), seconds);
+                let outcomes: Vec<_> = answers.into_iter().map(|(_, outcome)| outcome).collect();
+                assert_eq!(outcomes, [Err(AckError::Timeout), Err(AckError::Timeout), Err(AckError::Timeout)]);
+            }
+            timers.stop();
+        });
     }
 }

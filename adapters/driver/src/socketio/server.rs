@@ -167,10 +167,14 @@ impl<P: Parser> ServerBuilder<P> {
     /// The server.
     #[must_use]
     pub fn build(self) -> Server<P> {
-        let application = SocketIo::new(self.parser, self.socket, self.max_waiting, Emits::Direct);
-        // As in the reference, everybody may join `/`, whether or not anything is set up there.
-        application.of("/");
-        Server(Arc::new(Service::new(application, self.engine, self.http)))
+        let Self { engine, socket, parser, http, max_waiting } = self;
+        let application = |alarm| {
+            let application = SocketIo::new(parser, socket, max_waiting, Emits::Direct, alarm);
+            // As in the reference, everybody may join `/`, whether or not anything is set up there.
+            application.of("/");
+            application
+        };
+        Server(Arc::new(Service::new(application, engine, http)))
     }
 }
 

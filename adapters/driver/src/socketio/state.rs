@@ -26,6 +26,7 @@ use crate::inbox::Inbox;
 use crate::loud::{Loud, Times};
 use crate::peer::Peer;
 use crate::sync::lock;
+use crate::timers::Alarm;
 
 /// A peer that speaks Socket.IO.
 pub(crate) type SocketPeer<P> = Peer<Command<P>, Shared>;
@@ -156,6 +157,7 @@ pub(crate) struct NamespaceInner<P: Parser> {
     /// Of one packet.
     max_attachments: u8,
     pub(super) emits: Emits,
+    pub(super) alarm: Arc<Alarm>,
     pub(super) members: Mutex<Members<P>>,
     handlers: Mutex<Arc<Handlers<P>>>,
     /// Panics of observers of rooms, which sockets can cause as often as they like.
@@ -266,7 +268,7 @@ impl<P: Parser> SocketInner<P> {
 }
 
 impl<P: Parser> NamespaceInner<P> {
-    pub(crate) fn new(name: Text, parser: P, max_attachments: u8, emits: Emits) -> Self {
+    pub(crate) fn new(name: Text, parser: P, max_attachments: u8, emits: Emits, alarm: Arc<Alarm>) -> Self {
         let members = Members {
             machine: proto::Namespace::new(),
             sockets: Slab::new(),
@@ -280,6 +282,7 @@ impl<P: Parser> NamespaceInner<P> {
             parser,
             max_attachments,
             emits,
+            alarm,
             members: Mutex::new(members),
             handlers: Mutex::new(Arc::new(Handlers::new())),
             room_panicked: Times::new(),

@@ -6,6 +6,7 @@
 //! | `sessions` | a session from its handshake to its end, over each transport |
 //! | `turns` | a peer's task: order, bounds, deadlines, links that fail, handlers that panic |
 //! | `queue` | what waits to be sent: limits, refusals, and waits for room |
+//! | `broadcasts` | broadcasts with acks: who answers, and until when |
 //! | `hub` | the table of sessions, timers, the server's shutdown, tasks that the runtime drops |
 //! | `scenarios` | whole lives of many peers, made up by a seed and judged |
 #![allow(
@@ -16,6 +17,7 @@
     reason = "tests fail loudly, their helpers too"
 )]
 
+mod broadcasts;
 mod hub;
 mod queue;
 mod scenarios;

@@ -65,21 +65,21 @@ fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Input<'_>) {
         }
         2 | 3 => {
             let (key, room) = (input.byte() % 16, input.pick(&ROOMS));
-            machine.apply(model.now, Operation::Join { target: &Target::socket(key), rooms: &[room] });
+            machine.apply(Operation::Join { target: &Target::socket(key), rooms: &[room] });
             if let Some(rooms) = model.rooms.get_mut(&key) {
                 rooms.insert(room.into());
             }
         }
         4 => {
             let (key, room) = (input.byte() % 16, input.pick(&ROOMS));
-            machine.apply(model.now, Operation::Leave { target: &Target::socket(key), rooms: &[room] });
+            machine.apply(Operation::Leave { target: &Target::socket(key), rooms: &[room] });
             if let Some(rooms) = model.rooms.get_mut(&key) {
                 rooms.remove(room);
             }
         }
         5 => {
             let (target, meant) = target(model, input);
-            let found: Vec<u8> = machine.apply(model.now, Operation::Emit { target: &target }).collect();
+            let found: Vec<u8> = machine.apply(Operation::Emit { target: &target }).collect();
             assert_eq!(found, meant, "{target:?}");
         }
         6 => {
@@ -89,8 +89,8 @@ fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Input<'_>) {
             let id = ack.id();
             assert!(model.ids.insert(id) && id.0 % 2 == 1, "{id:?} again");
             model.waiting.insert(id, (meant.iter().copied().collect(), model.now + timeout));
-            let operation = Operation::EmitWithAck { target: &target, ack, timeout };
-            assert_eq!(machine.apply(model.now, operation).collect::<Vec<_>>(), meant, "{target:?}");
+            let operation = Operation::EmitWithAck { target: &target, ack, deadline: model.now + timeout };
+            assert_eq!(machine.apply(operation).collect::<Vec<_>>(), meant, "{target:?}");
         }
         7 => {
             let (key, id) = (input.byte() % 16, AckId(u32::from(input.byte() % 32)));

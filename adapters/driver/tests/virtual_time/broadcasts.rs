@@ -1,0 +1,129 @@
+//! Broadcasts with acks: every recipient counts once, and the time for the answers is kept.
+
+use std::time::Duration;
+
+use socketio_driver::{AckError, Runtime as _, Server};
+
+use crate::support::{Manner, Sim, WebSocket};
+use crate::{Log, end};
+
+/// What a client does with a question.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Does {
+    Answers(Duration),
+    Leaves(Duration),
+    Breaks(Duration),
+    Nothing,
+}
+
+/// Acts as the client until the server says that it is over: answers pings, and does with each question what it is to do.
+async fn act(sim: Sim, mut peer: WebSocket, does: Does) {
+    while let Some(packet) = peer.next().await {
+        if packet == "2" {
+            let _ = peer.send("3").await;
+        }
+        let Some(id) = packet.strip_prefix("42").and_then(|rest| rest.split('[').next()).filter(|id| !id.is_empty())
+        else {
+            continue;
+        };
+        match does {
+            Does::Answers(after) => {
+                sim.sleep(after).await;
+                let _ = peer.send(&format!("43{id}[{id}]")).await;
+            }
+            Does::Leaves(after) => {
+                sim.sleep(after).await;
+                let _ = peer.send("41").await;
+            }
+            Does::Breaks(after) => {
+                sim.sleep(after).await;
+                return peer.pipe.cut();
+            }
+            Does::Nothing => {}
+        }
+    }
+}
+
+#[test]
+fn answers_of_all_are_complete_when_all_have_answered_or_left_or_the_time_is_over() {
+    const TIMEOUT: Duration = Duration::from_secs(2);
+    Sim::each_seed(200, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let server = Server::new();
+            let mut clients = Vec::new();
+            for _ in 0..sim.index(6) {
+                let mut peer = WebSocket::open(&sim, &server, "/socket.io/", Manner::default()).await;
+                peer.send("40").await.unwrap();
+                let reply = peer.next().await.unwrap();
+                let id = reply.split('"').nth(3).unwrap().to_owned();
+                // Far enough from the limit that the rounding of deadlines does not matter.
+                let early = sim.duration(Duration::from_millis(1800));
+                let late = TIMEOUT + Duration::from_millis(200);
+                let does = [
+                    Does::Answers(early),
+                    Does::Answers(late),
+                    Does::Leaves(early),
+                    Does::Breaks(early),
+                    Does::Nothing,
+                ][sim.index(5)];
+                sim.spawn(act(sim.clone(), peer, does));
+                clients.push((id, does));
+            }
+            // Nobody knows what time it is after this, but the runtime.
+            sim.sleep(sim.duration(Duration::from_secs(60))).await;
+            let asked = sim.elapsed();
+            let answers = server.broadcast().emit_with_ack("ask", (), TIMEOUT).unwrap().await.answers;
+            let took = sim.elapsed() - asked;
+            assert_eq!(answers.len(), clients.len(), "one for each");
+            for (id, does) in &clients {
+                let (_, answer) = answers.iter().find(|(socket, _)| *socket.id() == **id).unwrap();
+                match does {
+                    Does::Answers(after) if *after < TIMEOUT => assert_eq!(answer.as_ref().unwrap().get(0), Ok(1)),
+                    Does::Leaves(_) | Does::Breaks(_) => assert_eq!(*answer, Err(AckError::Disconnected), "{does:?}"),
+                    Does::Answers(_) | Does::Nothing => assert_eq!(*answer, Err(AckError::Timeout), "{does:?}"),
+                }
+            }
+            let waits =
+                |does: &Does| matches!(does, Does::Nothing) || matches!(does, Does::Answers(after) if *after > TIMEOUT);
+            if clients.iter().any(|(_, does)| waits(does)) {
+                assert!((TIMEOUT..TIMEOUT + Duration::from_millis(101)).contains(&took), "{took:?} for {clients:?}");
+            } else {
+                assert!(took < Duration::from_millis(1900), "{took:?} for {clients:?}");
+            }
+            drop(answers);
+            end(&sim, server, ()).await;
+        });
+    });
+}
+
+#[test]
+fn recipients_whose_tasks_the_runtime_has_dropped_count_as_disconnected() {
+    let sim = Sim::new(1);
+    sim.clone().run(async move {
+        let server = Server::new();
+        let (mut peers, log) = (Vec::new(), Log::default());
+        for _ in 0..3 {
+            let before = sim.tasks();
+            let mut peer = WebSocket::open(&sim, &server, "/socket.io/", Manner::default()).await;
+            peer.send("40").await.unwrap();
+            assert!(peer.next().await.is_some());
+            let tasks: Vec<_> = sim.tasks().into_iter().filter(|task| !before.contains(task)).collect();
+            peers.push((peer, tasks));
+        }
+        let answers = server.broadcast().emit_with_ack("ask", (), Duration::from_secs(1)).unwrap();
+        let done = log.clone();
+        sim.spawn(async move {
+            for (_, answer) in answers.await.answers {
+                done.push(format!("{:?}", answer.unwrap_err()));
+            }
+        });
+        for (_, tasks) in &peers {
+            tasks.iter().for_each(|task| sim.drop_task(*task));
+        }
+        sim.settle().await;
+        assert_eq!(log.lines(), ["Disconnected"; 3]);
+        drop(peers);
+        end(&sim, server, ()).await;
+    });
+}
