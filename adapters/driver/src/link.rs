@@ -1,8 +1,11 @@
-//! A WebSocket under a session: bytes of a stream to messages, frames to bytes.
+//! A link of a session: a stream, and what is spoken on it. Bytes of the stream become messages, packets become bytes.
+//!
+//! What is spoken is [`WebSocket`], on either end. WebTransport is to be a second protocol in its place, on the same streams and with the
+//! same output.
 //!
 //! Reading goes through one buffer for each thread, so that an idle link has none; a large frame is read straight into a buffer of its
 //! own. What is written in a turn is gathered in one buffer for each thread too; only what the stream does not take at once is kept
-//! with the link. Large frames are never copied.
+//! with the link. Large frames are never copied, unless they are masked.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,8 +15,11 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use engineio_proto::server::LinkDownCause;
-use engineio_proto::{Frame, LinkId, Message};
-use engineio_websocket::{Arena, CloseFrame, Decoder, Event, Limits, Opcode, Role, encode_header};
+use engineio_proto::{Frame, LinkId, LinkKind, Message};
+use engineio_websocket::{
+    Arena, CloseFrame, Decoder, Event, Limits, MaskKeys, Opcode, Role, apply_mask, encode_close, encode_header,
+    encode_pong,
+};
 
 use crate::runtime::Stream;
 
@@ -34,14 +40,21 @@ thread_local! {
     static OUTPUT: RefCell<BytesMut> = RefCell::new(BytesMut::new());
 }
 
-/// A WebSocket under a session.
+/// A link of a session.
 pub(crate) struct Link<S> {
     id: LinkId,
     stream: S,
-    decoder: Decoder,
+    protocol: WebSocket,
     /// What was read beyond the HTTP request.
     early: Bytes,
     output: Output,
+}
+
+/// A WebSocket after its handshake.
+pub(crate) struct WebSocket {
+    decoder: Decoder,
+    /// A client's; a server masks nothing.
+    masks: Option<Box<MaskKeys>>,
     /// The payload of the latest ping, until its pong is written; earlier ones need no answer (RFC 6455 section 5.5.3).
     pong: Option<Bytes>,
     closing: bool,
@@ -66,12 +79,30 @@ pub(crate) enum Read {
     Failed(engineio_websocket::Error),
 }
 
+impl WebSocket {
+    /// A client's end with `masks`, a server's end without. `max_message` is the largest inbound message, in bytes.
+    pub(crate) fn new(masks: Option<MaskKeys>, max_message: usize) -> Self {
+        let role = if masks.is_some() { Role::Client } else { Role::Server };
+        let decoder = Decoder::new(role, Limits::default().with_max_message(max_message));
+        Self { decoder, masks: masks.map(Box::new), pong: None, closing: false }
+    }
+
+    /// The mask of the next frame.
+    fn mask(&mut self) -> Option<[u8; 4]> {
+        self.masks.as_mut().map(|masks| masks.next_key())
+    }
+}
+
 impl<S: Stream> Link<S> {
-    pub(crate) fn new(id: LinkId, stream: S, early: Bytes, max_payload: usize) -> Self {
+    pub(crate) fn new(id: LinkId, stream: S, protocol: WebSocket, early: Bytes) -> Self {
         // Even an empty piece would keep the HTTP library's read buffer alive.
         let early = if early.is_empty() { Bytes::new() } else { early };
-        let decoder = Decoder::new(Role::Server, Limits::default().with_max_message(max_payload));
-        Self { id, stream, decoder, early, output: Output::default(), pong: None, closing: false }
+        Self { id, stream, protocol, early, output: Output::default() }
+    }
+
+    /// What the session is to take it for.
+    pub(crate) fn kind(&self) -> LinkKind {
+        LinkKind::WebSocket
     }
 
     pub(crate) fn id(&self) -> LinkId {
@@ -101,7 +132,7 @@ impl<S: Stream> Link<S> {
         message: &mut impl FnMut(Message),
     ) -> Read {
         let filled = if self.early.is_empty() {
-            let (read, goes_to_its_place) = match self.decoder.payload_room() {
+            let (read, goes_to_its_place) = match self.protocol.decoder.payload_room() {
                 Some(mut room) => (self.stream.poll_read_large(cx, &mut room, buffer), true),
                 None => (self.stream.poll_read(cx, buffer), false),
             };
@@ -117,10 +148,11 @@ impl<S: Stream> Link<S> {
         };
         let input = buffer.get_mut(..filled).unwrap_or_default();
         let mut closed = None;
-        let decoded = self.decoder.decode_all(input, arena, |event| match event {
+        let WebSocket { decoder, pong, .. } = &mut self.protocol;
+        let decoded = decoder.decode_all(input, arena, |event| match event {
             Event::Text(text) => message(Message::Text(text)),
             Event::Binary(data) => message(Message::Binary(data)),
-            Event::Ping(payload) => self.pong = Some(payload),
+            Event::Ping(payload) => *pong = Some(payload),
             Event::Pong(_) => {}
             // Nothing follows a close frame, and no compression was agreed on.
             last => closed = closed_by(last),
@@ -152,18 +184,14 @@ impl<S: Stream> Link<S> {
         piece.len()
     }
 
-    /// Has packets gathered and writes them, until there are no more or the stream takes no more. While it takes none, `gather` is not
-    /// called: packets stay where they are, in the machine, which counts them.
+    /// Has a batch filled with packets and writes it, until there are no more or the stream takes no more. While it takes none, `fill` is
+    /// not called: packets stay where they are, in the machine, which counts them.
     ///
     /// # Errors
     /// When the stream failed.
-    pub(crate) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut gather: impl FnMut(&mut Gathering<'_>),
-    ) -> io::Result<()> {
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, mut fill: impl FnMut(&mut Batch<'_>)) -> io::Result<()> {
         OUTPUT.with_borrow_mut(|buffer| {
-            let result = self.write_with(cx, buffer, &mut gather);
+            let result = self.write_with(cx, buffer, &mut fill);
             buffer.clear();
             result
         })
@@ -174,7 +202,7 @@ impl<S: Stream> Link<S> {
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
-        gather: &mut impl FnMut(&mut Gathering<'_>),
+        fill: &mut impl FnMut(&mut Batch<'_>),
     ) -> io::Result<()> {
         let mut more = true;
         while self.output.flush(&mut self.stream, cx, buffer)? {
@@ -183,14 +211,14 @@ impl<S: Stream> Link<S> {
                 let (Poll::Pending | Poll::Ready(())) = self.stream.poll_flush(cx)?;
                 return Ok(());
             }
-            if let Some(payload) = self.pong.take() {
+            if let Some(payload) = self.protocol.pong.take() {
                 // The decoder lets no longer payload through.
-                let _ = engineio_websocket::encode_pong(buffer, &payload, None);
+                let _ = encode_pong(buffer, &payload, self.protocol.mask());
             }
-            let mut gathering = Gathering { output: &mut self.output, buffer };
-            gather(&mut gathering);
+            let mut batch = Batch { output: &mut self.output, buffer, masks: self.protocol.masks.as_deref_mut() };
+            fill(&mut batch);
             // With room left, that was all there is.
-            more = !gathering.has_room();
+            more = !batch.has_room();
         }
         // An exact copy: the thread's buffer must not be pinned by a slow peer.
         self.output.push(Bytes::copy_from_slice(buffer));
@@ -199,19 +227,19 @@ impl<S: Stream> Link<S> {
 
     /// Queues a close frame behind everything that was handed out; nothing is written after it.
     pub(crate) fn close(&mut self, close_frame: Option<(u16, &str)>) {
-        if !std::mem::replace(&mut self.closing, true) {
+        if !std::mem::replace(&mut self.protocol.closing, true) {
             let mut close = BytesMut::new();
             // The code and the reason are our own, or came in a valid frame.
-            let _ = engineio_websocket::encode_close(&mut close, close_frame, None);
+            let _ = encode_close(&mut close, close_frame, self.protocol.mask());
             self.output.push(close.freeze());
         }
     }
 
     /// Writes what is left, ends the stream, and waits for the peer to do so too, so that nothing in flight is lost to a reset.
     pub(crate) async fn linger(self) {
-        let Self { mut output, mut stream, decoder, early, .. } = self;
+        let Self { mut output, mut stream, protocol, early, .. } = self;
         // What was read of a message that has not ended goes at once.
-        drop((decoder, early));
+        drop((protocol, early));
         let mut rest = BytesMut::new();
         let flushed = poll_fn(|cx| match output.flush(&mut stream, cx, &mut rest) {
             Ok(false) => Poll::Pending,
@@ -227,17 +255,21 @@ impl<S: Stream> Link<S> {
     }
 }
 
-/// Where packets are gathered before they are written.
-pub(crate) struct Gathering<'a> {
+/// Packets that are written at once.
+pub(crate) struct Batch<'a> {
     output: &'a mut Output,
     buffer: &'a mut BytesMut,
+    masks: Option<&'a mut MaskKeys>,
 }
 
-impl Gathering<'_> {
+impl Batch<'_> {
     /// Adds a packet. Whether there is room for another one.
     #[inline]
     pub(crate) fn add(&mut self, frame: &Frame) -> bool {
-        self.output.gather(self.buffer, frame);
+        match &mut self.masks {
+            None => self.output.add(self.buffer, frame),
+            Some(masks) => add_masked(self.buffer, frame, masks.next_key()),
+        }
         self.has_room()
     }
 
@@ -261,9 +293,8 @@ impl Output {
 
     /// Adds a packet: copied behind what is in `buffer` when it is small, by reference when it is large.
     #[inline]
-    fn gather(&mut self, buffer: &mut BytesMut, frame: &Frame) {
-        let opcode = if frame.is_binary() { Opcode::Binary } else { Opcode::Text };
-        encode_header(buffer, opcode.into(), frame.packet_len(), None);
+    fn add(&mut self, buffer: &mut BytesMut, frame: &Frame) {
+        encode_header(buffer, opcode(frame).into(), frame.packet_len(), None);
         match *frame.head() {
             // One byte nearly always: written out, it needs no call to copy it.
             [digit] => buffer.extend_from_slice(&[digit]),
@@ -322,6 +353,20 @@ impl Output {
     }
 }
 
+/// Adds a client's packet: a copy of it with its mask on.
+fn add_masked(buffer: &mut BytesMut, frame: &Frame, mask: [u8; 4]) {
+    encode_header(buffer, opcode(frame).into(), frame.packet_len(), Some(mask));
+    let start = buffer.len();
+    buffer.extend_from_slice(frame.head());
+    buffer.extend_from_slice(frame.data());
+    apply_mask(buffer.get_mut(start..).unwrap_or_default(), mask);
+}
+
+#[inline]
+fn opcode(frame: &Frame) -> Opcode {
+    if frame.is_binary() { Opcode::Binary } else { Opcode::Text }
+}
+
 /// The close frame that came.
 #[cold]
 fn closed_by(event: Event) -> Option<Option<CloseFrame>> {
@@ -336,5 +381,82 @@ fn taken(written: io::Result<usize>) -> io::Result<usize> {
     match written {
         Ok(0) => Err(io::ErrorKind::WriteZero.into()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use engineio_proto::Packet;
+
+    use super::*;
+    use crate::runtime::Runtime as _;
+    use crate::sync::lock;
+    use crate::testkit::{Manner, PipeEnd, Sim, pipe};
+
+    /// Writes these messages, reads so many, and closes. What came.
+    async fn exchange(mut link: Link<PipeEnd>, messages: Vec<Message>, expected: usize) -> Vec<Message> {
+        let mut frames: VecDeque<Frame> = messages.into_iter().map(Frame::message).collect();
+        let (mut got, mut closes) = (Vec::new(), false);
+        let end = poll_fn(|cx| {
+            loop {
+                link.poll_write(cx, |batch| while frames.pop_front().is_some_and(|frame| batch.add(&frame)) {})
+                    .unwrap();
+                if frames.is_empty() && got.len() == expected && !std::mem::replace(&mut closes, true) {
+                    link.close(Some((1000, "")));
+                    continue;
+                }
+                match link.poll_read(cx, |message| got.push(Packet::decode(message).unwrap().data)) {
+                    Read::Pending => return Poll::Pending,
+                    Read::Some => {}
+                    Read::Down(cause) => return Poll::Ready(cause),
+                    Read::Failed(error) => panic!("{error}"),
+                }
+            }
+        })
+        .await;
+        assert_eq!(end, LinkDownCause::Closed);
+        link.linger().await;
+        got
+    }
+
+    #[test]
+    fn both_ends_of_a_websocket_understand_each_other() {
+        Sim::each_seed(100, |sim| {
+            let sim = sim.clone();
+            sim.clone().run(async move {
+                let splits = sim.chance(500);
+                let manner = Manner { capacity: 20_000, splits, max_delay: sim.duration(Duration::from_millis(5)) };
+                let (here, there) = pipe(&sim, manner);
+                let link = |stream, masks| Link::new(LinkId(1), stream, WebSocket::new(masks, 1_000_000), Bytes::new());
+                let client = link(here, Some(MaskKeys::new([5; 16])));
+                let server = link(there, None);
+                let messages = || {
+                    let message = |index: usize| {
+                        let length = [0, 1, 125, 126, COPY_LIMIT, COPY_LIMIT + 1, 40_000, 100_000][sim.index(8)];
+                        let byte = b'a' + u8::try_from(index).unwrap();
+                        match sim.index(2) {
+                            0 => Message::Binary(vec![byte; length].into()),
+                            _ => Message::from("x".repeat(length)),
+                        }
+                    };
+                    (0..sim.index(20)).map(message).collect::<Vec<_>>()
+                };
+                let (upwards, downwards) = (messages(), messages());
+                let got = Arc::<Mutex<Vec<Message>>>::default();
+                let (to, sends, expected) = (Arc::clone(&got), downwards.clone(), upwards.len());
+                sim.spawn(async move {
+                    let messages = exchange(server, sends, expected).await;
+                    *lock(&to) = messages;
+                });
+                let messages = exchange(client, upwards.clone(), downwards.len()).await;
+                sim.sleep(Duration::from_secs(1)).await;
+                assert!(messages == downwards, "some did not come");
+                assert!(*lock(&got) == upwards, "some did not arrive");
+                assert_eq!(sim.tasks().len(), 1);
+            });
+        });
     }
 }

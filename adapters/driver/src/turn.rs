@@ -12,12 +12,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use engineio_proto::server::{AskKind, Carrier, Input, LinkDownCause, Machine, Session, Transmit};
-use engineio_proto::{Config, Instant, LinkId, LinkKind, RequestId, Response};
+use engineio_proto::{Config, Instant, LinkId, RequestId, Response};
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, select};
 
 use crate::hub::{Hub, PeerOf, TaskGuard};
-use crate::link::{Link, Read};
+use crate::link::{Link, Read, WebSocket};
 use crate::peer::{Arrival, Mail};
 use crate::runtime::Runtime;
 use crate::spare;
@@ -227,8 +227,10 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
                 Ok((stream, early)) => {
                     // Exactly: nearly every peer has one link all its life.
                     self.links.reserve_exact(1);
-                    self.links.push(Link::new(link, stream, early, self.hub.config().max_payload));
-                    self.machine.handle(now, Input::LinkUp { link, kind: LinkKind::WebSocket });
+                    let websocket = WebSocket::new(None, self.hub.config().max_payload);
+                    let link = Link::new(link, stream, websocket, early);
+                    self.machine.handle(now, Input::LinkUp { link: link.id(), kind: link.kind() });
+                    self.links.push(link);
                 }
                 Err(error) => {
                     tracing::debug!(session = %self.peer.sid(), %error, "the HTTP server did not hand over a WebSocket");
@@ -344,10 +346,10 @@ impl<A: Application, R: Runtime> PeerTask<A, R> {
         let id = link.id();
         let machine = &mut self.machine;
         // While a link takes nothing, its packets stay in the machine, which counts them.
-        let written = link.poll_write(cx, |output| {
+        let written = link.poll_write(cx, |batch| {
             machine.poll_frames(id, |frame| {
                 *any = true;
-                output.add(frame)
+                batch.add(frame)
             });
         });
         if written.is_err() {
