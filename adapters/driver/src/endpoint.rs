@@ -2,12 +2,12 @@
 
 use std::future::Future;
 
+use engineio_proto::RequestHead;
 use futures_util::future::Either;
 use http_body::Body as HttpBody;
 
 use crate::body::Body;
 use crate::runtime::Runtime;
-use crate::service::may_hold;
 use crate::upgrade::Upgrade;
 
 /// Answers the requests of a path: a [`Server`](crate::Server), an [`EngineServer`](crate::EngineServer), or a pair of endpoints, of which
@@ -33,7 +33,7 @@ pub trait Endpoint: Clone + Send + Sync + 'static {
     /// goes away, nobody waits for the answer; a peer of any other request may have ended its half of the connection to say that it is
     /// complete.
     fn may_hold(&self, method: &http::Method, uri: &http::Uri) -> bool {
-        may_hold(method, uri)
+        RequestHead::may_be_held(method.as_str(), uri.query().unwrap_or_default())
     }
 
     /// Ends the service: new sessions are refused with 503, sockets see `server shutting down`, what is queued goes out, links close with

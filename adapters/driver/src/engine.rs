@@ -16,6 +16,7 @@ use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, MaxWaiting, Started, Waiting, erase, run};
 use crate::handshake::Handshake;
+use crate::hub::ServerApplication;
 use crate::inbox::Inbox;
 use crate::loud::{Ends, Loud, brief, loud_once};
 use crate::peer::Peer;
@@ -108,7 +109,7 @@ impl EngineServer {
     /// peer that has nothing to fetch is dropped. Returns when all peers are gone. Peers that are still there when `deadline`
     /// (`tokio::time::sleep(..)` for one) is over are cut off.
     pub async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
-        self.0.hub.end(deadline).await;
+        self.0.hub.shut_down(deadline).await;
     }
 }
 
@@ -288,12 +289,7 @@ impl Engine {
     }
 }
 
-impl Application for Engine {
-    type Machine = Session;
-    type Command = Command;
-    type Shared = Shared;
-    type Local = Local;
-
+impl ServerApplication for Engine {
     fn shared(&self, parts: &Parts, config: &Config) -> Shared {
         Shared {
             handshake: Handshake::new(parts),
@@ -305,17 +301,24 @@ impl Application for Engine {
         }
     }
 
-    fn go() -> Command {
-        Command::ShutDown
-    }
-
-    fn cut_off() -> Command {
-        Command::Discard
-    }
-
     fn open(&self, _: Instant, session: Session, peer: &Arc<EnginePeer>) -> (Session, Local) {
         (session, Local { peer: Arc::clone(peer), waiting: Waiting::new() })
     }
+
+    fn shut_down() -> Command {
+        Command::ShutDown
+    }
+
+    fn discard() -> Command {
+        Command::Discard
+    }
+}
+
+impl Application for Engine {
+    type Machine = Session;
+    type Command = Command;
+    type Shared = Shared;
+    type Local = Local;
 
     fn execute(&self, core: &mut Core<'_, Self>, command: Command) {
         match command {

@@ -1,16 +1,15 @@
-//! All peers of one server: the table of session ids, the timers, and the count of what still runs.
+//! All peers of one server: the table of session ids, what they share, and the server's shutdown.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
 
-use engineio_proto::server::{Ask, Handshake, Refusal, Server};
-use engineio_proto::{Config, LinkId, RequestId, Response, Sid};
+use engineio_proto::server::{Ask, Refusal, Server, Session};
+use engineio_proto::{Config, Instant, LinkId, RequestId, Response, Sid};
 use futures_util::future::{Either, select};
 
 use crate::clock::Clock;
@@ -18,14 +17,30 @@ use crate::loud::{Times, loud_once};
 use crate::peer::Peer;
 use crate::runtime::Runtime;
 use crate::sync::lock;
+use crate::tasks::Tasks;
 use crate::timers::{Alarm, Sleeper, Timers};
-use crate::turn::{Application, PeerTask};
+use crate::turn::{Application, PeerOf};
 
-/// A peer of this application.
-pub(crate) type PeerOf<A> = Peer<<A as Application>::Command, <A as Application>::Shared>;
+/// What runs on top of the machines of a server.
+pub(crate) trait ServerApplication: Application {
+    /// What all tasks are to see of a peer whose session this request opens.
+    fn shared(&self, parts: &http::request::Parts, config: &Config) -> Self::Shared;
+
+    /// A session was accepted.
+    fn open(&self, now: Instant, session: Session, peer: &Arc<PeerOf<Self>>) -> (Self::Machine, Self::Local);
+
+    /// A deadline has passed that the application has set by its [`Alarm`]. Does nothing unless it sets some.
+    fn handle_timeout(&self, _now: Instant) {}
+
+    /// Asks a peer to close for the server's shutdown.
+    fn shut_down() -> Self::Command;
+
+    /// Discards a peer: what waits for it is lost.
+    fn discard() -> Self::Command;
+}
 
 /// All peers of one server.
-pub(crate) struct Hub<A: Application> {
+pub(crate) struct Hub<A: ServerApplication> {
     pub(crate) application: A,
     pub(crate) server: Server,
     pub(crate) clock: Arc<Clock>,
@@ -60,7 +75,7 @@ impl Hasher for SidHasher {
 /// How often a session id may turn out to be taken before the handshake is refused.
 const SID_ATTEMPTS: usize = 3;
 
-impl<A: Application> Hub<A> {
+impl<A: ServerApplication> Hub<A> {
     /// `application` makes the application, which may set deadlines of its own.
     pub(crate) fn new(application: impl FnOnce(Alarm) -> A, config: Config) -> Self {
         let (clock, timers) = (Arc::<Clock>::default(), Arc::<Timers>::default());
@@ -107,20 +122,20 @@ impl<A: Application> Hub<A> {
         self.shutting_down.load(Ordering::Relaxed)
     }
 
-    /// Refuses new sessions from now on, asks all peers to go, and waits until they are gone; cuts them off when `deadline` is over.
-    pub(crate) async fn end(&self, deadline: impl Future<Output = ()>) {
+    /// Refuses new sessions from now on, asks all peers to close, and waits until they are gone; discards them when `deadline` is over.
+    pub(crate) async fn shut_down(&self, deadline: impl Future<Output = ()>) {
         self.shutting_down.store(true, Ordering::Relaxed);
-        self.tell_all(A::go);
+        self.push_to_all(A::shut_down);
         let (finished, deadline) = (pin!(self.tasks.finished()), pin!(deadline));
         if let Either::Right(_) = select(finished, deadline).await {
-            self.tell_all(A::cut_off);
+            self.push_to_all(A::discard);
         }
     }
 
-    fn tell_all(&self, command: fn() -> A::Command) {
+    fn push_to_all(&self, command: fn() -> A::Command) {
         let peers: Vec<_> = lock(&self.peers).values().cloned().collect();
         for peer in peers {
-            // Who is gone needs no telling.
+            // A peer that is gone needs no command.
             let _ = peer.push(0, command);
         }
     }
@@ -130,43 +145,29 @@ impl<A: Application> Hub<A> {
         ask.refuse(Refusal::UnknownSid)
     }
 
-    /// Opens a session: gives it an id that nobody has, and a task.
+    /// Adds a peer, with an id that nobody has.
     ///
     /// # Errors
-    /// The refusal, when no unused id was to be had.
-    pub(crate) fn open<R: Runtime>(
-        self: &Arc<Self>,
-        runtime: &R,
-        handshake: Handshake,
-        shared: A::Shared,
-    ) -> Result<Arc<PeerOf<A>>, Response> {
-        self.run_timers(runtime);
-        let mut shared = Some(shared);
-        // Counted before it can be told to go, so that a shutdown waits for it.
-        let guard = self.tasks.enter();
+    /// Why it is refused: the server is shutting down, or no unused id was to be had.
+    pub(crate) fn add(&self, shared: A::Shared) -> Result<Arc<PeerOf<A>>, Refusal<'static>> {
         for _ in 0..SID_ATTEMPTS {
             let Some(sid) = random_bytes().map(Sid::from_random) else { break };
-            let peer = {
-                let mut peers = lock(&self.peers);
-                // Under the lock, so that nobody comes in after everybody was told to go.
-                if self.is_shutting_down() {
-                    drop(peers);
-                    return Err(handshake.refuse(Refusal::Unavailable));
-                }
-                let Entry::Vacant(vacant) = peers.entry(sid) else { continue };
-                let Some(shared) = shared.take() else { break };
-                Arc::clone(vacant.insert(Arc::new(Peer::new(sid, self.config().limits.max_outbound, shared))))
-            };
-            let session = handshake.accept(self.clock.now(runtime), sid);
-            // Spawned as it is: an async block around it would hold it twice, in memory too.
-            runtime.spawn(PeerTask::new(Arc::clone(self), guard, runtime.clone(), Arc::clone(&peer), session));
-            return Ok(peer);
+            let mut peers = lock(&self.peers);
+            // Under the lock, so that nobody comes in after everybody was asked to close.
+            if self.is_shutting_down() {
+                // What the application made is dropped without the lock.
+                drop(peers);
+                return Err(Refusal::Unavailable);
+            }
+            let Entry::Vacant(vacant) = peers.entry(sid) else { continue };
+            let peer = Peer::new(sid, self.config().limits.max_outbound, shared);
+            return Ok(Arc::clone(vacant.insert(Arc::new(peer))));
         }
-        Err(handshake.refuse(Refusal::BadRequest))
+        Err(Refusal::BadRequest)
     }
 
     /// Starts the timers' task with the first session, and again if its runtime has dropped it.
-    fn run_timers<R: Runtime>(self: &Arc<Self>, runtime: &R) {
+    pub(crate) fn run_timers<R: Runtime>(self: &Arc<Self>, runtime: &R) {
         let Some(running) = self.timers.start() else { return };
         let (hub, timers, clock, runtime_of_timers) =
             (Arc::downgrade(self), Arc::clone(&self.timers), Arc::clone(&self.clock), runtime.clone());
@@ -188,7 +189,7 @@ impl<A: Application> Hub<A> {
     }
 }
 
-impl<A: Application> Drop for Hub<A> {
+impl<A: ServerApplication> Drop for Hub<A> {
     fn drop(&mut self) {
         self.timers.stop();
     }
@@ -207,74 +208,14 @@ pub(crate) fn random_bytes() -> Option<[u8; 15]> {
     }
 }
 
-/// Counts tasks, and waits for the last.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tasks(Arc<Mutex<Running>>);
-
-#[derive(Debug, Default)]
-struct Running {
-    count: usize,
-    waiting: Vec<Waker>,
-}
-
-/// Counts one task while it lives.
-#[derive(Debug)]
-pub(crate) struct TaskGuard(Tasks);
-
-impl Tasks {
-    pub(crate) fn enter(&self) -> TaskGuard {
-        let mut running = lock(&self.0);
-        running.count = running.count.saturating_add(1);
-        TaskGuard(self.clone())
-    }
-
-    /// Waits until no task runs.
-    pub(crate) async fn finished(&self) {
-        poll_fn(|cx| {
-            let mut running = lock(&self.0);
-            if running.count == 0 {
-                return Poll::Ready(());
-            }
-            running.waiting.push(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-}
-
-impl Drop for TaskGuard {
-    fn drop(&mut self) {
-        let mut running = lock(&self.0.0);
-        running.count = running.count.saturating_sub(1);
-        let waiting = if running.count == 0 { std::mem::take(&mut running.waiting) } else { Vec::new() };
-        drop(running);
-        waiting.into_iter().for_each(Waker::wake);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt as _;
+    use std::hash::BuildHasher as _;
 
     use super::*;
 
     #[test]
-    fn the_last_task_ends_every_wait_for_it() {
-        let tasks = Tasks::default();
-        assert_eq!(tasks.finished().now_or_never(), Some(()));
-        let (first, second) = (tasks.enter(), tasks.enter());
-        let mut waits = [Box::pin(tasks.finished()), Box::pin(tasks.finished())];
-        let mut poll = || waits.each_mut().map(|wait| wait.now_or_never());
-        assert_eq!(poll(), [None, None]);
-        drop(first);
-        assert_eq!(poll(), [None, None]);
-        drop(second);
-        assert_eq!(poll(), [Some(()), Some(())]);
-    }
-
-    #[test]
     fn session_ids_are_spread_over_the_table() {
-        use std::hash::BuildHasher as _;
         let ids: Vec<Sid> = (0..1000).map(|_| Sid::from_random(random_bytes().unwrap())).collect();
         let hashes = |bits: u32| {
             let hash = |sid| BuildHasherDefault::<SidHasher>::default().hash_one(sid) >> (64 - bits);

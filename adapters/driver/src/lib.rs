@@ -46,10 +46,12 @@ mod link;
 mod loud;
 mod peer;
 mod runtime;
+mod server_task;
 mod service;
 mod socketio;
 mod spare;
 mod sync;
+mod tasks;
 #[cfg(test)]
 #[path = "../tests/virtual_time/support/mod.rs"]
 mod testkit;

@@ -1,4 +1,4 @@
-//! What the rest of the world sees of a peer: a mailbox. Everything else of a peer belongs to its one task (see `turn`).
+//! What the rest of the world sees of a peer: a mailbox. Everything else of a peer belongs to its one task.
 //!
 //! An emit or a broadcast, from whatever task, takes the mailbox's lock for a push; so does an HTTP request that brings input. The
 //! bytes in the mailbox and those that the machine still holds are counted, so that "full" is known at once.
@@ -17,8 +17,8 @@ use crate::spare;
 use crate::sync::lock;
 use crate::upgrade::AnyUpgrade;
 
-/// Something that came from outside of the task.
-pub(crate) enum Arrival {
+/// What HTTP brings to a session.
+pub(crate) enum HttpEvent {
     /// A GET or a POST; the session admits or refuses it.
     Request { request: RequestId, ask: Ask, content_type: ContentType, reply: oneshot::Sender<Response> },
     /// The body of a POST.
@@ -35,7 +35,7 @@ pub(crate) enum Arrival {
     FirstLink { link: LinkId, upgrade: AnyUpgrade },
 }
 
-impl Arrival {
+impl HttpEvent {
     /// Whether it is a GET, to be held until there is something to say.
     pub(crate) fn is_poll(&self) -> bool {
         matches!(self, Self::Request { ask, .. } if ask.kind() == AskKind::Poll)
@@ -54,7 +54,7 @@ pub(crate) struct Peer<C, S> {
 
 struct Mailbox<C> {
     commands: Vec<C>,
-    arrivals: Vec<Arrival>,
+    http: Vec<HttpEvent>,
     /// Bytes of packets in `commands`.
     bytes: usize,
     /// Bytes that the machine and its link held at the end of the last turn.
@@ -75,19 +75,19 @@ struct Wanted {
     waiting: Vec<Waker>,
 }
 
-/// What a task found in its mailbox.
-pub(crate) struct Mail<C> {
+/// What was in a mailbox.
+pub(crate) struct Contents<C> {
     pub(crate) commands: Vec<C>,
     /// Bytes of packets in them.
     pub(crate) bytes: usize,
-    pub(crate) arrivals: Vec<Arrival>,
+    pub(crate) http: Vec<HttpEvent>,
 }
 
 impl<C: 'static, S> Peer<C, S> {
     pub(crate) fn new(sid: Sid, max_outbound: usize, shared: S) -> Self {
         let mailbox = Mailbox {
             commands: Vec::new(),
-            arrivals: Vec::new(),
+            http: Vec::new(),
             bytes: 0,
             buffered: 0,
             // The task's first turn comes without a wake-up.
@@ -125,7 +125,7 @@ impl<C: 'static, S> Peer<C, S> {
             let wanted = mailbox.wanted.get_or_insert_default();
             wanted.bytes = wanted.bytes.max(bytes);
             // That a reply was written may lie here unread, and makes room.
-            let waker = if mailbox.arrivals.is_empty() { None } else { mailbox.waker() };
+            let waker = if mailbox.http.is_empty() { None } else { mailbox.waker() };
             drop(mailbox);
             if let Some(waker) = waker {
                 waker.wake();
@@ -141,13 +141,13 @@ impl<C: 'static, S> Peer<C, S> {
     }
 
     /// Hands in something from outside. False when the peer is gone: the caller answers the request itself.
-    pub(crate) fn arrive(&self, arrival: Arrival) -> bool {
+    pub(crate) fn push_http(&self, event: HttpEvent) -> bool {
         let mut mailbox = lock(&self.mailbox);
         if mailbox.closed {
             return false;
         }
-        let urgent = mailbox.is_urgent(&arrival, self.max_outbound);
-        mailbox.arrivals.push(arrival);
+        let urgent = mailbox.is_urgent(&event, self.max_outbound);
+        mailbox.http.push(event);
         let waker = if urgent { mailbox.waker() } else { None };
         drop(mailbox);
         if let Some(waker) = waker {
@@ -184,23 +184,23 @@ impl<C: 'static, S> Peer<C, S> {
     }
 
     /// For the task: takes what is there, and counts it as the machine's from now on. Commands are given back to [`spare`].
-    pub(crate) fn take(&self) -> Option<Mail<C>> {
+    pub(crate) fn take(&self) -> Option<Contents<C>> {
         let mut mailbox = lock(&self.mailbox);
         mailbox.awake = true;
-        if mailbox.commands.is_empty() && mailbox.arrivals.is_empty() {
+        if mailbox.commands.is_empty() && mailbox.http.is_empty() {
             return None;
         }
         let bytes = std::mem::take(&mut mailbox.bytes);
         mailbox.buffered = mailbox.buffered.saturating_add(bytes);
-        Some(Mail {
+        Some(Contents {
             bytes,
             commands: std::mem::take(&mut mailbox.commands),
-            arrivals: std::mem::take(&mut mailbox.arrivals),
+            http: std::mem::take(&mut mailbox.http),
         })
     }
 
     /// For the task, at the end of a turn that another one follows: how much the machine still holds.
-    pub(crate) fn go_on(&self, buffered: usize) {
+    pub(crate) fn set_buffered(&self, buffered: usize) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.buffered = buffered;
         let wanted = mailbox.take_wanted(self.max_outbound);
@@ -208,12 +208,11 @@ impl<C: 'static, S> Peer<C, S> {
         wake(wanted);
     }
 
-    /// For the task, at the end of a turn: how much the machine still holds. False when there is mail: take another turn.
-    pub(crate) fn rest(&self, cx: &Context<'_>, buffered: usize) -> bool {
+    /// For the task, at the end of a turn: how much the machine still holds. False when the mailbox is not empty: another turn has to follow.
+    pub(crate) fn sleep(&self, cx: &Context<'_>, buffered: usize) -> bool {
         let mut mailbox = lock(&self.mailbox);
         mailbox.buffered = buffered;
-        if !mailbox.commands.is_empty()
-            || mailbox.arrivals.iter().any(|arrival| mailbox.is_urgent(arrival, self.max_outbound))
+        if !mailbox.commands.is_empty() || mailbox.http.iter().any(|event| mailbox.is_urgent(event, self.max_outbound))
         {
             return false;
         }
@@ -228,19 +227,19 @@ impl<C: 'static, S> Peer<C, S> {
     }
 
     /// For the task, at its end: nothing is taken any more. Returns what was not looked at.
-    pub(crate) fn close(&self) -> Mail<C> {
+    pub(crate) fn close(&self) -> Contents<C> {
         let mut mailbox = lock(&self.mailbox);
         mailbox.closed = true;
         mailbox.task = None;
-        let mail = Mail {
+        let contents = Contents {
             bytes: 0,
             commands: std::mem::take(&mut mailbox.commands),
-            arrivals: std::mem::take(&mut mailbox.arrivals),
+            http: std::mem::take(&mut mailbox.http),
         };
         let wanted = mailbox.wanted.take();
         drop(mailbox);
         wake(wanted);
-        mail
+        contents
     }
 }
 
@@ -269,8 +268,8 @@ impl<C> Mailbox<C> {
     }
 
     /// Whether the task has to look at this. That a reply was written makes room, which matters only where there is little.
-    fn is_urgent(&self, arrival: &Arrival, max_outbound: usize) -> bool {
-        !matches!(arrival, Arrival::Replied { .. }) || self.buffered > max_outbound / 2 || self.wanted.is_some()
+    fn is_urgent(&self, event: &HttpEvent, max_outbound: usize) -> bool {
+        !matches!(event, HttpEvent::Replied { .. }) || self.buffered > max_outbound / 2 || self.wanted.is_some()
     }
 
     /// The waker to call, unless the task will look anyway.
@@ -326,15 +325,15 @@ mod tests {
     }
 
     fn rest(peer: &Peer<u32, ()>, woken: &Arc<Woken>, buffered: usize) -> bool {
-        peer.rest(&Context::from_waker(&Waker::from(Arc::clone(woken))), buffered)
+        peer.sleep(&Context::from_waker(&Waker::from(Arc::clone(woken))), buffered)
     }
 
-    fn replied(request: u64) -> Arrival {
-        Arrival::Replied { request: RequestId(request) }
+    fn replied(request: u64) -> HttpEvent {
+        HttpEvent::Replied { request: RequestId(request) }
     }
 
-    fn aborted(request: u64) -> Arrival {
-        Arrival::Aborted { request: RequestId(request) }
+    fn aborted(request: u64) -> HttpEvent {
+        HttpEvent::Aborted { request: RequestId(request) }
     }
 
     #[test]
@@ -342,12 +341,12 @@ mod tests {
         let (peer, _) = asleep();
         for command in 0..5 {
             peer.push(1, || command).unwrap();
-            assert!(peer.arrive(aborted(command.into())));
+            assert!(peer.push_http(aborted(command.into())));
         }
-        let Mail { commands, arrivals, .. } = peer.take().unwrap();
+        let Contents { commands, http, .. } = peer.take().unwrap();
         assert_eq!(commands, [0, 1, 2, 3, 4]);
-        let requests = arrivals.iter().map(|arrival| match arrival {
-            Arrival::Aborted { request } => request.0,
+        let requests = http.iter().map(|event| match event {
+            HttpEvent::Aborted { request } => request.0,
             _ => panic!("it was another one"),
         });
         assert!(requests.eq(0..5));
@@ -359,7 +358,7 @@ mod tests {
         let (peer, woken) = asleep();
         peer.push(1, || 1).unwrap();
         peer.push(1, || 2).unwrap();
-        peer.arrive(aborted(1));
+        peer.push_http(aborted(1));
         peer.wake();
         assert_eq!(woken.times(), 1);
         drop(peer.take());
@@ -425,18 +424,18 @@ mod tests {
     #[test]
     fn that_a_reply_was_written_wakes_the_task_only_where_room_is_scarce() {
         let (peer, woken) = asleep();
-        peer.arrive(replied(1));
+        peer.push_http(replied(1));
         assert_eq!(woken.times(), 0);
         peer.wake();
-        assert_eq!(peer.take().unwrap().arrivals.len(), 1);
+        assert_eq!(peer.take().unwrap().http.len(), 1);
         assert!(rest(&peer, &woken, MAX / 2 + 1));
-        peer.arrive(replied(2));
+        peer.push_http(replied(2));
         assert_eq!(woken.times(), 2);
         assert!(!rest(&peer, &woken, MAX / 2 + 1));
         drop(peer.take());
         // A refusal makes room matter, too.
         assert!(rest(&peer, &woken, MAX / 2));
-        peer.arrive(replied(3));
+        peer.push_http(replied(3));
         assert_eq!(woken.times(), 2);
         assert_eq!(peer.push(MAX, || 1), Err(SendError::Full));
         assert_eq!(woken.times(), 3);
@@ -456,7 +455,7 @@ mod tests {
         assert!(rest(&peer, &woken, 501));
         assert_eq!(waiting.times(), 0);
         peer.wake();
-        peer.go_on(500);
+        peer.set_buffered(500);
         assert_eq!(waiting.times(), 1, "once, though it was polled twice");
         assert_eq!(ready.poll_unpin(cx), Poll::Ready(Ok(())));
     }
@@ -472,14 +471,14 @@ mod tests {
         let mut ready = Box::pin(peer.ready());
         assert_eq!(ready.as_mut().now_or_never(), None, "less than half is used, and it would be refused again");
         peer.wake();
-        peer.go_on(201);
+        peer.set_buffered(201);
         assert_eq!(ready.as_mut().now_or_never(), None);
-        peer.go_on(200);
+        peer.set_buffered(200);
         assert_eq!(ready.now_or_never(), Some(Ok(())));
         peer.push(800, || 3).unwrap();
         drop(peer.take());
         // Once there was room, it is forgotten.
-        peer.go_on(500);
+        peer.set_buffered(500);
         assert_eq!(peer.ready().now_or_never(), Some(Ok(())));
     }
 
@@ -493,7 +492,7 @@ mod tests {
         assert_eq!(peer.ready().now_or_never(), None);
         // That a reply was written is what may empty the queue: the task looks.
         let wakes = woken.times();
-        peer.arrive(replied(1));
+        peer.push_http(replied(1));
         assert_eq!(woken.times(), wakes + 1);
         drop(peer.take());
         assert!(rest(&peer, &woken, 0));
@@ -505,17 +504,17 @@ mod tests {
     fn a_mailbox_that_is_closed_gives_everything_back_and_takes_nothing() {
         let (peer, woken) = asleep();
         peer.push(800, || 1).unwrap();
-        peer.arrive(replied(1));
-        peer.arrive(aborted(2));
+        peer.push_http(replied(1));
+        peer.push_http(aborted(2));
         let waiting = Arc::<Woken>::default();
         let waker = Waker::from(Arc::clone(&waiting));
         let mut ready = Box::pin(peer.ready());
         assert!(ready.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
-        let Mail { commands, arrivals, .. } = peer.close();
-        assert_eq!((commands.len(), arrivals.len()), (1, 2));
+        let Contents { commands, http, .. } = peer.close();
+        assert_eq!((commands.len(), http.len()), (1, 2));
         assert_eq!(waiting.times(), 1);
         assert_eq!(ready.now_or_never(), Some(Err(SendError::Closed)));
-        assert!(!peer.arrive(aborted(3)));
+        assert!(!peer.push_http(aborted(3)));
         let wakes = woken.times();
         peer.wake();
         assert_eq!(woken.times(), wakes, "there is no task");

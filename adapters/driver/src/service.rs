@@ -22,12 +22,13 @@ use http_body::Body as HttpBody;
 use crate::body::{Body, Collected, Confirmation, RequestBody};
 use crate::handler::panic_message;
 use crate::handshake::Handshake;
-use crate::hub::{Hub, PeerOf};
+use crate::hub::{Hub, ServerApplication};
 use crate::loud::{Times, brief, loud_once};
-use crate::peer::Arrival;
+use crate::peer::HttpEvent;
 use crate::runtime::Runtime;
+use crate::server_task;
 use crate::timers::Alarm;
-use crate::turn::Application;
+use crate::turn::PeerOf;
 use crate::upgrade::{AnyUpgrade, Upgrade};
 
 /// How long the rest of a body is waited for when the request was answered without it.
@@ -59,17 +60,17 @@ impl Path {
     }
 }
 
-/// Tells a session that a request was dropped while it waited, unless it is disarmed.
-struct WaitGuard<'a, A: Application> {
+/// Tells a session that a request was dropped while it waited, unless its answer came first.
+struct WaitGuard<'a, A: ServerApplication> {
     peer: &'a Arc<PeerOf<A>>,
     request: RequestId,
-    armed: bool,
+    waits: bool,
 }
 
-impl<A: Application> Drop for WaitGuard<'_, A> {
+impl<A: ServerApplication> Drop for WaitGuard<'_, A> {
     fn drop(&mut self) {
-        if self.armed {
-            self.peer.arrive(Arrival::Aborted { request: self.request });
+        if self.waits {
+            self.peer.push_http(HttpEvent::Aborted { request: self.request });
         }
     }
 }
@@ -93,13 +94,13 @@ impl HttpSettings {
 }
 
 /// A server of an application: its peers, its path, and who may come in.
-pub(crate) struct Service<A: Application> {
+pub(crate) struct Service<A: ServerApplication> {
     pub(crate) hub: Arc<Hub<A>>,
     pub(crate) path: Path,
     settings: HttpSettings,
 }
 
-impl<A: Application> Service<A> {
+impl<A: ServerApplication> Service<A> {
     pub(crate) fn new(application: impl FnOnce(Alarm) -> A, config: Config, settings: HttpSettings) -> Self {
         Self { hub: Arc::new(Hub::new(application, config)), path: Path::new(&settings.path), settings }
     }
@@ -167,13 +168,13 @@ impl<A: Application> Service<A> {
                 };
                 let ask = handshake.ask();
                 let shared = hub.application.shared(parts, hub.config());
-                let peer = match hub.open(runtime, handshake, shared) {
+                let peer = match server_task::open(hub, runtime, handshake, shared) {
                     Ok(peer) => peer,
                     Err(response) => return convert(response),
                 };
                 match link {
                     Some((accept, upgrade)) => {
-                        peer.arrive(Arrival::FirstLink { link: hub.link_id(), upgrade });
+                        peer.push_http(HttpEvent::FirstLink { link: hub.link_id(), upgrade });
                         switching_protocols(accept)
                     }
                     None => exchange(hub, runtime, &peer, ask, &parts.headers, body).await,
@@ -249,7 +250,7 @@ fn head_too_large(limit: usize) -> http::Response<Body> {
 }
 
 /// Hands a GET or a POST to its session, and waits for the answer.
-async fn exchange<A: Application, B: HttpBody, R: Runtime>(
+async fn exchange<A: ServerApplication, B: HttpBody, R: Runtime>(
     hub: &Hub<A>,
     runtime: &R,
     peer: &Arc<PeerOf<A>>,
@@ -260,24 +261,24 @@ async fn exchange<A: Application, B: HttpBody, R: Runtime>(
     let request = hub.request_id();
     let content_type = ContentType::from_header(headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes));
     let (reply, mut answer) = oneshot::channel();
-    if !peer.arrive(Arrival::Request { request, ask, content_type, reply }) {
+    if !peer.push_http(HttpEvent::Request { request, ask, content_type, reply }) {
         return convert(Hub::<A>::unknown_sid(&ask));
     }
-    let mut guard = WaitGuard::<A> { peer, request, armed: true };
+    let mut guard = WaitGuard::<A> { peer, request, waits: true };
     let mut early = None;
     if ask.kind() == AskKind::Post {
         let config = hub.config();
         let collecting = pin!(body.collect(config.max_payload, config.limits.max_body_chunks));
         let collected = within(select(collecting, &mut answer), || runtime.sleep(config.body_timeout)).await;
-        let rejected = |fault| Arrival::BodyRejected { request, fault };
-        let arrival = match collected {
+        let rejected = |fault| HttpEvent::BodyRejected { request, fault };
+        let event = match collected {
             Some(Either::Left((Collected::Whole(body), _))) => {
                 // Some schedulers run what woke last first. A client that closes sends its GET, then the close packet in a POST on another
                 // connection: the GET is to be there before.
                 if body.len() == 1 {
                     yield_now().await;
                 }
-                Some(Arrival::Body { request, body })
+                Some(HttpEvent::Body { request, body })
             }
             Some(Either::Left((Collected::TooLarge, _))) => Some(rejected(BodyFault::TooLarge)),
             Some(Either::Left((Collected::TooManyChunks, _))) => Some(rejected(BodyFault::TooManyChunks)),
@@ -290,20 +291,20 @@ async fn exchange<A: Application, B: HttpBody, R: Runtime>(
                 None
             }
         };
-        if let Some(arrival) = arrival {
-            peer.arrive(arrival);
+        if let Some(event) = event {
+            peer.push_http(event);
         }
     }
     let answer = match early {
         Some(answer) => answer,
         None => answer.await,
     };
-    guard.armed = false;
+    guard.waits = false;
     match answer {
         Ok(response) => {
             let peer = Arc::clone(peer);
             let confirmation = Confirmation::new(move |written| {
-                peer.arrive(if written { Arrival::Replied { request } } else { Arrival::Aborted { request } });
+                peer.push_http(if written { HttpEvent::Replied { request } } else { HttpEvent::Aborted { request } });
             });
             let mut response = respond_with(&response, |body| Body::confirmed(body, confirmation));
             if response.status() == http::StatusCode::OK && is_old_explorer(headers) {
@@ -317,7 +318,7 @@ async fn exchange<A: Application, B: HttpBody, R: Runtime>(
 }
 
 /// Asks a session whether it takes this link.
-async fn attach<A: Application>(
+async fn attach<A: ServerApplication>(
     hub: &Hub<A>,
     peer: &Arc<PeerOf<A>>,
     ask: Ask,
@@ -325,7 +326,7 @@ async fn attach<A: Application>(
     upgrade: AnyUpgrade,
 ) -> http::Response<Body> {
     let (admission, answer) = oneshot::channel();
-    if !peer.arrive(Arrival::Link { link: hub.link_id(), ask, upgrade, admission }) {
+    if !peer.push_http(HttpEvent::Link { link: hub.link_id(), ask, upgrade, admission }) {
         return convert(Hub::<A>::unknown_sid(&ask));
     }
     match answer.await {
@@ -333,11 +334,6 @@ async fn attach<A: Application>(
         Ok(Err(response)) => convert(response),
         Err(oneshot::Canceled) => convert(Hub::<A>::unknown_sid(&ask)),
     }
-}
-
-/// Whether the answer to this request may be held until there is something to say: it polls a session.
-pub(crate) fn may_hold(method: &http::Method, uri: &http::Uri) -> bool {
-    RequestHead::may_be_held(method.as_str(), uri.query().unwrap_or_default())
 }
 
 fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {

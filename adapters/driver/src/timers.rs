@@ -72,7 +72,7 @@ impl From<Sid> for Sleeper {
 
 /// What a sleeper waits for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Armed {
+pub(crate) struct Timer {
     /// The deadline that was registered.
     pub(crate) deadline: Instant,
     /// When the peer will be woken for it.
@@ -89,13 +89,13 @@ impl Timers {
     }
 
     /// Wakes this sleeper at the deadline or a little later, and no longer for what it waited for before.
-    pub(crate) fn arm(
+    pub(crate) fn set(
         &self,
         now: Instant,
         deadline: Instant,
         sleeper: impl Into<Sleeper>,
-        before: Option<Armed>,
-    ) -> Armed {
+        before: Option<Timer>,
+    ) -> Timer {
         let waits = sleeper.into();
         let slot = slot(now, deadline);
         let mut slots = lock(&self.slots);
@@ -109,12 +109,12 @@ impl Timers {
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
-        Armed { deadline, wake_at: Instant::from_millis(slot), slot }
+        Timer { deadline, wake_at: Instant::from_millis(slot), slot }
     }
 
     /// This peer waits no longer.
-    pub(crate) fn disarm(&self, peer: Sid, armed: Armed) {
-        lock(&self.slots).sleepers.remove(&(armed.slot, peer.into()));
+    pub(crate) fn cancel(&self, peer: Sid, timer: Timer) {
+        lock(&self.slots).sleepers.remove(&(timer.slot, peer.into()));
     }
 
     /// Ends [`Timers::run`].
@@ -179,7 +179,7 @@ impl Timers {
 pub(crate) struct Alarm {
     clock: Arc<Clock>,
     timers: Arc<Timers>,
-    armed: Mutex<Option<Armed>>,
+    armed: Mutex<Option<Timer>>,
 }
 
 impl Alarm {
@@ -197,7 +197,7 @@ impl Alarm {
         let now = self.now();
         let mut armed = lock(&self.armed);
         if armed.is_none_or(|armed| deadline < armed.deadline || armed.wake_at <= now) {
-            *armed = Some(self.timers.arm(now, deadline, Sleeper::Application, *armed));
+            *armed = Some(self.timers.set(now, deadline, Sleeper::Application, *armed));
         }
     }
 }
@@ -247,16 +247,16 @@ mod tests {
                 for number in 0..50 {
                     let now = clock.now(&sim);
                     let deadline = now + random.duration(Duration::from_micros(1), Duration::from_secs(30));
-                    let timer = timers.arm(now, deadline, peer(number), None);
+                    let timer = timers.set(now, deadline, peer(number), None);
                     assert!(deadline <= timer.wake_at);
                     match random.index(4) {
-                        0 => timers.disarm(peer(number), timer),
+                        0 => timers.cancel(peer(number), timer),
                         1 => {
                             // It moves, in either direction.
                             let deadline = now + random.duration(Duration::from_micros(1), Duration::from_secs(30));
                             expected.push((
                                 peer(number),
-                                timers.arm(now, deadline, peer(number), Some(timer)),
+                                timers.set(now, deadline, peer(number), Some(timer)),
                                 deadline,
                             ));
                         }
@@ -287,18 +287,18 @@ mod tests {
             let (timers, clock, woken) = running(&sim);
             let task = *sim.tasks().last().unwrap();
             sim.settle().await;
-            let far = timers.arm(clock.now(&sim), Instant::from_millis(20_000), peer(1), None);
+            let far = timers.set(clock.now(&sim), Instant::from_millis(20_000), peer(1), None);
             sim.settle().await;
             let polls = sim.polls(task);
             // Later ones do not concern it, nor do more for the same slot.
-            timers.arm(clock.now(&sim), Instant::from_millis(25_000), peer(2), None);
-            timers.arm(clock.now(&sim), Instant::from_millis(20_000), peer(3), None);
+            timers.set(clock.now(&sim), Instant::from_millis(25_000), peer(2), None);
+            timers.set(clock.now(&sim), Instant::from_millis(20_000), peer(3), None);
             sim.settle().await;
             assert_eq!(sim.polls(task), polls);
-            timers.arm(clock.now(&sim), Instant::from_millis(10), peer(4), None);
+            timers.set(clock.now(&sim), Instant::from_millis(10), peer(4), None);
             sim.sleep(Duration::from_secs(1)).await;
             assert_eq!(*lock(&woken), [(peer(4).into(), Instant::from_millis(10))]);
-            timers.disarm(peer(1), far);
+            timers.cancel(peer(1), far);
             timers.stop();
         });
     }

@@ -22,7 +22,7 @@ use super::state::{
 };
 use crate::engine::log_closed;
 use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, run};
-use crate::hub::random_bytes;
+use crate::hub::{ServerApplication, random_bytes};
 use crate::loud::{Ends, brief, loud_once};
 use crate::sync::lock;
 use crate::timers::Alarm;
@@ -437,22 +437,9 @@ impl<P: Parser> Local<P> {
     }
 }
 
-impl<P: Parser> Application for SocketIo<P> {
-    type Machine = Connection<P>;
-    type Command = Command<P>;
-    type Shared = Shared;
-    type Local = Local<P>;
-
+impl<P: Parser> ServerApplication for SocketIo<P> {
     fn shared(&self, parts: &Parts, config: &engineio_proto::Config) -> Shared {
         Shared::new(parts, config)
-    }
-
-    fn go() -> Command<P> {
-        Command::ShutDown
-    }
-
-    fn cut_off() -> Command<P> {
-        Command::Discard
     }
 
     fn open(&self, now: Instant, session: Session, peer: &Arc<SocketPeer<P>>) -> (Connection<P>, Local<P>) {
@@ -468,12 +455,27 @@ impl<P: Parser> Application for SocketIo<P> {
         (connection, local)
     }
 
+    fn shut_down() -> Command<P> {
+        Command::ShutDown
+    }
+
+    fn discard() -> Command<P> {
+        Command::Discard
+    }
+
     fn handle_timeout(&self, now: Instant) {
         let namespaces: Vec<_> = lock(&self.namespaces).iter().map(|(_, namespace)| Arc::clone(namespace)).collect();
         for namespace in namespaces {
             namespace.handle_timeout(now);
         }
     }
+}
+
+impl<P: Parser> Application for SocketIo<P> {
+    type Machine = Connection<P>;
+    type Command = Command<P>;
+    type Shared = Shared;
+    type Local = Local<P>;
 
     fn execute(&self, core: &mut Core<'_, Self>, command: Command<P>) {
         let machine = &mut *core.machine;

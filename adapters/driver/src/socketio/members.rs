@@ -449,7 +449,7 @@ mod tests {
 
         fn take_turn(&mut self, number: u8) {
             let peer = &self.sockets[usize::from(number)].0.peer;
-            for command in peer.take().into_iter().flat_map(|mail| mail.commands) {
+            for command in peer.take().into_iter().flat_map(|contents| contents.commands) {
                 self.log.push(match command {
                     Command::Send { socket, encoded, volatile } => {
                         format!("{number} gets {:?} for {socket:?}, volatile {volatile}", encoded.frames())
@@ -458,7 +458,7 @@ mod tests {
                     _ => panic!("nobody asked for this"),
                 });
             }
-            peer.go_on(0);
+            peer.set_buffered(0);
         }
     }
 

@@ -262,7 +262,7 @@ impl<P: Parser> Server<P> {
     /// 1001, held polls are answered; a polling client that has nothing to fetch is dropped. Returns when all clients are gone. Clients that
     /// are still there when `deadline` (`tokio::time::sleep(..)` for one) is over are cut off.
     pub async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
-        self.0.hub.end(deadline).await;
+        self.0.hub.shut_down(deadline).await;
     }
 }
 

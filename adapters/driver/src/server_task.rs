@@ -1,0 +1,320 @@
+//! The one task of a peer of a server: what it owns beside its [`Turn`]. Requests and their replies, links that HTTP has yet to let go, and
+//! the ends of a session.
+//!
+//! A turn applies what is in the mailbox, handles all input of one read, fires what is due, runs the application on what happened,
+//! applies what the application asked for meanwhile, and writes once.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use engineio_proto::server::{AskKind, Carrier, Handshake, Input, Machine, Session, Transmit};
+use engineio_proto::{Instant, LinkId, RequestId, Response};
+use engineio_websocket::Error;
+use futures_channel::oneshot;
+
+use crate::hub::{Hub, ServerApplication};
+use crate::link::{Link, WebSocket};
+use crate::peer::{Contents, HttpEvent};
+use crate::runtime::Runtime;
+use crate::tasks::TaskGuard;
+use crate::turn::{Core, PASSES_PER_TURN, PeerOf, Turn, linger};
+use crate::upgrade::Upgrade;
+
+/// RFC 6455 section 7.4.1: the server goes down.
+const GOING_AWAY: u16 = 1001;
+
+impl<A: ServerApplication> Core<'_, A> {
+    /// Has the machine go for the server's shutdown, in order where there is something to wait for. A client that polls, has no GET open and
+    /// nothing to fetch is not waited for: it may never come again, and learns from the refusal of its next request (the reference's
+    /// `Server.close` discards everybody at once, engine.io `lib/server.ts`).
+    pub(crate) fn shut_down(&mut self, close: impl FnOnce(&mut A::Machine, Instant)) {
+        let machine = &mut *self.machine;
+        let polls = machine.session().carrier() == Carrier::Polling;
+        let nothing_to_fetch = polls && machine.buffered_bytes() == 0 && !machine.is_writable();
+        close(machine, self.now);
+        if nothing_to_fetch {
+            machine.discard(self.now);
+        }
+    }
+}
+
+/// Opens a session: gives it a place in the hub, and a task.
+///
+/// # Errors
+/// The refusal, when the server is shutting down or no unused id was to be had.
+pub(crate) fn open<A: ServerApplication, R: Runtime>(
+    hub: &Arc<Hub<A>>,
+    runtime: &R,
+    handshake: Handshake,
+    shared: A::Shared,
+) -> Result<Arc<PeerOf<A>>, Response> {
+    hub.run_timers(runtime);
+    // Counted before it can be told to go, so that a shutdown waits for it.
+    let guard = hub.tasks.enter();
+    let peer = match hub.add(shared) {
+        Ok(peer) => peer,
+        Err(refusal) => return Err(handshake.refuse(refusal)),
+    };
+    let now = hub.clock.now(runtime);
+    let session = handshake.accept(now, peer.sid());
+    // Spawned as it is: an async block around it would hold it twice, in memory too.
+    runtime.spawn(ServerTask::new(Arc::clone(hub), guard, runtime.clone(), Arc::clone(&peer), now, session));
+    Ok(peer)
+}
+
+/// The task of a peer.
+struct ServerTask<A: ServerApplication, R: Runtime> {
+    turn: Turn<A, R::Stream>,
+    hub: Arc<Hub<A>>,
+    runtime: R,
+    /// Links that HTTP has yet to let go; `true` for the one that opens the session.
+    upgrading: Vec<(LinkId, Upgrade<R::Stream>, bool)>,
+    /// GETs that wait until the links have been read.
+    deferred_polls: Vec<HttpEvent>,
+    /// Requests that wait for their answer.
+    replies: VecDeque<(RequestId, oneshot::Sender<Response>)>,
+    /// Bounds how long the last packets of a closed session may take.
+    closing: Option<Pin<Box<R::Sleep>>>,
+    /// A shutdown waits for this task.
+    _guard: TaskGuard,
+}
+
+impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
+    fn new(
+        hub: Arc<Hub<A>>,
+        guard: TaskGuard,
+        runtime: R,
+        peer: Arc<PeerOf<A>>,
+        now: Instant,
+        session: Session,
+    ) -> Self {
+        let (machine, local) = hub.application.open(now, session, &peer);
+        Self {
+            turn: Turn::new(peer, machine, local),
+            hub,
+            runtime,
+            upgrading: Vec::new(),
+            deferred_polls: Vec::new(),
+            replies: VecDeque::new(),
+            closing: None,
+            _guard: guard,
+        }
+    }
+
+    /// Applies what other tasks, and the handlers of this turn, have put into the mailbox. Whether there was anything.
+    fn empty_mailbox(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Some(Contents { commands, bytes, http }) = self.turn.peer.take() else { return false };
+        for event in http {
+            if let HttpEvent::Aborted { .. } = event {
+                // It may be one of those.
+                self.handle_deferred_polls(now);
+            }
+            // A GET brings no packet. What has come over a link was sent before it, an upgrade packet for one.
+            if self.turn.has_links() && event.is_poll() {
+                self.deferred_polls.push(event);
+            } else {
+                self.handle_http(now, event);
+            }
+        }
+        if bytes.saturating_add(self.turn.machine.buffered_bytes()) > self.hub.config().limits.max_outbound {
+            // The mailbox has taken them without knowing what the machine has said on its own in this turn.
+            self.transmit(now, cx);
+        }
+        self.turn.execute(&self.hub.application, now, commands);
+        true
+    }
+
+    fn handle_deferred_polls(&mut self, now: Instant) {
+        for poll in std::mem::take(&mut self.deferred_polls) {
+            self.handle_http(now, poll);
+        }
+    }
+
+    fn handle_http(&mut self, now: Instant, event: HttpEvent) {
+        let machine = &mut self.turn.machine;
+        let input = match event {
+            HttpEvent::Request { request, ask, content_type, reply } => match machine.session().admit(&ask) {
+                Ok(()) => {
+                    self.replies.push_back((request, reply));
+                    match ask.kind() {
+                        AskKind::Post => Input::Post { request, content_type },
+                        _ => Input::Poll { request },
+                    }
+                }
+                Err(response) => return drop(reply.send(response)),
+            },
+            HttpEvent::Body { request, body } => Input::Body { request, body },
+            HttpEvent::BodyRejected { request, fault } => Input::BodyRejected { request, fault },
+            HttpEvent::Replied { request } => Input::Replied { request },
+            HttpEvent::Aborted { request } => {
+                self.replies.retain(|(waiting, _)| *waiting != request);
+                Input::Aborted { request }
+            }
+            HttpEvent::Link { link, ask, upgrade, admission } => {
+                let answer = machine.session().admit(&ask);
+                let admitted = answer.is_ok();
+                if admission.send(answer).is_ok() && admitted {
+                    self.upgrading.push((link, upgrade.of(), false));
+                }
+                return;
+            }
+            HttpEvent::FirstLink { link, upgrade } => return self.upgrading.push((link, upgrade.of(), true)),
+        };
+        machine.handle(now, input);
+    }
+
+    /// Takes over links that HTTP has let go.
+    fn connect_links(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let mut index: usize = 0;
+        while let Some((link, upgrade, first)) = self.upgrading.get_mut(index) {
+            let (link, first) = (*link, *first);
+            let Poll::Ready(upgraded) = Pin::new(upgrade).poll(cx) else {
+                index = index.saturating_add(1);
+                continue;
+            };
+            self.upgrading.swap_remove(index);
+            match upgraded {
+                Ok((stream, early)) => {
+                    let websocket = WebSocket::new(None, self.hub.config().max_payload);
+                    self.turn.link_up(now, Link::new(link, stream, websocket, early));
+                }
+                Err(error) => {
+                    tracing::debug!(session = %self.turn.peer.sid(), %error, "the HTTP server did not hand over a WebSocket");
+                    if first {
+                        self.turn.machine.discard(now);
+                    }
+                }
+            }
+        }
+        if self.upgrading.is_empty() {
+            self.upgrading = Vec::new();
+        }
+    }
+
+    /// Reads from the links; see [`Turn::read`].
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Self { turn, hub, runtime, .. } = self;
+        let session = turn.peer.sid();
+        turn.read(now, cx, |link, error| {
+            if let Some(error) = error {
+                log_failed_link(session, error, hub.config().max_payload);
+            }
+            linger(&hub.tasks, runtime, link);
+        })
+    }
+
+    /// Hands out what the machine has to send. Whether there was anything.
+    fn transmit(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Self { turn, hub, runtime, .. } = self;
+        let mut any = turn.write(now, cx, |link| linger(&hub.tasks, runtime, link));
+        while let Some(transmit) = self.turn.machine.poll_control() {
+            any = true;
+            match transmit {
+                Transmit::Reply { request, response } => {
+                    if let Some(index) = self.replies.iter().position(|(waiting, _)| *waiting == request)
+                        // Requests are mostly answered in the order in which they came.
+                        && let Some((_, reply)) = self.replies.swap_remove_front(index)
+                        && reply.send(response).is_err()
+                    {
+                        self.turn.machine.handle(now, Input::Aborted { request });
+                    }
+                }
+                Transmit::CloseLink { link: id } => {
+                    if let Some(mut link) = self.turn.take_link(id) {
+                        link.close(self.hub.is_shutting_down().then_some((GOING_AWAY, "")));
+                        linger(&self.hub.tasks, &self.runtime, link);
+                    }
+                    self.upgrading.retain(|(upgrading, ..)| *upgrading != id);
+                }
+                _ => {}
+            }
+        }
+        any
+    }
+
+    /// Whether nothing is left to do. A closed session's last packets get [`Config::close_timeout`](engineio_proto::Config).
+    fn is_done(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.turn.machine.is_drained() {
+            return true;
+        }
+        if !self.turn.machine.session().is_closed() {
+            return false;
+        }
+        let patience = self.hub.config().close_timeout;
+        let closing = self.closing.get_or_insert_with(|| Box::pin(self.runtime.sleep(patience)));
+        closing.as_mut().poll(cx).is_ready()
+    }
+}
+
+#[cold]
+fn log_failed_link(session: engineio_proto::Sid, error: Error, limit: usize) {
+    if error == Error::MessageTooBig {
+        tracing::debug!(%session, limit, "a WebSocket message is too large: raise ServerBuilder::max_payload to take it");
+    } else {
+        tracing::debug!(%session, %error, "a WebSocket failed");
+    }
+}
+
+// Nothing in it is ever pinned in place.
+impl<A: ServerApplication, R: Runtime> Unpin for ServerTask<A, R> {}
+
+impl<A: ServerApplication, R: Runtime> Future for ServerTask<A, R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let task = self.get_mut();
+        let now = task.hub.clock.now(&task.runtime);
+        task.empty_mailbox(now, cx);
+        if !task.upgrading.is_empty() {
+            task.connect_links(now, cx);
+        }
+        let more = task.read(now, cx);
+        task.handle_deferred_polls(now);
+        task.turn.handle_timeout(now);
+        let mut passes: usize = 0;
+        loop {
+            let happened = task.turn.dispatch(&task.hub.application, now, cx);
+            let asked = task.empty_mailbox(now, cx);
+            // What leaves may have been the last of a session: the application hears of it in this turn.
+            let left = task.transmit(now, cx);
+            passes = passes.saturating_add(1);
+            let more = (happened || asked || left) && task.turn.machine.has_events();
+            if !more || passes == PASSES_PER_TURN {
+                break;
+            }
+        }
+        if task.is_done(cx) {
+            if let Some(leftover) = task.hub.application.leftover(&mut task.turn.local) {
+                task.hub.tasks.spawn(&task.runtime, leftover);
+            }
+            return Poll::Ready(());
+        }
+        task.turn.set_timer(&task.hub.timers, now);
+        // What made the machine want input again may have happened in this very turn.
+        let again =
+            (more && task.turn.machine.wants_input()) || passes == PASSES_PER_TURN || !task.deferred_polls.is_empty();
+        task.turn.end(cx, again);
+        Poll::Pending
+    }
+}
+
+impl<A: ServerApplication, R: Runtime> Drop for ServerTask<A, R> {
+    /// Runs at the end of every task, whether it finished, was dropped by its runtime, or panicked.
+    fn drop(&mut self) {
+        let Self { turn, hub, .. } = self;
+        hub.remove(turn.peer.sid());
+        turn.cancel_timer(&hub.timers);
+        let contents = turn.peer.close();
+        for event in std::mem::take(&mut self.deferred_polls).into_iter().chain(contents.http) {
+            match event {
+                HttpEvent::Request { ask, reply, .. } => drop(reply.send(Hub::<A>::unknown_sid(&ask))),
+                HttpEvent::Link { ask, admission, .. } => drop(admission.send(Err(Hub::<A>::unknown_sid(&ask)))),
+                _ => {}
+            }
+        }
+        hub.application.finish(&turn.peer, &mut turn.local);
+    }
+}
