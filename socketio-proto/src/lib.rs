@@ -1,18 +1,24 @@
 //! Socket.IO as state machines: bytes and time in, actions out.
 //!
-//! [`server::Connection`] is one peer: namespaces, events, acks, attachments, over the Engine.IO session that it owns.
-//! [`server::Namespace`] is everybody on one namespace: rooms, and whom a broadcast is for. Neither reads a clock or a socket, blocks, or
-//! panics on anything that a peer sends.
+//! [`server::Connection`] is one peer: its namespaces, events, acks and attachments, and the Engine.IO session that it owns.
+//! [`server::Namespace`] holds all sockets on one namespace: their rooms, and the recipients of each broadcast. Neither of them
+//! reads a clock or a socket. Neither blocks, and neither panics on anything that a peer sends.
 //!
-//! A machine has four kinds of methods: `handle*` takes a fact from outside and cannot fail; bare verbs are orders of the application;
-//! `poll_*` says what to write, what happened and when to come back; bare nouns look. Hand in any number of facts and orders, then
-//! poll until there is nothing more, then wait for the next fact or the deadline. Three things are left to whoever does so:
+//! A machine has four kinds of methods:
 //!
-//! * While `wants_input` is false, leave what comes over the peer's link in the socket, until events were taken.
-//! * `handle_timeout` does nothing before its time, so that no timer has to be cancelled. `poll_timeout` may be `None`, also while a link is
-//!   being closed: after [`Transmit::CloseLink`](engineio_proto::server::Transmit::CloseLink), bound the wait for the peer's answer yourself,
-//!   then end the transport.
-//! * Once `is_drained` is true, drop the connection and forget its session's id.
+//! * `handle*` methods take an input from outside. They cannot fail.
+//! * Plain verbs (`emit`, `accept`, `close`, ...) are commands of the application.
+//! * `poll_*` methods return what to write, what happened, and when the next timeout is due.
+//! * Plain nouns (`session`, `fault`, ...) are getters.
+//!
+//! Pass in any number of inputs and commands, then poll until nothing is left, then wait for the next input or the deadline.
+//! The caller is responsible for three things:
+//!
+//! * While `wants_input` returns false, stop reading from the peer's link until the application has taken events.
+//! * `handle_timeout` does nothing before the deadline, so no timer has to be cancelled. `poll_timeout` can return `None` even
+//!   while a link is closing. After [`Transmit::CloseLink`](engineio_proto::server::Transmit::CloseLink), the caller limits how
+//!   long it waits for the peer to close, and then ends the transport.
+//! * Once `is_drained` returns true, drop the connection and forget its session id.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -22,7 +28,7 @@
 //! use socketio_proto::server::Connection;
 //! use socketio_proto::{Config, Encoder, Event, Json, SocketId};
 //!
-//! // A WebSocket asks to come in; a real server takes the head from the wire, and 15 bytes from a secure generator.
+//! // A client requests a WebSocket. A real server reads the head from the wire, and takes the 15 bytes from a secure generator.
 //! let server = Server::new(engineio_proto::Config::default());
 //! let head = RequestHead { method: "GET", query: "EIO=4&transport=websocket", origin: None, websocket: true };
 //! let Route::Open(handshake) = server.route(&head) else { panic!("refused") };
@@ -57,7 +63,7 @@
 //!                 }
 //!             }
 //!             Some(_) => {}
-//!             // Nothing more: sleep until something arrives, or until `connection.poll_timeout()`.
+//!             // Nothing is left to do: wait for input, or until `connection.poll_timeout()`.
 //!             None => break,
 //!         }
 //!     }
@@ -71,10 +77,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The codec alone is in [`parser`], which has an example; other wire formats are a [`Parser`], too. The feature `testkit` brings the simulated network of `engineio-proto`, with whole servers on it.
+//! The codec is in [`parser`], with an example. Implement [`Parser`] to support another wire format. The feature `testkit` adds
+//! the simulated network of `engineio-proto`, with whole servers on it.
 //!
-//! For processors without compare-and-swap, such as Cortex-M0, there is the feature `portable-atomic`: see the page of [`engineio_proto`].
-//! [`engineio_proto::Arc`] is the `Arc` above, on every processor.
+//! The feature `portable-atomic` supports processors without compare-and-swap, such as the Cortex-M0; see the docs of
+//! [`engineio_proto`]. [`engineio_proto::Arc`] is the `Arc` of the example above, on every processor.
 //!
 //! Source: Socket.IO protocol v5; socket.io 4.8, socket.io-parser 4.2.7 and socket.io-adapter 2.5.
 #![no_std]

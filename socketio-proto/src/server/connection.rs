@@ -1,15 +1,17 @@
-//! One Socket.IO peer, server side, over the Engine.IO session that it owns: which namespaces it has joined, which acks are
-//! awaited from it, and what the application has yet to read.
+//! One Socket.IO peer on the server side, and the Engine.IO session that it owns: the namespaces that the peer has joined, the
+//! acks that are awaited from it, and the events that the application has not read yet.
 //!
-//! The session is drained whenever something is handed in, because most of what it brings is an order to this level: an attachment,
-//! an ack, a fault to close for. What is left is put into the [`Inbox`] until `poll_event`. Once the inbox holds
-//! [`soft_inbound`](engineio_proto::Limits::soft_inbound) bytes, the rest stays in the session, where it is counted against the
-//! same limit and ends in `wants_input() == false`; so a POST body is decoded no faster than it is read. While an ack is awaited,
-//! draining goes on up to [`max_inbound`](engineio_proto::Limits::max_inbound), because the ack may stand behind anything.
+//! The connection drains the session after every input, because most messages are handled at this level: attachments, acks, and
+//! invalid packets, which close the connection. The remaining events go to the [`Inbox`] until the application calls
+//! `poll_event`. Once the inbox holds [`soft_inbound`](engineio_proto::Limits::soft_inbound) bytes, further messages stay in
+//! the session. The session counts them against the same limit, and then `wants_input()` returns false. So a POST body is not
+//! decoded faster than the application reads. While an ack is awaited, the connection drains up to
+//! [`max_inbound`](engineio_proto::Limits::max_inbound) bytes, because the ack can be behind any number of events.
 //!
-//! When the peer breaks a rule, its sockets disconnect in the same step, though a polling session may take until the next GET to end.
-//! The reference tells its sockets at once after a packet that is out of place, and with the end of the session after one that cannot be
-//! decoded; only the moment of the latter differs here, the reasons do not.
+//! When the peer violates the protocol, its sockets disconnect in the same step, even though a polling session may not end
+//! before the next GET. The reference does the same after a misplaced packet. After a packet that cannot be decoded, the
+//! reference disconnects the sockets only when the session ends. This crate differs from it in that moment only; the reasons
+//! are the same.
 //!
 //! Source: socket.io `lib/client.ts`, `lib/socket.ts`.
 
@@ -34,15 +36,15 @@ use crate::packet::{Encoded, Outgoing, Packet, PacketType};
 use crate::parser::{Decoder, Encoder, Json, Parser};
 use crate::payload::{Args, Payload};
 
-/// What a client reads that wants to join a namespace that there is not (socket.io `lib/client.ts`, `connect`).
+/// The message sent to a client that requests an unknown namespace (socket.io `lib/client.ts`, `connect`).
 const INVALID_NAMESPACE: &str = "Invalid namespace";
 
-/// How far the end has come.
+/// Progress of the close.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    /// It has not: packets are taken in and sent out.
+    /// Packets are received and sent.
     Open,
-    /// This side has closed; the session has yet to end.
+    /// This side has closed the connection; the session has not ended yet.
     Closing,
     /// The session has ended.
     Closed,
@@ -50,36 +52,36 @@ enum Phase {
 
 /// One Socket.IO peer, server side.
 ///
-/// Hand in facts with [`handle`](Self::handle) and [`handle_timeout`](Self::handle_timeout), give orders with the bare verbs, then take
-/// [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event) until both are `None`, and sleep until
-/// [`poll_timeout`](Self::poll_timeout). Polls may come in any order; reading an event may make room for more input, and so bring
-/// new transmits and events.
+/// Pass in inputs with [`handle`](Self::handle) and [`handle_timeout`](Self::handle_timeout), and issue commands with the plain
+/// verbs. Then call [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event) until both return `None`, and
+/// wait until [`poll_timeout`](Self::poll_timeout). The order of polls does not matter. Taking an event can free capacity for
+/// more input, and so cause new transmits and events.
 ///
-/// Time that goes backwards counts as standing still.
+/// A `now` earlier than the latest one is ignored: time does not go backwards.
 #[derive(Debug)]
 pub struct Connection<P: Parser = Json> {
     session: Session,
     parser: P,
     decoder: P::Decoder,
     config: Arc<Config>,
-    /// The latest moment that was told.
+    /// The latest time passed in.
     now: Instant,
     timers: Timers,
     sockets: Sockets,
     acks: AwaitedAcks,
     inbox: Inbox,
-    /// Bytes of the packet whose attachments are being gathered.
+    /// Bytes received so far of the packet whose attachments are incomplete.
     gathered: usize,
     phase: Phase,
-    /// What the session's end is reported as when this side has closed for a reason that the session does not know.
+    /// The reported close reason, when this side closed for a reason that the session does not have.
     reason: Option<CloseReason>,
     fault: Option<Fault>,
-    /// Whether the session may have events, because the inbox was full or something has left.
+    /// Whether the session may have events, because the inbox was full or because something was sent.
     undrained: bool,
 }
 
 impl<P: Parser> Connection<P> {
-    /// A connection over a session that was just accepted.
+    /// Creates a connection over a session that was just accepted.
     #[must_use]
     pub fn new(now: Instant, session: Session, parser: P, config: Arc<Config>) -> Self {
         Self {
@@ -106,13 +108,14 @@ impl<P: Parser> Connection<P> {
         &self.session
     }
 
-    /// What the peer did that ended the connection, if it is that which did: known from the moment on that its sockets are told to leave.
+    /// The protocol violation that ended the connection, if there was one. It is set before the disconnect events of the
+    /// sockets are emitted.
     #[must_use]
     pub const fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
     }
 
-    /// A fact from outside.
+    /// Handles an input from outside.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.tick(now);
         if self.undrained || self.is_full() {
@@ -125,11 +128,11 @@ impl<P: Parser> Connection<P> {
         }
     }
 
-    /// The deadline has passed. Does nothing before its time.
+    /// Handles the timeouts that are due. Does nothing before the deadline.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tick(now);
         self.session.handle_timeout(self.now);
-        // What has arrived is looked at before a deadline that it may answer.
+        // Input that has arrived may satisfy a deadline, so it is processed first.
         self.pump();
         if self.timers.is_due(Timer::Connect, self.now) {
             self.timers.set(Timer::Connect, None);
@@ -148,12 +151,13 @@ impl<P: Parser> Connection<P> {
         self.pump();
     }
 
-    /// Lets the peer join: the CONNECT reply with the socket's id is queued. Events of the peer may come from now on.
+    /// Accepts the request to join a namespace: queues the CONNECT reply with the socket's id. From now on the peer can send
+    /// events.
     ///
     /// # Errors
-    /// [`EmitError::Disconnected`] when the connection is gone or the request was refused meanwhile, for it had waited longer than
-    /// [`Config::connect_timeout`]. Any other error means that the reply could not be queued, and that the connection is therefore
-    /// closing. In either case `id` is unused and there is no such socket.
+    /// [`EmitError::Disconnected`] if the connection is closed, or if the request was refused after
+    /// [`Config::connect_timeout`]. Any other error means that the reply could not be queued; the connection is then closing.
+    /// In both cases `id` is unused and the socket does not exist.
     pub fn accept(&mut self, now: Instant, pending: Pending, id: &SocketId) -> Result<SocketHandle, EmitError> {
         #[derive(Serialize)]
         struct Accepted<'a> {
@@ -165,7 +169,8 @@ impl<P: Parser> Connection<P> {
         if !self.sockets.is_pending(socket) {
             return Err(EmitError::Disconnected);
         }
-        // The reply first: if there is no room for it, there never was such a socket, and nobody is told of its end.
+        // The reply goes first. If it does not fit in the queue, the socket never existed, and no disconnect is reported for
+        // it.
         let result = self.control(PacketType::Connect, pending.namespace(), Some(&Accepted { sid: id.as_str() }));
         if result.is_ok() {
             self.sockets.join(socket);
@@ -178,11 +183,11 @@ impl<P: Parser> Connection<P> {
         Ok(socket)
     }
 
-    /// Refuses: CONNECT_ERROR with `{"message": .., "data": ..}` is queued. Does nothing when the connection is gone or the request was
-    /// refused meanwhile.
+    /// Refuses the request to join a namespace: queues a CONNECT_ERROR with `{"message": .., "data": ..}`. Does nothing if the
+    /// connection is closed or the request was already refused after its timeout.
     ///
     /// # Errors
-    /// When the data cannot be serialised; the peer is then refused without it.
+    /// If `data` cannot be serialised. The request is then refused without it.
     pub fn refuse<D: Serialize + ?Sized>(
         &mut self,
         now: Instant,
@@ -211,21 +216,22 @@ impl<P: Parser> Connection<P> {
                 self.answer_refused(pending.namespace(), message);
                 Err(error)
             }
-            // A connection that is gone has nobody to be refused.
+            // The connection is closed: there is no peer left to refuse.
             _ => Ok(()),
         }
     }
 
-    /// Refuses a peer that wants to join a namespace that there is not. As [`Connection::refuse`], with the reference's message.
+    /// Refuses a request to join a namespace that does not exist. Same as [`Connection::refuse`], with the message of the
+    /// reference.
     pub fn refuse_unknown(&mut self, now: Instant, pending: Pending) {
-        // Only data could fail.
+        // Only the data can fail to serialise.
         let _ = self.refuse(now, pending, INVALID_NAMESPACE, None::<&()>);
     }
 
     /// Sends an event.
     ///
     /// # Errors
-    /// [`EmitError`]; nothing has changed then.
+    /// Fails with an [`EmitError`]; the state is then unchanged.
     pub fn emit<A: Args + ?Sized>(
         &mut self,
         encoder: &mut Encoder,
@@ -238,11 +244,11 @@ impl<P: Parser> Connection<P> {
         self.queue(encoded)
     }
 
-    /// Sends an event that the peer is to answer; [`Event::Acked`] brings the outcome. Without a timeout it comes with the answer or
-    /// when the socket disconnects.
+    /// Sends an event with an ack. The outcome arrives as [`Event::Acked`]. Without a timeout, the outcome arrives when the
+    /// peer answers or the socket disconnects.
     ///
     /// # Errors
-    /// [`EmitError`]; nothing has changed then.
+    /// Fails with an [`EmitError`]; the state is then unchanged.
     pub fn emit_with_ack<A: Args + ?Sized>(
         &mut self,
         now: Instant,
@@ -264,22 +270,24 @@ impl<P: Parser> Connection<P> {
         Ok(id)
     }
 
-    /// Sends a packet that was encoded before, for this socket's namespace. Takes the packet, or a reference to one that others get too.
+    /// Sends an encoded packet. The packet must be for the namespace of this socket. Accepts the packet itself, or a reference
+    /// to a packet that is sent to several peers.
     ///
     /// # Errors
-    /// [`EmitError`]; nothing has changed then.
+    /// Fails with an [`EmitError`]; the state is then unchanged.
     pub fn send(&mut self, socket: SocketHandle, encoded: impl Into<Encoded>) -> Result<(), EmitError> {
         self.sockets.namespace(socket).ok_or(EmitError::Disconnected)?;
         self.queue(encoded.into())
     }
 
-    /// As [`Connection::send`], for a packet that carries this ack id; [`Event::Acked`] brings the outcome.
+    /// Same as [`Connection::send`], for a packet that carries the ack id `id`. The outcome arrives as [`Event::Acked`].
     ///
-    /// Take even ids from one counter of your own that only grows, or do not mix this with [`Connection::emit_with_ack`]: its ids are
-    /// even, and greater than every even id that was passed here.
+    /// Either take even ids from a single counter that only grows, or do not mix this method with
+    /// [`Connection::emit_with_ack`]: the ids of `emit_with_ack` are even, and greater than every even id passed to this
+    /// method.
     ///
     /// # Errors
-    /// [`EmitError`]; nothing has changed then.
+    /// Fails with an [`EmitError`]; the state is then unchanged.
     pub fn send_expecting(
         &mut self,
         now: Instant,
@@ -298,25 +306,26 @@ impl<P: Parser> Connection<P> {
         Ok(())
     }
 
-    /// Answers an event. Sent as long as the session is open, also when the socket has left its namespace.
+    /// Sends the ack of an event. It is sent as long as the session is open, even if the socket has left its namespace.
     ///
     /// # Errors
-    /// [`EmitError`]; nothing was sent then, and the peer will not be answered.
+    /// Fails with an [`EmitError`]; nothing is sent, and the peer gets no ack.
     pub fn ack<A: Args + ?Sized>(&mut self, encoder: &mut Encoder, token: AckToken, args: &A) -> Result<(), EmitError> {
         let encoded = self.parser.encode(&Outgoing::ack(token.namespace(), token.id(), args), encoder)?;
         self.send_ack(encoded)
     }
 
-    /// As [`Connection::ack`], with an ACK packet that was encoded before.
+    /// Same as [`Connection::ack`], for an ACK packet that is already encoded.
     ///
     /// # Errors
-    /// [`EmitError`]; nothing has changed then.
+    /// Fails with an [`EmitError`]; the state is then unchanged.
     pub fn send_ack(&mut self, encoded: impl Into<Encoded>) -> Result<(), EmitError> {
         self.queue(encoded.into())
     }
 
-    /// Makes a socket leave its namespace; the connection stays. What the application has not read of the socket's events is dropped:
-    /// [`Event::Disconnecting`] is the next one of it, [`Event::Disconnected`] the last. Does nothing when the socket is gone.
+    /// Disconnects a socket from its namespace; the connection stays open. Unread [`Event::Received`] events of the socket are
+    /// dropped. [`Event::Disconnecting`] is then the next event of the socket, and [`Event::Disconnected`] the last. Does
+    /// nothing if the socket does not exist any more.
     pub fn disconnect(&mut self, now: Instant, socket: SocketHandle) {
         self.tick(now);
         let Some(namespace) = self.sockets.remove_joined(socket) else { return };
@@ -326,8 +335,8 @@ impl<P: Parser> Connection<P> {
         self.pump();
     }
 
-    /// Makes every socket leave its namespace, then closes the connection in order: what is queued goes out first. Unread events of
-    /// the peer are dropped, and requests that wait for an answer go unanswered.
+    /// Disconnects all sockets, then closes the connection gracefully: queued packets are sent first. Unread events of the peer
+    /// are dropped, and pending requests to join a namespace get no answer.
     pub fn close(&mut self, now: Instant) {
         self.tick(now);
         if self.phase != Phase::Open {
@@ -342,8 +351,9 @@ impl<P: Parser> Connection<P> {
         self.pump();
     }
 
-    /// Closes for the server's shutdown: sockets see `server shutting down`, no DISCONNECT is sent (clients of the reference would not
-    /// reconnect), what is queued goes out. Unread events of the peer are dropped.
+    /// Closes the connection for a server shutdown. The reason of the sockets is `server shutting down`. Queued packets are
+    /// sent, but no DISCONNECT, because clients of the reference would not reconnect after one. Unread events of the peer are
+    /// dropped.
     pub fn shut_down(&mut self, now: Instant) {
         self.tick(now);
         if self.phase != Phase::Open {
@@ -354,7 +364,7 @@ impl<P: Parser> Connection<P> {
         self.pump();
     }
 
-    /// Closes at once; what is queued in either direction is lost.
+    /// Closes the connection immediately. Queued packets and unread events of the peer are dropped.
     pub fn discard(&mut self, now: Instant) {
         self.tick(now);
         self.drop_unread();
@@ -362,16 +372,16 @@ impl<P: Parser> Connection<P> {
         self.pump();
     }
 
-    /// The next thing to write.
+    /// Returns the next thing to write.
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.session.poll_transmit();
-        // What leaves can make room, or end the session.
+        // Sending can free capacity in the queue, or end the session.
         self.undrained |= self.session.has_events();
         transmit
     }
 
-    /// As [`Session::poll_control`].
+    /// Same as [`Session::poll_control`].
     #[inline]
     pub fn poll_control(&mut self) -> Option<Transmit> {
         let transmit = self.session.poll_control();
@@ -379,21 +389,21 @@ impl<P: Parser> Connection<P> {
         transmit
     }
 
-    /// As [`Session::poll_frames`].
+    /// Same as [`Session::poll_frames`].
     #[inline]
     pub fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool) {
         self.session.poll_frames(link, write);
         self.undrained |= self.session.has_events();
     }
 
-    /// The next thing that happened. Outcomes of acks come before everything else that waits.
+    /// Returns the next event. Outcomes of acks come before all other events.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.inbox.pop();
         if self.undrained { self.poll_undrained(event) } else { event }
     }
 
-    /// Fills the room that an event has left, or takes the next one from there when there was none.
+    /// Refills the capacity that an event has freed. If the inbox was empty, takes the next event after refilling it.
     fn poll_undrained(&mut self, mut event: Option<Event>) -> Option<Event> {
         while self.undrained {
             self.pump();
@@ -405,20 +415,20 @@ impl<P: Parser> Connection<P> {
         event
     }
 
-    /// Whether [`Connection::poll_event`] may have something to give: for whoever decides whether another round is worth it.
+    /// Whether [`Connection::poll_event`] may return an event. Use it to decide whether another round of polling is needed.
     #[must_use]
     #[inline]
     pub fn has_events(&self) -> bool {
         self.undrained || !self.inbox.is_empty()
     }
 
-    /// As [`Connection::poll_event`], but outcomes of acks alone: for an application that is not ready for more events, and in which
-    /// somebody may wait for an ack before it is.
+    /// Same as [`Connection::poll_event`], but returns only the outcomes of acks. Use it while the application is not ready for
+    /// more events, but may be waiting for an ack.
     pub fn poll_outcome(&mut self) -> Option<Event> {
         self.inbox.pop_outcome()
     }
 
-    /// When to call [`Connection::handle_timeout`]; `None` when nothing is due.
+    /// When to call [`Connection::handle_timeout`]; `None` if no timeout is armed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match (self.session.poll_timeout(), self.timers.earliest()) {
@@ -427,32 +437,34 @@ impl<P: Parser> Connection<P> {
         }
     }
 
-    /// Whether the driver should go on reading from the peer's link. False while unread events pile up, unless an ack is awaited.
+    /// Whether to continue reading from the peer's link. Returns false while too many unread events are buffered, unless an ack
+    /// is awaited.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         self.session.wants_input()
     }
 
-    /// Whether an event would leave the machine at once.
+    /// Whether the session can send a packet immediately.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.session.is_writable()
     }
 
-    /// What volatile means: such an event is sent when this is true, and dropped otherwise. Whoever waits for its ack learns then that
-    /// there will be none ([`AckError::Disconnected`]). `link_is_flushed` says that the link has nothing left to write.
+    /// Whether to send a volatile event now: send it if this returns true, and drop it otherwise. If a dropped event has an
+    /// ack, its outcome is [`AckError::Disconnected`]. Set `link_is_flushed` if the link has nothing left to write.
     #[must_use]
     pub fn takes_volatile(&self, link_is_flushed: bool) -> bool {
         link_is_flushed && self.is_writable()
     }
 
-    /// Bytes that wait to be sent.
+    /// Number of bytes that are queued for sending.
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
         self.session.buffered_bytes()
     }
 
-    /// Whether the connection is over and has nothing left to say: the driver drops it, and the id of its session.
+    /// Whether the connection is closed and has nothing left to send or report. The driver then drops the connection and
+    /// forgets its session id.
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.phase == Phase::Closed && self.inbox.is_empty() && self.session.is_drained()
@@ -462,7 +474,7 @@ impl<P: Parser> Connection<P> {
         self.now = self.now.max(now);
     }
 
-    /// Takes what the session has, as far as the inbox has room.
+    /// Takes events from the session until the inbox is full.
     fn pump(&mut self) {
         self.undrained = false;
         loop {
@@ -485,13 +497,13 @@ impl<P: Parser> Connection<P> {
             LowerEvent::Open => self.timers.set(Timer::Connect, Some(self.now + self.config.connect_timeout)),
             LowerEvent::Writable => self.inbox.set_writable(true),
             LowerEvent::Closed(reason) => self.closed(reason),
-            // The carrier is the session's business.
+            // The carrier concerns only the session.
             _ => {}
         }
     }
 
-    /// Whether nothing more is taken from the session for now. As there, one event may be as large as it is: it does not end the
-    /// connection of a peer that has yet to send an ack.
+    /// Whether to stop taking events from the session for now. As in the session, a single event may exceed the limit: it does
+    /// not close the connection of a peer that still owes an ack.
     #[inline]
     fn is_full(&self) -> bool {
         let full = self.phase == Phase::Open && self.inbox.bytes() >= self.inbox_limit();
@@ -501,7 +513,7 @@ impl<P: Parser> Connection<P> {
     fn inbox_limit(&self) -> usize {
         let limits = &self.session.config().limits;
         let limit = if self.acks.is_empty() { limits.soft_inbound } else { limits.max_inbound };
-        // With a limit of nothing, there would be nothing to read that could make room.
+        // With a limit of 0 the inbox would always be full, and no event could be read to free capacity.
         limit.max(1)
     }
 
@@ -541,7 +553,7 @@ impl<P: Parser> Connection<P> {
                 self.inbox.push(Event::Received { socket, payload, ack }, bytes);
             }
             (PacketType::Ack, payload) => {
-                // An id that is unknown, or none at all, is no fault: the ack may have timed out.
+                // An unknown or missing id is not a protocol violation: the ack may have timed out.
                 let id = id.and_then(|id| u32::try_from(id).ok()).map(AckId);
                 let Some(id) = id.filter(|&id| self.acks.contains(socket, id)) else { return };
                 let Some(payload) = payload.or_else(|| self.no_arguments()) else {
@@ -556,12 +568,12 @@ impl<P: Parser> Connection<P> {
                 self.sockets.remove_joined(socket);
                 self.left(socket, DisconnectReason::ClientNamespaceDisconnect);
             }
-            // A client has nobody to refuse, and an event without a name cannot be given to anybody.
+            // A client cannot refuse, and an event without a name cannot be dispatched.
             _ => self.misused(Fault::Misplaced),
         }
     }
 
-    /// The payload of an ACK that came without one.
+    /// The payload of an ACK that has none.
     fn no_arguments(&self) -> Option<Payload> {
         Payload::from_json(PacketType::Ack, Text::from_static("[]"), Vec::new(), &self.config.limits).ok()
     }
@@ -601,13 +613,13 @@ impl<P: Parser> Connection<P> {
     fn expect(&mut self, socket: SocketHandle, id: AckId, timeout: Option<Duration>) {
         self.acks.insert(socket, id, timeout.map(|timeout| self.now + timeout));
         self.timers.set(Timer::Ack, self.acks.earliest());
-        // The answer may already stand behind events that nobody reads.
+        // The ack may already be behind events that were not read.
         if self.undrained {
             self.pump();
         }
     }
 
-    /// A socket was removed: resolves its acks and tells the application.
+    /// Resolves the acks of a socket that was removed, and reports the disconnect.
     fn left(&mut self, socket: SocketHandle, reason: DisconnectReason) {
         while let Some(id) = self.acks.pop_of(socket) {
             self.inbox.push_outcome(Outcome { socket, id, outcome: Err(AckError::Disconnected) });
@@ -629,7 +641,8 @@ impl<P: Parser> Connection<P> {
         self.gathered = 0;
     }
 
-    /// The peer sent a packet that is out of place. As in the reference, the sockets' reason says whether the session could end at once.
+    /// Handles a misplaced packet. As in the reference, the reason depends on whether the session can send its close packet
+    /// immediately.
     fn misused(&mut self, fault: Fault) {
         self.fault = Some(fault);
         let at_once = self.session.carrier() != Carrier::Polling || self.session.is_writable();
@@ -640,7 +653,7 @@ impl<P: Parser> Connection<P> {
         });
     }
 
-    /// Closes in order. The caller pumps.
+    /// Closes gracefully. The caller must call `pump`.
     fn end(&mut self, reason: DisconnectReason) {
         if self.phase != Phase::Open {
             return;
@@ -651,7 +664,7 @@ impl<P: Parser> Connection<P> {
         self.undrained = true;
     }
 
-    /// A limit is exceeded: closes at once. The caller pumps.
+    /// Closes immediately because a limit was exceeded. The caller must call `pump`.
     fn overflow(&mut self, reason: CloseReason) {
         if self.phase != Phase::Open {
             return;
@@ -676,7 +689,7 @@ impl<P: Parser> Connection<P> {
     }
 
     fn tell_left(&mut self, namespace: &str) {
-        // Without room for it the connection is closing now, which says the same.
+        // If the queue is full, the connection is closing now, which has the same effect.
         let _ = self.control(PacketType::Disconnect, namespace, None::<&()>);
     }
 
@@ -686,7 +699,7 @@ impl<P: Parser> Connection<P> {
             message: &'a str,
         }
 
-        // Without room for it the connection is closing now, which refuses too.
+        // If the queue is full, the connection is closing now, which refuses the request as well.
         let _ = self.control(PacketType::ConnectError, namespace, Some(&Refused { message }));
     }
 
@@ -699,7 +712,8 @@ impl<P: Parser> Connection<P> {
         Ok(())
     }
 
-    /// Sends a packet that the peer's view of its namespaces hangs on: if there is no room for it, the connection cannot go on.
+    /// Sends a packet that changes the peer's view of its namespaces. If the packet does not fit in the queue, the connection
+    /// is closed.
     fn control<A: Args + ?Sized>(
         &mut self,
         packet_type: PacketType,
@@ -707,7 +721,8 @@ impl<P: Parser> Connection<P> {
         args: Option<&A>,
     ) -> Result<(), EmitError> {
         let packet = Outgoing { packet_type, namespace, id: None, event: None, args };
-        // For one packet: a piece that other packets share would be all but empty, and alive until the peer has taken this one.
+        // A dedicated allocation: a shared piece would be almost empty, and would stay alive until the peer has received this
+        // packet.
         let encoded = self.parser.encode(&packet, &mut Encoder::with_piece(0))?;
         let result = self.session.send_frames(encoded.frames());
         if result == Err(SendError::Full) {

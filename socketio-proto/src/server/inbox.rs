@@ -1,14 +1,14 @@
-//! What the application has not read yet.
+//! Buffers the events that the application has not read yet.
 //!
-//! Outcomes of acks have a queue of their own that is read first: whoever waits for one is often the very one who does not read
-//! events meanwhile. Events are counted in bytes, so that the connection knows when to stop taking in more. The first of them lies in
-//! the inbox itself, so that a peer that says one thing at a time takes no heap.
+//! Outcomes of acks have a separate queue, which is read first: the task that waits for an ack is often the one that would read
+//! the events. The bytes of events are counted, so that the connection can stop taking input. The first event is stored inline,
+//! so that a peer that sends one event at a time needs no heap allocation.
 
 use alloc::collections::VecDeque;
 
 use crate::event::{Event, Outcome};
 
-/// More room than this is given back as soon as a queue is empty; less is kept until the connection is quiet.
+/// A queue with more capacity than this is freed as soon as it is empty. A smaller one is kept until the connection is idle.
 const KEPT: usize = 64;
 
 #[derive(Debug)]
@@ -17,11 +17,11 @@ struct Unread {
     bytes: usize,
 }
 
-/// What the application has not read yet.
+/// The events that the application has not read yet.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     outcomes: VecDeque<Outcome>,
-    /// Older than all of `rest`.
+    /// Older than every event in `rest`.
     first: Option<Unread>,
     rest: VecDeque<Unread>,
     bytes: usize,
@@ -29,7 +29,7 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Bytes of unread events, the queue's own memory included, so that empty events are not free.
+    /// Bytes of unread events. The memory of the queue entries counts too, so that events without a payload are not free.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -38,7 +38,7 @@ impl Inbox {
         self.outcomes.is_empty() && self.has_no_events() && !self.writable
     }
 
-    /// Whether there are two events or more.
+    /// Whether there are at least two events.
     pub(super) fn has_several(&self) -> bool {
         !self.rest.is_empty() && (self.first.is_some() || self.rest.len() > 1)
     }
@@ -48,7 +48,7 @@ impl Inbox {
         self.first.is_none() && self.rest.is_empty()
     }
 
-    /// Appends an event that came in that many bytes.
+    /// Appends an event that was received in `bytes` bytes.
     #[inline]
     pub(super) fn push(&mut self, event: Event, bytes: usize) {
         let bytes = bytes.saturating_add(size_of::<Unread>());
@@ -66,12 +66,12 @@ impl Inbox {
         self.outcomes.push_back(outcome);
     }
 
-    /// Notes whether [`Event::Writable`] is to be told.
+    /// Sets whether [`Event::Writable`] is pending.
     pub(super) const fn set_writable(&mut self, writable: bool) {
         self.writable = writable;
     }
 
-    /// The next outcome of an ack.
+    /// Takes the next outcome of an ack.
     #[inline]
     pub(super) fn pop_outcome(&mut self) -> Option<Event> {
         let Outcome { socket, id, outcome } = self.outcomes.pop_front()?;
@@ -81,7 +81,7 @@ impl Inbox {
         Some(Event::Acked { socket, id, outcome })
     }
 
-    /// The next event: outcomes first.
+    /// Takes the next event. Outcomes of acks come first.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Event> {
         if self.writable || !self.outcomes.is_empty() {
@@ -99,14 +99,14 @@ impl Inbox {
         Some(event)
     }
 
-    /// What comes before the events.
+    /// Takes an event that overtakes the others.
     #[cold]
     fn pop_urgent(&mut self) -> Option<Event> {
         let outcome = self.pop_outcome();
         outcome.or_else(|| core::mem::take(&mut self.writable).then_some(Event::Writable))
     }
 
-    /// Once for a window of events: kept out of the way of the others.
+    /// Called once per batch of events; out of line to keep `pop` short.
     #[cold]
     fn ran_empty(&mut self) {
         if self.rest.capacity() > KEPT {
@@ -114,14 +114,14 @@ impl Inbox {
         }
     }
 
-    /// Drops the events that do not fit `keep`.
+    /// Drops the events for which `keep` returns false.
     pub(super) fn retain(&mut self, keep: impl Fn(&Event) -> bool) {
         self.first.take_if(|unread| !keep(&unread.event));
         self.rest.retain(|unread| keep(&unread.event));
         self.bytes = self.first.iter().chain(&self.rest).map(|unread| unread.bytes).sum();
     }
 
-    /// Gives back what empty queues hold.
+    /// Frees the capacity of empty queues.
     pub(super) fn release(&mut self) {
         if self.rest.is_empty() {
             self.rest = VecDeque::new();

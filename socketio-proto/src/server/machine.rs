@@ -1,4 +1,4 @@
-//! A connection has the verbs of the session below it: whoever drives one can drive the other.
+//! Implements [`Machine`] for [`Connection`], so that the same driver code runs sessions and connections.
 
 use engineio_proto::server::{Input, Machine, Session, Transmit};
 use engineio_proto::{Frame, Instant, LinkId};

@@ -1,16 +1,16 @@
-//! The server's half: one peer ([`Connection`]), everybody on one namespace ([`Namespace`]), and the namespaces that there are
+//! The server side: one peer ([`Connection`]), the sockets on one namespace ([`Namespace`]), and the namespaces of a server
 //! ([`Namespaces`]).
 //!
-//! What a server does with the events of its connections, whatever it runs on:
+//! How a server handles the events of its connections, on any runtime:
 //!
 //! | event | what to do |
 //! |---|---|
-//! | [`ConnectRequested`](crate::Event::ConnectRequested) | [`Namespaces::requested`]; there is none: [`Connection::refuse_unknown`]. Run the middleware, which decides now or later: [`Connection::refuse`], or [`Connection::accept`] and then [`Namespace::add`]. Broadcasts that begin after `add` reach the socket; send what it gets only after the reply that `accept` has queued. |
-//! | [`Received`](crate::Event::Received) | run the handler; answer with [`Connection::ack`] |
-//! | [`Acked`](crate::Event::Acked) | hand it to whoever waits: an odd id is a broadcast's, for [`Namespace::handle_ack`] |
-//! | [`Disconnecting`](crate::Event::Disconnecting) | run the handler, which still finds the rooms |
-//! | [`Disconnected`](crate::Event::Disconnected) | [`Namespace::remove`], then run the handler |
-//! | [`Closed`](crate::Event::Closed) | nothing: every socket has had its `Disconnected` |
+//! | [`ConnectRequested`](crate::Event::ConnectRequested) | Look up the namespace with [`Namespaces::requested`]. If it does not exist, call [`Connection::refuse_unknown`]. Otherwise run the middleware, which decides now or later: call [`Connection::refuse`], or [`Connection::accept`] and then [`Namespace::add`]. Broadcasts that begin after `add` reach the socket. Send them only after the reply that `accept` has queued. |
+//! | [`Received`](crate::Event::Received) | Run the handler. Answer with [`Connection::ack`]. |
+//! | [`Acked`](crate::Event::Acked) | Pass the outcome to the code that waits for it. If the id is odd, it belongs to a broadcast: call [`Namespace::handle_ack`]. |
+//! | [`Disconnecting`](crate::Event::Disconnecting) | Run the handler. The socket is still in its rooms. |
+//! | [`Disconnected`](crate::Event::Disconnected) | Call [`Namespace::remove`], then run the handler. |
+//! | [`Closed`](crate::Event::Closed) | Nothing: `Disconnected` was emitted for every socket. |
 
 mod connection;
 mod inbox;

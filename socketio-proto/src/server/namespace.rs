@@ -1,10 +1,10 @@
-//! Everybody on one namespace: who is in which room, whom an operation is for, and the acks of broadcasts. Holds the adapter's keys of
-//! sockets, never their connections.
+//! One namespace of a server: the rooms of its sockets, the recipients of each operation, and the acks of broadcasts. It holds
+//! the adapter's keys of sockets, never their connections.
 //!
-//! Whatever concerns several sockets is an [`Operation`], a plain emit to one socket included when the adapter wants it so.
-//! [`Namespace::apply`] does what can be done here, and gives the [`Recipients`] for whom the adapter has to do the rest: put a packet into
-//! a mailbox, make a socket leave. They are walked, not queued. So the adapter encodes a packet once, before it takes the namespace's lock, and
-//! delivers it to each recipient under that lock.
+//! Everything that concerns several sockets is an [`Operation`]. An adapter can also use one for a plain emit to a single
+//! socket. [`Namespace::apply`] does the part that needs no connection, and returns the [`Recipients`] for which the adapter
+//! does the rest: push a packet into a mailbox, or disconnect a socket. Recipients are an iterator, not a queue. So the adapter
+//! encodes a packet once, before it takes the namespace's lock, and delivers it to each recipient under that lock.
 //!
 //! Source: socket.io-adapter `lib/in-memory-adapter.ts`, socket.io `lib/broadcast-operator.ts`.
 
@@ -21,29 +21,30 @@ use crate::id::SocketId;
 use crate::payload::Payload;
 use crate::rooms::{self, Members, Rooms};
 
-/// Whom an operation is for: the union of the rooms (everybody when none is named) without the excepted rooms and the excepted socket; or
-/// one socket alone. Each socket counts once, however many of the rooms it is in.
+/// The sockets that an operation applies to: either all sockets in `rooms` (every socket of the namespace if `rooms` is empty),
+/// or the single socket `only`. Sockets in one of the rooms in `except` are excluded, and so is `sender`. Each socket counts
+/// once, even if it is in several of the rooms.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "adapters build it from parts of their own")]
 pub struct Target<K> {
-    /// Rooms to include. A socket's own id is a room with the socket alone in it, until it leaves it.
+    /// Rooms to include. The id of a socket is a room that contains only this socket, until the socket leaves it.
     pub rooms: BTreeSet<String>,
-    /// Rooms to leave out.
+    /// Rooms to exclude.
     pub except: BTreeSet<String>,
-    /// One socket to leave out: the sender.
+    /// A single socket to exclude: the sender.
     pub sender: Option<K>,
-    /// This socket and no other; `rooms` is not looked at then.
+    /// The only socket to include. `rooms` is then ignored.
     pub only: Option<K>,
 }
 
 impl<K> Target<K> {
-    /// Everybody on the namespace.
+    /// All sockets on the namespace.
     #[must_use]
     pub const fn everybody() -> Self {
         Self { rooms: BTreeSet::new(), except: BTreeSet::new(), sender: None, only: None }
     }
 
-    /// One socket. Found by its key, whether or not it is still in the room of its own id.
+    /// A single socket. It is found by its key, even if it has left the room of its own id.
     #[must_use]
     pub const fn socket(key: K) -> Self {
         Self { rooms: BTreeSet::new(), except: BTreeSet::new(), sender: None, only: Some(key) }
@@ -56,14 +57,14 @@ impl<K> Target<K> {
         self
     }
 
-    /// Leaves out a room.
+    /// Excludes a room.
     #[must_use]
     pub fn except(mut self, room: impl Into<String>) -> Self {
         self.except.insert(room.into());
         self
     }
 
-    /// Leaves out the sender.
+    /// Excludes the sender.
     #[must_use]
     pub fn without(mut self, sender: K) -> Self {
         self.sender = Some(sender);
@@ -77,53 +78,55 @@ impl<K> Default for Target<K> {
     }
 }
 
-/// Something that is done to the sockets of a target.
+/// An operation on the sockets of a target.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Operation<'a, K> {
-    /// Sends a packet: deliver it to each recipient.
+    /// Sends a packet. The adapter delivers it to each recipient.
     Emit {
-        /// To whom.
+        /// The recipients.
         target: &'a Target<K>,
     },
-    /// Sends a packet that every recipient is to answer: deliver it to each, and hand in what comes of it with [`Namespace::handle_ack`].
-    /// [`NamespaceEvent::BroadcastDone`] comes when all have answered or left, or when the time is over: at once when there is no recipient.
+    /// Sends a packet with an ack. The adapter delivers it to each recipient and passes each outcome to
+    /// [`Namespace::handle_ack`]. [`NamespaceEvent::BroadcastDone`] is emitted when all recipients have answered or left, or
+    /// after `timeout`. It is emitted immediately if there is no recipient.
     EmitWithAck {
-        /// To whom. A socket that is added later is no recipient.
+        /// The recipients. A socket that is added later is not a recipient.
         target: &'a Target<K>,
         /// The ack id that the packet carries.
         ack: ReservedAck,
-        /// Until when to wait for the answers.
+        /// When to stop waiting for the acks.
         deadline: Instant,
     },
-    /// Joins rooms. Nothing is left to do for anybody.
+    /// Adds the sockets to rooms. Returns no recipients.
     Join {
-        /// Who joins.
+        /// The sockets.
         target: &'a Target<K>,
         /// The rooms.
         rooms: &'a [&'a str],
     },
-    /// Leaves rooms. Nothing is left to do for anybody.
+    /// Removes the sockets from rooms. Returns no recipients.
     Leave {
-        /// Who leaves.
+        /// The sockets.
         target: &'a Target<K>,
         /// The rooms.
         rooms: &'a [&'a str],
     },
-    /// Leaves the namespace: make each recipient do so. [`Namespace::remove`] follows when it has.
+    /// Disconnects the sockets from the namespace. The adapter disconnects each recipient, and calls [`Namespace::remove`]
+    /// afterwards.
     Disconnect {
-        /// Who leaves.
+        /// The sockets.
         target: &'a Target<K>,
     },
-    /// Gives the sockets, to be looked at.
+    /// Returns the sockets of the target.
     Fetch {
-        /// Which.
+        /// The sockets.
         target: &'a Target<K>,
     },
 }
 
-/// The ack id of a broadcast that is about to be sent: encode the packet with it, then apply [`Operation::EmitWithAck`]. One that is dropped
-/// was never used.
+/// The ack id of a broadcast that has not been sent yet. Encode the packet with this id, then apply [`Operation::EmitWithAck`].
+/// Dropping it has no effect.
 #[derive(Debug)]
 #[must_use = "send a broadcast that carries it"]
 pub struct ReservedAck(AckId);
@@ -136,17 +139,17 @@ impl ReservedAck {
     }
 }
 
-/// What happened on a namespace.
+/// An event on a namespace.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum NamespaceEvent<K> {
-    /// A room got its first member; its `Joined` follows. Told while there are observers ([`Namespace::observe_rooms`]), as are the next
-    /// three.
+    /// A room got its first member. [`Joined`](Self::Joined) follows. This event and the next three are emitted only while
+    /// there is an observer ([`Namespace::observe_rooms`]).
     RoomCreated {
         /// Its name.
         room: Text,
     },
-    /// A room lost its last member, whose `Left` came before.
+    /// A room lost its last member. [`Left`](Self::Left) was emitted before.
     RoomDeleted {
         /// Its name.
         room: Text,
@@ -165,17 +168,17 @@ pub enum NamespaceEvent<K> {
         /// The room.
         room: Text,
     },
-    /// One recipient of a broadcast answered, or will not. Comes exactly once for each, and while the recipient is here: at the latest
-    /// with its [`Namespace::remove`].
+    /// A recipient of a broadcast has answered, or will not answer. Emitted exactly once for each recipient, and no later than
+    /// the call of [`Namespace::remove`] for this recipient.
     Acked {
         /// The id that the broadcast carries.
         broadcast: AckId,
-        /// Who.
+        /// The recipient.
         socket: K,
-        /// Its answer.
+        /// Its answer, or why there is none.
         outcome: Result<Payload, AckError>,
     },
-    /// Every recipient of a broadcast has had its `Acked`: the last event of the broadcast.
+    /// `Acked` was emitted for every recipient of a broadcast. This is the last event of the broadcast.
     BroadcastDone {
         /// The id that the broadcast carries.
         broadcast: AckId,
@@ -184,37 +187,38 @@ pub enum NamespaceEvent<K> {
 
 #[derive(Debug)]
 struct Member {
-    /// Its id, which is the room that it is in from the beginning.
+    /// The id of the socket. The socket is in the room of this name from the beginning.
     id: SocketId,
     /// Sorted.
     rooms: Vec<Text>,
 }
 
-/// The acks of one broadcast that have not come yet.
+/// The acks of one broadcast that have not arrived yet.
 #[derive(Debug)]
 struct MissingAcks<K> {
     recipients: BTreeSet<K>,
     deadline: Instant,
 }
 
-/// Everybody on one namespace. `K` is the adapter's key of a socket: small, and never used again for another one.
+/// One namespace of a server. `K` is the adapter's key of a socket. It should be small, and a key must never be reused for
+/// another socket.
 #[derive(Debug)]
 pub struct Namespace<K> {
     members: BTreeMap<K, Member>,
     ids: BTreeMap<SocketId, K>,
     rooms: Rooms<K>,
     broadcasts: BTreeMap<AckId, MissingAcks<K>>,
-    /// The same as all `recipients` of `broadcasts`, by socket: what one that leaves has not answered.
+    /// The same pairs as in `broadcasts`, ordered by socket: used to resolve the acks of a socket that leaves.
     awaited: BTreeSet<(K, AckId)>,
     deadlines: BTreeSet<(Instant, AckId)>,
     next_ack: AckId,
     events: VecDeque<NamespaceEvent<K>>,
-    /// How many observers of rooms there are.
+    /// Number of observers of rooms.
     observers: usize,
 }
 
 impl<K: Copy + Ord> Namespace<K> {
-    /// An empty namespace. Ack ids of its broadcasts are odd.
+    /// Creates an empty namespace. The ack ids of its broadcasts are odd.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -230,18 +234,19 @@ impl<K: Copy + Ord> Namespace<K> {
         }
     }
 
-    /// There is one observer of rooms more: from the first on, rooms that come and go, and sockets that join and leave them, are told as
-    /// events. The adapter takes the events after every change, and hands each to all observers.
+    /// Adds an observer of rooms. While there is at least one, events are emitted for rooms that are created or deleted and for
+    /// sockets that join or leave them. The adapter polls the events after every change and passes each of them to all
+    /// observers.
     pub const fn observe_rooms(&mut self) {
         self.observers = self.observers.saturating_add(1);
     }
 
-    /// There is one observer less.
+    /// Removes an observer of rooms.
     pub const fn unobserve_rooms(&mut self) {
         self.observers = self.observers.saturating_sub(1);
     }
 
-    /// A socket was accepted: it joins the room of its own id. Does nothing when it is here already.
+    /// Adds an accepted socket, which joins the room of its own id. Does nothing if the socket is already a member.
     pub fn add(&mut self, key: K, id: &SocketId) {
         if self.members.contains_key(&key) {
             return;
@@ -252,8 +257,9 @@ impl<K: Copy + Ord> Namespace<K> {
         self.join(key, room);
     }
 
-    /// A socket is gone. Final: a later operation does not reach it. Its rooms are left, its awaited broadcast acks resolved as
-    /// disconnected. Who wants its rooms at the time of the disconnection looks at them first.
+    /// Removes a socket that has disconnected. This is final: later operations do not reach the socket. The socket leaves its
+    /// rooms, and its pending broadcast acks resolve as disconnected. To see the rooms that it was in when it disconnected,
+    /// read them before this call.
     pub fn remove(&mut self, key: K) {
         let Some(member) = self.members.remove(&key) else { return };
         if self.ids.get(&member.id) == Some(&key) {
@@ -267,8 +273,8 @@ impl<K: Copy + Ord> Namespace<K> {
         }
     }
 
-    /// Does to the sockets of a target what can be done here. Gives those for whom something is left to do, each once: what that is, the
-    /// [`Operation`] says.
+    /// Applies an operation to the sockets of a target. Returns the sockets for which the adapter has to do the rest, each
+    /// once. The [`Operation`] documents what the rest is.
     pub fn apply<'a>(&'a mut self, operation: Operation<'_, K>) -> Recipients<'a, K> {
         match operation {
             Operation::Emit { target } | Operation::Disconnect { target } | Operation::Fetch { target } => {
@@ -335,7 +341,7 @@ impl<K: Copy + Ord> Namespace<K> {
         }
     }
 
-    /// The rooms of a socket, in alphabetical order.
+    /// The rooms of a socket, in byte order of their names.
     pub fn rooms(&self, key: K) -> impl Iterator<Item = &Text> {
         self.members.get(&key).into_iter().flat_map(|member| &member.rooms)
     }
@@ -352,7 +358,7 @@ impl<K: Copy + Ord> Namespace<K> {
             _ => {
                 let members = target.rooms.iter().filter_map(|room| self.rooms.members(room));
                 let mut union: Vec<K> = members.flat_map(Members::iter).collect();
-                // A few sorted runs: what a stable sort merges in one pass.
+                // The input consists of a few sorted runs, which a stable sort merges in one pass.
                 union.sort();
                 union.dedup();
                 Source::Union(union.into_iter())
@@ -368,25 +374,25 @@ impl<K: Copy + Ord> Namespace<K> {
         self.ids.get(id).copied()
     }
 
-    /// Whether the socket is here.
+    /// Whether the socket is a member.
     #[must_use]
     pub fn contains(&self, key: K) -> bool {
         self.members.contains_key(&key)
     }
 
-    /// How many sockets there are.
+    /// Number of sockets.
     #[must_use]
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Whether there is no socket.
+    /// Whether the namespace has no sockets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// An ack id for a broadcast whose packet is yet to be encoded.
+    /// Reserves an ack id for a broadcast whose packet has not been encoded yet.
     pub fn reserve_ack(&mut self) -> ReservedAck {
         while self.broadcasts.contains_key(&self.next_ack) {
             self.next_ack = following(self.next_ack);
@@ -404,13 +410,13 @@ impl<K: Copy + Ord> Namespace<K> {
         }
         self.awaited.extend(recipients.iter().map(|&key| (key, id)));
         self.deadlines.insert((deadline, id));
-        // The id is no other broadcast's: it was reserved here.
+        // No other broadcast has this id: it was reserved.
         let missing = self.broadcasts.entry(id).or_insert(MissingAcks { recipients, deadline });
         Recipients { source: Source::Awaited(missing.recipients.iter()), except: Vec::new(), sender: None }
     }
 
-    /// A recipient of a broadcast answered, or the packet could not be delivered to it ([`AckError::Disconnected`]). What is not awaited
-    /// is ignored.
+    /// Records the outcome of an ack: the answer of a recipient, or [`AckError::Disconnected`] if the packet could not be
+    /// delivered. Ignored if the ack is not awaited.
     pub fn handle_ack(&mut self, key: K, id: AckId, outcome: Result<Payload, AckError>) {
         if !self.awaited.remove(&(key, id)) {
             return;
@@ -425,7 +431,7 @@ impl<K: Copy + Ord> Namespace<K> {
         }
     }
 
-    /// The deadline has passed: who has not answered a broadcast by now has timed out.
+    /// Handles the timeouts that are due: recipients that have not answered a broadcast by its deadline time out.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(&(deadline, id)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
             self.deadlines.remove(&(deadline, id));
@@ -437,17 +443,17 @@ impl<K: Copy + Ord> Namespace<K> {
         }
     }
 
-    /// The next thing that happened.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<NamespaceEvent<K>> {
         let event = self.events.pop_front();
-        // A broadcast to many leaves a long queue behind.
+        // A broadcast to many sockets leaves a large allocation behind.
         if self.events.is_empty() && self.events.capacity() > 1024 {
             self.events = VecDeque::new();
         }
         event
     }
 
-    /// When to call [`Namespace::handle_timeout`]; `None` when nothing is due.
+    /// When to call [`Namespace::handle_timeout`]; `None` if no timeout is armed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.deadlines.first().map(|&(deadline, _)| deadline)
@@ -460,7 +466,8 @@ impl<K: Copy + Ord> Default for Namespace<K> {
     }
 }
 
-/// The sockets for whom an operation leaves something to do, each once, in order of their keys. Made by [`Namespace::apply`].
+/// The sockets for which the adapter has to complete an operation, each once, in order of their keys. Returned by
+/// [`Namespace::apply`].
 #[derive(Clone, Debug)]
 pub struct Recipients<'a, K> {
     source: Source<'a, K>,

@@ -1,4 +1,4 @@
-//! Which namespaces a server has: where a request to join one goes.
+//! The namespaces of a server, by name.
 //!
 //! Source: socket.io `lib/index.ts` (`of`), `lib/client.ts` (`connect`).
 
@@ -9,59 +9,61 @@ use engineio_proto::Text;
 
 use crate::event::Pending;
 
-/// The namespaces of a server, by name. `N` is what the adapter has for each: a [`Namespace`](super::Namespace), or one behind a lock.
+/// The namespaces of a server, by name. `N` is what the adapter stores for each of them: a [`Namespace`](super::Namespace), or
+/// one behind a lock.
 #[derive(Clone, Debug)]
 pub struct Namespaces<N>(BTreeMap<Text, N>);
 
 impl<N> Namespaces<N> {
-    /// No namespaces. Add `/`: in the reference everybody may join it, whether or not anything is set up there.
+    /// Creates an empty table. Add `/` to it: the reference lets every client join `/`, even if the application does not use
+    /// it.
     #[must_use]
     pub const fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    /// The full name: an application may leave out the `/` that it starts with.
+    /// The full name of a namespace. Adds the leading `/` if it is missing.
     #[must_use]
     pub fn full_name(name: &str) -> Text {
         if name.starts_with('/') { name.into() } else { Text::from(String::from("/") + name) }
     }
 
-    /// Adds a namespace, if there is none of this name yet. Returns the one that has the name now.
+    /// Adds a namespace, unless one of this name exists. Returns the namespace that has the name now.
     pub fn insert(&mut self, name: Text, namespace: N) -> &mut N {
         self.0.entry(name).or_insert(namespace)
     }
 
-    /// The namespace of this full name.
+    /// The namespace with this full name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&N> {
         self.0.get(name)
     }
 
-    /// The namespace that a client wants to join. If there is none, refuse the client with
+    /// The namespace that a client asks to join. If it does not exist, refuse the request with
     /// [`Connection::refuse_unknown`](super::Connection::refuse_unknown).
     #[must_use]
     pub fn requested(&self, pending: &Pending) -> Option<&N> {
         self.get(pending.namespace())
     }
 
-    /// As [`Namespaces::get`], to be changed.
+    /// Same as [`Namespaces::get`], but mutable.
     #[must_use]
     pub fn get_mut(&mut self, name: &str) -> Option<&mut N> {
         self.0.get_mut(name)
     }
 
-    /// All of them, by name.
+    /// All namespaces, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&Text, &N)> {
         self.0.iter()
     }
 
-    /// All of them, to be changed.
+    /// Same as [`Namespaces::iter`], but mutable.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Text, &mut N)> {
         self.0.iter_mut()
     }
 }
 
-/// The first of a name stays.
+/// If several namespaces have the same name, the first one is kept.
 impl<N> FromIterator<(Text, N)> for Namespaces<N> {
     fn from_iter<I: IntoIterator<Item = (Text, N)>>(namespaces: I) -> Self {
         let mut all = Self::new();

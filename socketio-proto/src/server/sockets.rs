@@ -1,7 +1,7 @@
-//! The namespaces of one connection: joined, or waiting for the application's answer.
+//! The namespaces of one connection: those that are joined, and those that await the application's decision.
 //!
-//! Nearly every connection has the root namespace and nothing else, so the root lives inline, and the tables for others are
-//! made when the first of them is asked for and freed when the last one is left.
+//! Almost every connection joins only the root namespace. So the root is stored inline. The tables for other namespaces are
+//! allocated when the first of them is requested, and freed when the last one is left.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -13,10 +13,10 @@ use crate::event::SocketHandle;
 /// The root namespace.
 pub(crate) const ROOT: Text = Text::from_static("/");
 
-/// How far a namespace has come.
+/// State of a namespace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Status {
-    /// Asked for; refused at the deadline.
+    /// Requested. The request is refused at the deadline.
     Pending(Instant),
     /// Joined.
     Joined,
@@ -28,7 +28,7 @@ struct Entry {
     status: Status,
 }
 
-/// Tables for everything but the root.
+/// Tables for all namespaces except the root.
 #[derive(Debug, Default)]
 struct Others {
     names: BTreeMap<Text, Entry>,
@@ -50,12 +50,12 @@ impl Sockets {
         Self { root: None, others: None, next: SocketHandle(0), joined: 0, pending: 0 }
     }
 
-    /// How many are joined.
+    /// Number of joined namespaces.
     pub(super) const fn joined(&self) -> usize {
         self.joined as usize
     }
 
-    /// How many wait for an answer.
+    /// Number of pending requests.
     pub(super) const fn pending(&self) -> usize {
         self.pending as usize
     }
@@ -65,18 +65,18 @@ impl Sockets {
         if namespace == "/" { self.root } else { self.others.as_ref()?.names.get(namespace).copied() }
     }
 
-    /// Whether the namespace is joined or asked for.
+    /// Whether the namespace is joined or requested.
     pub(super) fn contains(&self, namespace: &str) -> bool {
         self.entry(namespace).is_some()
     }
 
-    /// The socket that has joined the namespace.
+    /// The socket that has joined this namespace.
     #[inline]
     pub(super) fn find(&self, namespace: &str) -> Option<SocketHandle> {
         self.entry(namespace).filter(|entry| entry.status == Status::Joined).map(|entry| entry.socket)
     }
 
-    /// The namespace that the socket has joined.
+    /// The namespace that this socket has joined.
     #[inline]
     pub(super) fn namespace(&self, socket: SocketHandle) -> Option<&str> {
         match self.root {
@@ -89,7 +89,7 @@ impl Sockets {
         }
     }
 
-    /// Notes that the namespace, which must be unknown so far, is asked for. `None` when there are no ids left.
+    /// Records a request for a namespace that is neither joined nor requested. Returns `None` if no ids are left.
     pub(super) fn request(&mut self, namespace: &Text, deadline: Instant) -> Option<SocketHandle> {
         let socket = self.next;
         self.next = SocketHandle(socket.0.checked_add(1)?);
@@ -105,12 +105,12 @@ impl Sockets {
         Some(socket)
     }
 
-    /// Whether this request waits for an answer.
+    /// Whether this request is pending.
     pub(super) fn is_pending(&mut self, socket: SocketHandle) -> bool {
         self.entry_mut(socket).is_some_and(|entry| entry.status != Status::Joined)
     }
 
-    /// Turns a request into a joined socket, if it is there.
+    /// Turns a pending request into a joined socket. Does nothing if there is no such request.
     pub(super) fn join(&mut self, socket: SocketHandle) {
         if let Some(entry) = self.entry_mut(socket).filter(|entry| entry.status != Status::Joined) {
             entry.status = Status::Joined;
@@ -130,13 +130,13 @@ impl Sockets {
         }
     }
 
-    /// Removes a socket that has joined; its namespace.
+    /// Removes a socket that has joined. Returns its namespace.
     pub(super) fn remove_joined(&mut self, socket: SocketHandle) -> Option<Text> {
         self.namespace(socket)?;
         self.remove(socket)
     }
 
-    /// Removes a request that has not been answered; its namespace.
+    /// Removes a pending request. Returns its namespace.
     pub(super) fn remove_pending(&mut self, socket: SocketHandle) -> Option<Text> {
         match self.entry_mut(socket)?.status {
             Status::Pending(_) => self.remove(socket),
@@ -172,7 +172,7 @@ impl Sockets {
         self.root.into_iter().chain(others)
     }
 
-    /// The socket that asked or joined first, whatever its state.
+    /// The oldest socket or request.
     fn first(&self) -> Option<SocketHandle> {
         let root = self.root.map(|entry| entry.socket);
         let other = self.others.as_ref().and_then(|others| others.sockets.first_key_value()).map(|(&socket, _)| socket);
@@ -182,7 +182,7 @@ impl Sockets {
         }
     }
 
-    /// Removes everything, one by one, in the order of asking; requests are passed over. Ends with an empty table.
+    /// Removes the oldest joined socket, and all older requests. Repeated calls empty the table.
     pub(super) fn pop_joined(&mut self) -> Option<(SocketHandle, Text)> {
         while let Some(socket) = self.first() {
             let joined = self.namespace(socket).is_some();
@@ -194,7 +194,7 @@ impl Sockets {
         None
     }
 
-    /// The earliest deadline of a request. Looks at every namespace; their number is limited.
+    /// The earliest deadline of a request. Visits every namespace; their number is limited.
     pub(super) fn earliest(&self) -> Option<Instant> {
         if self.pending == 0 {
             return None;
@@ -206,7 +206,7 @@ impl Sockets {
         self.entries().filter_map(deadline).min()
     }
 
-    /// Removes one request whose deadline has passed; its namespace.
+    /// Removes one request whose deadline has passed. Returns its namespace.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Text> {
         let expired = |entry: &Entry| matches!(entry.status, Status::Pending(deadline) if deadline <= now);
         let socket = self.entries().find(expired)?.socket;

@@ -1,20 +1,20 @@
-//! The deadlines of a connection: one enum, one array, one earliest deadline.
+//! The timers of a connection: one enum, one array, one earliest deadline.
 
 use engineio_proto::Instant;
 
-/// What a connection waits for.
+/// A timer of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(super) enum Timer {
-    /// A first namespace has to be joined.
+    /// The peer must join a first namespace by then.
     Connect = 0,
-    /// The CONNECT that has waited longest for the application's answer is refused.
+    /// The oldest pending CONNECT is refused then.
     Pending = 1,
     /// The earliest deadline of an awaited ack.
     Ack = 2,
 }
 
-/// When they are due; `FAR_FUTURE` for those that are not armed.
+/// The deadline of each timer; `FAR_FUTURE` if it is not armed.
 #[derive(Debug)]
 pub(super) struct Timers([Instant; 3]);
 
@@ -23,7 +23,7 @@ impl Timers {
         Self([Instant::FAR_FUTURE; 3])
     }
 
-    /// Arms a timer, or disarms it.
+    /// Arms or disarms a timer.
     pub(super) fn set(&mut self, timer: Timer, deadline: Option<Instant>) {
         if let Some(slot) = self.0.get_mut(timer as usize) {
             *slot = deadline.unwrap_or(Instant::FAR_FUTURE);
