@@ -1,8 +1,8 @@
-//! Reads validated text through serde where attachments belong to it: a placeholder is read as the bytes that it stands for.
+//! Deserialises validated JSON text with attachments through serde: a placeholder reads as the bytes of its attachment.
 //!
-//! Arrays and objects are walked here, everything else is left to `serde_json`, so that types read the same with and without
-//! attachments. A payload without attachments does not come here at all. Values are read recursively, so it ends at 128 levels, as
-//! `serde_json` does; what is skipped is not.
+//! This module handles arrays and objects, and leaves all other values to `serde_json`, so that types read the same with and
+//! without attachments. Payloads without attachments do not use this module. Reading is recursive and limited to 128 levels, as
+//! in `serde_json`. Skipping a value is not recursive.
 
 use serde::de::value::SeqDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
@@ -24,7 +24,7 @@ pub(crate) struct Cursor<'de> {
     depth_left: u8,
 }
 
-/// What is at the cursor.
+/// The item at the cursor.
 enum Next<'de> {
     Attachment(&'de [u8]),
     Array,
@@ -36,14 +36,14 @@ fn broken() -> Error {
     de::Error::custom("the payload is not JSON")
 }
 
-/// Lets `serde_json` read all of this text.
+/// Reads all of `text` with `serde_json`.
 fn whole<'de, T>(
     text: &'de str,
     read: impl FnOnce(&mut serde_json::Deserializer<StrRead<'de>>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = read(&mut reader)?;
-    // Asked for an integer of 128 bits, it stops at the point of a fraction.
+    // When `serde_json` reads a 128-bit integer, it stops before the fraction of a number.
     reader.end()?;
     Ok(value)
 }
@@ -53,13 +53,13 @@ impl<'de> Cursor<'de> {
         Self { text, at, places, attachments, depth_left: 127 }
     }
 
-    /// Skips whitespace; the byte there.
+    /// Skips whitespace and returns the next byte, without consuming it.
     fn peek(&mut self) -> Option<u8> {
         self.at = scan::whitespace(self.text.as_bytes(), self.at);
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Takes the byte when it comes next.
+    /// Consumes the next byte if it is `byte`.
     fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         if found {
@@ -72,7 +72,7 @@ impl<'de> Cursor<'de> {
         if self.eat(byte) { Ok(()) } else { Err(broken()) }
     }
 
-    /// The whole value at the cursor, as text.
+    /// Consumes the next value and returns its text.
     fn raw(&mut self) -> Result<&'de str, Error> {
         self.at = scan::whitespace(self.text.as_bytes(), self.at);
         let end = scan::value(self.text.as_bytes(), self.at, u32::MAX).ok_or_else(broken)?;
@@ -86,7 +86,7 @@ impl<'de> Cursor<'de> {
         self.places.get(found).copied()
     }
 
-    /// Takes a scalar, an attachment, or the opening bracket of a container.
+    /// Consumes a scalar, an attachment, or the opening bracket of a container.
     fn next(&mut self) -> Result<Next<'de>, Error> {
         match self.peek() {
             Some(b'[') => {
@@ -117,7 +117,7 @@ impl<'de> Cursor<'de> {
     fn array<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         let value = self.nested(|cursor| visitor.visit_seq(Elements { cursor, first: true }))?;
         if !self.eat(b']') {
-            return Err(de::Error::custom("the array has more elements than expected"));
+            return Err(de::Error::custom("the array has more elements than the type expects"));
         }
         Ok(value)
     }
@@ -125,12 +125,12 @@ impl<'de> Cursor<'de> {
     fn object<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         let value = self.nested(|cursor| visitor.visit_map(Members { cursor, first: true }))?;
         if !self.eat(b'}') {
-            return Err(de::Error::custom("the object has more members than expected"));
+            return Err(de::Error::custom("the object has more members than the type expects"));
         }
         Ok(value)
     }
 
-    /// The key at the cursor, quotes included, and its colon.
+    /// Consumes a key and its colon. Returns the key with its quotes.
     fn key(&mut self) -> Result<Key<'de>, Error> {
         let key = self.raw()?;
         self.expect(b':')?;
@@ -138,7 +138,7 @@ impl<'de> Cursor<'de> {
     }
 }
 
-/// Methods that differ only in what becomes of an attachment.
+/// Methods that differ only in how they handle an attachment.
 macro_rules! by_kind {
     ($attachment:expr; $($name:ident($($value:ident: $type:ty),*),)*) => {$(
         fn $name<V: Visitor<'de>>(self, $($value: $type,)* visitor: V) -> Result<V::Value, Error> {
@@ -152,7 +152,7 @@ macro_rules! by_kind {
     )*};
 }
 
-/// What takes anything takes no bytes, if it is not made for them.
+/// Most types that accept any value do not accept bytes, so the error explains how to read them.
 fn as_anything<'de, V: Visitor<'de>>(visitor: V, bytes: &'de [u8]) -> Result<V::Value, Error> {
     as_bytes(visitor, bytes).map_err(advise)
 }
@@ -166,12 +166,12 @@ fn as_bytes<'de, V: Visitor<'de>>(visitor: V, bytes: &'de [u8]) -> Result<V::Val
     visitor.visit_borrowed_bytes(bytes)
 }
 
-/// An attachment is a list of numbers to those who ask for one.
+/// An attachment reads as a list of numbers if the type expects a list.
 fn as_list<'de, V: Visitor<'de>>(visitor: V, bytes: &'de [u8]) -> Result<V::Value, Error> {
     visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied()))
 }
 
-/// What asks for text would take bytes that happen to be UTF-8; but the peer has not sent text.
+/// A type that expects text would accept bytes that are valid UTF-8, although the peer has not sent text.
 fn refuse<'de, V: Visitor<'de>>(visitor: V, bytes: &'de [u8]) -> Result<V::Value, Error> {
     Err(advise(de::Error::invalid_type(de::Unexpected::Bytes(bytes), &visitor)))
 }
@@ -279,7 +279,7 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
     }
 }
 
-/// An object of one member: the variant's name and its content.
+/// An object with one member: the name and the content of a variant.
 struct Variant<'a, 'de>(&'a mut Cursor<'de>);
 
 impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
@@ -312,7 +312,7 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
     }
 }
 
-/// A key, quotes included. Numbers and booleans are read from inside of the quotes.
+/// A key with its quotes. Numbers and booleans are read from the text between the quotes.
 struct Key<'de>(&'de str);
 
 macro_rules! as_text {
@@ -327,7 +327,7 @@ macro_rules! inside_of_quotes {
     ($($name:ident,)*) => {$(
         fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             let inside = self.0.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or_default();
-            // Around a number of its own, whitespace would be allowed.
+            // `serde_json` would allow whitespace around the number.
             if inside.starts_with(char::is_whitespace) || inside.ends_with(char::is_whitespace) {
                 return Err(de::Error::invalid_type(de::Unexpected::Str(inside), &visitor));
             }

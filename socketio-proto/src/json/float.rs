@@ -1,7 +1,8 @@
-//! Floats in the digits that JavaScript gives them.
+//! Formats floats with the same digits as JavaScript.
 //!
-//! `zmij` finds the digits: the fewest that read back the same, of these the nearest to the number, of two as near the even one, which is
-//! what engines of JavaScript do. Where the point goes is decided here: it differs for the very small and the very large.
+//! `zmij` computes the digits. It returns the shortest digits that read back as the same float. Of several such strings it
+//! returns the nearest to the float, and of two equally near ones the even one. JavaScript engines do the same. This module
+//! decides where the decimal point goes, which differs from `zmij` for very small and very large floats.
 //!
 //! Source: ECMA-262, `Number::toString`.
 
@@ -9,8 +10,8 @@ use alloc::string::String;
 
 use super::ser::integer;
 
-/// Writes a number as `JSON.stringify` does: plain digits from 1e-6 up to below 1e21, else with an exponent; `null` when it is not finite.
-/// `wide` is the same number.
+/// Writes a float as `JSON.stringify` does: with plain digits from 1e-6 up to, but not including, 1e21, otherwise with an
+/// exponent, and as `null` if it is not finite. `wide` is the same value as an `f64`.
 pub(super) fn float<F: zmij::Float>(out: &mut String, value: F, wide: f64) {
     let magnitude = wide.abs();
     if !magnitude.is_finite() {
@@ -21,7 +22,7 @@ pub(super) fn float<F: zmij::Float>(out: &mut String, value: F, wide: f64) {
     let whole = wide as i64;
     #[allow(clippy::cast_precision_loss, reason = "exact below 2^53")]
     if magnitude < 9e15 && whole as f64 == wide {
-        // -0 becomes 0, as there.
+        // -0 becomes 0, as in JavaScript.
         integer(out, whole);
         return;
     }
@@ -34,7 +35,7 @@ pub(super) fn float<F: zmij::Float>(out: &mut String, value: F, wide: f64) {
     }
 }
 
-/// Writes digits that may have an exponent where JavaScript has none, or `.0` behind them.
+/// Writes digits that have an exponent where JavaScript has none, or that end in `.0`.
 #[cold]
 fn laid_out(out: &mut String, shortest: &str) {
     let Some((digits, exponent)) = shortest.split_once('e') else {
@@ -73,7 +74,8 @@ mod tests {
         out
     }
 
-    /// The same by the standard library, which has as many digits, but takes the upper of two that are as near.
+    /// The same by the standard library. It computes equally many digits, but of two equally near values it takes the upper
+    /// one.
     fn by_the_standard_library<F: Display + LowerExp>(value: F) -> String {
         let scientific = format!("{value:e}");
         match scientific.split_once('e').map(|(digits, exponent)| (digits, exponent.parse::<i32>())) {
@@ -83,7 +85,7 @@ mod tests {
         }
     }
 
-    /// Whether it is neither an integer to the writer, nor `null`.
+    /// Whether the writer uses the digits: the value is neither written as an integer nor as `null`.
     fn is_left_to_the_digits(value: f64) -> bool {
         value.is_finite() && (value.abs() >= 9e15 || value % 1.0 != 0.0)
     }
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn of_two_that_are_as_near_the_even_one_is_taken() {
-        // What Node gives for these; the standard library gives 3 for the last digit.
+        // Node prints these values. The standard library prints 3 as the last digit.
         for (eighths, expected) in
             [(79_999_999_999_998.5, "9999999999999.812"), (80_000_000_000_008.5, "10000000000001.062")]
         {

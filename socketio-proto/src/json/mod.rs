@@ -1,4 +1,4 @@
-//! JSON as the default parser needs it: checked once by a scanner of our own, read and written through serde, bytes as attachments.
+//! JSON for the default parser: a scanner validates the text once, serde reads and writes it, and bytes become attachments.
 
 pub(crate) mod de;
 mod float;
@@ -9,5 +9,5 @@ mod text;
 
 pub(crate) use self::text::unescape;
 
-/// The name under which `serde_json` hands over, and asks for, text that is JSON already (`RawValue`).
+/// The name of the struct that `serde_json` uses for text that is already JSON (`RawValue`).
 pub(crate) const RAW_VALUE: &str = "$serde_json::private::RawValue";

@@ -1,5 +1,6 @@
-//! Where the attachments belong: the objects `{"_placeholder":true,"num":N}` of a payload. Those that are arguments are found as the
-//! payload is scanned ([`Sought`]); only when there may be others all of it is looked through, once the packet is complete ([`find`]).
+//! Finds the placeholders of attachments: the objects `{"_placeholder":true,"num":N}` of a payload. Placeholders that are
+//! arguments are found while the payload is scanned ([`Sought`]). Only if there may be others, the whole payload is searched
+//! after the packet is complete ([`find`]).
 //!
 //! Source: socket.io-parser 4.2.7, `lib/binary.ts`, `reconstructPacket`.
 
@@ -8,12 +9,12 @@ use alloc::vec::Vec;
 use super::{scan, unescape};
 use crate::few::Few;
 
-/// One placeholder: an object of the payload's text and the attachment that stands for it.
+/// A placeholder: the position of the object in the payload's text, and its attachment.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Place {
-    /// Position of its opening brace.
+    /// Position of the opening brace.
     pub(crate) start: u32,
-    /// Position behind its closing brace.
+    /// Position after the closing brace.
     pub(crate) end: u32,
     /// Index of the attachment.
     pub(crate) index: u32,
@@ -26,23 +27,25 @@ struct Object {
     number_at: Option<usize>,
 }
 
-/// How clients write a placeholder: this, a number and a brace.
+/// The start of a placeholder as clients usually write it; a number and a brace follow.
 const USUAL: &[u8] = br#"{"_placeholder":true,"num":"#;
 const MARK: &[u8] = br#""_placeholder""#;
 
-/// The placeholders in text that the scanner accepted, in order; `None` when one of them names no attachment. `_placeholder` has to
-/// be `true`, `num` a whole number below `count`; the last of repeated keys counts; what is inside of a placeholder does not.
+/// Finds the placeholders in `text`, which the scanner has accepted, in order. Returns `None` if one of them does not refer to
+/// an attachment. In a placeholder, `_placeholder` is `true` and `num` is an integer below `count`. If a key is repeated, the
+/// last one counts. Placeholders inside of a placeholder are ignored.
 #[inline]
 pub(crate) fn find(text: &str, at: usize, count: usize) -> Option<Few<Place>> {
     let mut places = Few::new();
     if find_usual(text.as_bytes(), at, count, &mut places).is_some() { Some(places) } else { find_any(text, at, count) }
 }
 
-/// Adds the placeholders when all are written in the usual way, with one digit, and name attachments; `None` when another look is needed.
+/// Adds the placeholders if all of them have the usual form, with a single digit, and refer to attachments. Otherwise returns
+/// `None`, and [`find_any`] has to search.
 ///
-/// Without a backslash, the mark is written as it is read. It is a whole string, since nothing but a string's end comes behind what is
-/// in quotes; and an object that is placeholder from brace to brace has none inside and is in none, because that one's mark would be
-/// another way of writing it.
+/// Without backslashes in the text, the mark appears literally. It is a complete string: its first quote is not a closing one,
+/// because `_` cannot follow a string. A match of the usual form contains no other placeholder. It is not inside of another
+/// placeholder either: the mark of the outer one would not have the usual form.
 #[inline]
 fn find_usual(text: &[u8], from: usize, count: usize, places: &mut Few<Place>) -> Option<()> {
     let rest = text.get(from..)?;
@@ -58,7 +61,7 @@ fn find_usual(text: &[u8], from: usize, count: usize, places: &mut Few<Place>) -
     Some(())
 }
 
-/// The placeholder that starts here, when it is written in the usual way, with one digit, and names one of so many attachments.
+/// The placeholder at `start`, if it has the usual form with a single digit and refers to one of `count` attachments.
 #[inline]
 fn usual(text: &[u8], start: usize, count: usize) -> Option<Place> {
     let behind = text.get(start..)?.strip_prefix(USUAL)?;
@@ -71,13 +74,13 @@ fn usual(text: &[u8], start: usize, count: usize) -> Option<Place> {
     Some(Place { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()?, index })
 }
 
-/// Who scans the arguments of a list for the first time.
+/// Scans the arguments of a list for the first time.
 pub(crate) trait ScanArgument {
-    /// The end of the argument that starts here or behind whitespace from here, as [`scan::value`] has it.
+    /// The end of the argument at `at`, after optional whitespace, as [`scan::value`] returns it.
     fn argument(&mut self, text: &[u8], at: usize, max_depth: u32) -> Option<usize>;
 }
 
-/// Looks for nothing.
+/// Scans without looking for placeholders.
 pub(crate) struct Plain;
 
 impl ScanArgument for Plain {
@@ -87,13 +90,14 @@ impl ScanArgument for Plain {
     }
 }
 
-/// What is looked for while arguments are scanned for the first time: most clients' placeholders need not be scanned as JSON.
+/// Looks for placeholders while arguments are scanned for the first time. The placeholders of most clients then need no JSON
+/// scan.
 #[derive(Debug)]
 pub(crate) struct Sought {
-    /// How many attachments are announced.
+    /// Number of announced attachments.
     count: usize,
     places: Few<Place>,
-    /// Whether there is an array or object that may have others inside, or is one in another way of writing.
+    /// Whether an array or object was found that may contain placeholders, or that may be one in another form.
     elsewhere: bool,
 }
 
@@ -103,7 +107,7 @@ impl Sought {
         Self { count, places: Few::with_capacity(count), elsewhere: false }
     }
 
-    /// The placeholders, when these are all; `None` when [`find`] has to look.
+    /// The placeholders, if the scan has found all of them; `None` if [`find`] has to search.
     #[inline]
     pub(crate) fn found(self) -> Option<Few<Place>> {
         (!self.elsewhere).then_some(self.places)
@@ -125,7 +129,7 @@ impl ScanArgument for Sought {
     }
 }
 
-/// As [`find`], however they are written.
+/// Same as [`find`], for placeholders in any form.
 fn find_any(text: &str, at: usize, count: usize) -> Option<Few<Place>> {
     const MISSING: u32 = u32::MAX;
     let bytes = text.as_bytes();
@@ -180,12 +184,12 @@ fn find_any(text: &str, at: usize, count: usize) -> Option<Few<Place>> {
     places.iter().all(|place| place.index != MISSING).then_some(places)
 }
 
-/// Whether the raw key says `name`, with or without escapes (at most six bytes for a character).
+/// Whether the raw key equals `name`, with or without escapes. An escape takes at most six bytes per character.
 fn is(key: &str, name: &str) -> bool {
     key == name || (key.contains('\\') && key.len() <= 6 * name.len() && unescape(key) == name)
 }
 
-/// The number at this position, when it is a whole one below `count`. `1.0` and `1e0` are the same number as `1`.
+/// The number at this position, if it is an integer below `count`. `1.0` and `1e0` equal `1`.
 fn whole_number(text: &str, at: usize, count: usize) -> Option<u32> {
     let end = scan::number(text.as_bytes(), at)?;
     let number: f64 = text.get(at..end)?.parse().ok()?;
@@ -200,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    /// Arrays in which most is, or looks like, a placeholder.
+    /// Arrays of values that are, or look like, placeholders.
     fn texts() -> impl Strategy<Value = String> {
         const PARTS: [&str; 16] = [
             r#"{"_placeholder":true,"num":0}"#,

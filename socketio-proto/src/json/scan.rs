@@ -1,15 +1,18 @@
-//! The scanner: is this JSON, and where does each value end? One pass, no recursion, no memory for the first 64 levels.
+//! The scanner: validates JSON and finds the end of each value, in one pass, without recursion, and without allocating for the
+//! first 64 levels.
 //!
-//! Its verdict is that of `JSON.parse` (RFC 8259): lone surrogate escapes such as `\ud800` are accepted, control characters in strings
-//! are not. `serde_json` agrees when it ignores a value, and disagrees only when such a string is read as a `str`.
+//! It accepts exactly what `JSON.parse` accepts (RFC 8259): unpaired surrogate escapes such as `\ud800` are valid, control
+//! characters in strings are not. `serde_json` agrees when it ignores a value. It rejects such a string only when it reads it
+//! as a `str`.
 //!
-//! Positions never exceed the length of the text, so adding a few to one cannot overflow.
+//! Positions never exceed the length of the text, so adding a small number to a position cannot overflow.
 //!
 //! Source: RFC 8259.
 
 use alloc::vec::Vec;
 
-/// Which open containers are objects, innermost in the lowest bit. The first 64 are in the word, earlier words are spilled.
+/// One bit for each open container, set if it is an object; the innermost is the lowest bit. The innermost group of up to 64 is
+/// in `word`; full words are saved in `spilled`.
 struct Nesting {
     depth: u32,
     word: u64,
@@ -45,8 +48,8 @@ impl Nesting {
     }
 }
 
-/// The end of the value that starts at `at` or behind whitespace from there, with at most `max_depth` arrays and objects around each
-/// other; `None` when there is no such value.
+/// The end of the value at `at`, after optional whitespace. Arrays and objects may be nested at most `max_depth` deep. Returns
+/// `None` if there is no such value.
 #[inline(always)]
 pub(crate) fn value(text: &[u8], at: usize, max_depth: u32) -> Option<usize> {
     let at = whitespace(text, at);
@@ -116,7 +119,7 @@ fn container(text: &[u8], mut at: usize, max_depth: u32) -> Option<usize> {
     }
 }
 
-/// The position behind a key and its colon.
+/// The position after a key and its colon.
 #[inline(always)]
 fn key(text: &[u8], at: usize) -> Option<usize> {
     if text.get(at) != Some(&b'"') {
@@ -126,10 +129,10 @@ fn key(text: &[u8], at: usize) -> Option<usize> {
     (text.get(at) == Some(&b':')).then_some(at + 1)
 }
 
-/// The first position from `at` on that is not whitespace.
+/// The first position from `at` that is not whitespace.
 #[inline(always)]
 pub(crate) fn whitespace(text: &[u8], mut at: usize) -> usize {
-    // One comparison when there is none, which is the rule: peers send what `JSON.stringify` gives.
+    // Only one comparison if there is no whitespace. This is the usual case: most peers send the output of `JSON.stringify`.
     while let Some(&byte) = text.get(at)
         && byte <= b' '
         && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
@@ -139,13 +142,13 @@ pub(crate) fn whitespace(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The position behind the closing quote of the string whose content starts at `at`.
+/// The position after the closing quote of the string whose content starts at `at`.
 #[inline(always)]
 pub(crate) fn string(text: &[u8], at: usize) -> Option<usize> {
     string_and_escapes(text, at).map(|(end, _)| end)
 }
 
-/// As [`string`], and whether the string has escapes.
+/// Same as [`string`]. Also returns whether the string has escapes.
 #[inline(always)]
 pub(crate) fn string_and_escapes(text: &[u8], at: usize) -> Option<(usize, bool)> {
     let end = plain(text, at);
@@ -176,18 +179,17 @@ fn string_with_escapes(text: &[u8], mut at: usize) -> Option<usize> {
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// The high bit of each byte of the word that is a quote, a backslash or a control character. Exact up to and including the lowest
-/// such byte; above it a borrow may set bits too many.
+/// The high bit of each byte of `word` that is a quote, a backslash or a control character. Exact up to the lowest such byte; a
+/// borrow may set additional bits above it.
 #[inline(always)]
 const fn special(word: u64) -> u64 {
-    // With this bit turned over, the quote comes next to the control characters, and the space does not.
+    // Flipping this bit maps the quote to 0x20, next to the control characters, and moves the space away.
     let quote_or_control = (word ^ (LOW * 0x02)).wrapping_sub(LOW * 0x21);
     let backslash = (word ^ (LOW * b'\\' as u64)).wrapping_sub(LOW);
     (quote_or_control | backslash) & !word & HIGH
 }
 
-/// Whether none of the bytes is a quote, a backslash or a control character. Written so that it becomes a few vector instructions
-/// where there are some.
+/// Whether none of the bytes is a quote, a backslash or a control character. Written so that the compiler vectorises it.
 #[inline(always)]
 fn all_plain(chunk: &[u8; 32]) -> bool {
     chunk
@@ -196,11 +198,11 @@ fn all_plain(chunk: &[u8; 32]) -> bool {
         == 0
 }
 
-/// The first position from `at` on of a quote, a backslash or a control character; the text's length when there is none.
+/// The first position from `at` of a quote, a backslash or a control character; the length of the text if there is none.
 #[inline(always)]
 pub(crate) fn plain(text: &[u8], at: usize) -> usize {
     let mut rest = text.get(at..).unwrap_or_default();
-    // Keys and most strings are short, and are done with in the first words.
+    // Keys and most strings are short and end in the first two words.
     for _ in 0..2 {
         let Some((chunk, behind)) = rest.split_first_chunk() else { return plain_tail(text, rest.len()) };
         let found = special(u64::from_le_bytes(*chunk));
@@ -228,14 +230,14 @@ fn plain_long(text: &[u8], mut rest: &[u8]) -> usize {
     plain_tail(text, rest.len())
 }
 
-/// The position in the text of the lowest byte that was found in the first word of the rest.
+/// The position in the text of the lowest byte in `found`, for a match in the first word of `rest`.
 #[inline(always)]
 const fn position(text: &[u8], rest: &[u8], found: u64) -> usize {
     text.len().saturating_sub(rest.len()) + (found.trailing_zeros() / 8) as usize
 }
 
-/// The last `rest`, at most seven, bytes: the last eight of the text without those before. The zeros that move in count as control
-/// characters, so that the text's end is found as one.
+/// Handles the last `rest` bytes, at most seven: loads the last eight bytes of the text and shifts out those before `rest`. The
+/// zeros that are shifted in count as control characters, so that the end of the text is a match.
 #[inline(always)]
 fn plain_tail(text: &[u8], rest: usize) -> usize {
     let at = text.len().saturating_sub(rest);
@@ -248,11 +250,11 @@ fn plain_tail(text: &[u8], rest: usize) -> usize {
     }
 }
 
-/// As [`plain_tail`], when there are no eight bytes before the end.
+/// Same as [`plain_tail`], for a text of fewer than eight bytes, or if nothing is left.
 #[inline(always)]
 fn plain_whole(text: &[u8], at: usize) -> usize {
     let tail = text.get(at..).unwrap_or_default();
-    // Four to seven bytes are two times four, some of them twice.
+    // Four to seven bytes are covered by two overlapping loads of four.
     if let (Some(first), Some(last)) = (tail.first_chunk(), tail.last_chunk())
         && special(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))) == 0
     {
@@ -261,7 +263,7 @@ fn plain_whole(text: &[u8], at: usize) -> usize {
     at + tail.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')).unwrap_or(tail.len())
 }
 
-/// The position behind the number that starts at `at`.
+/// The position after the number that starts at `at`.
 #[inline(always)]
 pub(crate) fn number(text: &[u8], mut at: usize) -> Option<usize> {
     if text.get(at) == Some(&b'-') {
@@ -285,7 +287,7 @@ fn fraction(text: &[u8], mut at: usize) -> Option<usize> {
     Some(at)
 }
 
-/// The position behind one or more digits.
+/// The position after one or more digits.
 #[inline(always)]
 fn digits(text: &[u8], at: usize) -> Option<usize> {
     let mut end = at;

@@ -1,6 +1,6 @@
-//! Writes what serde hands over as JSON, the way `JSON.stringify` does; bytes become attachments and leave a placeholder.
+//! Serialises values as JSON, as `JSON.stringify` does. Bytes become attachments and are replaced by placeholders.
 //!
-//! Differences to `JSON.stringify`: 64-bit integers keep all their digits, and an `f32` is written with the digits that it has.
+//! Differences from `JSON.stringify`: 64-bit integers keep all digits, and an `f32` is written with its own shortest digits.
 //!
 //! Source: ECMA-262, `JSON.stringify` and `Number::toString`; socket.io-parser 4.2.7, `lib/binary.ts`, `deconstructPacket`.
 
@@ -16,7 +16,8 @@ use super::{RAW_VALUE, scan};
 use crate::arguments::write::{ArgsWriter, elements, members};
 use crate::error::EncodeError;
 
-/// Names under which `serde_json` hands over text that is JSON already: `RawValue`, and numbers with `arbitrary_precision`.
+/// Names of the structs that `serde_json` uses for text that is already JSON: `RawValue`, and numbers with
+/// `arbitrary_precision`.
 const RAW: [&str; 2] = [RAW_VALUE, "$serde_json::private::Number"];
 
 impl ser::Error for EncodeError {
@@ -25,7 +26,7 @@ impl ser::Error for EncodeError {
     }
 }
 
-/// What is written to: the packet's text, and its attachments.
+/// The output: the text of the packet, and its attachments.
 pub(crate) struct Output<'a> {
     pub(crate) text: &'a mut String,
     pub(crate) attachments: &'a mut Vec<Bytes>,
@@ -46,7 +47,7 @@ impl Output<'_> {
     }
 }
 
-/// Writes an integer in digits.
+/// Writes an integer in decimal.
 #[inline]
 pub(crate) fn integer<I: itoa::Integer>(out: &mut String, value: I) {
     out.push_str(itoa::Buffer::new().format(value));
@@ -70,7 +71,7 @@ fn escaped(out: &mut String, text: &str) {
     }
 }
 
-/// As [`escaped`], for text whose first special character is known.
+/// Same as [`escaped`], for text whose first special character is known.
 fn with_escapes(out: &mut String, mut rest: &str, mut plain: usize) {
     while let Some((before, following)) = rest.split_at_checked(plain) {
         out.push_str(before);
@@ -100,7 +101,7 @@ fn escape(out: &mut String, special: u8) {
     });
 }
 
-/// Writes what is displayed as the content of a string.
+/// Writes the output of `Display` as the content of a string.
 struct Escaping<'a>(&'a mut String);
 
 impl Write for Escaping<'_> {
@@ -342,14 +343,14 @@ impl Members<'_, '_> {
 
 members! { Members<'_, '_> }
 
-/// Writes what is text: the keys of maps (strings, and integers in quotes), and JSON that is text already.
+/// Writes text only: the keys of maps (strings, and integers in quotes), and text that is already JSON.
 struct TextOnly<'a, 'b> {
     output: &'a mut Output<'b>,
     quoted: bool,
 }
 
 fn no_key() -> EncodeError {
-    ser::Error::custom("the keys of a map have to be strings or integers")
+    ser::Error::custom("the keys of a map must be strings or integers")
 }
 
 macro_rules! integer_keys {
@@ -442,10 +443,10 @@ impl ser::Serializer for TextOnly<'_, '_> {
     }
 }
 
-/// Writes arguments behind what is there.
+/// Appends arguments to the output.
 pub(crate) struct Arguments<'a, 'b> {
     pub(crate) output: &'a mut Output<'b>,
-    /// Whether something (the event's name) comes before the first.
+    /// Whether the first argument needs a comma, because the event's name is before it.
     pub(crate) comma: bool,
 }
 

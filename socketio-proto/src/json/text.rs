@@ -1,9 +1,9 @@
-//! What a JSON string says, where it has escapes.
+//! Decodes the escapes of JSON strings.
 
 use alloc::string::String;
 
-/// The text of a string's content that the scanner accepted. A surrogate escape without its other half, which no Rust string can
-/// hold, becomes U+FFFD.
+/// The text of a string whose raw content the scanner has accepted. An unpaired surrogate escape becomes U+FFFD, because a Rust
+/// string cannot contain it.
 pub(crate) fn unescape(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -31,7 +31,7 @@ pub(crate) fn unescape(raw: &str) -> String {
     out
 }
 
-/// The character of `XXXX` or `XXXX\uXXXX` at the start, and what follows.
+/// The character of `XXXX` or `XXXX\uXXXX` at the start of the text, and the rest of the text.
 fn code_point(text: &str) -> (char, &str) {
     let (first, rest) = hex4(text);
     if let 0xd800..0xdc00 = first

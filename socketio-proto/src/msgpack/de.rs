@@ -1,8 +1,9 @@
-//! Reads validated MessagePack through serde, borrowed where the type allows. What JavaScript has and the format has not is read as
-//! what comes closest: `undefined` like nil, an `ArrayBuffer` like bytes, a `Date` as an integer, its milliseconds since 1970. Any other
-//! extension is a pair of its type and its bytes, also to types that ask for it in the way of `rmp-serde`.
+//! Deserialises validated MessagePack through serde, borrowed where the type allows. JavaScript values that MessagePack lacks
+//! read as the closest type: `undefined` as nil, an `ArrayBuffer` as bytes, a `Date` as an integer in milliseconds since 1970.
+//! Any other extension reads as a pair of its type and its bytes. Types that represent extensions like `rmp-serde` get this
+//! pair as well.
 //!
-//! Values are read recursively, so it ends at 128 levels, as `serde_json` does; what is skipped is not.
+//! Reading is recursive and limited to 128 levels, as in `serde_json`. Skipping a value is not recursive.
 
 use alloc::string::ToString;
 
@@ -50,7 +51,7 @@ impl<'de> Reader<'de> {
         Ok(bytes)
     }
 
-    /// The text that comes next, when that is one of a short form: without a detour over its head.
+    /// Consumes a string of the short form without decoding a [`Head`]. Returns `None` if the next value is not one.
     #[inline(always)]
     fn short_text(&mut self) -> Option<&'de str> {
         let &[first @ 0xa0..=0xbf] = self.bytes.get(self.at..)?.first_chunk()? else { return None };
@@ -66,7 +67,7 @@ impl<'de> Reader<'de> {
         Ok(text)
     }
 
-    /// The bytes that this head announces, when they are bytes or an `ArrayBuffer`.
+    /// Consumes the bytes that `head` announces, if it is binary data or an `ArrayBuffer`.
     #[inline]
     fn binary(&mut self, head: Head) -> Result<Option<&'de [u8]>, ReadError> {
         match head {
@@ -75,7 +76,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Nil or `undefined`, when that comes next.
+    /// Consumes nil or `undefined`. Returns false if the next value is neither.
     fn nothing(&mut self) -> Result<bool, ReadError> {
         let Some(Head::Nil | Head::Extension(Extension::Undefined, ..)) = self.peek() else { return Ok(false) };
         self.skip()?;
@@ -87,7 +88,7 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    /// Visits the elements of a container, all of which the visitor has to take.
+    /// Visits the elements of a container. The visitor must take all of them.
     fn container<T>(
         &mut self,
         count: u32,
@@ -98,13 +99,13 @@ impl<'de> Reader<'de> {
         let mut elements = Elements { reader: self, left: count };
         let value = visit(&mut elements)?;
         if elements.left > 0 {
-            return Err(ReadError::custom("there are more elements than expected"));
+            return Err(ReadError::custom("the value has more elements than the type expects"));
         }
         self.depth_left = depth;
         Ok(value)
     }
 
-    /// Shows what comes next to the visitor; its head has been read.
+    /// Visits the value whose head was just read.
     #[inline]
     fn visit<V: Visitor<'de>>(&mut self, head: Head, visitor: V) -> Result<V::Value, ReadError> {
         match head {
@@ -146,7 +147,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         let head = self.head()?;
         match self.binary(head)? {
-            // Bytes are a list of numbers to those who ask for one.
+            // Bytes read as a list of numbers if the type expects a list.
             Some(bytes) => visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied())),
             None => self.visit(head, visitor),
         }
@@ -172,7 +173,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         }
         let head = self.head()?;
         match self.binary(head)? {
-            // What asks for text would take bytes that happen to be UTF-8; but the peer has not sent text.
+            // A type that expects text would accept bytes that are valid UTF-8, although the peer has not sent text.
             Some(bytes) => Err(Error::invalid_type(de::Unexpected::Bytes(bytes), &visitor)),
             None => self.visit(head, visitor),
         }
@@ -211,7 +212,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         match self.head()? {
             Head::Text(length) => visitor.visit_enum(BorrowedStrDeserializer::new(self.text(length)?)),
             Head::Map(1) => self.container(1, |elements| visitor.visit_enum(Variant(elements))),
-            _ => Err(ReadError::custom("expected an enum: a string, or a map of one member")),
+            _ => Err(ReadError::custom("expected an enum: a string, or a map with one member")),
         }
     }
 
@@ -238,7 +239,7 @@ impl Elements<'_, '_> {
         more
     }
 
-    /// As many as there can be, whatever was announced.
+    /// Bounded by the number of remaining bytes, whatever the peer announced.
     fn size_hint(&self) -> Option<usize> {
         Some(usize::try_from(self.left).ok()?.min(self.reader.bytes.len().saturating_sub(self.reader.at)))
     }
@@ -278,7 +279,7 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
     }
 }
 
-/// A key of a map. Strings and integers are each read as the other too: JavaScript makes strings of all keys.
+/// A key of a map. Strings read as integers and integers as strings, because JavaScript turns all keys into strings.
 struct Key<'a, 'de>(&'a mut Reader<'de>);
 
 macro_rules! numeric_keys {
@@ -343,7 +344,7 @@ impl<'de> Deserializer<'de> for Key<'_, 'de> {
     }
 }
 
-/// A map of one member: the variant's name and its content.
+/// A map with one member: the name and the content of a variant.
 struct Variant<'a, 'b, 'de>(&'a mut Elements<'b, 'de>);
 
 impl<'de> EnumAccess<'de> for Variant<'_, '_, 'de> {

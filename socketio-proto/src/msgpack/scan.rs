@@ -1,17 +1,18 @@
-//! The scanner: is this MessagePack, and where does each value end? One pass, no recursion, no memory for the first 16 levels, and
-//! none ever by a length that is only announced.
+//! The scanner: validates MessagePack and finds the end of each value, in one pass, without recursion, and without allocating
+//! for the first 16 levels. It never allocates according to a length that was only announced.
 //!
-//! Every string has to be UTF-8, so that what is relayed does not break peers that insist on it.
+//! Every string must be UTF-8, so that relayed payloads do not break peers that require it.
 //!
-//! Positions never exceed the length of the bytes, so adding a few to one cannot overflow; announced lengths are compared first.
+//! Positions never exceed the length of the bytes, so adding a small number to a position cannot overflow. Announced lengths
+//! are checked before they are added.
 //!
 //! Source: the MessagePack specification, "Formats"; notepack.io 2.2.0, `lib/decode.js`.
 
 use alloc::vec::Vec;
 use core::str;
 
-/// What a value is, from its first bytes. Of text, bytes and extensions, so many bytes follow; of arrays and maps, so many elements or
-/// pairs.
+/// The type of a value, decoded from its first bytes. For text, bytes and extensions, the number is the length in bytes; for
+/// arrays it is the number of elements, and for maps the number of pairs.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Head {
     Nil,
@@ -27,7 +28,7 @@ pub(crate) enum Head {
     Extension(Extension, i8, u32),
 }
 
-/// What an extension means to notepack.
+/// The meaning of an extension in notepack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Extension {
     Undefined,
@@ -36,7 +37,7 @@ pub(crate) enum Extension {
     Other,
 }
 
-/// A number of so many bytes, and the position behind it.
+/// Reads `N` bytes. Returns them and the position after them.
 #[inline(always)]
 fn big_endian<const N: usize>(bytes: &[u8], at: usize) -> Option<([u8; N], usize)> {
     Some((*bytes.get(at..)?.first_chunk()?, at + N))
@@ -67,12 +68,12 @@ fn extension(bytes: &[u8], at: usize, length: u32, fixed: bool) -> Option<(Head,
     Some((Head::Extension(meaning, kind, length), at))
 }
 
-/// What the value at this position is, and the position behind its head.
+/// The head of the value at this position, and the position after the head.
 #[inline(always)]
 pub(crate) fn head(bytes: &[u8], at: usize) -> Option<(Head, usize)> {
     let first = *bytes.get(at)?;
     let at = at + 1;
-    // What most values start with is told where it is asked for; a call would cost as much as all the rest.
+    // The most common first bytes are matched inline: a call would cost as much as the rest.
     match first {
         0x00..=0x7f => Some((Head::Unsigned(first.into()), at)),
         0x80..=0x8f => Some((Head::Map((first & 0x0f).into()), at)),
@@ -83,7 +84,7 @@ pub(crate) fn head(bytes: &[u8], at: usize) -> Option<(Head, usize)> {
     }
 }
 
-/// As [`head`], for those that do not fit into the first byte, which comes before this position.
+/// Same as [`head`], for heads longer than one byte. `at` is the position after the first byte.
 #[inline(never)]
 fn long_head(bytes: &[u8], at: usize, first: u8) -> Option<(Head, usize)> {
     Some(match first {
@@ -142,26 +143,26 @@ fn long_head(bytes: &[u8], at: usize, first: u8) -> Option<(Head, usize)> {
             let (length, at) = length(bytes, at, 2 << (first - 0xde))?;
             (Head::Map(length), at)
         }
-        // 0xc1 is nothing.
+        // 0xc1 is unused in MessagePack.
         _ => return None,
     })
 }
 
-/// So many bytes at this position, and the position behind them.
+/// `length` bytes at this position, and the position after them.
 #[inline]
 pub(crate) fn take(bytes: &[u8], at: usize, length: u32) -> Option<(&[u8], usize)> {
     let end = at.checked_add(usize::try_from(length).ok()?)?;
     Some((bytes.get(at..end)?, end))
 }
 
-/// As [`take`], of bytes that are UTF-8.
+/// Same as [`take`], for bytes that must be UTF-8.
 #[inline]
 pub(crate) fn take_text(bytes: &[u8], at: usize, length: u32) -> Option<(&str, usize)> {
     let (text, end) = take(bytes, at, length)?;
     Some((str::from_utf8(text).ok()?, end))
 }
 
-/// As [`take_text`], for who wants to know only whether the text is some.
+/// Same as [`take_text`], but only validates the text and returns its bytes.
 #[inline]
 pub(crate) fn check_text(bytes: &[u8], at: usize, length: u32) -> Option<(&[u8], usize)> {
     let (text, end) = take(bytes, at, length)?;
@@ -170,22 +171,22 @@ pub(crate) fn check_text(bytes: &[u8], at: usize, length: u32) -> Option<(&[u8],
 
 #[inline(never)]
 fn is_utf8(text: &[u8]) -> bool {
-    // What is at the end of the message may be short, too: it takes longer to begin a check than to go through it.
+    // Text at the end of the message may be short as well. For short text, starting the full check takes longer than this loop.
     (text.len() < 8 && text.iter().all(u8::is_ascii)) || str::from_utf8(text).is_ok()
 }
 
-/// Whether a text is ASCII, as keys and names mostly are, when it can be told by one look at eight bytes.
+/// Whether a text is ASCII, tested with a single load of eight bytes. Most keys and names are short ASCII.
 #[inline]
 fn is_short_ascii(bytes: &[u8], at: usize, length: u32) -> bool {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     match big_endian(bytes, at) {
-        // What comes behind the text is moved out.
+        // The bytes after the text are shifted out.
         Some((word, _)) if (1..=8).contains(&length) => (u64::from_be_bytes(word) & HIGH) >> (64 - 8 * length) == 0,
         _ => false,
     }
 }
 
-/// How many values are still to come in each open container, outermost first.
+/// Number of values left in each open container, outermost first.
 struct Open {
     depth: u32,
     first: [u32; Self::FIRST],
@@ -216,7 +217,7 @@ impl Open {
     }
 }
 
-/// How many values such a container holds; `None` when there are not even so many bytes.
+/// Number of values in a container. Returns `None` if fewer bytes than values are left.
 pub(crate) fn values(bytes: &[u8], at: usize, head: Head) -> Option<u32> {
     let count = match head {
         Head::Array(length) => length,
@@ -226,8 +227,8 @@ pub(crate) fn values(bytes: &[u8], at: usize, head: Head) -> Option<u32> {
     (usize::try_from(count).ok()? <= bytes.len().saturating_sub(at)).then_some(count)
 }
 
-/// The end of the value that starts at `at`, with at most `max_depth` arrays and maps around each other; `None` when there is no such
-/// value.
+/// The end of the value that starts at `at`. Arrays and maps may be nested at most `max_depth` deep. Returns `None` if there is
+/// no such value.
 #[inline]
 pub(crate) fn value(bytes: &[u8], at: usize, max_depth: u32) -> Option<usize> {
     match step(bytes, at)? {
@@ -236,10 +237,10 @@ pub(crate) fn value(bytes: &[u8], at: usize, max_depth: u32) -> Option<usize> {
     }
 }
 
-/// The end of a value, or the start of what a container holds, and then how many values that are.
+/// The end of a scalar; or the number of values in a container, and the position of the first of them.
 #[inline(always)]
 fn step(bytes: &[u8], at: usize) -> Option<(Option<u32>, usize)> {
-    // What most values start with is done here and not by way of a `Head`.
+    // The most common first bytes are handled here, without decoding a `Head`.
     match *bytes.get(at)? {
         0x00..=0x7f | 0xe0..=0xff => Some((None, at + 1)),
         first @ 0xa0..=0xbf => Some((None, check_text(bytes, at + 1, (first & 0x1f).into())?.1)),
@@ -259,7 +260,7 @@ fn long_step(bytes: &[u8], at: usize) -> Option<(Option<u32>, usize)> {
     Some((None, end))
 }
 
-/// The end of a container whose content starts at `at` and is so many values.
+/// The end of a container whose content starts at `at` and consists of `inside` values.
 #[inline(never)]
 fn container(bytes: &[u8], mut at: usize, inside: u32, max_depth: u32) -> Option<usize> {
     let mut open = Open::new();
@@ -278,7 +279,7 @@ fn container(bytes: &[u8], mut at: usize, inside: u32, max_depth: u32) -> Option
         let inner;
         (inner, at) = step(bytes, at)?;
         if let Some(inner) = inner {
-            // The outermost container is open beside those that are kept.
+            // The outermost container is open as well, but not in the table.
             if open.depth.saturating_add(1) >= max_depth {
                 return None;
             }

@@ -1,7 +1,8 @@
-//! Writes what serde hands over as MessagePack, the way notepack does: the shortest form of everything, whole floats as integers, keys
-//! as strings, bytes as `bin`.
+//! Serialises values as MessagePack, as notepack does: everything in its shortest form, floats without a fraction as integers,
+//! map keys as strings, and bytes as `bin`.
 //!
-//! Differences to notepack: 64-bit integers keep all their digits, and whole floats beyond 64 bits stay floats instead of losing them.
+//! Differences from notepack: 64-bit integers keep all digits, and floats without a fraction that exceed 64 bits stay floats,
+//! so that they lose no digits.
 //!
 //! Source: the MessagePack specification, "Formats"; notepack.io 2.2.0, `lib/encode.js`.
 
@@ -17,7 +18,8 @@ use crate::error::EncodeError;
 use crate::json::RAW_VALUE;
 use crate::values::Transcoded;
 
-/// First bytes for something with a length: with the length inside of it, below a limit; then with lengths of 8, 16 and 32 bits.
+/// First bytes of a type with a length: with the length in the first byte if it is below `fixed_below`, and with a length of 8,
+/// 16 or 32 bits.
 struct Form {
     fixed: u8,
     fixed_below: u32,
@@ -44,7 +46,7 @@ impl Form {
     }
 
     fn write_long(&self, out: &mut Vec<u8>, length: usize) -> Result<(), EncodeError> {
-        let length = u32::try_from(length).map_err(|_| EncodeError::invalid("too long for MessagePack"))?;
+        let length = u32::try_from(length).map_err(|_| EncodeError::invalid("a value is too long for MessagePack"))?;
         let [_, _, high, low] = length.to_be_bytes();
         match self.bits_8 {
             Some(first) if length <= 0xff => out.extend([first, low]),
@@ -58,7 +60,7 @@ impl Form {
     }
 }
 
-/// Writes an integer that is not negative.
+/// Writes a non-negative integer.
 #[allow(clippy::cast_possible_truncation, reason = "each is compared first")]
 pub(crate) fn unsigned(out: &mut Vec<u8>, value: u64) {
     match value {
@@ -122,12 +124,12 @@ pub(crate) fn text(out: &mut Vec<u8>, text: &str) -> Result<(), EncodeError> {
     Ok(())
 }
 
-/// Writes the head of an array; its elements are to follow.
+/// Writes the head of an array. The elements must follow.
 pub(crate) fn array(out: &mut Vec<u8>, count: usize) -> Result<(), EncodeError> {
     ARRAY.write(out, count)
 }
 
-/// Writes the head of a map; its keys and values are to follow.
+/// Writes the head of a map. The keys and values must follow.
 pub(crate) fn map(out: &mut Vec<u8>, count: usize) -> Result<(), EncodeError> {
     MAP.write(out, count)
 }
@@ -301,9 +303,9 @@ fn open_variant(out: &mut Vec<u8>, variant: &str) -> Result<(), EncodeError> {
     text(out, variant)
 }
 
-/// Writes a tuple of a type and bytes as an extension.
+/// Writes a tuple (type, bytes) as an extension.
 fn write_extension<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
-    let wrong = || EncodeError::invalid("an extension is a type from -128 to 127 and bytes");
+    let wrong = || EncodeError::invalid("an extension must be a type from -128 to 127 and bytes");
     let mut pair = Vec::new();
     value.serialize(ValueSerializer(&mut pair))?;
     let Some((Head::Array(2), at)) = scan::head(&pair, 0) else { return Err(wrong()) };
@@ -318,19 +320,19 @@ fn write_extension<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Resul
     }
 }
 
-/// Writes JSON that is text already, which the value says when it is serialised, as MessagePack.
+/// Converts text that is already JSON to MessagePack. The value serialises as that text.
 fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
     let mut json = Vec::new();
     value.serialize(ValueSerializer(&mut json))?;
     let json = match scan::head(&json, 0) {
         Some((Head::Text(_), at)) => json.get(at..).unwrap_or_default(),
-        _ => return Err(EncodeError::invalid("raw JSON is text")),
+        _ => return Err(EncodeError::invalid("raw JSON must be text")),
     };
     Transcoded::new(&mut serde_json::Deserializer::from_slice(json)).serialize(ValueSerializer(out))
 }
 
-/// Writes the elements of an array, the members of a map, or the arguments of a packet. A head with another count than was announced
-/// is written anew at the end: what a `Serialize` announces is not relied upon.
+/// Writes the elements of an array, the members of a map, or the arguments of a packet. If their number differs from what the
+/// `Serialize` implementation announced, the head is rewritten at the end.
 pub(crate) struct Container<'a> {
     out: &'a mut Vec<u8>,
     form: &'static Form,
@@ -359,7 +361,7 @@ impl<'a> Container<'a> {
         value.serialize(ValueSerializer(self.out))
     }
 
-    /// Writes a key; integers in digits, as JavaScript has them.
+    /// Writes a key. Integers become strings of digits, as in JavaScript.
     fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
         self.count = self.count.saturating_add(1);
         let at = self.out.len();
@@ -368,7 +370,7 @@ impl<'a> Container<'a> {
             Some((Head::Text(_), _)) => return Ok(()),
             Some((Head::Unsigned(key), _)) => key.to_string(),
             Some((Head::Negative(key), _)) => key.to_string(),
-            _ => return Err(EncodeError::invalid("the keys of a map have to be strings or integers")),
+            _ => return Err(EncodeError::invalid("the keys of a map must be strings or integers")),
         };
         self.out.truncate(at);
         text(self.out, &digits)
@@ -393,7 +395,7 @@ impl<'a> Container<'a> {
         if self.raw_json || self.count == self.announced { Ok(()) } else { self.recount() }
     }
 
-    /// Writes the head anew, with the count that it should have had.
+    /// Rewrites the head with the actual count.
     #[cold]
     fn recount(self) -> Result<(), EncodeError> {
         let mut head = Vec::new();
@@ -410,7 +412,7 @@ elements! { Container<'_> }
 
 members! { Container<'_> }
 
-/// Writes the array that an event or ack carries, the event's name first.
+/// Writes the array of an event or ack. The first element is the event's name, if there is one.
 pub(crate) struct Arguments<'a> {
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) name: Option<&'a str>,

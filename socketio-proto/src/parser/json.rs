@@ -1,7 +1,7 @@
-//! The default parser: packets as text, JSON payloads, attachments as binary messages of their own.
+//! The default parser: each packet is a text message with a JSON payload, followed by its attachments as binary messages.
 //!
-//! A packet's text is `type [attachments "-"] ["/" namespace ","] [id] [json]`. Where the reference is lenient by accident this parser
-//! is strict: an event has a payload, and numbers are decimal digits only.
+//! The text of a packet is `type [attachments "-"] ["/" namespace ","] [id] [json]`. This parser is strict where the reference
+//! is lenient by accident: an event must have a payload, and numbers consist of decimal digits only.
 //!
 //! Source: Socket.IO protocol v5, "Packet encoding"; socket.io-parser 4.2.7, `lib/index.ts`.
 
@@ -26,14 +26,14 @@ use crate::payload::attached::Attached;
 use crate::payload::{Args, ArgsSink, Payload, Rules};
 use crate::values::Single;
 
-/// The default parser: what every Socket.IO peer speaks unless it was told otherwise.
+/// The default parser, which Socket.IO peers use unless they are configured otherwise.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Json;
 
-/// The default parser's decoder. Between packets it holds no memory.
+/// The decoder of the default parser. It holds no memory between packets.
 #[derive(Debug)]
 pub struct JsonDecoder {
-    /// The attachments of a packet that waits for more of them.
+    /// The incomplete packet, with the attachments received so far.
     gathering: Option<Arc<Attached>>,
     max_attachment_bytes: usize,
     max_depth: u16,
@@ -58,7 +58,7 @@ impl Parser for Json {
     }
 }
 
-/// Encodes a packet by the rules of a protocol version.
+/// Encodes a packet according to the rules of a protocol version.
 #[inline]
 pub(super) fn encode<A: Args + ?Sized>(
     packet: &Outgoing<'_, A>,
@@ -67,7 +67,7 @@ pub(super) fn encode<A: Args + ?Sized>(
 ) -> Result<Encoded, EncodeError> {
     let Outgoing { packet_type, namespace, id, event, .. } = *packet;
     if namespace != "/" && namespace.contains(',') {
-        return Err(EncodeError::invalid("a namespace has no comma in this format"));
+        return Err(EncodeError::invalid("a namespace must not contain a comma in this format"));
     }
     check(packet_type, namespace, event, rules)?;
     let sink = Sink { packet_type, namespace, id, event, encoder, rules };
@@ -124,7 +124,7 @@ impl JsonDecoder {
         self.packet(packet_type, namespace, id, text, at, &mut Plain).map(Some)
     }
 
-    /// The packet with the payload that starts here, if there is anything.
+    /// Builds the packet. The payload starts at `at`; it is absent if the text ends there.
     #[inline(always)]
     fn packet(
         &self,
@@ -141,7 +141,7 @@ impl JsonDecoder {
                 _ => Ok(Packet { packet_type, namespace, id, payload: None }),
             };
         }
-        // No whitespace before the payload: in the reference it would belong to the id, and make it 0.
+        // No whitespace is skipped before the payload. The reference would treat it as part of the id, and read the id as 0.
         match Payload::within(packet_type, text, at, self.max_depth, self.rules, sought) {
             None => Err(DecodeError::InvalidPayload),
             Some(payload) => Ok(Packet { packet_type, namespace, id, payload: Some(payload) }),
@@ -149,7 +149,7 @@ impl JsonDecoder {
     }
 }
 
-/// Reads the parts before the payload, one after the other.
+/// Reads the parts before the payload, one by one.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// The packet's type, and whether attachments are announced.
+    /// The type of the packet, and whether it has attachments.
     #[inline]
     fn packet_type(&mut self) -> Result<(PacketType, bool), DecodeError> {
         let found = match self.peek() {
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
-    /// Decimal digits, at most so many: their value and their number.
+    /// Reads at most `limit` decimal digits. Returns their value and their number.
     #[inline]
     fn digits(&mut self, limit: u32) -> Option<(u64, u32)> {
         let mut value: u64 = 0;
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `/` when there is none; up to the first comma, or the whole rest when there is no comma.
+    /// The namespace: everything up to the first comma, or the rest of the text if there is no comma. `/` if it is missing.
     #[inline]
     fn namespace(&mut self) -> &'a str {
         if self.peek() == Some(b'/') { self.named_namespace() } else { "/" }
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
         namespace
     }
 
-    /// The ack id: at most 16 digits, below 2^53, so that it is the same number in JavaScript.
+    /// The ack id: at most 16 digits and below 2^53, so that JavaScript represents it exactly.
     #[inline]
     fn id(&mut self) -> Result<Option<u64>, DecodeError> {
         match self.digits(16) {
@@ -231,7 +231,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Writes a packet once its arguments come.
+/// Writes a packet as soon as it gets the arguments.
 struct Sink<'a> {
     packet_type: PacketType,
     namespace: &'a str,
@@ -241,7 +241,7 @@ struct Sink<'a> {
     rules: Rules,
 }
 
-/// Refuses a packet that no parser of the reference would send, whatever its arguments are.
+/// Rejects packets that no parser of the reference would send, regardless of their arguments.
 #[inline]
 pub(super) fn check(
     packet_type: PacketType,
@@ -251,12 +251,12 @@ pub(super) fn check(
 ) -> Result<(), EncodeError> {
     match (packet_type, event) {
         _ if namespace.as_bytes().first() != Some(&b'/') => {
-            Err(EncodeError::invalid("a namespace starts with a slash"))
+            Err(EncodeError::invalid("a namespace must start with a slash"))
         }
         (PacketType::Event, Some(name)) if rules.may_not_send(name) => Err(reserved(name)),
-        (PacketType::Event, None) => Err(EncodeError::invalid("an event has a name")),
+        (PacketType::Event, None) => Err(EncodeError::invalid("an event must have a name")),
         (PacketType::Event, Some(_)) | (_, None) => Ok(()),
-        (_, Some(_)) => Err(EncodeError::invalid("only events have names")),
+        (_, Some(_)) => Err(EncodeError::invalid("only an event can have a name")),
     }
 }
 
@@ -266,7 +266,7 @@ fn reserved(name: &str) -> EncodeError {
 }
 
 impl Sink<'_> {
-    /// Room for the parts around the arguments, unless the name has many escapes.
+    /// Estimated size of everything but the arguments. Too small only if the name has many escapes.
     #[inline]
     fn overhead(&self) -> usize {
         const FIXED: usize = 48;
@@ -277,13 +277,13 @@ impl Sink<'_> {
         matches!(self.packet_type, PacketType::Event | PacketType::Ack)
     }
 
-    /// Writes everything up to the first argument, into a buffer for about so many bytes of arguments.
+    /// Writes everything before the first argument. `args_length` is the expected size of the arguments in bytes.
     #[inline]
     fn head(&mut self, args_length: usize, attachments: usize) -> &mut String {
         let takes_list = self.takes_list();
         let length = self.overhead().saturating_add(args_length);
         let out = self.encoder.start_text(length);
-        // Each arm pushes a constant: a character that is not known beforehand would have to be encoded.
+        // Each arm pushes a constant, because pushing a variable `char` encodes it as UTF-8 at run time.
         match (self.packet_type, attachments > 0) {
             (PacketType::Connect, _) => out.push('0'),
             (PacketType::Disconnect, _) => out.push('1'),
@@ -313,13 +313,13 @@ impl Sink<'_> {
         out
     }
 
-    /// Writes a payload that came in another format.
+    /// Writes a payload that was received in another format.
     #[cold]
     fn convert(self, payload: &Payload) -> Result<Encoded, EncodeError> {
         if self.takes_list() { self.typed(&payload.values()) } else { self.typed(&Single(payload)) }
     }
 
-    /// A packet without arguments.
+    /// Writes a packet without arguments.
     fn nothing(mut self) -> Encoded {
         let close = if self.takes_list() { "]" } else { "" };
         self.head(0, 0).push_str(close);
@@ -394,19 +394,19 @@ impl ArgsSink for Sink<'_> {
     }
 }
 
-/// Refuses JSON that is not the payload of this packet type, which takes one value.
+/// Rejects JSON that is not a valid payload for this packet type. The packet type takes a single value.
 pub(super) fn check_value(packet_type: PacketType, json: &str, rules: Rules) -> Result<(), EncodeError> {
     if json.bytes().next().is_some_and(|first| rules.is_value_of(packet_type, first)) {
         return Ok(());
     }
     Err(EncodeError::invalid(match packet_type {
-        PacketType::Connect => "the payload of CONNECT is one object",
-        PacketType::ConnectError => "the payload of CONNECT_ERROR is one object or string",
-        _ => "DISCONNECT has no payload",
+        PacketType::Connect => "the payload of CONNECT must be one object",
+        PacketType::ConnectError => "the payload of CONNECT_ERROR must be one object or string",
+        _ => "DISCONNECT must not have a payload",
     }))
 }
 
-/// Makes the packet's type, written before it was known that there are attachments, the one that announces them.
+/// Replaces the packet type by the one that announces attachments. When the type was written, their number was not known.
 #[cold]
 fn announce(text: &mut String, packet_type: PacketType, count: usize) {
     let digit = if matches!(packet_type, PacketType::Ack) { '6' } else { '5' };

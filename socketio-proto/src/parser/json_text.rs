@@ -1,4 +1,4 @@
-//! A packet's payload as JSON without a packet around it, for parsers that have one of their own.
+//! Writes the payload of a packet as JSON without a packet around it, for parsers with their own packet format.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,7 +14,7 @@ use crate::packet::{Outgoing, PacketType};
 use crate::payload::{Args, ArgsSink, Payload, Rules};
 use crate::values::Single;
 
-/// Appends the payload and gives its attachments.
+/// Appends the payload to `text` and returns its attachments.
 pub(crate) fn write_json<A: Args + ?Sized>(
     packet: &Outgoing<'_, A>,
     text: &mut String,

@@ -1,4 +1,4 @@
-//! Protocol 4, which Socket.IO 1 and 2 speak, in JSON: the default parser by other rules.
+//! Protocol 4 in JSON, as Socket.IO 1 and 2 use it: the default parser with other rules.
 //!
 //! Source: socket.io-parser 3.4.5, `index.js`.
 
@@ -9,19 +9,22 @@ use crate::error::EncodeError;
 use crate::packet::{Encoded, Outgoing};
 use crate::payload::{Args, Rules};
 
-/// The parser of Socket.IO 1 and 2 (protocol 4). Packets look as they do with [`Json`](super::Json), and mostly mean the same:
+/// The parser of Socket.IO 1 and 2 (protocol 4). Its packets have the same format as those of [`Json`](super::Json), with these
+/// differences:
 ///
-/// - Type 4 is called ERROR there; a refused namespace is a string more often than an object. It comes as
-///   [`PacketType::ConnectError`](crate::PacketType::ConnectError).
-/// - CONNECT has no payload in practice. A query for the namespace is part of its name, as in `/admin?token=1`; the decoder leaves it
-///   there.
-/// - CONNECT and ERROR may carry an array or `null` too.
-/// - A peer may send events of any name. Those that may not be sent to it are the ones that Socket.IO 2 keeps for itself: `connect`,
-///   `disconnect`, `disconnecting`, `error`, `newListener` and `removeListener`.
+/// - Packet type 4 is called ERROR in protocol 4, and its payload is usually a string instead of an object. It is decoded as
+/// [`PacketType::ConnectError`](crate::PacketType::ConnectError).
+/// - In practice, CONNECT has no payload. A query for the namespace is part of the name, as in `/admin?token=1`. The decoder
+/// does not remove it.
+/// - The payload of CONNECT and ERROR can also be an array or `null`.
+/// - A peer can send events of any name. The names that cannot be sent to it are those that Socket.IO 2 reserves: `connect`,
+/// `disconnect`, `disconnecting`, `error`, `newListener` and `removeListener`.
 ///
-/// Two things differ from the reference on purpose. An unknown packet type is an error here; there the decoder makes an ERROR packet
-/// of it that nobody sees. What cannot be serialised is the caller's error; there the peer gets `4"encode error"`.
+/// Two differences from the reference are deliberate. Here, an unknown packet type is an error; the reference decodes it as an
+/// ERROR packet that no application sees. Here, a value that cannot be serialised is an error of the caller; the reference
+/// sends `4"encode error"` to the peer.
 ///
+/// A server that accepts both generations, as socket.io 4 does with `allowEIO3`, uses [`Json`](super::Json) for both.
 /// A server that lets both generations in, as socket.io 4 does with `allowEIO3`, uses [`Json`](super::Json) for both.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct JsonV4;

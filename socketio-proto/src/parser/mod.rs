@@ -1,9 +1,9 @@
-//! Between packets and Engine.IO messages: the [`Parser`] and [`Decoder`] traits, and the default parser [`Json`].
+//! Converts between packets and Engine.IO messages: the [`Parser`] and [`Decoder`] traits, and the default parser [`Json`].
 //!
-//! [`JsonV4`] is its variant for Socket.IO 1 and 2, and `MsgPack`, with the feature `msgpack`, the parser of
-//! `socket.io-msgpack-parser`. [`Parser`] has an example of a parser of one's own.
+//! [`JsonV4`] is the variant for Socket.IO 1 and 2. `MsgPack` (feature `msgpack`) is the parser of `socket.io-msgpack-parser`.
+//! The docs of [`Parser`] contain an example of a custom parser.
 //!
-//! A parser needs no connection:
+//! A parser can be used without a connection:
 //!
 //! ```
 //! use bytes::Bytes;
@@ -52,19 +52,20 @@ use crate::error::{DecodeError, EncodeError};
 use crate::packet::{Encoded, Outgoing, Packet};
 use crate::payload::Args;
 
-/// A wire format. One value serves all connections of a server or client; both peers have to use the same format.
+/// A wire format. One value serves all connections of a server or client. Both peers must use the same format.
 ///
-/// # A parser of one's own
-/// [`Parser::encode`] writes to the string of [`Encoder::start_text`] or the vector of [`Encoder::start_binary`], takes the [`Frame`] out
-/// with the matching `finish`, and gives one frame for each Engine.IO message, in the order in which they go out. The arguments are
-/// whatever serde can write, or a payload that was received: [`Outgoing::write_json`] makes JSON of either. Another format feeds
-/// them to an [`ArgsSink`](crate::ArgsSink) of its own, which writes payloads of other formats as [`Payload::values`].
+/// # Custom parsers
+/// [`Parser::encode`] writes to the string of [`Encoder::start_text`] or to the vector of [`Encoder::start_binary`], and gets a
+/// [`Frame`] from the matching `finish` method. It returns one frame for each Engine.IO message, in the order in which they are
+/// sent. The arguments are any value that serde can serialise, or a received payload. [`Outgoing::write_json`] converts both to
+/// JSON. A parser for another format passes the arguments to its own [`ArgsSink`](crate::ArgsSink), which writes the payloads
+/// of other formats with [`Payload::values`].
 ///
-/// [`Decoder::decode`] turns messages into packets again. It makes payloads with [`Payload::from_json`] (or `Payload::from_msgpack`), which
-/// checks them, so that whoever reads them later can rely on it.
+/// [`Decoder::decode`] converts messages back to packets. It creates payloads with [`Payload::from_json`] or
+/// `Payload::from_msgpack`. Both check the payload, so that code that reads it later can rely on it.
 ///
-/// This is a whole one. It puts a packet and its attachments into one binary message; the JavaScript half for `socket.io` and
-/// `socket.io-client` is `adapters/tokio/tests/real_peers/scripts/custom_parser.mjs` in the repository.
+/// The example is a complete parser. It puts a packet and its attachments into one binary message. Its JavaScript counterpart
+/// for `socket.io` and `socket.io-client` is `adapters/tokio/tests/real_peers/scripts/custom_parser.mjs` in the repository.
 ///
 /// ```
 #[doc = include_str!("../../tests/custom_parser/compact.rs")]
@@ -81,52 +82,53 @@ use crate::payload::Args;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The parser is given to a [`Connection`](crate::server::Connection), or to the builder of an adapter's server.
+/// Pass the parser to [`Connection::new`](crate::server::Connection::new), or to the builder of an adapter's server.
 ///
 /// [`Payload::from_json`]: crate::Payload::from_json
 /// [`Payload::values`]: crate::Payload::values
 pub trait Parser: Clone + Send + Sync + 'static {
-    /// Its decoding half, one for each connection.
+    /// The decoder, one for each connection.
     type Decoder: Decoder;
 
-    /// A decoder for a new connection. It keeps to these limits, whatever the peer sends.
+    /// Creates a decoder for a new connection. The decoder enforces these limits on everything that the peer sends.
     fn decoder(&self, limits: &Limits) -> Self::Decoder;
 
-    /// Encodes a packet: all of its messages, which are queued as one unit and may be shared by many peers.
+    /// Encodes a packet into its messages. They are queued as one unit, and several peers can share them.
     ///
-    /// Reserved event names are refused here, so that they are for whoever encodes.
+    /// This method rejects reserved event names, so that the rule holds for every caller.
     ///
     /// # Errors
-    /// When the arguments have no form in this format, or the name is reserved; the encoder can be used as before.
+    /// If the arguments cannot be represented in this format, or if the event name is reserved. The encoder can still be used
+    /// afterwards.
     fn encode<A: Args + ?Sized>(&self, packet: &Outgoing<'_, A>, encoder: &mut Encoder)
     -> Result<Encoded, EncodeError>;
 }
 
-/// The decoding half of a [`Parser`]: gathers messages into packets.
+/// The decoding half of a [`Parser`]: assembles messages into packets.
 ///
-/// It never panics, whatever the messages are, holds no more than one packet, and makes nothing of the packet's arguments
-/// that nobody has asked for.
+/// A decoder must not panic on any message, and must not buffer more than one packet. It does not deserialise the arguments.
 pub trait Decoder: Send + 'static {
-    /// Takes one message. `None` while more messages (attachments) are needed.
+    /// Decodes one message. Returns `None` while attachments are missing.
     ///
     /// # Errors
-    /// When it is no packet of this format. The connection is then closed; the decoder keeps nothing and could start anew.
+    /// If the message is not valid in this format. The connection is then closed. The decoder keeps no state from before the
+    /// error.
     fn decode(&mut self, message: Message) -> Result<Option<Packet>, DecodeError>;
 }
 
 /// Memory that packets are encoded into, shared by everything that encodes on a thread.
 ///
-/// A packet is written to a buffer that is used for all, then copied to memory that it shares with others: pieces of 8 KiB (see
-/// [`Encoder::with_piece`]), each of which is used again once all packets in it have been sent. So encoding small packets allocates
-/// nothing in the long run; a packet that waits keeps its whole piece alive. Larger packets have memory of their own, and the buffer is
-/// given back when it has grown beyond eight pieces.
+/// A packet is written to a buffer that all packets use. It is then copied into a piece of memory that several packets share. A
+/// piece has 8 KiB by default (see [`Encoder::with_piece`]), and is reused after all packets in it were sent. So encoding small
+/// packets does not allocate in the long run, but a queued packet keeps its whole piece alive. A packet larger than a piece
+/// gets its own allocation. The buffer is freed if it has grown beyond eight pieces.
 #[derive(Debug)]
 pub struct Encoder {
     text: String,
     bytes: Vec<u8>,
-    /// Empty between messages; its capacity is what is left of the piece.
+    /// Empty between messages. Its capacity is the rest of the piece.
     piece: BytesMut,
-    /// The size of a piece in bytes. A message that is larger has memory of its own.
+    /// The size of a piece in bytes. A larger message gets its own allocation.
     piece_size: usize,
     max_attachments: u8,
 }
@@ -134,20 +136,21 @@ pub struct Encoder {
 impl Encoder {
     const DEFAULT_PIECE: usize = 8 * 1024;
 
-    /// An encoder that takes memory with the first packet, and refuses packets of more than ten attachments, because clients and
-    /// servers of the reference do: see [`Encoder::set_max_attachments`].
+    /// Creates an encoder. It allocates when it encodes the first packet. It rejects packets with more than ten attachments, as
+    /// clients and servers of the reference do; see [`Encoder::set_max_attachments`].
     #[must_use]
     pub fn new() -> Self {
         Self::with_piece(Self::DEFAULT_PIECE)
     }
 
-    /// As [`Encoder::new`], with pieces of so many bytes; the default is 8192. The packets are the same with any size, what changes is the
-    /// memory. A packet that waits keeps one piece alive, or, where it is larger than that, its own length and at most a quarter more.
-    /// The encoder itself keeps a piece, and at most eight times as much for each of texts and binary messages to write them to.
+    /// Same as [`Encoder::new`], with pieces of `bytes` bytes; the default is 8192. The size affects only the memory use, not
+    /// the packets. A queued packet keeps one piece alive; a packet larger than a piece keeps its own length and at most a
+    /// quarter more. The encoder itself keeps one piece, and two buffers, for text and binary messages, of at most eight times
+    /// that size each.
     ///
-    /// For a small machine, take a size that holds a few usual packets. With 0 each packet has memory of its own and the encoder keeps
-    /// none, which also suits an encoder that is used once. A piece is allocated with the first packet that fits into it: a
-    /// size that the allocator cannot give ends the program then.
+    /// On a small device, choose a size that holds a few typical packets. With 0, each packet gets its own allocation and the
+    /// encoder keeps no memory; this also suits an encoder that is used only once. A piece is allocated for the first packet
+    /// that fits into it. If the allocator cannot provide it, the program aborts at that point.
     #[must_use]
     pub fn with_piece(bytes: usize) -> Self {
         Self {
@@ -159,31 +162,31 @@ impl Encoder {
         }
     }
 
-    /// How many attachments a packet may have.
+    /// The maximum number of attachments of a packet.
     #[must_use]
     pub const fn max_attachments(&self) -> u8 {
         self.max_attachments
     }
 
-    /// Sets how many attachments a packet may have: what the peers take. Who passes on what comes in sets it to the
-    /// [`Limits::max_attachments`] of the decoder.
+    /// Sets the maximum number of attachments of a packet. It should be the limit of the peers. To relay received packets, set
+    /// it to the [`Limits::max_attachments`] of the decoder.
     pub const fn set_max_attachments(&mut self, count: u8) {
         self.max_attachments = count;
     }
 
-    /// Starts a text message of about so many bytes: what is written to this string is taken out with [`Encoder::finish_text`].
-    /// Anything left of a message that was not finished is dropped.
+    /// Starts a text message of about `length` bytes. Write the message to the returned string, then call
+    /// [`Encoder::finish_text`]. An unfinished message is dropped.
     #[inline]
     pub fn start_text(&mut self, length: usize) -> &mut String {
         self.text.clear();
         if length > self.piece_size || self.text.capacity() > self.kept() {
-            // The message's own memory; or what an earlier one has left is too large to be kept.
+            // The message gets its own allocation, or the buffer has grown too large to be kept.
             self.text = String::with_capacity(length);
         }
         &mut self.text
     }
 
-    /// Takes what was written as a text message.
+    /// Finishes the text message and returns its frame.
     #[inline]
     #[must_use]
     pub fn finish_text(&mut self) -> Frame {
@@ -193,8 +196,8 @@ impl Encoder {
         Frame::utf8(PacketType::Message, share(&mut self.piece, self.piece_size, self.text.as_bytes()))
     }
 
-    /// Starts a binary message of about so many bytes: what is written to this vector is taken out with [`Encoder::finish_binary`].
-    /// Anything left of a message that was not finished is dropped.
+    /// Starts a binary message of about `length` bytes. Write the message to the returned vector, then call
+    /// [`Encoder::finish_binary`]. An unfinished message is dropped.
     pub fn start_binary(&mut self, length: usize) -> &mut Vec<u8> {
         self.bytes.clear();
         if length > self.piece_size || self.bytes.capacity() > self.kept() {
@@ -203,7 +206,7 @@ impl Encoder {
         &mut self.bytes
     }
 
-    /// Takes what was written as a binary message.
+    /// Finishes the binary message and returns its frame.
     #[must_use]
     pub fn finish_binary(&mut self) -> Frame {
         if self.bytes.len() > self.piece_size {
@@ -212,17 +215,18 @@ impl Encoder {
         Frame::message(Message::Binary(share(&mut self.piece, self.piece_size, &self.bytes)))
     }
 
-    /// How much of what messages are written to is kept for the next one: growing by doubling costs as much as all the rest.
+    /// Maximum capacity of a buffer that is kept for the next message. Growing a new buffer by doubling costs as much as the
+    /// rest of the encoding.
     const fn kept(&self) -> usize {
         self.piece_size.saturating_mul(8)
     }
 
-    /// Whether a buffer is worth more to the next message than to this one.
+    /// Whether to keep the buffer for the next message and copy the contents, instead of giving it away with this message.
     const fn use_again(&self, length: usize, capacity: usize) -> bool {
         capacity <= self.kept() && wasteful(length, capacity)
     }
 
-    /// What was written, in memory of its own: the buffer when it fits, else a copy.
+    /// Returns the text in its own allocation: the buffer itself if its capacity fits, otherwise a copy.
     fn own_text(&mut self) -> Text {
         if self.use_again(self.text.len(), self.text.capacity()) {
             return Text::from(&self.text[..]);
@@ -246,18 +250,18 @@ impl Default for Encoder {
     }
 }
 
-/// A copy in the piece, or in a new one when there is no room.
+/// Copies the bytes into the piece, or into a new one if the piece has too little capacity.
 #[inline]
 fn share(piece: &mut BytesMut, piece_size: usize, bytes: &[u8]) -> Bytes {
     if piece.capacity() < bytes.len() {
-        // Takes the same memory again when nobody else uses it any more.
+        // Reuses the same allocation if nothing else references it any more.
         piece.reserve(piece_size);
     }
     piece.extend_from_slice(bytes);
     piece.split().freeze()
 }
 
-/// Packets may wait long: what growing by doubling has left over is then worth a copy.
+/// Packets may be queued for a long time, so excess capacity from doubling is worth a copy.
 const fn wasteful(length: usize, capacity: usize) -> bool {
     capacity.saturating_sub(length) > length / 4
 }

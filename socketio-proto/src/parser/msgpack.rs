@@ -1,5 +1,5 @@
-//! The MessagePack parser: each packet is one binary message, a map of `type`, `nsp`, `data` and `id`. Both peers have to be told to
-//! use it.
+//! The MessagePack parser: each packet is one binary message, a map with the keys `type`, `nsp`, `data` and `id`. Both peers
+//! must be configured to use it.
 //!
 //! Source: socket.io-msgpack-parser 3.0.2, `index.js`; notepack.io 2.2.0.
 
@@ -21,30 +21,32 @@ use crate::payload::packed::Data;
 use crate::payload::{Args, ArgsSink, Payload, Rules};
 use crate::values::Single;
 
-/// The parser of `socket.io-msgpack-parser`: smaller numbers and binary in place, no attachments.
+/// The parser of `socket.io-msgpack-parser`. Compared to the default parser, numbers are smaller, and binary data is part of
+/// the message instead of an attachment.
 ///
-/// Received arguments are MessagePack: [`Payload::raw_msgpack`] gives them as they came, [`Payload::get`] and [`Payload::read`] read them
-/// through serde, where
-/// - `undefined`, which JavaScript writes as an extension, is like nil: `None`, or `()`;
-/// - an `ArrayBuffer` or typed array, an extension too, is bytes;
-/// - a `Date` is an integer, the milliseconds since 1970;
-/// - any other extension is a pair of its type (`i8`) and its bytes. A newtype struct named `_ExtStruct` of such a pair, as `rmp-serde`
-///   has it, reads and writes any extension.
+/// Received arguments are MessagePack. [`Payload::raw_msgpack`] returns them unchanged. [`Payload::get`] and [`Payload::read`]
+/// deserialise them with serde, where
+/// - `undefined`, which JavaScript writes as an extension, reads like nil: `None` or `()`;
+/// - an `ArrayBuffer` or a typed array, also an extension, reads as bytes;
+/// - a `Date` reads as an integer, in milliseconds since 1970;
+/// - any other extension reads as a pair of its type (`i8`) and its bytes. A newtype struct named `_ExtStruct` around such a
+/// pair, as in `rmp-serde`, reads and writes any extension.
 ///
-/// What is sent has its shortest form; whole floats become integers, and the keys of maps strings, as in JavaScript. A payload that
-/// came in JSON is converted when it is relayed, and the other way round, unless it says what the other format cannot (half a
-/// surrogate pair, for one).
+/// Values are sent in their shortest form. As in JavaScript, floats without a fraction become integers, and map keys become
+/// strings. A payload received as JSON is converted when it is relayed as MessagePack, and vice versa. The conversion fails if
+/// the value cannot be represented in the other format, for example an unpaired surrogate.
 ///
-/// [`Limits::max_depth`] applies; binary is part of the message, and limited with it. Lengths that are announced but do not come are
-/// noticed before anything is allocated.
+/// [`Limits::max_depth`] applies. Binary data is part of the message and counts towards the limit of the message. Announced
+/// lengths are checked against the received bytes before anything is allocated.
 ///
-/// Stricter than the reference on purpose: an event has a name, a string or an integer, that is not reserved; a namespace starts with
-/// a slash; strings are UTF-8; an id is not negative and below 2^53; an extension is no list of arguments. More lenient: DISCONNECT may
-/// carry nil, as python-socketio sends it.
+/// This parser is deliberately stricter than the reference: an event must have a name that is a string or an integer and not
+/// reserved; a namespace must start with a slash; strings must be UTF-8; an id must not be negative and must be below 2^53; an
+/// extension is not a list of arguments. It is more lenient in one case: DISCONNECT can carry nil, because python-socketio
+/// sends it.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct MsgPack;
 
-/// The MessagePack parser's decoder. It holds no memory.
+/// The decoder of the MessagePack parser. It holds no memory.
 #[derive(Debug)]
 pub struct MsgPackDecoder {
     max_depth: u16,
@@ -97,7 +99,7 @@ impl Decoder for MsgPackDecoder {
     }
 }
 
-/// Where the members of a packet are. The last one counts where one is repeated, and unknown ones are ignored.
+/// Positions of the members of a packet. If a member is repeated, the last one counts. Unknown members are ignored.
 struct Members {
     packet_type: Option<usize>,
     namespace: Option<usize>,
@@ -108,10 +110,10 @@ struct Members {
 impl Members {
     const NONE: Self = Self { packet_type: None, namespace: None, data: Data::UNDEFINED, id: None };
 
-    /// `None` when the bytes are not one value. One that is no map has no members.
+    /// Returns `None` if the bytes are not exactly one value. A value that is not a map has no members.
     #[inline]
     fn read(&mut self, bytes: &[u8], max_depth: u32) -> Option<()> {
-        // Positions take 32 bits.
+        // Positions have 32 bits.
         u32::try_from(bytes.len()).ok()?;
         let (head, mut at) = scan::head(bytes, 0)?;
         let Head::Map(count) = head else {
@@ -159,7 +161,7 @@ impl Members {
         }
     }
 
-    /// `None` when there is something else than an id.
+    /// Returns `None` if the `id` member is not a valid id.
     #[inline]
     fn id(&self, bytes: &[u8]) -> Option<Option<u64>> {
         let Some(at) = self.id else { return Some(None) };
@@ -171,7 +173,7 @@ impl Members {
     }
 }
 
-/// A number without a fraction is an integer in JavaScript, however it is written.
+/// In JavaScript, a number without a fraction is an integer, whatever its encoding.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the comparison tells whether it fitted")]
 #[allow(clippy::cast_precision_loss, clippy::float_cmp, reason = "an integer that was a float is one again")]
 fn whole(head: Head) -> Option<u64> {
@@ -182,7 +184,7 @@ fn whole(head: Head) -> Option<u64> {
     }
 }
 
-/// Writes a packet once its arguments come.
+/// Writes a packet as soon as it gets the arguments.
 struct Sink<'a> {
     packet_type: PacketType,
     namespace: &'a str,
@@ -196,7 +198,7 @@ impl Sink<'_> {
         matches!(self.packet_type, PacketType::Event | PacketType::Ack)
     }
 
-    /// Writes a packet, with what `data` writes when there is some, in the order in which the reference's server does.
+    /// Writes a packet, with the output of `data` if there is any. The order of the members is that of the reference's server.
     fn write(
         self,
         length: usize,
@@ -233,7 +235,7 @@ impl Sink<'_> {
         Ok(Encoded::One(self.encoder.finish_binary()))
     }
 
-    /// A packet without arguments.
+    /// Writes a packet without arguments.
     fn nothing(self) -> Result<Encoded, EncodeError> {
         if self.takes_list() { self.typed(&()) } else { self.write(0, None::<fn(&mut Vec<u8>) -> _>) }
     }
@@ -247,16 +249,16 @@ fn id(out: &mut Vec<u8>, id: Option<u64>) -> Result<(), EncodeError> {
     Ok(())
 }
 
-/// Refuses a value that is not the payload of this packet type, which takes one value.
+/// Rejects a value that is not a valid payload for this packet type. The packet type takes a single value.
 fn check_value(packet_type: PacketType, value: &[u8]) -> Result<(), EncodeError> {
     match (packet_type, scan::head(value, 0)) {
         (PacketType::Connect | PacketType::ConnectError, Some((Head::Map(_), _)))
         | (PacketType::ConnectError, Some((Head::Text(_), _))) => Ok(()),
-        (PacketType::Connect, _) => Err(EncodeError::invalid("the payload of CONNECT is one object")),
+        (PacketType::Connect, _) => Err(EncodeError::invalid("the payload of CONNECT must be one object")),
         (PacketType::ConnectError, _) => {
-            Err(EncodeError::invalid("the payload of CONNECT_ERROR is one object or string"))
+            Err(EncodeError::invalid("the payload of CONNECT_ERROR must be one object or string"))
         }
-        _ => Err(EncodeError::invalid("DISCONNECT has no payload")),
+        _ => Err(EncodeError::invalid("DISCONNECT must not have a payload")),
     }
 }
 
