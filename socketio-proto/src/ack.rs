@@ -1,7 +1,8 @@
-//! The acks that a connection awaits from its peer: which ones, until when, and the numbers of the next ones.
+//! The acks that a connection awaits from its peer, with their deadlines, and the ids for new ones.
 //!
-//! Namespaces number their broadcasts on their own, and two of them may use the same number towards one peer: an ack is
-//! known by its socket and its id. Every entry leaves the table exactly once, and whoever takes it out reports its outcome.
+//! Each namespace numbers its broadcasts separately, so two namespaces can use the same id for one peer. An ack is therefore
+//! identified by its socket and its id. Every entry leaves the table exactly once, and the caller that removes it reports the
+//! outcome.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +10,10 @@ use engineio_proto::Instant;
 
 use crate::event::{AckId, SocketHandle};
 
-/// Ids stay below this, because Java clients parse an `int`.
+/// Ids stay below this limit, because Java clients parse them as `int`.
 const END: u32 = 1 << 31;
 
-/// The id that follows `id` among those of its parity.
+/// The next id of the same parity.
 pub(crate) const fn following(id: AckId) -> AckId {
     AckId((id.0.wrapping_add(2)) & (END - 1))
 }
@@ -20,9 +21,9 @@ pub(crate) const fn following(id: AckId) -> AckId {
 /// The acks that are awaited.
 #[derive(Debug)]
 pub(crate) struct AwaitedAcks {
-    /// By socket and id, with the deadline; `FAR_FUTURE` when there is none.
+    /// The deadline of each ack; `FAR_FUTURE` if it has none.
     awaited: BTreeMap<(SocketHandle, AckId), Instant>,
-    /// Those with a deadline, the earliest first.
+    /// The acks with a deadline, the earliest first.
     deadlines: BTreeSet<(Instant, SocketHandle, AckId)>,
     next: AckId,
 }
@@ -44,29 +45,29 @@ impl AwaitedAcks {
         self.awaited.contains_key(&(socket, id))
     }
 
-    /// The id for the next event that wants an ack. Stays the same until it is inserted.
+    /// The id for the next event with an ack. It does not change until it is inserted.
     pub(crate) fn next_id(&self, socket: SocketHandle) -> AckId {
         let mut id = self.next;
-        // The table is far smaller than the numbers are many, so a vacant one is found.
+        // The table is far smaller than the range of ids, so a free id exists.
         while self.contains(socket, id) {
             id = following(id);
         }
         id
     }
 
-    /// Awaits an ack.
+    /// Adds an awaited ack.
     pub(crate) fn insert(&mut self, socket: SocketHandle, id: AckId, deadline: Option<Instant>) {
         self.awaited.insert((socket, id), deadline.unwrap_or(Instant::FAR_FUTURE));
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, socket, id));
         }
-        // Even ids that somebody else gives out count too: a late answer to one of them must not meet a new question.
+        // Even ids that were chosen elsewhere count as well, so that a late answer to one of them cannot match a new ack.
         if id.0.is_multiple_of(2) && id >= self.next {
             self.next = following(id);
         }
     }
 
-    /// Takes one out; false when it is not awaited (any longer).
+    /// Removes an ack. Returns false if it is not awaited, or not any more.
     pub(crate) fn remove(&mut self, socket: SocketHandle, id: AckId) -> bool {
         let Some(deadline) = self.awaited.remove(&(socket, id)) else { return false };
         self.deadlines.remove(&(deadline, socket, id));
@@ -74,13 +75,13 @@ impl AwaitedAcks {
         true
     }
 
-    /// Takes out the first of a socket.
+    /// Removes the first ack of a socket.
     pub(crate) fn pop_of(&mut self, socket: SocketHandle) -> Option<AckId> {
         let (&(_, id), _) = self.awaited.range((socket, AckId(0))..=(socket, AckId(u32::MAX))).next()?;
         self.remove(socket, id).then_some(id)
     }
 
-    /// Takes out one whose deadline has passed.
+    /// Removes an ack whose deadline has passed.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<(SocketHandle, AckId)> {
         let &(deadline, socket, id) = self.deadlines.first()?;
         (deadline <= now && self.remove(socket, id)).then_some((socket, id))
@@ -91,7 +92,7 @@ impl AwaitedAcks {
         self.deadlines.first().map(|&(deadline, ..)| deadline)
     }
 
-    /// An empty tree keeps a node; an idle connection shall not.
+    /// An empty tree keeps a node allocated; an idle connection should not.
     fn release(&mut self) {
         if self.awaited.is_empty() {
             self.awaited = BTreeMap::new();

@@ -1,17 +1,19 @@
-//! Settings of the Socket.IO level, with the reference's defaults, and the limits that the reference does not have.
+//! Settings of the Socket.IO level, with the defaults of the reference, and limits that the reference does not have.
 
 use core::time::Duration;
 
-/// Settings that all connections of a server share. Defaults are those of socket.io 4.8 where it has the option.
+/// Settings that all connections of a server share. The defaults are those of socket.io 4.8 where it has the option.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Time from the opening of the session until a first namespace is joined; then the connection is closed. Also how long each
-    /// request to join may wait for the application's answer; then it is refused with the message `timeout`. Default 45 s.
+    /// How long a client may take to join a first namespace after the session is open. After that, the connection is closed.
+    /// The application has the same time to answer each request to join a namespace. After that, the request is refused with
+    /// the message `timeout`. Default: 45 s.
     pub connect_timeout: Duration,
-    /// Whether `connect_timeout` runs again when a connection leaves its last namespace. The reference does not. Default false.
+    /// Whether `connect_timeout` starts again when a client leaves its last namespace. It does not in the reference. Default:
+    /// false.
     pub rearm_connect_timeout: bool,
-    /// Limits against peers that are slow or hostile.
+    /// Limits that protect against slow or hostile peers.
     pub limits: Limits,
 }
 
@@ -21,31 +23,33 @@ impl Default for Config {
     }
 }
 
-/// Caps of one connection.
+/// Limits for one connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Attachments of one packet that is received. Default 10, as in socket.io-parser 4.2.6 and later.
+    /// Maximum number of attachments in a received packet. Default: 10, as in socket.io-parser 4.2.6 and later.
     ///
-    /// What is sent is limited by the [`Encoder`](crate::Encoder), which starts with the same number: the adapters' servers set both to this,
-    /// so that what was accepted can be passed on. Clients of the reference take 10, unless their parser was told otherwise.
+    /// The limit for sent packets is in the [`Encoder`](crate::Encoder), with the same default. The servers of the adapters set
+    /// both to this value, so that a received packet can be relayed. Clients of the reference accept 10 attachments, unless
+    /// their parser is configured otherwise.
     pub max_attachments: u8,
-    /// Bytes of all attachments of one packet. Default `usize::MAX`, no limit of its own: each attachment is a message, and so at most
-    /// [`max_payload`](engineio_proto::Config::max_payload) bytes long, and there are at most `max_attachments`. As in the reference.
+    /// Maximum size of all attachments of one packet together, in bytes. Default: `usize::MAX`, which means no separate limit.
+    /// Each attachment is a message of at most [`max_payload`](engineio_proto::Config::max_payload) bytes, and a packet has at
+    /// most `max_attachments` of them. This is the behaviour of the reference.
     pub max_attachment_bytes: usize,
-    /// Nesting of arrays and objects in a payload. Default 128, as in serde_json.
+    /// Maximum nesting of arrays and objects in a payload. Default: 128, as in `serde_json`.
     pub max_depth: u16,
-    /// Length in bytes of the name of a namespace that may be asked for. A longer one is refused with the message `Invalid namespace`, as
-    /// if there were none of that name, and the application is not asked. Decoders take any name: it costs nothing beside the message
-    /// that it came in. Default 512.
+    /// Maximum length of a requested namespace's name, in bytes. A request with a longer name is refused with the message
+    /// `Invalid namespace`, as if the namespace did not exist, and is not passed to the application. Decoders accept any
+    /// length, because the name shares the memory of its message. Default: 512.
     pub max_namespace_length: usize,
-    /// Namespaces that a connection may have joined or asked to join; a further one is refused with the message `too many namespaces`.
-    /// Default 128.
+    /// Maximum number of namespaces that a connection has joined or requested. Further requests are refused with the message
+    /// `too many namespaces`. Default: 128.
     pub max_namespaces: usize,
-    /// CONNECT packets that may wait for an answer of the application; a further one is refused with the message
-    /// `too many namespaces`. Default 16.
+    /// Maximum number of pending CONNECT packets, which await an answer of the application. Further requests are refused with
+    /// the message `too many namespaces`. Default: 16.
     pub max_pending: usize,
-    /// Acks that may be awaited from the peer. Default 65 536.
+    /// Maximum number of acks that are awaited from the peer. Default: 65 536.
     pub max_awaited_acks: usize,
 }
 

@@ -1,5 +1,5 @@
-//! What can go wrong, sorted by whose doing it is: [`EmitError`], [`EncodeError`] and [`ReadError`] for the local caller,
-//! [`DecodeError`] and [`Fault`] for the peer.
+//! Errors, grouped by who causes them: [`EmitError`], [`EncodeError`] and [`ReadError`] are errors of the local caller,
+//! [`DecodeError`] and [`Fault`] are errors of the peer.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -9,68 +9,70 @@ use core::fmt::{self, Display};
 use engineio_proto::SendError;
 use serde::de::{Expected, Unexpected};
 
-/// A command was refused; nothing has changed.
+/// A command was refused. The state is unchanged.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
-    /// The session did not take the packet.
+    /// The session did not accept the packet.
     #[error(transparent)]
     Send(#[from] SendError),
     /// The packet could not be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The socket has left its namespace, or its connection is gone.
+    /// The socket has left its namespace, or its connection is closed.
     #[error("the socket is disconnected")]
     Disconnected,
-    /// Too many acks are awaited from this peer ([`Limits::max_awaited_acks`](crate::Limits)), or the id is awaited already.
-    #[error("too many acks are awaited from this peer")]
+    /// Too many acks are awaited from this peer ([`Limits::max_awaited_acks`](crate::Limits)), or an ack with this id is
+    /// already awaited.
+    #[error("too many acks are awaited from this peer (limits.max_awaited_acks), or one with this id is awaited already")]
     TooManyAcks,
 }
 
-/// A value that cannot be sent.
+/// A value cannot be sent.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The name is one of those under which the reference tells its own news (socket.io-parser `lib/index.ts`, `RESERVED_EVENTS`).
+    /// The event name is reserved: the reference uses it for its own events (socket.io-parser `lib/index.ts`,
+    /// `RESERVED_EVENTS`).
     #[error("\"{0}\" is a reserved event name")]
     Reserved(String),
-    /// More attachments than the [`Encoder`](crate::Encoder) was told that peers take ([`Limits::max_attachments`](crate::Limits), for the
-    /// adapters' servers).
+    /// The packet has more attachments than the [`Encoder`](crate::Encoder) allows. In the adapters' servers,
+    /// [`Limits::max_attachments`](crate::Limits) sets this limit.
     #[error("too many attachments: raise limits.max_attachments if the peers take more")]
     TooManyAttachments,
-    /// The value's `Serialize` failed, or it has no form in this parser's format.
+    /// The `Serialize` implementation failed, or the value cannot be represented in the parser's format.
     #[error("cannot be serialised: {0}")]
     Serialize(String),
 }
 
 impl EncodeError {
-    /// No packet, for this reason.
+    /// Creates an error with this reason.
     #[cold]
     pub(crate) fn invalid(reason: &str) -> Self {
         Self::Serialize(reason.to_string())
     }
 }
 
-/// Arguments that are not of the type that was asked for. Displays which one it is, and what was found instead of what; for more,
-/// look at its text, [`Payload::raw`](crate::Payload::raw).
+/// The arguments do not have the requested type. `Display` writes which argument cannot be read, and the found and the expected
+/// type. To see the argument itself, use [`Payload::raw`](crate::Payload::raw).
 ///
-/// `serde_json::Value` and `String` cannot hold binary: read it as `bytes::Bytes` (with its feature `serde`) or `Vec<u8>`, as the message
-/// then says, too.
+/// `serde_json::Value` and `String` cannot hold binary data. Read it as `bytes::Bytes` (with its feature `serde`) or `Vec<u8>`;
+/// the error message explains this as well.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReadError {
     message: Box<str>,
-    /// Half a word is enough for any payload, and keeps the error as small as a `String`.
+    /// 32 bits are enough for any payload, and keep the error as small as a `String`.
     argument: Option<u32>,
 }
 
 impl ReadError {
-    /// The number of the argument that could not be read, from 0; `None` when it was all of them together.
+    /// The index of the argument that could not be read, from 0; `None` if the error concerns all arguments together.
     #[must_use]
     pub fn argument(&self) -> Option<usize> {
         self.argument.and_then(|argument| argument.try_into().ok())
     }
 
-    /// The same error, of this argument.
+    /// Sets the index of the argument.
     #[cold]
     pub(crate) fn of(self, argument: usize) -> Self {
         Self { argument: argument.try_into().ok(), ..self }
@@ -105,73 +107,73 @@ impl From<serde_json::Error> for ReadError {
     #[cold]
     fn from(error: serde_json::Error) -> Self {
         let message = error.to_string();
-        // The place is one in the text of one value, which differs from what the caller can see.
+        // The position refers to the text of one argument, which the caller does not see.
         let place = format!(" at line {} column {}", error.line(), error.column());
         Self { message: message.strip_suffix(&place).unwrap_or(&message).into(), argument: None }
     }
 }
 
-/// Behind the message when binary was found where none is taken.
+/// Appended to the message if the argument is binary and the type does not accept binary data.
 pub(crate) const ADVICE_FOR_BINARY: &str =
     "; binary is read as `bytes::Bytes` or `Vec<u8>`, which a `serde_json::Value` cannot hold";
 
-/// What a peer sent that is no packet. Display is the reference parser's message where it has one.
+/// The peer sent an invalid packet. `Display` writes the message of the reference parser, if it has one.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The first character is no packet type.
+    /// The first character is not a packet type.
     #[error("unknown packet type")]
     UnknownType,
-    /// The packet type is missing, or no number from 0 to 4.
+    /// The packet type is missing, or is not a number from 0 to 4.
     #[error("invalid packet type")]
     InvalidType,
-    /// The payload is missing, broken, of the wrong shape, nested too deeply, or names a reserved event.
+    /// The payload is missing, malformed, of the wrong type or nested too deeply, or the event name is reserved.
     #[error("invalid payload")]
     InvalidPayload,
-    /// The attachment count is missing, zero or no plain number.
+    /// The number of attachments is missing, zero, or not in decimal digits.
     #[error("Illegal attachments")]
     IllegalAttachments,
-    /// More attachments than [`Limits::max_attachments`](crate::Limits::max_attachments).
+    /// The packet has more attachments than [`Limits::max_attachments`](crate::Limits::max_attachments).
     #[error("too many attachments")]
     TooManyAttachments,
-    /// More bytes in the attachments of one packet than [`Limits::max_attachment_bytes`](crate::Limits::max_attachment_bytes).
+    /// The attachments of a packet have more bytes than [`Limits::max_attachment_bytes`](crate::Limits::max_attachment_bytes).
     #[error("too many bytes of attachments")]
     AttachmentsTooLarge,
-    /// A placeholder names no attachment of its packet.
+    /// A placeholder does not refer to an attachment of its packet.
     #[error("illegal attachments")]
     IllegalPlaceholder,
-    /// Text while attachments are awaited.
+    /// A text message arrived while attachments are missing.
     #[error("got plaintext data when reconstructing a packet")]
     UnexpectedText,
-    /// A binary message that belongs to no packet.
+    /// A binary message does not belong to a packet.
     #[error("got binary data when not reconstructing a packet")]
     UnexpectedBinary,
-    /// The message is not what this format is made of: broken, nested too deeply, or text where bytes are expected.
+    /// The message is not in this format: it is malformed, nested too deeply, or text instead of binary.
     #[error("Could not parse")]
     Malformed,
-    /// The namespace's name is missing, or does not start with a slash.
+    /// The namespace is missing, or does not start with a slash.
     #[error("invalid namespace")]
     InvalidNamespace,
-    /// The ack id is no plain number below 2^53.
+    /// The ack id is not an integer from 0 to 2^53 - 1.
     #[error("invalid packet id")]
     InvalidId,
 }
 
-/// What a client did that ended its connection: the rule that it broke. For logs; the sockets' reasons are those of the reference, which
-/// calls all of this "forced close" or "forced server close".
+/// The protocol violation that ended a connection. Use it for logs. The disconnect reasons of the sockets are those of the
+/// reference, which has only "forced close" and "forced server close" for all violations.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A message is no packet.
-    #[error("undecodable packet: {0}")]
+    /// A message is not a valid packet.
+    #[error("invalid packet: {0}")]
     Undecodable(#[from] DecodeError),
-    /// A packet for a namespace that it has not joined.
-    #[error("packet for a namespace that is not joined")]
+    /// A packet is for a namespace that the client has not joined.
+    #[error("packet for a namespace that the client has not joined")]
     NotJoined,
-    /// A CONNECT for a namespace that it has joined, or asked for.
-    #[error("CONNECT for a namespace that is joined or asked for already")]
+    /// A CONNECT is for a namespace that the client has joined or requested already.
+    #[error("CONNECT for a namespace that the client has joined or requested already")]
     ConnectedTwice,
-    /// A packet that clients do not send, or an event without a name.
-    #[error("packet that no client sends")]
+    /// A packet has a type that clients do not send, or an event has no name.
+    #[error("packet of a type that clients do not send, or event without a name")]
     Misplaced,
 }

@@ -1,7 +1,7 @@
-//! What a connection tells the application, and the tokens with which the application answers.
+//! The events that a connection reports to the application, and the tokens that the application answers with.
 //!
-//! Events lie in queues and are moved about, most of them without a token: what a token says lies behind a pointer, so that an event is
-//! little more than its payload.
+//! Events are queued and moved around, and most of them have no token. So the contents of a token are boxed, and an event is
+//! little larger than its payload.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -10,64 +10,65 @@ use engineio_proto::{CloseReason, Text};
 
 use crate::payload::Payload;
 
-/// One socket (a namespace that is joined) of one connection, for whoever holds the connection. Never reused within it. What the socket is
-/// known by elsewhere is its [`SocketId`](crate::SocketId).
+/// Identifies a socket (a joined namespace) within its connection. Handles are never reused within a connection. Outside of the
+/// connection, a socket is identified by its [`SocketId`](crate::SocketId).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SocketHandle(pub u32);
 
-/// An ack that is awaited from the peer. Stays below 2^31, because Java clients parse an `int`. Even ids are given by connections
-/// and those who send through them, odd ones by namespaces for their broadcasts.
+/// Identifies an ack that is awaited from the peer. Ids are below 2^31, because Java clients parse them as `int`. Connections,
+/// and callers that send through them, use even ids. Namespaces use odd ids for their broadcasts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct AckId(pub u32);
 
-/// What happened. Taken with `poll_event`.
+/// An event of a connection, returned by `poll_event`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The peer wants to join a namespace: accept or refuse.
+    /// The peer requests to join a namespace. Accept or refuse it.
     ConnectRequested(Pending),
-    /// An event of the peer.
+    /// The peer sent an event.
     Received {
-        /// The socket it came on.
+        /// The socket that received it.
         socket: SocketHandle,
         /// Name and arguments.
         payload: Payload,
-        /// Present when the peer wants an ack: answer with `Connection::ack`.
+        /// Present if the peer requested an ack. Answer with `Connection::ack`.
         ack: Option<AckToken>,
     },
-    /// The outcome of an awaited ack; comes exactly once for each, and does not wait behind unread events.
+    /// The outcome of an awaited ack. Emitted exactly once for each ack. It does not wait behind unread events.
     Acked {
-        /// The socket that was asked.
+        /// The socket that sent the event.
         socket: SocketHandle,
-        /// Which ack.
+        /// The id of the ack.
         id: AckId,
-        /// The peer's arguments, or why there are none.
+        /// The arguments of the ack, or why there is none.
         outcome: Result<Payload, AckError>,
     },
-    /// The socket is about to leave its namespace, by either side's doing or with the connection. Nothing can be sent to it any more; its
-    /// rooms are still there, for those who want to look at them. [`Event::Disconnected`] is the next event of the socket.
+    /// The socket is about to leave its namespace: one of the sides has disconnected it, or the connection has ended. Nothing
+    /// can be sent to the socket any more, but it is still in its rooms. [`Event::Disconnected`] is the next event of the
+    /// socket.
     Disconnecting {
         /// The socket.
         socket: SocketHandle,
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
     },
-    /// The socket has left: take it out of its [`Namespace`](crate::server::Namespace), then tell the application. The last event of the
-    /// socket.
+    /// The socket has left its namespace. Remove it from its [`Namespace`](crate::server::Namespace), then notify the
+    /// application. This is the last event of the socket.
     Disconnected {
         /// The socket.
         socket: SocketHandle,
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
     },
-    /// A command was refused because the outbound queue was full, and there is room again.
+    /// The outbound queue has capacity again, after a command was refused because it was full.
     Writable,
-    /// The connection ended. The last event; comes exactly once, also when the application closed it. Go on with `poll_transmit` until
-    /// `is_drained`, then drop the connection.
+    /// The connection has ended. Emitted exactly once, as the last event, also if the application closed the connection.
+    /// Continue to call `poll_transmit` until `is_drained` returns true, then drop the connection.
     Closed(CloseReason),
 }
 
-/// What came of an awaited ack: [`Event::Acked`] before it is taken.
+/// The outcome of an awaited ack, before it is taken as [`Event::Acked`].
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) socket: SocketHandle,
@@ -75,19 +76,19 @@ pub(crate) struct Outcome {
     pub(crate) outcome: Result<Payload, AckError>,
 }
 
-/// Why an ack did not come.
+/// Why an ack did not arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AckError {
-    /// The time that was given is over.
+    /// The timeout expired.
     #[error("operation has timed out")]
     Timeout,
-    /// The socket disconnected first.
+    /// The socket disconnected before the ack arrived.
     #[error("socket has been disconnected")]
     Disconnected,
 }
 
-/// Why a socket disconnected. Displays as the reference's reason string.
+/// Why a socket disconnected. `Display` writes the reason string of the reference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum DisconnectReason {
@@ -95,16 +96,16 @@ pub enum DisconnectReason {
     Closed(CloseReason),
     /// The peer left the namespace.
     ClientNamespaceDisconnect,
-    /// This side made it leave the namespace.
+    /// This side disconnected the socket from its namespace.
     ServerNamespaceDisconnect,
-    /// The peer broke a rule, on polling without a held GET (socket.io `lib/client.ts`).
+    /// The peer violated the protocol while no polling GET was pending (socket.io `lib/client.ts`).
     ForcedServerClose,
-    /// The server shuts down.
+    /// The server is shutting down.
     ServerShuttingDown,
 }
 
 impl DisconnectReason {
-    /// The reference's reason string.
+    /// The reason string of the reference.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -123,7 +124,7 @@ impl fmt::Display for DisconnectReason {
     }
 }
 
-/// A CONNECT that waits for an answer. Spend it with `Connection::accept` or `Connection::refuse`.
+/// A pending CONNECT. Pass it to `Connection::accept` or `Connection::refuse`.
 #[derive(Debug)]
 #[must_use = "accept or refuse it"]
 pub struct Pending(Box<Request>);
@@ -140,26 +141,26 @@ impl Pending {
         Self(Box::new(Request { socket, namespace, auth }))
     }
 
-    /// The id that the socket will have when it is accepted.
+    /// The handle that the socket will have if the request is accepted.
     #[must_use]
     pub fn socket(&self) -> SocketHandle {
         self.0.socket
     }
 
-    /// The namespace that the peer wants to join, as it was sent (starts with `/`).
+    /// The requested namespace as the peer sent it. It starts with `/`.
     #[must_use]
     pub fn namespace(&self) -> &Text {
         &self.0.namespace
     }
 
-    /// The payload of the CONNECT, an object, if there was one.
+    /// The payload of the CONNECT, an object, if there is one.
     #[must_use]
     pub fn auth(&self) -> Option<&Payload> {
         self.0.auth.as_ref()
     }
 }
 
-/// The right to answer one event with one ack. Not `Clone`: a second ack does not compile.
+/// The right to answer one event with one ack. It is not `Clone`, so answering twice does not compile.
 #[derive(Debug)]
 #[must_use = "the peer waits for the ack"]
 pub struct AckToken(Box<Question>);
@@ -176,19 +177,19 @@ impl AckToken {
         Self(Box::new(Question { socket, namespace, id }))
     }
 
-    /// The socket that asked.
+    /// The socket that received the event.
     #[must_use]
     pub fn socket(&self) -> SocketHandle {
         self.0.socket
     }
 
-    /// The namespace of the socket: what an ack that is encoded outside of the connection has to name.
+    /// The namespace of the socket. An ack that is encoded outside of the connection must carry it.
     #[must_use]
     pub fn namespace(&self) -> &Text {
         &self.0.namespace
     }
 
-    /// The id that the ack has to carry.
+    /// The id that the ack must carry.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.0.id

@@ -1,4 +1,4 @@
-//! A list that is mostly of one: that one takes no memory beside the list's own.
+//! A list that usually has one element. A single element is stored inline, without an allocation.
 
 use alloc::vec::Vec;
 use core::ops::Deref;
@@ -8,7 +8,7 @@ use core::slice;
 #[derive(Clone, Debug)]
 pub(crate) enum Few<T> {
     One(T),
-    /// None, or several.
+    /// No value, or several.
     Many(Vec<T>),
 }
 
@@ -17,7 +17,7 @@ impl<T> Few<T> {
         Self::Many(Vec::new())
     }
 
-    /// With room for so many, if they are more than one.
+    /// With capacity for `count` values, if `count` is greater than one.
     pub(crate) fn with_capacity(count: usize) -> Self {
         Self::Many(if count > 1 { Vec::with_capacity(count) } else { Vec::new() })
     }
@@ -33,7 +33,7 @@ impl<T> Few<T> {
 
     #[cold]
     fn push_second(&mut self, value: T) {
-        // Where there are two, there may be more.
+        // A second value is often followed by more.
         if let Self::One(first) = core::mem::replace(self, Self::with_capacity(4)) {
             self.push(first);
         }

@@ -1,6 +1,6 @@
-//! The id of a socket: what the application, rooms and other servers know it by.
+//! The id of a socket, which applications, rooms and other servers use.
 //!
-//! A connection tells its own sockets apart by a [`SocketHandle`](crate::SocketHandle), a number that means nothing elsewhere.
+//! Within a connection, sockets are identified by a [`SocketHandle`](crate::SocketHandle), a number without meaning elsewhere.
 
 use alloc::string::String;
 use core::borrow::Borrow;
@@ -9,36 +9,37 @@ use core::fmt;
 use engineio_proto::{Sid, Text};
 use serde::{Serialize, Serializer};
 
-/// The id of a socket, as it travels on the wire. A clone shares the text.
+/// The id of a socket as it is sent on the wire. A clone shares the text.
 ///
-/// It is text of its own, and not the id of the session below ([`Sid`]): sockets of other servers, of other versions of the protocol
-/// (`/admin#<id>`), and those that were recovered have ids that were made elsewhere. A socket's id is also the name of a room with the
-/// socket alone in it.
+/// It is separate from the id of the session below ([`Sid`]): sockets of other servers, sockets of other protocol versions
+/// (`/admin#<id>`), and recovered sockets have ids that were created elsewhere. The id of a socket is also the name of a room
+/// that contains only this socket.
 ///
-/// It is a secret between the socket and the server for as long as clients cannot name a room: whoever knows it could speak to the
-/// socket.
+/// If clients can choose room names, keep the id a secret between the socket and the server: a client that knows it could send
+/// to the socket.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(Text);
 
-/// A text that cannot be a [`SocketId`].
+/// The text is not a valid [`SocketId`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a socket id has 1 to {max} bytes and no control characters", max = SocketId::MAX_LENGTH)]
+#[error("a socket id must have 1 to {max} bytes and no control characters", max = SocketId::MAX_LENGTH)]
 pub struct InvalidSocketId;
 
 impl SocketId {
-    /// The longest id that is taken, in bytes.
+    /// Maximum length of an id, in bytes.
     pub const MAX_LENGTH: usize = 255;
 
-    /// The 20 characters (URL-safe base64) of 15 bytes of a cryptographically secure generator, as the reference's ids.
+    /// Creates an id from 15 bytes of a cryptographically secure generator: 20 characters of URL-safe base64, as in the
+    /// reference.
     #[must_use]
     pub fn from_random(random: [u8; 15]) -> Self {
         Self(Sid::from_random(random).as_str().into())
     }
 
-    /// An id that was made elsewhere.
+    /// Creates an id from text that was generated elsewhere.
     ///
     /// # Errors
-    /// When the text is empty, longer than [`SocketId::MAX_LENGTH`], or holds control characters.
+    /// If the text is empty, is longer than [`SocketId::MAX_LENGTH`] bytes, or contains control characters.
     pub fn new(text: impl Into<Text>) -> Result<Self, InvalidSocketId> {
         let text = text.into();
         if text.is_empty() || text.len() > Self::MAX_LENGTH || text.chars().any(char::is_control) {
@@ -53,7 +54,7 @@ impl SocketId {
         &self.0
     }
 
-    /// The id as text that shares its memory.
+    /// The id as text that shares memory with it.
     pub(crate) const fn text(&self) -> &Text {
         &self.0
     }
@@ -65,7 +66,7 @@ impl AsRef<str> for SocketId {
     }
 }
 
-/// A map with ids as keys can be asked for a text.
+/// Allows looking up a `str` in a map with ids as keys.
 impl Borrow<str> for SocketId {
     fn borrow(&self) -> &str {
         &self.0
@@ -102,7 +103,7 @@ impl fmt::Debug for SocketId {
     }
 }
 
-/// As a string: applications send ids to clients.
+/// Serialises the id as a string, because applications send ids to clients.
 impl Serialize for SocketId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)

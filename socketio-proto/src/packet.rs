@@ -1,4 +1,4 @@
-//! Packets: what is decoded ([`Packet`]), what is to be encoded ([`Outgoing`]), and the bytes that came of it ([`Encoded`]).
+//! Packets: decoded ([`Packet`]), to be encoded ([`Outgoing`]), and encoded ([`Encoded`]).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,39 +10,40 @@ use crate::error::EncodeError;
 use crate::parser;
 use crate::payload::{Args, Payload};
 
-/// The type of a packet. Whether it has attachments (types 5 and 6 on the wire) is a matter of encoding.
+/// The type of a packet. Whether a packet has attachments (types 5 and 6 on the wire) is a detail of the encoding.
 ///
-/// Exhaustive: the protocol knows these.
+/// This enum is exhaustive: the protocol has only these types.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PacketType {
-    /// `0`: join a namespace, or the answer to it.
+    /// `0`: requests to join a namespace, or accepts such a request.
     Connect,
-    /// `1`: leave a namespace.
+    /// `1`: leaves a namespace.
     Disconnect,
     /// `2` (`5` with attachments): an event.
     Event,
-    /// `3` (`6` with attachments): the answer to an event.
+    /// `3` (`6` with attachments): the ack of an event.
     Ack,
-    /// `4`: a CONNECT was refused.
+    /// `4`: refuses a CONNECT.
     ConnectError,
 }
 
-/// A packet that was decoded, attachments included.
+/// A decoded packet, with its attachments.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Packet {
-    /// Its type.
+    /// The packet type.
     pub packet_type: PacketType,
-    /// Its namespace; starts with `/`.
+    /// The namespace; starts with `/`.
     pub namespace: Text,
-    /// Its ack id, below 2^53.
+    /// The ack id, below 2^53.
     pub id: Option<u64>,
-    /// Its payload: an object for CONNECT and CONNECT_ERROR (there also a string), name and arguments for EVENT, arguments for ACK.
+    /// The payload: an object for CONNECT, an object or a string for CONNECT_ERROR, the name and the arguments for EVENT, and
+    /// the arguments for ACK.
     pub payload: Option<Payload>,
 }
 
 impl Packet {
-    /// The same packet, to be encoded again, in any format: its payload is borrowed, and relayed as it is. To change a part,
-    /// `Outgoing { namespace: "/other", ..packet.to_outgoing() }`.
+    /// Prepares the packet to be encoded again, in any format. The payload is borrowed and relayed unchanged. To change a part,
+    /// write `Outgoing { namespace: "/other", ..packet.to_outgoing() }`.
     #[must_use]
     pub fn to_outgoing(&self) -> Outgoing<'_, Payload> {
         Outgoing {
@@ -55,56 +56,57 @@ impl Packet {
     }
 }
 
-/// A packet to be encoded. Made by [`Outgoing::event`] and [`Outgoing::ack`], of a packet that was received by [`Packet::to_outgoing`], or
-/// as a literal.
+/// A packet to be encoded. Create it with [`Outgoing::event`], [`Outgoing::ack`] or a struct literal, or from a received packet
+/// with [`Packet::to_outgoing`].
 #[derive(Debug)]
 #[allow(clippy::exhaustive_structs, reason = "built with a literal by everybody who encodes")]
 pub struct Outgoing<'a, A: ?Sized> {
-    /// Its type.
+    /// The packet type.
     pub packet_type: PacketType,
-    /// Its namespace; starts with `/`.
+    /// The namespace; must start with `/`.
     pub namespace: &'a str,
-    /// Its ack id.
+    /// The ack id.
     pub id: Option<u64>,
-    /// The event's name, for EVENT alone.
+    /// The event's name; only for EVENT.
     pub event: Option<&'a str>,
-    /// The arguments of EVENT and ACK; for CONNECT and CONNECT_ERROR the one value that is the payload.
+    /// The arguments of EVENT and ACK. For CONNECT and CONNECT_ERROR, the single value that is the payload.
     pub args: Option<&'a A>,
 }
 
 impl<'a, A: Args + ?Sized> Outgoing<'a, A> {
-    /// An event.
+    /// Creates an event.
     pub const fn event(namespace: &'a str, id: Option<u64>, event: &'a str, args: &'a A) -> Self {
         Self { packet_type: PacketType::Event, namespace, id, event: Some(event), args: Some(args) }
     }
 
-    /// An ack.
+    /// Creates an ack.
     pub const fn ack(namespace: &'a str, id: u64, args: &'a A) -> Self {
         Self { packet_type: PacketType::Ack, namespace, id: Some(id), event: None, args: Some(args) }
     }
 }
 
 impl<A: Args + ?Sized> Outgoing<'_, A> {
-    /// Appends the payload as JSON, in the form that [`Payload::from_json`] takes, for parsers that write JSON: an array of the name and
-    /// the arguments for an event, of the arguments for an ack, one value for CONNECT and CONNECT_ERROR, nothing when there is none.
-    /// Gives the attachments that the placeholders in it stand for, at most so many.
+    /// Appends the payload as JSON, for parsers that write JSON. The form is the one that [`Payload::from_json`] accepts: for
+    /// an event an array of the name and the arguments, for an ack an array of the arguments, for CONNECT and CONNECT_ERROR one
+    /// value. Appends nothing if there is no payload. Returns the attachments that the placeholders in the JSON refer to.
     ///
     /// # Errors
-    /// When the arguments are not such a payload, the name is reserved, or the namespace does not start with a slash. Something may
-    /// have been appended then.
+    /// If the arguments are not valid for the packet type, if there are more than `max_attachments` attachments, if the event
+    /// name is reserved, or if the namespace does not start with a slash. On error, part of the payload may have been appended.
     pub fn write_json(&self, text: &mut String, max_attachments: u8) -> Result<Vec<Bytes>, EncodeError> {
         parser::write_json(self, text, max_attachments)
     }
 }
 
-/// A packet's bytes, made once and shared by all who get it. A header and its attachments stay together: they are queued as one unit.
+/// An encoded packet. Its bytes are encoded once and shared by all recipients. A header and its attachments stay together: they
+/// are queued as one unit.
 ///
-/// Exhaustive.
+/// This enum is exhaustive.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Encoded {
     /// A packet of one message.
     One(Frame),
-    /// A packet of several messages: header and attachments.
+    /// A packet of several messages: the header and the attachments.
     Many(Arc<[Frame]>),
 }
 
@@ -125,7 +127,7 @@ impl Encoded {
         }
     }
 
-    /// Length on a link, in bytes.
+    /// Total length of the messages on a link, in bytes.
     #[must_use]
     pub fn packet_len(&self) -> usize {
         self.frames().iter().map(Frame::packet_len).sum()

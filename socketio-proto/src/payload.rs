@@ -1,4 +1,4 @@
-//! The arguments of a packet: raw until somebody reads them, and anything serialisable on the way out.
+//! The arguments of a packet: a received payload is kept raw until it is read, and any serialisable value can be sent.
 
 pub(crate) mod attached;
 #[cfg(feature = "msgpack")]
@@ -27,34 +27,36 @@ use crate::packet::PacketType;
 pub(crate) use crate::rules::Rules;
 use crate::values::{Transcoded, Values};
 
-/// The payload of a packet that was received: its text, checked to be JSON, and its attachments. Nothing is parsed that is not read.
+/// The payload of a received packet: its text, which is validated, and its attachments. Arguments are not deserialised until
+/// they are read.
 ///
-/// An argument is one element of an event's or ack's array, the event's name apart; the payload of CONNECT or CONNECT_ERROR is one
-/// argument. Where an attachment belongs, the raw text has a placeholder, `{"_placeholder":true,"num":0}`; [`Payload::get`] and
-/// [`Payload::read`] give the bytes in its place to types that take bytes (`bytes::Bytes` with its feature `serde`, `Vec<u8>`,
-/// `&[u8]` through `serde_bytes`), at any depth. `serde_json::Value` does not take bytes; in an untagged enum the variant that takes
-/// bytes comes before one that takes a string, since serde reads bytes as a string when they are UTF-8.
+/// The arguments of an event or an ack are the elements of its array, without the event's name. The payload of CONNECT or
+/// CONNECT_ERROR is one argument. In the raw text, an attachment is represented by a placeholder,
+/// `{"_placeholder":true,"num":0}`. [`Payload::get`] and [`Payload::read`] replace it by the bytes, at any depth, for types
+/// that accept bytes: `bytes::Bytes` with its feature `serde`, `Vec<u8>`, or `&[u8]` through `serde_bytes`. `serde_json::Value`
+/// does not accept bytes. In an untagged enum, put the variant that accepts bytes before a variant with a string, because serde
+/// reads bytes as a string if they are UTF-8.
 ///
-/// Cloning shares everything. A payload keeps the memory of the whole message alive that it came in.
+/// A clone shares all memory. A payload keeps the whole message that contains it in memory.
 #[derive(Clone)]
 pub struct Payload {
     source: Source,
     layout: Layout,
 }
 
-/// The message that a payload came in, header included, so that nothing had to be cut.
+/// The message that contains the payload, with its header, so that it did not have to be split.
 #[derive(Clone)]
 enum Source {
     Json {
         text: Text,
         attached: Option<Arc<Attached>>,
     },
-    /// Here binary lies among the arguments.
+    /// MessagePack has binary data among the arguments.
     #[cfg(feature = "msgpack")]
     MsgPack(Bytes),
 }
 
-/// How many arguments have their ends remembered; those further behind are found again when they are asked for.
+/// Number of arguments whose ends are stored. The ends of further arguments are found by scanning when they are needed.
 const REMEMBERED: usize = 4;
 
 /// Positions in the message.
@@ -62,11 +64,11 @@ const REMEMBERED: usize = 4;
 struct Layout {
     /// The event's name, without quotes.
     name: Option<(u32, u32)>,
-    /// Where the first argument starts.
+    /// Start of the first argument.
     start: u32,
-    /// Where the last argument ends.
+    /// End of the last argument.
     end: u32,
-    /// How many arguments there are.
+    /// Number of arguments.
     count: u32,
     ends: [u32; REMEMBERED],
 }
@@ -74,14 +76,15 @@ struct Layout {
 /// How the event's name is written.
 #[derive(Clone, Copy)]
 enum Name {
-    /// As it is read, or there is none.
+    /// Without escapes, or there is no name.
     Plain,
-    /// With escapes: it has not been compared with the reserved ones yet.
+    /// With escapes. It was not compared with the reserved names yet.
     Escaped,
 }
 
 impl Layout {
-    /// Fills in an array: arguments, with a name before them or not. `None` when it is not JSON, or the name is reserved.
+    /// Fills in an array of arguments, with the event's name first if `named`. Returns `None` if the array is not valid JSON or
+    /// the name is reserved.
     fn list(
         &mut self,
         text: &[u8],
@@ -125,7 +128,7 @@ impl Layout {
             if let Some(slot) = self.ends.get_mut(count) {
                 *slot = self.end;
             }
-            // An argument takes a byte at least, so that there are no more of them than positions.
+            // Each argument takes at least one byte, so their number fits as well as a position.
             count += 1;
             at = scan::whitespace(text, end);
             more = text.get(at) == Some(&b',');
@@ -135,7 +138,7 @@ impl Layout {
         (text.get(at) == Some(&b']') && scan::whitespace(text, at + 1) == text.len()).then_some(written)
     }
 
-    /// Fills in one value that is the whole payload.
+    /// Fills in a single value that is the whole payload.
     fn value(&mut self, text: &[u8], at: usize, max_depth: u32) -> Option<Name> {
         let end = scan::value(text, at, max_depth)?;
         let position_of_end = position(end);
@@ -144,7 +147,7 @@ impl Layout {
         (scan::whitespace(text, end) == text.len()).then_some(Name::Plain)
     }
 
-    /// Appends what a name with escapes says to the text, and takes it for the name from now on. `None` when it is reserved.
+    /// Appends the unescaped name to the text, and stores its position as the name. Returns `None` if the name is reserved.
     #[cold]
     fn unescape_name(&mut self, text: &str, rules: Rules) -> Option<Text> {
         let (start, end) = self.name?;
@@ -162,7 +165,7 @@ const fn position(at: usize) -> u32 {
     at as u32
 }
 
-/// Evaluates the same with whatever reads the arguments of a payload.
+/// Evaluates an expression for the reader that matches the format of the payload.
 macro_rules! with_args {
     ($payload:expr, $($args:ident)+ => $evaluate:expr) => {
         match &$payload.source {
@@ -184,13 +187,14 @@ macro_rules! with_args {
 }
 
 impl Payload {
-    /// A payload from its JSON text, for parsers: `["name",...]` for an event, `[...]` for an ack, an object for CONNECT, an object or
-    /// a string for CONNECT_ERROR. A placeholder in the text stands for one of the attachments; without attachments it is an object
-    /// like any other.
+    /// Creates a payload from its JSON text, for parsers. The text is `["name",...]` for an event, `[...]` for an ack, an
+    /// object for CONNECT, and an object or a string for CONNECT_ERROR. A placeholder in the text refers to one of the
+    /// attachments. Without attachments, placeholders are ordinary objects.
     ///
     /// # Errors
-    /// [`DecodeError::InvalidPayload`] when the text is not such JSON, is nested deeper than [`Limits::max_depth`], names a reserved
-    /// event or is longer than 4 GiB; [`DecodeError::IllegalPlaceholder`] when a placeholder names no attachment.
+    /// [`DecodeError::InvalidPayload`] if the text is not valid for the packet type, is nested deeper than
+    /// [`Limits::max_depth`], has a reserved event name, or is longer than 4 GiB. [`DecodeError::IllegalPlaceholder`] if a
+    /// placeholder does not refer to an attachment.
     pub fn from_json(
         packet_type: PacketType,
         text: Text,
@@ -207,7 +211,7 @@ impl Payload {
         Ok(payload)
     }
 
-    /// The payload of such a packet, that starts at `at` in the text and ends with it. `None` when it is none.
+    /// Creates the payload of a packet from the text between `at` and the end of `text`. Returns `None` if it is not valid.
     #[inline]
     pub(crate) fn within(
         packet_type: PacketType,
@@ -218,7 +222,7 @@ impl Payload {
         sought: &mut impl ScanArgument,
     ) -> Option<Self> {
         let bytes: &[u8] = text.as_bytes();
-        // Positions take 32 bits.
+        // Positions have 32 bits.
         u32::try_from(bytes.len()).ok()?;
         let max_depth = u32::from(max_depth);
         let mut layout = Layout::default();
@@ -235,7 +239,8 @@ impl Payload {
         Some(Self { source: Source::Json { text, attached: None }, layout })
     }
 
-    /// Where so many attachments belong; `None` when a placeholder stands for another. Only JSON has any.
+    /// The positions of the attachments. Returns `None` if a placeholder does not refer to one of them. Only JSON has
+    /// attachments.
     #[inline]
     fn places(&self, attachments: usize) -> Option<Few<Place>> {
         let (text, _) = self.json();
@@ -243,7 +248,7 @@ impl Payload {
         places::find(text, self.layout.start as usize, attachments)
     }
 
-    /// Gives the payload its attachments, when it has come as JSON.
+    /// Adds the attachments, if the payload is JSON.
     fn attach(&mut self, attachments: Arc<Attached>) {
         match &mut self.source {
             Source::Json { attached, .. } => *attached = Some(attachments),
@@ -252,7 +257,7 @@ impl Payload {
         }
     }
 
-    /// The JSON text, which is empty for a payload in another format, and what belongs to it.
+    /// The JSON text, and the attachments if there are any. The text is empty for a payload in another format.
     #[inline]
     fn json(&self) -> (&str, Option<&Attached>) {
         match &self.source {
@@ -262,14 +267,14 @@ impl Payload {
         }
     }
 
-    /// Whether the payload came as JSON. Else its texts are empty.
+    /// Whether the payload is JSON. Otherwise its texts are empty.
     #[inline]
     pub(crate) const fn is_json(&self) -> bool {
         matches!(self.source, Source::Json { .. })
     }
 
-    /// The event's name; `None` for a payload that is not an event's. A name that is a number is given as it was written. Half a
-    /// surrogate pair, which JavaScript allows in a string, is given as U+FFFD.
+    /// The event's name; `None` if the payload is not that of an event. A numeric name is returned as it was written. An
+    /// unpaired surrogate, which JavaScript strings can contain, is replaced by U+FFFD.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         let (start, end) = self.layout.name?;
@@ -280,33 +285,34 @@ impl Payload {
         }
     }
 
-    /// How many arguments there are; the name does not count.
+    /// Number of arguments, without the event's name.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.layout.count as usize
     }
 
-    /// Whether there is no argument.
+    /// Whether there are no arguments.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.layout.count == 0
     }
 
-    /// The JSON text of each argument, in order. Nothing for a payload in another format.
+    /// The JSON text of each argument, in order. Empty for a payload in another format.
     #[must_use]
     pub fn args(&self) -> RawArgs<'_> {
         let index = if self.is_json() { 0 } else { self.len() };
         RawArgs { text: self.json().0, layout: &self.layout, index, at: self.layout.start as usize }
     }
 
-    /// The JSON text of one argument; `None` also for a payload in another format. The first four are found at once, others by reading the text up to them: use
-    /// [`Payload::args`] for many.
+    /// The JSON text of one argument; `None` if there is no such argument, or for a payload in another format. The first four
+    /// arguments are found in constant time, later ones by scanning the text before them. To visit many arguments, use
+    /// [`Payload::args`].
     #[must_use]
     pub fn raw(&self, index: usize) -> Option<&str> {
         if index >= self.args().len() {
             return None;
         }
-        // An argument starts where the one before it ends.
+        // An argument starts where the previous one ends.
         let known = index.min(REMEMBERED);
         let Some(before) = known.checked_sub(1) else {
             return self.json().0.get(self.layout.start as usize..*self.layout.ends.first()? as usize);
@@ -317,18 +323,18 @@ impl Payload {
         args.nth(index.checked_sub(known)?)
     }
 
-    /// The JSON text of all arguments, with the commas between them and without brackets. Empty for a payload in another format.
+    /// The JSON text of all arguments, with the commas but without the brackets. Empty for a payload in another format.
     #[must_use]
     pub fn raw_args(&self) -> &str {
         self.json().0.get(self.layout.start as usize..self.layout.end as usize).unwrap_or_default()
     }
 
-    /// Reads one argument, borrowing from the payload where the type allows (`&str` when the string has no escapes,
-    /// `&serde_json::value::RawValue`).
+    /// Reads one argument. It borrows from the payload where the type allows: `&str` if the string has no escapes, and
+    /// `&serde_json::value::RawValue`.
     ///
     /// # Errors
-    /// When there is no such argument, or it is not of this type. Reading gives up at 128 levels of nesting, also where
-    /// [`Limits::max_depth`] allows more; and no string can hold half a surrogate pair.
+    /// If there is no such argument, or if it does not have this type. Reading is limited to 128 levels of nesting, even if
+    /// [`Limits::max_depth`] is greater. A string with an unpaired surrogate cannot be read as a `str` or `String`.
     pub fn get<'de, T: Deserialize<'de>>(&'de self, index: usize) -> Result<T, ReadError> {
         self.read_one(index).map_err(|error| error.of(index))
     }
@@ -346,16 +352,16 @@ impl Payload {
         }
     }
 
-    /// Reads all arguments: a tuple or array takes as many as it has members (further ones are ignored; members for which there is no
-    /// argument are `None` where they can be), any other type takes the first, `()` takes none.
+    /// Reads all arguments. A tuple or array reads one argument for each member. Additional arguments are ignored, and a member
+    /// without an argument is `None` if its type allows. Any other type reads the first argument. `()` reads none.
     ///
     /// # Errors
-    /// When the arguments are not of this type; see [`Payload::get`].
+    /// If the arguments do not have this type; see [`Payload::get`].
     pub fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ReadError> {
         with_args!(self, args => read(args))
     }
 
-    /// The arguments as a tuple that serde writes, whatever format they came in: for writing them in another one.
+    /// The arguments as a tuple that serde can write, for conversion into another format.
     #[must_use]
     pub const fn values(&self) -> Values<'_> {
         Values(self)
@@ -371,13 +377,13 @@ impl Payload {
         Ok(())
     }
 
-    /// Writes the first argument; `None` when there is none.
+    /// Writes the first argument. Returns `None` if there is none.
     pub(crate) fn write_first<S: Serializer>(&self, serializer: S) -> Option<Result<S::Ok, S::Error>> {
         with_args!(self, mut args => Some(Transcoded::new(args.next()?).serialize(serializer)))
     }
 
-    /// The same payload with memory of its own: for keeping. As it was received it keeps the block of memory alive that its message came
-    /// in, which may be some kilobytes and shared with neighbours.
+    /// Copies the payload into its own memory. Use this to keep a payload for a long time: a received payload keeps the memory
+    /// block of its message alive, which may be several kilobytes and shared with other messages.
     #[must_use]
     pub fn detached(&self) -> Self {
         let source = match &self.source {
@@ -391,7 +397,7 @@ impl Payload {
         Self { source, layout: self.layout }
     }
 
-    /// Bytes that the payload keeps in memory: those of its text and of its attachments.
+    /// Size of the text and the attachments that the payload keeps in memory, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         let message = match &self.source {
@@ -402,13 +408,13 @@ impl Payload {
         self.attachments().iter().map(Bytes::len).fold(message, usize::saturating_add)
     }
 
-    /// The attachments, in the order in which they came. Only JSON has any.
+    /// The attachments, in the order in which they were received. Only JSON has attachments.
     #[must_use]
     pub fn attachments(&self) -> &[Bytes] {
         self.json().1.map_or(&[], |attached| &attached.attachments)
     }
 
-    /// The bytes that this argument is, when the argument as a whole is some, in any format. They are shared, not copied.
+    /// The bytes of this argument, if the argument as a whole is binary, in any format. The bytes are shared, not copied.
     #[must_use]
     pub fn bytes(&self, index: usize) -> Option<Bytes> {
         match &self.source {
@@ -418,13 +424,13 @@ impl Payload {
         }
     }
 
-    /// The attachment that is this argument, when the argument as a whole is one.
+    /// The attachment of this argument, if the argument as a whole is one.
     fn attachment(&self, index: usize) -> Option<&Bytes> {
         let (text, Some(attached)) = self.json() else { return None };
         attached.at(offset(text, self.raw(index)?))
     }
 
-    /// All arguments as they came, in whatever format.
+    /// All arguments as they were received, in any format.
     fn bytes_of_args(&self) -> &[u8] {
         match &self.source {
             Source::Json { .. } => self.raw_args().as_bytes(),
@@ -434,12 +440,12 @@ impl Payload {
     }
 }
 
-/// Where a part of the text starts in it.
+/// The position of `part` in `text`. `part` must be a slice of `text`.
 fn offset(text: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize)
 }
 
-/// The same name, arguments and attachments, byte for byte.
+/// Payloads are equal if their names, arguments and attachments are equal byte for byte.
 impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name()
@@ -460,7 +466,7 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// The JSON text of each argument. Made by [`Payload::args`].
+/// The JSON text of each argument. Returned by [`Payload::args`].
 #[derive(Clone, Debug)]
 pub struct RawArgs<'a> {
     text: &'a str,
@@ -499,7 +505,7 @@ impl<'a> Iterator for RawArgs<'a> {
 
 impl ExactSizeIterator for RawArgs<'_> {}
 
-/// Arguments without attachments, each read by `serde_json` itself.
+/// Arguments without attachments, each read by `serde_json`.
 struct PlainArgs<'de> {
     args: RawArgs<'de>,
     current: Option<serde_json::Deserializer<StrRead<'de>>>,
@@ -540,33 +546,33 @@ impl<'de> ArgsReader<'de> for AttachedArgs<'de> {
     }
 }
 
-/// What can be sent as arguments: a tuple (or array) is the list of them, `()` is none, any other serialisable value is one; a
-/// received [`Payload`] is relayed as it is, without being parsed.
+/// Values that can be sent as arguments: a tuple or array is the list of arguments, `()` is an empty list, and any other
+/// serialisable value is one argument. A received [`Payload`] is relayed unchanged, without being deserialised.
 pub trait Args {
-    /// Hands the value to who writes it.
+    /// Passes the value to the sink that writes it.
     ///
     /// # Errors
-    /// Those of the sink.
+    /// Returns the errors of the sink.
     fn feed<S: ArgsSink>(&self, sink: S) -> Result<S::Ok, S::Error>;
 }
 
-/// Who writes arguments: a parser.
+/// Writes arguments in one format; implemented by parsers.
 pub trait ArgsSink: Sized {
-    /// What comes of it.
+    /// The result of writing.
     type Ok;
-    /// What can go wrong.
+    /// The error of writing.
     type Error;
 
-    /// Writes a value by serde.
+    /// Writes a value with serde.
     ///
     /// # Errors
-    /// When it has no form in this format.
+    /// If the value cannot be represented in this format.
     fn typed<T: Serialize + ?Sized>(self, value: &T) -> Result<Self::Ok, Self::Error>;
 
-    /// Writes the arguments (not the name) of a payload that was received.
+    /// Writes the arguments (without the event's name) of a received payload.
     ///
     /// # Errors
-    /// When it came in another format.
+    /// If the payload is in another format and cannot be converted.
     fn payload(self, payload: &Payload) -> Result<Self::Ok, Self::Error>;
 }
 

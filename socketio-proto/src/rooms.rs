@@ -1,7 +1,7 @@
-//! Rooms: named sets of sockets, each as small as its membership allows.
+//! Rooms: named sets of sockets. Small rooms use little memory.
 //!
-//! Most rooms hold one socket (its own id is a room), so one member needs no memory of its own. Names are chosen by whoever may
-//! join, and often that is the peer: they live in an ordered tree, which nobody can make slow.
+//! Most rooms have one member, because the id of every socket is a room. So a single member is stored inline. The application
+//! often takes room names from peers, so the names are stored in an ordered tree, which no choice of names can make slow.
 
 use alloc::collections::{BTreeMap, BTreeSet, btree_set};
 
@@ -10,9 +10,9 @@ use engineio_proto::Text;
 /// The members of one room.
 #[derive(Debug)]
 pub(crate) enum Members<K> {
-    /// One.
+    /// A single member.
     One(K),
-    /// Any number but none.
+    /// Any number of members except zero.
     Many(BTreeSet<K>),
 }
 
@@ -48,7 +48,7 @@ impl<K: Copy + Ord> Members<K> {
         }
     }
 
-    /// Removes a member; whether nobody is left.
+    /// Removes a member. Returns whether the room is empty now.
     fn remove(&mut self, key: K) -> bool {
         match self {
             Self::One(member) => *member == key,
@@ -91,12 +91,12 @@ impl<K: Copy + Ord> Rooms<K> {
         self.0.get(room)
     }
 
-    /// The room's name as it is stored, so that its memory is shared by all who note it.
+    /// The stored name of the room, so that all references to it share memory.
     pub(crate) fn name(&self, room: &str) -> Option<Text> {
         self.0.get_key_value(room).map(|(name, _)| name.clone())
     }
 
-    /// Adds a member; whether it is the first.
+    /// Adds a member. Returns whether it is the first one.
     pub(crate) fn insert(&mut self, room: &Text, key: K) -> bool {
         if let Some(members) = self.0.get_mut(room) {
             members.insert(key);
@@ -106,7 +106,7 @@ impl<K: Copy + Ord> Rooms<K> {
         true
     }
 
-    /// Removes a member; whether it was the last one.
+    /// Removes a member. Returns whether it was the last one.
     pub(crate) fn remove(&mut self, room: &str, key: K) -> bool {
         let emptied = self.0.get_mut(room).is_some_and(|members| members.remove(key));
         if emptied {

@@ -1,12 +1,12 @@
-//! Where the versions of the protocol differ in what a packet may say: which names are reserved, and which values CONNECT and
-//! CONNECT_ERROR carry.
+//! The differences between protocol versions in the content of packets: reserved event names, and the payloads of CONNECT and
+//! CONNECT_ERROR.
 //!
 //! Source: socket.io-parser 4.2.7, `lib/index.ts`, `RESERVED_EVENTS` and `isPayloadValid`; socket.io-parser 3.4.5, `index.js`,
 //! `isPayloadValid`; socket.io 2.5.1, `lib/socket.js`, `events`.
 
 use crate::packet::PacketType;
 
-/// A version of the protocol.
+/// A protocol version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rules {
     /// Protocol 5: Socket.IO 3 and later.
@@ -15,7 +15,7 @@ pub(crate) enum Rules {
     V4,
 }
 
-/// Names under which the reference tells its own news.
+/// Whether the reference uses this name for its own events.
 #[inline]
 fn is_news(name: &[u8]) -> bool {
     matches!(
@@ -25,13 +25,13 @@ fn is_news(name: &[u8]) -> bool {
 }
 
 impl Rules {
-    /// Whether an event of this name is refused when it comes from a peer.
+    /// Whether an event with this name is invalid when a peer sends it.
     #[inline]
     pub(crate) fn may_not_receive(self, name: &[u8]) -> bool {
         is_news(name) && self == Self::V5
     }
 
-    /// Whether applications may not send an event of this name.
+    /// Whether the application must not send an event with this name.
     #[inline]
     pub(crate) fn may_not_send(self, name: &str) -> bool {
         match self {
@@ -42,7 +42,8 @@ impl Rules {
         }
     }
 
-    /// Whether JSON that starts like this can be the payload of CONNECT or CONNECT_ERROR. No other type carries a single value.
+    /// Whether JSON with this first byte can be the payload of CONNECT or CONNECT_ERROR. No other packet type carries a single
+    /// value.
     #[inline]
     pub(crate) fn is_value_of(self, packet_type: PacketType, first: u8) -> bool {
         match (packet_type, first) {

@@ -1,5 +1,5 @@
-//! Received arguments on their way into another format: what one format's deserialiser reads, any serialiser writes, and nothing is
-//! kept in between.
+//! Converts received arguments to another format: the deserialiser of one format drives the serialiser of the other, without an
+//! intermediate copy.
 
 use core::cell::Cell;
 use core::fmt;
@@ -9,7 +9,7 @@ use serde::ser::{Error, Serialize, SerializeMap, SerializeSeq, SerializeTuple, S
 
 use crate::payload::Payload;
 
-/// The arguments of a [`Payload`] as something that serde can write: a tuple. Made by [`Payload::values`].
+/// The arguments of a [`Payload`] as a tuple that serde can write. Returned by [`Payload::values`].
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a>(pub(crate) &'a Payload);
 
@@ -21,17 +21,17 @@ impl Serialize for Values<'_> {
     }
 }
 
-/// The one argument that is the payload of a packet without a list of them.
+/// The single argument of a payload that is not a list.
 pub(crate) struct Single<'a>(pub(crate) &'a Payload);
 
 impl Serialize for Single<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let first = if self.0.len() == 1 { self.0.write_first(serializer) } else { None };
-        first.unwrap_or_else(|| Err(Error::custom("this packet takes one value")))
+        first.unwrap_or_else(|| Err(Error::custom("this packet type takes exactly one argument")))
     }
 }
 
-/// What a deserialiser has, written once.
+/// A value that is still in a deserialiser. It can be serialised only once.
 pub(crate) struct Transcoded<D>(Cell<Option<D>>);
 
 impl<D> Transcoded<D> {
@@ -42,12 +42,12 @@ impl<D> Transcoded<D> {
 
 impl<'de, D: Deserializer<'de>> Serialize for Transcoded<D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let from = self.0.take().ok_or_else(|| Error::custom("a value can be converted only once"))?;
+        let from = self.0.take().ok_or_else(|| Error::custom("a value can be serialised only once while it is converted"))?;
         from.deserialize_any(Into(serializer)).map_err(Error::custom)
     }
 }
 
-/// Writes what it is shown.
+/// Serialises every value that it visits.
 struct Into<S>(S);
 
 macro_rules! scalars {
@@ -91,7 +91,7 @@ impl<'de, S: Serializer> Visitor<'de> for Into<S> {
     }
 }
 
-/// Parts of a container, each written as soon as it is read.
+/// Parts of a container. Each part is written as soon as it is read.
 macro_rules! parts {
     ($($name:ident: $trait:ident $method:ident,)*) => {$(
         struct $name<'a, S>(&'a mut S);

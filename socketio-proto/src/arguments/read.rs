@@ -1,4 +1,4 @@
-//! Reads arguments as a value, and remembers which one could not be read.
+//! Deserialises arguments as one value, and records which argument could not be read.
 
 use core::cell::Cell;
 
@@ -8,20 +8,20 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Vi
 use super::is_one_value;
 use crate::error::ReadError;
 
-/// Where a format reads arguments.
+/// Reads arguments in one format.
 pub(crate) trait ArgsReader<'de> {
-    /// What is wrong with them.
+    /// The error of reading.
     type Error: Error;
     /// Reads one value.
     type Value<'a>: Deserializer<'de, Error = Self::Error>
     where
         Self: 'a;
 
-    /// The next argument, which is to be read before the one behind it. `None` behind the last one.
+    /// Returns the next argument, or `None` after the last one. Each argument must be read before the next call.
     fn next(&mut self) -> Option<Self::Value<'_>>;
 }
 
-/// An argument that is asked for and not there.
+/// The error for an argument that is requested but missing.
 pub(crate) fn missing<E: Error>() -> E {
     E::custom("it is missing")
 }
@@ -42,10 +42,11 @@ where
     })
 }
 
-/// Reads arguments as a value: each as a member of a tuple or array, none as a unit, the first as anything else.
+/// Deserialises arguments as a value: a tuple or array reads one argument for each member, a unit reads none, and any other
+/// type reads the first.
 struct ArgsDeserializer<'a, R> {
     args: R,
-    /// Errors of a format have no place for the argument's number.
+    /// The errors of the formats cannot store the index of the argument.
     failed: &'a Cell<Option<usize>>,
 }
 
@@ -62,7 +63,7 @@ impl<'de, R: ArgsReader<'de>> ArgsDeserializer<'_, R> {
     }
 }
 
-/// Leaves all to the first argument.
+/// Forwards methods to the first argument.
 macro_rules! first {
     ($($name:ident($($value:ident: $type:ty),*),)*) => {$(
         #[inline]
@@ -130,7 +131,7 @@ impl<'de, R: ArgsReader<'de>> Deserializer<'de> for ArgsDeserializer<'_, R> {
     }
 }
 
-/// The arguments one after the other; behind the last one, such as can be read from nothing.
+/// Visits the arguments one after the other. After the last one, only types that can be read from nothing succeed.
 struct Spread<'a, R> {
     args: R,
     failed: &'a Cell<Option<usize>>,

@@ -1,4 +1,4 @@
-//! Writes a value as arguments, and what the serialisers of all formats share.
+//! Serialises a value as arguments, and contains code that the serialisers of all formats share.
 
 use core::fmt::Display;
 
@@ -7,21 +7,22 @@ use serde::ser::{Serialize, SerializeTuple, SerializeTupleStruct, Serializer};
 use super::is_one_value;
 use crate::error::EncodeError;
 
-/// Where a format writes arguments.
+/// Writes arguments in one format.
 pub(crate) trait ArgsWriter: Sized {
     /// Writes one value.
     type Value: Serializer<Ok = (), Error = EncodeError>;
-    /// Writes a list of them.
+    /// Writes a list of arguments.
     type List: SerializeTuple<Ok = (), Error = EncodeError> + SerializeTupleStruct<Ok = (), Error = EncodeError>;
 
-    /// The value that comes is the only argument.
+    /// Begins the only argument.
     fn one(self) -> Result<Self::Value, EncodeError>;
 
-    /// So many arguments come, at least by their own account.
+    /// Begins a list of `length` arguments. The `Serialize` implementation announces the length, and it may be wrong.
     fn list(self, length: usize) -> Result<Self::List, EncodeError>;
 }
 
-/// Writes a value as arguments: the members of a tuple or array each, nothing for a unit, anything else as one.
+/// Serialises a value as arguments: a tuple or array is a list of arguments, a unit is an empty list, and any other value is
+/// one argument.
 pub(crate) struct ArgsSerializer<W>(pub(crate) W);
 
 macro_rules! one_argument {
@@ -115,7 +116,7 @@ impl<W: ArgsWriter> Serializer for ArgsSerializer<W> {
     }
 }
 
-/// Implements serde's four traits for elements by the methods `element` and `close` of a type.
+/// Implements serde's four traits for elements with the methods `element` and `close` of a type.
 macro_rules! elements {
     ($type:ty) => {
         $crate::arguments::write::elements! {
@@ -145,7 +146,7 @@ macro_rules! elements {
 }
 pub(crate) use elements;
 
-/// Implements serde's three traits for members by the methods `key`, `value`, `member` and `close` of a type.
+/// Implements serde's three traits for members with the methods `key`, `value`, `member` and `close` of a type.
 macro_rules! members {
     ($type:ty) => {
         impl serde::ser::SerializeMap for $type {

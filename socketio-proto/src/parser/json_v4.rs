@@ -13,19 +13,18 @@ use crate::payload::{Args, Rules};
 /// differences:
 ///
 /// - Packet type 4 is called ERROR in protocol 4, and its payload is usually a string instead of an object. It is decoded as
-/// [`PacketType::ConnectError`](crate::PacketType::ConnectError).
+///   [`PacketType::ConnectError`](crate::PacketType::ConnectError).
 /// - In practice, CONNECT has no payload. A query for the namespace is part of the name, as in `/admin?token=1`. The decoder
-/// does not remove it.
+///   does not remove it.
 /// - The payload of CONNECT and ERROR can also be an array or `null`.
 /// - A peer can send events of any name. The names that cannot be sent to it are those that Socket.IO 2 reserves: `connect`,
-/// `disconnect`, `disconnecting`, `error`, `newListener` and `removeListener`.
+///   `disconnect`, `disconnecting`, `error`, `newListener` and `removeListener`.
 ///
 /// Two differences from the reference are deliberate. Here, an unknown packet type is an error; the reference decodes it as an
 /// ERROR packet that no application sees. Here, a value that cannot be serialised is an error of the caller; the reference
 /// sends `4"encode error"` to the peer.
 ///
 /// A server that accepts both generations, as socket.io 4 does with `allowEIO3`, uses [`Json`](super::Json) for both.
-/// A server that lets both generations in, as socket.io 4 does with `allowEIO3`, uses [`Json`](super::Json) for both.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct JsonV4;
 

@@ -30,7 +30,7 @@ use crate::values::Single;
 /// - an `ArrayBuffer` or a typed array, also an extension, reads as bytes;
 /// - a `Date` reads as an integer, in milliseconds since 1970;
 /// - any other extension reads as a pair of its type (`i8`) and its bytes. A newtype struct named `_ExtStruct` around such a
-/// pair, as in `rmp-serde`, reads and writes any extension.
+///   pair, as in `rmp-serde`, reads and writes any extension.
 ///
 /// Values are sent in their shortest form. As in JavaScript, floats without a fraction become integers, and map keys become
 /// strings. A payload received as JSON is converted when it is relayed as MessagePack, and vice versa. The conversion fails if

@@ -1,4 +1,4 @@
-//! The attachments of a payload in JSON: how they are gathered, and where they belong.
+//! The attachments of a JSON payload: collects them, and finds their placeholders.
 
 use bytes::Bytes;
 use engineio_proto::Arc;
@@ -10,22 +10,23 @@ use crate::json::de::Cursor;
 use crate::json::places::{Place, Sought};
 use crate::packet::Packet;
 
-/// The attachments and where they belong.
+/// Attachments and the positions of their placeholders.
 #[derive(Debug)]
 pub(crate) struct Attached {
     pub(super) attachments: Few<Bytes>,
     pub(super) places: Few<Place>,
-    /// The packet as long as some are missing. It waits in the memory that the attachments need anyway.
+    /// The packet, while attachments are missing. It is stored here because this allocation is needed for the attachments
+    /// anyway.
     waiting: Option<Waiting>,
 }
 
-/// A packet whose attachments have not all come.
+/// A packet with missing attachments.
 #[derive(Debug)]
 struct Waiting {
     packet: Packet,
     awaited: usize,
     bytes: usize,
-    /// Whether its placeholders are known already.
+    /// Whether the placeholders were already found.
     placed: bool,
 }
 
@@ -34,20 +35,21 @@ impl Attached {
         Self { attachments, places, waiting: None }
     }
 
-    /// What keeps a packet until so many attachments have come, and what was sought in it.
+    /// Creates the store for a packet with `awaited` missing attachments. `sought` contains the placeholders that were found so
+    /// far.
     #[inline]
     pub(crate) fn awaited_by(packet: Packet, awaited: usize, sought: Sought) -> Arc<Self> {
         let places = sought.found();
         let waiting = Some(Waiting { packet, awaited, bytes: 0, placed: places.is_some() });
-        // The limit on attachments is one on what is announced.
+        // `awaited` was checked against the limit on attachments.
         let attachments = Few::with_capacity(awaited);
         Arc::new(Self { attachments, places: places.unwrap_or(Few::new()), waiting })
     }
 
-    /// Takes an attachment. Gives the packet when it was the last one, else goes on waiting there.
+    /// Adds an attachment. If it was the last one, returns the packet. Otherwise stores the incomplete packet in `waits`.
     ///
     /// # Errors
-    /// When there are more bytes now than these, or the packet has a placeholder for something else.
+    /// If the attachments exceed `max_bytes` in total, or if a placeholder of the packet does not refer to an attachment.
     #[inline]
     pub(crate) fn add(
         mut gathering: Arc<Self>,
@@ -55,7 +57,7 @@ impl Attached {
         max_bytes: usize,
         waits: &mut Option<Arc<Self>>,
     ) -> Result<Option<Packet>, DecodeError> {
-        // As long as the packet waits in it, nobody else can have it.
+        // Nothing else references the `Arc` while it holds the incomplete packet.
         let Some(Self { attachments, places, waiting: slot }) = Arc::get_mut(&mut gathering) else {
             return Err(DecodeError::UnexpectedBinary);
         };
@@ -68,7 +70,7 @@ impl Attached {
         if attachments.len() >= waiting.awaited
             && let Some(Waiting { mut packet, placed, .. }) = slot.take()
         {
-            // An ACK may come without a payload; its attachments are then for nothing, as in the reference.
+            // An ACK may have no payload. Its attachments are then dropped, as in the reference.
             if let Some(payload) = &mut packet.payload {
                 if !placed {
                     *places = payload.places(attachments.len()).ok_or(DecodeError::IllegalPlaceholder)?;
@@ -81,7 +83,7 @@ impl Attached {
         Ok(None)
     }
 
-    /// A copy with memory of its own.
+    /// Copies the attachments into their own memory.
     pub(super) fn detached(&self) -> Self {
         let mut attachments = Few::new();
         self.attachments.iter().for_each(|bytes| attachments.push(Bytes::copy_from_slice(bytes)));

@@ -1,4 +1,4 @@
-//! Payloads of the MessagePack parser: where their arguments lie, and how they are read.
+//! MessagePack payloads: finds and reads their arguments.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -13,20 +13,20 @@ use crate::msgpack::de::Reader;
 use crate::msgpack::scan::{self, Extension, Head};
 use crate::packet::PacketType;
 
-/// A value that the scanner accepted, and that may be the payload of a packet whose type is not known yet.
+/// A value that the scanner has accepted, and that may be the payload of a packet. The type of the packet is not known yet.
 #[derive(Debug)]
 pub(crate) struct Data {
     start: usize,
     end: usize,
     head: Head,
-    /// Where its elements start, when it is an array.
+    /// Start of the elements, if it is an array.
     first: usize,
-    /// Where the first of its elements end: one of them may be the event's name.
+    /// Ends of the first elements. One of them may be the event's name.
     ends: [u32; REMEMBERED + 1],
 }
 
 impl Data {
-    /// No value, which is the same as one that says so.
+    /// A missing value, which is equivalent to `undefined`.
     pub(crate) const UNDEFINED: Self = Self {
         start: 0,
         end: 0,
@@ -35,8 +35,8 @@ impl Data {
         ends: [0; REMEMBERED + 1],
     };
 
-    /// Takes the value at this position, nested no deeper than that, and gives the position behind it.
-    // What is this large is filled in where it stays: moving it would take longer than finding it.
+    /// Scans the value at `start`, nested at most `max_depth` deep. Returns the position after it.
+    // Filled in place, because moving a struct of this size would take longer than the scan.
     #[inline]
     pub(crate) fn scan(&mut self, bytes: &[u8], start: usize, max_depth: u32) -> Option<usize> {
         let (head, first) = scan::head(bytes, start)?;
@@ -58,7 +58,7 @@ impl Data {
         Some(self.end)
     }
 
-    /// Whether the peer has sent it only to say that there is nothing.
+    /// Whether the value is `undefined`, which peers send in place of a missing value.
     pub(crate) const fn is_undefined(&self) -> bool {
         matches!(self.head, Head::Extension(Extension::Undefined, ..))
     }
@@ -69,7 +69,7 @@ impl Data {
 }
 
 impl Layout {
-    /// The arguments of an array, which begins with the event's name or not.
+    /// Fills in the arguments of an array, with the event's name first if `named`.
     #[inline]
     fn packed_list(&mut self, data: &Data, count: u32, named: bool) -> Option<()> {
         let mut ends = data.ends.iter();
@@ -86,12 +86,12 @@ impl Layout {
 }
 
 impl Payload {
-    /// A payload from its MessagePack form, for parsers: an array of the name and the arguments for an event, of the arguments for an ack,
-    /// a map for CONNECT, a map or a string for CONNECT_ERROR.
+    /// Creates a payload from its MessagePack encoding, for parsers. It is an array of the name and the arguments for an event,
+    /// an array of the arguments for an ack, a map for CONNECT, and a map or a string for CONNECT_ERROR.
     ///
     /// # Errors
-    /// [`DecodeError::InvalidPayload`] when the bytes are not one such value, hold a string that is not UTF-8, are nested deeper than
-    /// [`Limits::max_depth`], name a reserved event or are longer than 4 GiB.
+    /// [`DecodeError::InvalidPayload`] if the bytes are not exactly one such value, contain a string that is not UTF-8, are
+    /// nested deeper than [`Limits::max_depth`], have a reserved event name, or are longer than 4 GiB.
     pub fn from_msgpack(packet_type: PacketType, bytes: Bytes, limits: &Limits) -> Result<Self, DecodeError> {
         let mut data = Data::UNDEFINED;
         u32::try_from(bytes.len())
@@ -102,7 +102,8 @@ impl Payload {
             .ok_or(DecodeError::InvalidPayload)
     }
 
-    /// The payload of such a packet, which lies somewhere in the bytes. `None` when it is none.
+    /// Creates the payload of a packet from the scanned value `data` in `bytes`. Returns `None` if it is not valid for the
+    /// packet type.
     #[inline]
     pub(crate) fn packed(packet_type: PacketType, mut bytes: Bytes, data: &Data) -> Option<Self> {
         let mut layout = Layout::default();
@@ -123,8 +124,8 @@ impl Payload {
         Some(Self { source: Source::MsgPack(bytes), layout })
     }
 
-    /// The MessagePack form of one argument; `None` also when the payload did not come in MessagePack. The first four are found at
-    /// once, others by reading the bytes up to them.
+    /// The MessagePack encoding of one argument; `None` if there is no such argument, or if the payload is in another format.
+    /// The first four arguments are found in constant time, later ones by scanning the bytes before them.
     #[must_use]
     pub fn raw_msgpack(&self, index: usize) -> Option<&[u8]> {
         let Source::MsgPack(bytes) = &self.source else { return None };
@@ -132,7 +133,7 @@ impl Payload {
         bytes.get(start..self.layout.packed_end(bytes, index, start)?)
     }
 
-    /// The MessagePack form of all arguments, one after the other; `None` when the payload did not come in MessagePack.
+    /// The MessagePack encoding of all arguments, one after the other; `None` if the payload is in another format.
     #[must_use]
     pub fn raw_args_msgpack(&self) -> Option<&[u8]> {
         let Source::MsgPack(bytes) = &self.source else { return None };
@@ -141,8 +142,8 @@ impl Payload {
 }
 
 impl Layout {
-    /// Finds the name. One that is a number is put in digits behind the bytes. `None` when it is neither text nor an integer, or
-    /// reserved.
+    /// Finds the event's name. A numeric name is appended to the bytes in digits. Returns `None` if the name is neither text
+    /// nor an integer, or if it is reserved.
     #[inline]
     fn packed_name(&mut self, bytes: &mut Bytes, at: usize) -> Option<()> {
         let digits = match scan::head(bytes, at)? {
@@ -166,7 +167,7 @@ impl Layout {
         if index >= self.count as usize {
             return None;
         }
-        // An argument starts where the one before it ends.
+        // An argument starts where the previous one ends.
         let known = index.min(REMEMBERED);
         let mut at = match known.checked_sub(1) {
             Some(before) => *self.ends.get(before)? as usize,
@@ -185,7 +186,7 @@ impl Layout {
         }
     }
 
-    /// The bytes that an argument is, when it is some.
+    /// The bytes of an argument, if it is binary.
     pub(super) fn packed_bytes(&self, bytes: &Bytes, index: usize) -> Option<Bytes> {
         match scan::head(bytes, self.packed_start(bytes, index)?)? {
             (Head::Bytes(length) | Head::Extension(Extension::ArrayBuffer, _, length), at) => {
@@ -207,7 +208,7 @@ impl Layout {
     }
 }
 
-/// Arguments that lie one behind the other.
+/// Consecutive arguments.
 pub(super) struct PackedArgs<'de> {
     reader: Reader<'de>,
     left: u32,
