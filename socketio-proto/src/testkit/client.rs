@@ -1,5 +1,6 @@
-//! The other end: a model of the JavaScript client's sockets, over the model of its engine. It keeps the rules unless it is told to
-//! break them, and checks what it gets: replies that it asked for, events in order, one answer to each question.
+//! The client side: a model of the sockets of the JavaScript client, over the model of its engine. It follows the protocol
+//! unless it is told to violate it. It checks what it receives: only replies that it requested, events in order, and one ack
+//! for each event that requests one.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -15,7 +16,7 @@ use crate::packet::{Outgoing, Packet, PacketType};
 use crate::parser::{Decoder, Encoder, Json, JsonDecoder, Parser};
 use crate::payload::Args;
 
-/// How far the client is with one namespace.
+/// The client's state on one namespace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Out,
@@ -28,11 +29,11 @@ struct Space {
     state: State,
     sent: u64,
     received: u64,
-    /// The number that the next broadcast has at least.
+    /// The lowest number that the next broadcast can have.
     broadcast: u64,
 }
 
-/// What the server wants to know.
+/// An event of the server that requests an ack.
 #[derive(Debug)]
 pub(super) struct Question {
     namespace: Text,
@@ -40,17 +41,17 @@ pub(super) struct Question {
     number: u64,
 }
 
-/// A client's sockets.
+/// The sockets of one client.
 #[derive(Debug)]
 pub(super) struct Client {
     decoder: JsonDecoder,
     encoder: Encoder,
     spaces: BTreeMap<&'static str, Space>,
-    /// Questions to the server, and their numbers.
+    /// Ids of the acks that are awaited from the server, with the numbers of their events.
     asked: BTreeMap<u64, u64>,
     answered: BTreeSet<u64>,
     next_id: u64,
-    /// It has broken a rule: anything may come of that.
+    /// Whether the client has violated the protocol. Its expectations do not hold any more.
     rude: bool,
     questions: Vec<Question>,
     outbox: Vec<Message>,
@@ -78,12 +79,12 @@ impl Client {
         }
     }
 
-    /// What it wants to send, and what it has been asked.
+    /// Takes the messages to send, and the questions of the server.
     pub(super) fn take(&mut self) -> (Vec<Message>, Vec<Question>) {
         (core::mem::take(&mut self.outbox), core::mem::take(&mut self.questions))
     }
 
-    /// Whether every question was answered.
+    /// Whether all awaited acks have arrived.
     pub(super) fn is_answered(&self) -> bool {
         self.asked.is_empty()
     }
@@ -101,7 +102,7 @@ impl Client {
         self.put(&Outgoing::<()> { packet_type, namespace, id: None, event: None, args: None });
     }
 
-    /// Does something that a client may do.
+    /// Does something that a client is allowed to do.
     pub(super) fn act(&mut self, random: &mut Random, calm: bool) {
         let names: Vec<&'static str> = self.spaces.keys().copied().collect();
         let Some(&name) = random.pick(&names) else { return };
@@ -136,7 +137,7 @@ impl Client {
         }
     }
 
-    /// Does something that no client may do, or that none does.
+    /// Does something that violates the protocol, or that no real client does.
     pub(super) fn misbehave(&mut self, random: &mut Random) {
         const FAULTS: [&str; 10] = [
             "0",
@@ -159,7 +160,7 @@ impl Client {
         self.put(&Outgoing::ack(&question.namespace, question.id, &Numbered::new(question.number)));
     }
 
-    /// A message of the server.
+    /// Receives a message of the server.
     pub(super) fn receive(&mut self, message: Message) -> Result<(), Violation> {
         let decoded = self.decoder.decode(message.clone());
         let decoded = decoded.map_err(|error| Violation::new("I7", format!("client: {error} at {message:?}")))?;
@@ -197,7 +198,7 @@ impl Client {
                 }
                 space.state = State::Out;
             }
-            // What was under way when this side left is of no interest.
+            // Packets that were in transit when this side left the namespace are ignored.
             (PacketType::Disconnect, _) if space.state == State::In => space.state = State::Out,
             (PacketType::Event, Some(payload)) if space.state == State::In => {
                 let number = numbered::number(&payload)?;

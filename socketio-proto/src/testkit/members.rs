@@ -1,4 +1,5 @@
-//! A namespace beside the simplest model of one: sets of rooms for each socket, and sets of those who have yet to answer.
+//! Compares a namespace with a simple model: the set of rooms of each socket, and the set of recipients that have not answered
+//! a broadcast.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -14,10 +15,10 @@ use crate::id::SocketId;
 use crate::payload::Payload;
 use crate::server::{Namespace, NamespaceEvent, Operation, ReservedAck, Target};
 
-/// A socket of a peer.
+/// Identifies a socket by the index of its peer and its handle.
 pub(super) type Key = (usize, SocketHandle);
 
-/// The rooms that there are to join.
+/// The rooms that sockets join.
 const ROOMS: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) struct Members {
     pub(super) name: &'static str,
     machine: Namespace<Key>,
     rooms: BTreeMap<Key, BTreeSet<String>>,
-    /// As the events tell it.
+    /// The rooms according to the events.
     told: BTreeMap<String, BTreeSet<Key>>,
     waiting: BTreeMap<AckId, BTreeSet<Key>>,
     pub(super) gathered: u64,
@@ -45,7 +46,7 @@ impl Members {
         self.check()
     }
 
-    /// The socket is about to leave: its rooms are still there.
+    /// Checks the rooms of a socket that is about to leave: it is still in them.
     pub(super) fn check_rooms(&self, key: Key) -> Result<(), Violation> {
         let rooms: BTreeSet<String> = self.machine.rooms(key).map(|room| room.to_string()).collect();
         if self.rooms.get(&key) == Some(&rooms) {
@@ -62,7 +63,7 @@ impl Members {
         self.check()
     }
 
-    /// Joins or leaves some room.
+    /// Joins or leaves a random room.
     pub(super) fn move_about(&mut self, key: Key, random: &mut Random) -> Result<(), Violation> {
         let (Some(&room), Some(rooms)) = (random.pick(&ROOMS), self.rooms.get_mut(&key)) else { return Ok(()) };
         let (target, named) = (&Target::socket(key), &[room]);
@@ -76,7 +77,7 @@ impl Members {
         self.check()
     }
 
-    /// Some target, and whom it means.
+    /// A random target, and the sockets that it must include.
     pub(super) fn target(&mut self, sender: Key, random: &mut Random) -> Result<(Target<Key>, Vec<Key>), Violation> {
         let mut target = Target::everybody();
         for room in ROOMS {
@@ -103,7 +104,7 @@ impl Members {
         self.machine.reserve_ack()
     }
 
-    /// Awaits the acks of a broadcast; the recipients are those of [`Members::target`].
+    /// Awaits the acks of a broadcast. Its recipients are those that [`Members::target`] returned.
     pub(super) fn await_acks(
         &mut self,
         now: Instant,
@@ -137,7 +138,7 @@ impl Members {
         self.check()
     }
 
-    /// Nobody is here, and nothing is kept.
+    /// Checks that no socket is left, and no state.
     pub(super) fn check_empty(&self) -> Result<(), Violation> {
         let nothing = self.machine.is_empty() && self.told.is_empty() && self.waiting.is_empty();
         if nothing && self.machine.poll_timeout().is_none() {
@@ -147,7 +148,7 @@ impl Members {
         }
     }
 
-    /// Reads the events, which must agree with the model.
+    /// Reads the events and compares them with the model.
     fn check(&mut self) -> Result<(), Violation> {
         while let Some(event) = self.machine.poll_event() {
             let detail = format!("{event:?}");
@@ -166,7 +167,7 @@ impl Members {
                     self.gathered = self.gathered.saturating_add(1);
                     self.waiting.get_mut(&broadcast).is_some_and(|waiting| waiting.remove(&socket))
                 }
-                // Of a broadcast to nobody, this comes before anybody has noted the id.
+                // A broadcast without recipients emits this event before its id is recorded.
                 NamespaceEvent::BroadcastDone { broadcast } => {
                     self.waiting.remove(&broadcast).is_some_and(|waiting| waiting.is_empty())
                 }

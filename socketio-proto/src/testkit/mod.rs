@@ -1,8 +1,9 @@
-//! Everything it takes to try a Socket.IO server out without a network, a clock or a thread (feature `testkit`).
+//! Tests a Socket.IO server without a network, a clock or threads (feature `testkit`).
 //!
-//! A [`Connection`](crate::server::Connection) has the verbs of the session below it, so the simulated network of `engineio_proto::testkit` carries it, with all
-//! its delays, aborted requests and upgrades, and its invariants are checked after every step. [`run`] adds what this level is about:
-//! several clients, namespaces that all of them share, rooms, broadcasts and acks, made up by a seed and judged.
+//! A [`Connection`](crate::server::Connection) has the same methods as the session below it. So it runs on the simulated
+//! network of `engineio_proto::testkit`, with delays, aborted requests and upgrades, and its invariants are checked after every
+//! step. [`run`] adds the Socket.IO level: several clients on shared namespaces, with rooms, broadcasts and acks. A seed
+//! determines what they do, and `run` checks the results.
 
 mod client;
 mod members;

@@ -1,5 +1,5 @@
-//! Events that carry their number and a content that follows from it, text or binary, so that whoever gets one can tell what it
-//! should be.
+//! Events with a number and with text or binary content that is derived from the number, so that the receiver can check the
+//! content.
 
 use alloc::format;
 use alloc::string::String;
@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::payload::Payload;
 
-/// The arguments of one event: its number, and bytes or text.
+/// The arguments of one event: its number, and its bytes or text.
 #[derive(Debug, Serialize)]
 pub(super) struct Numbered(u64, Content);
 
@@ -31,7 +31,7 @@ impl Serialize for Content {
     }
 }
 
-/// How long the content is: short, with a long one now and then.
+/// The length of the content. Most contents are short.
 fn length(number: u64) -> usize {
     let length = if number % 16 == 7 { number.wrapping_mul(97) % 2000 } else { number.wrapping_mul(31) % 60 };
     usize::try_from(length).unwrap_or(0)
@@ -50,14 +50,14 @@ impl Numbered {
         Self(number, content(number))
     }
 
-    /// What it may take in a queue.
+    /// An upper bound of its size in a queue.
     pub(super) fn size(&self) -> usize {
         let Content::Text(text) = &self.1 else { return length(self.0).saturating_add(300) };
         text.len().saturating_mul(6).saturating_add(200)
     }
 }
 
-/// The number that a payload carries, if its content is the one that belongs to it.
+/// The number of a payload, if its content matches the number.
 pub(super) fn number(payload: &Payload) -> Result<u64, Violation> {
     let wrong = || Violation::new("I7", format!("not what was sent: {payload:?}"));
     let number = payload.get::<u64>(0).map_err(|_| wrong())?;

@@ -1,7 +1,7 @@
-//! Whole lives of a server: several clients on namespaces that they share, who do what clients do, or what they must not; an
-//! application that accepts, refuses, forgets, asks, answers, broadcasts and disconnects; and books of all of it.
+//! Simulates a whole server: several clients on shared namespaces that follow or violate the protocol, and an application that
+//! accepts, refuses, ignores, emits, acks, broadcasts and disconnects. It keeps a record of all actions.
 //!
-//! Each client has a network of its own, with a clock of its own. They go on in ticks, so that no clock is further ahead of another
+//! Each client has its own network and its own clock. The simulation proceeds in ticks, so that no two clocks differ by more
 //! than one tick.
 
 use alloc::boxed::Box;
@@ -26,28 +26,29 @@ use crate::packet::{Outgoing, PacketType};
 use crate::parser::{Encoder, Json, Parser as _};
 use crate::server::{Connection, Namespaces};
 
-/// How far clocks may be apart.
+/// The maximum difference between two clocks.
 const TICK: Duration = Duration::from_millis(20);
 
-/// The frame of a life; a seed fills it in.
+/// The parameters of a simulation. A seed determines the details.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "tests build it with a literal")]
 pub struct Scenario {
-    /// How many clients there are.
+    /// Number of clients.
     pub clients: usize,
     /// Settings of the sessions.
     pub engine: engineio_proto::Config,
     /// Settings of the connections.
     pub socket: Config,
-    /// What the network does.
+    /// Behaviour of the network.
     pub wires: Wires,
-    /// How often each client, and the application for each client, does something.
+    /// How many actions each client performs, and how many the application performs for each client.
     pub actions: u64,
-    /// Over how much time that is spread.
+    /// The time span over which the actions are spread.
     pub span: Duration,
-    /// For how long the application may look away from a peer, at most, every now and then.
+    /// Maximum time for which the application stops reading from a peer. It does so repeatedly, unless this is zero.
     pub stall: Duration,
-    /// Nobody breaks a rule, leaves or is thrown out before everything has arrived: then nothing may be missing.
+    /// Whether no client violates the protocol, leaves or is disconnected before everything has arrived. Nothing may then be
+    /// missing.
     pub calm: bool,
 }
 
@@ -66,7 +67,7 @@ impl Default for Scenario {
     }
 }
 
-/// What has happened, all clients together.
+/// What happened in a simulation, for all clients together.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Report {
@@ -76,33 +77,33 @@ pub struct Report {
     pub sent_up: u64,
     /// Events that arrived from clients.
     pub received_up: u64,
-    /// Events that were sent to clients, broadcasts apart.
+    /// Events that were sent to clients, without broadcasts.
     pub sent_down: u64,
-    /// Events that arrived at clients, broadcasts apart.
+    /// Events that arrived at clients, without broadcasts.
     pub received_down: u64,
-    /// Answers that clients got.
+    /// Acks that clients received.
     pub answers_down: u64,
     /// Outcomes of acks that were answers.
     pub answered: u64,
-    /// Outcomes of acks that were none.
+    /// Outcomes of acks that were errors.
     pub unanswered: u64,
     /// Outcomes of broadcasts, one for each recipient.
     pub gathered: u64,
-    /// Commands that a limit refused: no room in the queue, or too many acks awaited.
+    /// Commands that were refused because of a limit: the queue was full, or too many acks were awaited.
     pub refused: u64,
-    /// The same for every run of the same seed.
+    /// A digest of the run. It is the same for every run with the same seed.
     pub digest: u64,
 }
 
-/// A run that went wrong.
+/// A simulation that failed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What did not hold.
+    /// The violation.
     pub violation: Violation,
-    /// The client at which it was noticed.
+    /// The index of the client where it was noticed.
     pub client: usize,
-    /// Everything that its connection saw, when it was asked for.
+    /// The log of the client's connection, if it was requested.
     pub log: String,
 }
 
@@ -124,13 +125,13 @@ enum Action {
     Tick,
 }
 
-/// A socket, as the application knows it.
+/// A socket, from the application's point of view.
 #[derive(Debug)]
 struct Socket {
     namespace: &'static str,
     sent: u64,
     received: u64,
-    /// It was told to be about to leave.
+    /// Whether `Disconnecting` was received.
     leaves: bool,
 }
 
@@ -138,16 +139,16 @@ struct Peer {
     pair: Pair<Connection, Action>,
     client: Client,
     sockets: BTreeMap<SocketHandle, Socket>,
-    /// Questions to the client, and their numbers.
+    /// Acks that are awaited from the client, with the numbers of their events.
     awaited: BTreeMap<(SocketHandle, AckId), u64>,
     pending: Vec<Pending>,
-    /// Answers that it is still waiting for.
+    /// Acks that the client is still waiting for.
     tokens: Vec<(AckToken, u64)>,
-    /// Commands that were refused for lack of room, and that no [`Event::Writable`] has answered yet.
+    /// Number of commands that were refused because the queue was full, minus the [`Event::Writable`] events since then.
     refused: u64,
     looks_again: Instant,
     ended: bool,
-    /// Nothing arrives any more: a client that was not open by then waits for ever.
+    /// Whether the network was cut off. A client that was not open before waits forever.
     pulled: bool,
     over: bool,
 }
@@ -160,14 +161,14 @@ struct World<'a> {
     ids: u64,
     broadcasts: u64,
     report: Report,
-    /// The client that is being dealt with.
+    /// The index of the current client.
     at: usize,
 }
 
-/// Plays the scenario as this seed fills it in. With `log`, a failure tells everything that the connection saw.
+/// Runs the scenario with this seed. With `log`, a failure contains the log of the connection.
 ///
 /// # Errors
-/// What did not hold.
+/// The violation that was found.
 pub fn run(seed: u64, scenario: &Scenario, log: bool) -> Result<Report, Box<Failure>> {
     let mut world = World::new(seed, scenario, log);
     match world.live() {
@@ -223,8 +224,8 @@ fn peer(seed: u64, scenario: &Scenario, log: bool) -> Peer {
 }
 
 impl Peer {
-    /// What became of a packet that the application wanted to send. After one for which there was no room, `Writable` comes once; packets
-    /// of the connection itself (CONNECT, CONNECT_ERROR, DISCONNECT) that find no room end it instead.
+    /// Records the result of sending a packet. After a packet that did not fit in the queue, one `Writable` event is emitted.
+    /// If a packet of the connection itself (CONNECT, CONNECT_ERROR, DISCONNECT) does not fit, the connection ends instead.
     fn note<R>(&mut self, result: &Option<Result<R, EmitError>>, report: &mut Report) {
         let full = matches!(result, Some(Err(EmitError::Send(SendError::Full))));
         if full {
@@ -270,7 +271,7 @@ impl<'a> World<'a> {
                 let state = self.peers.get(slow).map(|peer| (peer.ended, peer.pair.now(), &peer.pair));
                 return Err(Violation::new("scenario", format!("never ends: {state:?}")));
             }
-            // Once everybody has said what there was to say, there is nothing but timeouts to wait for.
+            // After all actions, only timeouts are left, so larger ticks suffice.
             if tick.saturating_mul(ticks) > self.scenario.span * 4 {
                 tick = Duration::from_secs(1);
             }
@@ -278,7 +279,7 @@ impl<'a> World<'a> {
         self.judge()
     }
 
-    /// Lets one peer go on for a tick.
+    /// Advances one peer by one tick.
     fn tick(&mut self, tick: Duration) -> Result<(), Violation> {
         let Some(peer) = self.peer().filter(|peer| !peer.over) else { return Ok(()) };
         peer.pair.schedule(tick, Action::Tick);
@@ -291,7 +292,7 @@ impl<'a> World<'a> {
             }
             self.read()?;
         }
-        // The application may have looked away until nothing more happened.
+        // The application may have stopped reading until the simulation was idle.
         self.read()?;
         let Some(peer) = self.peer() else { return Ok(()) };
         let machine_over = peer.pair.machine().is_none_or(|machine| machine.ended());
@@ -355,7 +356,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Both ends read what there is, unless the application looks away.
+    /// Lets both sides read, unless the application is not reading now.
     fn read(&mut self) -> Result<(), Violation> {
         let calm = self.scenario.calm;
         let Some(peer) = self.peer() else { return Ok(()) };
@@ -384,13 +385,13 @@ impl<'a> World<'a> {
         {
             self.told(event)?;
             let Some(peer) = self.peer() else { return Ok(()) };
-            // What was read may make the machine want more.
+            // Reading an event may free capacity for more input.
             peer.pair.settle()?;
         }
         Ok(())
     }
 
-    /// What the application does about an event.
+    /// Handles an event as the application.
     fn told(&mut self, event: Event) -> Result<(), Violation> {
         let (at, calm) = (self.at, self.scenario.calm);
         let detail = format!("{event:?}");
@@ -403,7 +404,7 @@ impl<'a> World<'a> {
                     let delay = peer.pair.random().duration(Duration::ZERO, Duration::from_secs(2));
                     peer.pair.schedule(delay, Action::AnswerLate);
                 }
-                // Forgotten: it is refused at its deadline.
+                // Dropped, so it is refused at its deadline.
                 7 => drop(pending),
                 _ => self.decide(pending)?,
             },
@@ -472,7 +473,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Accepts or refuses.
+    /// Accepts or refuses a request to join a namespace.
     fn decide(&mut self, pending: Pending) -> Result<(), Violation> {
         let (at, calm) = (self.at, self.scenario.calm);
         let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
@@ -528,7 +529,7 @@ impl<'a> World<'a> {
         peer.note(&result, &mut self.report);
     }
 
-    /// Does something that an application does.
+    /// Performs an action of the application.
     fn serve(&mut self) -> Result<(), Violation> {
         let (at, calm) = (self.at, self.scenario.calm);
         let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
@@ -587,7 +588,7 @@ impl<'a> World<'a> {
         peer.note(&result, &mut self.report);
     }
 
-    /// A broadcast by this socket.
+    /// Sends a broadcast from this socket.
     fn broadcast(&mut self, socket: SocketHandle) -> Result<(), Violation> {
         let Some(peer) = self.peers.get_mut(self.at) else { return Ok(()) };
         let Some(namespace) = peer.sockets.get(&socket).map(|known| known.namespace) else { return Ok(()) };
@@ -607,7 +608,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// A broadcast by this socket, which everybody is to answer.
+    /// Sends a broadcast with an ack from this socket.
     fn broadcast_with_ack(&mut self, socket: SocketHandle) -> Result<(), Violation> {
         let Some(peer) = self.peers.get_mut(self.at) else { return Ok(()) };
         let Some(namespace) = peer.sockets.get(&socket).map(|known| known.namespace) else { return Ok(()) };
@@ -645,12 +646,12 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Nothing is left of anybody; and when all was calm, nothing is missing.
+    /// Checks that no state is left, and that nothing is missing if the scenario was calm.
     fn judge(&mut self) -> Result<(), Violation> {
         for at in 0..self.peers.len() {
             self.at = at;
             while let Some(peer) = self.peer() {
-                // What was scheduled for later has nobody to do it any more.
+                // Actions that are still scheduled are dropped.
                 if peer.pair.step()? == Step::Idle {
                     break;
                 }
