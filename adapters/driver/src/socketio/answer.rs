@@ -1,4 +1,4 @@
-//! The answer to an event that was sent: a future.
+//! The future of an ack.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 use futures_channel::oneshot;
 use socketio_proto::{AckError, Payload};
 
-/// Where the outcome of an ack goes.
+/// The receiver of the outcome of an ack.
 pub(crate) type AnswerSink = oneshot::Sender<Result<Payload, AckError>>;
 
-/// The answer to an event that was sent. Dropping it changes nothing for the client; its answer is then ignored.
+/// The future of the client's ack for an event. If it is dropped, the ack is ignored when it arrives; nothing changes for the
+/// client.
 #[derive(Debug)]
 #[must_use = "await it for the client's answer"]
 pub struct Answer(oneshot::Receiver<Result<Payload, AckError>>);
@@ -23,11 +24,11 @@ impl Answer {
 }
 
 impl Future for Answer {
-    /// The client's arguments, or why there are none.
+    /// The arguments of the ack, or why there is none.
     type Output = Result<Payload, AckError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // The sink goes away without a word only with the connection.
+        // The sink is dropped without an outcome only if the connection ends.
         Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or(Err(AckError::Disconnected)))
     }
 }

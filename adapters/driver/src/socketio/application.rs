@@ -1,4 +1,4 @@
-//! Socket.IO on top of the turns: what becomes of a connection's events, and of what other tasks ask of it.
+//! The Socket.IO application of a connection's task: handles the events of the connection and the commands of other tasks.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -31,22 +31,22 @@ use crate::turn::{Application, Core, EVENTS_PER_PASS};
 impl<P: Parser> AckSink<P> {
     fn resolve(self, id: AckId, outcome: Result<Payload, AckError>) {
         match self {
-            // Who asked may have gone away.
+            // The receiver may have been dropped.
             Self::Socket(sink) => drop(sink.send(outcome)),
             Self::Broadcast { namespace, key } => namespace.handle_ack(key, id, outcome),
         }
     }
 }
 
-/// What only the connection's task sees.
+/// State that only the task of the connection uses.
 pub(crate) struct Local<P: Parser> {
     peer: Arc<SocketPeer<P>>,
-    /// The socket of the first namespace that was joined: nearly always the only one.
+    /// The socket of the namespace that was joined first, usually the only one.
     first: Option<Member<P>>,
     others: BTreeMap<SocketHandle, Member<P>>,
     guards: Waiting<Joining<P>, GuardResult>,
     waiting: Waiting<Running<P>, HandlerResult>,
-    /// By socket too: namespaces number their broadcasts on their own.
+    /// The key contains the socket, because each namespace numbers its broadcasts separately.
     acks: BTreeMap<(SocketHandle, AckId), AckSink<P>>,
 }
 
@@ -61,30 +61,30 @@ impl<P: Parser> Clone for Member<P> {
     }
 }
 
-/// A client that wants to join, and what a guard decides on.
+/// A client's request to join a namespace, while a guard decides on it.
 struct Joining<P: Parser> {
     pending: Pending,
     namespace: Arc<NamespaceInner<P>>,
     handlers: Arc<Handlers<P>>,
-    /// What the guard hands to the socket, where there is a guard.
+    /// Values that the guard passes to the socket; `None` without a guard.
     extensions: Option<Arc<Extensions>>,
 }
 
-/// What a handler that waits was started for.
+/// A waiting handler, and what it was started for.
 struct Running<P: Parser> {
     member: Member<P>,
     kind: Kind,
 }
 
-/// Which handler it is.
+/// The kind of a handler.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// After it, events without a handler are dropped.
+    /// After it has ended, events without a handler are dropped.
     Connect,
-    /// The event handler at this place of the table.
+    /// The event handler at this index of the table.
     Event(usize),
     Disconnecting,
-    /// Nothing follows: what the application kept with the socket is dropped.
+    /// The last handler. After it has ended, the values that the application stored with the socket are dropped.
     Disconnect,
 }
 
@@ -104,26 +104,27 @@ impl<P: Parser> SocketIo<P> {
         Self { parser, config, max_waiting, emits, alarm, namespaces: Mutex::default() }
     }
 
-    /// The namespace of this name, made if it is not there.
+    /// The namespace of this name. Creates it if it does not exist.
     pub(crate) fn of(&self, name: &str) -> Arc<NamespaceInner<P>> {
         let name = Namespaces::<()>::full_name(name);
         if let Some(namespace) = lock(&self.namespaces).get(&name) {
             return Arc::clone(namespace);
         }
-        // With no lock held: cloning and dropping the parser is the application's code. If another task was faster, its namespace stays.
+        // No lock is held here, because cloning and dropping the parser runs application code. If another task has inserted the
+        // namespace meanwhile, its namespace is kept.
         let max_attachments = self.config.limits.max_attachments;
         let alarm = Arc::clone(&self.alarm);
         let made = Arc::new(NamespaceInner::new(name.clone(), self.parser.clone(), max_attachments, self.emits, alarm));
         Arc::clone(lock(&self.namespaces).insert(name, Arc::clone(&made)))
     }
 
-    /// Whether handlers may start: those that wait are not too many and do not hold too much, and no inbox is full.
+    /// Whether handlers may start: the waiting handlers are below the limits, and no inbox is full.
     fn is_ready(&self, local: &Local<P>) -> bool {
         let idle = local.waiting.is_idle() && local.guards.is_idle();
         (idle || self.may_wait(local)) && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether another handler may wait.
+    /// Whether one more handler may wait.
     #[cold]
     fn may_wait(&self, local: &Local<P>) -> bool {
         let waiting = local.waiting.len().saturating_add(local.guards.len());
@@ -157,7 +158,7 @@ impl<P: Parser> SocketIo<P> {
         }
     }
 
-    /// A guard has decided, now or after a wait.
+    /// Handles the decision of a guard, which may have waited.
     fn decided(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, joining: Joining<P>, ended: Ended<GuardResult>) {
         match ended {
             Ended::Returned(Ok(())) => self.accept(core, cx, joining),
@@ -184,8 +185,9 @@ impl<P: Parser> SocketIo<P> {
         let auth = pending.auth().map(Payload::detached);
         let extensions = extensions.map(|extensions| extensions.take()).unwrap_or_default();
         let peer = core.peer;
-        // The reply first: if there is no room for it, there never was such a socket. With no lock held, for the parser encodes it. It leaves
-        // at the end of this turn, so that whoever has seen it finds the socket on the namespace.
+        // The reply goes first. If it does not fit in the queue, the socket never existed. No lock is held here, because the
+        // parser encodes the reply. The reply is sent at the end of this turn, so a client that has received it finds the
+        // socket on the namespace.
         let handle = match core.machine.accept(core.now, pending, &id) {
             Ok(handle) => handle,
             Err(error) => {
@@ -208,7 +210,7 @@ impl<P: Parser> SocketIo<P> {
         let socket = Socket(Arc::clone(&member.socket));
         match run(cx, || connect((socket,))) {
             Ok(ended) => returned(core, &Running { member, kind: Kind::Connect }, ended),
-            // The `auth` that it can see stays as long as the socket does, in any case.
+            // Counts 0 bytes: the `auth` that the handler can read is kept as long as the socket in any case.
             Err(future) => core.local.waiting.add(Running { member, kind: Kind::Connect }, 0, future),
         }
     }
@@ -226,7 +228,7 @@ impl<P: Parser> SocketIo<P> {
         }
         let Some((index, handler)) = member.handlers.event(payload.name().unwrap_or_default()) else {
             let (bytes, shared) = (payload.size(), &core.peer.shared);
-            // Without a taker the event is dropped, as in the reference.
+            // If nothing receives the event, it is dropped, as in the reference.
             if let Err((payload, _)) =
                 member.socket.inbox.push((payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes)
             {
@@ -252,7 +254,7 @@ impl<P: Parser> SocketIo<P> {
         }
     }
 
-    /// An event that has a handler of its own, where another one sees all of them: that one comes first.
+    /// Handles an event that has its own handler and also goes to the `on_any` handler, which runs first.
     #[cold]
     fn received_before_any_before(
         &self,
@@ -269,7 +271,7 @@ impl<P: Parser> SocketIo<P> {
                 Ok(ended) => returned(core, &running, ended),
                 Err(future) => core.local.waiting.add(running, bytes, future),
             }
-            // It may have panicked, or made the socket leave.
+            // The handler may have panicked or disconnected the socket.
             !core.machine.session().is_closed() && member.socket.is_connected()
         };
         if let Some(any) = handlers.any_before(index)
@@ -312,7 +314,7 @@ impl<P: Parser> SocketIo<P> {
     }
 }
 
-/// Runs a handler for a socket that leaves or has left.
+/// Runs a handler for a socket that is leaving or has left.
 fn run_for_leaving<P: Parser>(
     core: &mut Core<'_, SocketIo<P>>,
     cx: &mut Context<'_>,
@@ -327,18 +329,18 @@ fn run_for_leaving<P: Parser>(
     }
 }
 
-/// A handler returned, now or after a wait.
+/// Handles the end of a handler, which may have waited.
 fn returned<P: Parser>(core: &mut Core<'_, SocketIo<P>>, running: &Running<P>, ended: Ended<HandlerResult>) {
     if let Err(Panicked) = running.conclude(ended) {
         core.machine.discard(core.now);
     }
 }
 
-/// A handler panicked: its connection is closed.
+/// A handler panicked. Its connection is closed.
 struct Panicked;
 
 impl<P: Parser> Running<P> {
-    /// Does what is to be done after a handler, and logs how it failed.
+    /// Does the work that follows a handler, and logs its failure.
     fn conclude(&self, ended: Ended<HandlerResult>) -> Result<(), Panicked> {
         let socket = &self.member.socket;
         match self.kind {
@@ -370,8 +372,8 @@ impl<P: Parser> Running<P> {
     }
 }
 
-/// A packet that the mailbox has taken did not fit into the machine's queue, where replies of the machine's own had come before it: the
-/// connection is closed rather than left with a gap. In all other cases there is nobody left to send it to.
+/// Closes the connection if an accepted packet did not fit in the machine's queue, because replies of the machine have filled
+/// it; otherwise the client would miss a packet. All other errors mean that the socket or the connection is gone.
 #[inline]
 fn not_lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, sent: Result<(), EmitError>) {
     if let Err(error) = sent {
@@ -390,7 +392,7 @@ fn lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, error: &EmitError) {
     }
 }
 
-/// A client broke the protocol, or met a limit that can be raised.
+/// Logs a protocol violation of a client, or a limit that it has exceeded and that can be raised.
 fn log_fault(session: Sid, fault: &Fault, limits: &Limits) {
     match fault {
         Fault::Undecodable(DecodeError::TooManyAttachments) => {
@@ -413,7 +415,7 @@ fn refuse<P: Parser>(core: &mut Core<'_, SocketIo<P>>, pending: Pending, refusal
     }
 }
 
-/// Takes a socket off its namespace.
+/// Removes a socket from its namespace.
 fn leave<P: Parser>(socket: &SocketInner<P>) {
     socket.namespace.remove(socket);
     socket.disconnected();
@@ -504,7 +506,7 @@ impl<P: Parser> Application for SocketIo<P> {
             Command::Disconnect { socket } => {
                 machine.disconnect(core.now, socket);
                 if let Some(member) = core.local.member(socket) {
-                    // Nobody may take what lies there; others of the connection must not wait for that.
+                    // The events in the inbox may never be read, and must not block other sockets of the connection.
                     member.socket.inbox.close(&core.peer.shared.full_inboxes);
                 }
             }
@@ -525,7 +527,7 @@ impl<P: Parser> Application for SocketIo<P> {
             returned(core, &running, ended);
         }
         for _ in 0..EVENTS_PER_PASS {
-            // A closed connection is cleaned up, whether or not the application keeps up.
+            // A closed connection is always cleaned up, even if handlers are waiting.
             let ready = self.is_ready(core.local) || core.machine.session().is_closed();
             let event = if ready { core.machine.poll_event() } else { core.machine.poll_outcome() };
             let Some(event) = event else { return any };
@@ -554,7 +556,7 @@ impl<P: Parser> Application for SocketIo<P> {
     }
 
     fn leftover(&self, local: &mut Local<P>) -> Option<BoxFuture<'static, ()>> {
-        // Panics are logged; there is no connection left to close.
+        // Panics are only logged: there is no connection left to close.
         let rest = local.waiting.take(|running, ended| drop(running.conclude(ended)))?;
         Some(Box::pin(rest))
     }

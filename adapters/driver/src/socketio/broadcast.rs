@@ -1,4 +1,4 @@
-//! A broadcast: to whom, and how.
+//! A broadcast: its recipients and its options.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use socketio_proto::{AckError, Args, EmitError, Json, Outgoing, Parser, Payload}
 
 use super::state::{NamespaceInner, Socket, SocketKey};
 
-/// A broadcast that is being put together. Each method returns it changed; a clone goes its own way.
+/// Builds a broadcast. Each method returns the changed broadcast. A clone is independent of the original.
 #[must_use = "emit something"]
 pub struct Broadcast<P: Parser = Json> {
     namespace: Arc<NamespaceInner<P>>,
@@ -18,11 +18,11 @@ pub struct Broadcast<P: Parser = Json> {
     volatile: bool,
 }
 
-/// What came of a broadcast with acks.
+/// The outcome of a broadcast with an ack.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Answers<P: Parser = Json> {
-    /// One for every recipient.
+    /// The outcome for each recipient.
     pub answers: Vec<(Socket<P>, Result<Payload, AckError>)>,
 }
 
@@ -31,28 +31,29 @@ impl<P: Parser> Broadcast<P> {
         Self { namespace, target: Target { sender, ..Target::everybody() }, volatile: false }
     }
 
-    /// Also to this room. Without any room the broadcast is to everybody on the namespace.
+    /// Adds a room to the recipients. Without any room, the broadcast goes to all sockets on the namespace.
     pub fn to(mut self, room: &str) -> Self {
         self.target.rooms.insert(room.to_owned());
         self
     }
 
-    /// Not to who is in this room.
+    /// Excludes the sockets in this room.
     pub fn except(mut self, room: &str) -> Self {
         self.target.except.insert(room.to_owned());
         self
     }
 
-    /// Drops the event for those to whom it cannot leave at once.
+    /// Makes the event volatile: it is dropped for recipients to which it cannot be sent immediately.
     pub fn volatile(mut self) -> Self {
         self.volatile = true;
         self
     }
 
-    /// Sends an event. It is encoded once. A recipient whose outbound queue is full is closed, rather than left with a gap.
+    /// Sends an event. It is encoded only once. If the outbound queue of a recipient is full, its connection is closed, because
+    /// it would otherwise miss a packet.
     ///
     /// # Errors
-    /// When the event cannot be encoded; nothing was sent.
+    /// If the event cannot be encoded; nothing is sent.
     pub fn emit<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
         let packet = Outgoing::event(&self.namespace.name, None, event, &args);
         let encoded = self.namespace.encode(&packet)?;
@@ -60,12 +61,12 @@ impl<P: Parser> Broadcast<P> {
         Ok(())
     }
 
-    /// Sends an event that every recipient is to answer within `timeout`. The event leaves in any case; await what it returns for the
-    /// answers: complete as soon as everybody answered, disconnected or ran out of time. Who a [`volatile`](Self::volatile) event does not
-    /// leave for at once counts as disconnected.
+    /// Sends an event with an ack that every recipient should send within `timeout`. The event is sent even if the returned
+    /// future is not awaited. The future resolves to the answers as soon as every recipient has answered, disconnected or timed
+    /// out. A recipient to which a [`volatile`](Self::volatile) event cannot be sent immediately counts as disconnected.
     ///
     /// # Errors
-    /// When the event cannot be encoded; nothing was sent.
+    /// If the event cannot be encoded; nothing is sent.
     pub fn emit_with_ack<A: Args>(
         &self,
         event: &str,
@@ -80,23 +81,23 @@ impl<P: Parser> Broadcast<P> {
         Ok(async move { Answers { answers: answers.await.unwrap_or_default() } })
     }
 
-    /// The sockets that the broadcast would go to.
+    /// The sockets that the broadcast would be sent to.
     #[must_use]
     pub fn sockets(&self) -> Vec<Socket<P>> {
         self.namespace.sockets(&self.target)
     }
 
-    /// Has them all join a room.
+    /// Makes all these sockets join a room.
     pub fn join(&self, room: &str) {
         self.namespace.join(&self.target, room);
     }
 
-    /// Has them all leave a room.
+    /// Makes all these sockets leave a room.
     pub fn leave(&self, room: &str) {
         self.namespace.leave(&self.target, room);
     }
 
-    /// Makes them all leave the namespace.
+    /// Disconnects all these sockets from the namespace.
     pub fn disconnect(&self) {
         self.sockets().iter().for_each(Socket::disconnect);
     }

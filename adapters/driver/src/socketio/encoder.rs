@@ -1,4 +1,4 @@
-//! One encoder for each thread.
+//! One encoder per thread.
 
 use std::cell::RefCell;
 
@@ -9,25 +9,26 @@ thread_local! {
     static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new());
 }
 
-/// What a packet counts against the outbound limit.
+/// The number of bytes that a packet counts towards the outbound limit.
 pub(crate) fn weight(encoded: &Encoded) -> usize {
     encoded.frames().iter().map(Frame::queued_len).sum()
 }
 
-/// Encodes a packet of at most so many attachments: as many as the server takes, or what it has taken could not be passed on.
+/// Encodes a packet with at most `max_attachments` attachments. This is the server's inbound limit, so that every accepted
+/// packet can be relayed.
 pub(crate) fn encode<P: Parser, A: Args + ?Sized>(
     parser: &P,
     max_attachments: u8,
     packet: &Outgoing<'_, A>,
 ) -> Result<Encoded, EncodeError> {
     let encode = |encoder: &mut Encoder| {
-        // The thread may serve other servers too.
+        // The thread may run other servers as well.
         encoder.set_max_attachments(max_attachments);
         parser.encode(packet, encoder)
     };
     ENCODER.with(|encoder| match encoder.try_borrow_mut() {
         Ok(mut encoder) => encode(&mut encoder),
-        // A value's `Serialize` is user code, and may emit itself.
+        // A `Serialize` implementation is user code, and may emit an event itself.
         Err(_) => encode(&mut Encoder::new()),
     })
 }

@@ -1,4 +1,4 @@
-//! An event of a client, and the right to answer it.
+//! A received event, and its ack.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,38 +19,40 @@ impl<P: Parser> Event<P> {
         self.payload.name().unwrap_or_default()
     }
 
-    /// The arguments as they came. They can be emitted as they are: nothing is parsed then.
+    /// The arguments as they were received. They can be emitted unchanged, without being deserialised.
     #[must_use]
     pub const fn payload(&self) -> &Payload {
         &self.payload
     }
 
-    /// Reads the arguments: a tuple takes as many as it has members, any other type takes the first. Borrowing is possible, but a `&str`
-    /// cannot hold what the client had to escape (a quote is enough): take a `String` or a `Cow<str>`.
+    /// Reads the arguments. A tuple reads one argument for each member; any other type reads the first argument. Types can
+    /// borrow from the event. A `&str` cannot hold a string that the client had to escape, for example one with a quote; use
+    /// `String` or `Cow<str>`.
     ///
-    /// As with [`Socket::emit`](super::Socket::emit), arrays and tuple structs count as tuples: `((x, y),)` reads one argument that is an array of two, and so does
-    /// `Vec<_>`. Binary is read as `bytes::Bytes`; a `Vec<u8>` is an array of numbers.
+    /// As in [`Socket::emit`](super::Socket::emit), arrays and tuple structs count as tuples. `((x, y),)` reads one argument
+    /// that is an array of two elements, and so does `Vec<_>`. Read binary data as `bytes::Bytes`; a `Vec<u8>` is an array of
+    /// numbers.
     ///
     /// # Errors
-    /// When they are not of this type.
+    /// If the arguments do not have this type.
     pub fn read<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, socketio_proto::ReadError> {
         self.payload.read()
     }
 
-    /// Takes the right to answer, if the client wants an answer and it was not taken before.
+    /// Takes the right to send the ack. `None` if the client did not request an ack, or if it was taken before.
     pub fn take_ack(&mut self) -> Option<Ack<P>> {
         self.ack.take()
     }
 
-    /// Answers, if the client wants an answer.
+    /// Sends the ack. Does nothing if the client did not request one.
     ///
     /// # Errors
-    /// [`EmitError`]: nothing was sent.
+    /// Fails with an [`EmitError`]; nothing is sent.
     pub fn ack<A: Args>(mut self, args: A) -> Result<(), EmitError> {
         self.ack.take().map_or(Ok(()), |ack| ack.send(args))
     }
 
-    /// Splits into the arguments and the right to answer.
+    /// Splits the event into its arguments and the right to send the ack.
     #[must_use]
     pub fn into_parts(self) -> (Payload, Option<Ack<P>>) {
         (self.payload, self.ack)
@@ -68,10 +70,10 @@ impl<P: Parser> Ack<P> {
         Self { socket, token }
     }
 
-    /// Answers. Goes out as long as the connection is open, also when the socket has left its namespace.
+    /// Sends the ack. It is sent as long as the connection is open, even if the socket has left its namespace.
     ///
     /// # Errors
-    /// [`EmitError`]: nothing was sent.
+    /// Fails with an [`EmitError`]; nothing is sent.
     pub fn send<A: Args>(self, args: A) -> Result<(), EmitError> {
         let packet = Outgoing::ack(self.token.namespace(), self.token.id(), &args);
         let encoded = self.socket.namespace.encode(&packet)?;

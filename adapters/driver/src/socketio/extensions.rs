@@ -1,4 +1,4 @@
-//! What the application keeps with a client: one value of each type. A guard's values become its socket's.
+//! Values that the application stores with a client, one for each type. The values of a guard are passed to its socket.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -8,22 +8,23 @@ use crate::sync::lock;
 
 type Values = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
-/// Values by their type. Nearly always there are none, or few.
+/// Values by type. Usually there are few or none.
 #[derive(Default)]
 pub(crate) struct Extensions(Mutex<Option<Box<Values>>>);
 
 impl Extensions {
-    /// Keeps a value; returns the one of its type that was there.
+    /// Stores a value. Returns the previous value of its type.
     pub(crate) fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         self.insert_if(value, || true)
     }
 
-    /// As [`Extensions::insert`], if `may` says so when nobody can clear in between.
+    /// Same as [`Extensions::insert`], but only if `may` returns true. The lock is held while `may` runs, so no other task can
+    /// clear the values in between.
     pub(crate) fn insert_if<T: Send + Sync + 'static>(&self, value: T, may: impl FnOnce() -> bool) -> Option<Arc<T>> {
         let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
         let mut values = lock(&self.0);
         if !may() {
-            // Before the value, which is the application's, is dropped.
+            // Release the lock first: dropping the value runs application code.
             drop(values);
             return None;
         }
@@ -38,14 +39,14 @@ impl Extensions {
         value.downcast().ok()
     }
 
-    /// Drops all of them.
+    /// Drops all values.
     pub(crate) fn clear(&self) {
         let values = lock(&self.0).take();
-        // Dropped after the lock was let go: what it holds is the application's.
+        // After the lock is released, because dropping the values runs application code.
         drop(values);
     }
 
-    /// Takes all of them.
+    /// Takes all values.
     pub(crate) fn take(&self) -> Self {
         Self(Mutex::new(lock(&self.0).take()))
     }

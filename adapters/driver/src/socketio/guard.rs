@@ -1,4 +1,4 @@
-//! Who may join: what a guard decides on, and what it decides.
+//! Guards: the requests that they decide on, and their decisions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,34 +16,35 @@ impl Outcome<GuardResult> for GuardResult {
 }
 
 impl<P: Parser> ConnectRequest<P> {
-    /// The request that opened the connection.
+    /// The HTTP request that opened the connection.
     #[must_use]
     pub fn handshake(&self) -> &Handshake {
         &self.peer.shared.handshake
     }
 
-    /// What the client sent as `auth`, if it did: see [`ConnectRequest::read_auth`].
+    /// The `auth` payload of the client, if it sent one. See [`ConnectRequest::read_auth`].
     #[must_use]
     pub fn auth(&self) -> Option<&Payload> {
         self.auth.as_ref()
     }
 
-    /// Reads what the client sent as `auth`: an object, and an empty one when it sent none, as in the reference.
+    /// Reads the `auth` payload of the client, an object. If the client sent none, an empty object is read, as in the
+    /// reference.
     ///
     /// # Errors
-    /// When it is not of this type.
+    /// If the payload does not have this type.
     pub fn read_auth<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, ReadError> {
         read_auth(self.auth.as_ref())
     }
 
-    /// Hands a value to the socket that there will be if the client may join: its handlers find it with [`Socket::get`]. Returns the value
-    /// of the same type that was there. What comes after the guard has decided is dropped.
+    /// Passes a value to the socket that is created if the client may join. Handlers read it with [`Socket::get`]. Returns the
+    /// previous value of the same type. Values that are inserted after the guard has decided are dropped.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         self.extensions.insert(value)
     }
 }
 
-/// Reads an `auth`. The reference has an empty object where there was none (socket.io `lib/socket.ts`, `buildHandshake`).
+/// Reads an `auth` payload. If there is none, the reference uses an empty object (socket.io `lib/socket.ts`, `buildHandshake`).
 pub(crate) fn read_auth<'de, T: serde::Deserialize<'de>>(auth: Option<&'de Payload>) -> Result<T, ReadError> {
     match auth {
         Some(auth) => auth.get(0),
@@ -70,13 +71,13 @@ impl From<String> for Refusal {
 }
 
 impl Refusal {
-    /// A refusal with this message.
+    /// Creates a refusal with this message.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), data: None }
     }
 
-    /// Adds data: what the client finds as `err.data`.
+    /// Adds data, which the client receives as `err.data`.
     #[must_use]
     pub fn with_data(mut self, data: impl Into<serde_json::Value>) -> Self {
         self.data = Some(data.into());

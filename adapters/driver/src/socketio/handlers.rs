@@ -1,20 +1,21 @@
-//! Which handler an event goes to.
+//! The handlers of a namespace: finds the handler of an event.
 
 use socketio_proto::Parser;
 
 use super::state::{EventHandler, Handlers};
 
-/// So many names are no reason for a search.
+/// Up to this number of names, a linear search is used.
 const FEW_EVENTS: usize = 16;
 
-/// Says so when an event of this name can never come (socket.io-parser `lib/index.ts`, `RESERVED_EVENTS`).
+/// Panics if no client can send an event with this name (socket.io-parser `lib/index.ts`, `RESERVED_EVENTS`). Warns about
+/// `connection`.
 pub(super) fn never_sent(event: &str) {
     let instead = match event {
         "connect" | "connect_error" => "`on_connect` runs for every socket that joined, and `guard` decides who may",
         "disconnect" => "`on_disconnect` runs for every socket that has left",
         "disconnecting" => "`on_disconnecting` runs for every socket that is about to leave",
         "newListener" | "removeListener" => "the reference keeps it for itself",
-        // Clients may send it, but hardly do.
+        // Clients can send this event, but rarely do.
         "connection" => {
             return tracing::warn!("a handler for the event \"connection\": sockets that join are `on_connect`'s");
         }
@@ -31,9 +32,9 @@ impl<P: Parser> Handlers<P> {
         self.events.binary_search_by(|(name, _)| (name.len(), &**name).cmp(&(event.len(), event)))
     }
 
-    /// The handler for an event of this name, and its place.
+    /// The handler of an event with this name, and its index.
     pub(crate) fn event(&self, name: &str) -> Option<(usize, &EventHandler<P>)> {
-        // A few names are looked at one by one: nearly all differ in length already, which costs less than the steps of a search.
+        // With few names, a linear search costs less than a binary search: almost all names already differ in length.
         let index = if self.events.len() <= FEW_EVENTS {
             self.events.iter().position(|(known, _)| **known == *name)
         } else {
@@ -47,22 +48,22 @@ impl<P: Parser> Handlers<P> {
         self.any.as_ref().map(|any| (self.events.len(), any))
     }
 
-    /// The handler that sees all events, if it runs before the event's own handler, which is at this place.
+    /// The `on_any` handler, if it runs before the event's own handler at this index.
     pub(crate) fn any_before(&self, index: usize) -> Option<&EventHandler<P>> {
         self.any.as_ref().filter(|_| index < self.events.len())
     }
 
-    /// The event handler at this place.
+    /// The event handler at this index.
     pub(crate) fn at(&self, index: usize) -> Option<&EventHandler<P>> {
         self.events.get(index).map(|(_, handler)| handler)
     }
 
-    /// The place of [`Namespace::on_any`]'s handler.
+    /// The index of the handler of [`Namespace::on_any`].
     pub(crate) fn any_place(&self) -> usize {
         self.events.len()
     }
 
-    /// The name of the event handler at this place, for logs.
+    /// The name of the event handler at this index, for logs.
     pub(crate) fn name(&self, index: usize) -> &str {
         self.events.get(index).map_or("any", |(name, _)| name)
     }

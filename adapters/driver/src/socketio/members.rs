@@ -1,8 +1,10 @@
-//! The members of a namespace: the rooms' machine and the table of sockets, behind one lock under which nothing of the application runs.
+//! The members of a namespace: its `proto::Namespace` and the table of its sockets, behind one lock. No application code runs
+//! under this lock.
 //!
-//! An emit to several sockets takes the lock, pushes the packet into each recipient's mailbox, and wakes them after the lock was let go:
-//! each of them writes once, whatever was sent meanwhile. What the machine says about rooms is queued under the lock, and told to
-//! observers without it, by one task at a time, so that they hear it in order.
+//! An emit to several sockets takes the lock, pushes the packet into the mailbox of each recipient, and wakes the recipients
+//! after releasing the lock. Each recipient writes once, however many packets were sent meanwhile. Room events are queued under
+//! the lock. They are passed to the observers without the lock, and by one task at a time, so that every observer gets them in
+//! order.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use crate::loud::{brief, loud_once};
 use crate::sync::lock;
 
 impl<P: Parser> NamespaceInner<P> {
-    /// Works on the machine, and then tells the application what came of it.
+    /// Runs `work` on the machine, then reports the outcomes to the application.
     fn with<T>(&self, work: impl FnOnce(&mut proto::Namespace<SocketKey>) -> T) -> T {
         let mut members = lock(&self.members);
         let result = work(&mut members.machine);
@@ -33,13 +35,13 @@ impl<P: Parser> NamespaceInner<P> {
         result
     }
 
-    /// Adds a socket whose CONNECT reply is queued: what is sent to it from now on lies behind that.
+    /// Adds a socket whose CONNECT reply is queued. Everything that is sent to the socket from now on comes after the reply.
     pub(crate) fn add(&self, id: &SocketId, make: impl FnOnce(SocketKey) -> SocketInner<P>) -> Arc<SocketInner<P>> {
         let mut members = lock(&self.members);
         members.last_serial = members.last_serial.wrapping_add(1);
         let serial = members.last_serial;
         let vacant = members.sockets.vacant_entry();
-        // A table of 2^32 sockets does not fit into memory.
+        // A table of 2^32 sockets does not fit in memory.
         let key = SocketKey { index: u32::try_from(vacant.key()).unwrap_or(u32::MAX), serial };
         let socket = Arc::clone(vacant.insert(Arc::new(make(key))));
         members.machine.add(key, id);
@@ -49,7 +51,7 @@ impl<P: Parser> NamespaceInner<P> {
         socket
     }
 
-    /// A socket has left.
+    /// Removes a socket that has left.
     pub(crate) fn remove(&self, socket: &SocketInner<P>) {
         let mut members = lock(&self.members);
         let index = usize::try_from(socket.key.index).unwrap_or(usize::MAX);
@@ -57,7 +59,7 @@ impl<P: Parser> NamespaceInner<P> {
             return;
         }
         members.machine.remove(socket.key);
-        // While the socket is still in the table: the events are about it.
+        // Before the socket is removed from the table, because the events refer to it.
         let outcomes = members.take_events();
         let removed = members.sockets.try_remove(index);
         drop(members);
@@ -65,12 +67,12 @@ impl<P: Parser> NamespaceInner<P> {
         self.tell(outcomes);
     }
 
-    /// Has the sockets of a target join a room.
+    /// Makes the sockets of a target join a room.
     pub(crate) fn join(&self, target: &Target<SocketKey>, room: &str) {
         self.with(|machine| drop(machine.apply(Operation::Join { target, rooms: &[room] })));
     }
 
-    /// Has the sockets of a target leave a room.
+    /// Makes the sockets of a target leave a room.
     pub(crate) fn leave(&self, target: &Target<SocketKey>, room: &str) {
         self.with(|machine| drop(machine.apply(Operation::Leave { target, rooms: &[room] })));
     }
@@ -85,7 +87,7 @@ impl<P: Parser> NamespaceInner<P> {
         lock(&self.members).machine.rooms(key).any(|joined| **joined == *room)
     }
 
-    /// There is one observer of rooms more.
+    /// Adds an observer of rooms.
     pub(crate) fn observe_rooms(&self) {
         lock(&self.members).machine.observe_rooms();
     }
@@ -104,12 +106,12 @@ impl<P: Parser> NamespaceInner<P> {
         find(&members.sockets, members.machine.find(id)?).cloned().map(Socket)
     }
 
-    /// How many sockets there are.
+    /// Number of sockets.
     pub(crate) fn len(&self) -> usize {
         lock(&self.members).machine.len()
     }
 
-    /// Puts a packet into the mailbox of each socket of a target.
+    /// Pushes a packet into the mailbox of each socket of a target.
     pub(crate) fn emit(&self, target: &Target<SocketKey>, encoded: &Encoded, volatile: bool) {
         let mut wakers = Vec::new();
         {
@@ -125,7 +127,8 @@ impl<P: Parser> NamespaceInner<P> {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Puts a packet into the mailbox of one socket, as an operation of the machine. Fails as [`Peer::push`](crate::peer::Peer::push) does.
+    /// Pushes a packet into the mailbox of one socket, as an operation of the machine. Returns the errors of
+    /// [`Peer::push`](crate::peer::Peer::push).
     pub(crate) fn emit_to(&self, socket: &SocketInner<P>, encoded: Encoded, volatile: bool) -> Result<(), EmitError> {
         let bytes = encoder::weight(&encoded);
         let mut members = lock(&self.members);
@@ -143,12 +146,12 @@ impl<P: Parser> NamespaceInner<P> {
         Ok(())
     }
 
-    /// An ack id for an emit to several sockets.
+    /// Reserves an ack id for an emit to several sockets.
     pub(crate) fn reserve_ack(&self) -> ReservedAck {
         lock(&self.members).machine.reserve_ack()
     }
 
-    /// As [`NamespaceInner::emit`], with acks. The answers go to `sink`.
+    /// Same as [`NamespaceInner::emit`], with acks. The answers are sent to `sink`.
     pub(crate) fn emit_with_ack(
         self: &Arc<Self>,
         target: &Target<SocketKey>,
@@ -163,6 +166,7 @@ impl<P: Parser> NamespaceInner<P> {
         let mut members = lock(&self.members);
         let Members { machine, sockets, broadcasts, .. } = &mut *members;
         broadcasts.insert(id, AwaitedAnswers { answers: Vec::new(), sink });
+        // The connection of each recipient enforces the timeout. A deadline of the machine would only come later.
         let operation = Operation::EmitWithAck { target, ack, deadline: self.alarm.now() + timeout };
         for socket in machine.apply(operation).filter_map(|key| find(sockets, key)) {
             let sink = AckSink::Broadcast { namespace: Arc::clone(self), key: socket.key };
@@ -208,10 +212,10 @@ impl<P: Parser> NamespaceInner<P> {
         self.with(|machine| machine.handle_ack(key, id, outcome));
     }
 
-    /// Hands out what the machine said, with no lock held.
+    /// Reports the outcomes to the application, without a lock.
     fn tell(&self, outcomes: Outcomes<P>) {
         for (sink, answers) in outcomes.answers {
-            // Nobody waits any more: the answers are of no interest.
+            // Nothing waits for the answers any more, so they are dropped.
             let _ = sink.send(answers);
         }
         if outcomes.rooms {
@@ -219,7 +223,8 @@ impl<P: Parser> NamespaceInner<P> {
         }
     }
 
-    /// Tells observers of rooms what they have not heard, unless another task is at it, or this one further down the stack.
+    /// Passes queued room events to the observers. Does nothing if another task is already doing so, or a caller further up the
+    /// stack.
     fn tell_observers(&self) {
         loop {
             let events = {
@@ -233,7 +238,7 @@ impl<P: Parser> NamespaceInner<P> {
             let handlers = self.handlers();
             for event in events {
                 for observer in &handlers.rooms {
-                    // Whoever caused the event is not to blame.
+                    // A panic of an observer is not the fault of the task that caused the event.
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(event.clone()))) {
                         let (panic, namespace) = (panic_message(panic.as_ref()), &*self.name);
                         let panic = brief(&panic);
@@ -246,8 +251,8 @@ impl<P: Parser> NamespaceInner<P> {
     }
 }
 
-/// Puts a packet into one mailbox. A recipient that has no room for it is closed: it would miss a packet without knowing.
-/// A volatile packet may be missed.
+/// Pushes a packet into one mailbox. If the mailbox is full, the connection of the recipient is closed, because it would
+/// otherwise miss a packet without noticing. A volatile packet is dropped instead.
 fn deliver<P: Parser>(
     socket: &SocketInner<P>,
     bytes: usize,
@@ -272,20 +277,20 @@ fn deliver<P: Parser>(
     }
 }
 
-/// The socket with this key, if it is still there.
+/// The socket with this key, if it is still a member.
 fn find<P: Parser>(sockets: &slab::Slab<Arc<SocketInner<P>>>, key: SocketKey) -> Option<&Arc<SocketInner<P>>> {
     sockets.get(usize::try_from(key.index).ok()?).filter(|socket| socket.key == key)
 }
 
-/// What the machine said and the application has yet to hear.
+/// Outcomes of the machine that were not reported to the application yet.
 struct Outcomes<P: Parser> {
     answers: Vec<(AnswersSink<P>, Vec<AnswerOf<P>>)>,
-    /// Whether observers of rooms have something to hear.
+    /// Whether there are room events for the observers.
     rooms: bool,
 }
 
 impl<P: Parser> Members<P> {
-    /// Takes what the machine said. Sockets that it speaks of are in the table.
+    /// Takes the events of the machine. The sockets that they refer to must still be in the table.
     fn take_events(&mut self) -> Outcomes<P> {
         let mut outcomes = Outcomes { answers: Vec::new(), rooms: false };
         while let Some(event) = self.machine.poll_event() {
@@ -340,7 +345,7 @@ mod tests {
     use crate::testkit::Sim;
     use crate::timers::{Alarm, Sleeper, Timers};
 
-    /// Enough for some ten packets: queues run full now and then.
+    /// Enough for about ten packets, so that queues become full sometimes.
     const MAX_OUTBOUND: usize = 300;
     const SOCKETS: u8 = 4;
 
@@ -366,7 +371,7 @@ mod tests {
         Remove {
             socket: u8,
         },
-        /// The task of a peer takes what is in the mailbox, and writes it.
+        /// The task of a peer takes the commands from its mailbox and executes them.
         TakeTurn {
             socket: u8,
         },
@@ -390,7 +395,7 @@ mod tests {
         namespace: Arc<NamespaceInner<Json>>,
         sockets: Vec<Socket<Json>>,
         removed: BTreeSet<u8>,
-        /// Everything that any peer was asked to do, and how each emit ended.
+        /// All commands of all peers, and the result of each emit.
         log: Vec<String>,
     }
 

@@ -1,4 +1,4 @@
-//! The Socket.IO application: server, namespaces, sockets, events, acks, broadcasts.
+//! The Socket.IO application API: server, namespaces, sockets, events, acks, broadcasts.
 
 mod answer;
 mod application;

@@ -1,4 +1,4 @@
-//! A namespace, as the application holds it: its handlers, and whom it can send to.
+//! The application's handle of a namespace: sets its handlers and sends to its sockets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,9 +18,10 @@ impl<P: Parser> Namespace<P> {
         &self.0.name
     }
 
-    /// Decides who may join: `Fn(ConnectRequest) -> Result<(), Refusal>`, or with a future of that. Runs before the socket exists; what it
-    /// found out about the client goes on to the socket with [`ConnectRequest::insert`]. There is one guard; a later one replaces it.
-    /// Handlers apply to sockets that connect after they were set.
+    /// Sets the guard, which decides whether a client may join: `Fn(ConnectRequest) -> Result<(), Refusal>`, or a function that
+    /// returns a future of this result. It runs before the socket exists. A guard passes values to the socket with
+    /// [`ConnectRequest::insert`]. A namespace has one guard; setting another one replaces it. The guard and the handlers apply
+    /// to sockets that connect after they were set.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -64,15 +65,17 @@ impl<P: Parser> Namespace<P> {
         self
     }
 
-    /// Runs for every socket that joined: `Fn(Socket)`, sync or async. It starts before any event of the socket is handled.
+    /// Sets the handler that runs for every socket that has joined: `Fn(Socket)`, sync or async. It starts before any event of
+    /// the socket is handled.
     pub fn on_connect<M>(&self, handler: impl Handler<(Socket<P>,), HandlerResult, M>) -> &Self {
         self.0.change_handlers(|handlers| handlers.connect = Some(Arc::new(erase(handler))));
         self
     }
 
-    /// Runs for every event of this name: `Fn(Socket, Event)`, or with a future; see [`Handler`] for what it may return. Handlers of one
-    /// socket start in the order in which its events came; one that waits lets later ones go on. One that panics closes the connection.
-    /// There is one handler for each name: a later one replaces it, for sockets that connect from then on.
+    /// Sets the handler for events with this name: `Fn(Socket, Event)`, sync or async. See [`Handler`] for its return types.
+    /// The handlers of a socket start in the order in which its events arrived. While an async handler waits, handlers of later
+    /// events can run. If a handler panics, the connection is closed. Each name has one handler. Setting another one replaces
+    /// it for sockets that connect from then on.
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
@@ -94,9 +97,9 @@ impl<P: Parser> Namespace<P> {
     /// ```
     ///
     /// # Panics
-    /// When the name is one that no client can send, because the protocol keeps it for itself: `connect`, `connect_error`, `disconnect`,
-    /// `disconnecting`, `newListener` and `removeListener`. For the first four there are [`Namespace::on_connect`],
-    /// [`Namespace::on_disconnect`] and [`Namespace::on_disconnecting`].
+    /// If no client can send an event with this name, because the protocol reserves it: `connect`, `connect_error`,
+    /// `disconnect`, `disconnecting`, `newListener` and `removeListener`. Instead of the first four, use
+    /// [`Namespace::on_connect`], [`Namespace::on_disconnect`] and [`Namespace::on_disconnecting`].
     pub fn on<M>(&self, event: &str, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
         never_sent(event);
         self.0.change_handlers(|handlers| {
@@ -109,52 +112,54 @@ impl<P: Parser> Namespace<P> {
         self
     }
 
-    /// Runs for every event: before the event's own handler, or, where there is none, in its place. The right to answer is the own
-    /// handler's where there is one, so [`Event::take_ack`] is `None` here then.
+    /// Sets the handler that runs for every event: before the event's own handler, or instead of it if there is none. If the
+    /// event has its own handler, only that handler can send the ack, and [`Event::take_ack`] returns `None` here.
     pub fn on_any<M>(&self, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
         self.0.change_handlers(|handlers| handlers.any = Some(Arc::new(erase(handler))));
         self
     }
 
-    /// Runs when a socket is about to leave: its rooms are still there, until the handler returns or first waits.
+    /// Sets the handler that runs when a socket is about to leave. The socket is still in its rooms until the handler returns
+    /// or first waits.
     pub fn on_disconnecting<M>(&self, handler: impl Handler<(Socket<P>, DisconnectReason), HandlerResult, M>) -> &Self {
         self.0.change_handlers(|handlers| handlers.disconnecting = Some(Arc::new(erase(handler))));
         self
     }
 
-    /// Runs when a socket has left.
+    /// Sets the handler that runs when a socket has left.
     pub fn on_disconnect<M>(&self, handler: impl Handler<(Socket<P>, DisconnectReason), HandlerResult, M>) -> &Self {
         self.0.change_handlers(|handlers| handlers.disconnect = Some(Arc::new(erase(handler))));
         self
     }
 
-    /// Runs when a room comes or goes, or a socket joins or leaves one, from now on. There may be several such handlers; all of them hear
-    /// everything, in the order in which it happened. They run in a task that joined or left, its own or another's: keep them short.
+    /// Adds a handler for room events: a room is created or deleted, or a socket joins or leaves a room. It receives the events
+    /// from now on. A namespace can have several of these handlers. Each of them receives all events in the order in which they
+    /// happened. They run in the task that caused the event or in another one that causes room events, so they should be short.
     pub fn on_room(&self, handler: impl Fn(RoomEvent) + Send + Sync + 'static) -> &Self {
         self.0.change_handlers(|handlers| handlers.rooms.push(Arc::new(handler)));
         self.0.observe_rooms();
         self
     }
 
-    /// Sends an event to everybody on the namespace.
+    /// Sends an event to all sockets on the namespace.
     ///
     /// # Errors
-    /// When the event cannot be encoded; nothing was sent.
+    /// If the event cannot be encoded; nothing is sent.
     pub fn emit<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
         self.broadcast().emit(event, args)
     }
 
-    /// A broadcast to everybody on the namespace, to be narrowed.
+    /// Creates a broadcast to all sockets on the namespace. Its methods restrict the recipients.
     pub fn broadcast(&self) -> Broadcast<P> {
         Broadcast::new(Arc::clone(&self.0), None)
     }
 
-    /// A broadcast to a room. A socket's own id is a room too.
+    /// Creates a broadcast to a room. The id of a socket is a room too.
     pub fn to(&self, room: &str) -> Broadcast<P> {
         self.broadcast().to(room)
     }
 
-    /// A broadcast to everybody who is not in this room.
+    /// Creates a broadcast to all sockets that are not in this room.
     pub fn except(&self, room: &str) -> Broadcast<P> {
         self.broadcast().except(room)
     }
@@ -171,13 +176,13 @@ impl<P: Parser> Namespace<P> {
         self.0.socket(id)
     }
 
-    /// How many sockets there are.
+    /// Number of sockets.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no socket.
+    /// Whether the namespace has no sockets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

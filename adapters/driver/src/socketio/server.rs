@@ -1,4 +1,4 @@
-//! A Socket.IO server: its settings, its namespaces, its end.
+//! A Socket.IO server: its settings, its namespaces and its shutdown.
 
 use std::fmt;
 use std::future::Future;
@@ -20,10 +20,11 @@ use crate::runtime::Runtime;
 use crate::service::{HttpSettings, Service};
 use crate::upgrade::Upgrade;
 
-/// A Socket.IO server. A handle: clones are the same server. It has no listener of its own: an adapter serves it.
+/// A Socket.IO server. This is a handle: clones refer to the same server. It has no listener; an adapter serves it.
 pub struct Server<P: Parser = Json>(Arc<Service<SocketIo<P>>>);
 
-/// The settings of a server. Defaults are the reference's, see [`engineio_proto::Config`] and [`socketio_proto::Config`].
+/// The settings of a server. The defaults are those of the reference; see [`engineio_proto::Config`] and
+/// [`socketio_proto::Config`].
 #[must_use = "build it"]
 pub struct ServerBuilder<P: Parser = Json> {
     engine: engineio_proto::Config,
@@ -34,13 +35,13 @@ pub struct ServerBuilder<P: Parser = Json> {
 }
 
 impl Server<Json> {
-    /// A server with the reference's defaults, on `/socket.io/`.
+    /// Creates a server with the default settings of the reference, on the path `/socket.io/`.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// A server with settings of your own.
+    /// Creates a builder for a server with custom settings.
     pub fn builder() -> ServerBuilder<Json> {
         ServerBuilder {
             engine: engineio_proto::Config::default(),
@@ -59,82 +60,82 @@ impl Default for Server<Json> {
 }
 
 impl<P: Parser> ServerBuilder<P> {
-    /// The path to serve. Default `/socket.io/`.
+    /// The path of the server. Default: `/socket.io/`.
     pub fn path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.http.path);
         self
     }
 
-    /// Time between pings. Default 25 s.
+    /// Interval between pings. Default: 25 s.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.engine.ping_interval = interval;
         self
     }
 
-    /// Time that a ping may stay unanswered. Default 20 s.
+    /// How long to wait for the pong after a ping. Default: 20 s.
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.engine.ping_timeout = timeout;
         self
     }
 
-    /// Time that an upgrade may take. Default 10 s.
+    /// How long an upgrade may take. Default: 10 s.
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
         self.engine.upgrade_timeout = timeout;
         self
     }
 
-    /// Time until a first namespace must be joined. Default 45 s.
+    /// How long a client may take to join a first namespace. Default: 45 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.socket.connect_timeout = timeout;
         self
     }
 
-    /// Largest inbound message in bytes, on every transport; an attachment is a message of its own. Default 1 000 000.
+    /// Maximum size of an inbound message in bytes, on every transport. An attachment is a separate message. Default: 1 000
+    /// 000.
     ///
-    /// Raises the limits that such messages would meet next, see [`engineio_proto::Config::set_max_payload`].
+    /// This also raises the limits that such messages would exceed next; see [`engineio_proto::Config::set_max_payload`].
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.engine.set_max_payload(bytes);
         self
     }
 
-    /// Which transports are served. Default: polling and WebSocket.
+    /// The transports that are served. Default: polling and WebSocket.
     pub fn transports(mut self, transports: Transports) -> Self {
         self.engine.transports = transports;
         self
     }
 
-    /// All settings and limits of the Engine.IO level.
+    /// Changes any setting or limit of the Engine.IO level.
     pub fn engine(mut self, change: impl FnOnce(&mut engineio_proto::Config)) -> Self {
         change(&mut self.engine);
         self
     }
 
-    /// All settings and limits of the Socket.IO level.
+    /// Changes any setting or limit of the Socket.IO level.
     pub fn socket(mut self, change: impl FnOnce(&mut socketio_proto::Config)) -> Self {
         change(&mut self.socket);
         self
     }
 
-    /// Handlers and guards of one connection that may wait at the same time; while so many wait, no further event of the connection is
-    /// handled, and soon no more is read.
-    /// Default 1024.
+    /// Maximum number of handlers and guards of one connection that wait at the same time. At this number, no further event of
+    /// the connection is handled, and soon the server stops reading from it. Default: 1024.
     pub fn max_waiting_handlers(mut self, count: usize) -> Self {
         self.max_waiting.set_handlers(count);
         self
     }
 
-    /// Bytes of the events whose handlers wait, and of the `auth` that guards wait with, of one connection; while they are so many, no
-    /// further event of the connection is handled, and soon no more is read. One event is always handled, however large it is. An event
-    /// counts until its handler ends, whatever that has done with it.
-    /// Default 16 MiB.
+    /// Maximum size in bytes of the events whose handlers wait, and of the `auth` payloads whose guards wait, for one
+    /// connection. At this size, no further event of the connection is handled, and soon the server stops reading from it. A
+    /// single event is always handled, whatever its size. An event counts until its handler ends, even if the handler has
+    /// dropped it. Default: 16 MiB.
     pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
         self.max_waiting.set_bytes(bytes);
         self
     }
 
-    /// Selects one of the subprotocols that a WebSocket handshake offers (`io(url, { protocols: [..] })` in JavaScript), in the client's
-    /// order of preference. With `None` the answer names none, and clients give up. Not asked when nothing is offered. Default: the
-    /// first one, as in the reference.
+    /// Selects one of the subprotocols that a WebSocket handshake offers (`io(url, { protocols: [..] })` in JavaScript). They
+    /// are in the client's order of preference. With `None`, the response selects no subprotocol, and clients close the
+    /// connection. The function is not called if the client offers none. Default: the first one, as in the reference.
     pub fn select_protocol(
         mut self,
         select: impl for<'a> Fn(&[&'a str]) -> Option<&'a str> + Send + Sync + 'static,
@@ -143,28 +144,29 @@ impl<P: Parser> ServerBuilder<P> {
         self
     }
 
-    /// Bytes of a handshake's request head (target and headers) that are kept with its session, for [`Socket::handshake`]; a handshake with
-    /// more is refused with status 431. What an HTTP server reads of a head at all is that server's setting. Default 16 KiB, as
-    /// Node's HTTP server.
+    /// Maximum number of bytes of a handshake's request head (target and headers), which is kept with the session for
+    /// [`Socket::handshake`]. A larger handshake is refused with status 431. The HTTP server has its own limit on the size of a
+    /// request head. Default: 16 KiB, as in Node's HTTP server.
     pub fn max_head_bytes(mut self, bytes: usize) -> Self {
         self.http.max_head = bytes;
         self
     }
 
-    /// Decides on the HTTP request of every handshake, whatever the transport: the message of a refusal reaches the client, with status 403.
-    /// This is the place to check the `Origin` of browsers: a WebSocket is not subject to CORS.
+    /// Decides whether to accept the HTTP request of a handshake, on every transport. If it returns an error, the client
+    /// receives the message with status 403. Use this to check the `Origin` of browsers, because CORS does not apply to
+    /// WebSockets.
     pub fn allow_request(mut self, allow: impl Fn(&Parts) -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.http.allow = Some(Box::new(allow));
         self
     }
 
-    /// Uses another parser.
+    /// Replaces the parser.
     pub fn parser<Q: Parser>(self, parser: Q) -> ServerBuilder<Q> {
         let Self { engine, socket, http, max_waiting, .. } = self;
         ServerBuilder { engine, socket, parser, http, max_waiting }
     }
 
-    /// The server.
+    /// Builds the server.
     #[must_use]
     pub fn build(self) -> Server<P> {
         let Self { engine, socket, parser, http, max_waiting } = self;
@@ -179,75 +181,75 @@ impl<P: Parser> ServerBuilder<P> {
 }
 
 impl<P: Parser> Server<P> {
-    /// The namespace of this name, made if it is not there. The leading `/` may be left out.
+    /// The namespace of this name. Creates it if it does not exist. The leading `/` is optional.
     pub fn of(&self, name: &str) -> Namespace<P> {
         Namespace(self.0.hub.application.of(name))
     }
 
-    /// How many sessions there are, those that have not joined a namespace included.
+    /// Number of sessions, including those that have not joined a namespace.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.0.hub.sessions()
     }
 
-    /// [`Namespace::guard`] of `/`.
+    /// Same as [`Namespace::guard`] of `/`.
     pub fn guard<M>(&self, guard: impl Handler<(ConnectRequest<P>,), GuardResult, M>) -> &Self {
         self.of("/").guard(guard);
         self
     }
 
-    /// [`Namespace::on_connect`] of `/`.
+    /// Same as [`Namespace::on_connect`] of `/`.
     pub fn on_connect<M>(&self, handler: impl Handler<(Socket<P>,), HandlerResult, M>) -> &Self {
         self.of("/").on_connect(handler);
         self
     }
 
-    /// [`Namespace::on`] of `/`.
+    /// Same as [`Namespace::on`] of `/`.
     ///
     /// # Panics
-    /// When no client can send an event of this name.
+    /// If no client can send an event with this name.
     pub fn on<M>(&self, event: &str, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
         self.of("/").on(event, handler);
         self
     }
 
-    /// [`Namespace::on_any`] of `/`.
+    /// Same as [`Namespace::on_any`] of `/`.
     pub fn on_any<M>(&self, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
         self.of("/").on_any(handler);
         self
     }
 
-    /// [`Namespace::on_disconnecting`] of `/`.
+    /// Same as [`Namespace::on_disconnecting`] of `/`.
     pub fn on_disconnecting<M>(&self, handler: impl Handler<(Socket<P>, DisconnectReason), HandlerResult, M>) -> &Self {
         self.of("/").on_disconnecting(handler);
         self
     }
 
-    /// [`Namespace::on_disconnect`] of `/`.
+    /// Same as [`Namespace::on_disconnect`] of `/`.
     pub fn on_disconnect<M>(&self, handler: impl Handler<(Socket<P>, DisconnectReason), HandlerResult, M>) -> &Self {
         self.of("/").on_disconnect(handler);
         self
     }
 
-    /// Sends an event to everybody on `/`.
+    /// Sends an event to all sockets on `/`.
     ///
     /// # Errors
-    /// When the event cannot be encoded; nothing was sent.
+    /// If the event cannot be encoded; nothing is sent.
     pub fn emit<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
         self.of("/").emit(event, args)
     }
 
-    /// A broadcast to everybody on `/`, to be narrowed.
+    /// Creates a broadcast to all sockets on `/`. Its methods restrict the recipients.
     pub fn broadcast(&self) -> Broadcast<P> {
         self.of("/").broadcast()
     }
 
-    /// A broadcast to a room of `/`.
+    /// Creates a broadcast to a room of `/`.
     pub fn to(&self, room: &str) -> Broadcast<P> {
         self.of("/").to(room)
     }
 
-    /// A broadcast to everybody on `/` who is not in this room.
+    /// Creates a broadcast to all sockets on `/` that are not in this room.
     pub fn except(&self, room: &str) -> Broadcast<P> {
         self.of("/").except(room)
     }
@@ -258,9 +260,10 @@ impl<P: Parser> Server<P> {
         self.of("/").sockets()
     }
 
-    /// Ends the server: new sessions are refused with 503, sockets see `server shutting down`, what is queued goes out, links close with
-    /// 1001, held polls are answered; a polling client that has nothing to fetch is dropped. Returns when all clients are gone. Clients that
-    /// are still there when `deadline` (`tokio::time::sleep(..)` for one) is over are cut off.
+    /// Shuts down the server gracefully. New sessions are refused with status 503. Sockets disconnect with the reason `server
+    /// shutting down`. Queued packets are sent, links are closed with code 1001, and pending polls are answered. A polling
+    /// client with nothing to fetch is dropped. Returns when all clients have disconnected. Clients that are still connected
+    /// after `deadline` (for example, `tokio::time::sleep(..)`) are disconnected.
     pub async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
         self.0.hub.shut_down(deadline).await;
     }

@@ -1,4 +1,4 @@
-//! A socket, as the application holds it: one peer on one namespace.
+//! The application's handle of a socket: one client on one namespace.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -23,7 +23,7 @@ impl<P: Parser> SocketInner<P> {
         self.inbox.close(&self.peer.shared.full_inboxes);
     }
 
-    /// The application has heard of the disconnect: what it kept here goes, for it may hold this very socket.
+    /// Drops the stored values after the last handler has ended, because they may contain this socket.
     pub(crate) fn forget(&self) {
         self.extensions.clear();
     }
@@ -73,7 +73,7 @@ impl<P: Parser> SocketInner<P> {
 }
 
 impl<P: Parser> Socket<P> {
-    /// The socket's id. It is a secret between the socket and the server for as long as clients cannot name a room.
+    /// The socket's id. If clients can choose room names, keep it a secret between the socket and the server.
     #[must_use]
     pub fn id(&self) -> &SocketId {
         &self.0.id
@@ -91,23 +91,23 @@ impl<P: Parser> Socket<P> {
         Namespace(Arc::clone(&self.0.namespace))
     }
 
-    /// The request that opened the connection.
+    /// The HTTP request that opened the connection.
     #[must_use]
     pub fn handshake(&self) -> &Handshake {
         &self.0.peer.shared.handshake
     }
 
-    /// What the client sent as `auth` when it joined the namespace, if it did: see [`Socket::read_auth`].
+    /// The `auth` payload that the client sent when it joined the namespace, if it sent one. See [`Socket::read_auth`].
     #[must_use]
     pub fn auth(&self) -> Option<&Payload> {
         self.0.auth.as_ref()
     }
 
-    /// Reads what the client sent as `auth` when it joined the namespace: an object, and an empty one when it sent none, as in the
-    /// reference.
+    /// Reads the `auth` payload that the client sent when it joined the namespace, an object. If the client sent none, an empty
+    /// object is read, as in the reference.
     ///
     /// # Errors
-    /// When it is not of this type.
+    /// If the payload does not have this type.
     pub fn read_auth<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, socketio_proto::ReadError> {
         read_auth(self.0.auth.as_ref())
     }
@@ -118,10 +118,12 @@ impl<P: Parser> Socket<P> {
         self.0.is_connected()
     }
 
-    /// Sends an event: a tuple is the list of arguments, `()` is none, any other value is one. Received arguments can be sent on as they
-    /// are (`event.payload()`). `bytes::Bytes` and `serde_bytes` travel as binary; a `Vec<u8>` is an array of numbers.
+    /// Sends an event. A tuple is the list of arguments, `()` is an empty list, and any other value is one argument. Received
+    /// arguments can be sent unchanged (`event.payload()`). `bytes::Bytes` and `serde_bytes` are sent as binary; a `Vec<u8>` is
+    /// an array of numbers.
     ///
-    /// Arrays and tuple structs are tuples to serde, and so are lists of arguments too. An argument that is one goes into a tuple of its own:
+    /// To serde, arrays and tuple structs are tuples, so they are lists of arguments as well. To send one as a single argument,
+    /// wrap it in a tuple:
     ///
     /// ```
     /// # fn emit(socket: &socketio_driver::Socket) -> Result<(), socketio_driver::EmitError> {
@@ -134,52 +136,56 @@ impl<P: Parser> Socket<P> {
     /// # }
     /// ```
     ///
-    /// Never waits: the packet is encoded at once and leaves in the connection's next turn.
+    /// This method never waits. The packet is encoded immediately, and sent in the next turn of the connection.
     ///
     /// # Errors
-    /// [`EmitError`]: nothing was sent. When it is [`SendError::Full`], wait for [`Socket::ready`] or disconnect the peer.
+    /// Fails with an [`EmitError`]; nothing is sent. On [`SendError::Full`], wait for [`Socket::ready`] or disconnect the peer.
     pub fn emit<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
         self.0.send(event, &args, false)
     }
 
-    /// As [`Socket::emit`], but the event is dropped unless it can leave at once.
+    /// Same as [`Socket::emit`], but the event is dropped if it cannot be sent immediately.
     ///
     /// # Errors
-    /// [`EmitError`]; that the event was dropped is none.
+    /// Fails with an [`EmitError`]. It is not an error if the event is dropped.
     pub fn emit_volatile<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
         self.0.send(event, &args, true)
     }
 
-    /// Sends an event that the client is to answer. The event leaves in any case; await the [`Answer`] for the client's arguments.
+    /// Sends an event with an ack. The event is sent even if the [`Answer`] is not awaited. The [`Answer`] resolves to the
+    /// arguments of the client's ack.
     ///
-    /// Without a time limit the answer comes or fails with the disconnect; see [`Socket::emit_with_ack_timeout`].
+    /// There is no timeout: the answer resolves when the client sends the ack, or fails when the socket disconnects. See
+    /// [`Socket::emit_with_ack_timeout`].
     ///
     /// # Errors
-    /// [`EmitError`]: nothing was sent.
+    /// Fails with an [`EmitError`]; nothing is sent.
     pub fn emit_with_ack<A: Args>(&self, event: &str, args: A) -> Result<Answer, EmitError> {
         self.0.send_with_ack(event, &args, None)
     }
 
-    /// As [`Socket::emit_with_ack`], with a time limit.
+    /// Same as [`Socket::emit_with_ack`], with a timeout.
     ///
     /// # Errors
-    /// [`EmitError`]: nothing was sent.
+    /// Fails with an [`EmitError`]; nothing is sent.
     pub fn emit_with_ack_timeout<A: Args>(&self, event: &str, args: A, timeout: Duration) -> Result<Answer, EmitError> {
         self.0.send_with_ack(event, &args, Some(timeout))
     }
 
-    /// Waits until the peer's outbound queue is less than half full.
+    /// Waits until the outbound queue of the peer is less than half full.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// If the connection is closed.
     pub async fn ready(&self) -> Result<(), SendError> {
         self.0.peer.ready().await
     }
 
-    /// The next event that has no handler, `None` after the disconnect. One task at a time should call it.
+    /// Receives the next event that has no handler. Returns `None` after the socket has disconnected. Only one task at a time
+    /// should call this method.
     ///
-    /// Events without a handler are kept for it while the connect handler runs and from its first call on; otherwise they are dropped,
-    /// as in the reference. While more than the soft limit is kept, the peer is not read from.
+    /// Events without a handler are buffered while the connect handler runs, and after the first call of this method. Otherwise
+    /// they are dropped, as in the reference. While more bytes than the soft limit are buffered, the server does not read from
+    /// the peer.
     pub fn recv(&self) -> impl Future<Output = Option<Event<P>>> + Send + '_ {
         let inner = &self.0;
         inner.inbox.want();
@@ -192,7 +198,7 @@ impl<P: Parser> Socket<P> {
         })
     }
 
-    /// Joins a room. Does nothing after the disconnect.
+    /// Joins a room. Does nothing after the socket has disconnected.
     pub fn join(&self, room: &str) {
         self.0.namespace.join(&Target::socket(self.0.key), room);
     }
@@ -202,7 +208,7 @@ impl<P: Parser> Socket<P> {
         self.0.namespace.leave(&Target::socket(self.0.key), room);
     }
 
-    /// The rooms that the socket is in, that of its own id among them.
+    /// The rooms of the socket, including the room of its own id.
     #[must_use]
     pub fn rooms(&self) -> Vec<String> {
         self.0.namespace.rooms(self.0.key)
@@ -214,46 +220,47 @@ impl<P: Parser> Socket<P> {
         self.0.namespace.is_in(self.0.key, room)
     }
 
-    /// A broadcast to a room, without this socket.
+    /// Creates a broadcast to a room, without this socket.
     pub fn to(&self, room: &str) -> Broadcast<P> {
         self.broadcast().to(room)
     }
 
-    /// A broadcast to everybody who is not in this room, without this socket.
+    /// Creates a broadcast to all sockets that are not in this room, without this socket.
     pub fn except(&self, room: &str) -> Broadcast<P> {
         self.broadcast().except(room)
     }
 
-    /// A broadcast to everybody on the namespace, without this socket.
+    /// Creates a broadcast to all sockets on the namespace, without this socket.
     pub fn broadcast(&self) -> Broadcast<P> {
         Broadcast::new(Arc::clone(&self.0.namespace), Some(self.0.key))
     }
 
-    /// Makes the socket leave its namespace; the connection stays, with its other namespaces.
+    /// Disconnects the socket from its namespace. The connection and its other namespaces stay open.
     pub fn disconnect(&self) {
         self.command(Command::Disconnect { socket: self.0.handle });
-        // What the client has sent meanwhile reaches no handler.
+        // Events that the client has sent in the meantime reach no handler.
         self.0.connected.store(false, Ordering::Relaxed);
     }
 
-    /// Makes all sockets of the connection leave, and closes it.
+    /// Disconnects all sockets of the connection, and closes the connection.
     pub fn close(&self) {
         self.command(Command::Close);
         self.0.connected.store(false, Ordering::Relaxed);
     }
 
     fn command(&self, command: Command<P>) {
-        // A connection that is gone is as closed as it can be.
+        // Ignored, because a connection that is gone is already closed.
         let _ = self.0.peer.push(0, || command);
     }
 
-    /// Keeps a value with the socket until its disconnect handler has returned; returns the value of the same type that was there.
+    /// Stores a value with the socket until the disconnect handler has returned. Returns the previous value of the same type.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
-        // What is put there after the clean-up would stay as long as the socket does.
+        // A value stored after the cleanup would be kept as long as the socket.
         self.0.extensions.insert_if(value, || self.is_connected())
     }
 
-    /// The value of this type that was kept with the socket, by [`Socket::insert`] or by the guard ([`ConnectRequest::insert`]).
+    /// The value of this type that was stored with the socket, by [`Socket::insert`] or by the guard
+    /// ([`ConnectRequest::insert`]).
     ///
     /// [`ConnectRequest::insert`]: crate::ConnectRequest::insert
     #[must_use]

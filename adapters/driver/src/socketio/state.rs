@@ -1,7 +1,7 @@
-//! The state of namespaces and their sockets, as all tasks see it, and what a task can ask of a connection.
+//! The shared state of namespaces and their sockets, and the commands that tasks send to a connection.
 //!
-//! These types hold each other: a namespace its sockets and handlers, a handler takes a socket, a socket knows its namespace. So they are one
-//! file. What can be done with them is in the files beside it, each of which knows this one.
+//! These types refer to each other: a namespace contains sockets and handlers, a handler takes a socket, and a socket refers to
+//! its namespace. So they are in one file. Their methods are in the other files of this folder, which all depend on this one.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -28,16 +28,16 @@ use crate::peer::Peer;
 use crate::sync::lock;
 use crate::timers::Alarm;
 
-/// A peer that speaks Socket.IO.
+/// A peer that uses Socket.IO.
 pub(crate) type SocketPeer<P> = Peer<Command<P>, Shared>;
 
-/// What everybody sees of a peer.
+/// The state of a peer that all tasks can access.
 pub(crate) struct Shared {
     pub(crate) handshake: Handshake,
     next_ack: AtomicU32,
-    /// Bytes in an inbox at which the peer is no longer read from.
+    /// Size of an inbox in bytes at which the server stops reading from the peer.
     pub(crate) soft_inbound: usize,
-    /// Inboxes over that limit.
+    /// Number of inboxes over that limit.
     pub(crate) full_inboxes: AtomicUsize,
     pub(crate) loud: Loud,
 }
@@ -53,13 +53,13 @@ impl Shared {
         }
     }
 
-    /// Even, below 2^31: odd ids are the namespaces'.
+    /// Returns an even id below 2^31. Odd ids are used by namespaces.
     pub(crate) fn next_ack_id(&self) -> AckId {
         AckId(self.next_ack.fetch_add(2, Ordering::Relaxed) & 0x7fff_fffe)
     }
 }
 
-/// What other tasks can ask of a connection.
+/// Commands that other tasks send to a connection.
 pub(crate) enum Command<P: Parser> {
     Send {
         socket: SocketHandle,
@@ -85,91 +85,92 @@ pub(crate) enum Command<P: Parser> {
     Discard,
 }
 
-/// Where the outcome of an ack goes.
+/// The receiver of the outcome of an ack.
 pub(crate) enum AckSink<P: Parser> {
     Socket(AnswerSink),
     Broadcast { namespace: Arc<NamespaceInner<P>>, key: SocketKey },
 }
 
-/// One peer on one namespace. A handle: clones are the same socket. Holding one does not keep the connection open, and after the
-/// disconnect it holds no more than itself.
+/// One client on one namespace. This is a handle: clones refer to the same socket. It does not keep the connection open. After
+/// the socket has disconnected, a handle keeps only the data of the socket itself alive.
 pub struct Socket<P: Parser = Json>(pub(crate) Arc<SocketInner<P>>);
 
 pub(crate) struct SocketInner<P: Parser> {
     pub(crate) peer: Arc<SocketPeer<P>>,
     pub(crate) namespace: Arc<NamespaceInner<P>>,
-    /// What its connection knows it by.
+    /// Identifies the socket within its connection.
     pub(crate) handle: SocketHandle,
-    /// What its namespace knows it by.
+    /// Identifies the socket within its namespace.
     pub(crate) key: SocketKey,
-    /// What everybody else knows it by.
+    /// Identifies the socket everywhere else.
     pub(crate) id: SocketId,
     pub(crate) auth: Option<Payload>,
-    /// Payloads, and the right to answer them. Not [`Event`]s, which hold the socket itself.
+    /// Payloads and the tokens to ack them. Not [`Event`]s, because they refer to the socket itself.
     pub(crate) inbox: Inbox<(Payload, Option<AckToken>)>,
     pub(crate) connected: AtomicBool,
     pub(crate) extensions: Extensions,
 }
 
-/// A socket in the table of its namespace: where it is, and a number that tells it from those who were there before.
+/// Identifies a socket in the table of its namespace: its index, and a serial number that distinguishes it from earlier sockets
+/// at this index.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct SocketKey {
     pub(super) index: u32,
     pub(super) serial: u32,
 }
 
-/// An event of a client.
+/// An event that a client has sent.
 pub struct Event<P: Parser = Json> {
     pub(super) payload: Payload,
     pub(super) ack: Option<Ack<P>>,
 }
 
-/// The right to answer an event once.
+/// The right to send the ack of an event, once.
 #[must_use = "the client waits for the answer"]
 pub struct Ack<P: Parser = Json> {
     pub(super) socket: Arc<SocketInner<P>>,
     pub(super) token: AckToken,
 }
 
-/// A client that wants to join a namespace; what a guard decides on.
+/// A client's request to join a namespace, on which a guard decides.
 pub struct ConnectRequest<P: Parser = Json> {
     pub(crate) peer: Arc<SocketPeer<P>>,
     pub(crate) auth: Option<Payload>,
     pub(crate) extensions: Arc<Extensions>,
 }
 
-/// What a guard decides.
+/// The decision of a guard.
 pub type GuardResult = Result<(), Refusal>;
 
-/// Why a client may not join: what it gets as `connect_error`.
+/// The reason why a client may not join a namespace. The client receives it as `connect_error`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Refusal {
     pub(crate) message: String,
     pub(crate) data: Option<serde_json::Value>,
 }
 
-/// A namespace. A handle: clones are the same namespace.
+/// A namespace. This is a handle: clones refer to the same namespace.
 pub struct Namespace<P: Parser = Json>(pub(crate) Arc<NamespaceInner<P>>);
 
 pub(crate) struct NamespaceInner<P: Parser> {
     pub(crate) name: Text,
     parser: P,
-    /// Of one packet.
+    /// The limit for one packet.
     max_attachments: u8,
     pub(super) emits: Emits,
     pub(super) alarm: Arc<Alarm>,
     pub(super) members: Mutex<Members<P>>,
     handlers: Mutex<Arc<Handlers<P>>>,
-    /// Panics of observers of rooms, which sockets can cause as often as they like.
+    /// Panics of room observers, which clients may be able to cause repeatedly.
     pub(super) room_panicked: Times,
 }
 
-/// How the plain emits of a socket travel. Fixed when the server is built.
+/// How a plain emit of a socket reaches the peer. Fixed when the server is built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Emits {
-    /// Straight to the mailbox of the peer.
+    /// Directly through the mailbox of the peer.
     Direct,
-    /// As operations of the namespace's machine, in one order with everything else that it does.
+    /// As an operation of the namespace's machine, in one order with all its other operations.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "recovery and clusters will want it; the tests hold both ways against each other")
@@ -177,42 +178,42 @@ pub(crate) enum Emits {
     Ordered,
 }
 
-/// What a namespace's lock guards. Nothing of the application runs under it.
+/// The state behind the lock of a namespace. No application code runs under the lock.
 pub(super) struct Members<P: Parser> {
     pub(super) machine: proto::Namespace<SocketKey>,
     pub(super) sockets: Slab<Arc<SocketInner<P>>>,
     pub(super) last_serial: u32,
-    /// Broadcasts with acks whose answers are coming in.
+    /// Broadcasts with acks that are still awaited.
     pub(super) broadcasts: HashMap<AckId, AwaitedAnswers<P>>,
-    /// What observers have yet to be told, in order.
+    /// Events that observers have not received yet, in order.
     pub(super) room_events: VecDeque<RoomEvent>,
-    /// Somebody tells them: others leave it to them, so that the order stays.
+    /// Whether a task is passing events to the observers. Other tasks leave their events to it, so that the order is kept.
     pub(super) telling: bool,
 }
 
-/// The answers to a broadcast that have come so far.
+/// The answers to a broadcast that have arrived so far.
 pub(super) struct AwaitedAnswers<P: Parser> {
     pub(super) answers: Vec<AnswerOf<P>>,
     pub(super) sink: AnswersSink<P>,
 }
 
-/// What one recipient of a broadcast answered.
+/// The answer of one recipient of a broadcast.
 pub(crate) type AnswerOf<P> = (Socket<P>, Result<Payload, AckError>);
 
 pub(crate) type AnswersSink<P> = oneshot::Sender<Vec<AnswerOf<P>>>;
 
-/// What happened to a room. The machine's event with the sockets' ids.
+/// An event of a room: the event of the machine, with the ids of sockets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum RoomEvent {
     /// A room got its first member.
     Created {
-        /// Its name.
+        /// The room's name.
         room: Text,
     },
     /// A room lost its last member.
     Deleted {
-        /// Its name.
+        /// The room's name.
         room: Text,
     },
     /// A socket joined a room.
@@ -231,18 +232,18 @@ pub enum RoomEvent {
     },
 }
 
-/// A handler that several tables share: sockets keep the table that was there when they connected.
+/// A handler that several tables share: each socket keeps the table that was current when it connected.
 pub(crate) type SharedHandler<A, T = HandlerResult> = Arc<ErasedHandler<A, T>>;
 
 pub(crate) type EventHandler<P> = SharedHandler<(Socket<P>, Event<P>)>;
 
 pub(crate) type RoomObserver = Arc<dyn Fn(RoomEvent) + Send + Sync>;
 
-/// The handlers of a namespace. A socket keeps those that were there when it connected.
+/// The handlers of a namespace. A socket keeps the handlers that were set when it connected.
 pub(crate) struct Handlers<P: Parser> {
     pub(crate) guard: Option<SharedHandler<(ConnectRequest<P>,), GuardResult>>,
     pub(crate) connect: Option<SharedHandler<(Socket<P>,)>>,
-    /// Sorted by length, then name: a look-up hardly ever compares more than one name.
+    /// Sorted by length, then by name, so that a lookup rarely compares more than one name.
     pub(super) events: Vec<(Box<str>, EventHandler<P>)>,
     pub(super) any: Option<EventHandler<P>>,
     pub(crate) disconnecting: Option<SharedHandler<(Socket<P>, DisconnectReason)>>,
@@ -304,7 +305,7 @@ impl<P: Parser> NamespaceInner<P> {
         change(&mut changed);
         let old = std::mem::replace(&mut *handlers, Arc::new(changed));
         drop(handlers);
-        // Dropped after the lock was let go: handlers hold what is the application's.
+        // After the lock is released, because dropping handlers runs application code.
         drop(old);
     }
 }
