@@ -135,7 +135,7 @@ impl<P: Parser> SocketIo<P> {
     fn connect_requested(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, pending: Pending) {
         let Some(namespace) = lock(&self.namespaces).requested(&pending).cloned() else {
             let (session, namespace) = (core.peer.sid(), &**pending.namespace());
-            tracing::debug!(%session, namespace, "a client asked for a namespace that there is not");
+            tracing::debug!(%session, namespace, "a client requested an unknown namespace");
             return core.machine.refuse_unknown(core.now, pending);
         };
         let handlers = namespace.handlers();
@@ -191,7 +191,7 @@ impl<P: Parser> SocketIo<P> {
         let handle = match core.machine.accept(core.now, pending, &id) {
             Ok(handle) => handle,
             Err(error) => {
-                return tracing::debug!(session = %peer.sid(), %error, "a client was gone before it was let in");
+                return tracing::debug!(session = %peer.sid(), %error, "a client disconnected before its request to join was accepted");
             }
         };
         let socket = namespace.add(&id, |key| {
@@ -397,13 +397,13 @@ fn log_fault(session: Sid, fault: &Fault, limits: &Limits) {
     match fault {
         Fault::Undecodable(DecodeError::TooManyAttachments) => {
             let limit = limits.max_attachments;
-            tracing::debug!(%session, limit, "a packet has too many attachments: raise limits.max_attachments, with ServerBuilder::socket, to take it");
+            tracing::debug!(%session, limit, "a packet has too many attachments: raise limits.max_attachments, with ServerBuilder::socket, to accept it");
         }
         Fault::Undecodable(DecodeError::AttachmentsTooLarge) => {
             let limit = limits.max_attachment_bytes;
-            tracing::debug!(%session, limit, "the attachments of a packet are too large: raise limits.max_attachment_bytes, with ServerBuilder::socket, to take it");
+            tracing::debug!(%session, limit, "the attachments of a packet are too large: raise limits.max_attachment_bytes, with ServerBuilder::socket, to accept it");
         }
-        _ => tracing::debug!(%session, %fault, "a client broke the protocol"),
+        _ => tracing::debug!(%session, %fault, "a client violated the protocol"),
     }
 }
 
@@ -411,7 +411,7 @@ fn refuse<P: Parser>(core: &mut Core<'_, SocketIo<P>>, pending: Pending, refusal
     let (session, namespace, message) = (core.peer.sid(), &**pending.namespace(), &*refusal.message);
     tracing::debug!(%session, namespace, message, "a client was refused");
     if let Err(error) = core.machine.refuse(core.now, pending, &refusal.message, refusal.data.as_ref()) {
-        tracing::debug!(%session, %error, "a refusal could not be sent as it is");
+        tracing::debug!(%session, %error, "a refusal was sent without its data, which cannot be encoded");
     }
 }
 

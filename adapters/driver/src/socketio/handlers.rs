@@ -11,19 +11,19 @@ const FEW_EVENTS: usize = 16;
 /// `connection`.
 pub(super) fn never_sent(event: &str) {
     let instead = match event {
-        "connect" | "connect_error" => "`on_connect` runs for every socket that joined, and `guard` decides who may",
+        "connect" | "connect_error" => "`on_connect` runs for every socket that has joined, and `guard` decides whether it may",
         "disconnect" => "`on_disconnect` runs for every socket that has left",
         "disconnecting" => "`on_disconnecting` runs for every socket that is about to leave",
-        "newListener" | "removeListener" => "the reference keeps it for itself",
+        "newListener" | "removeListener" => "the protocol reserves it",
         // Clients can send this event, but rarely do.
         "connection" => {
-            return tracing::warn!("a handler for the event \"connection\": sockets that join are `on_connect`'s");
+            return tracing::warn!("a handler for the event \"connection\" does not run for sockets that join: use `on_connect`");
         }
         _ => return,
     };
     #[allow(clippy::panic, reason = "the application's own mistake, told when it sets up its handlers")]
     {
-        panic!("no client can send an event of the name \"{event}\": {instead}");
+        panic!("no client can send an event with the name \"{event}\": {instead}");
     }
 }
 
