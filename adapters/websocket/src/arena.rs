@@ -1,67 +1,69 @@
-//! Where small payloads live: one block of memory that many messages share.
+//! Storage for small payloads: one block of memory that many messages share.
 //!
-//! A message must outlive the read buffer it arrived in, and an allocation for every small message would cost more
-//! than decoding it. So small payloads are copied, one behind the other, into a block; each message is a counted
-//! slice of it. When the block is full and all its slices were dropped, which is the usual case, it is used again
-//! from the start; otherwise its slices keep it and a new block begins.
+//! A message must outlive the read buffer it arrived in, and allocating memory for every small message would cost more than decoding it.
+//! So small payloads are copied into a block, one behind the other, and each message is a reference-counted slice of the block. When a
+//! full block has no slices left, which is the usual case, it is reused from the start. Otherwise its slices keep it alive and a new
+//! block is allocated.
 
 use bytes::{Bytes, BytesMut};
 
-/// Size of a block in bytes, unless [`Arena::with_block`] says otherwise.
+/// Default size of a block in bytes. [`Arena::with_block`] sets another one.
 const DEFAULT_BLOCK: usize = 8 * 1024;
 
-/// A payload larger than this fraction of a block gets memory of its own: a block must hold several, and a large
-/// payload pays for its allocation.
+/// A payload larger than this fraction of a block gets its own allocation: a block must hold several payloads, and for a large payload
+/// the cost of an allocation does not matter.
 const SHARE: usize = 4;
 
 /// Memory for small payloads, shared by all connections of a thread.
 ///
-/// A payload of at most a quarter of the block (2 KiB by default) is copied into the block and handed out as a slice
-/// of it; a larger one gets an allocation of exactly its size. In the steady state, where messages are dropped before
-/// the block is full, storing allocates nothing.
+/// A payload of at most a quarter of the block (2 KiB by default) is copied into the block and returned as a slice of it. A larger
+/// payload gets an allocation of exactly its size. In the steady state, where messages are dropped before the block is full, storing
+/// allocates nothing.
 ///
-/// A slice that is kept pins its whole block, so an application that keeps one small message for long holds at most
-/// one block for it. Copy the message if that matters.
+/// A slice keeps its whole block alive. An application that keeps one small message for a long time therefore holds up to one block for
+/// it. Copy the message if that matters.
 ///
-/// An arena that was not used yet holds no memory.
+/// A new arena holds no memory until the first payload is stored.
 #[derive(Debug)]
 pub struct Arena {
-    /// What was gathered, empty between calls of the decoder; its capacity is what is left of the block.
+    /// The bytes gathered so far, empty between calls of the decoder. The capacity is the unused rest of the block.
     room: BytesMut,
     block: usize,
 }
 
 impl Arena {
-    /// An arena with blocks of 8 KiB.
+    /// Creates an arena with blocks of 8 KiB.
     #[must_use]
     pub fn new() -> Self {
         Self::with_block(DEFAULT_BLOCK)
     }
 
-    /// An arena with blocks of `block` bytes; the default is 8192. A payload of at most a quarter of the block shares it, and a larger one
-    /// has memory of its own, so a block of 64 bytes serves payloads of up to 16. With less than 4 every payload has memory of its own.
+    /// Creates an arena with blocks of `block` bytes. The default is 8192.
     ///
-    /// The block is allocated in one piece, for the first payload that shares it: a size that the allocator cannot give ends the
-    /// program then.
+    /// Payloads of at most a quarter of the block share it, so a block of 64 bytes serves payloads of up to 16 bytes. Larger payloads get
+    /// their own allocation. With a block of less than 4 bytes, every payload does.
+    ///
+    /// The block is allocated in one piece when the first payload is stored in it. The program aborts then if the allocator cannot
+    /// provide it.
     #[must_use]
     pub fn with_block(block: usize) -> Self {
         Self { room: BytesMut::new(), block }
     }
 
-    /// The largest payload, in bytes, that is put into the shared block.
+    /// The largest payload, in bytes, that is stored in the shared block.
     #[must_use]
     pub fn largest_shared(&self) -> usize {
         self.block / SHARE
     }
 
-    /// Copies `payload` and returns the copy: a slice of the block, or memory of its own if it is large.
+    /// Copies `payload` and returns the copy: a slice of the block, or a separate allocation if it is large.
     #[inline]
     pub fn store(&mut self, payload: &[u8]) -> Bytes {
         if payload.len() > self.largest_shared() {
             return Bytes::copy_from_slice(payload);
         }
         if payload.is_empty() {
-            // An empty slice of the block would pin the block for nothing.
+            // An empty slice of the block would keep the block alive for nothing.
             return Bytes::new();
         }
         if self.room.capacity() < payload.len() {
@@ -71,7 +73,7 @@ impl Arena {
         self.room.split().freeze()
     }
 
-    /// Whether so many bytes fit behind what was gathered; begins a new block for the first ones.
+    /// Returns whether `length` more bytes fit behind the gathered ones. Begins a new block if nothing is gathered yet.
     #[inline]
     pub(crate) fn has_room(&mut self, length: usize) -> bool {
         let gathered = self.room.len();
@@ -85,19 +87,19 @@ impl Arena {
         false
     }
 
-    /// Adds bytes for which there [is room](Self::has_room) to what [`Arena::take`] will return.
+    /// Appends bytes to what [`Arena::take`] returns. The caller has checked [`has_room`](Self::has_room).
     #[inline]
     pub(crate) fn gather(&mut self, bytes: &[u8]) {
         self.room.extend_from_slice(bytes);
     }
 
-    /// Takes what was gathered. Nothing may be stored before.
+    /// Takes the gathered bytes. `store` must not be called between `gather` and `take`.
     #[inline]
     pub(crate) fn take(&mut self) -> Bytes {
         self.room.split().freeze()
     }
 
-    /// Starts at the front of the block again, or with a new one if a slice of this one is still alive.
+    /// Starts again at the front of the block, or allocates a new block if a slice of this one is still alive.
     #[cold]
     fn begin_block(&mut self) {
         if !self.room.try_reclaim(self.block) {

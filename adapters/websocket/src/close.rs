@@ -1,53 +1,53 @@
-//! Close frames: a code, a reason, and which codes may travel (RFC 6455 section 7.4).
+//! Close frames: their code and reason, and which codes may be sent (RFC 6455 section 7.4).
 
 use bytestring::ByteString;
 
 use crate::error::Error;
 
-/// Close codes with a name in RFC 6455 section 7.4.1.
+/// The close codes that RFC 6455 section 7.4.1 defines.
 pub mod close_code {
-    /// The purpose of the connection is fulfilled.
+    /// Normal closure: the purpose of the connection is fulfilled.
     pub const NORMAL: u16 = 1000;
-    /// The endpoint goes away: a server shuts down, a page is left.
+    /// The endpoint is going away: a server shuts down, or the user leaves the page.
     pub const AWAY: u16 = 1001;
-    /// The peer broke the protocol.
+    /// The peer violated the protocol.
     pub const PROTOCOL: u16 = 1002;
-    /// A kind of data that the endpoint cannot accept.
+    /// The endpoint received a kind of data that it cannot accept.
     pub const UNSUPPORTED: u16 = 1003;
-    /// Never sent: stands for a close frame without a code.
+    /// Never sent. Stands for a close frame without a code.
     pub const NO_STATUS: u16 = 1005;
-    /// Never sent: stands for a connection that ended without a close frame.
+    /// Never sent. Stands for a connection that ended without a close frame.
     pub const ABNORMAL: u16 = 1006;
-    /// Data that contradicts its type, such as text that is not UTF-8.
+    /// The data of a message does not match its type, such as text that is not UTF-8.
     pub const INVALID_PAYLOAD: u16 = 1007;
-    /// A message against the rules of the endpoint, where no other code fits.
+    /// A message violates the endpoint's policy, and no other code fits.
     pub const POLICY: u16 = 1008;
-    /// A message that is too big.
+    /// A message is too big.
     pub const TOO_BIG: u16 = 1009;
-    /// An unexpected condition keeps the server from going on.
+    /// The server ran into an unexpected condition and cannot continue.
     pub const INTERNAL: u16 = 1011;
 }
 
-/// The longest reason of a close frame, in bytes: a control frame holds 125 and the code takes two.
+/// The longest reason of a close frame, in bytes: a control frame holds 125 bytes and the code takes two.
 pub const MAX_REASON: usize = 123;
 
-/// What a close frame says.
+/// The content of a close frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {
     /// The code: 1000 to 1003, 1007 to 1014, or 3000 to 4999.
     pub code: u16,
-    /// The reason, at most 123 bytes; often empty. For people, not for programs.
+    /// The reason, at most 123 bytes and often empty. It is meant for people, not for programs.
     pub reason: ByteString,
 }
 
-/// Whether `code` may stand in a close frame: 1000 to 1003, 1007 to 1014 (the registered ones), and 3000 to 4999 for
-/// libraries and applications.
+/// Returns whether a close frame may carry `code`: 1000 to 1003, 1007 to 1014 (the registered codes), and 3000 to 4999 (for libraries and
+/// applications).
 #[must_use]
 pub const fn is_valid_close_code(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// Reads the payload of a close frame.
+/// Parses the payload of a close frame.
 pub(crate) fn parse_close(payload: &[u8]) -> Result<Option<CloseFrame>, Error> {
     if payload.is_empty() {
         return Ok(None);

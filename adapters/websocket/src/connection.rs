@@ -1,8 +1,8 @@
-//! A complete WebSocket after the handshake: bytes in, messages out, messages in, bytes out, and the manners of the
-//! protocol (pongs, the closing handshake) kept without the caller's help.
+//! A complete WebSocket connection after the handshake: received bytes become messages, and messages become bytes to send. It answers
+//! pings and performs the closing handshake without help from the caller.
 //!
-//! Nothing that a peer sends makes it hold more than the documented bounds: it decodes only as far ahead as the
-//! application reads, and it owes the peer at most one pong.
+//! A peer cannot make it buffer more than the documented bounds: it decodes only as far ahead as the application reads, and at most one
+//! pong is pending.
 
 use alloc::collections::VecDeque;
 use core::mem;
@@ -21,16 +21,16 @@ use crate::handshake::AcceptKey;
 use crate::limits::Limits;
 use crate::mask::{MaskKeys, apply_mask};
 
-/// Unread events at which decoding pauses.
+/// Decoding pauses at this many unread events.
 const MAX_EVENTS: usize = 32;
 
-/// Bytes in unread events at which decoding pauses.
+/// Decoding pauses at this many bytes in unread events.
 const MAX_EVENT_BYTES: usize = 64 * 1024;
 
-/// Default of [`Connection::with_max_outgoing`].
+/// The default of [`Connection::with_max_outgoing`].
 const MAX_OUTGOING: usize = 16 * 1024 * 1024;
 
-/// What happened on a [`Connection`].
+/// An event of a [`Connection`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionEvent {
@@ -38,11 +38,12 @@ pub enum ConnectionEvent {
     Text(ByteString),
     /// A binary message.
     Binary(Bytes),
-    /// A pong with its payload, usually that of an earlier [`Connection::ping`].
+    /// A pong and its payload, usually that of an earlier [`Connection::ping`].
     Pong(Bytes),
-    /// The connection is over. Exactly once, and the last event. Until it is taken the messages before it can still be
-    /// answered; then our close frame goes out, unless it went before: with the code and the reason of the peer's, or with the code of the
-    /// [`Error`].
+    /// The connection is closed. Emitted exactly once, as the last event.
+    ///
+    /// Until this event is taken, the application can still answer the messages before it. Then our close frame is queued, unless one was
+    /// sent before. It carries the code and the reason of the peer's close frame, or the code of the [`Error`].
     Closed(Closed),
 }
 
@@ -50,85 +51,83 @@ pub enum ConnectionEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Closed {
-    /// With the peer's close frame, which began the closing handshake or answered ours; `None` if it was empty.
+    /// The peer sent a close frame, which began the closing handshake or answered ours. `None` if the frame was empty.
     Peer(Option<CloseFrame>),
-    /// The peer broke the protocol or went over a limit, and was told so.
+    /// The peer violated the protocol or exceeded a limit. It is sent a close frame with the code of the error.
     Error(Error),
     /// The transport ended without a close frame.
     Lost,
 }
 
-/// Why something was not sent. Nothing changed.
+/// Why a frame was not sent. The state of the connection is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
     /// The connection is closing or closed.
     #[error("the connection is closing or closed")]
     Closed,
-    /// What waits to be written has reached the limit. Write first.
+    /// The bytes that wait to be written have reached the limit. Write them first.
     #[error("too much waits to be written")]
     Full,
-    /// The arguments do not make a frame.
+    /// The arguments do not form a valid frame.
     #[error(transparent)]
     Invalid(#[from] EncodeError),
 }
 
 /// One end of a WebSocket connection.
 ///
-/// Hand in what was read with [`handle`](Self::handle), then empty [`poll_event`](Self::poll_event) and write what
-/// [`poll_transmit`](Self::poll_transmit) gives; in any order and as often as you like. When
-/// [`wants_input`](Self::wants_input) says no, do not read until events were taken. When
-/// [`is_finished`](Self::is_finished) says yes, end the transport.
+/// Pass received bytes to [`handle`](Self::handle). Then call [`poll_event`](Self::poll_event) until it returns `None`, and write what
+/// [`poll_transmit`](Self::poll_transmit) returns. The order and the number of the calls do not matter. While
+/// [`wants_input`](Self::wants_input) returns `false`, take events before reading more. Once [`is_finished`](Self::is_finished) returns
+/// `true`, close the transport.
 ///
-/// Time is the caller's: whoever called [`close`](Self::close) gives the peer a while to answer and then ends the
-/// transport.
+/// There are no timers. After [`close`](Self::close), give the peer some time to answer, then close the transport.
 ///
 /// # Bounds
-/// Unread input is at most 32 events or 64 KiB in events plus one message, the unfinished message of
-/// [`Limits`], and the bytes handed in beyond that, which are kept as they are: one read if `wants_input` is heeded.
-/// Small messages share a block of memory: 8 KiB, or what [`with_arena`](Self::with_arena) says.
-/// Unwritten output is at most [`with_max_outgoing`](Self::with_max_outgoing), one message above it, a pong and a close
-/// frame.
+/// Unread input is at most 32 events or 64 KiB of events plus one message, the unfinished message of [`Limits`], and the bytes passed to
+/// `handle` beyond that, which are buffered undecoded: one read if `wants_input` is respected. Small messages share a block of memory of
+/// 8 KiB, or of the size set by [`with_arena`](Self::with_arena). Unwritten output is at most
+/// [`with_max_outgoing`](Self::with_max_outgoing), plus one message, a pong and a close frame.
 #[derive(Debug)]
 pub struct Connection {
     decoder: Decoder,
     arena: Arena,
-    /// `None` on the server.
+    /// `None` for a server.
     keys: Option<MaskKeys>,
-    /// Arrived, but not decoded because too many events are unread.
+    /// Received bytes that are not decoded yet because too many events are unread.
     inbound: BytesMut,
     events: VecDeque<ConnectionEvent>,
     event_bytes: usize,
     out: BytesMut,
     max_outgoing: usize,
-    /// The payload of the latest ping that was not answered.
+    /// The payload of the latest ping that is not answered yet.
     pong: Option<Bytes>,
     state: State,
-    /// The transport will bring no more bytes.
+    /// The transport delivers no more bytes.
     ended: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// Our close frame is queued or sent; the peer's is awaited.
+    /// Our close frame is queued or sent. The peer has not answered yet.
     Closing,
-    /// The peer sends nothing more, and `ConnectionEvent::Closed` waits behind what it had sent. Our close frame waits
-    /// for that event to be taken, so that the application can still answer the messages before it.
+    /// The peer sends nothing more, and `ConnectionEvent::Closed` is queued behind its messages. Our close frame is sent when that event
+    /// is taken, so that the application can still answer the messages before it.
     Answering,
-    /// Both ends are done; `ConnectionEvent::Closed` is queued or taken.
+    /// Both ends have closed. `ConnectionEvent::Closed` is queued or taken.
     Closed,
 }
 
 impl Connection {
-    /// The server's end, right after the handshake.
+    /// Creates the server's end of a connection whose handshake is complete.
     #[must_use]
     pub fn server(limits: Limits) -> Self {
         Self::new(Role::Server, limits, None)
     }
 
-    /// The client's end, right after the handshake. `seed` is 16 random bytes that nobody else knows, new for each
-    /// connection; the masks come from it.
+    /// Creates the client's end of a connection whose handshake is complete. `seed` must be 16 secret random bytes, new for each
+    /// connection. The mask keys are derived from it.
     #[must_use]
     pub fn client(limits: Limits, seed: [u8; 16]) -> Self {
         Self::new(Role::Client, limits, Some(MaskKeys::new(seed)))
@@ -150,8 +149,8 @@ impl Connection {
         }
     }
 
-    /// Writes the answer to the request that opens the connection first of all: for a server that has not sent it yet and has no HTTP
-    /// library to do so. See [`AcceptKey::to_http1`].
+    /// Queues the 101 response before everything else: for a server that has not sent it yet and has no HTTP library to do so. See
+    /// [`AcceptKey::to_http1`].
     #[must_use]
     pub fn with_response(mut self, key: &AcceptKey, protocol: Option<&str>) -> Self {
         let rest = mem::replace(&mut self.out, BytesMut::from(&key.to_http1(protocol)[..]));
@@ -159,22 +158,24 @@ impl Connection {
         self
     }
 
-    /// Refuses to send while this many bytes wait to be written. Default 16 MiB.
+    /// Refuses to send while this many bytes wait to be written. The default is 16 MiB.
     #[must_use]
     pub fn with_max_outgoing(mut self, bytes: usize) -> Self {
         self.max_outgoing = bytes;
         self
     }
 
-    /// Keeps small messages in this arena, in place of one whose blocks are of 8 KiB. A block lives as long as one of its messages, so on a
-    /// small machine this is much of what a connection holds: see [`Arena::with_block`]. The events are the same with any block.
+    /// Stores small messages in this arena instead of one with blocks of 8 KiB.
+    ///
+    /// A block lives as long as any message in it, so on a small machine the arena can be most of the memory of a connection: see
+    /// [`Arena::with_block`]. The size of the block does not affect the events.
     #[must_use]
     pub fn with_arena(mut self, arena: Arena) -> Self {
         self.arena = arena;
         self
     }
 
-    /// Takes what was read from the transport. The bytes are changed: masks are taken off in place.
+    /// Handles bytes read from the transport. They are modified: masks are removed in place.
     pub fn handle(&mut self, input: &mut [u8]) {
         if self.is_deaf() {
             return;
@@ -191,14 +192,14 @@ impl Connection {
         self.inbound.extend_from_slice(rest);
     }
 
-    /// The transport brings no more bytes: it ended or failed. [`Closed::Lost`] follows what was unread, unless the
-    /// peer had closed.
+    /// Tells the connection that the transport delivers no more bytes, because it ended or failed. [`Closed::Lost`] follows the unread
+    /// messages, unless the peer has closed.
     pub fn handle_end(&mut self) {
         self.ended = true;
         self.settle();
     }
 
-    /// What happened next; `None` for nothing so far.
+    /// Returns the next event, or `None` if nothing has happened yet.
     pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
         let event = self.events.pop_front();
         if let Some(event) = &event {
@@ -211,27 +212,27 @@ impl Connection {
         event
     }
 
-    /// What to write next, everything that waits in one piece; `None` for nothing.
+    /// Returns everything that waits to be written, in one piece, or `None` if nothing does.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         self.answer_ping();
         let out = self.out.split().freeze();
         (!out.is_empty()).then_some(out)
     }
 
-    /// Whether more input is welcome. If not, leave it in the transport until events were taken.
+    /// Returns whether the connection accepts more input. If not, leave it in the transport until events are taken.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         !self.is_deaf() && self.inbound.is_empty() && self.may_decode()
     }
 
-    /// Whether the transport is to be ended now: both ends have closed, or one failed, and all was handed out by
-    /// `poll_transmit`. A client may give the server a moment to do it first (RFC 6455 section 7.1.1).
+    /// Returns whether to close the transport now: both ends have closed or one has failed, and `poll_transmit` has returned everything.
+    /// A client may wait a moment for the server to close it first (RFC 6455 section 7.1.1).
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.state == State::Closed && self.out.is_empty()
     }
 
-    /// Bytes that wait for `poll_transmit`, an owed pong apart.
+    /// The number of bytes that `poll_transmit` would return, without a pending pong.
     #[must_use]
     pub fn outgoing_bytes(&self) -> usize {
         self.out.len()
@@ -257,8 +258,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a message that lies in pieces, as one frame: the head of a packet and its data, say. Together the pieces of a text (not
-    /// `binary`) have to be UTF-8; this does not check it, and peers end the connection over anything else.
+    /// Sends a message whose bytes are in several pieces, such as the header of a packet and its data, as one frame.
+    ///
+    /// If `binary` is `false`, the pieces must together be valid UTF-8. This is not checked, and peers close the connection if the text
+    /// is invalid.
     ///
     /// # Errors
     /// [`SendError::Closed`] or [`SendError::Full`].
@@ -277,7 +280,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a ping; the peer answers with [`ConnectionEvent::Pong`] and the same payload.
+    /// Sends a ping. The peer answers with [`ConnectionEvent::Pong`] and the same payload.
     ///
     /// # Errors
     /// [`SendError::Closed`], [`SendError::Full`], or [`SendError::Invalid`] for more than 125 bytes.
@@ -286,12 +289,11 @@ impl Connection {
         Ok(encode_ping(&mut self.out, payload, mask)?)
     }
 
-    /// Begins the closing handshake. Messages of the peer still come until it answers; then
-    /// [`ConnectionEvent::Closed`].
+    /// Begins the closing handshake. Messages of the peer still arrive until it answers. [`ConnectionEvent::Closed`] follows.
     ///
     /// # Errors
-    /// [`SendError::Closed`] if it has begun already, [`SendError::Invalid`] for a code that may not be sent or a
-    /// reason above 123 bytes.
+    /// [`SendError::Closed`] if the closing handshake has already begun. [`SendError::Invalid`] for a code that may not be sent or a
+    /// reason of more than 123 bytes.
     pub fn close(&mut self, code: u16, reason: &str) -> Result<(), SendError> {
         let next = match self.state {
             State::Open => State::Closing,
@@ -303,7 +305,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether a frame may be sent, and its mask.
+    /// Checks that a frame may be sent, and returns its mask.
     fn begin_frame(&mut self) -> Result<Option<[u8; 4]>, SendError> {
         if matches!(self.state, State::Closing | State::Closed) {
             return Err(SendError::Closed);
@@ -321,12 +323,12 @@ impl Connection {
     fn answer_ping(&mut self) {
         if let Some(payload) = self.pong.take() {
             let mask = self.mask();
-            // The payload came in a control frame, so it fits one.
+            // The payload arrived in a control frame, so it fits into one.
             let _ = encode_pong(&mut self.out, &payload, mask);
         }
     }
 
-    /// Queues our close frame, behind the pong that is owed: nothing may follow it.
+    /// Queues our close frame behind the pending pong, because no frame may follow a close frame.
     fn send_close(&mut self, close: Option<(u16, &str)>) -> Result<(), EncodeError> {
         let mask = self.mask();
         let mut frame = BytesMut::new();
@@ -341,7 +343,7 @@ impl Connection {
         matches!(self.state, State::Answering | State::Closed)
     }
 
-    /// Whether further input is pointless: the peer has closed or failed, or its bytes have ended.
+    /// Returns whether further input is ignored: the peer has closed or failed, or the transport has ended.
     fn is_deaf(&self) -> bool {
         self.ended || self.is_closed()
     }
@@ -362,7 +364,7 @@ impl Connection {
         self.settle();
     }
 
-    /// Decodes as far ahead as the application may leave unread.
+    /// Decodes until too many events are unread.
     fn decode(&mut self, input: &mut &mut [u8]) {
         while !self.is_closed() && self.may_decode() {
             match self.decoder.decode(input, &mut self.arena) {
@@ -379,45 +381,45 @@ impl Connection {
             Event::Binary(data) => ConnectionEvent::Binary(data),
             Event::Pong(payload) => ConnectionEvent::Pong(payload),
             Event::Ping(payload) => {
-                // After our close frame nothing may be sent, so nothing is owed.
+                // No frame may follow our close frame, so the ping needs no pong.
                 if self.state == State::Open {
                     self.pong = Some(payload);
                 }
                 return;
             }
             Event::Close(frame) => return self.closed(Closed::Peer(frame)),
-            // The decoder was not told to allow RSV1.
+            // The decoder reports this only after `allow_rsv1`.
             Event::Compressed { .. } => return,
         };
         self.event_bytes = self.event_bytes.saturating_add(weight(&event));
         self.events.push_back(event);
     }
 
-    /// The peer's part is over.
+    /// The peer sends nothing more.
     fn closed(&mut self, closed: Closed) {
         self.state = if self.state == State::Open { State::Answering } else { State::Closed };
         self.inbound = BytesMut::new();
         self.events.push_back(ConnectionEvent::Closed(closed));
     }
 
-    /// Sends the close frame that waited for `event` to be taken.
+    /// Sends the close frame that was held back until `event` was taken.
     fn answer_close(&mut self, event: &ConnectionEvent) {
         let ConnectionEvent::Closed(closed) = event else { return };
         if self.state != State::Answering {
             return;
         }
         let answer = match closed {
-            // Both, as Node's `ws` and browsers do: the peer's close event then tells what it had closed with.
+            // Node's `ws` and browsers also echo both, and their close events report the code and reason of the answer.
             Closed::Peer(frame) => frame.as_ref().map(|frame| (frame.code, &*frame.reason)),
             Closed::Error(error) => Some((error.close_code(), "")),
             Closed::Lost => None,
         };
-        // What was received may be sent, and so may the codes of `Error`.
+        // Cannot fail: a received close frame may be sent, and so may the codes of `Error`.
         let _ = self.send_close(answer);
         self.state = State::Closed;
     }
 
-    /// Reports the end of the transport once everything that came before it was decoded.
+    /// Reports the end of the transport once all earlier input is decoded.
     fn settle(&mut self) {
         if self.ended && self.inbound.is_empty() && !self.is_closed() {
             self.out = BytesMut::new();

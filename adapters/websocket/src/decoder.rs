@@ -1,9 +1,9 @@
-//! From bytes to messages. One decoder for each connection.
+//! Decodes bytes into messages. Each connection has its own decoder.
 //!
-//! Most frames lie in the input as a whole, and are a message each: those are unmasked where they lie, copied once into
-//! the arena, and touch nothing of the decoder but the phase. Everything else, which is a header or a payload that the
-//! input ends in, or a message of several frames, is collected in one buffer, `message`. An unfinished control frame
-//! sits behind the pieces of the message that it interrupts and is cut off again.
+//! Most frames are complete in the input, and each is a whole message. They are unmasked in place and copied once into the arena, and the
+//! decoder itself stays unchanged. Everything else is collected in one buffer, `message`: frames that the input cuts off, and messages of
+//! several frames. An unfinished control frame is kept behind the fragments of the message that it interrupts, and is cut off again once
+//! it is complete. The first bytes of an unfinished header are in `partial`.
 
 use alloc::vec::Vec;
 use core::mem;
@@ -20,41 +20,40 @@ use crate::frame::{Header, MAX_HEADER, Opcode, Parsed, Role, parse_header};
 use crate::limits::Limits;
 use crate::mask::apply_mask;
 
-/// Memory taken at most for a length that was announced, but whose bytes have not come.
+/// The most memory reserved for a payload that is announced but has not arrived.
 const ANNOUNCED: usize = 64 * 1024;
 
-/// Below this many missing bytes a read of its own costs more than copying them out of a shared read buffer.
+/// With fewer missing bytes, a separate read costs more than copying them out of a shared read buffer.
 const DIRECT_READ: usize = 16 * 1024;
 
-/// First byte of a text message in one frame.
+/// The first byte of a text message in one frame.
 const SHORT_TEXT: u8 = 0x81;
 
-/// The longest payload of a frame whose length is not continued.
+/// The longest payload whose length fits the 7-bit field.
 const MAX_SHORT: usize = 125;
 
-/// Short texts that are checked together: a block of the arena has room for about so many.
+/// The number of short texts that are checked together. A block of the arena holds about this many.
 const TEXTS: usize = 64;
 
-/// Decodes what one peer sends.
+/// Decodes the frames that one peer sends.
 ///
-/// While nothing is unfinished a decoder holds no heap memory. After an error or a close frame it decodes nothing
-/// more.
+/// A decoder holds no heap memory while nothing is unfinished. After an error or a close frame it decodes nothing more.
 #[derive(Debug)]
 pub struct Decoder {
-    /// The pieces of the unfinished message, unmasked, then what has come of the unfinished frame, still masked.
+    /// The fragments of the unfinished message, unmasked, then the bytes of the unfinished frame received so far, still masked.
     message: Vec<u8>,
-    /// Where in `message` the unfinished frame begins and will end; meaningless outside of `Phase::Payload`.
+    /// Where in `message` the unfinished frame begins and will end. Only valid in `Phase::Payload`.
     frame_start: usize,
     frame_end: usize,
     max_message: usize,
     max_fragments: u32,
-    /// Frames of the unfinished message so far.
+    /// Number of frames of the unfinished message so far.
     fragments: u32,
-    /// The kind of the message that waits for its next frame.
+    /// The kind of the message that is unfinished.
     unfinished: Option<Kind>,
-    /// The header of the unfinished frame; meaningless outside of `Phase::Payload`.
+    /// The header of the unfinished frame. Only valid in `Phase::Payload`.
     frame: Header,
-    /// What has come of an unfinished header; meaningless outside of `Phase::Header`.
+    /// The bytes of an unfinished header received so far. Only valid in `Phase::Header`.
     partial: [u8; MAX_HEADER],
     partial_len: u8,
     role: Role,
@@ -67,17 +66,17 @@ pub struct Decoder {
 enum Phase {
     /// A new frame.
     Frame,
-    /// A header of which some bytes are in `partial`.
+    /// A header whose first bytes are in `partial`.
     Header,
     /// The payload of `frame`.
     Payload,
-    /// Nothing: the peer has closed.
+    /// Nothing: the peer has sent a close frame.
     Closed,
-    /// Nothing: the peer broke the protocol.
+    /// Nothing: the peer has violated the protocol.
     Failed(Error),
 }
 
-/// What the first frame of a message says about it.
+/// What the first frame of a message determines.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     text: bool,
@@ -85,7 +84,7 @@ struct Kind {
 }
 
 impl Decoder {
-    /// A decoder for the end `role` of a connection, right after the handshake.
+    /// Creates a decoder for the end `role` of a connection whose handshake is complete.
     #[must_use]
     pub fn new(role: Role, limits: Limits) -> Self {
         Self {
@@ -105,24 +104,24 @@ impl Decoder {
         }
     }
 
-    /// Accepts RSV1 on the first frame of a message and hands such messages out as [`Event::Compressed`], once an
-    /// extension that uses the bit was agreed on in the handshake. Without this the bit is an error.
+    /// Accepts RSV1 on the first frame of a message and returns such messages as [`Event::Compressed`]. Use it once the handshake has
+    /// negotiated an extension that uses the bit. Otherwise the bit is an error.
     #[must_use]
     pub fn allow_rsv1(mut self, allow: bool) -> Self {
         self.allow_rsv1 = allow;
         self
     }
 
-    /// Decodes the next event. Takes bytes from the front of `input` until one event is complete, or all of them; call
-    /// again until it returns `None`. Then `input` is used up, and what it had of an unfinished frame is kept inside.
+    /// Decodes the next event. Consumes bytes from the front of `input` until one event is complete or all bytes are consumed. Call it
+    /// again until it returns `None`: then `input` is empty, and the decoder has buffered an unfinished frame if there is one.
     ///
-    /// The bytes of `input` are changed: masks are taken off in place. Small payloads are stored in `arena`.
+    /// The bytes of `input` are modified: masks are removed in place. Small payloads are stored in `arena`.
     ///
-    /// After [`Event::Close`] all further input is taken and ignored.
+    /// After [`Event::Close`], all further input is consumed and ignored.
     ///
     /// # Errors
-    /// When the peer breaks the protocol or goes over a limit. Send a close frame with [`Error::close_code`] and end
-    /// the connection: every later call returns the same error and takes nothing.
+    /// Fails if the peer violates the protocol or exceeds a limit. Send a close frame with [`Error::close_code`] and close the
+    /// connection. Every later call returns the same error and consumes nothing.
     #[inline]
     pub fn decode(&mut self, input: &mut &mut [u8], arena: &mut Arena) -> Result<Option<Event>, Error> {
         // At least one step even without input: the caller may have read into `payload_room`.
@@ -151,11 +150,11 @@ impl Decoder {
         }
     }
 
-    /// Decodes all of `input`, and hands every event to `each`, in order. The same as calling [`decode`](Self::decode) until it returns
-    /// `None`, at half the cost when many small messages came at once.
+    /// Decodes all of `input` and passes every event to `each`, in order. This is the same as calling [`decode`](Self::decode) until it
+    /// returns `None`, at half the cost if many small messages arrive at once.
     ///
     /// # Errors
-    /// As [`decode`](Self::decode); events before the fault were handed out.
+    /// As for [`decode`](Self::decode). Events before the invalid frame are passed to `each`.
     pub fn decode_all(
         &mut self,
         mut input: &mut [u8],
@@ -174,8 +173,10 @@ impl Decoder {
         }
     }
 
-    /// The texts that come next, as long as they are short frames. Whether there were any. They are stored next to each other and checked
-    /// to be UTF-8 in one go: the check of a single short text costs as much as the rest of its decoding.
+    /// Decodes text messages as long as they are short frames, and returns whether there were any.
+    ///
+    /// The texts are stored next to each other, and their UTF-8 is checked in one go: checking a single short text costs as much as the
+    /// rest of its decoding.
     #[inline]
     fn short_texts(
         &self,
@@ -205,13 +206,14 @@ impl Decoder {
         }
     }
 
-    /// Room to read the rest of a large frame into, without a detour through a read buffer: exactly the bytes that
-    /// this frame still lacks, or the first of them as long as few have come (see [`Limits`]). Put the masked bytes in
-    /// as they come, through the methods of [`BufMut`] only, then call [`decode`](Self::decode) with empty input before
-    /// anything else.
+    /// Returns a buffer for the rest of a large frame, so that it can be read without a copy through a read buffer.
     ///
-    /// `None` when no data frame is unfinished, or when it lacks so little (less than 16 KiB) that a read into a
-    /// buffer which also takes the next frames is better.
+    /// The buffer takes exactly the missing bytes of this frame, or only the first of them while few have arrived (see [`Limits`]). Write
+    /// the masked bytes as they arrive, only through the methods of [`BufMut`]. Then call [`decode`](Self::decode) with empty input
+    /// before anything else.
+    ///
+    /// Returns `None` if no data frame is unfinished. Also returns `None` if less than 16 KiB are missing: a read into a buffer that can
+    /// also take the next frames is faster then.
     #[must_use]
     pub fn payload_room(&mut self) -> Option<Limit<&mut Vec<u8>>> {
         let missing = self.missing();
@@ -223,28 +225,28 @@ impl Decoder {
         Some((&mut self.message).limit(room.min(missing)))
     }
 
-    /// Heap memory held for an unfinished message or frame, in bytes. 0 when nothing is unfinished.
+    /// Heap memory held for an unfinished message or frame, in bytes. 0 if nothing is unfinished.
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
         self.message.capacity()
     }
 
-    /// Whether the next byte begins a new message: nothing is unfinished, nothing closed or failed. The end of the
-    /// transport anywhere else cuts something off.
+    /// Returns whether the next byte begins a new message: nothing is unfinished, closed or failed. If the transport ends in any other
+    /// state, something was cut off.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Frame) && self.unfinished.is_none()
     }
 
-    /// The payload of the next frame, if that is what nearly all frames of a busy server are: a whole message of less
-    /// than 126 bytes that lies in the input as a whole. `None` says nothing about other frames, good or bad; `frame`
-    /// would do the same for this one with twice the instructions.
+    /// Decodes the most common frame of a busy server: a whole message of less than 126 bytes that is complete in the input.
+    ///
+    /// Returns `None` for every other frame, valid or not. `frame` would decode this one as well, with twice the instructions.
     #[inline]
     fn short_frame<'a>(&self, input: &mut &'a mut [u8]) -> Option<(Kind, &'a mut [u8])> {
         if !matches!(self.phase, Phase::Frame) || self.unfinished.is_some() || self.role == Role::Client {
             return None;
         }
-        // FIN with text or binary and no reserved bit; the mask bit with a length that is not continued.
+        // FIN, text or binary, and no reserved bit. Then the mask bit and a length that fits 7 bits.
         let [first @ (0x81 | 0x82), second @ 0x80..=0xfd, a, b, c, d, rest @ ..] = &**input else {
             return None;
         };
@@ -260,7 +262,7 @@ impl Decoder {
         Some((Kind { text, compressed: false }, payload))
     }
 
-    /// The next frame, whose first byte is the first one of `input`.
+    /// Decodes the frame that begins at the front of `input`.
     #[inline]
     fn frame(&mut self, input: &mut &mut [u8], arena: &mut Arena) -> Result<Option<Event>, Error> {
         match parse_header(input, self.role, self.allow_rsv1)? {
@@ -277,7 +279,7 @@ impl Decoder {
         }
     }
 
-    /// A header of which an earlier input had the first bytes.
+    /// Continues a header whose first bytes arrived in an earlier input.
     #[cold]
     fn rest_of_header(&mut self, input: &mut &mut [u8], arena: &mut Arena) -> Result<Option<Event>, Error> {
         let had = usize::from(self.partial_len);
@@ -290,7 +292,7 @@ impl Decoder {
         match parse_header(bytes, self.role, self.allow_rsv1)? {
             Some(parsed) => {
                 self.phase = Phase::Frame;
-                // The copy may have gone beyond the header; only the header is taken from the input.
+                // The copy may have gone beyond the header, so only the bytes of the header are consumed.
                 advance(input, parsed.size.saturating_sub(had));
                 self.payload(&parsed, input, arena)
             }
@@ -302,7 +304,7 @@ impl Decoder {
         }
     }
 
-    /// A frame whose header is complete; `input` begins with its payload.
+    /// Handles a frame whose header is complete. `input` begins with its payload.
     #[inline]
     fn payload(&mut self, parsed: &Parsed, input: &mut &mut [u8], arena: &mut Arena) -> Result<Option<Event>, Error> {
         let length = self.admit(parsed)?;
@@ -331,10 +333,10 @@ impl Decoder {
         }
     }
 
-    /// Whether a frame may come here at all; its payload's length if so. Changes nothing.
+    /// Checks that this frame is allowed here, and returns the length of its payload.
     #[inline]
     fn admit(&self, parsed: &Parsed) -> Result<usize, Error> {
-        // More than the address space is more than any limit.
+        // A length above the address space exceeds any limit.
         let length = usize::try_from(parsed.length).map_err(|_| Error::MessageTooBig)?;
         let before = match (parsed.header.opcode, self.unfinished) {
             (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => return Ok(length),
@@ -352,7 +354,7 @@ impl Decoder {
         }
     }
 
-    /// Takes what there is of a payload that the input ends in.
+    /// Buffers the first part of a payload that continues in a later input.
     #[cold]
     fn begin_payload(&mut self, header: Header, length: usize, input: &mut &mut [u8]) {
         self.frame = header;
@@ -362,7 +364,7 @@ impl Decoder {
         self.take_payload(input);
     }
 
-    /// A payload of which an earlier input had the first bytes, or `payload_room` received them.
+    /// Continues a payload whose first bytes arrived in an earlier input or through `payload_room`.
     #[cold]
     fn rest_of_payload(&mut self, input: &mut &mut [u8], arena: &mut Arena) -> Result<Option<Event>, Error> {
         self.take_payload(input);
@@ -388,7 +390,7 @@ impl Decoder {
         self.piece(arena)
     }
 
-    /// Bytes that the unfinished frame lacks.
+    /// The number of missing bytes of the unfinished frame.
     fn missing(&self) -> usize {
         match self.phase {
             Phase::Payload => self.frame_end.saturating_sub(self.message.len()),
@@ -396,15 +398,15 @@ impl Decoder {
         }
     }
 
-    /// Moves as much of `input` as belongs to the unfinished frame behind the message.
+    /// Appends the bytes of `input` that belong to the unfinished frame to `message`.
     fn take_payload(&mut self, input: &mut &mut [u8]) {
         let count = self.missing().min(input.len());
         self.grow(count);
         self.message.extend_from_slice(advance(input, count));
     }
 
-    /// Makes room for `incoming` bytes of the unfinished frame: for all of it if that is little, otherwise for twice
-    /// what has come.
+    /// Reserves space for `incoming` bytes of the unfinished frame: for the whole frame if it is small, otherwise for twice the bytes
+    /// received.
     fn grow(&mut self, incoming: usize) {
         let length = self.message.len();
         let needed = length.saturating_add(incoming);
@@ -414,13 +416,13 @@ impl Decoder {
         let doubled = length.saturating_mul(2);
         let mut target = self.frame_end.min(doubled.max(ANNOUNCED));
         if !self.frame.fin {
-            // More frames follow: growing to the end of each would move the message once for every frame.
+            // More frames follow. Growing to the end of each frame would move the message once per frame.
             target = target.max(doubled.min(self.max_message));
         }
         self.message.reserve_exact(target.max(needed).saturating_sub(length));
     }
 
-    /// A frame of a message lies complete and unmasked at the end of `message`.
+    /// Handles a complete and unmasked data frame at the end of `message`.
     fn piece(&mut self, arena: &mut Arena) -> Result<Option<Event>, Error> {
         let kind = match self.unfinished {
             Some(kind) => {
@@ -441,7 +443,7 @@ impl Decoder {
         let payload = if whole.len() <= arena.largest_shared() {
             arena.store(&whole)
         } else {
-            // Exactly its size already, unless the message came in several frames.
+            // Only reallocates if the message came in several frames. Otherwise the capacity is already exact.
             Bytes::from(whole.into_boxed_slice())
         };
         message(kind, payload).map(Some)
@@ -464,7 +466,7 @@ impl Decoder {
         self.end(Phase::Failed(error));
     }
 
-    /// Nothing more will be decoded: gives back what was held for it.
+    /// Enters a final phase and releases the memory.
     fn end(&mut self, phase: Phase) {
         self.phase = phase;
         self.unfinished = None;
@@ -472,17 +474,17 @@ impl Decoder {
     }
 }
 
-/// Texts that lie next to each other, of these lengths.
+/// Emits the texts that are stored next to each other, with these lengths.
 #[inline]
 fn texts(gathered: &Bytes, lengths: &[u8], each: &mut impl FnMut(Event)) -> Result<(), Error> {
-    // Those before a fault are handed out.
+    // The texts before an invalid one are still emitted.
     let whole = ByteString::try_from(gathered.clone())
         .or_else(|error| gathered.slice(..error.valid_up_to()).try_into())
         .unwrap_or_default();
     let mut start: usize = 0;
     for &length in lengths {
         let end = start.saturating_add(usize::from(length));
-        // A piece of valid text that begins and ends between two characters is valid.
+        // A slice of valid text that begins and ends at character boundaries is valid.
         let text = whole.get(start..end).ok_or(Error::InvalidUtf8)?;
         each(Event::Text(whole.slice_ref(text)));
         start = end;
@@ -490,7 +492,6 @@ fn texts(gathered: &Bytes, lengths: &[u8], each: &mut impl FnMut(Event)) -> Resu
     Ok(())
 }
 
-/// A whole message.
 #[inline]
 fn message(kind: Kind, payload: Bytes) -> Result<Event, Error> {
     if kind.compressed {
@@ -502,7 +503,7 @@ fn message(kind: Kind, payload: Bytes) -> Result<Event, Error> {
     Ok(Event::Binary(payload))
 }
 
-/// Cuts `count` bytes, or all there are, off the front of `input`.
+/// Cuts `count` bytes off the front of `input`, or all bytes if there are fewer.
 #[inline]
 fn advance<'a>(input: &mut &'a mut [u8], count: usize) -> &'a mut [u8] {
     let whole = mem::take(input);
@@ -583,7 +584,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_ends_the_texts_where_it_stands() {
-        // Neither half of a character is text, though both together are.
+        // Neither half of a character is valid text, but both together are.
         for fault in [&b"\xff"[..], b"a\xc3", b"\xc3", b"\xa4b"] {
             for before in 0..5 {
                 let mut input = Vec::new();

@@ -1,8 +1,7 @@
-//! Writing frames: each function appends one whole frame to a buffer.
+//! Encodes frames. Each function appends one whole frame to a buffer.
 //!
-//! A server passes `None` as the mask. A client passes a key that whoever chooses the payload cannot guess and that
-//! was not used before, see [`MaskKeys`](crate::MaskKeys). The buffers of [`BufMut`] that cannot grow panic when they
-//! are full; use `Vec<u8>` or `BytesMut`.
+//! A server passes `None` as the mask. A client passes a fresh key for every frame, which the author of the payload must not be able to
+//! guess: see [`MaskKeys`](crate::MaskKeys). A [`BufMut`] that cannot grow panics when it is full. Use `Vec<u8>` or `BytesMut`.
 
 use bytes::BufMut;
 
@@ -10,19 +9,18 @@ use crate::close::{MAX_REASON, is_valid_close_code};
 use crate::frame::{FrameKind, MAX_CONTROL, Opcode, encode_header};
 use crate::mask::apply_mask;
 
-/// Bytes that are masked at a time, on the stack. A multiple of four, so that every piece begins with the first byte
-/// of the key.
+/// Number of bytes masked at a time, on the stack. A multiple of four, so that every piece begins with the first byte of the key.
 const MASK_PIECE: usize = 256;
 
 /// Why a control frame was not written. Nothing was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The payload of a ping or pong is longer than 125 bytes, or the reason of a close longer than 123.
+    /// The payload of a ping or pong is longer than 125 bytes, or the reason of a close frame is longer than 123.
     #[error("a control frame holds at most 125 bytes")]
     ControlTooLong,
-    /// The code is not one that may be sent, see [`is_valid_close_code`].
-    #[error("{0} is not a close code that may be sent")]
+    /// The code may not be sent, see [`is_valid_close_code`].
+    #[error("{0} is not a valid close code")]
     CloseCode(u16),
 }
 
@@ -54,7 +52,7 @@ pub fn encode_pong(out: &mut impl BufMut, payload: &[u8], mask: Option<[u8; 4]>)
     encode_control(out, Opcode::Pong, payload, mask)
 }
 
-/// Appends a close frame with a code and a reason, or an empty one. Nothing may be sent after it.
+/// Appends a close frame with a code and a reason, or an empty one. No frame may follow it.
 ///
 /// # Errors
 /// If the code may not be sent, or the reason is longer than 123 bytes.
@@ -93,10 +91,10 @@ fn encode_control(
     Ok(())
 }
 
-/// Appends any frame: a piece of a fragmented message, or one with the bit of a compression extension. The other
-/// functions are shorter for everything else.
+/// Appends any frame, such as a fragment of a message or a frame with the bit of a compression extension. The other functions are simpler
+/// for everything else.
 ///
-/// Does not check that the frame fits those before it, nor the 125 bytes of a control frame.
+/// Does not check that the frame may follow the frames before it, nor that a control frame has at most 125 bytes.
 #[inline]
 pub fn encode_frame(out: &mut impl BufMut, kind: FrameKind, payload: &[u8], mask: Option<[u8; 4]>) {
     encode_header(out, kind, payload.len(), mask);

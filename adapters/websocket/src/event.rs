@@ -1,34 +1,37 @@
-//! What a decoder hands out: whole messages and control frames.
+//! What a decoder emits: whole messages and control frames.
 
 use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::close::CloseFrame;
 
-/// Something complete that the peer sent.
+/// A complete message or control frame of the peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A text message; its UTF-8 was checked.
+    /// A text message. Its UTF-8 is valid.
     Text(ByteString),
     /// A binary message.
     Binary(Bytes),
-    /// A message whose first frame had RSV1 set, still compressed: the place where permessage-deflate (RFC 7692) goes
-    /// in. Comes only after [`Decoder::allow_rsv1`](crate::Decoder::allow_rsv1). Whoever inflates it bounds the size of
-    /// the result and checks the UTF-8 of a text.
+    /// A message whose first frame had RSV1 set, still compressed. This is where permessage-deflate (RFC 7692) can be attached.
+    ///
+    /// Only emitted after [`Decoder::allow_rsv1`](crate::Decoder::allow_rsv1). The code that inflates it must limit the size of the
+    /// result and check the UTF-8 of a text message.
     Compressed {
-        /// Whether it is a text message once it is inflated.
+        /// Whether the inflated message is text.
         text: bool,
-        /// The compressed bytes, within the limit on messages.
+        /// The compressed bytes. They are within the message size limit.
         payload: Bytes,
     },
-    /// A ping. Answer with a pong that carries the same payload (at most 125 bytes); of several pings that wait for an
-    /// answer only the latest needs one (RFC 6455 section 5.5.3).
+    /// A ping. Answer with a pong that carries the same payload (at most 125 bytes). If several pings are unanswered, only the latest
+    /// needs a pong (RFC 6455 section 5.5.3).
     Ping(Bytes),
-    /// A pong, asked for or not.
+    /// A pong, solicited or not.
     Pong(Bytes),
-    /// The peer sends nothing after this, and what arrives nevertheless is ignored. Answer with a close frame unless
-    /// one was sent, then the server ends the transport. Node's `ws` and browsers answer with the code and the reason that came, and
-    /// their close events tell what the answer says. `None` if the frame was empty: then so is the answer.
+    /// The peer closes: it sends nothing after this, and later input is ignored. `None` if the close frame was empty.
+    ///
+    /// Answer with a close frame unless one was already sent. The server then closes the transport. Node's `ws` and browsers answer with
+    /// the code and the reason that they received, and their close events report those of the answer. An empty frame is answered with an
+    /// empty one.
     Close(Option<CloseFrame>),
 }

@@ -1,7 +1,6 @@
-//! The header of a frame, both ways: RFC 6455 section 5.2 in one file.
+//! Encodes and decodes frame headers (RFC 6455 section 5.2).
 //!
-//! Reading looks at as many bytes as there are and complains as early as it can; writing always takes the shortest
-//! form of the length.
+//! The decoder reports an error as early as the available bytes allow. The encoder always uses the shortest form of the length.
 
 use core::ops::Deref;
 
@@ -21,40 +20,40 @@ const RSV2_RSV3: u8 = 0x30;
 const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
-/// Values of the 7-bit length that announce a longer one.
+/// Values of the 7-bit length that announce a longer length field.
 const LENGTH_16: u8 = 126;
 const LENGTH_64: u8 = 127;
 
-/// Which end of the connection this is. Exhaustive: there are two.
+/// The end of a connection that this is. The enum is exhaustive because there are only two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Accepts connections; its frames are not masked, those it receives must be.
+    /// Accepts connections. Its frames are not masked, and received frames must be masked.
     Server,
-    /// Opens connections; its frames are masked, those it receives must not be.
+    /// Opens connections. Its frames are masked, and received frames must not be masked.
     Client,
 }
 
-/// What a frame is for. Exhaustive: RFC 6455 reserves every other code, and a version that used one would be another
+/// The type of a frame. The enum is exhaustive: RFC 6455 reserves every other code, and a version that used one would be a different
 /// protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
-    /// The next piece of a fragmented message.
+    /// The next fragment of a message.
     Continuation,
-    /// A text message, or its first piece.
+    /// A text message, or its first fragment.
     Text,
-    /// A binary message, or its first piece.
+    /// A binary message, or its first fragment.
     Binary,
-    /// The last frame of an endpoint.
+    /// The last frame that an endpoint sends.
     Close,
-    /// Asks for a pong with the same payload.
+    /// Requests a pong with the same payload.
     Ping,
-    /// Answers a ping, or comes unasked.
+    /// Answers a ping, or is unsolicited.
     Pong,
 }
 
 impl Opcode {
-    /// Whether this is a control frame: close, ping or pong. Those may come between the pieces of a message, are never
-    /// fragmented and hold at most 125 bytes.
+    /// Returns whether this is a control frame: close, ping or pong. Control frames may come between the fragments of a message, are
+    /// never fragmented and hold at most 125 bytes.
     #[must_use]
     pub const fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
@@ -84,7 +83,7 @@ impl Opcode {
     }
 }
 
-/// A header that was read. The payload's length is kept apart: only a frame that is not complete needs to remember it.
+/// A decoded header. The length of the payload is kept separately, because only an unfinished frame needs it later.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     pub(crate) fin: bool,
@@ -94,7 +93,7 @@ pub(crate) struct Header {
     pub(crate) key: [u8; 4],
 }
 
-/// A complete header at the front of some bytes.
+/// A complete header, decoded from the front of the input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parsed {
     pub(crate) header: Header,
@@ -104,8 +103,9 @@ pub(crate) struct Parsed {
     pub(crate) length: u64,
 }
 
-/// Reads the header at the front of `bytes`; `None` if more bytes are needed to know it all. `allow_rsv1` is the
-/// extension that section 5.2 asks for, and holds for the first frame of a data message.
+/// Decodes the header at the front of `bytes`. Returns `None` if it is incomplete.
+///
+/// `allow_rsv1` is set if an extension that uses the bit is negotiated (section 5.2). It applies to the first frame of a data message.
 #[inline]
 pub(crate) fn parse_header(bytes: &[u8], role: Role, allow_rsv1: bool) -> Result<Option<Parsed>, Error> {
     let &[first, second, ref rest @ ..] = bytes else {
@@ -173,26 +173,26 @@ pub(crate) fn parse_header(bytes: &[u8], role: Role, allow_rsv1: bool) -> Result
     Ok(Some(Parsed { header: Header { fin, rsv1, opcode, key }, size, length }))
 }
 
-/// What the header of a frame to be written says, apart from the length and the mask.
+/// The header fields of a frame to send, without the length and the mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameKind {
-    /// What the frame is for.
+    /// The type of the frame.
     pub opcode: Opcode,
     /// Whether it is the last frame of its message.
     pub fin: bool,
-    /// The bit of permessage-deflate (RFC 7692): set on the first frame of a compressed message.
+    /// The bit of permessage-deflate (RFC 7692). It is set on the first frame of a compressed message.
     pub rsv1: bool,
 }
 
 impl From<Opcode> for FrameKind {
-    /// A message in one frame, not compressed.
+    /// A whole message in one frame, not compressed.
     fn from(opcode: Opcode) -> Self {
         Self { opcode, fin: true, rsv1: false }
     }
 }
 
-/// Appends the header of a frame with a payload of `length` bytes: as [`FrameHeader`], for a buffer that grows. The payload follows,
-/// masked if there is a mask.
+/// Appends the header of a frame with a payload of `length` bytes. Like [`FrameHeader`], but for a buffer that grows. The payload
+/// follows, masked if there is a mask.
 #[inline]
 pub fn encode_header(out: &mut impl BufMut, kind: FrameKind, length: usize, mask: Option<[u8; 4]>) {
     let fin = if kind.fin { FIN } else { 0 };
@@ -207,7 +207,7 @@ pub fn encode_header(out: &mut impl BufMut, kind: FrameKind, length: usize, mask
         }
         (_, Err(_)) => {
             out.put_slice(&[first, masked | LENGTH_64]);
-            // A usize of more than 64 bits does not exist; the largest value keeps this total.
+            // There is no `usize` of more than 64 bits, so the fallback is never used.
             out.put_u64(u64::try_from(length).unwrap_or(u64::MAX));
         }
     }
@@ -216,7 +216,7 @@ pub fn encode_header(out: &mut impl BufMut, kind: FrameKind, length: usize, mask
     }
 }
 
-/// A header ready to be written: 2 to 14 bytes, as a slice.
+/// An encoded header of 2 to 14 bytes. Dereferences to a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameHeader {
     bytes: [u8; MAX_HEADER],
@@ -224,10 +224,10 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// The header of a frame with a payload of `length` bytes: 2, 4 or 10 bytes for a server (`mask` is `None`), four
-    /// more with the `mask` of a client.
+    /// Encodes the header of a frame with a payload of `length` bytes. It takes 2, 4 or 10 bytes for a server (`mask` is `None`), and
+    /// four more with the `mask` of a client.
     ///
-    /// RFC 6455 allows lengths below 2^63 and control frames up to 125 bytes; this does not check either.
+    /// Does not check that the length is below 2^63, nor that a control frame has at most 125 bytes, as RFC 6455 requires.
     #[must_use]
     #[inline]
     pub fn new(kind: FrameKind, length: usize, mask: Option<[u8; 4]>) -> Self {

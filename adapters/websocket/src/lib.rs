@@ -1,24 +1,24 @@
-//! WebSocket (RFC 6455) as state machines: no sockets, no clock, no random device, no threads, `no_std`.
+//! WebSocket (RFC 6455) as sans-IO state machines: `no_std`, without sockets, clocks, random devices or threads.
 //!
-//! Three layers, each usable alone:
+//! There are three layers. Each can be used alone:
 //!
-//! * [`handshake`] looks at the headers of the HTTP exchange that opens a WebSocket.
-//! * [`Decoder`] turns bytes into [`Event`]s; the `encode_*` functions and [`FrameHeader`] turn messages into bytes.
-//!   This is what a server with many connections uses: a decoder is about 100 bytes, small payloads share an
-//!   [`Arena`], and large frames can be read straight into their final place ([`Decoder::payload_room`]).
-//! * [`Connection`] is a whole WebSocket: it answers pings and the closing handshake, and queues both ways within
-//!   bounds.
+//! * [`handshake`] validates the HTTP headers that open a WebSocket, and provides the headers of the answer.
+//! * [`Decoder`] turns bytes into [`Event`]s. The `encode_*` functions and [`FrameHeader`] turn messages into bytes. Servers with many
+//!   connections use this layer: a decoder takes about 100 bytes, small payloads share an [`Arena`], and large frames can be read
+//!   directly into their final place ([`Decoder::payload_room`]).
+//! * [`Connection`] is a whole WebSocket connection. It answers pings, performs the closing handshake, and queues messages in both
+//!   directions within bounds.
 //!
-//! Fragmented messages come out whole. Limits are checked before memory is taken, see [`Limits`]. Extensions are not
-//! negotiated; [`Decoder::allow_rsv1`] and [`FrameKind::rsv1`] are where permessage-deflate can be attached.
+//! Fragmented messages are emitted whole. Limits are checked before memory is allocated, see [`Limits`]. Extensions are not negotiated.
+//! [`Decoder::allow_rsv1`] and [`FrameKind::rsv1`] are the places where permessage-deflate can be attached.
 //!
-//! For processors without compare-and-swap, such as Cortex-M0, there is the feature `portable-atomic`. It takes the counters of `bytes` from
-//! the crate `portable-atomic`, whose feature `critical-section` or `unsafe-assume-single-core` the firmware turns on besides. On other
-//! processors it changes nothing.
+//! The feature `portable-atomic` is for processors without compare-and-swap, such as Cortex-M0. It makes `bytes` take its atomic counters
+//! from the crate `portable-atomic`. The firmware must also enable the feature `critical-section` or `unsafe-assume-single-core` of that
+//! crate. On other processors the feature changes nothing.
 //!
 //! # A server's connection
 //!
-//! After the handshake, over anything that reads and writes:
+//! After the handshake, over any stream that can be read and written:
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -34,8 +34,7 @@
 //!             count => websocket.handle(&mut buffer[..count]),
 //!         }
 //!         while let Some(event) = websocket.poll_event() {
-//!             // An error means that the connection is closing, or that the peer does not read: then there is
-//!             // nobody to echo to.
+//! An error means that the connection is closing, or that the peer does not read. Either way nothing can be echoed.
 //!             let _ = match event {
 //!                 ConnectionEvent::Text(text) => websocket.send_text(&text),
 //!                 ConnectionEvent::Binary(data) => websocket.send_binary(&data),
@@ -48,7 +47,7 @@
 //!     }
 //!     Ok(())
 //! }
-//! # // A stream whose peer says "hi" and closes.
+//! A stream whose peer sends "hi" and closes.
 //! # struct Peer(std::collections::VecDeque<u8>, Vec<u8>);
 //! # impl Read for Peer {
 //! #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> { self.0.read(buffer) }
@@ -67,26 +66,26 @@
 //!
 //! # Under an Engine.IO session
 //!
-//! The headers of a request become a link of a session of `engineio-proto` like this:
+//! The headers of a request become a link of an `engineio-proto` session like this:
 //!
 //! ```
 //! use engineio_websocket::handshake::{accept, protocols};
 //! use engineio_websocket::{Connection, Limits};
 //!
-//! /// The WebSocket that a request asks for; or the answer to write before the connection is ended.
+//! The WebSocket that a request asks for, or the response to write before closing the connection.
 //! fn open<'a>(
 //!     headers: impl IntoIterator<Item = (&'a str, &'a [u8])> + Clone,
 //!     max_payload: usize,
 //! ) -> Result<Connection, Vec<u8>> {
-//!     // First of all, so that a request that is refused here has not opened a session.
+//! First of all, so that a request refused here has not opened a session.
 //!     let key = accept(headers.clone()).map_err(|error| error.to_http1())?;
-//!     // The first one that the client offers, if it offers any: to Engine.IO they mean nothing.
+//! The first one the client offers, if any: subprotocols have no meaning in Engine.IO.
 //!     let protocol = protocols(headers).next();
-//!     // What the session announces to its peer as the largest message.
+//! The maximum message size that the session announces to its peer.
 //!     let limits = Limits::default().with_max_message(max_payload);
-//!     // What waits to be sent is limited by the session's queue: its packets are not to be refused a second time.
+//! The queue of the session limits what waits to be sent, so its packets must not be refused a second time.
 //!     let websocket = Connection::server(limits).with_max_outgoing(usize::MAX);
-//!     // The 101 is the first thing that `poll_transmit` gives. With an HTTP library it is the library's to write.
+//! `poll_transmit` returns the 101 response first. With an HTTP library, the library writes it.
 //!     Ok(websocket.with_response(&key, protocol))
 //! }
 //!
@@ -108,33 +107,33 @@
 //! # Ok::<(), engineio_websocket::SendError>(())
 //! ```
 //!
-//! From then on the two speak to each other through the driver:
+//! From then on the driver passes everything between the two:
 //!
-//! | what one gives | what the other gets |
+//! | from one | to the other |
 //! |---|---|
-//! | the WebSocket is made, and the session admits the request | `Input::LinkUp` |
-//! | [`ConnectionEvent::Text`], [`ConnectionEvent::Binary`] | `Input::LinkMessage`; the types of the content are the same |
-//! | [`ConnectionEvent::Closed`] | `Input::LinkDown`: `Failed` for [`Closed::Error`], else `Closed` |
+//! | the WebSocket is created, and the session admits the request | `Input::LinkUp` |
+//! | [`ConnectionEvent::Text`], [`ConnectionEvent::Binary`] | `Input::LinkMessage`; the content has the same types |
+//! | [`ConnectionEvent::Closed`] | `Input::LinkDown`: `Failed` for [`Closed::Error`], otherwise `Closed` |
 //! | `Transmit::Link` | [`Connection::send_parts`] |
-//! | `Transmit::CloseLink` | [`Connection::close`] with 1000, and a deadline of the driver's for the peer's answer |
+//! | `Transmit::CloseLink` | [`Connection::close`] with 1000, and a deadline in the driver for the peer's answer |
 //!
-//! Neither wants input when its `wants_input` says so: read only while both do. `adapters/tokio/examples/bare.rs` in the repository is a
-//! whole server made this way.
+//! Both have a method `wants_input`. Read only while both return `true`. `adapters/tokio/examples/bare.rs` in the repository is a
+//! complete server built this way.
 //!
 //! # The decoder alone
 //!
-//! The same with one read buffer, one arena and one output buffer for many connections:
+//! The same server with one read buffer, one arena and one output buffer for many connections:
 //!
 //! ```
 //! use bytes::BytesMut;
 //! use engineio_websocket::{Arena, Decoder, Error, Event, encode_close, encode_pong, encode_text};
 //!
-//! /// Handles what one read brought; whether the connection goes on.
+//! Handles the bytes of one read. Returns whether the connection stays open.
 //! fn turn(decoder: &mut Decoder, mut input: &mut [u8], arena: &mut Arena, out: &mut BytesMut) -> bool {
 //!     loop {
 //!         match decoder.decode(&mut input, arena) {
 //!             Ok(Some(Event::Text(text))) => encode_text(out, &text, None),
-//!             // The payload of a ping fits a pong, and a close frame that was received may be sent.
+//! The payload of a ping fits a pong, and a received close frame may be sent.
 //!             Ok(Some(Event::Ping(payload))) => _ = encode_pong(out, &payload, None),
 //!             Ok(Some(Event::Close(close))) => {
 //!                 _ = encode_close(out, close.as_ref().map(|close| (close.code, &*close.reason)), None);

@@ -1,35 +1,34 @@
-//! How much of a peer's data is accepted before the connection ends.
+//! Limits on the data that is accepted from a peer before the connection is closed.
 
 /// Bounds on what one peer can make a [`Decoder`](crate::Decoder) hold.
 ///
-/// A decoder holds at most `max_message + 125` bytes on the heap: one unfinished message and, while that waits for its
-/// next piece, one unfinished control frame. Memory follows the bytes that arrived: an announced length alone makes
-/// it take at most 64 KiB.
+/// A decoder holds at most `max_message + 125` bytes on the heap: one unfinished message and one unfinished control frame that interrupts
+/// it. Memory grows with the bytes received. An announced length alone reserves at most 64 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest message in bytes, all its frames together; checked on the header, before the payload is awaited.
-    /// Default 1 000 000, the `maxPayload` of the Engine.IO reference server. A larger one is
-    /// [`Error::MessageTooBig`](crate::Error::MessageTooBig).
+    /// The largest message in bytes, over all its frames. The limit is checked when the header arrives, before the payload. A larger
+    /// message is [`Error::MessageTooBig`](crate::Error::MessageTooBig). The default is 1 000 000, the `maxPayload` of the Engine.IO
+    /// reference server.
     pub max_message: usize,
-    /// The largest number of frames of one message, so that a stream of empty pieces ends. Default 16 384, the `maxFragments` of Node's
-    /// `ws`, which the Engine.IO reference server leaves as it is. One more is
-    /// [`Error::TooManyFragments`](crate::Error::TooManyFragments). Control frames between the pieces do not count.
+    /// The largest number of frames per message, which limits a stream of empty fragments. Control frames between the fragments do not
+    /// count. A message with more frames is [`Error::TooManyFragments`](crate::Error::TooManyFragments). The default is 16 384, the
+    /// `maxFragments` of Node's `ws`, which the Engine.IO reference server does not change.
     ///
-    /// `maxBufferedChunks`, the other limit of `ws`, is about the pieces in which a transport brings one frame. Here they cost nothing but
-    /// their bytes: they are copied behind each other.
+    /// `ws` has another limit, `maxBufferedChunks`, on the chunks in which the transport delivers one frame. Here chunks cost nothing but
+    /// their bytes, because they are appended to one buffer.
     pub max_fragments: u32,
 }
 
 impl Limits {
-    /// The same with another [`max_message`](Self::max_message).
+    /// Sets [`max_message`](Self::max_message).
     #[must_use]
     pub const fn with_max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self
     }
 
-    /// The same with another [`max_fragments`](Self::max_fragments).
+    /// Sets [`max_fragments`](Self::max_fragments).
     #[must_use]
     pub const fn with_max_fragments(mut self, frames: u32) -> Self {
         self.max_fragments = frames;

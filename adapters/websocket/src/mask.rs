@@ -1,18 +1,18 @@
-//! Masking (RFC 6455 section 5.3): every byte a client sends is combined with a key that changes with each frame.
+//! Masking (RFC 6455 section 5.3): every byte that a client sends is XORed with a key that changes with each frame.
 //!
-//! The server takes the mask off at memory speed. The client needs a source of keys that the application it runs for
-//! cannot guess; this crate has no random device, so [`MaskKeys`] stretches a secret that is passed in.
+//! The server removes the mask at memory speed. The client needs keys that the application cannot predict. This crate has no random
+//! device, so [`MaskKeys`] derives them from a secret that the caller provides.
 
 use sha1::{Digest, Sha1};
 
-/// Puts the mask `key` on `bytes`, or takes it off: the operation is its own inverse. `bytes` must begin where the
-/// payload of the frame begins.
+/// Applies the mask `key` to `bytes`, or removes it: the operation is its own inverse. `bytes` must begin where the payload of the frame
+/// begins.
 #[inline]
 pub fn apply_mask(bytes: &mut [u8], key: [u8; 4]) {
     let narrow = u32::from_ne_bytes(key);
-    // The key twice; which half is which does not matter.
+    // The key twice, so the byte order does not matter.
     let wide = u64::from(narrow) << 32 | u64::from(narrow);
-    // Blocks of a fixed size become two or four vector instructions; the loops below see at most 31 bytes.
+    // Blocks of a fixed size compile to two or four vector instructions. The loops below handle at most 31 bytes.
     let (blocks, rest) = bytes.as_chunks_mut::<32>();
     for block in blocks {
         for word in block.as_chunks_mut::<8>().0 {
@@ -32,27 +32,27 @@ pub fn apply_mask(bytes: &mut [u8], key: [u8; 4]) {
     }
 }
 
-/// Keys for the frames of a client, made from a secret seed.
+/// Keys for the frames of a client, derived from a secret seed.
 ///
-/// RFC 6455 section 5.3 wants keys that whoever chooses the payload cannot predict. They are taken from SHA-1 over the
-/// seed and a counter, five to a digest.
+/// RFC 6455 section 5.3 requires keys that the author of the payload cannot predict. They are taken from SHA-1 over the seed and a
+/// counter, five per digest.
 #[derive(Clone)]
 pub struct MaskKeys {
     seed: [u8; 16],
     digests: u64,
-    /// What is left of the last digest.
+    /// The unused keys of the last digest.
     ready: [[u8; 4]; 5],
     left: u8,
 }
 
 impl MaskKeys {
-    /// Keys from `seed`, 16 bytes from a source of secure random numbers, for one connection only.
+    /// Creates keys from `seed`: 16 bytes of secure random numbers, for one connection only.
     #[must_use]
     pub fn new(seed: [u8; 16]) -> Self {
         Self { seed, digests: 0, ready: [[0; 4]; 5], left: 0 }
     }
 
-    /// The key of the next frame.
+    /// Returns the key of the next frame.
     pub fn next_key(&mut self) -> [u8; 4] {
         if self.left == 0 {
             let digest = Sha1::new().chain_update(self.seed).chain_update(self.digests.to_le_bytes()).finalize();
@@ -69,7 +69,7 @@ impl MaskKeys {
 }
 
 impl core::fmt::Debug for MaskKeys {
-    /// Shows nothing of the secret.
+    /// Hides the secret.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("MaskKeys").finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! The client's half: the key of the request, and whether the answer belongs to it.
+//! The client side of the opening handshake: creates the key of the request and validates the response.
 
 use alloc::string::String;
 
@@ -7,51 +7,52 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{PROTOCOL, VERSION, accept_key, has_token};
 
-/// Why a response does not open the WebSocket that was asked for. The connection cannot be used for anything else.
+/// Why a response does not open the WebSocket. The connection cannot be used for anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// Another status than 101: the server refused, wants a login, redirects.
+    /// A status other than 101: the server refuses, redirects or requires authentication.
     #[error("the server answered with status {0} instead of 101")]
     Status(u16),
     /// `Upgrade` does not name `websocket`, or `Connection` does not name `upgrade`.
     #[error("the server did not switch to WebSocket")]
     NotAnUpgrade,
     /// `Sec-WebSocket-Accept` is missing or does not belong to the key.
-    #[error("the server did not answer the key of the request")]
+    #[error("the server did not send a valid Sec-WebSocket-Accept")]
     Accept,
-    /// An extension that was not offered.
+    /// The server chose an extension that was not offered.
     #[error("the server chose an extension that was not offered")]
     Extension,
-    /// A subprotocol that was not offered, or several.
+    /// The server chose a subprotocol that was not offered, or several.
     #[error("the server chose a subprotocol that was not offered")]
     Protocol,
-    /// No subprotocol, although some were offered. RFC 6455 leaves this to the client; browsers and Node's `ws` give up, too.
-    #[error("the server chose none of the subprotocols that were offered")]
+    /// The server chose no subprotocol although some were offered. RFC 6455 leaves the decision to the client. Browsers and Node's `ws`
+    /// also fail the connection.
+    #[error("the server chose none of the offered subprotocols")]
     NoProtocol,
 }
 
-/// One opening handshake of a client.
+/// The opening handshake of a client.
 #[derive(Clone, Debug)]
 pub struct ClientHandshake<'a> {
     key: [u8; 24],
     protocols: &'a [&'a str],
-    /// The same as the value of a header.
+    /// The list of subprotocols as the value of a header.
     offer: String,
 }
 
 impl<'a> ClientHandshake<'a> {
-    /// A handshake with the nonce `random`: 16 random bytes, new for each connection.
+    /// Creates a handshake with the nonce `random`: 16 random bytes, new for each connection.
     #[must_use]
     pub fn new(random: [u8; 16]) -> Self {
         let mut key = [0; 24];
-        // 16 bytes are 24 characters: this cannot fail.
+        // Cannot fail: 16 bytes encode to 24 characters.
         let _ = STANDARD.encode_slice(random, &mut key);
         Self { key, protocols: &[], offer: String::new() }
     }
 
-    /// Offers these subprotocols, the one that is liked best first, and wants the server to select one of them. Each is a token of RFC 9110,
-    /// and comes once: servers answer anything else with status 400.
+    /// Offers these subprotocols, in order of preference, and requires the server to select one of them. Each must be a token of RFC 9110
+    /// and must occur only once. Servers refuse anything else with status 400.
     #[must_use]
     pub fn with_protocols(mut self, protocols: &'a [&'a str]) -> Self {
         self.protocols = protocols;
@@ -66,7 +67,7 @@ impl<'a> ClientHandshake<'a> {
         core::str::from_utf8(&self.key).unwrap_or_default()
     }
 
-    /// The headers of the GET request, besides `Host` and what the application adds.
+    /// The headers of the GET request. `Host` and headers of the application are not included.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let headers = [
             ("Upgrade", "websocket"),
@@ -77,11 +78,11 @@ impl<'a> ClientHandshake<'a> {
         headers.into_iter().chain((!self.protocols.is_empty()).then_some((PROTOCOL, &*self.offer)))
     }
 
-    /// Checks the answer; gives the subprotocol that the server chose, if any were offered. After `Ok` the next byte is the
-    /// first of the first frame.
+    /// Validates the response and returns the subprotocol that the server chose, if any were offered. After `Ok`, the next byte is the
+    /// first byte of the first frame.
     ///
     /// # Errors
-    /// When RFC 6455 section 4.1 wants the connection to fail, and when subprotocols were offered but none was chosen.
+    /// Fails if RFC 6455 section 4.1 requires the connection to fail, or if subprotocols were offered and none was chosen.
     pub fn check<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         &self,
         status: u16,

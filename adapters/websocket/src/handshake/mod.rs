@@ -1,7 +1,7 @@
-//! The HTTP exchange that opens a WebSocket (RFC 6455 section 4), without the HTTP: both ends look at headers that
-//! somebody else parsed and give back values that somebody else writes.
+//! The opening handshake of a WebSocket (RFC 6455 section 4), without HTTP itself: the caller parses the headers of the peer and writes
+//! the headers that this module returns.
 //!
-//! Headers are an iterator of names and values, so those of `httparse`, of the `http` crate, and of a plain list fit.
+//! Headers are passed as an iterator of names and values. Those of `httparse`, the `http` crate and a plain list all work.
 
 mod client;
 mod server;
@@ -16,13 +16,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-/// What RFC 6455 section 1.3 appends to the key.
+/// The string that RFC 6455 section 1.3 appends to the key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The only version there is.
+/// The only version of the protocol.
 const VERSION: &str = "13";
 
-/// The header in which a client offers subprotocols, and a server selects one of them.
+/// The header in which a client offers subprotocols and a server selects one of them.
 const PROTOCOL: &str = "Sec-WebSocket-Protocol";
 
 /// The value of `Sec-WebSocket-Accept`: 28 characters.
@@ -43,8 +43,10 @@ impl AcceptKey {
         &self.0
     }
 
-    /// The whole answer as HTTP/1.1, for a server without an HTTP library. It takes no extension, and selects `protocol`: one of those that
-    /// the client offered ([`protocols`]), which is not checked, or none. Behind it comes the first frame.
+    /// Encodes the whole response as HTTP/1.1, for a server without an HTTP library. The first frame follows it.
+    ///
+    /// The response accepts no extension. It selects `protocol`, which should be one of those that the client offered (see
+    /// [`protocols`]), or none. This is not checked.
     #[must_use]
     pub fn to_http1(&self, protocol: Option<&str>) -> Vec<u8> {
         let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade";
@@ -57,12 +59,12 @@ impl AcceptKey {
     }
 }
 
-/// The `Sec-WebSocket-Accept` that answers the `Sec-WebSocket-Key` given, which is not checked.
+/// Computes the `Sec-WebSocket-Accept` for this `Sec-WebSocket-Key`, which is not validated.
 #[must_use]
 pub fn accept_key(sec_websocket_key: &[u8]) -> AcceptKey {
     let digest = Sha1::new().chain_update(sec_websocket_key).chain_update(GUID).finalize();
     let mut text = [0; 28];
-    // 20 bytes are 28 characters: this cannot fail.
+    // Cannot fail: 20 bytes encode to 28 characters.
     let _ = STANDARD.encode_slice(digest, &mut text);
     AcceptKey(text)
 }
@@ -72,12 +74,12 @@ fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Whether one of the elements of a comma-separated list is `token`, whatever its case.
+/// Returns whether a comma-separated list contains `token`, ignoring case.
 fn has_token(list: &[u8], token: &str) -> bool {
     elements(list).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Whether this is a token (RFC 9110 section 5.6.2), as the name of a subprotocol is.
+/// Returns whether this is a token (RFC 9110 section 5.6.2). Names of subprotocols are tokens.
 fn is_token(bytes: &[u8]) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !bytes.is_empty() && bytes.iter().all(is_part)
@@ -100,7 +102,7 @@ mod tests {
 
     #[test]
     fn tokens_are_made_of_what_rfc_9110_lists() {
-        // From the RFC: no delimiter, no space, nothing that is not visible.
+        // The RFC excludes delimiters, spaces and everything that is not a visible character.
         let listed = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
         for byte in 0..=u8::MAX {
             assert_eq!(is_token(&[b'a', byte]), listed.as_bytes().contains(&byte), "{byte}");

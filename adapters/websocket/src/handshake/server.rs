@@ -1,4 +1,4 @@
-//! The server's half: is this request a good opening, and what is the answer?
+//! The server side of the opening handshake: validates the request and determines the response.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -15,21 +15,21 @@ pub enum RequestError {
     #[error("the request does not ask for a WebSocket")]
     NotAnUpgrade,
     /// `Sec-WebSocket-Version` is missing or given more than once.
-    #[error("the request does not name one WebSocket version")]
+    #[error("the request does not name exactly one WebSocket version")]
     MissingVersion,
-    /// Another version than 13.
+    /// A version other than 13.
     #[error("the request asks for a WebSocket version other than 13")]
     UnsupportedVersion,
-    /// `Sec-WebSocket-Key` is missing, given more than once, or is not 22 characters of the base64 alphabet and `==`.
+    /// `Sec-WebSocket-Key` is missing, given more than once, or does not consist of 22 characters of the base64 alphabet and `==`.
     #[error("the request has no valid Sec-WebSocket-Key")]
     Key,
-    /// `Sec-WebSocket-Protocol` has an element that is empty or no token of RFC 9110, or names one subprotocol twice.
+    /// `Sec-WebSocket-Protocol` has an element that is empty or not a token of RFC 9110, or names a subprotocol twice.
     #[error("the request has an invalid Sec-WebSocket-Protocol")]
     Protocol,
 }
 
 impl RequestError {
-    /// The status of the answer: 426 for another version, 400 for everything else.
+    /// The status of the response: 426 for an unsupported version, 400 for everything else.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -38,8 +38,8 @@ impl RequestError {
         }
     }
 
-    /// The headers that RFC 6455 section 4.2.2 and RFC 9110 section 15.5.22 ask for in the answer: the version to try
-    /// with status 426, nothing with 400.
+    /// The headers that RFC 6455 section 4.2.2 and RFC 9110 section 15.5.22 require in the response: the supported version with status
+    /// 426, none with 400.
     #[must_use]
     pub fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -50,14 +50,14 @@ impl RequestError {
         }
     }
 
-    /// The whole answer as HTTP/1.1, for a server without an HTTP library: the status, the headers, and the error's text. It is the last
-    /// one on its connection, and says so.
+    /// Encodes the whole response as HTTP/1.1, for a server without an HTTP library: the status, the headers and the error text. It
+    /// includes `Connection: close`, because it is the last response on its connection.
     #[must_use]
     pub fn to_http1(self) -> Vec<u8> {
         let body = self.to_string();
-        // The reason is left empty, as any may.
+        // The reason phrase is empty, which HTTP allows.
         let mut answer = format!("HTTP/1.1 {} \r\nContent-Length: {}\r\n", self.status(), body.len());
-        // Fields of one name add up to one list: `Connection: Upgrade` is as good as before.
+        // Header fields of the same name form one list, so `Connection: Upgrade` remains in effect.
         for (name, value) in self.headers().iter().chain(&[("Content-Type", "text/plain"), ("Connection", "close")]) {
             answer.extend([name, ": ", value, "\r\n"]);
         }
@@ -66,16 +66,16 @@ impl RequestError {
     }
 }
 
-/// Checks the headers of a request and gives the value of `Sec-WebSocket-Accept`. Answer with status 101,
-/// `Upgrade: websocket`, `Connection: Upgrade` and that value; the next byte is the first of the first frame.
+/// Validates the headers of a request and returns the value of `Sec-WebSocket-Accept`. Respond with status 101, `Upgrade: websocket`,
+/// `Connection: Upgrade` and that value. The next byte is the first byte of the first frame.
 ///
-/// Subprotocols are checked here and selected by the caller: see [`protocols`].
+/// Offered subprotocols are validated here. The caller selects one: see [`protocols`].
 ///
-/// That the method is GET and the version of HTTP at least 1.1 is left to the caller, as are `Origin` and extensions: an answer that names
-/// no extension refuses them.
+/// The caller checks that the method is GET and that the HTTP version is at least 1.1. The caller also handles `Origin` and extensions. A
+/// response that names no extension refuses them.
 ///
 /// # Errors
-/// When RFC 6455 section 4.2.1 is not kept; answer with [`RequestError::status`] and [`RequestError::headers`], or with
+/// Fails if the request violates RFC 6455 section 4.2.1. Respond with [`RequestError::status`] and [`RequestError::headers`], or with
 /// [`RequestError::to_http1`].
 pub fn accept<'a, N: AsRef<[u8]>, V: AsRef<[u8]> + ?Sized + 'a>(
     headers: impl IntoIterator<Item = (N, &'a V)>,
@@ -84,7 +84,7 @@ pub fn accept<'a, N: AsRef<[u8]>, V: AsRef<[u8]> + ?Sized + 'a>(
     let mut connection = false;
     let mut version = Single::Missing;
     let mut key = Single::Missing;
-    // Sorted, so that finding a double stays cheap however many there are.
+    // A sorted set, so that finding duplicates stays cheap for any number of elements.
     let mut protocols = BTreeSet::new();
     let mut protocols_are_valid = true;
     for (name, value) in headers {
@@ -117,9 +117,10 @@ pub fn accept<'a, N: AsRef<[u8]>, V: AsRef<[u8]> + ?Sized + 'a>(
     }
 }
 
-/// The subprotocols that a request offers in `Sec-WebSocket-Protocol`, in their order, which is the client's order of preference. Select
-/// one, and name it in the answer; a client that has offered some and is told none gives up. Servers that speak every subprotocol alike
-/// take the first one, as Node's `ws` does:
+/// The subprotocols that a request offers in `Sec-WebSocket-Protocol`, in the client's order of preference.
+///
+/// Select one and name it in the response: a client that offers subprotocols fails the connection if the server selects none. Servers to
+/// which the subprotocol makes no difference take the first one, as Node's `ws` does:
 ///
 /// ```
 /// use engineio_websocket::handshake::protocols;
@@ -129,7 +130,7 @@ pub fn accept<'a, N: AsRef<[u8]>, V: AsRef<[u8]> + ?Sized + 'a>(
 /// assert_eq!(protocols(headers).find(|offered| ["x", "superchat"].contains(offered)), Some("superchat"));
 /// ```
 ///
-/// What is no token is left out; [`accept`] refuses a request that has such an element.
+/// Elements that are not tokens are skipped. [`accept`] refuses a request with such an element.
 pub fn protocols<'a, N: AsRef<[u8]>, V: AsRef<[u8]> + ?Sized + 'a>(
     headers: impl IntoIterator<Item = (N, &'a V)>,
 ) -> impl Iterator<Item = &'a str> {
@@ -139,7 +140,7 @@ pub fn protocols<'a, N: AsRef<[u8]>, V: AsRef<[u8]> + ?Sized + 'a>(
     offered.filter_map(|token| core::str::from_utf8(token).ok())
 }
 
-/// A header that must be given exactly once.
+/// A header that must occur exactly once.
 enum Single<T> {
     Missing,
     Once(T),
@@ -155,8 +156,10 @@ impl<T> Single<T> {
     }
 }
 
-/// Whether this looks like the base64 of 16 bytes. Four bits of the last character mean nothing, and any may be set: RFC 6455 section 4.1
-/// gives `AQIDBAUGBwgJCgsMDQ4PEC==` as an example, which a strict decoder refuses. Nobody decodes the key, so its form is all that counts.
+/// Returns whether this looks like the base64 of 16 bytes.
+///
+/// The last character carries four unused bits, and any of them may be set: the example `AQIDBAUGBwgJCgsMDQ4PEC==` in RFC 6455 section
+/// 4.1 has one set, and a strict decoder refuses it. Nobody decodes the key, so checking its form is enough.
 fn is_key(value: &[u8]) -> bool {
     let Some(letters) = value.strip_suffix(b"==") else { return false };
     letters.len() == 22 && letters.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
