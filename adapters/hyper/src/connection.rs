@@ -1,4 +1,4 @@
-//! One connection: hyper, and the endpoint behind it.
+//! One HTTP connection: connects hyper to the endpoint.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -23,7 +23,7 @@ use crate::exchange::{Exchange, RequestBody, ResponseBody};
 use crate::settings::Settings;
 use crate::stream::Stream;
 
-/// What all connections of a listener share.
+/// Shared by all connections of a listener.
 pub(crate) struct Shared<R, E> {
     pub(crate) runtime: R,
     pub(crate) endpoint: E,
@@ -33,17 +33,17 @@ pub(crate) struct Shared<R, E> {
     keep_alive: HeaderValue,
 }
 
-/// Tells clients how long an idle connection is kept.
+/// Tells clients how long an idle connection is kept open.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-/// The least that hyper takes for the size of its buffers.
+/// The smallest buffer size that hyper accepts.
 const LEAST_HEAD: usize = 8192;
-/// The header lines that hyper reads without memory of its own for them.
+/// The number of header lines up to which hyper parses a request without allocating.
 const CHEAP_HEADERS: usize = 100;
 
 impl<R: Runtime, E: Endpoint> Shared<R, E> {
     pub(crate) fn new(runtime: R, endpoint: E, settings: Settings) -> Self {
         let mut http = http1::Builder::new();
-        // The stream keeps the deadlines, with one timer for all of them.
+        // `Stream` enforces the deadlines, with one timer for all of them.
         http.header_read_timeout(None).max_buf_size(settings.max_head_bytes.max(LEAST_HEAD));
         if settings.max_headers != CHEAP_HEADERS {
             http.max_headers(settings.max_headers);
@@ -53,7 +53,7 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
         Self { runtime, endpoint, settings: Arc::new(settings), http, keep_alive }
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection until it ends.
     pub(crate) async fn serve<I>(&self, io: I, address: Option<SocketAddr>, mut member: Member)
     where
         I: Read + Write + Unpin + Send + 'static,
@@ -64,7 +64,7 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
         let stream =
             Stream::new(io, self.runtime.clone(), Arc::clone(&self.settings), connections, Arc::clone(&exchange));
         let service = service_fn(|request: http::Request<Incoming>| {
-            // At once: hyper may look for the end of the stream before it polls the answer.
+            // Call `begin` at once: hyper may check for the end of the stream before it polls the response.
             let may_hold = self.endpoint.may_hold(request.method(), request.uri());
             let request = request.map(|body| exchange.begin(body, may_hold));
             self.respond::<I>(request, address, &exchange)
@@ -80,11 +80,12 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
         })
         .await;
         if let Err(error) = ended {
-            tracing::debug!(address = ?address, %error, "a connection failed");
+            tracing::debug!(address = ?address, %error, "a connection ended with an error");
         }
     }
 
-    /// Answers a request. Everything that is known at once is done before the future: it holds the request once.
+    /// Answers a request. Everything that needs no waiting happens before the future is created, so that the future stores the request
+    /// only once.
     fn respond<I>(
         &self,
         mut request: http::Request<RequestBody>,
@@ -95,7 +96,7 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
         I: Read + Write + Unpin + Send + 'static,
         R::Stream: From<I>,
     {
-        // hyper closes behind the answer to any other.
+        // hyper closes the connection after the response to any other request.
         let closes = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
         let keeps =
             request.version() == http::Version::HTTP_11 && !request.headers().get(CONNECTION).is_some_and(closes);
@@ -120,7 +121,7 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
     }
 }
 
-/// The stream of a connection that hyper has let go.
+/// Returns the stream of a connection once hyper has released it.
 async fn stream_of<I, R>(upgrade: OnUpgrade) -> io::Result<(R::Stream, Bytes)>
 where
     I: Read + Write + Unpin + Send + 'static,
@@ -130,6 +131,6 @@ where
     let upgraded = upgrade.await.map_err(io::Error::other)?;
     match upgraded.downcast::<Stream<I, R>>() {
         Ok(parts) => Ok((parts.io.into_inner().into(), parts.read_buf)),
-        Err(_) => Err(io::Error::other("hyper let go of another stream than it was given")),
+        Err(_) => Err(io::Error::other("hyper returned a stream of another type than it was given")),
     }
 }

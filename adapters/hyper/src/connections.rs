@@ -1,4 +1,4 @@
-//! The connections of one listener: how many there are, and how they are told to end.
+//! The open connections of one listener: counts them and tells them to shut down.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,7 +7,6 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
-/// The connections of one listener.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     ending: AtomicBool,
@@ -17,22 +16,22 @@ pub(crate) struct Connections {
 
 #[derive(Debug, Default)]
 struct Open {
-    /// One place for each connection, with its waker once it waits for the end.
+    /// One entry per connection. It holds the waker once the connection waits for the shutdown.
     wakers: Slab<Option<Waker>>,
-    /// Waits until there is no connection.
+    /// Woken when the last connection is closed.
     finished: Option<Waker>,
 }
 
-/// One connection, for as long as it is open.
+/// Membership of an open connection. Dropping it removes the connection.
 #[derive(Debug)]
 pub(crate) struct Member {
     connections: Arc<Connections>,
     place: usize,
-    /// What is registered at its place.
+    /// The waker that is registered in the entry.
     waker: Option<Waker>,
 }
 
-/// One connection, for as long as it lingers.
+/// Membership of a lingering connection. Dropping it makes space for another one.
 #[derive(Debug)]
 pub(crate) struct Lingering(Arc<Connections>);
 
@@ -41,12 +40,12 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a connection.
+    /// Registers a connection.
     pub(crate) fn enter(self: &Arc<Self>) -> Member {
         Member { connections: Arc::clone(self), place: self.open().wakers.insert(None), waker: None }
     }
 
-    /// Tells all connections to end.
+    /// Tells all connections to shut down.
     pub(crate) fn end(&self) {
         self.ending.store(true, Ordering::Release);
         let wakers: Vec<Waker> = self.open().wakers.iter_mut().filter_map(|(_, waker)| waker.take()).collect();
@@ -66,7 +65,7 @@ impl Connections {
         .await;
     }
 
-    /// A place among at most `most` connections that linger; `None` when all are taken.
+    /// Registers a lingering connection, or returns `None` if `most` connections already linger.
     pub(crate) fn linger(self: &Arc<Self>, most: usize) -> Option<Lingering> {
         let place = Lingering(Arc::clone(self));
         (self.lingering.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
@@ -78,7 +77,7 @@ impl Member {
         &self.connections
     }
 
-    /// Whether the connection is to end. The task is woken when it is.
+    /// Returns whether the connection must shut down. Otherwise the task is woken when it must.
     pub(crate) fn is_ending(&mut self, cx: &Context<'_>) -> bool {
         if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.waker = Some(cx.waker().clone());
@@ -86,7 +85,7 @@ impl Member {
                 *place = self.waker.clone();
             }
         }
-        // Read after the waker was left, so that the end is not missed.
+        // Read after registering the waker, so that no shutdown is missed.
         self.connections.ending.load(Ordering::Acquire)
     }
 }

@@ -1,5 +1,5 @@
-//! What the requests of one connection and its stream tell each other: how far the present exchange has come, and which responses
-//! wait to be written.
+//! The state that the requests of one connection share with its stream: the phase of the current exchange, and the responses that are not
+//! written yet.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,37 +12,37 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use socketio_driver::{Body, Confirmation};
 
-/// How far the present exchange of a connection has come.
+/// The phase of the current exchange of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(crate) enum Phase {
-    /// There is none: the next request has yet to come, or a part of its head has.
+    /// There is no exchange: the head of the next request has not arrived, or only in part.
     Idle = 0,
-    /// The head of a request has come, its body has yet to end.
+    /// The head of a request has arrived, but not all of its body.
     Reading = 1,
-    /// A whole request waits for its answer.
+    /// The request is complete and its response is pending.
     Answering = 2,
-    /// As `Answering`, but the answer may be held for as long as there is nothing to say: if the peer goes away, the wait is over.
+    /// Like `Answering`, but the endpoint may hold the response until it has packets to send. If the peer goes away, the wait ends.
     Held = 3,
-    /// The whole answer is in hyper's buffer.
+    /// The whole response is in hyper's buffer.
     Flushing = 4,
 }
 
-/// Shared by the stream of a connection and the requests on it. They belong to one task: nothing is ordered by these atomics.
+/// Shared by the stream of a connection and its requests. All of them run in one task, so the atomics need no ordering.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     phase: AtomicU8,
-    /// Requests so far.
+    /// Number of requests so far.
     requests: AtomicU64,
-    /// Whether a whole request may be held.
+    /// Whether the response to a complete request may be held.
     may_hold: AtomicBool,
-    /// Whether the end of the peer's half was withheld while the body of the present request was read.
+    /// Whether the peer's FIN was already withheld while the body of the current request was being read.
     withheld_once: AtomicBool,
-    /// Whether the body of a request was left unread.
+    /// Whether the body of a request was not read to its end.
     unread_body: AtomicBool,
-    /// Responses that hyper has taken whole, but may not have written.
+    /// Responses that hyper has taken completely but may not have written.
     unwritten: Mutex<Vec<Confirmation>>,
-    /// Reads on once the present exchange is over.
+    /// Wakes the reader once the current exchange is over.
     reader: Mutex<Option<Waker>>,
 }
 
@@ -69,12 +69,12 @@ impl Exchange {
         self.phase.store(phase as u8, Relaxed);
     }
 
-    /// How many requests there have been.
+    /// The number of requests so far.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
     }
 
-    /// The head of a request has come. Returns its body, which tells how far it has been read.
+    /// Begins an exchange when the head of a request has arrived. The returned body tracks how far it is read.
     pub(crate) fn begin(self: &Arc<Self>, body: Incoming, may_hold: bool) -> RequestBody {
         let whole = body.is_end_stream();
         self.may_hold.store(may_hold, Relaxed);
@@ -87,14 +87,14 @@ impl Exchange {
         RequestBody { body, ended: whole, exchange: Arc::clone(self) }
     }
 
-    /// The body of the request has come to its end.
+    /// Called when the whole body of the request has arrived.
     fn request_ended(&self) {
         if self.phase() == Phase::Reading {
             self.set_phase(if self.may_hold.load(Relaxed) { Phase::Held } else { Phase::Answering });
         }
     }
 
-    /// hyper has taken the whole response.
+    /// Called when hyper has taken the whole response.
     fn response_ended(&self, confirmation: Option<Confirmation>) {
         self.set_phase(Phase::Flushing);
         if let Some(confirmation) = confirmation {
@@ -102,13 +102,13 @@ impl Exchange {
         }
     }
 
-    /// Everything that hyper has taken was written. Whether that ends an exchange.
+    /// Called when all bytes taken by hyper are written. Returns whether that ends an exchange.
     pub(crate) fn flushed(&self) -> bool {
         if self.phase() != Phase::Flushing {
             return false;
         }
         self.set_phase(Phase::Idle);
-        // Telling a session takes the lock of its mailbox.
+        // Confirming locks the mailbox of the session, so release this lock first.
         let written = std::mem::take(&mut *lock(&self.unwritten));
         written.into_iter().for_each(Confirmation::written);
         let reader = lock(&self.reader).take();
@@ -118,11 +118,12 @@ impl Exchange {
         true
     }
 
-    /// Whether the end of the peer's half is news for later: a whole request waits for its answer. The task is woken when it is written.
+    /// Returns whether to withhold the peer's FIN from hyper because a complete request is still unanswered. The task is woken once its
+    /// response is written.
     pub(crate) fn withholds_end(&self, cx: &Context<'_>) -> bool {
         match self.phase() {
             Phase::Idle | Phase::Held => false,
-            // hyper may have the rest of the body, and the endpoint has not looked yet. It looks before this is asked again.
+            // hyper may hold the rest of the body, which the endpoint reads before this is called again.
             Phase::Reading => {
                 let first = !self.withheld_once.swap(true, Relaxed);
                 if first {
@@ -137,7 +138,7 @@ impl Exchange {
         }
     }
 
-    /// Whether the peer may still be sending what nobody will read.
+    /// Returns whether the peer may still be sending a body that nobody reads.
     pub(crate) fn has_unread_body(&self) -> bool {
         self.unread_body.load(Relaxed)
     }
@@ -147,7 +148,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The body of a request.
+/// The body of a request. Reports its end to the exchange.
 pub(crate) struct RequestBody {
     body: Incoming,
     ended: bool,
@@ -184,10 +185,10 @@ impl Drop for RequestBody {
     }
 }
 
-/// The body of a response, which tells when hyper has taken the whole of it.
+/// The body of a response. Reports to the exchange when hyper has taken all of it.
 pub(crate) struct ResponseBody {
     body: Body,
-    /// Told when the response is written; dropped when it is not.
+    /// Confirmed when the response is written, dropped if it is not.
     confirmation: Option<Confirmation>,
     ended: bool,
     exchange: Arc<Exchange>,
@@ -197,7 +198,7 @@ impl ResponseBody {
     pub(crate) fn new(mut body: Body, exchange: Arc<Exchange>) -> Self {
         let confirmation = body.take_confirmation();
         let mut response = Self { body, confirmation, ended: false, exchange };
-        // hyper does not ask an empty body for anything.
+        // hyper does not poll an empty body.
         response.look_for_end();
         response
     }
@@ -213,7 +214,7 @@ impl ResponseBody {
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         if !self.ended {
-            // hyper wants none of it: the answer to a HEAD is its head alone. Whoever waits for the rest hears that it is lost.
+            // hyper takes none of the body: the response to a HEAD has only a head. Dropping the confirmation reports the body as lost.
             drop(self.confirmation.take());
             self.exchange.response_ended(None);
         }

@@ -1,21 +1,22 @@
-//! HTTP/1.1 by hyper under Socket.IO and Engine.IO servers, on any runtime.
+//! HTTP/1.1 with hyper for Socket.IO and Engine.IO servers, on any runtime.
 //!
-//! An adapter such as `socketio-tokio` brings a [`Runtime`](socketio_driver::Runtime) and a [`Listener`]; [`serve`] does the rest. hyper
-//! parses requests and writes responses. What it leaves to its user is here, once for all runtimes:
+//! An adapter such as `socketio-tokio` provides a [`Runtime`](socketio_driver::Runtime) and a [`Listener`]. [`serve`] does the rest.
+//! hyper parses requests and writes responses. This crate adds what hyper leaves to its user, once for all runtimes:
 //!
-//! * **Deadlines** ([`Settings`]): a request's head, an idle connection, and a response that its peer does not take have a limited time.
-//! * **No answer is lost at the end of a connection.** A peer that ends its half behind a complete request is answered. A connection that
-//!   is closed over the body of a refused request reads on for a moment, so that a reset does not overtake the answer.
-//! * **A response counts as written when the system has taken all of it**, not when it lies in hyper's buffer.
-//! * **A request of HTTP/1 that hyper refuses by itself is told why.**
+//! * **Deadlines** ([`Settings`]) for the head of a request, for idle connections, and for responses that the peer does not read.
+//! * **No response is lost when a connection ends.** A peer that half-closes the connection after a complete request still gets its
+//!   response. If the body of a refused request was not read, the connection lingers: it keeps reading for a moment before it closes, so
+//!   that a reset does not overtake the response.
+//! * **A response counts as written when the operating system has taken all of it**, not when it is in hyper's buffer.
+//! * **If hyper refuses an invalid HTTP/1 request by itself, the response explains why.**
 //!
-//! | file | what |
+//! | file | responsibility |
 //! |---|---|
-//! | `serve` | the listener's loop, and the end of a server |
-//! | `connection` | one connection: hyper, and the endpoint behind it |
+//! | `serve` | accepts connections, and shuts the server down |
+//! | `connection` | connects hyper to the endpoint, for one connection |
 //! | `stream` | the byte stream of a connection: deadlines, half-closed peers, lingering |
-//! | `exchange` | what a request and its stream tell each other |
-//! | `connections` | counts connections, and tells them to end |
+//! | `exchange` | the state that a request shares with its stream |
+//! | `connections` | counts connections, and tells them to shut down |
 //! | `settings` | limits and deadlines |
 
 mod connection;

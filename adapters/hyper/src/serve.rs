@@ -1,4 +1,4 @@
-//! A listener: accepts connections, serves them, and ends without losing anybody.
+//! Accepts connections on a listener, serves them, and shuts down gracefully.
 
 use std::fmt;
 use std::future::{Future, IntoFuture, Pending, pending};
@@ -16,28 +16,30 @@ use crate::connection::Shared;
 use crate::connections::Connections;
 use crate::settings::Settings;
 
-/// How long a graceful shutdown may take, unless the user says otherwise.
+/// The default deadline of a graceful shutdown.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long the HTTP connections may take after all sessions have ended: the last answers have been given, and only their bytes are under
-/// way. A peer that has sent half a request cannot be told from a slow one.
+/// The time that HTTP connections get after all sessions have ended. All responses are produced by then, and only their bytes remain to
+/// be written. A peer that has sent half of a request cannot be distinguished from a slow one.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 
-/// Accepts connections. What an adapter brings beside its [`Runtime`].
+/// Accepts connections. An adapter implements it alongside its [`Runtime`].
 pub trait Listener: Send + 'static {
     /// The byte stream of a connection.
     type Io: Read + Write + Unpin + Send + 'static;
 
-    /// The next connection, and the address of its peer where it has one. May be dropped before it is ready; nothing is lost then.
+    /// Accepts the next connection. Returns it with the address of its peer, if it has one.
+    ///
+    /// Must be cancel safe: if the future is dropped before it is ready, no connection is lost.
     ///
     /// # Errors
-    /// Those of the system. They are logged, and accepting goes on.
+    /// Errors of the operating system. They are logged, and accepting continues.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
 }
 
-/// Serves an endpoint on a listener. Requests that are not for it get a 404. Await the result.
+/// Serves an endpoint on a listener. Requests for other paths are answered with status 404. Await the returned value.
 ///
-/// Runs until the task is dropped, or until the signal of [`Serve::with_graceful_shutdown`] has come and all peers are gone.
+/// Runs until the task is dropped, or until the signal of [`Serve::with_graceful_shutdown`] completes and the shutdown is finished.
 pub fn serve<R, L, E>(runtime: R, listener: L, endpoint: E) -> Serve<R, L, E, Pending<()>>
 where
     R: Runtime,
@@ -49,7 +51,7 @@ where
     Serve { runtime, listener, endpoint, settings, signal: pending(), deadline: SHUTDOWN_DEADLINE }
 }
 
-/// What [`serve`] returns: await it.
+/// The future returned by [`serve`]. Await it to run the server.
 #[must_use = "await it"]
 pub struct Serve<R, L, E, S> {
     runtime: R,
@@ -61,8 +63,9 @@ pub struct Serve<R, L, E, S> {
 }
 
 impl<R, L, E, S> Serve<R, L, E, S> {
-    /// Ends when this future is ready: the listener closes, new sessions are refused, connected sockets see `server shutting down`, what is
-    /// queued goes out. A peer that is not gone after 10 seconds, or what [`Serve::with_shutdown_deadline`] says, is cut off.
+    /// Shuts down gracefully when this future completes: the listener is closed, new sessions are refused, connected sockets are
+    /// disconnected with the reason `server shutting down`, and queued packets are sent. Peers that are still connected after 10 seconds,
+    /// or after [`Serve::with_shutdown_deadline`], are disconnected.
     pub fn with_graceful_shutdown<T>(self, signal: T) -> Serve<R, L, E, T>
     where
         T: Future<Output = ()> + Send + 'static,
@@ -71,13 +74,13 @@ impl<R, L, E, S> Serve<R, L, E, S> {
         Serve { runtime, listener, endpoint, settings, signal, deadline }
     }
 
-    /// How long a graceful shutdown may take. Default 10 s.
+    /// Sets the deadline of a graceful shutdown. The default is 10 s.
     pub fn with_shutdown_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Limits and deadlines of the HTTP connections.
+    /// Changes the limits and deadlines of the HTTP connections.
     pub fn with_settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
         self
@@ -129,7 +132,7 @@ where
         shared.endpoint.shut_down(runtime.sleep(remaining())).await;
         connections.end();
         let patience = runtime.sleep(remaining().min(LAST_BYTES));
-        // Whichever comes first, the server is at its end.
+        // The server stops at whichever comes first.
         let _ = select(pin!(connections.finished()), pin!(patience)).await;
     }
 }
@@ -143,11 +146,12 @@ impl<R, L, E: fmt::Debug, S> fmt::Debug for Serve<R, L, E, S> {
     }
 }
 
-/// A connection could not be accepted: it was gone already, or the process has too many files open. The latter takes time to get better.
+/// Handles a failed accept. Either the connection was already closed, or the process has too many open files. In the latter case, wait a
+/// moment before trying again.
 async fn refused(runtime: &impl Runtime, error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
-        tracing::error!(%error, "cannot accept connections: raise the limit of open files if there are too many");
+        tracing::error!(%error, "cannot accept connections: if too many files are open, raise the limit of open files");
         runtime.sleep(Duration::from_millis(100)).await;
     }
 }

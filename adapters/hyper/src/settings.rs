@@ -1,31 +1,37 @@
-//! Limits and deadlines of HTTP connections.
+//! The settings of a listener.
 
 use std::time::Duration;
 
-/// Limits and deadlines of HTTP connections. A connection that has become a WebSocket is subject to none of them. `Duration::MAX` switches
-/// a deadline off.
+/// Limits and deadlines of HTTP connections. They do not apply to a connection that has become a WebSocket. `Duration::MAX` disables a
+/// deadline.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Bytes of a request's head: the request line and all headers. A request with more is answered 431. At least 8 192. Default 16 KiB,
-    /// as Node's HTTP server. Bodies are read, and responses buffered, in pieces of this size too. What a session keeps of the head of its handshake is limited by
-    /// [`ServerBuilder::max_head_bytes`](socketio_driver::ServerBuilder::max_head_bytes).
+    /// The largest head of a request in bytes: the request line and all headers. A larger one is answered with status 431. At least 8
+    /// 192. The default is 16 KiB, as in Node's HTTP server.
+    ///
+    /// Bodies are also read, and responses buffered, in chunks of this size.
+    /// [`ServerBuilder::max_head_bytes`](socketio_driver::ServerBuilder::max_head_bytes) limits how much of the handshake's head a
+    /// session keeps.
     pub max_head_bytes: usize,
-    /// Header lines of a request. A request with more is answered 431. Default 100.
+    /// The maximum number of header lines of a request. A request with more is answered with status 431. The default is 100.
     pub max_headers: usize,
-    /// Time from the opening of a connection until the first request's head is complete, and from the first byte of each later one that did not come with the request before. A
-    /// connection that takes longer is answered 408 if it has sent a part of a head, and closed. Default 30 s.
+    /// The time in which the head of a request must arrive. It is measured from the opening of the connection for the first request. For
+    /// a later one it is measured from its first byte, unless that arrived together with the previous request.
+    ///
+    /// A connection that exceeds it is closed, after a response with status 408 if a part of a head has arrived. The default is 30 s.
     pub head_timeout: Duration,
-    /// Time that a connection may be idle between two requests. Clients are told (`Keep-Alive: timeout=`) and get a second more. Choose it
-    /// longer than a load balancer in front keeps its connections, which is 60 s for most: otherwise it may send a request into a
-    /// connection that is being closed, and answer its client 502. Default 75 s.
+    /// The time that a connection may be idle between two requests. Clients are told it (`Keep-Alive: timeout=`) and get one more second.
+    ///
+    /// Choose it longer than the load balancer in front keeps its connections, which is 60 s for most. Otherwise the load balancer may
+    /// send a request on a connection that is being closed, and answer its client with status 502. The default is 75 s.
     pub idle_timeout: Duration,
-    /// Time in which a peer has to take the next 64 KiB of a response, or the rest of it. A connection whose peer does not is closed, and
-    /// its session ends. Default 20 s.
+    /// The time in which a peer must read the next 64 KiB of a response, or the rest of it. If it does not, its connection is closed and
+    /// its session ends. The default is 20 s.
     pub write_timeout: Duration,
-    /// Time for which a connection goes on reading, and forgets what it reads, when it is closed over input that nobody wanted. Default 2 s.
+    /// How long a connection that is closed with unread input keeps reading and discarding it. The default is 2 s.
     pub linger: Duration,
-    /// Connections that may linger at the same time; a further one is closed at once. Default 1 024.
+    /// The maximum number of connections that linger at the same time. Further connections are closed at once. The default is 1 024.
     pub max_lingering: usize,
 }
 

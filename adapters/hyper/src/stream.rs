@@ -1,7 +1,7 @@
-//! The byte stream of a connection, between the runtime's stream and hyper.
+//! The byte stream of a connection, between the runtime's stream and hyper. Enforces deadlines, and handles the peer's FIN.
 //!
-//! hyper reads and writes whenever it likes; this is where time and the end of the peer's half are looked at. Nothing here is per
-//! request but a look at the [`Exchange`]'s phase and at the clock: the one timer of a connection is moved only when it has fired.
+//! hyper decides when to read and write. Per call, this module only checks the phase of the [`Exchange`] and the clock. The single timer of
+//! a connection is rarely rearmed.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -18,13 +18,13 @@ use crate::connections::{Connections, Lingering};
 use crate::exchange::{Exchange, Phase};
 use crate::settings::Settings;
 
-/// Bytes read at once.
+/// The largest number of bytes read at once.
 const READ: usize = 16 * 1024;
-/// What a peer has to take within [`Settings::write_timeout`].
+/// The number of bytes that a peer must take within [`Settings::write_timeout`].
 const WRITE_PROGRESS: usize = 64 * 1024;
-/// Reads of a connection that lingers, until others have their turn.
+/// A lingering connection yields to other tasks after this many reads.
 const LINGERING_READS: usize = 16;
-/// What an idle connection gets beyond the time that its peer was told.
+/// Added to the idle timeout that the peer was told.
 const IDLE_GRACE: Duration = Duration::from_secs(1);
 
 /// The stream of a connection.
@@ -35,24 +35,24 @@ pub(crate) struct Stream<I, R: Runtime> {
     connections: Arc<Connections>,
     exchange: Arc<Exchange>,
     timer: Timer<R>,
-    /// Since when the next request has been waited for.
+    /// The wait for the next request.
     idle: Idle,
-    /// Since when the peer has taken less than [`WRITE_PROGRESS`] bytes, and how many.
+    /// Since when the peer has taken less than [`WRITE_PROGRESS`] bytes, and how many it has taken.
     blocked: Option<(Instant, usize)>,
-    /// The peer has ended its half, and hyper has yet to hear of it.
+    /// The peer has ended its half of the connection. hyper may not have been told yet.
     ended: bool,
-    /// An answer of our own that has yet to be written; nothing of hyper's goes out any more.
+    /// Our own response, which replaces all output of hyper. Empty once it is written.
     own_response: Option<Bytes>,
     lingering: Option<(Lingering, Option<Instant>)>,
 }
 
-/// The wait for the next request.
+/// The wait for the next request of a connection.
 #[derive(Clone, Copy)]
 struct Idle {
     since: Instant,
-    /// Requests before it.
+    /// Number of requests before it.
     requests: u64,
-    /// Whether a part of its head has come.
+    /// Whether a part of its head has arrived.
     begun: bool,
 }
 
@@ -80,12 +80,12 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
         }
     }
 
-    /// The stream below.
+    /// Returns the underlying stream.
     pub(crate) fn into_inner(self) -> I {
         self.io
     }
 
-    /// Reads once into memory of our own, which alone tells how much came.
+    /// Reads once into a local buffer: that is the only way to learn how many bytes were read.
     fn read(&mut self, cx: &mut Context<'_>, mut take: impl FnMut(&[u8]), most: usize) -> Poll<io::Result<usize>> {
         let mut memory = [MaybeUninit::uninit(); READ];
         let (memory, _) = memory.split_at_mut(most.min(READ));
@@ -95,7 +95,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Nothing has come. Whether the peer's time for the next request is over.
+    /// Called when nothing could be read. Returns whether the time for the next request is over.
     fn is_too_late(&mut self, cx: &mut Context<'_>) -> bool {
         let requests = self.exchange.requests();
         if self.idle.requests != requests {
@@ -109,17 +109,17 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
         self.timer.is_over(cx, &self.runtime, self.idle.since.checked_add(patience))
     }
 
-    /// A part of a request's head has come.
+    /// Called when a part of a request's head has arrived.
     fn head_begins(&mut self) {
         let requests = self.exchange.requests();
         if self.idle.requests != requests || !self.idle.begun {
-            // The first request of a connection has been waited for since it was opened.
+            // The time for the first request begins when the connection is opened.
             let since = if requests == 0 { self.idle.since } else { self.runtime.now() };
             self.idle = Idle { since, requests, begun: true };
         }
     }
 
-    /// The peer has taken bytes, or refused to.
+    /// Records the result of a write. Fails if the write timeout has expired.
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(bytes)) => {
@@ -134,7 +134,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
                 if self.timer.is_over(cx, &self.runtime, since.checked_add(self.settings.write_timeout)) {
                     return Poll::Ready(Err(io::Error::new(
                         io::ErrorKind::TimedOut,
-                        "the peer did not take its answer in time",
+                        "the peer did not read the response in time",
                     )));
                 }
             }
@@ -142,7 +142,8 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
         written
     }
 
-    /// Whether hyper writes a response of its own: there is no request that it could answer. It is replaced by one that says why.
+    /// Returns whether hyper writes a response of its own, because there is no request that it could answer. It is replaced by a response
+    /// that explains the error.
     fn replace(&mut self, head: &[u8]) -> bool {
         if self.own_response.is_none() {
             if self.exchange.phase() != Phase::Idle {
@@ -154,7 +155,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
         true
     }
 
-    /// Writes the answer of our own.
+    /// Writes our own response.
     fn poll_own_response(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(mut words) = self.own_response.take_if(|words| !words.is_empty()) {
             let written = Pin::new(&mut self.io).poll_write(cx, &words);
@@ -162,7 +163,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
             if let Poll::Ready(Ok(bytes)) = &written {
                 words.advance((*bytes).min(words.len()));
             }
-            // Kept when it is empty, too: nothing follows it.
+            // Kept even when empty, because nothing may follow it.
             self.own_response = Some(words);
             if ready!(written)? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -171,8 +172,8 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads what nobody wants, until the peer has ended its half or its time is over: closing a connection over unread input resets
-    /// it, and the reset overtakes the answer.
+    /// Reads and discards input until the peer ends its half or the time is over. Closing a connection with unread input resets it, and
+    /// the reset overtakes the response.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.lingering.is_none() {
             let Some(place) = self.connections.linger(self.settings.max_lingering) else { return Poll::Ready(()) };
@@ -180,7 +181,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
         }
         let Some((_, deadline)) = self.lingering else { return Poll::Ready(()) };
         let mut reads = 0;
-        // The time is looked at first: a peer that never stops sending has no more than others.
+        // Check the time first, so that it also applies to a peer that never stops sending.
         while !self.timer.is_over(cx, &self.runtime, deadline) {
             if reads == LINGERING_READS {
                 cx.waker().wake_by_ref();
@@ -222,7 +223,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Read for Stream<I, R> {
                         stream.ended = true;
                         if stream.idle.begun {
                             stream.own_response = Some(refusal("408", &stream.settings));
-                            // As much as the system takes at once, which is all of it.
+                            // Best effort: a fresh send buffer takes the whole response.
                             let _ = stream.poll_own_response(cx);
                         }
                     } else {
@@ -266,7 +267,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Write for Stream<I, R> {
         ready!(self.wrote(cx, flushed))?;
         self.blocked = None;
         if self.exchange.flushed() {
-            // hyper may not read again before something comes: the wait for the next request begins here.
+            // hyper may not read again before there is input, so the wait for the next request begins here.
             let _ = self.is_too_late(cx);
         }
         Poll::Ready(Ok(()))
@@ -285,39 +286,39 @@ impl<I: Read + Write + Unpin, R: Runtime> Write for Stream<I, R> {
     }
 }
 
-/// A complete response to a request that hyper does not let through.
+/// A complete response to a request that hyper refuses.
 fn refusal(status: &str, settings: &Settings) -> Bytes {
     let why = match status {
-        "408" => "the head of the request did not come in time".to_owned(),
+        "408" => "the head of the request did not arrive in time".to_owned(),
         "414" => "the target of the request is too long".to_owned(),
         "431" => format!(
-            "the head of the request is too large: at most {} bytes and {} header lines are read",
+            "the head of the request is too large: at most {} bytes and {} header lines are allowed",
             settings.max_head_bytes, settings.max_headers
         ),
         _ => {
-            "the request is not valid HTTP/1.1; characters such as \", < and > have to be percent-encoded in its target"
+            "the request is not valid HTTP/1.1; characters such as \", < and > must be percent-encoded in its target"
                 .to_owned()
         }
     };
     let length = why.len();
-    // The reason is left empty, as any may.
+    // The reason phrase is empty, which HTTP allows.
     Bytes::from(format!(
         "HTTP/1.1 {status} \r\ncontent-length: {length}\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n{why}"
     ))
 }
 
-/// The one timer of a connection. It is moved to an earlier deadline at once, and to a later one when it has fired.
+/// The single timer of a connection. An earlier deadline rearms it at once. For a later deadline it is rearmed after it has fired.
 struct Timer<R: Runtime>(Option<Armed<R>>);
 
 struct Armed<R: Runtime> {
     at: Instant,
     sleep: Pin<Box<R::Sleep>>,
-    /// What it wakes.
+    /// The waker of the task that it wakes.
     waker: Waker,
 }
 
 impl<R: Runtime> Timer<R> {
-    /// Whether it is later than this. Otherwise the task is woken when it is. Without a deadline it never is.
+    /// Returns whether the deadline has passed. Otherwise the task is woken when it does. Without a deadline it never passes.
     fn is_over(&mut self, cx: &mut Context<'_>, runtime: &R, deadline: Option<Instant>) -> bool {
         let Some(deadline) = deadline else { return false };
         loop {
@@ -326,7 +327,7 @@ impl<R: Runtime> Timer<R> {
                 return true;
             }
             let armed = match &mut self.0 {
-                // It goes on, and wakes this task.
+                // Already armed early enough, and wakes this task.
                 Some(armed) if now < armed.at && armed.at <= deadline && armed.waker.will_wake(cx.waker()) => {
                     return false;
                 }
