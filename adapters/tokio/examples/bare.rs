@@ -1,11 +1,11 @@
-//! A Socket.IO server out of the machines alone, on the standard library's threads: what `echo.rs` does on `/` and `/custom`, over
-//! polling, WebSocket and the upgrade. Flags: `--port` (0 takes a free one), `--ping-interval` and `--ping-timeout` in milliseconds,
-//! `--max-payload` in bytes. Beside the machines it uses `httparse` for the heads of requests, `getrandom`, `bytes` and `serde_json`.
+//! A Socket.IO server built only from the state machines and the threads of the standard library. It does what `echo.rs` does on `/` and
+//! `/custom`, over polling, WebSocket and the upgrade. Flags: `--port` (0 selects a free one), `--ping-interval` and `--ping-timeout` in
+//! milliseconds, `--max-payload` in bytes. Besides the machines it uses `httparse`, `getrandom`, `bytes` and `serde_json`.
 //!
-//! Two kinds of threads share a [`Peer`], a machine behind a lock. Each TCP connection has one that reads, and hands in what came
-//! ([`Visitor`]). Each peer has one that writes what the machine has to say, runs the application, and wakes for timers. What must wait
-//! does so in the machine, whose limits are the limits: a visitor stops reading while the machine wants no input, and what a slow peer
-//! does not take is kept until there is too much. Nobody reads or writes under a lock. Their order: namespace, peers, peer.
+//! Two kinds of threads share a [`Peer`], a machine behind a lock. Each TCP connection has one that passes input to the machine
+//! ([`Visitor`]). Each peer has one that writes the machine's output, runs the application and wakes for timers. All queues are in the
+//! machine: visitors stop reading while it wants no input, and it limits the output of a slow peer. No thread reads or writes under a
+//! lock. Lock order: namespace, peers, peer.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
@@ -23,7 +23,7 @@ use socketio_proto::{
     EmitError, Encoder, Event, Json, Outgoing, Parser as _, Payload, Pending, SocketHandle, SocketId,
 };
 
-/// What is read at once, and the longest head of a request.
+/// The size of a read, and the longest head of a request.
 const READ: usize = 16 * 1024;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(("127.0.0.1", flag("--port")?.unwrap_or(3000).try_into()?))?;
     eprintln!("listening on {}", listener.local_addr()?);
     let hub = Arc::new(Hub {
-        // Who says nothing and takes nothing for so long would have failed a heartbeat.
+        // A peer that sends and reads nothing for this long would have missed a heartbeat.
         patience: config.ping_interval + config.ping_timeout,
         engine: Server::new(config),
         peers: Mutex::default(),
@@ -52,20 +52,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             thread::Builder::new().spawn(|| visitor.run())
         };
         if let Err(error) = stream.and_then(start) {
-            eprintln!("a connection is not served: {error}");
-            // Descriptors or threads have run out, and nothing tells when there are some again.
+            eprintln!("cannot serve a connection: {error}");
+            // Out of descriptors or threads, and nothing reports when some are free again.
             thread::sleep(Duration::from_millis(100));
         }
     }
     Ok(())
 }
 
-/// What all threads share.
+/// Shared by all threads.
 struct Hub {
     patience: Duration,
     engine: Server,
     peers: Mutex<HashMap<Sid, Arc<Peer>>>,
-    /// Who is on each namespace: a session, and its socket there.
+    /// The members of each namespace: a session, and its socket there.
     namespaces: Namespaces<Mutex<Namespace<(Sid, SocketHandle)>>>,
     epoch: time::Instant,
 }
@@ -75,7 +75,7 @@ impl Hub {
         Instant::ZERO + self.epoch.elapsed()
     }
 
-    /// Opens a session, and starts its peer's thread.
+    /// Opens a session and starts the thread of its peer.
     fn open(self: &Arc<Self>, handshake: Handshake) -> Option<Arc<Peer>> {
         let (now, sid) = (self.now(), Sid::from_random(random()?));
         let machine = Connection::new(now, handshake.accept(now, sid), Json, Arc::default());
@@ -101,7 +101,7 @@ impl Hub {
             Event::Disconnected { socket, .. } => {
                 self.namespaces.iter().for_each(|(_, all)| lock(all).remove((peer.sid, socket)))
             }
-            // Before `Closed`, `Disconnected` came for every socket; and nobody waits for what else there is.
+            // Before `Closed`, `Disconnected` was emitted for every socket. The application needs no other event.
             _ => {}
         }
     }
@@ -112,7 +112,7 @@ impl Hub {
             return peer.tell(|state, now| state.machine.refuse_unknown(now, pending));
         };
         let auth = pending.auth().and_then(|auth| auth.get::<Value>(0).ok()).unwrap_or_else(|| json!({}));
-        // Locked until the socket is a member: no broadcast gets ahead of the answer, and none is missed after it.
+        // Locked until the socket is a member: no broadcast is sent before the answer, and none is missed after it.
         let mut members = lock(members);
         peer.send(|to, now| {
             let socket = to.accept(now, pending, &id)?;
@@ -132,29 +132,29 @@ impl Hub {
     }
 }
 
-/// One peer.
+/// A peer.
 struct Peer {
     hub: Arc<Hub>,
     sid: Sid,
     state: Mutex<State>,
-    /// Something came in for the peer's thread to do, or was taken that a visitor waits for.
+    /// Signals that there is work for the peer's thread, or that the machine may want input again.
     changed: Condvar,
 }
 
 struct State {
     machine: Connection,
-    /// Where the answers to the requests go that have none yet.
+    /// The connections whose requests are not answered yet.
     held: HashMap<RequestId, Arc<TcpStream>>,
     links: HashMap<LinkId, (Arc<TcpStream>, websocket::Connection)>,
 }
 
-/// Something to write.
+/// Bytes to write.
 struct Output {
     stream: Arc<TcpStream>,
     bytes: Bytes,
-    /// The request that it answers, of which the machine wants to know whether that went well.
+    /// The request that they answer. The machine is told whether the write succeeded.
     request: Option<RequestId>,
-    /// Whether the connection ends with it.
+    /// Whether to end the connection after them.
     last: bool,
 }
 
@@ -165,8 +165,8 @@ impl Peer {
         let mut encoder = Encoder::new();
         loop {
             let (mut state, now) = (lock(&self.state), self.hub.now());
-            state.machine.handle_timeout(now); // Does nothing before its time.
-            // Not too many at once, for what they bring about is written after them.
+            state.machine.handle_timeout(now); // Does nothing before the deadline.
+            // Only a limited number at once, because their output is written after them.
             let events: Vec<Event> = iter::from_fn(|| state.machine.poll_event()).take(64).collect();
             let outputs = state.outputs();
             self.changed.notify_all();
@@ -180,7 +180,7 @@ impl Peer {
             }
             drop(state);
             for Output { stream, bytes, request, last } in outputs {
-                // If it fails, so does reading: the end of a link is reported by its visitor.
+                // If writing fails, so does reading: the visitor reports the end of a link.
                 let written = write(&stream, &bytes, last);
                 if let Some(request) = request {
                     let input = if written { Input::Replied { request } } else { Input::Aborted { request } };
@@ -192,14 +192,14 @@ impl Peer {
         lock(&self.hub.peers).remove(&self.sid);
     }
 
-    /// Does something to the state, and wakes everybody whom it may concern.
+    /// Applies a change to the state, and wakes all threads that may wait for it.
     fn tell<T>(&self, what: impl FnOnce(&mut State, Instant) -> T) -> T {
         let result = what(&mut lock(&self.state), self.hub.now());
         self.changed.notify_all();
         result
     }
 
-    /// Sends something. A peer whose queue is full is given up rather than left with a gap; any other error means that it has gone.
+    /// Sends a packet. A peer with a full queue is discarded, because it would miss packets. Any other error means that it is closed.
     fn send(&self, what: impl FnOnce(&mut Connection, Instant) -> Result<(), EmitError>) {
         self.tell(|state, now| {
             if let Err(EmitError::Send(SendError::Full)) = what(&mut state.machine, now) {
@@ -210,7 +210,7 @@ impl Peer {
 }
 
 impl State {
-    /// What the machine has to say. It names nothing that is not here, except what has gone.
+    /// The machine's output. Requests and links that are no longer here are already closed.
     fn outputs(&mut self) -> Vec<Output> {
         let mut outputs = vec![];
         while let Some(transmit) = self.machine.poll_transmit() {
@@ -220,7 +220,7 @@ impl State {
                     Output { stream, bytes, request: Some(request), last: true }
                 })),
                 Transmit::Link { link, frame } => {
-                    // Fails after the other end has closed: then its messages have an end, too.
+                    // Fails once the peer has closed the link, which then needs no more messages.
                     let parts = [frame.head(), frame.data()];
                     self.links.get_mut(&link).map(|(_, websocket)| websocket.send_parts(frame.is_binary(), &parts));
                 }
@@ -242,16 +242,16 @@ impl State {
     }
 }
 
-/// A TCP connection, as its own thread sees it: the one that reads. It brings one request, or becomes a link. HTTP allows more, but that
-/// is none of the machines' business: any HTTP library can take the place of what is here.
+/// The thread that reads from a TCP connection. The connection carries one request, or becomes a link. HTTP allows more, but that does
+/// not concern the machines: any HTTP library can replace this code.
 struct Visitor {
     hub: Arc<Hub>,
-    /// Names its request, or the link that it becomes.
+    /// The id of its request, or of its link.
     name: u64,
     stream: Arc<TcpStream>,
-    /// Read, but not used.
+    /// Bytes that are read but not used yet.
     buffer: BytesMut,
-    /// Until when the request must have come and been answered, or something must come on a link.
+    /// When the request must have arrived and been answered, or when the next bytes must arrive on a link.
     deadline: time::Instant,
 }
 
@@ -262,7 +262,7 @@ impl Visitor {
         let peer = self.request(&head).inspect_err(|refusal| {
             write(&self.stream, &refusal.to_http1(true), true);
         });
-        // Whatever else comes is ignored, but read: only so a hang-up is noticed, and to close first could destroy the answer.
+        // Read and ignore further input: that detects a disconnect, and closing over unread input could destroy the answer.
         while self.read() {
             self.buffer.clear();
         }
@@ -272,7 +272,7 @@ impl Visitor {
         }
     }
 
-    /// Finds the peer for a request, and hands in what it brings; or the answer that refuses it.
+    /// Finds the peer of a request and passes the request to it. Returns the response if the request is refused.
     fn request(&mut self, head: &[u8]) -> Result<Arc<Peer>, Response> {
         let status = |status| Response::new(status, &[], Bytes::new());
         let mut fields = [httparse::EMPTY_HEADER; 64];
@@ -304,7 +304,7 @@ impl Visitor {
             state.machine.session().admit(&ask)?;
             let input = if let (AskKind::Link(kind), Some(key)) = (ask.kind(), key) {
                 let limits = websocket::Limits::default().with_max_message(max_payload);
-                // How much may wait to be sent is the other machine's business.
+                // The session already limits what waits to be sent.
                 let websocket = websocket::Connection::server(limits).with_max_outgoing(usize::MAX);
                 let protocol = handshake::protocols(fields.clone()).next();
                 state.links.insert(link, (stream, websocket.with_response(&key, protocol)));
@@ -332,12 +332,12 @@ impl Visitor {
         Ok(peer)
     }
 
-    /// Hands in what a link brings, no faster than its peer wants it, until its end.
+    /// Passes the messages of a link to its peer, no faster than the machine accepts them, until the link ends.
     fn read_link(&mut self, peer: &Peer, link: LinkId) {
         let mut ended = false;
         while !ended {
             self.deadline = time::Instant::now() + self.hub.patience;
-            // Something may have come right behind the request.
+            // Bytes may have arrived together with the request.
             ended = self.buffer.is_empty() && !self.read();
             let state = peer.changed.wait_while(lock(&peer.state), |state| !state.machine.wants_input());
             let State { machine, links, .. } = &mut *state.unwrap_or_else(PoisonError::into_inner);
@@ -360,16 +360,16 @@ impl Visitor {
         }
     }
 
-    /// Reads until there is a part as long as `length` says, and takes it. `None` if the connection ends before.
+    /// Reads until `length` returns the length of a part, and takes that part. `None` if the connection ends first.
     fn read_part(&mut self, length: impl Fn(&[u8]) -> Option<usize>) -> Option<Bytes> {
         while length(&self.buffer).is_none() && self.read() {}
         length(&self.buffer).map(|length| self.buffer.split_to(length).freeze())
     }
 
-    /// Reads what there is, or will be in time. False when nothing came, or the connection has ended.
+    /// Reads more input before the deadline. Returns false if nothing arrives, or the connection has ended.
     fn read(&mut self) -> bool {
         let mut bytes = [0; READ];
-        // With no time left this fails, because such a timeout cannot be set.
+        // After the deadline this fails, because a timeout of zero cannot be set.
         let ready = self.stream.set_read_timeout(Some(self.deadline.saturating_duration_since(time::Instant::now())));
         let count = ready.and_then(|()| (&*self.stream).read(&mut bytes)).unwrap_or(0);
         self.buffer.extend_from_slice(bytes.get(..count).unwrap_or_default());
@@ -377,23 +377,23 @@ impl Visitor {
     }
 }
 
-/// Writes something whole, and nothing after it if it is the last. False if that failed; then nothing more is read, either.
+/// Writes all bytes, and closes our half if they are the last. Returns false on failure; then reading fails, too.
 fn write(mut stream: &TcpStream, bytes: &[u8], last: bool) -> bool {
     let written = stream.write_all(bytes).is_ok();
     if last || !written {
-        // Fails if the other end was faster.
+        // Fails if the peer has closed first.
         let _ = stream.shutdown(if written { Shutdown::Write } else { Shutdown::Both });
     }
     written
 }
 
-/// What an id that nobody can guess is made of.
+/// Random bytes for an id that cannot be guessed.
 fn random() -> Option<[u8; 15]> {
     let mut random = [0; 15];
     getrandom::fill(&mut random).ok().map(|()| random)
 }
 
-/// What is locked is sound whenever a thread could panic, so one that did is no reason for others to do so.
+/// The locked data is valid wherever a thread could panic, so a poisoned lock can be used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! Echo servers: Socket.IO on `/socket.io/` and bare Engine.IO on `/engine.io/`, as the protocols' official test suites, our own tests
-//! with real clients and the comparison of servers expect them.
+//! Echo servers: Socket.IO on `/socket.io/` and plain Engine.IO on `/engine.io/`. They behave as expected by the official test suites of
+//! the protocols, by our own tests with real clients, and by the comparison of servers.
 //!
-//! Run with `cargo run --release -p socketio-tokio --example echo -- --port 3000`. Settings are flags or environment variables; see
+//! Run with `cargo run --release -p socketio-tokio --example echo -- --port 3000`. Settings are flags or environment variables, see
 //! [`Settings`].
 
 use std::env;
@@ -54,14 +54,14 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     eprintln!("listening on {}", listener.local_addr()?);
     serve(listener, (socketio, engineio))
         .with_graceful_shutdown(async {
-            // Without a handler for the signal, the process is ended by it.
+            // If no signal handler can be installed, the signal ends the process.
             let _ = tokio::signal::ctrl_c().await;
         })
         .await;
     Ok(())
 }
 
-/// The contract of the official test suite, and what our own tests need besides.
+/// The events of the official test suite, and more for our own tests.
 fn echo(namespace: &Namespace) {
     namespace
         .on_connect(|socket: Socket| match socket.auth() {
@@ -87,11 +87,11 @@ fn echo(namespace: &Namespace) {
         });
 }
 
-/// Flag or environment variable, and default. Times are in milliseconds, sizes in bytes.
+/// Each setting has a flag or environment variable, and a default. Times are in milliseconds, sizes in bytes.
 struct Settings {
     /// `--host`: 127.0.0.1.
     host: String,
-    /// `--port` or `PORT`: 3000; 0 takes a free one.
+    /// `--port` or `PORT`: 3000. 0 selects a free port.
     port: u16,
     /// `--ping-interval` or `PING_INTERVAL_MS`: 25000.
     ping_interval: Duration,
@@ -103,7 +103,7 @@ struct Settings {
     max_payload: usize,
     /// `--connect-timeout`: 45000.
     connect_timeout: Duration,
-    /// `WORKERS`: as many as there are cores.
+    /// `WORKERS`: the number of cores.
     workers: Option<usize>,
 }
 
@@ -131,7 +131,7 @@ impl Settings {
                 "--upgrade-timeout" => settings.upgrade_timeout = Duration::from_millis(value.parse()?),
                 "--max-payload" => settings.max_payload = value.parse()?,
                 "--connect-timeout" => settings.connect_timeout = Duration::from_millis(value.parse()?),
-                _ => return Err(format!("unknown flag {flag}: see the head of examples/echo.rs").into()),
+                _ => return Err(format!("unknown flag {flag}: see `Settings` in examples/echo.rs").into()),
             }
         }
         Ok(settings)

@@ -1,4 +1,4 @@
-//! Mounting into a tower stack: a layer that answers the endpoint's requests and lets all others through.
+//! Mounts an endpoint in a tower stack: the layer answers the endpoint's requests and forwards all others.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,10 +13,10 @@ use tower_service::Service;
 
 use crate::runtime::{Tokio, upgraded};
 
-/// A [`tower::Layer`](tower_layer::Layer): requests on the endpoint's path are answered by the endpoint, all others go on to the service
-/// below. The HTTP server has to allow upgrades, as axum's does.
+/// A [`tower::Layer`](tower_layer::Layer) that answers requests on the endpoint's path and forwards all others to the inner service. The
+/// HTTP server must allow upgrades, as axum's does.
 ///
-/// With axum, and what usually goes with it:
+/// A typical setup with axum:
 ///
 /// ```no_run
 /// use std::net::SocketAddr;
@@ -32,7 +32,7 @@ use crate::runtime::{Tokio, upgraded};
 /// use socketio_tokio::{RemoteAddress, Server, Socket, SocketLayer};
 /// use tower_http::cors::CorsLayer;
 ///
-/// /// Without it, `socket.handshake().address()` is `None`: only the listener knows the address.
+/// Without this, `socket.handshake().address()` is `None`: only the listener has the address.
 /// async fn tell_address(ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
 ///     request.extensions_mut().insert(RemoteAddress(address));
 ///     next.run(request).await
@@ -50,29 +50,29 @@ use crate::runtime::{Tokio, upgraded};
 /// let app = Router::new()
 ///     .route("/", get(|| async { "beside it" }))
 ///     .layer(SocketLayer::new(server.clone()))
-///     // A layer sees requests before those above it: preflights have to be answered before the endpoint would refuse them.
+/// The last layer runs first: preflights must be answered before the endpoint refuses them.
 ///     .layer(cors)
 ///     .layer(from_fn(tell_address));
 ///
-/// // axum leaves the operating system's delays on: a packet that follows another one would wait up to 40 ms for it to be acknowledged.
+/// Without TCP_NODELAY, a packet that follows another one may be delayed by up to 40 ms, until that one is acknowledged.
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?.tap_io(|stream| {
-///     // It fails when the client is gone already.
+/// Fails only if the client is already disconnected.
 ///     let _ = stream.set_nodelay(true);
 /// });
 /// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
 ///     .with_graceful_shutdown(async move {
 ///         let _ = tokio::signal::ctrl_c().await;
-///         // First: axum waits for polls that are held, and not for WebSockets.
+/// First, because axum waits for pending polls, but not for WebSockets.
 ///         server.shut_down(tokio::time::sleep(Duration::from_secs(10))).await;
 ///     })
 ///     .await
 /// # }
 /// ```
 ///
-/// Whatever accepts the connections has to set `TCP_NODELAY` on them, as above: by the time a WebSocket leaves HTTP its stream may lie
-/// under TLS, where it cannot be reached. [`serve`](crate::serve) does so by itself.
+/// As above, the code that accepts connections must set `TCP_NODELAY` on them. When a WebSocket leaves HTTP, its stream may be inside
+/// TLS, where the option cannot be set. [`serve`](crate::serve) sets it by itself.
 ///
-/// CORS concerns polling; a WebSocket is not subject to it, so that the origins that may connect are checked in
+/// CORS applies to polling, but not to WebSockets. Check the allowed origins of a WebSocket in
 /// [`ServerBuilder::allow_request`](crate::ServerBuilder::allow_request).
 #[derive(Clone, Debug)]
 pub struct SocketLayer<E> {
@@ -80,7 +80,7 @@ pub struct SocketLayer<E> {
 }
 
 impl<E: Endpoint> SocketLayer<E> {
-    /// A layer for this endpoint.
+    /// Creates a layer for this endpoint.
     pub fn new(endpoint: E) -> Self {
         Self { endpoint }
     }
@@ -94,7 +94,7 @@ impl<E: Endpoint, S> Layer<S> for SocketLayer<E> {
     }
 }
 
-/// The service that [`SocketLayer`] makes.
+/// The service that [`SocketLayer`] creates.
 #[derive(Clone, Debug)]
 pub struct SocketService<E, S> {
     endpoint: E,
@@ -102,7 +102,7 @@ pub struct SocketService<E, S> {
 }
 
 impl<E: Endpoint, S> SocketService<E, S> {
-    /// Answers the endpoint's requests, and hands all others to `inner`.
+    /// Creates a service that answers the endpoint's requests and forwards all others to `inner`.
     pub fn new(endpoint: E, inner: S) -> Self {
         Self { endpoint, inner }
     }

@@ -1,7 +1,7 @@
 //! Socket.IO and Engine.IO servers on tokio, hyper and tower.
 //!
-//! A [`Server`] holds namespaces, a [`Namespace`] holds handlers and sockets, a [`Socket`] is one client on one namespace. Handlers are
-//! closures, sync or async; their arguments are named with their types. They may return `()` or a `Result`, whose error is logged.
+//! A [`Server`] has namespaces. A [`Namespace`] has event handlers and sockets. A [`Socket`] is one client on one namespace. Handlers are
+//! sync or async closures whose parameters have explicit types. They return `()` or a `Result`, whose error is logged.
 //!
 //! ```
 //! use socketio_tokio::{ConnectRequest, DisconnectReason, Event, Refusal, Server, Socket};
@@ -13,19 +13,19 @@
 //!
 //! let server = Server::new();
 //! server
-//!     // Decides who may join, before there is a socket.
+//! Decides who may connect, before a socket is created.
 //!     .guard(|request: ConnectRequest| match request.read_auth::<Auth>() {
 //!         Ok(auth) if auth.token == "secret" => Ok(()),
 //!         _ => Err(Refusal::new("not authorised")),
 //!     })
 //!     .on_connect(|socket: Socket| socket.join("lobby"))
-//!     // Arguments are read with serde: a tuple takes several, any other type the first.
+//! Arguments are read with serde: a tuple reads several, any other type reads the first.
 //!     .on("rename", |socket: Socket, event: Event| -> Result<(), Box<dyn std::error::Error>> {
 //!         let (old, new): (String, String) = event.read()?;
 //!         socket.to("lobby").emit("renamed", (old, new))?;
 //!         Ok(())
 //!     })
-//!     // A client that wants an answer gets what is acked; an async handler may wait, later events go on meanwhile.
+//! `ack` answers a client that expects an answer. While an async handler waits, later events are handled.
 //!     .on("who", async |socket: Socket, event: Event| {
 //!         let answer = socket.emit_with_ack("name?", ())?.await;
 //!         event.ack(answer.ok().and_then(|answer| answer.read::<String>().ok()))
@@ -33,7 +33,7 @@
 //!     .on_disconnect(|socket: Socket, reason: DisconnectReason| println!("{} left: {reason}", socket.id()));
 //! ```
 //!
-//! A handler that has state of its own and waits clones what its future is to own; with `?` it ends with [`Failure`]:
+//! If an async handler has state of its own, clone the state for the future. With `?`, the handler returns [`Failure`]:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -55,27 +55,30 @@
 //! });
 //! ```
 //!
-//! * **Listen**: [`serve`] takes a tokio listener and the server. For axum or another tower stack there is [`SocketLayer`].
-//! * **Send**: [`Socket::emit`], [`Socket::emit_with_ack`], and to many: [`Socket::to`], [`Namespace::to`], [`Namespace::emit`] and what
-//!   [`Broadcast`] offers. Sending never waits; a peer that does not read fills its queue up to a limit, and `emit` says so.
-//! * **Pull instead of handlers**: [`Socket::recv`] hands out events one at a time. While nobody takes them, the client is not read from.
-//! * **Binary**: `bytes::Bytes` anywhere in what is emitted travels as an attachment, and is read back as `Bytes`.
-//! * **Keep something with a client**: [`Socket::insert`] and [`Socket::get`]. It is there until the disconnect handler has returned. A guard hands over
-//!   what it found with [`ConnectRequest::insert`].
-//! * **End**: [`with_graceful_shutdown`](Serve::with_graceful_shutdown), or [`Server::shut_down`] where something else listens ([`SocketLayer`] has it for axum).
-//! * **Settings and limits**: [`Server::builder`]; every queue has a limit, with the reference's defaults where it has one.
-//! * **Only Engine.IO**: [`EngineServer`].
-//! * **The state machines themselves** are `engineio-proto` and `socketio-proto`; the example `bare` is a server on them and threads.
-//! * **Logs**: `tracing`. Failures of handlers are warnings and their panics errors, once for each session and kind of handler, and at
-//!   `debug` with their number after that: a client cannot fill the log. Who came, who went and why, refusals and what peers did wrong are
-//!   at `debug`; events without a handler are at `trace`.
+//! * **Listen**: [`serve`] takes a tokio listener and the server. For axum or another tower stack, use [`SocketLayer`].
+//! * **Send**: [`Socket::emit`] and [`Socket::emit_with_ack`] send to one socket. [`Socket::to`], [`Namespace::to`], [`Namespace::emit`]
+//!   and [`Broadcast`] send to many. Sending never waits. If a peer does not read, its queue fills up to a limit, and then `emit` returns
+//!   an error.
+//! * **Pull events instead of handling them**: [`Socket::recv`] returns events one at a time. Until they are taken, nothing more is read
+//!   from the client.
+//! * **Binary**: `bytes::Bytes` anywhere in emitted data is sent as an attachment, and is read back as `Bytes`.
+//! * **Store data with a client**: [`Socket::insert`] and [`Socket::get`]. The data is kept until the disconnect handler returns. A guard
+//!   passes data to the socket with [`ConnectRequest::insert`].
+//! * **Shut down**: [`with_graceful_shutdown`](Serve::with_graceful_shutdown), or [`Server::shut_down`] if another server listens (see
+//!   [`SocketLayer`] for axum).
+//! * **Settings and limits**: [`Server::builder`]. Every queue has a limit. The default is that of the reference if it has one.
+//! * **Engine.IO alone**: [`EngineServer`].
+//! * **The state machines** are in `engineio-proto` and `socketio-proto`. The example `bare` is a server built on them with threads.
+//! * **Logs**: through `tracing`. Errors of handlers are logged as warnings, and panics as errors, once per session and kind of handler.
+//!   Repetitions are logged at `debug` with their number, so that a client cannot fill the log. Connects, disconnects with their reason,
+//!   refusals and protocol errors of peers are at `debug`. Events without a handler are at `trace`.
 //!
 //! # From JavaScript
 //!
-//! | JavaScript | here |
+//! | JavaScript | Rust |
 //! |---|---|
 //! | `io.on("connection", ..)` | [`Server::on_connect`] |
-//! | `socket.on("x", ..)` | [`Server::on`], once for all sockets; a second handler of the same name replaces the first |
+//! | `socket.on("x", ..)` | [`Server::on`], once for all sockets; a second handler for the same event replaces the first |
 //! | `socket.onAny(..)` | [`Server::on_any`] |
 //! | `socket.on("disconnect", ..)`, `"disconnecting"` | [`Server::on_disconnect`], [`Server::on_disconnecting`] |
 //! | `io.use((socket, next) => ..)` | [`Server::guard`]; `next(new Error("no"))` is `Err(Refusal::new("no"))` |
@@ -87,7 +90,7 @@
 //! | `io.to("r").except("s").emit(..)` | [`Server::to`], [`Broadcast::except`] |
 //! | `io.emit(..)` | [`Server::emit`] |
 //! | `socket.volatile.emit(..)` | [`Socket::emit_volatile`], [`Broadcast::volatile`] |
-//! | the callback of an event | [`Event::ack`], [`Event::take_ack`] |
+//! | the acknowledgement callback of an event | [`Event::ack`], [`Event::take_ack`] |
 //! | `socket.emitWithAck(..)`, `socket.timeout(ms).emitWithAck(..)` | [`Socket::emit_with_ack`], [`Socket::emit_with_ack_timeout`] |
 //! | `io.timeout(ms).emitWithAck(..)` | [`Broadcast::emit_with_ack`] |
 //! | `io.in("r").fetchSockets()` | [`Broadcast::sockets`], [`Server::sockets`] |
@@ -97,7 +100,7 @@
 //! | `io.close()` | [`Server::shut_down`] |
 //! | options `path`, `pingInterval`, `pingTimeout`, `maxHttpBufferSize`, `connectTimeout` | [`ServerBuilder::path`], [`ServerBuilder::ping_interval`], [`ServerBuilder::ping_timeout`], [`ServerBuilder::max_payload`], [`ServerBuilder::connect_timeout`] |
 //! | option `allowRequest` | [`ServerBuilder::allow_request`] |
-//! | option `cors` | a layer of `tower-http` around [`SocketLayer`], which shows it |
+//! | option `cors` | a layer of `tower-http` around [`SocketLayer`], see its example |
 //! | option `parser` | [`ServerBuilder::parser`] |
 
 mod layer;

@@ -1,4 +1,4 @@
-//! Tokio as a runtime: tasks, waits, and the streams of connections that left HTTP.
+//! Implements the driver's runtime for tokio: tasks, timers, and the streams of connections that have left HTTP.
 
 use std::fmt;
 use std::future::Future;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
-/// Tokio. Everything runs on the runtime that is current when it is spawned.
+/// The tokio runtime. Tasks are spawned on the current runtime.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Tokio;
 
@@ -37,17 +37,17 @@ impl Runtime for Tokio {
     }
 }
 
-/// The stream of a connection that somebody else's HTTP server lets go.
+/// Returns the stream of a connection that a third-party HTTP server has upgraded.
 pub(crate) async fn upgraded(upgrade: OnUpgrade) -> io::Result<(Stream, Bytes)> {
     let upgraded = upgrade.await.map_err(io::Error::other)?;
-    // hyper itself hands over what it was given; hyper-util, which axum uses, wraps the stream once more.
+    // hyper returns the stream that it was given. hyper-util, which axum uses, wraps it once more.
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => return Ok((parts.io.into(), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     Ok(match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => {
-            // As `serve` does for its own. A socket that refuses is gone.
+            // As `serve` does for its own connections. Fails only if the connection is already closed.
             let _ = parts.io.inner().set_nodelay(true);
             (parts.io.into(), parts.read_buf)
         }
@@ -55,7 +55,7 @@ pub(crate) async fn upgraded(upgrade: OnUpgrade) -> io::Result<(Stream, Bytes)> 
     })
 }
 
-/// For listeners of your own: see [`socketio_hyper::Listener`].
+/// For custom listeners: see [`socketio_hyper::Listener`].
 impl From<TokioIo<Box<dyn AsyncStream>>> for Stream {
     fn from(io: TokioIo<Box<dyn AsyncStream>>) -> Self {
         Self::Other(io.into_inner())
@@ -68,15 +68,15 @@ impl From<TokioIo<TcpStream>> for Stream {
     }
 }
 
-/// The stream of a connection that left HTTP: the TCP stream itself where it can be had, so that HTTP's buffers are gone.
+/// The stream of a connection that has left HTTP. It is the TCP stream itself if possible, so that the buffers of HTTP are released.
 pub enum Stream {
     /// A TCP stream.
     Tcp(TcpStream),
-    /// Whatever else the HTTP server was given: TLS, a pipe.
+    /// Any other stream that the HTTP server was given, such as TLS or a pipe.
     Other(Box<dyn AsyncStream>),
 }
 
-/// Any stream of tokio's.
+/// Any tokio stream.
 pub trait AsyncStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> AsyncStream for S {}

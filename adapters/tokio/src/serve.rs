@@ -1,4 +1,4 @@
-//! A listener of our own: HTTP/1.1 by hyper (see `socketio-hyper`), and nothing but the endpoint behind it.
+//! The built-in listener: HTTP/1.1 with hyper (see `socketio-hyper`), serving only the endpoint.
 
 use std::future::Pending;
 use std::io;
@@ -11,19 +11,19 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::runtime::Tokio;
 
-/// What [`serve`] returns: await it. Its methods are those of [`socketio_hyper::Serve`].
+/// The future returned by [`serve`]. See [`socketio_hyper::Serve`] for its methods.
 pub type Serve<E, S> = socketio_hyper::Serve<Tokio, Tcp, E, S>;
 
-/// Serves an endpoint (a [`Server`](crate::Server), an [`EngineServer`](crate::EngineServer), or a pair of endpoints) on a listener.
-/// Requests that are not for it get a 404. Await it.
+/// Serves an endpoint on a listener: a [`Server`](crate::Server), an [`EngineServer`](crate::EngineServer), or a pair of endpoints.
+/// Requests for other paths are answered with status 404. Await the returned value.
 ///
-/// Runs until the task is dropped, or until the signal of [`with_graceful_shutdown`](Serve::with_graceful_shutdown) has come and all peers
-/// are gone. [`with_settings`](Serve::with_settings) sets the limits and deadlines of HTTP connections.
+/// Runs until the task is dropped, or until the signal of [`with_graceful_shutdown`](Serve::with_graceful_shutdown) completes and the
+/// shutdown is finished. [`with_settings`](Serve::with_settings) sets the limits and deadlines of HTTP connections.
 pub fn serve<E: Endpoint>(listener: TcpListener, endpoint: E) -> Serve<E, Pending<()>> {
     socketio_hyper::serve(Tokio, Tcp(listener), endpoint)
 }
 
-/// A TCP listener whose connections send small packets at once.
+/// A TCP listener that sets `TCP_NODELAY` on its connections.
 #[derive(Debug)]
 pub struct Tcp(TcpListener);
 
@@ -32,7 +32,7 @@ impl Listener for Tcp {
 
     async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
         let (stream, address) = self.0.accept().await?;
-        // Small packets must not wait for each other. A socket that refuses is gone.
+        // Small packets must not wait for each other. Fails only if the connection is already closed.
         let _ = stream.set_nodelay(true);
         Ok((TokioIo::new(stream), Some(address)))
     }

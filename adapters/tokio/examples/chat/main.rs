@@ -1,7 +1,7 @@
-//! A chat: a page, and the server that it talks to.
+//! A chat: a web page and its server.
 //!
-//! Run with `cargo run --release -p socketio-tokio --example chat`, open http://127.0.0.1:3000 in two tabs. Flags: `--host`, `--port`
-//! (0 takes a free one), `--client FILE` to serve the official client from a file instead of taking it from its CDN.
+//! Run `cargo run --release -p socketio-tokio --example chat`, then open http://127.0.0.1:3000 in two tabs. Flags: `--host`, `--port` (0
+//! selects a free port), and `--client FILE` to serve the official client from a file instead of loading it from its CDN.
 
 use std::collections::VecDeque;
 use std::env;
@@ -16,21 +16,21 @@ use serde::Serialize;
 use socketio_tokio::{DisconnectReason, EmitError, Event, Failure, Server, Socket, SocketLayer};
 use tokio::net::TcpListener;
 
-/// What a message may be long, in characters.
+/// The maximum length of a message in characters.
 const MAX_TEXT: usize = 2_000;
-/// What a name may be long, in characters.
+/// The maximum length of a name in characters.
 const MAX_NAME: usize = 40;
 
-/// How many messages are kept for those who come later.
+/// The number of messages kept for users who join later.
 const MAX_HISTORY: usize = 50;
 
-/// The room of everybody who has given a name.
+/// The room of all sockets that have a name.
 const CHAT: &str = "chat";
 
-/// The name of a socket, kept with it.
+/// The name of a user, stored with the socket.
 struct Name(String);
 
-/// Somebody came or left.
+/// A user joined or left.
 #[derive(Serialize)]
 struct Attendance<'a> {
     name: &'a str,
@@ -49,7 +49,7 @@ struct Typing<'a> {
     typing: bool,
 }
 
-/// What was said lately, for those who come later or come back.
+/// The latest messages, for users who join later or reconnect.
 type History = Arc<Mutex<VecDeque<Said>>>;
 
 fn chat(server: &Server) {
@@ -63,7 +63,7 @@ fn chat(server: &Server) {
                 let typing = event.read()?;
                 Ok(socket.to(CHAT).emit("typing", Typing { name: &name.0, typing })?)
             }
-            None => Err(Failure::from("typing came before a name")),
+            None => Err(Failure::from("`typing` was received before `join`")),
         })
         .on_disconnect(|socket: Socket, _: DisconnectReason| -> Result<(), EmitError> {
             let Some(name) = socket.get::<Name>() else { return Ok(()) };
@@ -87,7 +87,7 @@ fn join(socket: &Socket, event: Event, history: &History) -> Result<(), Failure>
 }
 
 fn message(socket: &Socket, event: Event, history: &History) -> Result<(), Failure> {
-    let Some(name) = socket.get::<Name>() else { return Err("a message came before a name".into()) };
+    let Some(name) = socket.get::<Name>() else { return Err("`message` was received before `join`".into()) };
     let text = event.read::<String>()?.chars().take(MAX_TEXT).collect();
     let said = Said { name: name.0.clone(), text };
     socket.to(CHAT).emit("message", &said)?;
@@ -97,12 +97,12 @@ fn message(socket: &Socket, event: Event, history: &History) -> Result<(), Failu
     }
     history.push_back(said);
     drop(history);
-    // The page keeps a message until it is told that it has arrived.
+    // The page keeps a message until this acknowledgement arrives.
     event.ack(())?;
     Ok(())
 }
 
-/// Who is in the chat.
+/// The names of all users in the chat.
 fn names(socket: &Socket) -> Vec<String> {
     let sockets = socket.namespace().to(CHAT).sockets();
     sockets.iter().filter_map(|socket| socket.get::<Name>()).map(|name| name.0.clone()).collect()
@@ -131,7 +131,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = listener.local_addr()?;
     eprintln!("listening on {address}");
     println!(
-        "Open http://{address} in two tabs, give two names and talk. Stop with Ctrl-C, start again: the tabs come back."
+        "Open http://{address} in two tabs and join with two names. Restart the server (Ctrl-C): the tabs reconnect."
     );
 
     let ending = server.clone();
@@ -139,7 +139,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
     axum::serve(listener, router.layer(SocketLayer::new(server)))
         .with_graceful_shutdown(async move {
-            // Without a handler for the signal, the process is ended by it.
+            // If no signal handler can be installed, the signal ends the process.
             let _ = tokio::signal::ctrl_c().await;
             ending.shut_down(tokio::time::sleep(std::time::Duration::from_secs(5))).await;
         })
@@ -163,7 +163,7 @@ impl Flags {
                 "--host" => flags.host = value,
                 "--port" => flags.port = value.parse()?,
                 "--client" => flags.client = Some(value),
-                _ => return Err(format!("unknown flag {flag}: there are --host, --port and --client").into()),
+                _ => return Err(format!("unknown flag {flag}: the flags are --host, --port and --client").into()),
             }
         }
         Ok(flags)
