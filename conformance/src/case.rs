@@ -1,4 +1,4 @@
-//! Cases as data: what is required, where it is written, the script that tells, and the mutants that show that it can tell.
+//! Test cases as data: the requirement, its source, the script that checks it, and the mutants that prove that the case can fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,15 +11,15 @@ use crate::script::{Action, Step, script};
 
 include!(concat!(env!("OUT_DIR"), "/cases.rs"));
 
-/// How binding a case is. Exhaustive: there is no fourth.
+/// How binding a case is. The enum is exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The text of the protocol requires it.
     Must,
-    /// The text recommends it, or safety does.
+    /// The text of the protocol recommends it, or safety requires it.
     Should,
-    /// The text leaves it open; it is what the JavaScript reference does.
+    /// The text leaves it open. The case checks what the JavaScript reference does.
     Reference,
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// Which side is tested. Exhaustive: there are two.
+/// Which side is tested. The enum is exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -43,15 +43,16 @@ pub enum Role {
     Client,
 }
 
-/// A part of the server under test, or what a client is started for. Exhaustive: they are those of the contract.
+/// The endpoint of the server under test, or the one that a client connects to. The enum is exhaustive: the contract defines these
+/// endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Endpoint {
-    /// Bare Engine.IO of revision 4.
+    /// Plain Engine.IO of revision 4.
     Engineio,
     /// Socket.IO over Engine.IO of revision 4.
     Socketio,
-    /// Bare Engine.IO of revision 3.
+    /// Plain Engine.IO of revision 3.
     Eio3Engineio,
     /// Socket.IO over Engine.IO of revision 3.
     Eio3Socketio,
@@ -62,7 +63,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// The one that a case is for whose file does not say so: its group tells.
+    /// The default endpoint of a case, which follows from its group.
     fn of(id: &str) -> Self {
         match id.split('/').next().unwrap_or_default() {
             "eio4" => Self::Engineio,
@@ -75,7 +76,7 @@ impl Endpoint {
         }
     }
 
-    /// Its name on the command line and in files of cases.
+    /// The name of the endpoint on the command line and in case files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Engineio => "engineio",
@@ -87,7 +88,7 @@ impl Endpoint {
         }
     }
 
-    /// Where it is when nothing else is said.
+    /// The default path.
     pub fn path(self) -> &'static str {
         match self {
             Self::Engineio => "/engine.io/",
@@ -99,7 +100,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether Socket.IO is spoken there.
+    /// Returns whether the endpoint speaks Socket.IO.
     pub(crate) fn is_socketio(self) -> bool {
         !matches!(self, Self::Engineio | Self::Eio3Engineio)
     }
@@ -108,7 +109,7 @@ impl Endpoint {
         matches!(self, Self::Eio3Engineio | Self::Eio3Socketio)
     }
 
-    /// The capabilities that its cases need.
+    /// The capabilities that cases for this endpoint need.
     fn needs(self) -> &'static [&'static str] {
         match self {
             Self::Engineio => &["engineio", "eio4"],
@@ -121,46 +122,46 @@ impl Endpoint {
     }
 }
 
-/// A case, ready to be played.
+/// A case that is ready to run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Case {
-    /// Stable name; the parts before a slash are groups.
+    /// The stable id. The parts before the slashes are groups.
     pub id: String,
     /// Which side it tests.
     pub role: Role,
     /// How binding it is.
     pub level: Level,
-    /// What is required, in a sentence.
+    /// The requirement, in one sentence.
     pub requirement: String,
-    /// Where that is written.
+    /// Where the requirement is written.
     pub source: String,
-    /// The case of an official suite that this replays.
+    /// The case of an official test suite that this one replays.
     pub official: Option<String>,
-    /// Capabilities without which it is skipped.
+    /// The case is skipped if one of these capabilities is missing.
     pub needs: Vec<String>,
-    /// Rules for the breaking proxy, each of which must make it fail.
+    /// Rules of the breaking proxy. The case must fail under each of them.
     pub mutants: Vec<String>,
-    /// For clients: environment of the program.
+    /// For clients: environment variables of the program.
     pub environment: Vec<(String, String)>,
-    /// It reaches everybody on the server: no other case may run meanwhile.
+    /// Whether the case affects all clients of the server, so that no other case may run at the same time.
     pub alone: bool,
-    /// Rules that break what goes between the suite and the implementation: this tests the suite.
+    /// Rules that break the traffic between the suite and the implementation. Used to test the suite itself.
     pub mutant: Option<String>,
-    /// Which part of the server it speaks to.
+    /// The endpoint that it tests.
     pub endpoint: Endpoint,
     pub(crate) variables: Vec<(String, Value)>,
     pub(crate) steps: Vec<Step>,
 }
 
 impl Case {
-    /// The same case with something in between that breaks the implementation.
+    /// Returns this case with a mutant between the suite and the implementation.
     #[must_use]
     pub fn broken_by(&self, mutant: &str) -> Self {
         Self { mutant: Some(mutant.to_owned()), ..self.clone() }
     }
 
-    /// Whether it takes a build of the suite with the feature `webtransport`.
+    /// Returns whether the case needs a build of the suite with the feature `webtransport`.
     pub fn is_on_request(&self) -> bool {
         self.needs.iter().any(|need| need == ON_REQUEST)
     }
@@ -173,7 +174,7 @@ struct File {
     case: Vec<Written>,
 }
 
-/// A case as it is written.
+/// A case as written in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -194,7 +195,7 @@ struct Written {
     mutants: Vec<String>,
 }
 
-/// One case for every value: `["polling", "websocket"]`, or `{ name = "value" }`, or `{ name = { send = "…", … } }`.
+/// Creates one case per value: `["polling", "websocket"]`, or `{ name = "value" }`, or `{ name = { send = "…", … } }`.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Each {
@@ -202,36 +203,36 @@ enum Each {
     Values(BTreeMap<String, toml::Value>),
 }
 
-/// The cases for servers that are part of this program. Those that need what was not built are not: [`cases_not_built`] has them.
+/// The built-in cases for servers. Cases that this build does not support are left out, see [`cases_not_built`].
 ///
 /// # Errors
-/// A sentence that names the file and the line; a test sees to it that there is none.
+/// A message with the file and the line. A test checks that no built-in case fails to parse.
 pub fn server_cases() -> Result<Vec<Case>, String> {
     let mut cases = load(SERVER, Role::Server)?;
     cases.retain(|case| BUILT || !case.is_on_request());
     Ok(cases)
 }
 
-/// The cases for servers that take a build with the feature `webtransport`, when this is none.
+/// The built-in cases for servers that need the feature `webtransport`, if this build does not have it.
 ///
 /// # Errors
-/// As [`server_cases`].
+/// As for [`server_cases`].
 pub fn cases_not_built() -> Result<Vec<Case>, String> {
     let mut cases = load(SERVER, Role::Server)?;
     cases.retain(|case| !BUILT && case.is_on_request());
     Ok(cases)
 }
 
-/// Whether the suite speaks [`ON_REQUEST`].
+/// Whether this build supports [`ON_REQUEST`].
 const BUILT: bool = cfg!(feature = "webtransport");
 
-/// The capability that takes a feature of this crate: QUIC is a heavy build.
+/// The capability that requires the feature `webtransport` of this crate, because QUIC takes long to build.
 const ON_REQUEST: &str = "webtransport";
 
-/// The cases for clients that are part of this program.
+/// The built-in cases for clients.
 ///
 /// # Errors
-/// A sentence that names the file and the line; a test sees to it that there is none.
+/// A message with the file and the line. A test checks that no built-in case fails to parse.
 pub fn client_cases() -> Result<Vec<Case>, String> {
     load(CLIENT, Role::Client)
 }
@@ -249,10 +250,10 @@ fn load(files: &[(&str, &str)], role: Role) -> Result<Vec<Case>, String> {
     }
 }
 
-/// Reads a file of cases.
+/// Parses a file of cases.
 ///
 /// # Errors
-/// A sentence that names the case and the line.
+/// A message with the case and the line.
 pub fn parse(text: &str, role: Role) -> Result<Vec<Case>, String> {
     let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
     let mut cases = Vec::new();
@@ -304,7 +305,7 @@ fn case(
 ) -> Result<Case, String> {
     let id = if name.is_empty() { written.id.clone() } else { format!("{}/{name}", written.id) };
     let fill = |text: &String| {
-        // The longest names first: `$each` is the beginning of `$each.send`.
+        // Longest names first: `$each` is a prefix of `$each.send`.
         variables
             .iter()
             .rev()
@@ -315,10 +316,10 @@ fn case(
         Mutant::parse(mutant).map_err(|error| format!("{id}: {error}"))?;
     }
     if id.split('/').count() < 2 || steps.is_empty() {
-        return Err(format!("{id}: an id has a group, and a case has steps"));
+        return Err(format!("{id}: an id needs a group, and a case needs steps"));
     }
     if role == Role::Server && steps.iter().any(for_clients_only) {
-        return Err(format!("{id}: nothing can be accepted from a server"));
+        return Err(format!("{id}: a case for servers cannot use `accept` and other steps for clients"));
     }
     let endpoint = written.endpoint.unwrap_or_else(|| Endpoint::of(&id));
     let mut needs = written.needs.clone();
@@ -347,15 +348,15 @@ fn case(
     })
 }
 
-/// The transports that a client is told to use.
+/// The transports that the environment tells a client to use.
 fn named_in(environment: &[(String, String)]) -> BTreeSet<String> {
     let setting = environment.iter().find(|(name, _)| name == "TRANSPORTS");
-    // As the contract says.
+    // The default of the contract.
     let names = setting.map_or("polling,websocket", |(_, value)| value.as_str());
     names.split(',').map(str::to_owned).collect()
 }
 
-/// The transports that these steps take a server to have.
+/// The transports that these steps require of a server.
 fn used_by(steps: &[Step], fill: &impl Fn(&String) -> String) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for step in steps {
@@ -367,7 +368,7 @@ fn used_by(steps: &[Step], fill: &impl Fn(&String) -> String) -> BTreeSet<String
             },
             Action::Upgrade { transport: None } | Action::WebSocket { .. } => Some("websocket".to_owned()),
             Action::Poll { .. } | Action::Post { .. } => Some("polling".to_owned()),
-            // What is written by hand says it in its query.
+            // Requests written by hand name the transport in their query.
             Action::Request { .. } | Action::Bytes(_) if fill(&step.text).contains("transport=polling") => {
                 Some("polling".to_owned())
             }

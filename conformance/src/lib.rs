@@ -1,10 +1,12 @@
-//! Conformance of Engine.IO and Socket.IO implementations, seen from outside.
+//! A black-box conformance suite for Engine.IO and Socket.IO implementations.
 //!
-//! This crate knows nothing of the machines of this workspace: it speaks to an implementation the way strangers do, over HTTP and
-//! WebSocket by simple means of its own, and with the feature `webtransport` over QUIC. [`case`] holds what is required, as data; [`run`](mod@run) tries it on a server or a client; [`mutant`]
-//! breaks good implementations on purpose, and [`proof`] sees that the cases notice; [`report`] tells people and machines. [`peers`] installs the
-//! programs other people run (Node.js packages, Python packages, a browser) in pinned versions, and [`process`] runs them so that a
-//! hang becomes a report. The README says how to use the program, and how to write a case.
+//! This crate uses nothing of the state machines in this workspace. It talks to an implementation over the network, with its own simple
+//! HTTP and WebSocket code, and over QUIC with the feature `webtransport`.
+//!
+//! [`case`] holds the requirements as data. [`run`](mod@run) runs the cases against a server or a client. [`mutant`] breaks correct
+//! implementations on purpose, and [`proof`] checks that the cases notice. [`report`] presents the results. [`peers`] installs
+//! third-party programs (Node.js packages, Python packages, a browser) in pinned versions. [`process`] runs them with deadlines, so that
+//! a hang is reported. The README explains how to use the program and how to write a case.
 
 pub mod case;
 pub mod field;

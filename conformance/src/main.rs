@@ -1,4 +1,4 @@
-//! The command line of the suite: choose cases, run them, print, and end with a status for build servers.
+//! The command line of the suite: selects cases, runs them and prints the results. The exit status is suitable for CI.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -17,43 +17,43 @@ use socketio_conformance::run::{CaseResult, Options, Subject, Verdict, run};
 use socketio_conformance::wire::Tcp;
 
 const HELP: &str = "\
-Does an Engine.IO or Socket.IO implementation keep to its protocol?
+Tests whether an Engine.IO or Socket.IO implementation conforms to its protocol.
 
     socketio-conformance server URL [OPTIONS]           test the server at http://HOST:PORT (fixtures/SERVER.md)
     socketio-conformance client [OPTIONS] -- COMMAND…   test the client that this command starts; the URL to connect to
-                                                        is its last argument, or {url} in it (fixtures/CLIENT.md)
-    socketio-conformance field NAME [OPTIONS]           set up one of the implementations that --list shows, test it,
-                                                        and compare what is found with expected/NAME.json
-    socketio-conformance report --out FILE JSON…        one HTML page that compares what --json has written in several runs
+                                                        replaces {url} or is the last argument (fixtures/CLIENT.md)
+    socketio-conformance field NAME [OPTIONS]           install and test one of the implementations that --list shows,
+                                                        and compare the results with expected/NAME.json
+    socketio-conformance report --out FILE JSON…        write one HTML page that compares the --json files of several runs
 
-Which cases
-    --filter PREFIX       only those whose id begins so; may be given several times
-    --without CAPABILITY  skip what needs it: eio3, binary, msgpack, recovery, webtransport, …
-    --cases FILE          those of this file (README, Writing a case) instead of the ones in this program
-    --list                only list them
-How
-    --jobs N              so many at once (8; clients 4)
-    --grace SECONDS       what machines may take longer than the protocol says (1.5)
-    --patience SECONDS    skip what has to wait longer for one thing (120)
-    --path ENDPOINT=PATH  where the server has an endpoint: engineio=/engine.io/, socketio=/socket.io/, msgpack=…
-    --webtransport URL    where WebTransport is, https://HOST:PORT; otherwise at the same port number as HTTP (for a
-                          program that was built with --features webtransport; certificates are not verified)
-    --seed N              for random data; the one of a run is printed
-    --mutant RULE         break what goes between, to see that the suite notices (README, Mutants)
-    --mutants             then play what has passed under each mutant of its own, and tell which are not noticed: for
-                          who writes cases, with --cases or --filter
-What then
-    --strict              a failed `should` or `reference` case counts as well
-    --transcript          print transcripts of passed cases, too
-    --name NAME           of the implementation, for the reports
-    --json FILE           everything, for programs
-    --junit FILE          for build servers
+Cases
+    --filter PREFIX       run only cases whose id begins with PREFIX; may be given several times
+    --without CAPABILITY  skip cases that need it: eio3, binary, msgpack, recovery, webtransport, …
+    --cases FILE          run the cases of this file (README, Writing a case) instead of the built-in ones
+    --list                list the cases without running them
+Options of a run
+    --jobs N              run N cases at once (default 8, for clients 4)
+    --grace SECONDS       how much longer than the protocol allows a slow machine may take (default 1.5)
+    --patience SECONDS    skip cases that need a single wait longer than this (default 120)
+    --path ENDPOINT=PATH  the path of an endpoint: engineio=/engine.io/, socketio=/socket.io/, msgpack=…
+    --webtransport URL    the address of WebTransport, https://HOST:PORT; by default it uses the port number of HTTP (for
+                          programs built with --features webtransport; certificates are not verified)
+    --seed N              seed for random data; each run prints its seed
+    --mutant RULE         break the traffic in between, to check that the suite notices (README, Mutants)
+    --mutants             then run each passed case under each of its mutants and report mutants that it does not notice;
+                          useful when writing cases, with --cases or --filter
+Results
+    --strict              failed `should` and `reference` cases count as well
+    --transcript          also print the transcripts of passed cases
+    --name NAME           name of the implementation in the reports
+    --json FILE           write all results as JSON
+    --junit FILE          write the results as JUnit XML for CI
 
-With field
-    --update              write what was found to expected/NAME.json
-    --keep                only set it up and keep it running; for a client: print the command that starts it
+Options of field
+    --update              write the results to expected/NAME.json
+    --keep                install it and keep it running without testing; for a client, print the command that starts it
 
-The status is 0 when everything that counts has passed (field: is as expected), 1 when not, 2 when the suite could not do its work.
+The exit status is 0 if all cases that count passed (field: all results are as expected), 1 if not, 2 if the suite itself failed.
 ";
 
 fn main() -> ExitCode {
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line.
+/// The parsed command line.
 struct Arguments {
     role: String,
     url: Option<String>,
@@ -159,7 +159,7 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
             Value(value) if arguments.role == "report" => arguments.runs.push(value.string()?),
             Value(value) if arguments.role == "field" && arguments.peer.is_none() => {
                 let name = value.string()?;
-                arguments.peer = Some(field::peer(&name).ok_or("field --list shows the names")?);
+                arguments.peer = Some(field::peer(&name).ok_or("unknown implementation: `field --list` shows the names")?);
             }
             Value(value) if arguments.role == "client" => {
                 arguments.command.push(value.string()?);
@@ -187,7 +187,7 @@ fn start() -> Result<bool, Failure> {
             print_field();
             return Ok(true);
         }
-        ("field", None) => return Err("which one? field --list shows them".into()),
+        ("field", None) => return Err("no implementation given: `field --list` shows the names".into()),
         _ => return Err(HELP.into()),
     };
     let built_in = match role {
@@ -218,19 +218,19 @@ fn start() -> Result<bool, Failure> {
         _ => 0,
     };
     if not_built > 0 {
-        eprintln!("{not_built} cases of WebTransport are not in this build: cargo's --features webtransport adds them");
+        eprintln!("{not_built} WebTransport cases are not in this build: build with --features webtransport to run them");
     }
     if let Some(mutant) = &arguments.mutant {
         Mutant::parse(mutant).map_err(|error| format!("--mutant {error}"))?;
         if arguments.mutants {
-            return Err("--mutant breaks all cases in one way, --mutants each in its own: take one of them".into());
+            return Err("--mutant and --mutants cannot be combined: one applies a mutant to all cases, the other applies each case's own".into());
         }
         cases = cases.iter().map(|case| case.broken_by(mutant)).collect();
     }
     if arguments.list {
         let mut out = std::io::stdout().lock();
         for case in &cases {
-            // Whoever reads may have seen enough.
+            // The reader of a pipe may have closed it.
             if writeln!(out, "{:<60} {:<10} {}", case.id, case.level, case.requirement).is_err() {
                 break;
             }
@@ -238,14 +238,14 @@ fn start() -> Result<bool, Failure> {
         return Ok(true);
     }
     if cases.is_empty() {
-        return Err("no case has such an id: --list shows them".into());
+        return Err("no case matches --filter: --list shows the ids".into());
     }
     for word in &arguments.options.without {
         if !known.iter().any(|(id, needs)| id == word || needs.contains(word)) {
             let names: BTreeSet<&str> = known.iter().flat_map(|(_, needs)| needs).map(String::as_str).collect();
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
             return Err(
-                format!("--without {word}: no case needs that. There are: {names}; and the id of any case").into()
+                format!("--without {word}: no case needs it. Use the id of a case, or one of: {names}").into()
             );
         }
     }
@@ -266,10 +266,10 @@ fn start() -> Result<bool, Failure> {
         (None, "client", _) if !arguments.command.is_empty() => {
             (Subject::Client(arguments.command.clone()), arguments.command.join(" "))
         }
-        _ => return Err("what is to be tested? --help tells".into()),
+        _ => return Err("nothing to test: give the URL of a server or the command of a client, see --help".into()),
     };
     let expected = arguments.peer.map(Expected::read).transpose()?;
-    // Before the run, not after it.
+    // Open the files now, so that a wrong path fails before the run.
     let create = |file: &Option<String>| -> Result<Option<File>, Failure> {
         let open = |file: &String| File::create(file).map_err(|error| format!("{file}: {error}"));
         Ok(file.as_ref().map(open).transpose()?)
@@ -300,7 +300,7 @@ fn start() -> Result<bool, Failure> {
     if let Some(mut server) = running
         && !server.is_running()
     {
-        println!("the server has ended; it printed\n{}", server.log());
+        println!("the server has exited; it printed\n{}", server.log());
     }
     if let Some((peer, expected)) = arguments.peer.zip(expected) {
         failed = !is_as_expected(peer, expected, &results, arguments.filters.is_empty(), arguments.update)?;
@@ -320,13 +320,13 @@ fn start() -> Result<bool, Failure> {
         failed |= !runtime.block_on(are_noticed(&subject, &cases, &run.results, &arguments.options))?;
     }
     if broken || missing > 0 {
-        let whose = "a fault of the suite, or of a case, rule or command of yours";
-        return Err(format!("cases are broken, which is {whose}; {missing} results are missing").into());
+        let whose = "an error in the suite, or in your case, rule or command line";
+        return Err(format!("some cases are broken, which is {whose}; {missing} results are missing").into());
     }
     Ok(!failed)
 }
 
-/// The way to a server, and to its WebTransport if that is somewhere else.
+/// How to reach a server, and its WebTransport if that has another address.
 fn way(url: &str, webtransport: Option<&str>) -> Result<Tcp, Failure> {
     let way = Tcp::new(url)?;
     match webtransport {
@@ -334,14 +334,14 @@ fn way(url: &str, webtransport: Option<&str>) -> Result<Tcp, Failure> {
         #[cfg(feature = "webtransport")]
         Some(webtransport) => Ok(way.with_webtransport(webtransport)?),
         #[cfg(not(feature = "webtransport"))]
-        Some(_) => Err("--webtransport is for a program that was built with --features webtransport".into()),
+        Some(_) => Err("--webtransport requires a program built with --features webtransport".into()),
     }
 }
 
-/// Makes a page of files that `--json` has written.
+/// Writes an HTML page that compares files written by `--json`.
 fn write_report(out: Option<&str>, files: &[String]) -> Result<(), Failure> {
     let (Some(out), false) = (out, files.is_empty()) else {
-        return Err("report --out FILE.html RESULTS.json…".into());
+        return Err("usage: report --out FILE.html RESULTS.json…".into());
     };
     let runs = files
         .iter()
@@ -359,7 +359,7 @@ fn print_field() {
     }
 }
 
-/// Sets an implementation of the field up; a server runs as long as what comes with it.
+/// Installs an implementation. A server runs as long as the returned [`Running`] is kept.
 fn set_up(peer: &Peer, keep: bool) -> Result<(Subject, Option<Running>), Failure> {
     eprintln!("setting up {} {}", peer.title, peer.version);
     let field = Field::in_checkout();
@@ -373,7 +373,7 @@ fn set_up(peer: &Peer, keep: bool) -> Result<(Subject, Option<Running>), Failure
     }
     let server = field.start(peer)?;
     if keep {
-        println!("{} is at {} until this program is ended", peer.title, server.url());
+        println!("{} is listening at {} until this program ends", peer.title, server.url());
         loop {
             std::thread::park();
         }
@@ -381,7 +381,7 @@ fn set_up(peer: &Peer, keep: bool) -> Result<(Subject, Option<Running>), Failure
     Ok((Subject::Server(Arc::new(Tcp::new(server.url())?)), Some(server)))
 }
 
-/// Compares a run with the expected results of the implementation, or makes it the expected results.
+/// Compares a run with the expected results of the implementation, or saves it as the expected results.
 fn is_as_expected(
     peer: &Peer,
     mut expected: Expected,
@@ -399,20 +399,20 @@ fn is_as_expected(
         println!("{difference}");
     }
     if !differences.is_empty() {
-        println!("a regression; or, if it is none, update the file with --update");
+        println!("check whether this is a regression; if not, update the file with --update");
     }
     Ok(differences.is_empty())
 }
 
-/// Sees to it that each rule of a mutant has matched something: otherwise nobody knows whether the cases would have noticed.
+/// Checks that each rule of a mutant has matched at least once. Otherwise it is unknown whether the cases would have noticed it.
 fn all_matched(mutant: &str, results: &[CaseResult]) -> Result<(), Failure> {
     let played: Vec<_> = results.iter().filter(|result| result.verdict != Verdict::Skip).collect();
     let mut idle = played.first().map(|result| result.idle_rules.clone()).unwrap_or_default();
     idle.retain(|number| played.iter().all(|result| result.idle_rules.contains(number)));
     match idle.first() {
         Some(number) => Err(format!(
-            "--mutant: rule {number} of `{mutant}` has matched nothing in {} cases, so that it has broken nothing. --transcript shows what \
-             there was to match, --filter chooses a case; README.md, section Mutants, says what rules see",
+            "--mutant: rule {number} of `{mutant}` has matched nothing in {} cases, so it has broken nothing. --transcript shows the \
+             traffic, --filter selects cases; README.md, section Mutants, describes what rules match",
             played.len()
         )
         .into()),
@@ -420,7 +420,7 @@ fn all_matched(mutant: &str, results: &[CaseResult]) -> Result<(), Failure> {
     }
 }
 
-/// Plays cases that have passed under each of their mutants; whether all are noticed.
+/// Runs the passed cases under each of their mutants. Returns whether all mutants are noticed.
 async fn are_noticed(
     subject: &Subject,
     cases: &[Case],
@@ -431,7 +431,7 @@ async fn are_noticed(
         results.iter().filter(|result| result.verdict == Verdict::Pass).map(|result| result.id.as_str()).collect();
     let cases: Vec<Case> = cases.iter().filter(|case| passed.contains(case.id.as_str())).cloned().collect();
     for case in cases.iter().filter(|case| case.mutants.is_empty()) {
-        println!("{} has no mutant: nobody knows whether it can fail", case.id);
+        println!("{} has no mutant, so it is unknown whether it can fail", case.id);
     }
     let trials = prove(subject, &cases, options, |trial| match trial.fault() {
         Some(fault) => println!("\n{fault}"),
@@ -443,10 +443,10 @@ async fn are_noticed(
     Ok(faults == 0)
 }
 
-/// A line for each case, and the whole story of a failure.
+/// Prints a line for a passed case, and the whole report for a failed one.
 fn progress(result: &CaseResult, transcript: bool) {
     let mut out = std::io::stdout().lock();
-    // Whoever closed the pipe does not want to know.
+    // The reader of a pipe may have closed it.
     let _ = match result.verdict {
         Verdict::Pass if transcript => writeln!(out, "{}", failure(result)),
         Verdict::Pass => writeln!(out, "pass {} ({} ms)", result.id, result.milliseconds),

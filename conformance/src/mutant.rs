@@ -1,8 +1,7 @@
-//! The breaking proxy: it stands between the suite and a good peer and breaks one rule, so that a case can be seen to fail.
+//! The breaking proxy. It sits between the suite and a correct peer and breaks one rule of the protocol, to prove that a case can fail.
 //!
-//! It speaks HTTP, WebSocket and WebTransport by messages, and Engine.IO by packets: a packet is the same to a rule in a polling body and on
-//! a link.
-//! What it does not understand goes through as it is.
+//! It parses HTTP, WebSocket and WebTransport into messages, and Engine.IO into packets. To a rule, a packet in a polling body is the
+//! same as a packet on a link. Anything that the proxy does not understand passes unchanged.
 
 use std::io;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use crate::wire::websocket::{self, BINARY, CLOSE, Frame, TEXT, read_frame};
 use crate::wire::webtransport::{self, Header};
 use crate::wire::{BoxStream, Connecting, Connector, Ending, Opening, Session, Source, msgpack};
 
-/// Rules, in the words of the README ("Mutants").
+/// The rules of a mutant, as described in the README ("Mutants").
 #[derive(Debug)]
 pub struct Mutant {
     rules: Vec<Rule>,
@@ -35,7 +34,7 @@ struct Rule {
     place: Place,
     method: Option<String>,
     pattern: Option<Regex>,
-    /// Only the match with this number, from 1.
+    /// Apply the rule only to the match with this number, counted from 1.
     nth: Option<u32>,
     seen: AtomicU32,
     used: AtomicBool,
@@ -60,9 +59,9 @@ enum Change {
     Header(String, String),
     Without(String),
     Target(Regex, String),
-    /// Answered by the proxy; the server hears nothing.
+    /// The proxy answers. The server does not receive the request.
     Instead(u16, Vec<u8>),
-    /// A WebSocket is opened by the proxy, and nothing ever comes.
+    /// The proxy opens the WebSocket and never sends a message on it.
     Accept,
     Hang,
     Cut,
@@ -76,10 +75,10 @@ enum Change {
 }
 
 impl Mutant {
-    /// Parses rules; several are separated by semicolons.
+    /// Parses rules that are separated by semicolons.
     ///
     /// # Errors
-    /// A sentence that names what is wrong.
+    /// A message that describes the error.
     pub fn parse(text: &str) -> Result<Self, String> {
         let tokens = tokens(text).map_err(|error| format!("`{text}`: {error}"))?;
         let rules = tokens
@@ -89,7 +88,7 @@ impl Mutant {
         Ok(Self { rules })
     }
 
-    /// The rules that concern this, each of them counted.
+    /// The changes of all rules that match. Each match is counted.
     fn rules<'a>(&'a self, place: Place, method: &'a str, text: &'a str) -> impl Iterator<Item = &'a Change> {
         self.rules.iter().filter_map(move |rule| {
             let fits = rule.place == place
@@ -107,7 +106,7 @@ impl Mutant {
         })
     }
 
-    /// The numbers, from 1, of the rules that have matched nothing so far.
+    /// The numbers of the rules that have matched nothing so far, counted from 1.
     pub(crate) fn idle(&self) -> Vec<usize> {
         (1..)
             .zip(&self.rules)
@@ -116,7 +115,7 @@ impl Mutant {
             .collect()
     }
 
-    /// Whether the end of a link is kept from the client.
+    /// Whether the end of a link is hidden from the client.
     fn swallows(&self) -> bool {
         self.rules(Place::Close, "", "").any(|change| matches!(change, Change::Swallow))
     }
@@ -139,7 +138,7 @@ fn parse(mut tokens: &[Token]) -> Result<Rule, String> {
             "to-client" => Place::ToClient,
             "to-server" => Place::ToServer,
             "close" => Place::Close,
-            other => return Err(format!("{other:?} is no place for a rule")),
+            other => return Err(format!("a rule cannot begin with {other:?}")),
         },
         _ => return Err("a rule begins with answer, request, to-client, to-server or close".to_owned()),
     };
@@ -154,7 +153,7 @@ fn parse(mut tokens: &[Token]) -> Result<Rule, String> {
                 nth = Some(number(next())?);
             }
             Some(Token::Word(word)) => break word.clone(),
-            other => return Err(format!("{other:?} in the place of what to do")),
+            other => return Err(format!("expected what to do, found {other:?}")),
         }
     };
     let change = match verb.as_str() {
@@ -169,13 +168,13 @@ fn parse(mut tokens: &[Token]) -> Result<Rule, String> {
         },
         "header" => {
             let line = payload(next())?.text()?;
-            let (name, value) = line.split_once(':').ok_or("a header has a colon")?;
+            let (name, value) = line.split_once(':').ok_or("a header needs a colon")?;
             Change::Header(name.to_owned(), value.trim().to_owned())
         }
         "without" => Change::Without(payload(next())?.text()?),
         "target" => match next() {
             Some(Token::Regex(regex)) => Change::Target(compiled(regex)?, payload(next())?.text()?),
-            other => return Err(format!("{other:?} in the place of a regular expression")),
+            other => return Err(format!("expected a regular expression, found {other:?}")),
         },
         "instead" => Change::Instead(number(next())?, payload(next())?.into_bytes()),
         "accept" => Change::Accept,
@@ -188,24 +187,24 @@ fn parse(mut tokens: &[Token]) -> Result<Rule, String> {
             Some(Token::Number(milliseconds)) => {
                 Change::Hold(Duration::try_from_secs_f64(milliseconds / 1000.0).map_err(|error| error.to_string())?)
             }
-            other => return Err(format!("{other:?} in the place of a time")),
+            other => return Err(format!("expected a time, found {other:?}")),
         },
         "before" => Change::Before(payload(next())?),
         "after" => Change::After(payload(next())?),
         "swallow" => Change::Swallow,
-        other => return Err(format!("there is no rule that does {other:?}")),
+        other => return Err(format!("unknown change {other:?}")),
     };
     if next().is_some() {
-        return Err("something is left over".to_owned());
+        return Err("unexpected text after the rule".to_owned());
     }
     if !change.is_for(place) {
-        return Err(format!("{verb:?} does nothing there: README.md, section Mutants, has what each place takes"));
+        return Err(format!("{verb:?} has no effect there: see README.md, section Mutants"));
     }
     Ok(Rule { place, method, pattern, nth, seen: AtomicU32::new(0), used: AtomicBool::new(false), change })
 }
 
 impl Change {
-    /// Whether the proxy does this there. What it does not do would never be noticed.
+    /// Whether the proxy supports this change there. An unsupported one would never be noticed.
     fn is_for(&self, place: Place) -> bool {
         match place {
             Place::Answer => matches!(
@@ -253,7 +252,7 @@ impl Change {
 }
 
 fn compiled(template: &crate::script::value::Template) -> Result<Regex, String> {
-    let source = template.literal().ok_or("no variables here")?;
+    let source = template.literal().ok_or("variables are not allowed here")?;
     Regex::new(&source).map_err(|error| format!("/{source}/: {error}"))
 }
 
@@ -261,17 +260,17 @@ fn number<T: TryFrom<u64>>(token: Option<&Token>) -> Result<T, String> {
     match token {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
         Some(Token::Number(number)) => T::try_from(*number as u64).map_err(|_| format!("{number} is too large")),
-        other => Err(format!("{other:?} in the place of a number")),
+        other => Err(format!("expected a number, found {other:?}")),
     }
 }
 
 fn payload(token: Option<&Token>) -> Result<Payload, String> {
     match token {
         Some(Token::Double(text) | Token::Single(text)) => {
-            text.literal().map(Payload::Text).ok_or_else(|| "no variables here".to_owned())
+            text.literal().map(Payload::Text).ok_or_else(|| "variables are not allowed here".to_owned())
         }
         Some(Token::Bytes(bytes)) => Ok(Payload::Bytes(bytes.clone())),
-        other => Err(format!("{other:?} in the place of a text")),
+        other => Err(format!("expected a text, found {other:?}")),
     }
 }
 
@@ -279,7 +278,7 @@ impl Payload {
     fn text(self) -> Result<String, String> {
         match self {
             Self::Text(text) => Ok(text),
-            Self::Bytes(_) => Err("bytes in the place of a text".to_owned()),
+            Self::Bytes(_) => Err("expected a text, found bytes".to_owned()),
         }
     }
 
@@ -291,13 +290,13 @@ impl Payload {
     }
 }
 
-/// The method by which rules know what is no request.
+/// The method under which rules match input that is not a valid request.
 const UNREADABLE: &str = "UNREADABLE";
 
-/// As much of its first line as rules see.
+/// The most bytes of its first line that rules match.
 const MAX_LINE: usize = 1000;
 
-/// A way to a server that leads through a [`Mutant`].
+/// A connector that leads to a server through a [`Mutant`].
 #[derive(Clone)]
 pub struct Broken {
     inner: Arc<dyn Connector>,
@@ -305,15 +304,15 @@ pub struct Broken {
 }
 
 impl Broken {
-    /// Breaks what goes to and comes from this server.
+    /// Breaks the traffic with this server.
     pub fn new(inner: Arc<dyn Connector>, mutant: impl Into<Arc<Mutant>>) -> Self {
         Self { inner, mutant: mutant.into() }
     }
 
-    /// Listens on a free port of this machine for clients, as long as the future runs; its URL comes with it.
+    /// Listens for clients on a free port of this machine while the returned future runs. Returns the URL and the future.
     ///
     /// # Errors
-    /// Those of the operating system.
+    /// Errors of the operating system.
     pub async fn listen(self) -> io::Result<(String, impl Future<Output = ()> + Send + 'static)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -355,7 +354,7 @@ impl Connector for Broken {
     }
 }
 
-/// A session of WebTransport that leads through a [`Mutant`].
+/// A WebTransport session that leads through a [`Mutant`].
 struct BrokenSession {
     inner: Arc<dyn Session>,
     mutant: Arc<Mutant>,
@@ -368,7 +367,7 @@ impl Session for BrokenSession {
             let (ours, theirs) = tokio::io::duplex(64 * 1024);
             let (inner, mutant) = (Arc::clone(&self.inner), Arc::clone(&self.mutant));
             tokio::spawn(async move {
-                // Errors are ends here, too.
+                // An error ends the stream, too.
                 let _ = stream(&mutant, Box::new(theirs), server).await;
                 inner.close(0, "");
             });
@@ -385,7 +384,7 @@ impl Session for BrokenSession {
     }
 }
 
-/// The stream of a session of WebTransport, to its end.
+/// Forwards the stream of a WebTransport session until it ends.
 async fn stream(mutant: &Mutant, client: BoxStream, server: BoxStream) -> io::Result<()> {
     let (client_reader, mut client_writer) = tokio::io::split(client);
     let (server_reader, mut server_writer) = tokio::io::split(server);
@@ -404,13 +403,13 @@ async fn stream(mutant: &Mutant, client: BoxStream, server: BoxStream) -> io::Re
     }
 }
 
-/// A frame that is longer than this may never come whole: rules see its length instead.
+/// A longer frame may never arrive completely, so rules match its length instead.
 const WHOLE: u64 = 1_000_000;
 
-/// Packets of one direction, to the end of the stream.
+/// Forwards the packets of one direction until the stream ends.
 async fn stream_packets(mutant: &Mutant, place: Place, source: &mut Reader, writer: &mut Writer) -> io::Result<()> {
     if !mutant.has(place) {
-        // Also what is no frame at all, and as it is cut.
+        // Also forwards invalid frames, in the same chunks.
         return copied(source, writer).await;
     }
     while let Some(header) = Header::read(source).await? {
@@ -425,7 +424,7 @@ async fn stream_packets(mutant: &Mutant, place: Place, source: &mut Reader, writ
                 writer.flush().await?;
                 return copied(source, writer).await;
             }
-            // Scripts announce such a frame and leave it at that: what follows is the next.
+            // Scripts announce such a frame without sending its payload, so the next frame follows.
             continue;
         }
         let packet = webtransport::packet(source, &header).await?;
@@ -434,7 +433,7 @@ async fn stream_packets(mutant: &Mutant, place: Place, source: &mut Reader, writ
         for packet in packets {
             let mut bytes = webtransport::encode(&packet);
             if packet == before {
-                // In the form of the length that it came in.
+                // Keep the encoding in which the length arrived.
                 bytes.splice(..Header::new(header.binary, header.length).bytes.len(), header.bytes.clone());
             }
             writer.write_all(&bytes).await?;
@@ -447,7 +446,7 @@ async fn stream_packets(mutant: &Mutant, place: Place, source: &mut Reader, writ
     Ok(())
 }
 
-/// Bytes of one direction as they come, to the end of the stream.
+/// Forwards the bytes of one direction as they arrive, until the stream ends.
 async fn copied<W: AsyncWrite + Unpin>(source: &mut Reader, writer: &mut W) -> io::Result<()> {
     loop {
         let bytes = source.some().await?;
@@ -462,7 +461,7 @@ async fn copied<W: AsyncWrite + Unpin>(source: &mut Reader, writer: &mut W) -> i
 type Reader = Source<ReadHalf<BoxStream>>;
 type Writer = WriteHalf<BoxStream>;
 
-/// One connection, to its end. Errors are ends: both sides are cut.
+/// Proxies one connection until it ends. An error closes both sides.
 async fn through(mutant: &Mutant, client: BoxStream, server: &dyn Connector) {
     let Ok(stream) = server.connect().await else { return };
     let (reader, client_writer) = tokio::io::split(client);
@@ -481,12 +480,12 @@ struct Wire<'a> {
     client_writer: Writer,
     server_source: Reader,
     server_writer: Writer,
-    /// Connections of requests that were made twice; the answers are nobody's.
+    /// The connections of duplicated requests, whose responses are discarded.
     doubles: Vec<BoxStream>,
 }
 
 impl Wire<'_> {
-    /// One request and its answer; whether the connection goes on.
+    /// Forwards one request and its response. Returns whether the connection stays open.
     async fn turn(&mut self) -> io::Result<bool> {
         let mut head = match read_request_head(&mut self.client_source).await {
             Ok(Some(head)) => head,
@@ -515,7 +514,7 @@ impl Wire<'_> {
                 Change::Hang => return self.hang().await.map(|()| false),
                 Change::Hold(time) => tokio::time::sleep(*time).await,
                 Change::Instead(status, body) => {
-                    // What belongs to the request must not be taken for the next one. A body that lies is answered all the same.
+                    // The body must not be taken for the next request. A body with a wrong length is answered all the same.
                     let _ = read_body(&mut self.client_source, request_framing(&head)).await;
                     return self.answer(&own(*status, body)).await.map(|()| true);
                 }
@@ -546,7 +545,7 @@ impl Wire<'_> {
                     return Ok(false);
                 }
                 if packets.is_empty() {
-                    // The server hears nothing; the client believes otherwise.
+                    // The server receives no packet, and the client does not notice.
                     self.answer(&own(200, b"ok")).await?;
                     return Ok(true);
                 }
@@ -580,7 +579,7 @@ impl Wire<'_> {
                 return Ok(false);
             }
             if packets.is_empty() {
-                // Nothing to say is no answer in either revision: a noop is the least.
+                // Neither revision allows an empty body, so send a noop.
                 response.body = encode_body(revision, &[Payload::Text("6".to_owned())]);
             } else if packets != before {
                 response.body = encode_body(revision, &packets);
@@ -593,7 +592,7 @@ impl Wire<'_> {
         Ok(true)
     }
 
-    /// Makes a request once more, on a connection of its own.
+    /// Repeats a request on a separate connection.
     async fn double(&mut self, request: &[u8]) -> io::Result<()> {
         let mut stream = self.server.connect().await?;
         stream.write_all(request).await?;
@@ -602,7 +601,7 @@ impl Wire<'_> {
         Ok(())
     }
 
-    /// What is no request: rules know it by its first line.
+    /// Handles input that is not a valid request. Rules match its first line.
     async fn unreadable(&mut self) -> io::Result<()> {
         let line = self.client_source.buffered().split(|byte| *byte == b'\n').next().unwrap_or_default();
         let line = String::from_utf8_lossy(line.get(..MAX_LINE).unwrap_or(line)).into_owned();
@@ -614,7 +613,7 @@ impl Wire<'_> {
         }
     }
 
-    /// What cannot be understood goes through as it is.
+    /// Forwards input that cannot be parsed, unchanged.
     async fn raw(&mut self) -> io::Result<()> {
         let length = self.client_source.buffered().len();
         let bytes = self.client_source.consume(length);
@@ -625,7 +624,7 @@ impl Wire<'_> {
         Ok(())
     }
 
-    /// Waits for the answer. Meanwhile the rest of the body goes through, and the client may leave.
+    /// Waits for the response. Meanwhile it forwards the rest of the body, and the client may disconnect.
     async fn response(&mut self, method: &str, mut left: Framing) -> io::Result<Response> {
         let mut answer = std::pin::pin!(read_response(&mut self.server_source, method));
         let mut ended = false;
@@ -642,14 +641,14 @@ impl Wire<'_> {
             };
             if length > 0 {
                 let bytes = self.client_source.consume(length);
-                // A server may answer before it has read everything.
+                // A server may respond before it has read everything.
                 let _ = self.server_writer.write_all(&bytes).await;
                 let _ = self.server_writer.flush().await;
             }
             tokio::select! {
                 answer = &mut answer => return answer,
                 more = self.client_source.fill(), if !ended => if !more? {
-                    // Whether the client still reads cannot be told: the server is told as much as is known.
+                    // Whether the client still reads is unknown, so only the end of its half is passed on.
                     ended = true;
                     if self.client_source.buffered().is_empty() {
                         self.server_writer.shutdown().await?;
@@ -659,7 +658,7 @@ impl Wire<'_> {
         }
     }
 
-    /// The answer after the rules for answers; none when the connection is over.
+    /// Applies the rules for responses. Returns `None` if the connection ends.
     async fn changed(&mut self, mut response: Response, changes: &[&Change]) -> io::Result<Option<Response>> {
         for change in changes {
             match change {
@@ -692,7 +691,7 @@ impl Wire<'_> {
 
     async fn answer(&mut self, response: &Response) -> io::Result<()> {
         let mut response = response.clone();
-        // The body has been taken out of its chunks, and may have another length.
+        // The body is no longer chunked, and its length may have changed.
         let chunked = header(&response.headers, "transfer-encoding").is_some();
         if chunked {
             let mut body = Vec::new();
@@ -723,7 +722,7 @@ impl Wire<'_> {
         self.hang().await
     }
 
-    /// Says nothing until the client leaves.
+    /// Sends nothing until the client disconnects.
     async fn hang(&mut self) -> io::Result<()> {
         while !self.client_source.some().await?.is_empty() {}
         Ok(())
@@ -761,7 +760,7 @@ impl Wire<'_> {
     }
 }
 
-/// Frames of one direction, to the end of the stream.
+/// Forwards the frames of one direction until the stream ends.
 async fn frames<W: AsyncWrite + Unpin>(
     mutant: &Mutant,
     place: Place,
@@ -770,7 +769,7 @@ async fn frames<W: AsyncWrite + Unpin>(
     swallow: bool,
 ) -> io::Result<()> {
     if !mutant.has(place) && !swallow {
-        // Also what is no frame at all.
+        // Also forwards invalid frames.
         return copied(source, writer).await;
     }
     loop {
@@ -808,14 +807,14 @@ async fn frames<W: AsyncWrite + Unpin>(
     }
 }
 
-/// What becomes of a frame that is no packet.
+/// What to do with a frame that is not a packet.
 enum Control {
     Write(Frame),
     Drop,
     Cut,
 }
 
-/// A frame that is no packet: rules know it as `frame N payload`.
+/// Applies the rules to a frame that is not a packet. Rules match it as `frame N payload`.
 async fn control(mutant: &Mutant, place: Place, frame: &Frame) -> Control {
     let text = format!("frame {} {}", frame.opcode, String::from_utf8_lossy(&frame.payload));
     let mut frame = frame.clone();
@@ -832,7 +831,7 @@ async fn control(mutant: &Mutant, place: Place, frame: &Frame) -> Control {
     Control::Write(frame)
 }
 
-/// Packets after the rules of one direction, and whether the connection is to be cut.
+/// Applies the rules of one direction to packets. Also returns whether to cut the connection.
 async fn packets_after(mutant: &Mutant, place: Place, packets: Vec<Payload>) -> (Vec<Payload>, bool) {
     let mut out = Vec::new();
     for packet in packets {
@@ -843,7 +842,7 @@ async fn packets_after(mutant: &Mutant, place: Place, packets: Vec<Payload>) -> 
     (out, false)
 }
 
-/// One packet after the rules; whether the connection is to be cut.
+/// Applies the rules to one packet. Returns whether to cut the connection.
 async fn broken(mutant: &Mutant, place: Place, packet: Payload, out: &mut Vec<Payload>) -> bool {
     let text = match &packet {
         Payload::Text(text) => text.clone(),
@@ -898,7 +897,7 @@ mod tests {
 
     use super::*;
 
-    /// Hands out pipes, and keeps their other ends.
+    /// Hands out pipes and keeps their other ends.
     #[derive(Default)]
     struct Pipes(Mutex<Vec<tokio::io::DuplexStream>>);
 

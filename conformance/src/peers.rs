@@ -1,13 +1,13 @@
-//! The real peers: what the tests talk to, installed once and in pinned versions.
+//! Third-party peers: the programs that the tests talk to, installed once and in pinned versions.
 //!
-//! Everything lands in `<target directory>/peers`: packages of npm from the checked-in lock files in `peers/`, a
-//! Python environment from `peers/requirements.txt`, programs from the crates in `peers/`. The first test program that needs a tool installs it while it
-//! holds a file lock; the others wait for it and then find it. A copy of the lock file beside the installation says what
-//! it was made from, so a changed lock file installs anew and an unchanged one costs a few file reads.
+//! Everything is installed in `<target directory>/peers`: npm packages from the checked-in lock files in `peers/`, a Python environment
+//! from `peers/requirements.txt`, and programs from the crates in `peers/`. The first test program that needs a tool installs it while it
+//! holds a file lock. Other test programs wait for the lock. A copy of the lock file is stored with the installation, so a changed lock
+//! file causes a new installation and an unchanged one costs a few file reads.
 //!
-//! A machine without the tool is not a broken checkout: the answer is then a [`Missing`] that says what to install, and
-//! the tests are skipped with that sentence. With `REQUIRE_ALL=1` in the environment ([`all_required`]) callers are asked
-//! to fail instead, so that a complete run cannot be mistaken for a lucky one.
+//! If a tool is not available on this machine, the result is a [`Missing`] that explains what to install, and the tests are skipped with
+//! that message. With `REQUIRE_ALL=1` in the environment ([`all_required`]) callers must fail instead, so that no test of a complete run
+//! is skipped unnoticed.
 
 mod browser;
 mod install;
@@ -22,7 +22,7 @@ pub use python::Python;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where the peers are installed, and the way to each of them.
+/// Where the peers are installed, and how to get each of them.
 #[derive(Clone, Debug)]
 pub struct Peers {
     target: PathBuf,
@@ -30,79 +30,79 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Peers under `target_directory/peers`. Nothing is touched before a tool is asked for.
+    /// Uses `target_directory/peers`. Nothing is created or installed before a peer is requested.
     ///
-    /// An integration test finds the target directory as the parent of `env!("CARGO_TARGET_TMPDIR")`.
+    /// In an integration test, the target directory is the parent of `env!("CARGO_TARGET_TMPDIR")`.
     pub fn new(target_directory: &Path) -> Self {
         Self { target: target_directory.to_owned(), root: target_directory.join("peers") }
     }
 
-    /// Node.js with the pinned packages of npm, installed now if they are not yet.
+    /// Node.js with the pinned npm packages. Installs the packages if necessary.
     ///
     /// # Errors
-    /// [`Missing`] when there is no Node.js 18 or newer, no npm, or when npm cannot install the packages.
+    /// [`Missing`] if Node.js 18 or newer or npm is not available, or npm cannot install the packages.
     pub fn node(&self) -> Result<Node, Missing> {
         node::find(&self.root, &node::CURRENT)
     }
 
-    /// Node.js with the last packages of the 2.x line of socket.io, installed now if they are not yet.
+    /// Node.js with the packages of the latest socket.io 2.x. Installs them if necessary.
     ///
     /// # Errors
-    /// As [`Peers::node`].
+    /// As for [`Peers::node`].
     pub fn node_with_socketio2(&self) -> Result<Node, Missing> {
         node::find(&self.root, &node::SOCKETIO2)
     }
 
-    /// The runtime bun with its own Engine.IO server and the packages that run on it, installed now if they are not yet.
+    /// The runtime bun with its own Engine.IO server and packages. Installs them if necessary.
     ///
     /// # Errors
-    /// As [`Peers::node`], whose npm installs it; and on machines that bun is not made for.
+    /// As for [`Peers::node`], because npm installs it. Also if bun does not support this machine.
     pub fn bun(&self) -> Result<Node, Missing> {
         node::find(&self.root, &node::BUN)
     }
 
-    /// The runtime deno with the packages that run on it, installed now if they are not yet.
+    /// The runtime deno with its packages. Installs them if necessary.
     ///
     /// # Errors
-    /// As [`Peers::node`], whose npm installs it; and on machines other than Linux on x86-64.
+    /// As for [`Peers::node`], because npm installs it. Also on machines other than Linux on x86-64.
     pub fn deno(&self) -> Result<Node, Missing> {
         node::find(&self.root, &node::DENO)
     }
 
-    /// The program of a peer in Rust, `peers/NAME`, built now if it is not up to date.
+    /// The program of the Rust peer `peers/NAME`. Builds it if it is not up to date.
     ///
     /// # Errors
-    /// [`Missing`] when cargo is not there, or cannot build it.
+    /// [`Missing`] if cargo is not available or cannot build it.
     pub fn rust(&self, name: &str) -> Result<PathBuf, Missing> {
         rust::build(&self.root, name)
     }
 
-    /// The program of an example of this crate, built now if it is not up to date.
+    /// The program of an example of this crate. Builds it if it is not up to date.
     ///
     /// # Errors
-    /// [`Missing`] when cargo is not there, or cannot build it.
+    /// [`Missing`] if cargo is not available or cannot build it.
     pub fn example(&self, name: &str) -> Result<PathBuf, Missing> {
         rust::build_example(&self.target, name)
     }
 
-    /// Python with the pinned packages of PyPI in an environment of its own, installed now if it is not yet.
+    /// Python with the pinned PyPI packages in a separate environment. Installs them if necessary.
     ///
     /// # Errors
-    /// [`Missing`] when there is no Python 3.11 or newer, no `venv` module, or when pip cannot install the packages.
+    /// [`Missing`] if Python 3.11 or newer or its `venv` module is not available, or pip cannot install the packages.
     pub fn python(&self) -> Result<Python, Missing> {
         python::find(&self.root)
     }
 
-    /// A Chromium of this machine (`$CHROMIUM`, or one of the usual names on the path) and the Node.js that drives it.
+    /// The Chromium of this machine (`$CHROMIUM`, or one of the usual names on the path) and the Node.js that controls it.
     ///
     /// # Errors
-    /// [`Missing`] when there is no Chromium, or whatever [`Peers::node`] misses.
+    /// [`Missing`] if no Chromium is found, or as for [`Peers::node`].
     pub fn browser(&self) -> Result<Browser, Missing> {
         browser::find(&self.root)
     }
 }
 
-/// A sentence for the person at the machine: what is missing and how to get it.
+/// A message that explains what is missing and how to install it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing(String);
 
@@ -120,7 +120,7 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
-/// Whether a missing tool is a failure (`REQUIRE_ALL=1` in the environment) instead of a reason to skip.
+/// Returns whether a missing tool is a failure (`REQUIRE_ALL=1` in the environment) instead of a reason to skip.
 pub fn all_required() -> bool {
     std::env::var("REQUIRE_ALL").is_ok_and(|value| value == "1")
 }

@@ -1,7 +1,6 @@
-//! A child process whose output is watched line by line: every wait has a deadline, and everything it ever printed is
-//! there when something goes wrong.
+//! A child process whose output is read line by line. Every wait has a deadline, and the whole output is kept for error reports.
 //!
-//! The child dies with the [`Process`] value, so a failing test leaves nothing behind.
+//! Dropping the [`Process`] kills the child, so that a failed test leaves no process behind.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
@@ -10,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Which of its two outputs a child wrote a line to. Exhaustive: there are two.
+/// The output stream of a line. The enum is exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Standard output.
@@ -19,18 +18,18 @@ pub enum Output {
     Stderr,
 }
 
-/// What a wait for a child brought. Exhaustive, so that callers handle every way a wait can end.
+/// The result of a wait. The enum is exhaustive, so that callers handle every result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The next line, without its line end.
+    /// The next line, without its line terminator.
     Line(Output, String),
-    /// Both outputs have ended and the child has exited.
+    /// Both output streams have ended and the child has exited.
     Exited(ExitStatus),
-    /// The deadline passed first.
+    /// The deadline passed.
     TimedOut,
 }
 
-/// A running child process. Dropping it kills the child and waits for its end.
+/// A running child process. Dropping it kills the child and waits for it to exit.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -42,10 +41,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the command with all three standard streams piped. `name` heads the transcript.
+    /// Starts the command with all three standard streams piped. `name` is shown in the transcript.
     ///
     /// # Errors
-    /// The error of the operating system, with the command in its text.
+    /// An error of the operating system. Its text names the command.
     pub fn start(name: &str, command: &mut Command) -> io::Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
@@ -65,10 +64,10 @@ impl Process {
         Ok(Self { name: name.to_owned(), started, child, input, lines, transcript: String::new() })
     }
 
-    /// Waits for the next line, the end of the child, or the deadline, whichever is first.
+    /// Waits for the next line, the exit of the child, or the deadline, whichever comes first.
     ///
     /// # Errors
-    /// The error of the operating system when the child's status cannot be read.
+    /// An error of the operating system if the exit status cannot be read.
     pub fn next(&mut self, deadline: Instant) -> io::Result<Progress> {
         let patience = deadline.saturating_duration_since(Instant::now());
         match self.lines.recv_timeout(patience) {
@@ -84,31 +83,31 @@ impl Process {
     /// Writes one line to the child's standard input.
     ///
     /// # Errors
-    /// The error of the operating system, for instance when the child is gone.
+    /// An error of the operating system, for example if the child has exited.
     pub fn write_line(&mut self, line: &str) -> io::Result<()> {
         let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
         input.write_all(format!("{line}\n").as_bytes())?;
         input.flush()
     }
 
-    /// The id that the operating system knows the child by.
+    /// The process id of the child.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Whether the child has not ended yet.
+    /// Returns whether the child is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Kills the child and waits for its end; harmless when it has ended already.
+    /// Kills the child and waits for it to exit. Does nothing if it has already exited.
     pub fn kill(&mut self) {
-        // Both fail only for a child that is gone, which is what was asked for.
+        // Both fail only if the child has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Everything the child has printed until now, each line with its time in seconds since the start.
+    /// Everything that the child has printed so far, each line with its time in seconds since the start.
     pub fn transcript(&mut self) -> String {
         while let Ok((at, output, line)) = self.lines.try_recv() {
             self.note(at, output, &line);
@@ -130,7 +129,7 @@ impl Drop for Process {
     }
 }
 
-/// A line as a transcript shows it: a megabyte of payload helps nobody.
+/// Truncates a line for the transcript.
 fn shortened(line: &str) -> String {
     const SHOWN: usize = 2000;
     match line.char_indices().nth(SHOWN) {

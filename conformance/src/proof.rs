@@ -1,26 +1,26 @@
-//! Whether cases can fail: each is played under each of its mutants, and has to notice.
+//! Proves that cases can fail: each case runs under each of its mutants, and must notice every one.
 
 use crate::case::Case;
 use crate::mutant::Mutant;
 use crate::report::failure;
 use crate::run::{CaseResult, Options, Subject, Verdict, run};
 
-/// A case under one of its mutants.
+/// A run of a case under one of its mutants.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Trial {
     /// The rules of the mutant.
     pub mutant: String,
-    /// What came of the case.
+    /// The result of the case.
     pub result: CaseResult,
 }
 
 impl Trial {
-    /// What is wrong with the case or its mutant, with the whole story; none when the case has failed for the mutant.
+    /// Describes what is wrong with the case or its mutant, with a full report. `None` if the case failed because of the mutant.
     pub fn fault(&self) -> Option<String> {
         let wrong = match self.result.verdict {
             Verdict::Fail if !self.is_idle() => return None,
-            Verdict::Fail => "it fails, but not for the mutant, which matched nothing",
+            Verdict::Fail => "the case fails, but not because of the mutant, which matched nothing",
             Verdict::Pass if self.is_idle() => "the mutant matched nothing",
             Verdict::Pass => "the case does not notice the mutant",
             Verdict::Skip => "the case was skipped",
@@ -29,17 +29,17 @@ impl Trial {
         Some(format!("under `{}`: {wrong}\n{}", self.mutant, failure(&self.result)))
     }
 
-    /// Whether none of the rules has matched anything.
+    /// Whether none of the rules has matched.
     fn is_idle(&self) -> bool {
         Mutant::parse(&self.mutant).is_ok_and(|mutant| mutant.idle() == self.result.idle_rules)
     }
 }
 
-/// Plays cases under each of their mutants; each trial is handed out as soon as it is there. What goes wrong is tried once more, with few
-/// others beside it: a busy machine proves nothing.
+/// Runs cases under each of their mutants, and passes each trial to `progress` when it is finished. An unexpected result is tried once
+/// more with fewer cases at once, because it may be due to a busy machine.
 ///
 /// # Errors
-/// A sentence when results are missing, which is a fault of the suite.
+/// A message if results are missing, which is an error in the suite.
 pub async fn prove(
     subject: &Subject,
     cases: &[Case],

@@ -1,7 +1,7 @@
-//! What a run against an implementation of the field is expected to find: a file in `expected/`, and what differs from it.
+//! The expected results of an implementation: a file in `expected/`, and the comparison of a run with it.
 //!
-//! The file holds a verdict for each case and, for people, what was seen. A verdict that changes is news: either the implementation or
-//! the suite has become another, and the file is updated by somebody who knows which.
+//! The file holds a verdict for each case, and a description of the failure for readers. If a verdict changes, either the implementation
+//! or the suite has changed. Find out which before you update the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,35 +20,35 @@ use crate::run::{CaseResult, Verdict};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Expected {
-    /// What was tested.
+    /// The tested implementation.
     pub implementation: String,
-    /// In which version.
+    /// Its version.
     pub version: String,
-    /// What came of each case, by its id.
+    /// The outcome of each case, by id.
     pub results: BTreeMap<String, Outcome>,
 }
 
-/// What came of a case.
+/// The outcome of a case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// How it went.
+    /// The verdict.
     pub verdict: Verdict,
     /// How binding the case is. Not compared.
     pub level: Level,
-    /// What was seen instead of what was required, or why the case was skipped; empty when it passed. Not compared.
+    /// What happened instead of the required behaviour, or why the case was skipped. Empty if it passed. Not compared.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub seen: String,
 }
 
-/// A case that did not go as expected.
+/// A case whose verdict is not the expected one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
     /// The case.
     pub id: String,
-    /// The verdict in the file, if the case is in it.
+    /// The verdict in the file, if it has the case.
     pub expected: Option<Verdict>,
-    /// The verdict of the run, if the case is still there.
+    /// The verdict of the run, if the case still exists.
     pub found: Option<Verdict>,
 }
 
@@ -66,15 +66,15 @@ impl fmt::Display for Difference {
 }
 
 impl Expected {
-    /// Nothing yet.
+    /// Expected results without any outcome.
     pub fn of(peer: &Peer) -> Self {
         Self { implementation: peer.title.to_owned(), version: peer.version.to_owned(), results: BTreeMap::new() }
     }
 
-    /// The checked-in file of a peer; nothing yet when there is none.
+    /// Reads the checked-in file of a peer. Without a file there are no outcomes.
     ///
     /// # Errors
-    /// When the file cannot be read, or is not such a file.
+    /// Fails if the file cannot be read or parsed.
     pub fn read(peer: &Peer) -> io::Result<Self> {
         match fs::read_to_string(path(peer)) {
             Ok(text) => serde_json::from_str(&text).map_err(io::Error::other),
@@ -86,7 +86,7 @@ impl Expected {
     /// Writes the file of a peer and returns its path.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// Errors of the file system.
     pub fn write(&self, peer: &Peer) -> io::Result<PathBuf> {
         let path = path(peer);
         if let Some(directory) = path.parent() {
@@ -97,8 +97,8 @@ impl Expected {
         Ok(path)
     }
 
-    /// Takes over what a run found. `whole` says that all cases ran: those that did not are gone, and forgotten, unless this build of the suite
-    /// leaves them out.
+    /// Adopts the results of a run. `whole` means that all cases were run: outcomes of other cases are removed, unless this build of the
+    /// suite leaves them out.
     pub fn update(&mut self, peer: &Peer, results: &[CaseResult], whole: bool) {
         peer.title.clone_into(&mut self.implementation);
         peer.version.clone_into(&mut self.version);
@@ -111,8 +111,8 @@ impl Expected {
         }
     }
 
-    /// What a run found otherwise. `whole` says that all cases ran: those of the file that did not are differences, too, unless this build of the
-    /// suite leaves them out.
+    /// Compares a run with the expected results. `whole` means that all cases were run: cases of the file that did not run are also
+    /// differences, unless this build of the suite leaves them out.
     pub fn differences(&self, results: &[CaseResult], whole: bool) -> Vec<Difference> {
         let mut differences = Vec::new();
         for result in results {
@@ -131,7 +131,7 @@ impl Expected {
     }
 }
 
-/// Whether this build of the suite leaves a case out.
+/// Returns whether this build of the suite leaves a case out.
 fn is_not_built(id: &str) -> bool {
     static IDS: LazyLock<BTreeSet<String>> =
         LazyLock::new(|| cases_not_built().unwrap_or_default().into_iter().map(|case| case.id).collect());

@@ -1,6 +1,6 @@
-//! Who is in the field.
+//! The list of third-party implementations, and ours.
 //!
-//! Versions are those of the lock files in `peers/`; a test holds the two together.
+//! The versions are those of the lock files in `peers/`. A test compares the two.
 
 use super::{Launch, Peer, Runtime};
 use crate::case::Role;
@@ -15,7 +15,7 @@ pub fn clients() -> &'static [Peer] {
     &CLIENTS
 }
 
-/// The peer of this name.
+/// Finds a peer by name.
 pub fn peer(name: &str) -> Option<&'static Peer> {
     SERVERS.iter().chain(&CLIENTS).find(|peer| peer.name == name)
 }
@@ -39,7 +39,7 @@ static SERVERS: [Peer; 9] = [
     },
     Peer {
         lacks: &["exact-timers"],
-        // On a stream of WebTransport a pong waits behind what is large.
+        // On a WebTransport stream, a pong waits behind large messages.
         settings: &[("PING_TIMEOUT_MS", "1000")],
         ..server("deno", "socket.io on deno", "4.8.4", JavaScript(Deno, "server.mjs"))
     },
@@ -57,7 +57,7 @@ static SERVERS: [Peer; 9] = [
         lacks: &["eio4-only", "jsonp", "recovery", "webtransport", "refusal-data", "close-me", "exact-timers"],
         ..server("socketioxide", "socketioxide on axum", "0.18.9", Rust("socketioxide"))
     },
-    // What it lacks is what is not built yet.
+    // Lacks only what is not implemented yet.
     Peer {
         lacks: &["webtransport"],
         ..server("ours", "socketio-tokio", env!("CARGO_PKG_VERSION"), Example("conformance-server"))
@@ -73,18 +73,19 @@ const fn python(name: &'static str, title: &'static str, arguments: &'static [&'
             "connect-timeout",
             "volatile",
             "exact-timers",
-            // What it broadcasts on WebSockets depends on whether anybody polls, e.g. a session of another case that has not timed out.
+            // Whether its broadcasts on WebSockets arrive depends on whether any client polls, such as a session of another case that has
+            // not timed out.
             "sio5/binary/two-senders",
-            // Not published before its authors have heard of it.
+            // Not published before the maintainers are informed.
             "hostile/socket/lifecycle-events-by-hand/disconnect",
         ],
-        // It announces the interval in whole seconds: less than one becomes 0.
+        // It announces the interval in whole seconds, so less than one second becomes 0.
         settings: &[("PING_INTERVAL_MS", "1000"), ("PING_TIMEOUT_MS", "1000")],
         ..server(name, title, "5.18.1", Python("server.py", arguments))
     }
 }
 
-/// What python-socketio has no way to do or to tell, as a client.
+/// Capabilities that python-socketio lacks or does not report as a client.
 const NOT_IN_PYTHON: &[&str] = &[
     "webtransport",
     "eio3",
@@ -93,7 +94,7 @@ const NOT_IN_PYTHON: &[&str] = &[
     "retries",
     "volatile",
     "offline-buffer",
-    // What the application ends below the sockets is ended on purpose: the client does not come back.
+    // Closing the transport from the application counts as intentional: the client does not reconnect.
     "close",
     "late-namespace",
     "leave-namespace",
@@ -145,7 +146,7 @@ static CLIENTS: [Peer; 5] = [
             "report-upgrade",
             "report-attempts",
             "upgrade-option",
-            // Every message has a thread of its own, and so has the loss of a connection: what comes first is another in every run.
+            // Each message and each disconnect is handled in its own thread, so their order varies from run to run.
             "client/close/leaves-the-namespace/polling",
             "client/close/leaves-the-namespace/websocket",
             "client/close/what-was-emitted-before/polling",
@@ -199,7 +200,7 @@ mod tests {
         assert_eq!(names.len(), servers().len() + clients().len());
     }
 
-    /// A lock file that moves on without the list would put results under the wrong version.
+    /// If a lock file were updated without this list, results would appear under the wrong version.
     #[test]
     fn versions_are_those_of_the_lock_files() {
         let in_npm = |lock: &str, package: &str| {

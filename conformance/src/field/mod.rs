@@ -1,8 +1,9 @@
-//! The field: implementations of other people (and ours), set up in pinned versions, started, and torn down.
+//! Third-party implementations (and ours) in pinned versions: installs, starts and stops them.
 //!
-//! [`servers`] and [`clients`] list them. [`Field::start`] starts a server, which dies with the [`Running`] value; [`Field::command_line`]
-//! gives what starts a client; [`Expected`] is what a run found the last time that somebody looked. Programs and packages are installed under the target directory when they are asked for, as [`crate::peers`]
-//! does it; the fixtures come with the sources of this crate, so that this module is of use in a checkout alone.
+//! [`servers`] and [`clients`] list them. [`Field::start`] starts a server, which is killed when the [`Running`] value is dropped.
+//! [`Field::command_line`] returns the command that starts a client. [`Expected`] holds the reviewed results of an earlier run. Programs
+//! and packages are installed on demand under the target directory, see [`crate::peers`]. The fixtures are read from the sources of this
+//! crate, so this module only works in a checkout.
 
 mod expected;
 mod list;
@@ -26,37 +27,37 @@ use std::process::Command;
 use crate::case::{Case, Role};
 use crate::peers::{Missing, Peers};
 
-/// An implementation in a pinned version, with what it needs to run.
+/// An implementation in a pinned version, and what it needs to run.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Peer {
-    /// Its name on the command line and of its file of expected results.
+    /// Its name on the command line, and of its file of expected results.
     pub name: &'static str,
-    /// What it is, for a headline.
+    /// Its title in reports.
     pub title: &'static str,
     /// The pinned version.
     pub version: &'static str,
-    /// Whether it keeps the contract of `fixtures/SERVER.md` or that of `fixtures/CLIENT.md`.
+    /// The role determines the contract it implements: `fixtures/SERVER.md` or `fixtures/CLIENT.md`.
     pub role: Role,
-    /// Capabilities that it does not claim, in the words of the contracts.
+    /// Capabilities that it does not claim, as named in the contracts. The id of a case excludes that case.
     pub lacks: &'static [&'static str],
-    /// Settings of the contract that it needs to have: environment variables.
+    /// Settings of the contract that it requires, as environment variables.
     pub settings: &'static [(&'static str, &'static str)],
     launch: Launch,
 }
 
 impl Peer {
-    /// Whether a case is tried on it. Those that take a build of the suite with a feature are tried only on who has what they are about, so
-    /// that the results of all others are the same with every build.
+    /// Returns whether to run a case on this peer. Cases that need a build of the suite with a feature run only on peers with all their
+    /// capabilities, so that the results of all other peers do not depend on the build.
     pub fn is_asked(&self, case: &Case) -> bool {
         !case.is_on_request() || case.needs.iter().all(|need| !self.lacks.contains(&need.as_str()))
     }
 }
 
-/// What starts a peer.
+/// How to start a peer.
 #[derive(Clone, Copy, Debug)]
 enum Launch {
-    /// A script in `fixtures/node`, by the runtime and with the packages of this name.
+    /// A script in `fixtures/node`, with this runtime and its packages.
     JavaScript(Runtime, &'static str),
     /// A script in `fixtures/python`, with arguments.
     Python(&'static str, &'static [&'static str]),
@@ -74,7 +75,7 @@ enum Runtime {
     Deno,
 }
 
-/// Sets peers up and starts them.
+/// Installs peers and starts them.
 #[derive(Clone, Debug)]
 pub struct Field {
     peers: Peers,
@@ -82,37 +83,38 @@ pub struct Field {
 }
 
 impl Field {
-    /// Installs under `target_directory/peers`.
+    /// Uses `target_directory/peers` for installations.
     pub fn new(target_directory: &Path) -> Self {
         Self { peers: Peers::new(target_directory), fixtures: Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures") }
     }
 
-    /// Installs where cargo builds: `$CARGO_TARGET_DIR`, or `target` in the checkout that this program was built from.
+    /// Uses cargo's target directory for installations: `$CARGO_TARGET_DIR`, or `target` in the checkout that this program was built
+    /// from.
     pub fn in_checkout() -> Self {
         let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
         Self::new(&named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("target")))
     }
 
-    /// Starts a server on a free port, after installing what it needs, and waits until it listens.
+    /// Installs a server if necessary, starts it on a free port and waits until it listens.
     ///
     /// # Errors
-    /// [`Missing`] when something cannot be installed; otherwise with everything that the server printed.
+    /// [`Missing`] if something cannot be installed. Otherwise an error with everything that the server has printed.
     pub fn start(&self, peer: &Peer) -> Result<Running, StartError> {
         let mut command = self.command(peer)?;
-        // A port that the suite's own environment names is not meant for every server.
+        // A `PORT` in the environment of the suite is not meant for the servers.
         command.env("PORT", "0");
         Running::start(peer.name, &mut command)
     }
 
-    /// The words that start a client, after installing what it needs. The URL to connect to has to follow them; whoever replaces `{url}` finds it
-    /// as the last word.
+    /// Installs a client if necessary, and returns the command that starts it. The last word is `{url}`, to be replaced by the URL to
+    /// connect to.
     ///
     /// # Errors
-    /// [`Missing`] when something cannot be installed.
+    /// [`Missing`] if something cannot be installed.
     pub fn command_line(&self, peer: &Peer) -> Result<Vec<String>, Missing> {
         let command = self.command(peer)?;
         let text = |word: OsString| word.to_string_lossy().into_owned();
-        // A command line has no environment of its own: the program `env` gives it one.
+        // A command line cannot set environment variables, so the program `env` does.
         let variables = command.get_envs().filter_map(|(name, value)| {
             let (name, value) = (name.to_string_lossy(), value?.to_string_lossy());
             Some(format!("{name}={value}"))
@@ -150,9 +152,9 @@ impl Field {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Something cannot be installed here.
+    /// Something cannot be installed on this machine.
     Missing(Missing),
-    /// The program did not get as far as listening; the text is what it printed.
+    /// The program ended or timed out before it listened. The text is what it printed.
     Failed(String),
 }
 

@@ -1,11 +1,11 @@
-//! The notes in `field/`: why an implementation fails what it fails, and where in its source.
+//! Checks the notes in `field/`, which explain why an implementation fails a case, and where in its source the cause is.
 //!
-//! A failed case is only worth something when somebody has made sure that it is the implementation and not the suite. The notes are what
-//! came of that, and this test holds them to the results: each failed case of a file in `expected/` is in exactly one section of the notes
-//! of the same name, and nothing is there that does not fail (any more).
+//! A failed case is useful only once somebody has verified that the fault is in the implementation and not in the suite. The notes record
+//! that. This test compares them with the results: each failed case of a file in `expected/` must be in exactly one section of the notes
+//! of the same name, and each case in the notes must fail.
 //!
-//! A section has a line `Cases:` with ids in backticks; one that ends in `/*` stands for all failed cases below. The list goes on until the
-//! next blank line. Notes for several implementations name them before the first section: ``Results: `one`, `another` ``.
+//! A section has a line `Cases:` with ids in backticks. An id that ends in `/*` stands for all failed cases with that prefix. The list
+//! ends at the next blank line. Notes for several implementations name them before the first section: ``Results: `one`, `another` ``.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use std::path::Path;
 use super::{Expected, peer};
 use crate::run::Verdict;
 
-/// What one `Cases:` list covers.
+/// An entry of a `Cases:` list.
 struct Entry {
     section: String,
     pattern: String,
@@ -29,14 +29,14 @@ impl Entry {
     }
 }
 
-/// Everything in backticks behind `word` at the start of a line, until a blank line.
+/// Everything in backticks after `word` at the start of a line, up to a blank line.
 fn listed(text: &str, word: &str) -> Vec<String> {
     let lines = text.lines().skip_while(|line| !line.starts_with(word)).take_while(|line| !line.trim().is_empty());
     let list = lines.collect::<Vec<_>>().join(" ");
     list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The names of the implementations, and what the sections cover.
+/// The names of the implementations, and the entries of all sections.
 fn parse(name: &str, notes: &str) -> (Vec<String>, Vec<Entry>) {
     let mut sections = notes.split("\n## ");
     let mut names = listed(sections.next().unwrap_or_default(), "Results:");
@@ -52,7 +52,7 @@ fn parse(name: &str, notes: &str) -> (Vec<String>, Vec<Entry>) {
     (names, entries.collect())
 }
 
-/// What does not fit together.
+/// Everything that is inconsistent.
 fn faults(failed: &BTreeSet<String>, entries: &[Entry]) -> Vec<String> {
     let mut faults = Vec::new();
     for id in failed {
@@ -81,7 +81,7 @@ fn every_failure_with_notes_has_one_cause() {
         let mut failed = BTreeSet::new();
         for name in names {
             let peer =
-                peer(&name).unwrap_or_else(|| panic!("{}: nobody in the field is called {name}", path.display()));
+                peer(&name).unwrap_or_else(|| panic!("{}: no implementation is called {name}", path.display()));
             let results = Expected::read(peer).unwrap().results;
             failed
                 .extend(results.into_iter().filter(|(_, outcome)| outcome.verdict == Verdict::Fail).map(|(id, _)| id));

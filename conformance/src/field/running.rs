@@ -1,4 +1,4 @@
-//! A server of the field, from the line that says where it listens to its end.
+//! A running server process of the field.
 
 use std::io;
 use std::process::Command;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::StartError;
 use crate::process::{Process, Progress};
 
-/// How long a server may take until it listens: runtimes that compile on a busy machine need their time.
+/// How long a server may take to start. Runtimes that compile first need that long on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a server prints before its address.
+/// Printed by a server before its address.
 const LISTENING: &str = "listening on ";
 
 /// A running server. Dropping it kills the server.
@@ -38,17 +38,17 @@ impl Running {
         }
     }
 
-    /// Where it listens, e.g. `http://127.0.0.1:3000`.
+    /// The URL of the server, such as `http://127.0.0.1:3000`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Whether it has not ended yet. A server that a test kills is a result of its own.
+    /// Returns whether the process is still running. If a case crashes the server, that is a result of its own.
     pub fn is_running(&mut self) -> bool {
         self.process.is_running()
     }
 
-    /// Everything it has printed until now.
+    /// Everything that the server has printed so far.
     pub fn log(&mut self) -> String {
         self.process.transcript()
     }

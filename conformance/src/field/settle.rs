@@ -1,4 +1,4 @@
-//! What a busy machine must not decide: cases that went otherwise than expected are tried once more, with less beside them.
+//! Repeats cases with unexpected results under less load, so that a busy machine does not decide the outcome.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use super::Expected;
 use crate::case::Case;
 use crate::run::{CaseResult, Options, Subject, Verdict, run};
 
-/// How many cases run at once in the second attempt, at least.
+/// The second attempt runs at least this many cases at once.
 const JOBS: usize = 2;
 
-/// Tries the cases once more whose verdict is not the expected one; where nothing is expected, those that failed. Half as many run at
-/// once, with twice the grace, and what they find then counts.
+/// Repeats the cases whose verdict differs from the expected one. Cases without an expected verdict are repeated if they failed. Half as
+/// many cases run at once, with twice the grace. The second result counts.
 pub async fn settle(
     subject: &Subject,
     cases: &[Case],

@@ -1,4 +1,4 @@
-//! What the field passes and fails, as a table for people, from the files in `expected/`.
+//! Renders the expected results as Markdown tables for the README.
 
 use std::fmt::Write as _;
 use std::io;
@@ -7,10 +7,11 @@ use super::{Expected, Outcome, Peer, clients, servers};
 use crate::case::Level;
 use crate::run::Verdict;
 
-/// Tables in Markdown, one of the servers and one of the clients: for each level how many cases passed, of how many that could be tried.
+/// Renders a table of the servers and one of the clients in Markdown. For each level it shows how many cases passed, out of those that
+/// could be run.
 ///
 /// # Errors
-/// When a file in `expected/` cannot be read.
+/// Fails if a file in `expected/` cannot be read.
 pub fn table() -> io::Result<String> {
     let mut text = String::new();
     for (what, peers) in [("server", servers()), ("client", clients())] {
@@ -20,7 +21,7 @@ pub fn table() -> io::Result<String> {
         let _ = writeln!(text, "| {what} | version | must | should | reference | skipped |\n|---|---|---|---|---|---|");
         for peer in peers {
             let expected = Expected::read(peer)?;
-            // Nobody has looked at it yet.
+            // Implementations without results are left out.
             if !expected.results.is_empty() {
                 text.push_str(&row(peer, &expected));
             }
@@ -45,7 +46,7 @@ fn row(peer: &Peer, expected: &Expected) -> String {
 mod tests {
     use super::*;
 
-    /// `UPDATE=1` writes it.
+    /// Run with `UPDATE=1` to write the table.
     #[test]
     fn the_readme_has_the_table_of_the_expected_results() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");

@@ -1,16 +1,16 @@
-//! Chromium, driven by playwright-core from npm. The browser is the machine's own: downloading one is not a test's business.
+//! Chromium, controlled by playwright-core from npm. The tests use the browser of the machine and do not download one.
 
 use super::{Missing, Node, install, node};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The usual names on the path, Debian's first.
+/// The usual names on the path. Debian's is first.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
 const ADVICE: &str =
-    "Chromium is needed: install it, e.g. `apt-get install chromium`, or name its program in the variable CHROMIUM";
+    "Chromium is needed: install it, e.g. `apt-get install chromium`, or set the environment variable CHROMIUM to its path";
 
-/// A Chromium and the Node.js whose scripts drive it.
+/// A Chromium, and the Node.js whose scripts control it.
 #[derive(Clone, Debug)]
 pub struct Browser {
     node: Node,
@@ -18,14 +18,14 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A command that runs the script under Node.js, with the browser's program in the variable `CHROMIUM`.
+    /// A command that runs a script under Node.js. The variable `CHROMIUM` holds the path of the browser.
     pub fn script(&self, path: &Path) -> Command {
         let mut command = self.node.script(path);
         command.env("CHROMIUM", &self.program);
         command
     }
 
-    /// The Node.js that drives the browser.
+    /// The Node.js that controls the browser.
     pub fn node(&self) -> &Node {
         &self.node
     }

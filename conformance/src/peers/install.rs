@@ -1,4 +1,4 @@
-//! Installing once: a file lock against other test programs, and a stamp that says what an installation was made from.
+//! Installs a peer once: a file lock excludes other test programs, and a stamp records what the installation was made from.
 
 use super::Missing;
 use std::ffi::OsStr;
@@ -6,9 +6,9 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Runs `install` in an empty `directory` unless a complete installation made from the same `stamp` is there.
+/// Runs `install` in an empty `directory`, unless it holds a complete installation with the same `stamp`.
 ///
-/// The stamp is written last, so an installation that was cut short is never taken for a finished one.
+/// The stamp is written last, so an interrupted installation is never used.
 pub(super) fn once(
     root: &Path,
     directory: &Path,
@@ -17,11 +17,11 @@ pub(super) fn once(
 ) -> Result<(), Missing> {
     let failed =
         |what: &str, error: std::io::Error| Missing::new(format!("{what} in {} failed: {error}", root.display()));
-    fs::create_dir_all(root).map_err(|error| failed("making the directory of the peers", error))?;
+    fs::create_dir_all(root).map_err(|error| failed("creating the directory of the peers", error))?;
     let lock = File::create(root.join("lock")).map_err(|error| failed("creating the lock file", error))?;
-    // By its full name: the method of the standard library with the same name is younger than our oldest compiler.
-    // The lock ends with the file handle, also when this process dies.
-    fs4::FileExt::lock(&lock).map_err(|error| failed("taking the file lock", error))?;
+    // Called by its full path: the method of the same name in the standard library is newer than our MSRV. The lock is released when the
+    // file is closed, also if this process dies.
+    fs4::FileExt::lock(&lock).map_err(|error| failed("acquiring the file lock", error))?;
 
     let stamp_file = directory.join("made-from");
     if fs::read_to_string(&stamp_file).is_ok_and(|made_from| made_from == stamp) {
@@ -30,17 +30,17 @@ pub(super) fn once(
     if directory.exists() {
         fs::remove_dir_all(directory).map_err(|error| failed("removing an outdated installation", error))?;
     }
-    fs::create_dir_all(directory).map_err(|error| failed("making a directory", error))?;
+    fs::create_dir_all(directory).map_err(|error| failed("creating a directory", error))?;
     install()?;
     fs::write(&stamp_file, stamp).map_err(|error| failed("writing the stamp", error))
 }
 
-/// Writes one of the checked-in files to where the installing tool wants it.
+/// Writes a checked-in file to where the installer expects it.
 pub(super) fn write(path: &Path, content: &str) -> Result<(), Missing> {
     fs::write(path, content).map_err(|error| Missing::new(format!("writing {} failed: {error}", path.display())))
 }
 
-/// Runs an installing tool to its end; its whole output goes into the complaint.
+/// Runs an installer. On failure, its whole output is part of the error.
 pub(super) fn run(command: &mut Command, purpose: &str) -> Result<(), Missing> {
     let output = command
         .stdin(Stdio::null())
@@ -57,13 +57,13 @@ pub(super) fn run(command: &mut Command, purpose: &str) -> Result<(), Missing> {
     )))
 }
 
-/// What `program arguments` prints, or `None` when it cannot run or reports failure.
+/// The output of the command, or `None` if it cannot run or fails.
 pub(super) fn answer(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The major and minor number in the first word of `text` that looks like a version (`v20.1.2`, `3.11.7`).
+/// The major and minor version in the first word of `text` that looks like a version (`v20.1.2`, `3.11.7`).
 pub(super) fn version(text: &str) -> Option<(u32, u32)> {
     text.split_whitespace().find_map(|word| {
         let mut numbers = word.trim_start_matches('v').split('.').map(|number| number.parse().ok());

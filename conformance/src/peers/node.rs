@@ -1,4 +1,4 @@
-//! JavaScript runtimes and the packages of npm: the reference client and server live here, and the driver of the browser.
+//! JavaScript runtimes and npm packages, including the reference client and server, and the package that controls the browser.
 
 use super::{Missing, install};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ const NPM_SETTINGS: &str = include_str!("../../peers/.npmrc");
 
 const ADVICE: &str = "Node.js 18 or newer with npm is needed: install it, e.g. `apt-get install nodejs npm`";
 
-/// A JavaScript runtime that can load a set of pinned packages.
+/// A JavaScript runtime with a set of pinned packages.
 #[derive(Clone, Debug)]
 pub struct Node {
     program: PathBuf,
@@ -19,30 +19,30 @@ pub struct Node {
 impl Node {
     /// A command that runs the script.
     ///
-    /// The script finds the packages through `createRequire` and the environment variable `PEER_PACKAGES`, the
-    /// directory that holds `package.json`: a script outside that directory could not import them by name.
+    /// The variable `PEER_PACKAGES` holds the directory of `package.json`. The script loads packages from there with `createRequire`,
+    /// because a script outside that directory cannot import them by name.
     pub fn script(&self, path: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command.args(self.arguments).arg(path).env("PEER_PACKAGES", &self.directory);
         command
     }
 
-    /// A file of an installed package, e.g. `socket.io-client/dist/socket.io.min.js`.
+    /// The path of a file in an installed package, such as `socket.io-client/dist/socket.io.min.js`.
     pub fn package_file(&self, path: &str) -> PathBuf {
         self.directory.join("node_modules").join(path)
     }
 }
 
-/// A set of packages that is installed as one, from a lock file of its own.
+/// A set of packages with its own lock file.
 pub(super) struct Packages {
     name: &'static str,
     package: &'static str,
     package_lock: &'static str,
-    /// What runs them: a file of one of the packages, and its first arguments; Node.js if there is none.
+    /// The runtime: a file in one of the packages, and its first arguments. Node.js if `None`.
     runtime: Option<(&'static str, &'static [&'static str])>,
 }
 
-/// The reference, and what the tests need besides.
+/// The reference implementation, and other packages that the tests need.
 pub(super) const CURRENT: Packages = Packages {
     name: "node",
     package: include_str!("../../peers/package.json"),
@@ -50,7 +50,7 @@ pub(super) const CURRENT: Packages = Packages {
     runtime: None,
 };
 
-/// The 2.x line.
+/// The socket.io 2.x line.
 pub(super) const SOCKETIO2: Packages = Packages {
     name: "socketio2",
     package: include_str!("../../peers/socketio2/package.json"),
@@ -58,7 +58,7 @@ pub(super) const SOCKETIO2: Packages = Packages {
     runtime: None,
 };
 
-/// The runtime bun. Its package keeps a program for each kind of machine; of those for this one, this is the plainest.
+/// The runtime bun. There are several builds for each platform. These are the standard ones.
 pub(super) const BUN: Packages = Packages {
     name: "bun",
     package: include_str!("../../peers/bun/package.json"),
@@ -74,7 +74,7 @@ pub(super) const BUN: Packages = Packages {
     )),
 };
 
-/// The runtime deno, for Linux on x86-64. Its QUIC is behind a flag.
+/// The runtime deno, for Linux on x86-64. Its QUIC support is behind a flag.
 pub(super) const DENO: Packages = Packages {
     name: "deno",
     package: include_str!("../../peers/deno/package.json"),
@@ -96,7 +96,7 @@ pub(super) fn find(root: &Path, packages: &Packages) -> Result<Node, Missing> {
         install::write(&directory.join("package.json"), package)?;
         install::write(&directory.join("package-lock.json"), package_lock)?;
         install::write(&directory.join(".npmrc"), NPM_SETTINGS)?;
-        // None of the packages needs an install script; without them the lock file alone decides what runs here.
+        // None of the packages needs an install script. Without them, only the code in the lock file runs here.
         install::run(
             Command::new("npm").args(["ci", "--ignore-scripts"]).current_dir(&directory),
             &format!("Installing the npm packages of the set {name:?}"),
@@ -107,7 +107,7 @@ pub(super) fn find(root: &Path, packages: &Packages) -> Result<Node, Missing> {
     };
     let program = directory.join("node_modules").join(program);
     if install::answer(&program, &["--version"]).is_none() {
-        return Err(Missing::new(format!("{name} is pinned for other machines than this: {}", program.display())));
+        return Err(Missing::new(format!("{name} does not support this machine: cannot run {}", program.display())));
     }
     Ok(Node { program, arguments, directory })
 }

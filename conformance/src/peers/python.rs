@@ -1,4 +1,4 @@
-//! Python and the packages of PyPI, in a virtual environment so that the machine's own packages stay as they are.
+//! Python and PyPI packages, in a virtual environment that leaves the packages of the machine unchanged.
 
 use super::{Missing, install};
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ const REQUIREMENTS: &str = include_str!("../../peers/requirements.txt");
 const ADVICE: &str =
     "Python 3.11 or newer with its venv module is needed: install it, e.g. `apt-get install python3 python3-venv`";
 
-/// A Python that can import the pinned packages.
+/// A Python interpreter with the pinned packages.
 #[derive(Clone, Debug)]
 pub struct Python {
     program: PathBuf,
 }
 
 impl Python {
-    /// A command that runs the script, with unbuffered output.
+    /// A command that runs the script with unbuffered output.
     pub fn script(&self, path: &Path) -> Command {
         let mut command = Command::new(&self.program);
-        // -B: the scripts are part of a source tree, which no test run shall litter.
+        // -B writes no bytecode, because the scripts are part of a source tree.
         command.args(["-u", "-B"]).arg(path);
         command
     }
@@ -33,7 +33,7 @@ pub(super) fn find(root: &Path) -> Result<Python, Missing> {
     let directory = root.join("python");
     let environment = directory.join("environment");
     let program = environment.join("bin").join("python");
-    // The environment borrows the interpreter it was made with, so it is made anew when that one changes.
+    // The environment uses the interpreter that it was created with, so it is recreated if the interpreter changes.
     install::once(root, &directory, &format!("{found}\n{REQUIREMENTS}"), || {
         install::run(Command::new("python3").args(["-m", "venv"]).arg(&environment), ADVICE)?;
         let requirements = directory.join("requirements.txt");

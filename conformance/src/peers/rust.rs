@@ -1,13 +1,13 @@
-//! Peers in Rust: small crates in `peers/`, each a workspace of its own, that nothing builds until they are asked for.
+//! Peers in Rust: small crates in `peers/`, each with its own workspace, which are built on demand.
 
 use super::{Missing, install};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where this crate's sources are: the crates of the peers come with them.
+/// The directory of this crate, which contains the crates of the peers.
 const SOURCES: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Builds the peer in `peers/NAME` and returns its program. A build that is up to date takes a moment.
+/// Builds the peer in `peers/NAME` and returns the path of its program. If it is up to date, this takes a moment.
 pub(super) fn build(root: &Path, name: &str) -> Result<PathBuf, Missing> {
     let manifest = Path::new(SOURCES).join("peers").join(name).join("Cargo.toml");
     let target = root.join("rust");
@@ -22,7 +22,7 @@ pub(super) fn build(root: &Path, name: &str) -> Result<PathBuf, Missing> {
     Ok(target.join("release").join(format!("{name}-fixture")))
 }
 
-/// Builds an example of this crate, in the way this program was built, and returns its program.
+/// Builds an example of this crate with the profile of this program, and returns the path of the example.
 pub(super) fn build_example(target: &Path, name: &str) -> Result<PathBuf, Missing> {
     let mut command = cargo();
     command.args(["build", "--locked", "--example", name, "--manifest-path"]);
