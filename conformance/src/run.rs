@@ -1,4 +1,4 @@
-//! Runs cases, many at once, and says of each how it went.
+//! Runs cases concurrently and returns a result for each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,73 +16,73 @@ use crate::play::{Setting, Stop, play};
 use crate::transcript::{Entry, Transcript};
 use crate::wire::Connector;
 
-/// How a case went. Exhaustive, so that reports leave nothing out.
+/// The verdict of a case. The enum is exhaustive, so that reports handle every verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// As required.
+    /// The implementation meets the requirement.
     Pass,
-    /// Otherwise.
+    /// The implementation does not meet the requirement.
     Fail,
-    /// It could not be told; `seen` says why.
+    /// The case was not run or not decided. `seen` has the reason.
     Skip,
-    /// The case itself is wrong: a fault of the suite.
+    /// The case itself is wrong, which is an error in the suite.
     Broken,
 }
 
-/// What became of a case.
+/// The result of a case.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CaseResult {
-    /// Of the case.
+    /// The id of the case.
     pub id: String,
-    /// Of the case.
+    /// The level of the case.
     pub level: Level,
-    /// How it went.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was required.
+    /// The requirement.
     pub requirement: String,
-    /// Where that is written.
+    /// Where the requirement is written.
     pub source: String,
-    /// The step at which it ended, when it failed.
+    /// The failed step.
     pub step: String,
     /// What that step would have accepted.
     pub accepted: String,
-    /// What it saw instead.
+    /// What happened instead.
     pub seen: String,
-    /// How long it took.
+    /// The duration.
     pub milliseconds: u64,
-    /// Everything that went over the wires.
+    /// The traffic and the steps.
     pub transcript: Vec<Entry>,
-    /// The numbers, from 1, of the rules of a mutant that matched nothing.
+    /// The numbers of the mutant's rules that matched nothing, counted from 1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub idle_rules: Vec<usize>,
 }
 
-/// What is tested.
+/// The implementation under test.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Subject {
-    /// A server, and the way to it.
+    /// A server, and the connector that reaches it.
     Server(Arc<dyn Connector>),
-    /// A client: its command line, in which `{url}` stands for the URL to connect to.
+    /// A client: its command line. `{url}` is replaced by the URL to connect to.
     Client(Vec<String>),
 }
 
-/// How cases are run.
+/// Options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What machines may take longer than the protocol says. Default: 1.5 s.
+    /// How much longer than the protocol allows a slow machine may take. The default is 1.5 s.
     pub grace: Duration,
-    /// A case that has to wait longer for one thing is skipped. Default: 2 minutes.
+    /// A case that needs a longer single wait is skipped. The default is 2 minutes.
     pub patience: Duration,
-    /// How many cases run at once. Default: 8.
+    /// How many cases run at once. The default is 8.
     pub jobs: usize,
-    /// For the random data of cases.
+    /// The seed for the random data of cases.
     pub seed: u64,
-    /// Endpoints that are somewhere else than [`Endpoint::path`] says: name and path.
+    /// Endpoints with another path than [`Endpoint::path`]: name and path.
     pub paths: Vec<(String, String)>,
-    /// Capabilities that the implementation does not claim; and ids of cases that are left out.
+    /// Capabilities that the implementation does not claim, and ids of cases to skip.
     pub without: Vec<String>,
 }
 
@@ -99,10 +99,10 @@ impl Default for Options {
     }
 }
 
-/// The longest that a case may take, whatever the implementation does.
+/// The longest time that a case may take.
 const HARD_DEADLINE: Duration = Duration::from_secs(600);
 
-/// Runs cases; each result is handed out as soon as it is there. The results come back in the order of the cases.
+/// Runs cases and passes each result to `progress` when it is available. The returned results are in the order of the cases.
 pub async fn run(
     subject: &Subject,
     cases: &[Case],
@@ -128,7 +128,7 @@ pub async fn run(
     }
     let mut results = Vec::new();
     while let Some(done) = running.join_next().await {
-        // A panic of the suite must not be taken for a success: the caller sees that a result is missing.
+        // If the suite panics, the result is missing, which the caller detects.
         let Ok((index, result)) = done else { continue };
         progress(&result);
         results.push((index, result));
@@ -187,7 +187,7 @@ fn setting(subject: &Subject, case: &Case, options: &Options, mutant: Option<Arc
         }
         Subject::Client(command) => (None, command.clone(), mutant),
     };
-    // Every case has data of its own, and the same in every run with the same seed.
+    // Each case has its own data, which is the same in every run with the same seed.
     let seed = case.id.bytes().fold(options.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let path = options.paths.iter().find(|(name, _)| name == case.endpoint.name());
     Setting {

@@ -1,4 +1,4 @@
-//! What went over the wires of one case, both ways, with times.
+//! The transcript of a case: its traffic in both directions, with times.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-/// Which way something went. Exhaustive: there are two ways, and remarks of the suite.
+/// The direction of an entry. The enum is exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
@@ -14,20 +14,20 @@ pub enum Direction {
     Out,
     /// From the implementation under test to the suite.
     In,
-    /// The step that begins here, or something else the suite says.
+    /// A remark of the suite, such as the step that begins here.
     Note,
 }
 
 /// A line of a transcript.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Milliseconds since the case began.
+    /// Milliseconds since the start of the case.
     pub at: f64,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// The request, link or session, by its name in the script.
+    /// The name of the request, link or session in the script.
     pub who: String,
-    /// What, in printable form, cut when it is long.
+    /// The content in printable form, shortened if it is long.
     pub what: String,
 }
 
@@ -42,14 +42,14 @@ impl fmt::Display for Entry {
     }
 }
 
-/// Where the tasks of a case write what they see. Clones write to the same transcript.
+/// A transcript that the tasks of a case append to. Clones share the same transcript.
 #[derive(Clone)]
 pub(crate) struct Transcript {
     begin: Instant,
     entries: Arc<Mutex<Vec<Entry>>>,
 }
 
-/// A flood must not fill our memory: what comes after this is counted by its last line.
+/// The most entries kept, so that a flood does not exhaust memory. After that, only a final remark is added.
 const MAX_ENTRIES: usize = 2000;
 
 impl Transcript {
@@ -77,7 +77,7 @@ impl Transcript {
                 at,
                 direction: Direction::Note,
                 who: String::new(),
-                what: format!("more than {MAX_ENTRIES} lines: the rest is left out"),
+                what: format!("more than {MAX_ENTRIES} lines: the rest is omitted"),
             });
         }
         if entries.len() < MAX_ENTRIES {

@@ -1,4 +1,4 @@
-//! One HTTP request and its answer, on a connection of its own; and connections that carry what the script writes.
+//! HTTP requests, each on its own connection, and raw connections on which the script writes bytes.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -11,18 +11,18 @@ use super::inbox::{Event, Inbox, Task};
 use crate::wire::http::{RequestHead, read_response};
 use crate::wire::{Source, printable};
 
-/// What a connection is asked to do besides its request.
+/// What to do on a connection after its request.
 #[derive(Debug)]
 pub(crate) enum Order {
     Write(Vec<u8>),
-    /// Says that nothing more will be written; what comes is still read.
+    /// Shut down the writing half. Input is still read.
     Finish,
 }
 
-/// Why a connection ended otherwise than by the other side's word: it was reset, or did not take what was written.
+/// Why a connection broke: it was reset, or a write failed. Not set if the peer closed it cleanly.
 pub(crate) type Broken = Arc<OnceLock<String>>;
 
-/// A request under way. Dropping it cuts the connection.
+/// A pending request. Dropping it cuts the connection.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) inbox: Inbox,
@@ -33,7 +33,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Sends a request; the answer, or the end of the connection, comes into the inbox.
+    /// Sends a request. The response or the end of the connection arrives in the inbox.
     pub(crate) fn start(context: &Arc<Context>, who: &str, head: RequestHead, body: Option<Vec<u8>>) -> Self {
         let (post, inbox) = Inbox::new();
         let (more, rest) = mpsc::unbounded_channel();
@@ -46,7 +46,7 @@ impl Exchange {
         Self { inbox, more, broken, who: who.to_owned(), _task: task }
     }
 
-    /// A task that ends with an answer, seen like a request.
+    /// Presents a task that ends with a response as an exchange.
     pub(crate) fn of(who: &str, future: impl Future<Output = Event> + Send + 'static) -> Self {
         let (post, inbox) = Inbox::new();
         let (more, _) = mpsc::unbounded_channel();
@@ -54,7 +54,7 @@ impl Exchange {
         Self { inbox, more, broken: Broken::default(), who: who.to_owned(), _task: task }
     }
 
-    /// A connection without anything on it. Answers are read one after the other, as far as they come.
+    /// Opens a connection without sending a request. Responses are read one after the other as they arrive.
     pub(crate) fn raw(context: &Arc<Context>, who: &str) -> Self {
         let (post, inbox) = Inbox::new();
         let (more, rest) = mpsc::unbounded_channel();
@@ -84,40 +84,40 @@ impl Exchange {
                         }
                     }
                 };
-                // The script may go on writing when the other side has ended its half.
+                // The script may continue to write after the peer has shut down its half.
                 tokio::join!(reading, carry_out(&mut writer, rest, &broken));
             }
         });
         Self { inbox, more, broken, who: who.to_owned(), _task: task }
     }
 
-    /// Writes these bytes, whatever the head of the request announced.
+    /// Writes these bytes, regardless of the length that the request announced.
     pub(crate) fn write(&self, context: &Context, bytes: Vec<u8>) {
         context.transcript.out(&self.who, printable(&bytes));
-        // The inbox tells when the connection is gone.
+        // The inbox reports if the connection is closed.
         let _ = self.more.send(Order::Write(bytes));
     }
 
-    /// Ends the writing half of the connection.
+    /// Shuts down the writing half of the connection.
     pub(crate) fn finish(&self, context: &Context) {
-        context.transcript.out(&self.who, "the end of what is written");
+        context.transcript.out(&self.who, "shuts down its writing half");
         let _ = self.more.send(Order::Finish);
     }
 
-    /// Why the connection ended otherwise than by the other side's word.
+    /// Why the connection broke, if it did.
     pub(crate) fn broken(&self) -> Option<&str> {
         self.broken.get().map(String::as_str)
     }
 }
 
-/// Keeps the first error that is more than the end of the stream.
+/// Stores the first error other than the end of the stream.
 fn note(broken: &Broken, error: &io::Error) {
     if error.kind() != io::ErrorKind::UnexpectedEof {
         let _ = broken.set(error.to_string());
     }
 }
 
-/// Carries out one request.
+/// Sends one request and waits for the response.
 pub(crate) async fn exchange(
     context: &Context,
     who: &str,
@@ -138,7 +138,7 @@ pub(crate) async fn exchange(
     let (reader, mut writer) = tokio::io::split(&mut stream);
     let mut source = Source::new(reader);
     let writing = async {
-        // A server may answer and close before it has read everything: the answer tells.
+        // A server may respond and close before it has read everything. The response decides.
         let _ = writer.write_all(&request).await;
         let _ = writer.flush().await;
         if let Some((more, broken)) = more {
@@ -162,7 +162,7 @@ pub(crate) async fn exchange(
     }
 }
 
-/// Does what the script asks for, until it is over.
+/// Executes the orders of the script.
 async fn carry_out(writer: &mut (impl AsyncWrite + Unpin), mut rest: UnboundedReceiver<Order>, broken: &Broken) {
     while let Some(order) = rest.recv().await {
         let done = match order {

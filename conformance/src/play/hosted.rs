@@ -1,7 +1,7 @@
-//! The suite as a server: what clients under test ask for, and sessions of theirs.
+//! The suite as a server: accepts the requests of the client under test, and serves its sessions.
 //!
-//! Every request waits in the hall until a step accepts it, except those of a session that a step has accepted already: they are served
-//! like an honest server would.
+//! Every request waits in the hall until a step accepts it. Requests of a session that a step has accepted are served directly, as a
+//! correct server would.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -23,7 +23,7 @@ use crate::wire::http::{RequestHead, Response, header, read_body, read_request_h
 use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
 use crate::wire::{BoxStream, Source, printable, websocket};
 
-/// A request that a client made.
+/// A request of the client.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) at: Instant,
@@ -32,10 +32,10 @@ pub(crate) struct Arrival {
     reply: Option<oneshot::Sender<Reply>>,
 }
 
-/// What becomes of it.
+/// What to do with the request.
 enum Reply {
     Answer(Response),
-    /// The connection is a link from here on; its halves come back through this.
+    /// Turn the connection into a link. The halves of the stream are sent back through this channel.
     Link(oneshot::Sender<Halves>),
 }
 
@@ -62,7 +62,7 @@ impl Arrival {
         self.reply = None;
     }
 
-    /// Waits until the client has cut the connection.
+    /// Waits until the client cuts the connection.
     pub(crate) async fn gone(&mut self) {
         match &mut self.reply {
             Some(reply) => reply.closed().await,
@@ -70,17 +70,17 @@ impl Arrival {
         }
     }
 
-    /// Opens the WebSocket that this asks for.
+    /// Opens the WebSocket that this request asks for.
     async fn link(&mut self, context: &Arc<Context>, who: &str, manner: Arc<Manner>) -> Result<Link, String> {
-        let reply = self.reply.take().ok_or("it has been answered")?;
+        let reply = self.reply.take().ok_or("the request is already answered")?;
         let (sender, halves) = oneshot::channel();
         let _ = reply.send(Reply::Link(sender));
-        let (source, writer) = halves.await.map_err(|_| "the client is gone")?;
+        let (source, writer) = halves.await.map_err(|_| "the client has disconnected")?;
         Ok(Link::over(context, who, source, writer, manner))
     }
 }
 
-/// Where requests wait.
+/// The queue of requests that no step has accepted yet.
 #[derive(Debug)]
 pub(crate) struct Hall {
     receiver: mpsc::UnboundedReceiver<Arrival>,
@@ -92,7 +92,7 @@ pub(crate) struct Hall {
 type Sessions = Arc<Mutex<BTreeMap<String, mpsc::UnboundedSender<Arrival>>>>;
 
 impl Hall {
-    /// Listens on a free port of this machine. Also the URL for the client.
+    /// Listens on a free port of this machine. Also returns the URL for the client.
     pub(crate) async fn open(context: &Arc<Context>) -> io::Result<(Self, String)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -116,8 +116,8 @@ impl Hall {
         Ok((Self { receiver, waiting: VecDeque::new(), sessions, _listening: listening }, url))
     }
 
-    /// The first request that fits, from now or from before. `starting` is the time that is left after the first request of a program
-    /// that has just been started.
+    /// Waits for the first request that `fits`, which may already be queued. `starting` is set until the first request of a newly started
+    /// program, and holds the time that is left after that request.
     pub(crate) async fn accept(
         &mut self,
         mut deadline: Instant,
@@ -132,7 +132,7 @@ impl Hall {
                 None => tokio::select! {
                     biased;
                     next = timeout_at(deadline, self.receiver.recv()) => next.ok().flatten(),
-                    // Who has ended need not be waited for any longer than others.
+                    // A program that has exited gets no extra time to start.
                     () = over(&mut ended) => {
                         ended = None;
                         deadline = time.map_or(deadline, |time| deadline.min(Instant::now() + time));
@@ -156,14 +156,14 @@ impl Hall {
         Ok(found)
     }
 
-    /// The requests that nobody has accepted, for people.
+    /// The requests that no step has accepted, for reports.
     pub(crate) fn shown(&self) -> String {
         let targets = self.waiting.iter().map(|arrival| format!("{} {}", arrival.head.method, arrival.head.target));
         targets.collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Until a program has ended; for ever when none is to be watched.
+/// Waits until the program has exited. Waits forever if there is no program.
 async fn over(ended: &mut Option<watch::Receiver<Option<String>>>) {
     match ended {
         Some(ended) => drop(ended.wait_for(Option::is_some).await),
@@ -186,7 +186,7 @@ async fn connection(
             Err(error) => return context.transcript.arrived("client", error.to_string()),
         };
         let Ok(body) = read_body(&mut source, request_framing(&head)).await else {
-            return context.transcript.arrived("client", format!("{} {} without an end", head.method, head.target));
+            return context.transcript.arrived("client", format!("{} {} with an incomplete body", head.method, head.target));
         };
         let mut line = format!("{} {}", head.method, head.target);
         if head.is_upgrade() {
@@ -210,7 +210,7 @@ async fn connection(
         let answer = loop {
             tokio::select! {
                 answer = &mut replied => break answer,
-                // The next request may come early; the end of the stream is the client's way to cancel.
+                // The next request may arrive early. The end of the stream means that the client cancels the request.
                 more = source.fill(), if source.buffered().is_empty() => if !matches!(more, Ok(true)) {
                     return context.transcript.arrived("client", "the connection of a request was cut");
                 },
@@ -243,7 +243,7 @@ async fn connection(
     }
 }
 
-/// A session of the client under test, served by the suite.
+/// A session of the client under test that the suite serves.
 #[derive(Debug)]
 pub(crate) struct Hosted {
     context: Arc<Context>,
@@ -258,7 +258,7 @@ pub(crate) struct Hosted {
     _heartbeat: Option<Task>,
 }
 
-/// What is parked and what waits for a poll.
+/// The held poll, and the packets that wait for one.
 #[derive(Debug, Default)]
 struct Polling {
     parked: Option<Arrival>,
@@ -267,7 +267,7 @@ struct Polling {
 }
 
 impl Polling {
-    /// Answers the poll if there is one and something to say.
+    /// Answers the held poll if packets are queued.
     fn flush(&mut self) {
         if self.queue.is_empty() {
             return;
@@ -280,7 +280,7 @@ impl Polling {
     }
 }
 
-/// An answer as the reference writes it.
+/// A response as the reference server sends it.
 pub(crate) fn plain(status: u16, body: &[u8]) -> Response {
     let headers = vec![
         ("Content-Type".to_owned(), "text/plain; charset=UTF-8".to_owned()),
@@ -289,20 +289,20 @@ pub(crate) fn plain(status: u16, body: &[u8]) -> Response {
     Response { status, reason: "-".to_owned(), headers, body: body.to_vec() }
 }
 
-/// Whether a request opens a session on this transport.
+/// Returns whether a request opens a session on this transport.
 pub(crate) fn opens(head: &RequestHead, transport: &str) -> bool {
     head.query("sid").is_none()
         && head.query("transport").as_deref() == Some(transport)
         && head.is_upgrade() == (transport == "websocket")
 }
 
-/// The revision that a client asks for; servers take everything but 4 for 3.
+/// The revision that a client asks for. As in servers, everything other than 4 means 3.
 fn revision_of(head: &RequestHead) -> Revision {
     if head.query("EIO").as_deref() == Some("4") { Revision::Four } else { Revision::Three }
 }
 
 impl Hosted {
-    /// Answers a handshake. `wanted` overrides single values of the open packet.
+    /// Answers a handshake. `wanted` overrides values of the open packet. `null` removes one.
     pub(crate) async fn new(
         context: &Arc<Context>,
         hall: &Hall,
@@ -357,7 +357,7 @@ impl Hosted {
         Ok(session)
     }
 
-    /// Pings over what carries the session now.
+    /// Starts the heartbeat on the current transport of the session.
     fn keep_alive(&mut self) {
         let Some(interval) = self.interval else { return };
         let context = Arc::clone(&self.context);
@@ -412,14 +412,14 @@ impl Hosted {
         }
     }
 
-    /// Leaves the requests of the session to the script, also the one that is held.
+    /// Leaves the requests of the session to the script, including a held poll.
     pub(crate) fn hand_over(&mut self, hall: &mut Hall) {
         hall.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.sid);
         self._heartbeat = None;
         hall.waiting.extend(self.polling.lock().unwrap_or_else(PoisonError::into_inner).parked.take());
     }
 
-    /// The session is gone: every request that names it is told so, also those that wait.
+    /// Answers all requests of the session as for an unknown session, including those that wait.
     pub(crate) fn refuse(&mut self, hall: &mut Hall) {
         let unknown =
             |mut arrival: Arrival| arrival.answer(plain(400, br#"{"code":1,"message":"Session ID unknown"}"#));
@@ -441,7 +441,7 @@ impl Hosted {
         }));
     }
 
-    /// Ends the session from the server's side.
+    /// Closes the session from the server's side.
     pub(crate) async fn close(&mut self, code: Option<u16>, reason: &str) {
         match &self.link {
             Some(link) => link.close(&self.context, code, reason).await,
@@ -449,7 +449,7 @@ impl Hosted {
         }
     }
 
-    /// Cuts the connections of the session, and forgets it.
+    /// Cuts the connections of the session and stops serving it.
     pub(crate) fn abort(&mut self) {
         self.link = None;
         self._serving = None;
@@ -457,7 +457,7 @@ impl Hosted {
         self.polling.lock().unwrap_or_else(PoisonError::into_inner).parked = None;
     }
 
-    /// Plays the server's part of an upgrade whose request has come.
+    /// Performs the server's part of an upgrade whose request has arrived.
     pub(crate) async fn upgrade(&mut self, mut arrival: Arrival, patience: Duration) -> Result<(), String> {
         let mut link = arrival.link(&self.context, &self.name, Manner::new(Side::Server, self.revision, true)).await?;
         let deadline = Instant::now() + patience;
@@ -483,7 +483,7 @@ impl Hosted {
     }
 }
 
-/// Opens a WebSocket by itself, apart from any session.
+/// Opens a WebSocket that does not belong to a session.
 pub(crate) async fn bare_link(context: &Arc<Context>, who: &str, mut arrival: Arrival) -> Result<Link, String> {
     let revision = revision_of(&arrival.head);
     arrival.link(context, who, Manner::new(Side::Server, revision, false)).await
@@ -500,7 +500,7 @@ async fn expect_packet(link: &mut Link, wanted: &str, deadline: Instant) -> Resu
     }
 }
 
-/// One request of a polling session.
+/// Handles one request of a polling session.
 fn serve(context: &Arc<Context>, polling: &Arc<Mutex<Polling>>, revision: Revision, mut arrival: Arrival, post: &Post) {
     let mut state = polling.lock().unwrap_or_else(PoisonError::into_inner);
     if arrival.head.method == "GET" {
@@ -508,7 +508,7 @@ fn serve(context: &Arc<Context>, polling: &Arc<Mutex<Polling>>, revision: Revisi
             && parked.reply.as_ref().is_some_and(|reply| !reply.is_closed())
         {
             arrival.answer(plain(400, b""));
-            return post.put(Event::closed("a second poll overlaps with the first"));
+            return post.put(Event::closed("a second poll overlaps the first"));
         }
         state.parked = Some(arrival);
         return state.flush();
@@ -518,7 +518,7 @@ fn serve(context: &Arc<Context>, polling: &Arc<Mutex<Polling>>, revision: Revisi
     let headers = vec![("Content-Type".to_owned(), "text/html".to_owned())];
     arrival.answer(Response { status: 200, reason: "OK".to_owned(), headers, body: b"ok".to_vec() });
     let Some(packets) = packets else {
-        return post.put(Event::closed(format!("a POST is not made of packets: {}", printable(&arrival.body))));
+        return post.put(Event::closed(format!("a POST does not consist of packets: {}", printable(&arrival.body))));
     };
     for packet in packets {
         if context.answers_heartbeats() && revision == Revision::Four && packet.is("3") {

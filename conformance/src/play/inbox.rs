@@ -1,4 +1,4 @@
-//! What has arrived and has not been looked at yet.
+//! Events that have arrived and that no step has taken yet.
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
@@ -8,16 +8,16 @@ use crate::wire::http::Response;
 use crate::wire::packets::Payload;
 use crate::wire::{hexadecimal, printable};
 
-/// Something that the other side did.
+/// Something that the peer did.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Packet(Payload),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
-    /// The 101 of a WebSocket. Nobody needs to expect it.
+    /// The 101 of a WebSocket. A script need not expect it.
     Opened(Response),
     Answer(Response),
-    /// The end. `code` is that of a WebSocket close frame.
+    /// The end. `code` is the code of a WebSocket close frame.
     Closed {
         code: Option<u16>,
         how: String,
@@ -29,7 +29,7 @@ impl Event {
         Self::Closed { code: None, how: how.into() }
     }
 
-    /// For the sentence "what was seen".
+    /// A description for reports.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Packet(payload) => payload.shown(),
@@ -43,14 +43,14 @@ impl Event {
     }
 }
 
-/// An event and when it came.
+/// An event and the time of its arrival.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrived {
     pub(crate) at: Instant,
     pub(crate) event: Event,
 }
 
-/// The writing end of an [`Inbox`].
+/// The sending end of an [`Inbox`].
 #[derive(Clone, Debug)]
 pub(crate) struct Post(UnboundedSender<Arrived>);
 
@@ -60,12 +60,12 @@ impl Post {
     }
 
     pub(crate) fn put_arrived(&self, arrived: Arrived) {
-        // Nobody reads any more when the case is over.
+        // The receiver is dropped when the case is over.
         let _ = self.0.send(arrived);
     }
 }
 
-/// Events in order. The end is seen again by everybody who looks for it.
+/// Events in order. Once the end is taken, every later call returns it again.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     receiver: UnboundedReceiver<Arrived>,
@@ -78,14 +78,14 @@ impl Inbox {
         (Post(sender), Self { receiver, end: None })
     }
 
-    /// The next event; none when there is none by then.
+    /// The next event, or `None` if none arrives before the deadline.
     pub(crate) async fn next(&mut self, deadline: Instant) -> Option<Arrived> {
         if let Some(end) = &self.end {
             return Some(end.clone());
         }
         let arrived = match timeout_at(deadline, self.receiver.recv()).await {
             Ok(Some(arrived)) => arrived,
-            // Its task was ended by the script.
+            // The script has ended its task.
             Ok(None) => Arrived { at: Instant::now(), event: Event::closed("by this script") },
             Err(_) => return None,
         };
@@ -99,14 +99,14 @@ impl Inbox {
         arrived
     }
 
-    /// What is there already.
+    /// Returns an event that has already arrived.
     pub(crate) fn waiting(&mut self) -> Option<Arrived> {
         let arrived = self.receiver.try_recv().ok()?;
         Some(self.seen(arrived))
     }
 }
 
-/// A task that ends with its owner.
+/// A task that is aborted when its owner is dropped.
 #[derive(Debug)]
 pub(crate) struct Task(JoinHandle<()>);
 
@@ -122,12 +122,12 @@ impl Drop for Task {
     }
 }
 
-/// A packet in a transcript.
+/// Formats packets for a transcript.
 pub(crate) fn shown_packets(packets: &[Payload]) -> String {
     packets.iter().map(Payload::shown).collect::<Vec<_>>().join("  ")
 }
 
-/// A frame in a transcript.
+/// Formats a frame for a transcript.
 pub(crate) fn shown_frame(frame: &crate::wire::websocket::Frame) -> String {
     use crate::wire::websocket::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
     let mut text = match frame.opcode {
@@ -143,7 +143,7 @@ pub(crate) fn shown_frame(frame: &crate::wire::websocket::Frame) -> String {
         other => format!("frame of type {other}: {}", hexadecimal(&frame.payload)),
     };
     if !frame.fin {
-        text.push_str(" (to be continued)");
+        text.push_str(" (not final)");
     }
     if frame.reserved != 0 {
         text.push_str(&format!(" (reserved bits {:03b})", frame.reserved));

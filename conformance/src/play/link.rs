@@ -1,4 +1,4 @@
-//! One WebSocket, seen from either side, or a stream of WebTransport. Dropping it cuts the connection.
+//! A WebSocket, from either side, or a WebTransport stream. Dropping it cuts the connection.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -17,27 +17,27 @@ use crate::wire::websocket::{self, BINARY, CLOSE, CONTINUATION, Frame, PING, PON
 use crate::wire::webtransport::{self, Header};
 use crate::wire::{MAX_BODY, Source, printable};
 
-/// Which side of the WebSocket the suite plays. Exhaustive: there are two.
+/// The side of the WebSocket that the suite plays. The enum is exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Client,
     Server,
 }
 
-/// What carries the messages of a link. Exhaustive: there are two.
+/// The transport of a link. The enum is exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
     WebSocket,
     WebTransport,
 }
 
-/// What a link does with packets by itself.
+/// How a link handles packets by itself.
 #[derive(Debug)]
 pub(crate) struct Manner {
     pub(crate) side: Side,
     pub(crate) carrier: Carrier,
     pub(crate) revision: Revision,
-    /// The link carries a session that the script sees through: noops are hidden, a close packet is the end.
+    /// The link carries a session: noops are hidden from the script, and a close packet is the end.
     pub(crate) session: AtomicBool,
 }
 
@@ -46,24 +46,24 @@ impl Manner {
         Arc::new(Self { side, carrier: Carrier::WebSocket, revision, session: AtomicBool::new(session) })
     }
 
-    /// That of a client on WebTransport, which came with revision 4.
+    /// For a client on WebTransport, which requires revision 4.
     pub(crate) fn on_webtransport(session: bool) -> Arc<Self> {
         let session = AtomicBool::new(session);
         Arc::new(Self { side: Side::Client, carrier: Carrier::WebTransport, revision: Revision::Four, session })
     }
 }
 
-/// What a link is asked to do.
+/// What to do on a link.
 #[derive(Debug)]
 enum Order {
     Write(Vec<u8>, Option<oneshot::Sender<()>>),
-    /// Ends a session of WebTransport, which has no frame for that.
+    /// Close the WebTransport session. There is no frame for it.
     Close(u32, String),
-    /// Opens one more stream of a session of WebTransport, and writes these bytes to it.
+    /// Open another stream of the WebTransport session, and write these bytes to it.
     Stream(Vec<u8>),
 }
 
-/// The writing half of a link.
+/// The sending half of a link.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     sender: UnboundedSender<Order>,
@@ -71,7 +71,7 @@ pub(crate) struct Outbox {
     carrier: Carrier,
 }
 
-/// How long a step waits for its bytes to leave. A peer that does not read is no reason to stop: what it does next is what counts.
+/// How long a step waits until its bytes are written. If the peer does not read, the script continues: what the peer does next counts.
 const WRITING: Duration = Duration::from_secs(2);
 
 impl Outbox {
@@ -100,7 +100,7 @@ impl Outbox {
         }
     }
 
-    /// Writes bytes and waits until they have left, within reason.
+    /// Writes bytes and waits until they are written, up to a limit.
     async fn write(&self, bytes: Vec<u8>) {
         let (written, done) = oneshot::channel();
         let _ = self.sender.send(Order::Write(bytes, Some(written)));
@@ -108,7 +108,7 @@ impl Outbox {
     }
 }
 
-/// A WebSocket, or a session of WebTransport with its stream.
+/// A WebSocket, or a WebTransport session with its stream.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) inbox: Inbox,
@@ -119,7 +119,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Asks a server for a WebSocket. What it answers comes into the inbox.
+    /// Opens a WebSocket on a server. The response arrives in the inbox.
     pub(crate) fn dial(context: &Arc<Context>, who: &str, head: RequestHead, manner: Arc<Manner>) -> Self {
         let (post, inbox) = Inbox::new();
         let (sender, rest) = mpsc::unbounded_channel();
@@ -132,7 +132,7 @@ impl Link {
         Self { inbox, outbox, manner, who: who.to_owned(), _task: task }
     }
 
-    /// Opens a session of WebTransport. Its stream is opened by the first thing that is written to it.
+    /// Opens a WebTransport session. Its stream is opened by the first write.
     pub(crate) fn webtransport(context: &Arc<Context>, who: &str, manner: Arc<Manner>) -> Self {
         let (post, inbox) = Inbox::new();
         let (sender, rest) = mpsc::unbounded_channel();
@@ -149,7 +149,7 @@ impl Link {
         Self { inbox, outbox, manner, who: who.to_owned(), _task: task }
     }
 
-    /// Plays the server's side of a connection whose opening has been answered.
+    /// Takes over the server's side of a connection whose opening handshake is complete.
     pub(crate) fn over<R, W>(
         context: &Arc<Context>,
         who: &str,
@@ -183,32 +183,32 @@ impl Link {
         }
     }
 
-    /// Sends a frame of WebTransport with a length of its own.
+    /// Sends a WebTransport frame with this announced length.
     pub(crate) async fn stream_frame(&self, context: &Context, binary: bool, content: &[u8], announced: u64) {
         let header = Header::new(binary, announced);
         context.transcript.out(&self.who, format!("length {announced} {}", printable(content)));
         self.outbox.write([&header.bytes, content].concat()).await;
     }
 
-    /// Sends a frame as it is, with a length of its own if there is one.
+    /// Sends a frame unchanged, with another announced length if one is given.
     pub(crate) async fn frame(&self, context: &Context, frame: &Frame, announced: Option<u64>) {
         context.transcript.out(&self.who, shown_frame(frame));
         self.outbox.write(frame.encode(announced)).await;
     }
 
-    /// Writes bytes past all framing.
+    /// Writes raw bytes without framing.
     pub(crate) async fn bytes(&self, context: &Context, bytes: Vec<u8>) {
         context.transcript.out(&self.who, format!("bytes {}", printable(&bytes)));
         self.outbox.write(bytes).await;
     }
 
-    /// Opens one more stream of a session of WebTransport. What comes on it is nobody's.
+    /// Opens another stream of a WebTransport session. Data that arrives on it is ignored.
     pub(crate) fn stream(&self, context: &Context, bytes: Vec<u8>) {
         context.transcript.out(&self.who, format!("another stream: {}", printable(&bytes)));
         let _ = self.outbox.sender.send(Order::Stream(bytes));
     }
 
-    /// Sends a close frame; without a code it is empty. A session of WebTransport is closed, with the code 0 for none.
+    /// Sends a close frame, which is empty without a code. A WebTransport session is closed, with code 0 if there is none.
     pub(crate) async fn close(&self, context: &Context, code: Option<u16>, reason: &str) {
         if self.manner.carrier == Carrier::WebTransport {
             context.transcript.out(&self.who, "closes the session");
@@ -223,7 +223,7 @@ impl Link {
 
 type Queue = UnboundedReceiver<Order>;
 
-/// A session of WebTransport, to its end.
+/// Runs a WebTransport session until it ends. Returns how it ended.
 async fn transported(
     context: &Context,
     who: &str,
@@ -278,7 +278,7 @@ async fn transported(
             () = writing => Event::closed("by this script"),
             end = read_stream(context, who, &mut source, manner, outbox, post) => match end {
                 Ok(end) => end,
-                // The session may have a better reason.
+                // The session may report a better reason.
                 Err(end) => match tokio::time::timeout(Duration::from_millis(100), session.ended()).await {
                     Ok(how) => Event::closed(how),
                     Err(_) => Event::closed(end),
@@ -290,14 +290,14 @@ async fn transported(
     tokio::select! {
         end = &mut traffic => end,
         how = session.ended() => {
-            // What came before the end may still have to be read.
+            // Packets that arrived before the end may still have to be read.
             let _ = tokio::time::timeout(Duration::from_millis(100), traffic).await;
             Event::closed(how)
         }
     }
 }
 
-/// Reads packets from a stream until it says that the session is over, or ends without a word: that is the error.
+/// Reads packets until a packet closes the session. Returns an error if the stream ends first.
 async fn read_stream<R: AsyncRead + Unpin>(
     context: &Context,
     who: &str,
@@ -306,7 +306,7 @@ async fn read_stream<R: AsyncRead + Unpin>(
     outbox: &Outbox,
     post: &Post,
 ) -> Result<Event, String> {
-    let refused = |why: &str| Ok(Event::closed(format!("by the suite, for {why}")));
+    let refused = |why: &str| Ok(Event::closed(format!("by the suite, because {why}")));
     loop {
         let header = match Header::read(source).await {
             Ok(Some(header)) => header,
@@ -317,7 +317,7 @@ async fn read_stream<R: AsyncRead + Unpin>(
             return refused("a frame was empty");
         }
         if header != Header::new(header.binary, header.length) {
-            return refused("a length has a longer form than it needs");
+            return refused("a length is encoded in more bytes than necessary");
         }
         let packet = match webtransport::packet(source, &header).await {
             Ok(packet) => packet,
@@ -348,7 +348,7 @@ async fn dialled(
     };
     let (reader, mut writer) = tokio::io::split(stream);
     context.transcript.out(who, format!("{} {} (WebSocket)", head.method, head.target));
-    // A refusal is read all the same.
+    // Even if this fails, read the response.
     let _ = writer.write_all(&head.encode(None)).await;
     let _ = writer.flush().await;
     let mut source = Source::new(reader);
@@ -359,7 +359,7 @@ async fn dialled(
             let accepted = header(&response.headers, "sec-websocket-accept") == Some(&websocket::accept(key));
             post.put(Event::Opened(response));
             if !accepted {
-                return post.put(Event::closed("by the suite, for Sec-WebSocket-Accept is missing or wrong"));
+                return post.put(Event::closed("by the suite, because Sec-WebSocket-Accept is missing or wrong"));
             }
             carry(context, who, source, writer, manner, outbox, rest, post).await;
         }
@@ -401,7 +401,7 @@ async fn carry<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         let end = read(context, who, &mut source, manner, outbox, post).await;
         context.transcript.arrived(who, end.shown());
         post.put(end);
-        // The close frame that answers theirs has to leave before the connection is cut.
+        // The close frame that answers theirs must be written before the connection is cut.
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     tokio::select! {
@@ -410,7 +410,7 @@ async fn carry<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     }
 }
 
-/// Reads to the end, and tells what the end was.
+/// Reads until the end, and returns how it ended.
 async fn read<R: AsyncRead + Unpin>(
     context: &Context,
     who: &str,
@@ -428,7 +428,7 @@ async fn read<R: AsyncRead + Unpin>(
         };
         context.transcript.arrived(who, shown_frame(&frame));
         if frame.masked == masked {
-            return Event::closed("by the suite, for a frame was masked by a server, or not masked by a client");
+            return Event::closed("by the suite, because a server masked a frame, or a client did not");
         }
         match (frame.opcode, unfinished.take()) {
             (CLOSE, _) => {
@@ -451,7 +451,7 @@ async fn read<R: AsyncRead + Unpin>(
                 unfinished = Some((opcode, payload));
             }
             (opcode, _) => {
-                return Event::closed(format!("by the suite, for a frame of type {opcode} has no place here"));
+                return Event::closed(format!("by the suite, because a frame of type {opcode} is not allowed here"));
             }
         }
         match unfinished.take() {
@@ -459,7 +459,7 @@ async fn read<R: AsyncRead + Unpin>(
                 let payload = match opcode {
                     TEXT => match String::from_utf8(payload) {
                         Ok(text) => Payload::Text(text),
-                        Err(_) => return Event::closed("by the suite, for a text frame is not UTF-8"),
+                        Err(_) => return Event::closed("by the suite, because a text frame is not UTF-8"),
                     },
                     _ => Payload::Bytes(payload),
                 };
@@ -471,14 +471,14 @@ async fn read<R: AsyncRead + Unpin>(
                 }
             }
             Some((_, payload)) if payload.len() > MAX_BODY => {
-                return Event::closed("by the suite, for a message does not end");
+                return Event::closed("by the suite, because a message is too large");
             }
             other => unfinished = other,
         }
     }
 }
 
-/// What a message is to the script; none when the link deals with it alone.
+/// Converts a message to an event for the script. Returns `None` if the link handles it by itself.
 fn taken(context: &Context, who: &str, payload: Payload, manner: &Manner, outbox: &Outbox) -> Option<Event> {
     if context.answers_heartbeats() {
         match (manner.side, manner.revision) {
@@ -506,7 +506,7 @@ fn taken(context: &Context, who: &str, payload: Payload, manner: &Manner, outbox
     Some(Event::Packet(match (payload, manner.revision) {
         (Payload::Bytes(bytes), Revision::Three) => match bytes.strip_prefix(&[4]) {
             Some(message) => Payload::Bytes(message.to_vec()),
-            None => return Some(Event::closed("by the suite, for a binary packet is no message")),
+            None => return Some(Event::closed("by the suite, because a binary packet is not a message")),
         },
         (payload, _) => payload,
     }))

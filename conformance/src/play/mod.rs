@@ -1,4 +1,4 @@
-//! Plays a script: carries out its steps one after the other against the other side.
+//! Runs a script: executes its steps one after the other against the implementation.
 
 mod exchange;
 mod hosted;
@@ -22,13 +22,14 @@ use crate::transcript::Transcript;
 use crate::wire::http::{Headers, RequestHead, header};
 use crate::wire::{BoxStream, Connector, Session};
 
-/// What all objects of a running case share.
+/// State that all objects of a running case share.
 pub(crate) struct Context {
-    /// The way to the server under test; none when a client is tested.
+    /// The connector to the server under test. `None` when a client is tested.
     connector: Option<Arc<dyn Connector>>,
     pub(crate) transcript: Transcript,
     answers_heartbeats: AtomicBool,
-    /// Why a connection to the server could not be made. No case accepts that: a server that is gone refuses everything, and does nothing wrong.
+    /// Why a connection to the server could not be opened. No case accepts that: otherwise a server that has crashed would pass every
+    /// case that expects a refusal.
     unreachable: OnceLock<String>,
     path: String,
 }
@@ -40,7 +41,7 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
-    /// A new connection to the server under test, or what to tell of the failure.
+    /// Opens a connection to the server under test, or returns the event that reports the failure.
     async fn connect(&self) -> Result<BoxStream, Event> {
         match &self.connector {
             Some(connector) => {
@@ -56,12 +57,12 @@ impl Context {
         Event::closed(reason)
     }
 
-    /// A new session of WebTransport with the server under test, or what to tell of the failure.
+    /// Opens a WebTransport session with the server under test, or returns the event that reports the failure.
     async fn webtransport(&self) -> Result<Arc<dyn Session>, Event> {
         match &self.connector {
             Some(connector) => {
                 let opened = connector.webtransport(&self.path).await;
-                opened.map_err(|error| self.is_unreachable(format!("no session of WebTransport: {error}")))
+                opened.map_err(|error| self.is_unreachable(format!("no WebTransport session: {error}")))
             }
             None => Err(Event::closed("no connection: this case plays the server")),
         }
@@ -80,42 +81,42 @@ impl Context {
     }
 }
 
-/// Replaces headers of the same name and adds the others.
+/// Replaces headers of the same name and appends the others.
 fn set_headers(headers: &mut Headers, wanted: Headers) {
     headers.retain(|(name, _)| header(&wanted, name).is_none());
     headers.extend(wanted);
 }
 
-/// Why a script did not come to its end.
+/// Why a script stopped before its end.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stop {
-    /// The implementation did something else.
+    /// The implementation did not do what the step requires.
     Failed { step: String, expected: String, seen: String },
-    /// It cannot be told here.
+    /// The case cannot be decided here.
     Skipped(String),
-    /// The script asks for something impossible.
+    /// The case itself is wrong: the script asks for something impossible.
     Broken { step: String, error: String },
 }
 
-/// How a script is played.
+/// How to run a script.
 pub(crate) struct Setting {
     pub(crate) connector: Option<Arc<dyn Connector>>,
-    /// The command line of the client under test; `{url}` in it stands for the URL of the suite.
+    /// The command line of the client under test. `{url}` is replaced by the URL of the suite.
     pub(crate) command: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
-    /// Stands between the suite and the client under test.
+    /// Applied between the suite and the client under test.
     pub(crate) mutant: Option<Arc<Mutant>>,
-    /// Where the endpoint is.
+    /// The path of the endpoint.
     pub(crate) path: String,
     pub(crate) endpoint: Endpoint,
     pub(crate) grace: Duration,
-    /// The longest wait that is worth it.
+    /// A step that needs a longer wait is skipped.
     pub(crate) patience: Duration,
     pub(crate) variables: Vec<(String, Value)>,
     pub(crate) seed: u64,
 }
 
-/// Plays the steps, and returns how it ended.
+/// Runs the steps and returns the result.
 pub(crate) async fn play(setting: Setting, transcript: Transcript, steps: &[Step]) -> Result<(), Stop> {
     let context = Arc::new(Context {
         connector: setting.connector.clone(),

@@ -1,4 +1,4 @@
-//! The client under test: a program whose standard output reports what happens to it.
+//! The client under test: a program that reports its events on standard output.
 
 use std::io;
 use std::process::Stdio;
@@ -15,7 +15,7 @@ use crate::wire::packets::Payload;
 /// A running program. Dropping it kills the program.
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// A packet for every line, and the end of the program.
+    /// Receives a packet for every line, and the exit of the program.
     pub(crate) inbox: Inbox,
     input: Option<ChildStdin>,
     ended: watch::Receiver<Option<String>>,
@@ -63,7 +63,7 @@ impl Program {
             };
             tokio::join!(reports, complaints);
             let status = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
-            let how = format!("the client ended with {status}");
+            let how = format!("the client exited with {status}");
             context.transcript.arrived("report", &how);
             end.send_replace(Some(how.clone()));
             post.put(Event::closed(how));
@@ -71,16 +71,16 @@ impl Program {
         Ok(Self { inbox, input, ended, _watching: watching })
     }
 
-    /// How it has ended, once it has.
+    /// How the program has exited, once it has.
     pub(crate) fn ended(&self) -> watch::Receiver<Option<String>> {
         self.ended.clone()
     }
 
-    /// Writes a command to the standard input of the program.
+    /// Writes a command to the program's standard input.
     pub(crate) async fn write_line(&mut self, context: &Context, line: &str) {
         context.transcript.out("report", line);
         if let Some(input) = &mut self.input {
-            // Its end is reported.
+            // If the program has exited, that is reported separately.
             let _ = input.write_all(format!("{line}\n").as_bytes()).await;
             let _ = input.flush().await;
         }

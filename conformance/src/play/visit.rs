@@ -1,7 +1,7 @@
-//! A session of ours on the server under test: what an honest client does without being told, so that scripts can speak of the rest.
+//! A session of the suite on the server under test. It does what a correct client does by itself, so that scripts describe only the rest.
 //!
-//! On polling, a session polls from the first step that waits for one of its packets, and answers pings. A script that wants to hold
-//! the polls itself uses named ones: the first of them takes over what is under way.
+//! A polling session polls from the first step that waits for one of its packets, and answers pings. A script that controls the polls
+//! itself uses named ones. The first of them takes over a pending poll.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,26 +19,26 @@ use super::link::{Carrier, Link, Manner, Outbox, Side};
 use crate::wire::http::{Headers, RequestHead, Response, header};
 use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
 
-/// How a session is asked for.
+/// How to open a session.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) name: String,
-    /// Query parameters besides `transport` and `sid`; with `EIO`.
+    /// Query parameters other than `transport` and `sid`. Includes `EIO`.
     pub(crate) query: String,
     pub(crate) revision: Revision,
     pub(crate) headers: Headers,
 }
 
-/// What all tasks of a session share.
+/// State that all tasks of a session share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     context: Arc<Context>,
     wish: Wish,
     sid: String,
-    /// One POST at a time, as the protocol demands.
+    /// One POST at a time, as the protocol requires.
     posting: Arc<tokio::sync::Mutex<()>>,
     post: Post,
-    /// Where packets go when the session is on a link.
+    /// Where packets are sent if the session is on a link.
     outbox: Mutex<Option<Outbox>>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Visit {
     pub(crate) shared: Arc<Shared>,
-    /// The handshake, for the variables.
+    /// The handshake, for the variables of the script.
     pub(crate) handshake: Json,
     inbox: Inbox,
     link: Option<Link>,
@@ -54,7 +54,7 @@ pub(crate) struct Visit {
     _heartbeat: Option<Task>,
 }
 
-/// A background poll loop that can be asked for the poll it has under way.
+/// A background poll loop that can hand over its pending poll.
 #[derive(Debug)]
 struct Poller {
     stop: Arc<Notify>,
@@ -68,7 +68,7 @@ impl Drop for Poller {
 }
 
 impl Visit {
-    /// Opens a session by polling.
+    /// Opens a session over polling.
     pub(crate) async fn polling(context: &Arc<Context>, wish: Wish) -> Result<Self, String> {
         let head = request(context, &wish, "polling", "", "GET");
         let event = exchange(context, &wish.name, &head, None, None).await;
@@ -89,7 +89,7 @@ impl Visit {
         Ok(visit)
     }
 
-    /// Opens a session by WebSocket or WebTransport.
+    /// Opens a session over WebSocket or WebTransport.
     pub(crate) async fn by_link(
         context: &Arc<Context>,
         wish: Wish,
@@ -109,7 +109,7 @@ impl Visit {
         };
         let deadline = Instant::now() + patience;
         loop {
-            let Some(arrived) = link.inbox.next(deadline).await else { return Err("no open packet".to_owned()) };
+            let Some(arrived) = link.inbox.next(deadline).await else { return Err("no open packet arrived".to_owned()) };
             match arrived.event {
                 Event::Opened(_) | Event::Ping(_) | Event::Pong(_) => {}
                 Event::Packet(Payload::Text(text)) => {
@@ -143,7 +143,7 @@ impl Visit {
         self.link.is_none()
     }
 
-    /// The next packet, or the end.
+    /// The next packet, or the end of the session.
     pub(crate) async fn next(&mut self, deadline: Instant) -> Option<Arrived> {
         if let Some(arrived) = self.inbox.waiting() {
             return Some(arrived);
@@ -181,30 +181,30 @@ impl Visit {
         self.poller = Some(Poller { stop, task });
     }
 
-    /// Stops polling in the background, and returns the poll that is under way.
+    /// Stops polling in the background and returns the pending poll.
     async fn take_poll(&mut self) -> Option<Exchange> {
         let mut poller = self.poller.take()?;
         poller.stop.notify_one();
         (&mut poller.task).await.ok().flatten()
     }
 
-    /// The poll under way, or a new one, as a request of its own.
+    /// Returns the pending poll, or a new one, as a separate request.
     pub(crate) async fn poll(&mut self, who: &str) -> Exchange {
         match self.take_poll().await {
             Some(poll) => {
-                self.shared.context.transcript.note(format!("the poll that is under way is {who} now"));
+                self.shared.context.transcript.note(format!("the pending poll is {who} now"));
                 poll
             }
             None => Exchange::of(who, Shared::poll(Arc::clone(&self.shared), who.to_owned())),
         }
     }
 
-    /// A POST as a request of its own; it does not wait for others.
+    /// Sends a POST as a separate request, which does not wait for other requests.
     pub(crate) fn post(&self, who: &str, packets: &[Payload]) -> Exchange {
         let shared = Arc::clone(&self.shared);
         let body = encode_body(self.revision(), packets);
         let who_task = who.to_owned();
-        // As long as it runs, answers to pings wait: they must not overlap with it.
+        // While it runs, pongs wait, because they must not overlap it.
         let running = Arc::clone(&shared.posting).try_lock_owned().ok();
         Exchange::of(who, async move {
             let event = shared.post_body(&who_task, body).await;
@@ -213,7 +213,7 @@ impl Visit {
         })
     }
 
-    /// Sends packets over what carries the session. A refusal is the end of the session, seen by who looks for packets.
+    /// Sends packets on the current transport. A refusal ends the session, and is reported to the step that waits for packets.
     pub(crate) async fn send(&mut self, packets: Vec<Payload>, patience: Duration) {
         match &self.link {
             Some(link) => {
@@ -227,12 +227,12 @@ impl Visit {
                     self.shared.post.put(Event::closed(format!("the POST got the answer {}", response.summary())));
                 }
                 Ok(event) => self.shared.post.put(event),
-                Err(_) => self.shared.post.put(Event::closed("by the suite, for the POST got no answer")),
+                Err(_) => self.shared.post.put(Event::closed("by the suite, because the POST got no answer")),
             },
         }
     }
 
-    /// Goes from polling to a link as the reference client does.
+    /// Upgrades from polling to a link as the reference client does.
     pub(crate) async fn upgrade(&mut self, carrier: Carrier, patience: Duration) -> Result<(), String> {
         let context = Arc::clone(&self.shared.context);
         let who = self.shared.wish.name.clone();
@@ -266,7 +266,7 @@ impl Visit {
         Ok(())
     }
 
-    /// A WebSocket that names this session.
+    /// Opens a WebSocket that names this session.
     pub(crate) fn dial(&self, who: &str, headers: Headers, session: bool) -> Link {
         let sid = format!("&sid={}", self.shared.sid);
         let mut head = link_request(request(&self.shared.context, &self.shared.wish, "websocket", &sid, "GET"));
@@ -274,7 +274,7 @@ impl Visit {
         Link::dial(&self.shared.context, who, head, Manner::new(Side::Client, self.revision(), session))
     }
 
-    /// A session of WebTransport whose first packet names this session.
+    /// Opens a WebTransport session whose first packet names this session.
     pub(crate) async fn carry_over(&self, who: &str) -> Link {
         let link = Link::webtransport(&self.shared.context, who, Manner::on_webtransport(false));
         let hello = format!("0{}", serde_json::json!({ "sid": self.shared.sid }));
@@ -282,7 +282,7 @@ impl Visit {
         link
     }
 
-    /// Ends the session as a client does that is asked to.
+    /// Closes the session as a correct client does.
     pub(crate) async fn close(&mut self, code: Option<u16>, reason: &str, patience: Duration) {
         match &self.link {
             Some(link) => link.close(&self.shared.context, Some(code.unwrap_or(1000)), reason).await,
@@ -290,11 +290,11 @@ impl Visit {
         }
     }
 
-    /// Cuts every connection of the session.
+    /// Cuts all connections of the session.
     pub(crate) fn abort(&mut self) {
         self.poller = None;
         if let Some(link) = &mut self.link {
-            // Dropping the task drops the stream.
+            // Replacing the link drops its task, which drops the stream.
             let manner = Arc::clone(&link.manner);
             *link = Link::over(
                 &self.shared.context,
@@ -308,7 +308,7 @@ impl Visit {
         }
     }
 
-    /// Asks whether the server still knows the session: what it answers to a poll with its id.
+    /// Polls with the id of the session, to find out whether the server still knows it.
     pub(crate) async fn ask(&self) -> Event {
         Shared::poll(Arc::clone(&self.shared), self.shared.wish.name.clone()).await
     }
@@ -319,7 +319,7 @@ impl Visit {
 }
 
 impl Shared {
-    /// One poll; an answer that holds nothing but pings is answered, and the poll goes on.
+    /// Polls once. If the response contains only pings, answers them and polls again.
     async fn poll(self: Arc<Self>, who: String) -> Event {
         let head = self.request("GET");
         loop {
@@ -344,7 +344,7 @@ impl Shared {
             if !packets.is_empty() {
                 response.body = encode_body(self.wish.revision, &packets);
                 if self.wish.revision == Revision::Three {
-                    // It may have been the form for binary, and is text now.
+                    // The body may have been in the binary format, and is text now.
                     response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
                 }
                 return Event::Answer(response);
@@ -352,7 +352,7 @@ impl Shared {
         }
     }
 
-    /// One POST, after those that are under way.
+    /// Sends a POST after all pending ones.
     async fn post(&self, packets: &[Payload]) -> Event {
         let _running = self.posting.lock().await;
         self.post_body(&self.wish.name, encode_body(self.wish.revision, packets)).await
@@ -368,13 +368,13 @@ impl Shared {
         request(&self.context, &self.wish, "polling", &format!("&sid={}", self.sid), method)
     }
 
-    /// Takes the packets out of the answer to a poll; whether it was the last one.
+    /// Takes the packets out of the response to a poll. Returns whether that was the last poll.
     fn digest(&self, arrived: Arrived) -> bool {
         let put = |event| self.post.put_arrived(Arrived { at: arrived.at, event });
         match arrived.event {
             Event::Answer(response) if response.status == 200 => {
                 let Some(packets) = packets(self.wish.revision, &response) else {
-                    put(Event::closed(format!("by the suite, for a poll got the answer {}", response.summary())));
+                    put(Event::closed(format!("by the suite, because a poll got the answer {}", response.summary())));
                     return true;
                 };
                 for packet in packets {
@@ -400,7 +400,7 @@ impl Shared {
     }
 }
 
-/// Pings of revision 3 come from the client.
+/// In revision 3, the client sends the pings.
 async fn heartbeat(shared: &Arc<Shared>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
@@ -419,7 +419,7 @@ async fn heartbeat(shared: &Arc<Shared>, interval: Duration) {
     }
 }
 
-/// A packet as a message of a link: in revision 3 binary data has its type before it.
+/// Encodes a packet as a message of a link. In revision 3, binary data starts with its type.
 pub(super) fn on_link(revision: Revision, packet: Payload) -> Payload {
     match (revision, packet) {
         (Revision::Three, Payload::Bytes(mut bytes)) => {
@@ -438,7 +438,7 @@ fn packets(revision: Revision, response: &Response) -> Option<Vec<Payload>> {
 fn handshake(text: &str) -> Result<Json, String> {
     text.strip_prefix('0')
         .and_then(|json| serde_json::from_str(json).ok())
-        .ok_or_else(|| format!("{text} instead of an open packet"))
+        .ok_or_else(|| format!("expected an open packet, got {text}"))
 }
 
 fn request(context: &Context, wish: &Wish, transport: &str, more: &str, method: &str) -> RequestHead {
@@ -449,7 +449,7 @@ fn request(context: &Context, wish: &Wish, transport: &str, more: &str, method: 
     head
 }
 
-/// Makes a request one for a WebSocket.
+/// Adds the headers of a WebSocket request.
 pub(crate) fn link_request(mut head: RequestHead) -> RequestHead {
     let mut headers = vec![
         ("Upgrade".to_owned(), "websocket".to_owned()),
@@ -457,7 +457,7 @@ pub(crate) fn link_request(mut head: RequestHead) -> RequestHead {
         ("Sec-WebSocket-Key".to_owned(), crate::wire::websocket::KEY.to_owned()),
         ("Sec-WebSocket-Version".to_owned(), "13".to_owned()),
     ];
-    // What the script says comes first.
+    // Headers of the script take precedence.
     headers.retain(|(name, _)| header(&head.headers, name).is_none());
     head.headers.extend(headers);
     head

@@ -1,7 +1,7 @@
-//! The matrix of implementations and cases: one page that needs nothing but itself.
+//! Renders the matrix of implementations and cases as one self-contained HTML page.
 //!
-//! The page (`report.html`, script and style included) gets its data in two parts: what the matrix shows, and for each implementation what
-//! a click asks for, which is not even parsed before. A flood in a transcript is cut in its middle, so that the page stays one that can be sent.
+//! The data of the page (`report.html`, with script and style inline) has two parts: the data of the matrix, and the details of each
+//! implementation, which the browser parses when a cell is clicked. Long transcripts are cut in the middle to limit the size of the page.
 
 use std::collections::HashMap;
 
@@ -13,13 +13,13 @@ use crate::transcript::{Direction, Entry};
 
 const PAGE: &str = include_str!("report.html");
 
-/// Lines kept of the transcript of a case that failed.
+/// The number of transcript lines kept of a failed case.
 const FAILED_LINES: usize = 400;
 
-/// Lines kept of the transcript of a case that did not.
+/// The number of transcript lines kept of any other case.
 const OTHER_LINES: usize = 100;
 
-/// Several runs, of servers or clients or both, as one HTML page that loads nothing from anywhere.
+/// Renders runs of servers and clients as one HTML page that loads no external resources.
 pub fn html(runs: &[Run]) -> String {
     let (cases, places) = cases(runs);
     let mut implementations = Vec::new();
@@ -52,13 +52,13 @@ pub fn html(runs: &[Run]) -> String {
         ));
     }
     let data = json!({ "implementations": implementations, "cases": cases });
-    // The page itself has each of the marks once, and before all data.
+    // The template contains each placeholder once, before any inserted data.
     let (before, rest) = PAGE.split_once("{{DATA}}").unwrap_or((PAGE, ""));
     let (between, after) = rest.split_once("{{DETAILS}}").unwrap_or((rest, ""));
     [before, &inside_script(&data), between, &details, after].concat()
 }
 
-/// All cases of all runs in the order of the first run that has them, and where each of them is.
+/// All cases of all runs, in the order of the first run that contains them, and the index of each.
 fn cases(runs: &[Run]) -> (Vec<Json>, HashMap<&str, usize>) {
     let mut cases = Vec::new();
     let mut places = HashMap::new();
@@ -80,7 +80,7 @@ fn cases(runs: &[Run]) -> (Vec<Json>, HashMap<&str, usize>) {
     (cases, places)
 }
 
-/// Cases for clients have a group of their own.
+/// Cases for clients form a separate group.
 fn role(run: &Run) -> &'static str {
     if run.results.iter().any(|result| result.id.starts_with("client/")) { "client" } else { "server" }
 }
@@ -105,7 +105,7 @@ fn detail(result: &CaseResult) -> Json {
     })
 }
 
-/// The beginning and the end of a transcript.
+/// Keeps the beginning and the end of a transcript.
 fn cut(transcript: &[Entry], lines: usize) -> Vec<Json> {
     let entry = |entry: &Entry| {
         let direction = match entry.direction {
@@ -127,7 +127,7 @@ fn cut(transcript: &[Entry], lines: usize) -> Vec<Json> {
     }
 }
 
-/// JSON that cannot end the element that it stands in.
+/// Encodes JSON so that it cannot end the script element that contains it.
 fn inside_script(value: &Json) -> String {
     value.to_string().replace('<', "\\u003c")
 }
@@ -159,7 +159,7 @@ mod tests {
         }
     }
 
-    /// The data of the page, and that of its implementations.
+    /// The data of the page, and that of each implementation.
     fn parts(page: &str) -> (Json, Vec<Json>) {
         let parsed = |id: &str| {
             let (_, rest) = page.split_once(&format!("<script type=\"application/json\" id=\"{id}\">"))?;

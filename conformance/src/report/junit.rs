@@ -1,4 +1,4 @@
-//! The XML that build servers read.
+//! JUnit XML for CI systems.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::Run;
 use super::text::failure;
 use crate::run::Verdict;
 
-/// A run as one test suite, with its cases by group.
+/// Renders a run as one test suite, with its cases by group.
 pub fn junit(run: &Run) -> String {
     let count = |verdict| run.results.iter().filter(|result| result.verdict == verdict).count();
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -46,7 +46,7 @@ pub fn junit(run: &Run) -> String {
     text
 }
 
-/// Without what XML cannot hold, and with what it can under its name.
+/// Escapes text for XML, and drops characters that XML cannot represent.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! Results for people (text, and a page that compares implementations), for programs (JSON) and for build servers (JUnit).
+//! Reports of results: text and an HTML page for people, JSON for programs, and JUnit XML for CI.
 
 mod html;
 mod junit;
@@ -12,21 +12,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::CaseResult;
 
-/// Everything that one run found, as it is written to a file. The README describes the fields.
+/// All results of one run, as stored in a file. The README describes the fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
-    /// Version of this format.
+    /// The version of this format.
     pub format: u32,
-    /// What was tested.
+    /// The tested implementation.
     pub implementation: String,
-    /// The seed of random data.
+    /// The seed of the random data.
     pub seed: u64,
-    /// One for each case.
+    /// One result per case.
     pub results: Vec<CaseResult>,
 }
 
 impl Run {
-    /// Results under the name of what was tested.
+    /// Creates a run of the named implementation.
     pub fn new(implementation: &str, seed: u64, results: Vec<CaseResult>) -> Self {
         Self { format: 1, implementation: implementation.to_owned(), seed, results }
     }

@@ -1,11 +1,11 @@
-//! What is printed.
+//! The text output on the command line.
 
 use std::fmt::Write as _;
 
 use crate::case::Level;
 use crate::run::{CaseResult, Verdict};
 
-/// A failed case, with everything that helps to understand it.
+/// Formats a case with everything that helps to understand a failure.
 pub fn failure(result: &CaseResult) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{} ({}) {}", result.id, result.level, word(result.verdict));
@@ -23,7 +23,7 @@ pub fn failure(result: &CaseResult) -> String {
     text
 }
 
-/// One line for each level, and the ids of what failed.
+/// One line per level, and the ids of all failed cases.
 pub fn summary(results: &[CaseResult]) -> String {
     let mut text = String::new();
     for level in [Level::Must, Level::Should, Level::Reference] {

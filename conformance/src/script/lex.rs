@@ -1,4 +1,4 @@
-//! One line of a script, cut into tokens.
+//! Splits a line of a script into tokens.
 
 use super::value::{Part, Template};
 
@@ -7,17 +7,17 @@ use super::value::{Part, Template};
 pub(crate) enum Token {
     /// A bare word.
     Word(String),
-    /// A bare word with a colon behind it: who does the step.
+    /// A bare word followed by a colon: the subject of the step.
     Subject(String),
     /// `"…"`, with escapes.
     Double(Template),
-    /// `'…'`, as it stands.
+    /// `'…'`, without escapes.
     Single(Template),
     /// `x"…"`.
     Bytes(Vec<u8>),
     /// `/…/`.
     Regex(Template),
-    /// A number; a unit of time makes it milliseconds.
+    /// A number. With a unit of time it is in milliseconds.
     Number(f64),
     /// `$name`.
     Variable(String),
@@ -25,7 +25,7 @@ pub(crate) enum Token {
     Symbol(char),
 }
 
-/// Cuts a line into tokens. A `#` outside of quotes starts a comment.
+/// Splits a line into tokens. A `#` outside of quotes starts a comment.
 pub(crate) fn tokens(line: &str) -> Result<Vec<Token>, String> {
     let mut rest = Characters { rest: line };
     let mut tokens = Vec::new();
@@ -50,7 +50,7 @@ pub(crate) fn tokens(line: &str) -> Result<Vec<Token>, String> {
             }
             '$' => {
                 rest.next();
-                let name = name(&mut rest).ok_or("a $ without a name behind it")?;
+                let name = name(&mut rest).ok_or("a $ must be followed by a name")?;
                 tokens.push(Token::Variable(name));
             }
             '+' | '*' | ';' | '(' | ')' | '|' | '&' | '{' | '}' | '-' | '=' | '!' | '<' | '>' => {
@@ -71,7 +71,7 @@ pub(crate) fn tokens(line: &str) -> Result<Vec<Token>, String> {
                     tokens.push(number(&word).map_or(Token::Word(word), Token::Number));
                 }
             }
-            other => return Err(format!("{other:?} means nothing here")),
+            other => return Err(format!("unexpected {other:?}")),
         }
     }
     Ok(tokens)
@@ -90,7 +90,7 @@ fn number(word: &str) -> Option<f64> {
     word.strip_suffix('s').and_then(|seconds| seconds.parse::<f64>().ok()).map(|seconds| seconds * 1000.0)
 }
 
-/// Bytes in hexadecimal digits, with spaces where they help.
+/// Bytes in hexadecimal digits. Spaces are ignored.
 pub(crate) fn hex(text: &str) -> Result<Vec<u8>, String> {
     let digits: Vec<u8> = text
         .chars()
@@ -102,7 +102,7 @@ pub(crate) fn hex(text: &str) -> Result<Vec<u8>, String> {
         .chunks(2)
         .map(|pair| match pair {
             [high, low] => Ok(high << 4 | low),
-            _ => Err(format!("x\"{text}\" has half a byte")),
+            _ => Err(format!("x\"{text}\" has an odd number of digits")),
         })
         .collect()
 }
@@ -137,9 +137,9 @@ impl Characters<'_> {
     }
 }
 
-/// The name behind a `$`: `name`, `name.part` or `{name}`.
+/// The name after a `$`: `name`, `name.part` or `{name}`.
 ///
-/// `$bytes` and `$ext` as keys are how JSON speaks of binary: no variables.
+/// `$bytes` and `$ext` as keys represent binary in JSON, so they are not variables.
 fn name(rest: &mut Characters<'_>) -> Option<String> {
     if rest.rest.starts_with("bytes\"") || rest.rest.starts_with("ext\"") {
         return None;
@@ -162,7 +162,7 @@ fn name(rest: &mut Characters<'_>) -> Option<String> {
     Some(name)
 }
 
-/// The inside of a `"…"`, to and with the closing quote.
+/// The content of a `"…"`, including the closing quote.
 fn double(rest: &mut Characters<'_>) -> Result<Template, String> {
     let mut parts = Vec::new();
     let mut literal = String::new();
@@ -179,7 +179,7 @@ fn double(rest: &mut Characters<'_>) -> Result<Template, String> {
                 'x' => {
                     let digits: String = [rest.next(), rest.next()].into_iter().flatten().collect();
                     let code = u8::from_str_radix(&digits, 16).ok().filter(u8::is_ascii);
-                    literal.push(char::from(code.ok_or("\\x takes two digits up to 7f; other bytes are x\"…\"")?));
+                    literal.push(char::from(code.ok_or("\\x needs two digits up to 7f; write other bytes as x\"…\"")?));
                 }
                 'u' => {
                     rest.next();
@@ -203,7 +203,7 @@ fn double(rest: &mut Characters<'_>) -> Result<Template, String> {
     Ok(Template(parts))
 }
 
-/// The inside of a `/…/`, where `\/` is a slash.
+/// The content of a `/…/`, in which `\/` is a slash.
 fn regex(rest: &mut Characters<'_>) -> Result<String, String> {
     let mut text = String::new();
     loop {
@@ -219,7 +219,7 @@ fn regex(rest: &mut Characters<'_>) -> Result<String, String> {
     }
 }
 
-/// A text in which `$name` is a variable; in a regular expression only `${name}` is, for there `$` is the end.
+/// A text in which `$name` is a variable. In a regular expression only `${name}` is, because `$` matches the end.
 fn template(text: &str, only_braces: bool) -> Template {
     let mut rest = Characters { rest: text };
     let mut parts = Vec::new();

@@ -1,4 +1,4 @@
-//! The step language: what the steps of a case mean, apart from how they are carried out.
+//! The step language: the syntax and meaning of steps. [`crate::play`] executes them.
 
 pub(crate) mod lex;
 mod parse;
@@ -12,14 +12,14 @@ use value::{Expression, Template};
 /// One line of a script.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Step {
-    /// As the author wrote it.
+    /// The text of the line.
     pub(crate) text: String,
-    /// Who does it: the name before the colon; none is the main session.
+    /// The name before the colon. `None` is the main session.
     pub(crate) subject: Option<String>,
     pub(crate) action: Action,
-    /// `after DURATION`: what the step waits for must not come before.
+    /// `after DURATION`: what the step waits for must not arrive earlier.
     pub(crate) after: Option<Expression>,
-    /// `within DURATION`: it must come by then; without it, at once.
+    /// `within DURATION`: it must arrive in this time. Without it, it must arrive at once.
     pub(crate) within: Option<Expression>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) enum Action {
     Upgrade { transport: Option<Expression> },
     /// `send PACKET…`
     Send(Vec<Expression>),
-    /// `expect …`, or `await …`, which passes over what does not match.
+    /// `expect …`, or `await …`, which skips what does not match.
     Expect { skip: bool, terms: Vec<Term> },
     /// `silence DURATION`
     Silence(Expression),
@@ -78,31 +78,31 @@ pub(crate) enum Action {
     Repeat { times: Expression, steps: Vec<Step> },
     /// `accept TRANSPORT [HANDSHAKE]`: a new session of the client.
     AcceptSession { transport: Expression, handshake: Option<Expression> },
-    /// `requests manual`: those of a session that was accepted are answered by hand from here on.
+    /// `requests manual`: from here on, the script answers the requests of an accepted session.
     RequestsManual,
-    /// `requests refused`: the session is gone, and those that still name it are told so.
+    /// `requests refused`: the session is over, and requests that name it are refused.
     RequestsRefused,
     /// `accept connect [NAMESPACE] [REPLY]`
     AcceptConnect { namespace: Option<Expression>, reply: Option<Expression> },
     /// `accept upgrade`
     AcceptUpgrade,
-    /// `accept METHOD [TARGET PATTERN]`: one request of the client, answered by hand.
+    /// `accept METHOD [TARGET PATTERN]`: one request of the client, answered by the script.
     AcceptRequest { method: String, target: Option<Match> },
-    /// `accept link [TARGET PATTERN]`: one WebSocket of the client, whose frames are ours to play with.
+    /// `accept link [TARGET PATTERN]`: one WebSocket of the client, controlled by the script.
     AcceptLink { target: Option<Match> },
     /// `answer STATUS [BODY] [header …]`
     Answer { status: Expression, body: Option<Expression>, headers: Vec<Expression> },
 }
 
-/// A frame that an honest endpoint might never write.
+/// A frame that a correct endpoint might never write.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RawFrame {
     pub(crate) more: bool,
-    /// The three reserved bits, the first of them the highest.
+    /// The three reserved bits. RSV1 is the highest.
     pub(crate) reserved: u8,
-    /// Against the rule for this side: a client's frame without a mask, a server's with one.
+    /// Breaks the masking rule: a client's frame without a mask, or a server's frame with one.
     pub(crate) wrong_mask: bool,
-    /// What the header says instead of the length.
+    /// The length in the header, if it differs from that of the payload.
     pub(crate) length: Option<Expression>,
     pub(crate) opcode: u8,
     pub(crate) payload: Expression,
@@ -117,7 +117,7 @@ pub(crate) enum Comparison {
     Greater,
 }
 
-/// Things that have to happen next, in any order; each is a choice.
+/// Choices that must all be met next, in any order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Term(pub(crate) Vec<Choice>);
 
@@ -125,33 +125,33 @@ pub(crate) struct Term(pub(crate) Vec<Choice>);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Choice(pub(crate) Vec<Outcome>);
 
-/// Something that can be seen.
+/// An outcome that can be observed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// A packet, a WebSocket message, a line.
+    /// A packet, a WebSocket message or a line.
     Packet(Match),
-    /// `STATUS [BODY] [header …] [without …]`: the answer to a request, or to the opening of a WebSocket.
+    /// `STATUS [BODY] [header …] [without …]`: the response to a request, or to the opening of a WebSocket.
     Answer { status: Status, body: Option<Match>, headers: Vec<(String, Option<Match>)>, without: Vec<String> },
-    /// `closed`: the other side has ended it, one way or the other.
+    /// `closed`: the peer has ended it in any way.
     Closed,
-    /// `finished`: it has ended, but no reset, and everything that was written has been taken.
+    /// `finished`: the connection has ended without a reset, and all written bytes were read.
     Finished,
-    /// `close CODE`: it has ended by a WebSocket close frame with this code; 1005 is a frame without one.
+    /// `close CODE`: it has ended with a WebSocket close frame with this code. 1005 is a frame without a code.
     CloseFrame(Expression),
-    /// `ping PAYLOAD` of WebSocket.
+    /// `ping PAYLOAD` of a WebSocket.
     Ping(Option<Match>),
-    /// `pong PAYLOAD` of WebSocket.
+    /// `pong PAYLOAD` of a WebSocket.
     Pong(Option<Match>),
 }
 
-/// How a text or bytes have to look.
+/// A pattern for a text or bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Match {
     /// `anything`
     Anything,
-    /// An expression: exactly this.
+    /// An expression: exactly this value.
     Exact(Expression),
-    /// `'…'`: JSON by value, with holes.
+    /// `'…'`: JSON compared by value, with wildcards.
     Packet(Template),
     /// `msgpack '…'`: the same for a MessagePack packet.
     Msgpack(Template),
@@ -159,7 +159,7 @@ pub(crate) enum Match {
     Regex(Template),
 }
 
-/// Which status codes.
+/// A pattern for a status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Exactly(u16),

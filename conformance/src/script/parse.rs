@@ -1,4 +1,4 @@
-//! Lines to steps. Errors name the line.
+//! Parses the lines of a script into steps. Errors name the line.
 
 use super::lex::{Token, tokens};
 use super::pattern;
@@ -10,12 +10,12 @@ pub(crate) fn script(text: &str) -> Result<Vec<Step>, String> {
     let mut lines = text.lines().map(str::trim);
     let (steps, closed) = block(&mut lines)?;
     if closed {
-        return Err("a } without a block".to_owned());
+        return Err("a } does not end a block".to_owned());
     }
     Ok(steps)
 }
 
-/// Steps up to the end or to a closing brace, and which of them it was.
+/// Parses steps up to the end or a closing brace. Returns whether a brace was found.
 fn block<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<(Vec<Step>, bool), String> {
     let mut steps = Vec::new();
     while let Some(line) = lines.next() {
@@ -39,7 +39,7 @@ fn block<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<(Vec<Step>, bo
         let after = reader.suffix("after").map_err(in_line)?;
         let within = reader.suffix("within").map_err(in_line)?;
         if !reader.tokens.is_empty() {
-            return Err(in_line(format!("{:?} is left over", reader.tokens)));
+            return Err(in_line(format!("unexpected {:?}", reader.tokens)));
         }
         if let Action::Repeat { steps, .. } = &mut action {
             let (inside, closed) = block(lines)?;
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
                 body: if self.is_word("header") { None } else { self.optional()? },
                 headers: self.headers()?,
             },
-            other => return Err(format!("there is no step {other:?}")),
+            other => return Err(format!("unknown step {other:?}")),
         })
     }
 
@@ -186,12 +186,12 @@ impl<'a> Reader<'a> {
         matches!(self.peek(), Some(Token::Word(next)) if next == word)
     }
 
-    /// The name of a session, if one is here.
+    /// The name of a session, if there is one.
     fn name(&mut self) -> Option<String> {
         if self.is_suffix() || self.starts_expression() { None } else { self.any_word() }
     }
 
-    /// Whether the next word begins something that belongs to many steps.
+    /// Returns whether the next word begins a suffix that many steps have.
     fn is_suffix(&self) -> bool {
         ["header", "after", "within"].iter().any(|word| self.is_word(word))
     }
@@ -252,7 +252,7 @@ impl<'a> Reader<'a> {
                     "close" => break 8,
                     "ping" => break 9,
                     "pong" => break 10,
-                    other => return Err(format!("a frame knows nothing of {other:?}")),
+                    other => return Err(format!("unknown part of a frame {other:?}")),
                 },
                 _ => return Err("a frame needs an opcode".to_owned()),
             }
@@ -271,7 +271,7 @@ impl<'a> Reader<'a> {
             terms.push(Term(choices));
         }
         if terms.is_empty() {
-            return Err("nothing is expected".to_owned());
+            return Err("something to expect is missing".to_owned());
         }
         Ok(Action::Expect { skip, terms })
     }
@@ -345,12 +345,12 @@ impl<'a> Reader<'a> {
 
     fn plain_text(&mut self) -> Result<String, String> {
         match self.next() {
-            Some(Token::Double(text) | Token::Single(text)) => text.literal().ok_or("no variables here".to_owned()),
+            Some(Token::Double(text) | Token::Single(text)) => text.literal().ok_or("variables are not allowed here".to_owned()),
             _ => Err("a text is missing".to_owned()),
         }
     }
 
-    /// `polling`, or a variable that holds it.
+    /// A name such as `polling`, or a variable that holds it.
     fn name_or_variable(&mut self) -> Result<Expression, String> {
         match self.next() {
             Some(Token::Word(word)) => Ok(Expression::Text(Template(vec![Part::Literal(word.clone())]))),
@@ -374,7 +374,7 @@ impl<'a> Reader<'a> {
         if self.starts_expression() { self.expression().map(Some) } else { Ok(None) }
     }
 
-    /// One or more.
+    /// One or more expressions.
     fn expressions(&mut self) -> Result<Vec<Expression>, String> {
         let mut expressions = vec![self.expression()?];
         while self.starts_expression() {
@@ -422,9 +422,9 @@ impl<'a> Reader<'a> {
                     self.need_symbol(')')?;
                     Ok(Expression::Call(function, Box::new(argument)))
                 }
-                None => Err(format!("{word:?} is no value; texts are written in quotes")),
+                None => Err(format!("{word:?} is not a value; write texts in quotes")),
             },
-            other => Err(format!("a value is missing at {other:?}")),
+            other => Err(format!("expected a value, found {other:?}")),
         }
     }
 }

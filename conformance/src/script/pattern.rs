@@ -1,7 +1,8 @@
-//! Patterns: what an expected text may look like, and what is remembered of it.
+//! Patterns for expected texts, and the variables that they capture.
 //!
-//! A packet pattern is a header compared letter by letter and, from the first `{`, `[`, `"` or `<` on, JSON compared by value. `*` stands for a
-//! number in the header and for any value in the JSON, `*name` remembers it, `...` at the end of an array or object allows more.
+//! A packet pattern is a header that is compared literally, followed by JSON that is compared by value. The JSON starts at the first `{`,
+//! `[`, `"` or `<`. `*` stands for a number in the header and for any value in the JSON. `*name` also stores the value. `...` at the end
+//! of an array or object allows more elements.
 
 use regex_lite::Regex;
 use serde_json::Value as Json;
@@ -11,9 +12,9 @@ use super::value::{Scope, Template, Value};
 /// Variables that a match sets.
 pub(crate) type Captures = Vec<(String, Value)>;
 
-/// Compares a text with the pattern `'…'`, already filled in.
+/// Matches a text with the pattern `'…'`, in which variables are already replaced.
 pub(crate) fn packet(pattern: &str, text: &str) -> Result<Option<Captures>, String> {
-    // Large data is mostly the same letter by letter, which is seen at once; holes are never.
+    // Fast path: large data is usually literally equal. A pattern with wildcards never is.
     if pattern == text && !pattern.contains(['*', '<']) && !pattern.contains("...") {
         return Ok(Some(Captures::new()));
     }
@@ -29,7 +30,7 @@ pub(crate) fn packet(pattern: &str, text: &str) -> Result<Option<Captures>, Stri
     Ok(pattern.matches(&value, &mut captures).then_some(captures))
 }
 
-/// Checks a packet pattern without a text, as far as its variables allow.
+/// Checks the syntax of a packet pattern, as far as its variables allow.
 pub(crate) fn check(pattern: &Template) -> Result<(), String> {
     match pattern.literal() {
         Some(pattern) => packet(&pattern, "").map(drop),
@@ -37,7 +38,7 @@ pub(crate) fn check(pattern: &Template) -> Result<(), String> {
     }
 }
 
-/// What is left of the text behind the header.
+/// Matches the header and returns the rest of the text.
 fn match_header<'a>(header: &str, mut text: &'a str, captures: &mut Captures) -> Option<&'a str> {
     let mut pieces = header.split('*');
     text = text.strip_prefix(pieces.next()?)?;
@@ -57,7 +58,7 @@ fn match_header<'a>(header: &str, mut text: &'a str, captures: &mut Captures) ->
     Some(text)
 }
 
-/// Searches a text for a regular expression; its named groups are remembered.
+/// Searches a text for a regular expression, and captures its named groups.
 pub(crate) fn regex(pattern: &Template, scope: &Scope, text: &str) -> Result<Option<Captures>, String> {
     let source = regex_source(pattern, |name| scope.get(name).map(Value::text))?;
     let regex = Regex::new(&source).map_err(|error| format!("/{source}/: {error}"))?;
@@ -70,13 +71,13 @@ pub(crate) fn regex(pattern: &Template, scope: &Scope, text: &str) -> Result<Opt
     }))
 }
 
-/// Checks a regular expression without its variables.
+/// Checks the syntax of a regular expression, without its variables.
 pub(crate) fn check_regex(pattern: &Template) -> Result<(), String> {
     let source = regex_source(pattern, |_| Ok("0".to_owned()))?;
     Regex::new(&source).map(drop).map_err(|error| format!("/{source}/: {error}"))
 }
 
-/// Variables stand for themselves in a regular expression, whatever is in them.
+/// The values of variables are escaped, so that they match literally.
 fn regex_source(pattern: &Template, value: impl Fn(&str) -> Result<String, String>) -> Result<String, String> {
     use super::value::Part;
     pattern
@@ -89,7 +90,7 @@ fn regex_source(pattern: &Template, value: impl Fn(&str) -> Result<String, Strin
         .collect()
 }
 
-/// JSON with holes.
+/// JSON with wildcards.
 #[derive(Clone, Debug, PartialEq)]
 enum JsonPattern {
     Any(String),
@@ -116,7 +117,7 @@ impl JsonPattern {
         if parser.rest.is_empty() {
             Ok(pattern)
         } else {
-            Err(format!("{:?} is left over in the pattern {text}", parser.rest))
+            Err(format!("unexpected {:?} in the pattern {text}", parser.rest))
         }
     }
 
@@ -154,7 +155,7 @@ impl JsonPattern {
     }
 }
 
-/// A value of JSON as a variable: a string without its quotes, everything else as it is written.
+/// A JSON value as a variable: a string without its quotes, anything else as JSON text.
 pub(crate) fn remembered(value: &Json) -> Value {
     match value {
         Json::String(text) => Value::Text(text.clone()),
@@ -214,7 +215,7 @@ impl Parser<'_> {
                 parser.space();
                 let Json::String(key) = parser.scalar()? else { return Err("a key is not a string".to_owned()) };
                 if !parser.eat(":") {
-                    return Err(format!("a colon is missing behind {key:?}"));
+                    return Err(format!("a colon is missing after {key:?}"));
                 }
                 values.push((key, parser.value()?));
                 Ok(())
@@ -225,20 +226,20 @@ impl Parser<'_> {
         if let Some(from) = value.as_f64()
             && self.eat("..")
         {
-            let to = self.scalar()?.as_f64().ok_or("a range ends with something else than a number")?;
+            let to = self.scalar()?.as_f64().ok_or("a range must end with a number")?;
             return Ok(JsonPattern::Range(from, to));
         }
         Ok(JsonPattern::Scalar(value))
     }
 
-    /// Elements up to the closing bracket; whether `...` came last.
+    /// Parses elements up to the closing bracket. Returns whether `...` was last.
     fn list(&mut self, end: &str, mut element: impl FnMut(&mut Self) -> Result<(), String>) -> Result<bool, String> {
         if self.eat(end) {
             return Ok(false);
         }
         loop {
             if self.eat("...") {
-                return if self.eat(end) { Ok(true) } else { Err("... is not the last".to_owned()) };
+                return if self.eat(end) { Ok(true) } else { Err("... must be last".to_owned()) };
             }
             element(self)?;
             if self.eat(end) {
@@ -262,11 +263,11 @@ impl Parser<'_> {
             end.ok_or("a string is not closed")?.saturating_add(2)
         } else {
             let end = self.rest.find([',', ']', '}', ' ', ':']).unwrap_or(self.rest.len());
-            // `1..5` is a range, `1.5` a number.
+            // `1..5` is a range, and `1.5` is a number.
             self.rest.get(..end).and_then(|scalar| scalar.find("..")).unwrap_or(end)
         };
         let (scalar, rest) = self.rest.split_at(end);
-        let value = serde_json::from_str(scalar).map_err(|_| format!("{scalar:?} is no value"))?;
+        let value = serde_json::from_str(scalar).map_err(|_| format!("{scalar:?} is not a value"))?;
         self.rest = rest;
         Ok(value)
     }

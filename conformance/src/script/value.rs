@@ -1,4 +1,4 @@
-//! Values and expressions: what a step sends, how long it waits, what a variable holds.
+//! Values and expressions: what a step sends, how long it waits, and what a variable holds.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::lex::hex;
 use crate::wire::msgpack;
 
-/// What an expression gives. Numbers are milliseconds where a time is meant.
+/// The result of an expression. A number that is used as a time is in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Text(String),
@@ -18,7 +18,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// As it is written into a text.
+    /// The value as it appears in a text.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
@@ -27,7 +27,7 @@ impl Value {
         }
     }
 
-    /// As it is written to a stream.
+    /// The value as bytes to send.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         match self {
             Self::Bytes(bytes) => bytes,
@@ -44,7 +44,7 @@ impl Value {
     }
 }
 
-/// A text with variables in it.
+/// A text that may contain variables.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Template(pub(crate) Vec<Part>);
 
@@ -67,7 +67,7 @@ impl Template {
         Ok(text)
     }
 
-    /// The text itself when there is no variable in it.
+    /// The text itself, if it contains no variable.
     pub(crate) fn literal(&self) -> Option<String> {
         self.0
             .iter()
@@ -79,7 +79,7 @@ impl Template {
     }
 }
 
-/// Something that can be computed when the step runs.
+/// An expression that is evaluated when the step runs.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Expression {
     Text(Template),
@@ -92,7 +92,7 @@ pub(crate) enum Expression {
     Product(Box<Expression>, Box<Expression>),
 }
 
-/// What can be called in an expression.
+/// A function in an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Function {
     /// Random letters and digits.
@@ -126,7 +126,7 @@ impl Function {
     }
 }
 
-/// More than any case needs, and little enough that a server's numbers cannot exhaust our memory.
+/// More than any case needs, but not enough for numbers from a server to exhaust memory.
 const MAX_LENGTH: f64 = 256.0 * 1024.0 * 1024.0;
 
 impl Expression {
@@ -187,7 +187,7 @@ impl Expression {
                     length(times * bytes.len() as f64)?;
                     Value::Bytes(bytes.repeat(length(times)?))
                 }
-                (Value::Number(_), _) => return Err("a number is multiplied by a text".to_owned()),
+                (Value::Number(_), _) => return Err("a number cannot be multiplied by a text".to_owned()),
             },
         })
     }
@@ -195,13 +195,13 @@ impl Expression {
 
 fn length(number: f64) -> Result<usize, String> {
     if !(0.0..=MAX_LENGTH).contains(&number) {
-        return Err(format!("{number} is no length that the suite can send"));
+        return Err(format!("{number} is not a length that the suite can send"));
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     Ok(number as usize)
 }
 
-/// The variables of a running case, and its random numbers.
+/// The variables and the random generator of a running case.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
     variables: BTreeMap<String, Value>,
@@ -219,7 +219,7 @@ impl Scope {
             for name in self.variables.keys() {
                 let _ = write!(known, " ${name}");
             }
-            format!("there is no variable ${name}; there are:{known}")
+            format!("unknown variable ${name}; the variables are:{known}")
         })
     }
 
@@ -227,7 +227,7 @@ impl Scope {
         self.variables.insert(name.to_owned(), value);
     }
 
-    /// SplitMix64: enough to make data that nobody expects, and the same for the same seed.
+    /// SplitMix64: unpredictable enough for test data, and reproducible from the seed.
     fn next(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;

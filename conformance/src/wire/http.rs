@@ -1,4 +1,4 @@
-//! HTTP/1.1 as bytes: what is written is what the script says, what is read is taken as it comes.
+//! HTTP/1.1 as bytes: requests are written exactly as in the script, and responses are read without validation.
 
 use std::fmt::Write as _;
 use std::io;
@@ -7,10 +7,10 @@ use tokio::io::AsyncRead;
 
 use super::{MAX_BODY, Source, printable};
 
-/// Name and value, in the order of the wire.
+/// Names and values in wire order.
 pub(crate) type Headers = Vec<(String, String)>;
 
-/// The value of the first header of that name, without regard to case.
+/// The value of the first header with this name, ignoring case.
 pub(crate) fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
     headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
@@ -24,7 +24,7 @@ pub(crate) struct RequestHead {
 }
 
 impl RequestHead {
-    /// As it goes over the wire, with a length of the body unless a header speaks of one.
+    /// Encodes the head and the body. The length of the body is added unless a header gives one.
     pub(crate) fn encode(&self, body: Option<&[u8]>) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         for (name, value) in &self.headers {
@@ -42,7 +42,7 @@ impl RequestHead {
         bytes
     }
 
-    /// The value of a query parameter, as a server reads it: without percent-encoding.
+    /// The decoded value of a query parameter.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;
         query.split('&').find_map(|pair| {
@@ -51,13 +51,13 @@ impl RequestHead {
         })
     }
 
-    /// Whether this asks for a WebSocket.
+    /// Returns whether this requests a WebSocket.
     pub(crate) fn is_upgrade(&self) -> bool {
         header(&self.headers, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
     }
 }
 
-/// A value of a query without its encoding; what is no encoding stays.
+/// Percent-decodes a query value. Invalid sequences stay as they are.
 fn decoded(value: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = value.as_bytes();
@@ -75,7 +75,7 @@ fn decoded(value: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -85,7 +85,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// As it goes over the wire, with a length of the body unless a header speaks of one.
+    /// Encodes the response. The length of the body is added unless a header gives one.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, self.reason);
         for (name, value) in &self.headers {
@@ -101,7 +101,7 @@ impl Response {
         bytes
     }
 
-    /// One line for people.
+    /// A description for reports, in one line.
     pub(crate) fn summary(&self) -> String {
         if self.body.is_empty() {
             format!("{} without a body", self.status)
@@ -111,7 +111,7 @@ impl Response {
     }
 }
 
-/// How the end of a body is found.
+/// How the end of a body is determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     None,
@@ -139,7 +139,7 @@ fn collected(headers: &[httparse::Header<'_>]) -> Headers {
     headers.iter().map(|header| (header.name.to_owned(), String::from_utf8_lossy(header.value).into_owned())).collect()
 }
 
-/// Reads the head of a request; none at a clean end of the stream.
+/// Reads the head of a request. Returns `None` if the stream ends before it.
 pub(crate) async fn read_request_head<R: AsyncRead + Unpin>(source: &mut Source<R>) -> io::Result<Option<RequestHead>> {
     loop {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -155,7 +155,7 @@ pub(crate) async fn read_request_head<R: AsyncRead + Unpin>(source: &mut Source<
                 return Ok(Some(head));
             }
             Ok(httparse::Status::Partial) if source.buffered().len() > MAX_HEAD => {
-                return Err(io::Error::other("the head of a request does not end"));
+                return Err(io::Error::other("the head of a request is too large"));
             }
             Ok(httparse::Status::Partial) => {
                 if !source.fill().await? {
@@ -185,9 +185,9 @@ pub(crate) async fn read_body<R: AsyncRead + Unpin>(source: &mut Source<R>, fram
                 let line = source.line().await?;
                 let digits = line.split(';').next().unwrap_or_default().trim();
                 let length = usize::from_str_radix(digits, 16)
-                    .map_err(|_| io::Error::other(format!("{line:?} is not the length of a chunk")))?;
+                    .map_err(|_| io::Error::other(format!("{line:?} is not a chunk length")))?;
                 if body.len().saturating_add(length) > MAX_BODY {
-                    return Err(io::Error::other("the body does not end"));
+                    return Err(io::Error::other("the body is too large"));
                 }
                 if length == 0 {
                     while !source.line().await?.is_empty() {}
@@ -200,7 +200,7 @@ pub(crate) async fn read_body<R: AsyncRead + Unpin>(source: &mut Source<R>, fram
         Framing::UntilTheEnd => {
             while source.fill().await? {
                 if source.buffered().len() > MAX_BODY {
-                    return Err(io::Error::other("the body does not end"));
+                    return Err(io::Error::other("the body is too large"));
                 }
             }
             let length = source.buffered().len();
@@ -209,7 +209,7 @@ pub(crate) async fn read_body<R: AsyncRead + Unpin>(source: &mut Source<R>, fram
     }
 }
 
-/// Reads a whole answer to a request of this method. The body of a 101 is what follows on the stream: it is left there.
+/// Reads the response to a request with this method. After a 101 the stream is left as it is: the WebSocket follows.
 pub(crate) async fn read_response<R: AsyncRead + Unpin>(source: &mut Source<R>, method: &str) -> io::Result<Response> {
     loop {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -238,7 +238,7 @@ pub(crate) async fn read_response<R: AsyncRead + Unpin>(source: &mut Source<R>, 
                 return Ok(whole);
             }
             Ok(httparse::Status::Partial) if source.buffered().len() > MAX_HEAD => {
-                return Err(io::Error::other("the head of the answer does not end"));
+                return Err(io::Error::other("the head of the response is too large"));
             }
             Ok(httparse::Status::Partial) => {
                 if !source.fill().await? {

@@ -1,4 +1,4 @@
-//! Bytes: where they come from and go to, and the forms they have on the way.
+//! Connections to the implementation, and the formats of the bytes on them.
 
 pub(crate) mod http;
 pub(crate) mod msgpack;
@@ -17,7 +17,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// A byte stream, both ways.
+/// A bidirectional byte stream.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
@@ -25,43 +25,43 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
 /// Any byte stream.
 pub type BoxStream = Box<dyn Stream>;
 
-/// What [`Connector::connect`] gives.
+/// The future that [`Connector::connect`] returns.
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<BoxStream>> + Send + 'a>>;
 
-/// The way to the server under test: TCP, or whatever a program has that runs the suite as a library.
+/// Connects to the server under test: over TCP, or in any way that a program provides which runs the suite as a library.
 pub trait Connector: Send + Sync + 'static {
-    /// A new connection.
+    /// Opens a connection.
     fn connect(&self) -> Connecting<'_>;
 
-    /// What goes into the `Host` header.
+    /// The value of the `Host` header.
     fn authority(&self) -> &str;
 
-    /// A new WebTransport session at this path. Not every way has them: without a word about it, this one has none.
+    /// Opens a WebTransport session at this path. The default implementation does not support WebTransport.
     fn webtransport<'a>(&'a self, path: &'a str) -> Opening<'a> {
         let _ = path;
-        Box::pin(async { Err(io::Error::new(io::ErrorKind::Unsupported, "there is no WebTransport on this way")) })
+        Box::pin(async { Err(io::Error::new(io::ErrorKind::Unsupported, "this connector does not support WebTransport")) })
     }
 }
 
-/// What [`Connector::webtransport`] gives.
+/// The future that [`Connector::webtransport`] returns.
 pub type Opening<'a> = Pin<Box<dyn Future<Output = io::Result<Arc<dyn Session>>> + Send + 'a>>;
 
-/// What [`Session::ended`] gives.
+/// The future that [`Session::ended`] returns.
 pub type Ending<'a> = Pin<Box<dyn Future<Output = String> + Send + 'a>>;
 
-/// A WebTransport session: streams, and an end that is told apart from theirs. Who drops it ends it.
+/// A WebTransport session with streams. It can end independently of them. Dropping it closes the session.
 pub trait Session: Send + Sync + 'static {
-    /// Opens a stream, both ways.
+    /// Opens a bidirectional stream.
     fn stream(&self) -> Connecting<'_>;
 
-    /// Waits for the end of the session, and says how it came.
+    /// Waits for the end of the session. Returns how it ended.
     fn ended(&self) -> Ending<'_>;
 
-    /// Ends it.
+    /// Closes the session.
     fn close(&self, code: u32, reason: &str);
 }
 
-/// TCP to one address; with the feature `webtransport`, QUIC besides.
+/// Connects over TCP to one address, and over QUIC with the feature `webtransport`.
 #[derive(Clone, Debug)]
 pub struct Tcp {
     authority: String,
@@ -70,17 +70,17 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    /// The server at an `http://HOST[:PORT]` URL; a path is not part of it.
+    /// Uses the server at an `http://HOST[:PORT]` URL. The URL must not have a path.
     ///
     /// # Errors
-    /// A sentence when the URL is something else.
+    /// A message if the URL is invalid.
     pub fn new(url: &str) -> Result<Self, String> {
         let rest = url
             .strip_prefix("http://")
-            .ok_or("the URL of a server is http://HOST:PORT; https is not spoken: give the address that the server itself listens on")?;
+            .ok_or("the URL of a server is http://HOST:PORT; https is not supported: give the address that the server itself listens on")?;
         let authority = rest.trim_end_matches('/');
         if authority.is_empty() || authority.contains('/') {
-            return Err(format!("{url} should be http://HOST:PORT; paths are given with --path"));
+            return Err(format!("{url} must have the form http://HOST:PORT; set paths with --path"));
         }
         let port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let authority = if port { authority.to_owned() } else { format!("{authority}:80") };
@@ -91,10 +91,10 @@ impl Tcp {
         })
     }
 
-    /// WebTransport is at this `https://HOST:PORT` URL. Otherwise it is at the port of UDP that has the same number as that of TCP.
+    /// Sets the `https://HOST:PORT` URL of WebTransport. By default it uses the UDP port with the number of the TCP port.
     ///
     /// # Errors
-    /// A sentence when the URL is something else.
+    /// A message if the URL is invalid.
     #[cfg(feature = "webtransport")]
     pub fn with_webtransport(mut self, url: &str) -> Result<Self, String> {
         let authority = url.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
@@ -103,7 +103,7 @@ impl Tcp {
                 self.webtransport = Some(authority.to_owned());
                 Ok(self)
             }
-            _ => Err(format!("{url} should be https://HOST:PORT; paths are given with --path")),
+            _ => Err(format!("{url} must have the form https://HOST:PORT; set paths with --path")),
         }
     }
 }
@@ -131,15 +131,15 @@ impl Connector for Tcp {
 
     #[cfg(not(feature = "webtransport"))]
     fn webtransport<'a>(&'a self, _: &'a str) -> Opening<'a> {
-        let advice = "the suite speaks WebTransport when it is built with --features webtransport";
+        let advice = "build the suite with --features webtransport to use WebTransport";
         Box::pin(async move { Err(io::Error::new(io::ErrorKind::Unsupported, advice)) })
     }
 }
 
-/// The largest thing read into memory: more than anything a case asks for.
+/// The largest item read into memory: more than any case needs.
 pub(crate) const MAX_BODY: usize = 64 * 1024 * 1024;
 
-/// A reader that keeps what came beyond what was asked for.
+/// A buffered reader that can peek at its buffer.
 pub(crate) struct Source<R> {
     reader: R,
     buffer: BytesMut,
@@ -150,22 +150,22 @@ impl<R: AsyncRead + Unpin> Source<R> {
         Self { reader, buffer: BytesMut::new() }
     }
 
-    /// What has been read and not been taken.
+    /// The bytes that are read but not consumed.
     pub(crate) fn buffered(&self) -> &[u8] {
         &self.buffer
     }
 
-    /// Takes what [`Source::buffered`] shows, up to `length` bytes.
+    /// Consumes up to `length` bytes of [`Source::buffered`].
     pub(crate) fn consume(&mut self, length: usize) -> BytesMut {
         self.buffer.split_to(length.min(self.buffer.len()))
     }
 
-    /// Reads once; false at the end of the stream.
+    /// Reads once. Returns `false` at the end of the stream.
     pub(crate) async fn fill(&mut self) -> io::Result<bool> {
         Ok(self.reader.read_buf(&mut self.buffer).await? > 0)
     }
 
-    /// Exactly this many bytes.
+    /// Reads exactly this many bytes.
     pub(crate) async fn exactly(&mut self, length: usize) -> io::Result<BytesMut> {
         if length > MAX_BODY {
             return Err(io::Error::other(format!("{length} bytes were announced")));
@@ -174,14 +174,14 @@ impl<R: AsyncRead + Unpin> Source<R> {
             if !self.fill().await? {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
-                    "the stream ended in the middle of something",
+                    "the stream ended too early",
                 ));
             }
         }
         Ok(self.buffer.split_to(length))
     }
 
-    /// A line without its end.
+    /// Reads a line and removes its terminator.
     pub(crate) async fn line(&mut self) -> io::Result<String> {
         const MAX_LINE: usize = 8192;
         loop {
@@ -190,7 +190,7 @@ impl<R: AsyncRead + Unpin> Source<R> {
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
             if self.buffer.len() > MAX_LINE {
-                return Err(io::Error::other("a line does not end"));
+                return Err(io::Error::other("a line is too long"));
             }
             if !self.fill().await? {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended in the middle of a line"));
@@ -198,7 +198,7 @@ impl<R: AsyncRead + Unpin> Source<R> {
         }
     }
 
-    /// Whatever comes next.
+    /// Returns the buffered bytes, or reads once.
     pub(crate) async fn some(&mut self) -> io::Result<BytesMut> {
         if self.buffer.is_empty() {
             self.fill().await?;
@@ -207,7 +207,7 @@ impl<R: AsyncRead + Unpin> Source<R> {
     }
 }
 
-/// Reads what was kept first, for whoever copies streams.
+/// For copying streams. Returns buffered bytes first.
 impl<R: AsyncRead + Unpin> AsyncRead for Source<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -224,7 +224,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Source<R> {
     }
 }
 
-/// Bytes as a transcript shows them: text where it is text, escapes elsewhere, and the length of what was cut off.
+/// Bytes as a transcript shows them: text where valid, escapes elsewhere, and the total length if shortened.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     const SHOWN: usize = 600;
     let shown = bytes.get(..SHOWN).unwrap_or(bytes);

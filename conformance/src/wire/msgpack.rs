@@ -1,21 +1,22 @@
-//! MessagePack as far as Socket.IO uses it, seen as JSON: binary is `{"$bytes":"00ff"}`, an extension `{"$ext":0,"data":"00"}`.
+//! The part of MessagePack that Socket.IO uses, represented as JSON: binary is `{"$bytes":"00ff"}`, an extension is
+//! `{"$ext":0,"data":"00"}`.
 
 use serde_json::{Map, Value as Json, json};
 
-/// JSON to MessagePack, in the shortest forms.
+/// Encodes JSON as MessagePack, in the shortest forms.
 pub(crate) fn encode(value: &Json) -> Vec<u8> {
     let mut out = Vec::new();
     write(value, &mut out);
     out
 }
 
-/// One value that fills the bytes; none when they are something else.
+/// Decodes one value that occupies all of the bytes. Returns `None` if they are anything else.
 pub(crate) fn decode(mut bytes: &[u8]) -> Option<Json> {
     let value = read(&mut bytes, 0)?;
     bytes.is_empty().then_some(value)
 }
 
-/// The same for a whole Socket.IO packet: a map with a type.
+/// Decodes a whole Socket.IO packet, which is a map with a type.
 pub(crate) fn decode_packet(bytes: &[u8]) -> Option<Json> {
     decode(bytes).filter(|packet| packet.get("type").is_some())
 }
@@ -74,7 +75,7 @@ fn hex(value: &Json) -> Option<Vec<u8>> {
     crate::script::lex::hex(value.as_str()?).ok()
 }
 
-/// The type byte and the length: within the byte itself, or in one, two or four more.
+/// Writes the type byte and the length: within the type byte, or in one, two or four more bytes.
 fn header(length: usize, fix: Option<(u8, u8)>, forms: [Option<u8>; 3], out: &mut Vec<u8>) {
     let [one, two, four] = forms;
     match (u8::try_from(length), u16::try_from(length), fix, one, two) {
@@ -181,7 +182,7 @@ fn read(bytes: &mut &[u8], depth: u32) -> Option<Json> {
         }
         form @ (0x90..=0x9f | 0xdc | 0xdd) => {
             let length = if form < 0xdc { u64::from(form & 15) } else { unsigned(bytes, 2 << (form - 0xdc))? };
-            // No space is set aside for what is only announced.
+            // No memory is reserved for a length that is only announced.
             let mut values = Vec::new();
             for _ in 0..length {
                 values.push(read(bytes, depth.saturating_add(1))?);

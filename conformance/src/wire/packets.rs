@@ -1,4 +1,4 @@
-//! Engine.IO packets in HTTP bodies and WebSocket messages, revisions 3 and 4: as much as a client needs that believes what it gets.
+//! Engine.IO packets of revisions 3 and 4 in HTTP bodies and WebSocket messages. The decoder is lenient.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -7,13 +7,13 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::{hexadecimal, msgpack, printable};
 
-/// Tolerant about padding: what a server writes is compared, not judged here.
+/// Accepts any padding, because cases compare the output of a server.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// An Engine.IO packet: a text with its type character, or the bytes of a message. Also a WebSocket message.
+/// An Engine.IO packet: a text with its type character, or the bytes of a message. Also used for WebSocket messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
     Text(String),
@@ -25,7 +25,7 @@ impl Payload {
         matches!(self, Self::Text(text) if text == wanted)
     }
 
-    /// One line for people.
+    /// A description for reports, in one line.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Text(text) => printable(text.as_bytes()),
@@ -37,14 +37,14 @@ impl Payload {
     }
 }
 
-/// Which Engine.IO. Exhaustive: there are two in use.
+/// The Engine.IO revision. The enum is exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Revision {
     Three,
     Four,
 }
 
-/// Packets to the body of a POST or of the answer to a GET; binary as base64.
+/// Encodes packets as the body of a POST or of the response to a GET, with binary data as base64.
 pub(crate) fn encode_body(revision: Revision, packets: &[Payload]) -> Vec<u8> {
     let texts = packets.iter().map(|packet| match (packet, revision) {
         (Payload::Text(text), _) => text.clone(),
@@ -59,7 +59,7 @@ pub(crate) fn encode_body(revision: Revision, packets: &[Payload]) -> Vec<u8> {
     }
 }
 
-/// The packets of a body; none when it is not made of packets.
+/// Decodes the packets of a body. Returns `None` if the body does not consist of packets.
 pub(crate) fn decode_body(revision: Revision, binary: bool, body: &[u8]) -> Option<Vec<Payload>> {
     match revision {
         Revision::Four => std::str::from_utf8(body)

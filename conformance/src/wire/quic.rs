@@ -1,6 +1,6 @@
-//! WebTransport over QUIC: the one part of the wire that is not the suite's own. What goes through a stream is.
+//! WebTransport over QUIC, from a third-party crate. The frames on its streams are the suite's own code.
 //!
-//! Certificates are not verified: a fixture has one that it made by itself.
+//! Certificates are not verified, because fixtures use self-signed ones.
 
 use std::io;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use wtransport::{ClientConfig, Connection, Endpoint, VarInt};
 
 use super::{BoxStream, Connecting, Ending, Session};
 
-/// How long nothing may be heard from a server before it is taken for dead. It answers what keeps a connection alive below the protocol under
-/// test, so that a silence that a script waits for does not count.
+/// A server that sends nothing for this long counts as dead. Keep-alives of QUIC are below the protocol under test, so that a silence in
+/// a script does not count.
 const DEAD: Duration = Duration::from_secs(10);
 
-/// How often it is asked.
+/// The interval of QUIC keep-alives.
 const ASKED: Duration = Duration::from_secs(2);
 
 /// Opens a session at an `https://` URL.

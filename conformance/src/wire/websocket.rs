@@ -1,4 +1,4 @@
-//! WebSocket frames, honest and otherwise.
+//! WebSocket frames, valid or not.
 
 use std::io;
 
@@ -16,7 +16,7 @@ pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
-/// A frame, unmasked.
+/// An unmasked frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) fin: bool,
@@ -31,7 +31,7 @@ impl Frame {
         Self { fin: true, reserved: 0, opcode, masked, payload: payload.into() }
     }
 
-    /// The code of a close frame; 1005 stands for none.
+    /// The code of a close frame, or 1005 if it has none.
     pub(crate) fn close_code(&self) -> u16 {
         match self.payload.as_slice() {
             [high, low, ..] => u16::from_be_bytes([*high, *low]),
@@ -39,7 +39,7 @@ impl Frame {
         }
     }
 
-    /// As it goes over the wire; the length in the header can be another than that of the payload.
+    /// Encodes the frame. `announced` replaces the length in the header.
     pub(crate) fn encode(&self, announced: Option<u64>) -> Vec<u8> {
         // Any mask will do: nothing in the protocol under test depends on it.
         const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -68,7 +68,7 @@ impl Frame {
     }
 }
 
-/// Reads one frame, whatever it is.
+/// Reads one frame without validation.
 pub(crate) async fn read_frame<R: AsyncRead + Unpin>(source: &mut Source<R>) -> io::Result<Frame> {
     let start = source.exactly(2).await?;
     let (first, second) = match start.as_ref() {
@@ -90,10 +90,10 @@ pub(crate) async fn read_frame<R: AsyncRead + Unpin>(source: &mut Source<R>) -> 
     Ok(Frame { fin: first & 0x80 != 0, reserved: first >> 4 & 7, opcode: first & 15, masked, payload })
 }
 
-/// The key every client of the suite sends: randomness is for caches between, of which there are none.
+/// The key of every client of the suite. A random key only protects against caches in between, and there are none here.
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// The answer that belongs to a key.
+/// The value of `Sec-WebSocket-Accept` for a key.
 pub(crate) fn accept(key: &str) -> String {
     let mut hash = Sha1::new();
     hash.update(key.as_bytes());

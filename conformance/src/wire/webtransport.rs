@@ -1,4 +1,4 @@
-//! Frames of Engine.IO on a WebTransport stream: a length, whose highest bit says that binary follows, and that many bytes.
+//! Engine.IO frames on a WebTransport stream: a length, whose highest bit marks binary data, and that many bytes.
 
 use std::io;
 
@@ -7,17 +7,17 @@ use tokio::io::AsyncRead;
 use super::packets::Payload;
 use super::{MAX_BODY, Source};
 
-/// What stands before the bytes of a frame.
+/// The header of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) binary: bool,
     pub(crate) length: u64,
-    /// As it came: the form of the length is the sender's choice.
+    /// The original bytes, because the sender chooses the form of the length.
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Header {
-    /// In the shortest form.
+    /// Creates a header in the shortest form.
     pub(crate) fn new(binary: bool, length: u64) -> Self {
         let flag = if binary { 0x80 } else { 0 };
         let bytes = match (u8::try_from(length), u16::try_from(length)) {
@@ -28,7 +28,7 @@ impl Header {
         Self { binary, length, bytes }
     }
 
-    /// The next one; none at the end of the stream.
+    /// Reads the next header. Returns `None` at the end of the stream.
     pub(crate) async fn read<R: AsyncRead + Unpin>(source: &mut Source<R>) -> io::Result<Option<Self>> {
         if source.buffered().is_empty() && !source.fill().await? {
             return Ok(None);
@@ -49,7 +49,7 @@ impl Header {
     }
 }
 
-/// A packet in its frame.
+/// Encodes a packet with its header.
 pub(crate) fn encode(packet: &Payload) -> Vec<u8> {
     let (binary, content) = match packet {
         Payload::Text(text) => (false, text.as_bytes()),
@@ -58,9 +58,9 @@ pub(crate) fn encode(packet: &Payload) -> Vec<u8> {
     [&Header::new(binary, content.len() as u64).bytes, content].concat()
 }
 
-/// The packet behind a header.
+/// Reads the packet after a header.
 pub(crate) async fn packet<R: AsyncRead + Unpin>(source: &mut Source<R>, header: &Header) -> io::Result<Payload> {
-    // What is too long for the memory of a machine is too long for the suite as well.
+    // A length above the address space also exceeds the limit of the suite.
     let length = usize::try_from(header.length).unwrap_or(MAX_BODY.saturating_add(1));
     let content = source.exactly(length).await?.to_vec();
     if header.binary {

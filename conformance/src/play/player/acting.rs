@@ -1,4 +1,4 @@
-//! Steps that do something to an object: send through it, end it, cut it, write a frame; and those that ask whether it is alive.
+//! Steps that act on an object: send, close, abort, write a frame, and check that a session is alive or dead.
 
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ impl Player {
             match self.joined(subject).and_then(|joined| joined.first()) {
                 None => (self.packet(0, "/", "", "")?, self.packet_term(0, "/", "", r#"{"sid":*,...}"#)),
                 Some(namespace) => {
-                    // Below 2^31, and far from what a script uses.
+                    // An id below 2^31 that no script uses.
                     let id = 900_000_u32.saturating_add(self.counter).to_string();
                     (
                         self.packet(2, namespace, &id, &format!(r#"["message-with-ack","{mark}"]"#))?,
@@ -89,7 +89,7 @@ impl Player {
         let mut noops = 0..10;
         loop {
             return match self.expect(subject, false, std::slice::from_ref(&answer), window.clone()).await {
-                // It says nothing, and is no offence where nobody needs it, as on a WebSocket after an upgrade.
+                // A noop has no content. It is allowed where it is not needed, as on a WebSocket after an upgrade.
                 Err(Trouble::Failed(_, seen)) if seen == "6" && noops.next().is_some() => continue,
                 Err(Trouble::Failed(expected, seen)) => failed(format!("the session to be alive: {expected}"), seen),
                 other => other,
@@ -104,10 +104,10 @@ impl Player {
         if let Object::Visit(visit) = self.object(subject)? {
             match tokio::time::timeout(patience, visit.ask()).await {
                 Ok(Event::Answer(response)) if response.status < 400 => {
-                    return failed("the session to be gone", format!("a poll got the answer {}", response.summary()));
+                    return failed("the session to be closed", format!("a poll got the answer {}", response.summary()));
                 }
                 Ok(_) => {}
-                Err(_) => return failed("the session to be gone", "a poll is held"),
+                Err(_) => return failed("the session to be closed", "a poll is held"),
             }
         }
         Ok(())
@@ -170,7 +170,7 @@ impl Player {
         let link = link_of(subject, self.object(subject)?)?;
         if link.manner.carrier == Carrier::WebTransport {
             if raw.more || raw.wrong_mask || raw.reserved != 0 || !matches!(raw.opcode, TEXT | BINARY) {
-                return Err(Trouble::Broken("WebTransport has frames of text and of binary only".to_owned()));
+                return Err(Trouble::Broken("WebTransport has only text and binary frames".to_owned()));
             }
             let announced = announced.unwrap_or(payload.len() as u64);
             link.stream_frame(&context, raw.opcode == BINARY, &payload, announced).await;

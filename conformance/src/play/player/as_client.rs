@@ -1,4 +1,4 @@
-//! Steps by which the suite becomes a client: sessions that it opens, namespaces that it joins.
+//! Steps of the suite as a client: opening sessions and connecting to namespaces.
 
 use serde_json::Value as Json;
 
@@ -61,13 +61,13 @@ impl Player {
         let auth = self.text_or(auth, "")?;
         let window = self.window(step)?;
         let three = self.visit(Some(subject))?.revision() == Revision::Three;
-        // Revision 3 is in the main namespace without asking.
+        // In revision 3, every session is connected to the main namespace without a request.
         if !(three && namespace == "/") {
             let connect = self.packet(0, &namespace, "", &auth)?;
             self.send(subject, vec![connect]).await?;
         }
         let reply = if three {
-            // With a comma behind the name of a namespace, or without one: there is nothing behind it.
+            // There is no payload, so the comma after the namespace is optional.
             let bare = format!("40{namespace}").trim_end_matches('/').to_owned();
             Term(vec![Choice(vec![packet_outcome(&format!("{bare},")), packet_outcome(&bare)])])
         } else {

@@ -1,4 +1,4 @@
-//! Steps by which the suite is the server: what it accepts of a client.
+//! Steps of the suite as a server: accepting sessions, connections and requests of the client.
 
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ impl Player {
             let text = format!(r#"{{"type":0,"nsp":"{namespace}",...}}"#);
             Term(vec![Choice(vec![Outcome::Packet(Match::Msgpack(literal(&text)))])])
         } else {
-            // The comma behind a namespace without payload may be left out.
+            // Without a payload, the comma after the namespace is optional.
             let choices = ["", "{...}"].map(|data| packet_outcome(&json_packet(0, &namespace, "", data)));
             let bare = packet_outcome(&format!("40{namespace}"));
             Term(vec![Choice(choices.into_iter().chain([bare]).collect())])
@@ -133,7 +133,7 @@ impl Player {
         self.send(subject, vec![reply]).await
     }
 
-    /// There the main namespace is given without asking, and to be in another has no payload.
+    /// In revision 3, the main namespace is connected without a request, and a CONNECT has no payload.
     pub(super) async fn accept_connect_of_revision_3(
         &mut self,
         subject: &str,
@@ -143,7 +143,7 @@ impl Player {
         if namespace == "/" {
             return self.send(subject, vec![Payload::Text("40".to_owned())]).await;
         }
-        // The comma may be left out, and information for the namespace may stand behind its name.
+        // The comma is optional, and a query may follow the namespace.
         let choices = ["", ","].map(|comma| packet_outcome(&format!("40{namespace}{comma}")));
         let query = Outcome::Packet(Match::Regex(literal(&format!("^40{namespace}[?][^,]*,?$"))));
         let wanted = Term(vec![Choice(choices.into_iter().chain([query]).collect())]);
@@ -153,7 +153,7 @@ impl Player {
 
     pub(super) async fn accept_upgrade(&mut self, step: &Step, subject: &str) -> Result<(), Trouble> {
         let Object::Hosted(hosted) = self.object(subject)? else {
-            return Err(Trouble::Broken(format!("{subject} is no session of the client")));
+            return Err(Trouble::Broken(format!("{subject} is not a session of the client")));
         };
         let sid = hosted.sid.clone();
         let window = self.window(step)?;
@@ -181,7 +181,7 @@ impl Player {
         method: &str,
         target: Option<&Match>,
     ) -> Result<(), Trouble> {
-        // A request for a WebSocket can be refused by an answer as well.
+        // A WebSocket request can also be refused with a plain response.
         let (method, upgrade) = if method == "WEBSOCKET" { ("GET", true) } else { (method, false) };
         let arrival = self.arrival(step, method, upgrade, target).await?;
         let (post, inbox) = Inbox::new();
@@ -191,10 +191,10 @@ impl Player {
         Ok(())
     }
 
-    /// Variables for the target of a request and for its headers.
+    /// Sets variables for the target and the headers of a request.
     pub(super) fn describe(&mut self, subject: &str, head: &RequestHead) {
         self.scope.set(&format!("{subject}.target"), Value::Text(head.target.clone()));
-        // The one header whose absence is an answer as well.
+        // Content-Type is always set, because a script may check that it is absent.
         self.scope.set(&format!("{subject}.content_type"), Value::Text(String::new()));
         for (name, value) in &head.headers {
             let name = name.to_ascii_lowercase().replace('-', "_");

@@ -1,4 +1,4 @@
-//! Who plays: the objects that a script has made, and which step does what with them.
+//! The player: holds the objects that a script has created, and executes its steps on them.
 
 mod acting;
 mod as_client;
@@ -27,7 +27,7 @@ use crate::wire::http::Headers;
 use crate::wire::packets::{Payload, Revision};
 use crate::wire::{Connector, Tcp, printable};
 
-/// Something that a script has given a name.
+/// An object that the script has named.
 enum Object {
     Visit(Box<Visit>),
     Hosted(Box<Hosted>),
@@ -42,23 +42,23 @@ pub(super) struct Player {
     scope: Scope,
     objects: BTreeMap<String, Object>,
     hall: Option<Hall>,
-    /// Namespaces that sessions are in.
+    /// The namespaces that each session is connected to.
     joined: BTreeMap<String, Vec<String>>,
     program: Option<Program>,
     proxy: Option<Task>,
-    /// Something has happened already: what was started runs.
+    /// Whether the program has done anything yet, so that it has started.
     awake: bool,
-    /// When the last thing happened that a step waited for or did: what `after` and `within` count from.
+    /// When a step last did something or saw what it waited for. `after` and `within` count from here.
     zero: Instant,
     counter: u32,
 }
 
-/// The name of the session that is meant when none is named.
+/// The session that a step without a name applies to.
 const MAIN: &str = "main";
 
-/// A step's own failure, before the step is named.
+/// The failure of a step, before the step is added to it.
 enum Trouble {
-    /// Expected, seen.
+    /// What was expected, and what was seen.
     Failed(String, String),
     Skipped(String),
     Broken(String),
@@ -229,7 +229,7 @@ impl Player {
                 let context = Arc::clone(&self.context);
                 match self.object(subject)? {
                     Object::Exchange(exchange) => exchange.finish(&context),
-                    _ => return Err(Trouble::Broken(format!("{subject} is no request, and no connection of `tcp`"))),
+                    _ => return Err(Trouble::Broken(format!("{subject} is neither a request nor a `tcp` connection"))),
                 }
                 self.zero = Instant::now();
                 Ok(())
@@ -318,7 +318,7 @@ impl Player {
                 set_headers(&mut response.headers, self.headers(headers)?);
                 match self.object(subject)? {
                     Object::Arrival(arrival, _) => arrival.answer(response),
-                    _ => return Err(Trouble::Broken(format!("{subject} is no request of the client"))),
+                    _ => return Err(Trouble::Broken(format!("{subject} is not a request of the client"))),
                 }
                 self.zero = Instant::now();
                 Ok(())
@@ -344,14 +344,14 @@ impl Player {
     // Objects
 
     fn object(&mut self, name: &str) -> Result<&mut Object, Trouble> {
-        self.objects.get_mut(name).ok_or_else(|| Trouble::Broken(format!("there is no {name:?} yet")))
+        self.objects.get_mut(name).ok_or_else(|| Trouble::Broken(format!("{name:?} does not exist yet")))
     }
 
     fn visit(&mut self, name: Option<&str>) -> Result<&mut Visit, Trouble> {
         let name = name.unwrap_or(MAIN);
         match self.object(name)? {
             Object::Visit(visit) => Ok(visit),
-            _ => Err(Trouble::Broken(format!("{name} is no session"))),
+            _ => Err(Trouble::Broken(format!("{name} is not a session"))),
         }
     }
 
@@ -365,7 +365,7 @@ impl Player {
             .iter()
             .map(|line| {
                 let line = line.value(&mut self.scope)?.text();
-                let (name, value) = line.split_once(':').ok_or_else(|| format!("{line:?} is no header"))?;
+                let (name, value) = line.split_once(':').ok_or_else(|| format!("{line:?} is not a header"))?;
                 Ok((name.to_owned(), value.trim().to_owned()))
             })
             .collect()
@@ -391,14 +391,14 @@ fn link_of<'a>(name: &str, object: &'a mut Object) -> Result<&'a mut Link, Troub
         Object::Hosted(hosted) => hosted.link_mut(),
         Object::Exchange(_) | Object::Arrival(..) => None,
     }
-    .ok_or_else(|| Trouble::Broken(format!("{name} is no link")))
+    .ok_or_else(|| Trouble::Broken(format!("{name} is not a link")))
 }
 
 fn carrier(transport: &str) -> Result<Carrier, String> {
     match transport {
         "websocket" => Ok(Carrier::WebSocket),
         "webtransport" => Ok(Carrier::WebTransport),
-        other => Err(format!("the suite does not speak {other}")),
+        other => Err(format!("the suite does not support the transport {other}")),
     }
 }
 

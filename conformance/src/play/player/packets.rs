@@ -1,4 +1,4 @@
-//! Packets of Socket.IO, as the steps that stand for one write and expect them.
+//! Socket.IO packets for steps that send or expect them without spelling them out.
 
 use serde_json::{Value as Json, json};
 
@@ -10,7 +10,7 @@ use crate::wire::msgpack;
 use crate::wire::packets::Payload;
 
 impl Player {
-    /// A Socket.IO packet in the words of the parser that this case is about.
+    /// Encodes a Socket.IO packet with the parser of this endpoint.
     pub(super) fn packet(&self, kind: u8, namespace: &str, id: &str, data: &str) -> Result<Payload, String> {
         if self.setting.endpoint != Endpoint::Msgpack {
             return Ok(Payload::Text(json_packet(kind, namespace, id, data)));
@@ -25,7 +25,7 @@ impl Player {
         Ok(Payload::Bytes(msgpack::encode(&packet)))
     }
 
-    /// What such a packet has to look like.
+    /// The pattern for such a packet.
     pub(super) fn packet_term(&self, kind: u8, namespace: &str, id: &str, data: &str) -> Term {
         if self.setting.endpoint != Endpoint::Msgpack {
             return packet_term(&json_packet(kind, namespace, id, data));

@@ -1,4 +1,4 @@
-//! Steps that wait: for how long, for what, and what was seen instead.
+//! Steps that wait: how long they wait, what they accept, and what they saw instead.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::wire::http::{RequestHead, header};
 use crate::wire::packets::{Payload, Revision};
 use crate::wire::{msgpack, printable};
 
-/// How long a client may take to start before it is expected to do anything.
+/// How long a client may take to start.
 pub(super) const STARTING: Duration = Duration::from_secs(30);
 
-/// What a step may wait for: not before, and not after, both counted from [`Player::zero`].
+/// When a step may see what it waits for: not before `after` and not after `within`, both counted from [`Player::zero`].
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     pub(super) after: Option<Duration>,
@@ -29,10 +29,10 @@ pub(super) struct Window {
     pub(super) starting: Option<Starting>,
 }
 
-/// A client that has just been started, and has not shown up.
+/// A newly started client that has not done anything yet.
 #[derive(Clone, Debug)]
 pub(in crate::play) struct Starting {
-    /// How long others are waited for once it has, or has ended.
+    /// The time left once the client has done something or has exited.
     pub(in crate::play) time: Duration,
     pub(in crate::play) ended: watch::Receiver<Option<String>>,
 }
@@ -56,7 +56,7 @@ impl Player {
             Some(within) => self.duration(within)?,
             None => after.unwrap_or_default(),
         };
-        // A slow machine must not shorten the time that the other side has, and some programs take long to start.
+        // A slow machine must not shorten the time of the peer, and some programs take long to start.
         let time = within + self.setting.grace;
         let program = self.program.as_ref().filter(|_| !self.awake);
         let starting = program.map(|program| Starting { time, ended: program.ended() });
@@ -64,7 +64,7 @@ impl Player {
         Ok(Window { after, deadline, within, starting })
     }
 
-    /// Something happened that a step waited for.
+    /// Records that a step saw what it waited for.
     pub(super) fn happened(&mut self, at: Instant, window: &Window, what: &str) -> Result<(), Trouble> {
         let since = at.saturating_duration_since(self.zero);
         if let Some(after) = window.after
@@ -72,7 +72,7 @@ impl Player {
         {
             return failed(
                 format!("{what} after {} ms", after.as_millis()),
-                format!("it came after {} ms, too early", since.as_millis()),
+                format!("it arrived after {} ms, too early", since.as_millis()),
             );
         }
         self.zero = at.max(self.zero);
@@ -104,7 +104,7 @@ impl Player {
         })
     }
 
-    /// Namespaces of a session; a link that the script has opened by hand carries the main one.
+    /// The namespaces of a session. A link opened by hand carries those of the main session.
     pub(super) fn joined(&self, subject: &str) -> Option<&Vec<String>> {
         self.joined.get(subject).filter(|joined| !joined.is_empty()).or_else(|| match self.objects.get(subject) {
             Some(Object::Link(_)) => self.joined.get(MAIN),
@@ -112,13 +112,13 @@ impl Player {
         })
     }
 
-    /// Keeps book of namespaces: a CONNECT that came, a DISCONNECT either way.
+    /// Tracks namespaces: CONNECT packets that were received, and DISCONNECT packets in either direction.
     pub(super) fn watch(&mut self, subject: &str, packet: &Payload, came: bool) {
         let (kind, namespace) = match packet {
             Payload::Text(text) => {
                 let Some((kind, rest)) = text.split_at_checked(2) else { return };
                 let namespace = if rest.starts_with('/') { rest.split(',').next().unwrap_or(rest) } else { "/" };
-                // Revision 3 has information for a namespace behind its name.
+                // In revision 3, a query may follow the namespace.
                 let three = self.setting.endpoint.is_revision_3();
                 let namespace = namespace.split_once('?').filter(|_| three).map_or(namespace, |(name, _)| name);
                 (kind.to_owned(), namespace.to_owned())
@@ -129,7 +129,7 @@ impl Player {
                 (format!("4{}", text("type")), text("nsp"))
             }
         };
-        // In revision 3 it is the server's CONNECT that counts, also where the suite is the server: the main namespace is not asked for.
+        // In revision 3 the CONNECT of the server counts, even if the suite is the server: no client requests the main namespace.
         let three = |object: &Object| matches!(object, Object::Hosted(hosted) if hosted.revision() == Revision::Three);
         let joins = kind == "40" && came != self.objects.get(subject).is_some_and(three);
         let joined = self.joined.entry(subject.to_owned()).or_default();
@@ -196,7 +196,7 @@ impl Player {
         Ok(())
     }
 
-    /// Why the connection of an object ended otherwise than by the other side's word.
+    /// Why the connection of an object broke, if it did.
     pub(super) fn broken(&self, subject: &str) -> Option<&str> {
         match self.objects.get(subject) {
             Some(Object::Exchange(exchange)) => exchange.broken(),
@@ -204,11 +204,11 @@ impl Player {
         }
     }
 
-    /// An event for people.
+    /// Describes an event for reports.
     pub(super) fn seen(&self, subject: &str, event: &Event) -> String {
         let shown = event.shown();
         match (event, self.broken(subject)) {
-            (Event::Closed { .. }, Some(why)) if !shown.contains(why) => format!("{shown}; what broke it: {why}"),
+            (Event::Closed { .. }, Some(why)) if !shown.contains(why) => format!("{shown}; cause: {why}"),
             _ => shown,
         }
     }
@@ -252,7 +252,7 @@ impl Player {
         match (wanted, seen) {
             (Match::Anything, _) => Ok(Some(Captures::new())),
             (Match::Exact(expression), seen) => {
-                // What is random must have been named before, so nothing is lost with the copy.
+                // Random data must be stored in a variable before, so the copied scope is enough.
                 let equal = match (expression.value(&mut self.scope.clone())?, seen) {
                     (Value::Bytes(wanted), Payload::Bytes(seen)) => wanted == *seen,
                     (Value::Bytes(_), Payload::Text(_)) | (_, Payload::Bytes(_)) => false,
@@ -270,7 +270,7 @@ impl Player {
         }
     }
 
-    /// A choice for people, with variables filled in.
+    /// Describes a choice for reports, with the values of its variables.
     pub(super) fn shown(&self, Choice(outcomes): &Choice) -> String {
         let matching = |wanted: &Match| match wanted {
             Match::Anything => "anything".to_owned(),
@@ -292,7 +292,7 @@ impl Player {
         let outcome = |outcome: &Outcome| match outcome {
             Outcome::Packet(wanted) => matching(wanted),
             Outcome::Closed => "the end".to_owned(),
-            Outcome::Finished => "the end without a reset, and with everything taken".to_owned(),
+            Outcome::Finished => "the end, without a reset and with all written bytes read".to_owned(),
             Outcome::CloseFrame(code) => match code.value(&mut self.scope.clone()) {
                 Ok(code) => format!("a close frame with code {}", code.text()),
                 Err(error) => error,
