@@ -196,7 +196,7 @@ impl<P: Parser> NamespaceInner<P> {
         self.tell(outcomes);
     }
 
-    /// The deadline has passed that the machine had asked for. Sets its next one.
+    /// The deadline of the machine has passed. Sets the next one.
     pub(crate) fn handle_timeout(&self, now: Instant) {
         let next = self.with(|machine| {
             machine.handle_timeout(now);
@@ -207,7 +207,7 @@ impl<P: Parser> NamespaceInner<P> {
         }
     }
 
-    /// A recipient of an emit answered, or will not.
+    /// Records the outcome of an ack from one recipient.
     pub(crate) fn handle_ack(&self, key: SocketKey, id: AckId, outcome: Result<Payload, AckError>) {
         self.with(|machine| machine.handle_ack(key, id, outcome));
     }

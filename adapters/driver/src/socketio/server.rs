@@ -172,7 +172,7 @@ impl<P: Parser> ServerBuilder<P> {
         let Self { engine, socket, parser, http, max_waiting } = self;
         let application = |alarm| {
             let application = SocketIo::new(parser, socket, max_waiting, Emits::Direct, alarm);
-            // As in the reference, everybody may join `/`, whether or not anything is set up there.
+            // As in the reference, every client may join `/`, even if the application does not use it.
             application.of("/");
             application
         };
