@@ -159,7 +159,8 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
             Value(value) if arguments.role == "report" => arguments.runs.push(value.string()?),
             Value(value) if arguments.role == "field" && arguments.peer.is_none() => {
                 let name = value.string()?;
-                arguments.peer = Some(field::peer(&name).ok_or("unknown implementation: `field --list` shows the names")?);
+                arguments.peer =
+                    Some(field::peer(&name).ok_or("unknown implementation: `field --list` shows the names")?);
             }
             Value(value) if arguments.role == "client" => {
                 arguments.command.push(value.string()?);
@@ -218,7 +219,9 @@ fn start() -> Result<bool, Failure> {
         _ => 0,
     };
     if not_built > 0 {
-        eprintln!("{not_built} WebTransport cases are not in this build: build with --features webtransport to run them");
+        eprintln!(
+            "{not_built} WebTransport cases are not in this build: build with --features webtransport to run them"
+        );
     }
     if let Some(mutant) = &arguments.mutant {
         Mutant::parse(mutant).map_err(|error| format!("--mutant {error}"))?;
@@ -244,9 +247,7 @@ fn start() -> Result<bool, Failure> {
         if !known.iter().any(|(id, needs)| id == word || needs.contains(word)) {
             let names: BTreeSet<&str> = known.iter().flat_map(|(_, needs)| needs).map(String::as_str).collect();
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            return Err(
-                format!("--without {word}: no case needs it. Use the id of a case, or one of: {names}").into()
-            );
+            return Err(format!("--without {word}: no case needs it. Use the id of a case, or one of: {names}").into());
         }
     }
     if arguments.options.jobs == 0 {

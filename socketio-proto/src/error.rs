@@ -24,7 +24,9 @@ pub enum EmitError {
     Disconnected,
     /// Too many acks are awaited from this peer ([`Limits::max_awaited_acks`](crate::Limits)), or an ack with this id is
     /// already awaited.
-    #[error("too many acks are awaited from this peer (limits.max_awaited_acks), or one with this id is awaited already")]
+    #[error(
+        "too many acks are awaited from this peer (limits.max_awaited_acks), or one with this id is awaited already"
+    )]
     TooManyAcks,
 }
 

@@ -42,7 +42,8 @@ impl<D> Transcoded<D> {
 
 impl<'de, D: Deserializer<'de>> Serialize for Transcoded<D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let from = self.0.take().ok_or_else(|| Error::custom("a value can be serialised only once while it is converted"))?;
+        let from =
+            self.0.take().ok_or_else(|| Error::custom("a value can be serialised only once while it is converted"))?;
         from.deserialize_any(Into(serializer)).map_err(Error::custom)
     }
 }

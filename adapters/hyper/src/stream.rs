@@ -295,10 +295,8 @@ fn refusal(status: &str, settings: &Settings) -> Bytes {
             "the head of the request is too large: at most {} bytes and {} header lines are allowed",
             settings.max_head_bytes, settings.max_headers
         ),
-        _ => {
-            "the request is not valid HTTP/1.1; characters such as \", < and > must be percent-encoded in its target"
-                .to_owned()
-        }
+        _ => "the request is not valid HTTP/1.1; characters such as \", < and > must be percent-encoded in its target"
+            .to_owned(),
     };
     let length = why.len();
     // The reason phrase is empty, which HTTP allows.

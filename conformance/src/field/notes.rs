@@ -80,8 +80,7 @@ fn every_failure_with_notes_has_one_cause() {
         let (names, entries) = parse(name, &fs::read_to_string(&path).unwrap());
         let mut failed = BTreeSet::new();
         for name in names {
-            let peer =
-                peer(&name).unwrap_or_else(|| panic!("{}: no implementation is called {name}", path.display()));
+            let peer = peer(&name).unwrap_or_else(|| panic!("{}: no implementation is called {name}", path.display()));
             let results = Expected::read(peer).unwrap().results;
             failed
                 .extend(results.into_iter().filter(|(_, outcome)| outcome.verdict == Verdict::Fail).map(|(id, _)| id));

@@ -7,8 +7,7 @@ use std::process::Command;
 /// The usual names on the path. Debian's is first.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
-const ADVICE: &str =
-    "Chromium is needed: install it, e.g. `apt-get install chromium`, or set the environment variable CHROMIUM to its path";
+const ADVICE: &str = "Chromium is needed: install it, e.g. `apt-get install chromium`, or set the environment variable CHROMIUM to its path";
 
 /// A Chromium, and the Node.js whose scripts control it.
 #[derive(Clone, Debug)]

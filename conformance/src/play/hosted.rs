@@ -186,7 +186,9 @@ async fn connection(
             Err(error) => return context.transcript.arrived("client", error.to_string()),
         };
         let Ok(body) = read_body(&mut source, request_framing(&head)).await else {
-            return context.transcript.arrived("client", format!("{} {} with an incomplete body", head.method, head.target));
+            return context
+                .transcript
+                .arrived("client", format!("{} {} with an incomplete body", head.method, head.target));
         };
         let mut line = format!("{} {}", head.method, head.target);
         if head.is_upgrade() {

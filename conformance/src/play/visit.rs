@@ -109,7 +109,9 @@ impl Visit {
         };
         let deadline = Instant::now() + patience;
         loop {
-            let Some(arrived) = link.inbox.next(deadline).await else { return Err("no open packet arrived".to_owned()) };
+            let Some(arrived) = link.inbox.next(deadline).await else {
+                return Err("no open packet arrived".to_owned());
+            };
             match arrived.event {
                 Event::Opened(_) | Event::Ping(_) | Event::Pong(_) => {}
                 Event::Packet(Payload::Text(text)) => {

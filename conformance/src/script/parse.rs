@@ -345,7 +345,9 @@ impl<'a> Reader<'a> {
 
     fn plain_text(&mut self) -> Result<String, String> {
         match self.next() {
-            Some(Token::Double(text) | Token::Single(text)) => text.literal().ok_or("variables are not allowed here".to_owned()),
+            Some(Token::Double(text) | Token::Single(text)) => {
+                text.literal().ok_or("variables are not allowed here".to_owned())
+            }
             _ => Err("a text is missing".to_owned()),
         }
     }

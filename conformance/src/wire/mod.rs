@@ -39,7 +39,9 @@ pub trait Connector: Send + Sync + 'static {
     /// Opens a WebTransport session at this path. The default implementation does not support WebTransport.
     fn webtransport<'a>(&'a self, path: &'a str) -> Opening<'a> {
         let _ = path;
-        Box::pin(async { Err(io::Error::new(io::ErrorKind::Unsupported, "this connector does not support WebTransport")) })
+        Box::pin(async {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "this connector does not support WebTransport"))
+        })
     }
 }
 
@@ -172,10 +174,7 @@ impl<R: AsyncRead + Unpin> Source<R> {
         }
         while self.buffer.len() < length {
             if !self.fill().await? {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the stream ended too early",
-                ));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended too early"));
             }
         }
         Ok(self.buffer.split_to(length))

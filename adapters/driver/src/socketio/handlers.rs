@@ -11,13 +11,17 @@ const FEW_EVENTS: usize = 16;
 /// `connection`.
 pub(super) fn never_sent(event: &str) {
     let instead = match event {
-        "connect" | "connect_error" => "`on_connect` runs for every socket that has joined, and `guard` decides whether it may",
+        "connect" | "connect_error" => {
+            "`on_connect` runs for every socket that has joined, and `guard` decides whether it may"
+        }
         "disconnect" => "`on_disconnect` runs for every socket that has left",
         "disconnecting" => "`on_disconnecting` runs for every socket that is about to leave",
         "newListener" | "removeListener" => "the protocol reserves it",
         // Clients can send this event, but rarely do.
         "connection" => {
-            return tracing::warn!("a handler for the event \"connection\" does not run for sockets that join: use `on_connect`");
+            return tracing::warn!(
+                "a handler for the event \"connection\" does not run for sockets that join: use `on_connect`"
+            );
         }
         _ => return,
     };
