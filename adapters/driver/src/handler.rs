@@ -22,12 +22,12 @@ pub type HandlerResult = Result<(), String>;
 /// The last line of such a closure names it: `Ok::<(), Failure>(())`.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a handler may return, turned into `T`. Handlers may return `()` or `Result<(), E>`, where the error is logged; a guard returns
-/// [`GuardResult`](crate::GuardResult).
+/// What a handler may return, turned into `T`. Handlers may return `()` or `Result<(), E>`, where the error is logged; a middleware returns
+/// [`MiddlewareResult`](crate::MiddlewareResult).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not what this handler may return",
     note = "handlers return `()`, `Result<(), E>` where `E: Display`, or a future of one of these",
-    note = "guards return `Result<(), Refusal>`, or a future of it",
+    note = "middleware returns `Result<(), Refusal>`, or a future of it",
     note = "with `?`, let the handler end with `Ok::<(), Failure>(())`"
 )]
 pub trait Outcome<T> {
@@ -74,8 +74,8 @@ impl<E: Display> Outcome<HandlerResult> for Result<(), E> {
     label = "not a closure of these arguments that returns what a handler may",
     note = "a handler takes the members of `{A}` as its arguments, each named with its type: `|socket: Socket|` for `on_connect`, \
             `|socket: Socket, event: Event|` for `on`, `|socket: Socket, reason: DisconnectReason|` for `on_disconnect`, \
-            `|request: ConnectRequest|` for `guard`",
-    note = "it returns `()`, `Result<(), E>` where `E: Display` (a guard: `Result<(), Refusal>`), or a future of one of these that is \
+            `|request: ConnectRequest|` for `middleware`",
+    note = "it returns `()`, `Result<(), E>` where `E: Display` (a middleware: `Result<(), Refusal>`), or a future of one of these that is \
             `Send + 'static`",
     note = "an `async` closure cannot capture; write `move |socket: Socket, event: Event| {{ let store = store.clone(); async move {{ .. \
             }} }}`"

@@ -67,7 +67,7 @@ pub use self::handshake::{Handshake, RemoteAddress};
 pub use self::runtime::{Runtime, Stream};
 pub use self::service::not_found;
 pub use self::socketio::{
-    Ack, Answer, Answers, Broadcast, ConnectRequest, Event, GuardResult, Namespace, Refusal, RoomEvent, Server,
+    Ack, Answer, Answers, Broadcast, ConnectRequest, Event, MiddlewareResult, Namespace, Refusal, RoomEvent, Server,
     ServerBuilder, Socket,
 };
 pub use self::upgrade::Upgrade;

@@ -29,7 +29,7 @@ impl Times {
 /// What may be loud once for each session.
 #[derive(Debug, Default)]
 pub(crate) struct Loud {
-    pub(crate) guards: Times,
+    pub(crate) middleware: Times,
     pub(crate) connect: Ends,
     /// Handlers of events, or messages.
     pub(crate) events: Ends,

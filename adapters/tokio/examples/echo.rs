@@ -28,7 +28,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         Server::builder().engine(|config| settings.apply(config)).connect_timeout(settings.connect_timeout).build();
     echo(&socketio.of("/"));
     echo(&socketio.of("/custom"));
-    echo(socketio.of("/guarded").guard(|request: socketio_tokio::ConnectRequest| {
+    echo(socketio.of("/guarded").middleware(|request: socketio_tokio::ConnectRequest| {
         #[derive(serde::Deserialize)]
         struct Auth<'a> {
             token: &'a str,

@@ -14,7 +14,7 @@
 //! let server = Server::new();
 //! server
 //! Decides who may connect, before a socket is created.
-//!     .guard(|request: ConnectRequest| match request.read_auth::<Auth>() {
+//!     .middleware(|request: ConnectRequest| match request.read_auth::<Auth>() {
 //!         Ok(auth) if auth.token == "secret" => Ok(()),
 //!         _ => Err(Refusal::new("not authorised")),
 //!     })
@@ -62,7 +62,7 @@
 //! * **Pull events instead of handling them**: [`Socket::recv`] returns events one at a time. Until they are taken, nothing more is read
 //!   from the client.
 //! * **Binary**: `bytes::Bytes` anywhere in emitted data is sent as an attachment, and is read back as `Bytes`.
-//! * **Store data with a client**: [`Socket::insert`] and [`Socket::get`]. The data is kept until the disconnect handler returns. A guard
+//! * **Store data with a client**: [`Socket::insert`] and [`Socket::get`]. The data is kept until the disconnect handler returns. A middleware
 //!   passes data to the socket with [`ConnectRequest::insert`].
 //! * **Shut down**: [`with_graceful_shutdown`](Serve::with_graceful_shutdown), or [`Server::shut_down`] if another server listens (see
 //!   [`SocketLayer`] for axum).
@@ -81,10 +81,10 @@
 //! | `socket.on("x", ..)` | [`Server::on`], once for all sockets; a second handler for the same event replaces the first |
 //! | `socket.onAny(..)` | [`Server::on_any`] |
 //! | `socket.on("disconnect", ..)`, `"disconnecting"` | [`Server::on_disconnect`], [`Server::on_disconnecting`] |
-//! | `io.use((socket, next) => ..)` | [`Server::guard`]; `next(new Error("no"))` is `Err(Refusal::new("no"))` |
+//! | `io.use((socket, next) => ..)` | [`Server::middleware`]; `next(new Error("no"))` is `Err(Refusal::new("no"))` |
 //! | `io.of("/admin")` | [`Server::of`] |
 //! | `socket.handshake.auth`, `.headers`, `.address` | [`Socket::read_auth`], [`Socket::handshake`] |
-//! | `socket.data` | [`Socket::insert`], [`Socket::get`]; in a guard [`ConnectRequest::insert`] |
+//! | `socket.data` | [`Socket::insert`], [`Socket::get`]; in a middleware [`ConnectRequest::insert`] |
 //! | `socket.join("r")`, `socket.rooms.has("r")` | [`Socket::join`], [`Socket::is_in`] |
 //! | `socket.to("r").emit(..)`, `socket.broadcast.emit(..)` | [`Socket::to`], [`Socket::broadcast`] |
 //! | `io.to("r").except("s").emit(..)` | [`Server::to`], [`Broadcast::except`] |

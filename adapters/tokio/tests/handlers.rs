@@ -182,16 +182,16 @@ async fn a_connect_handler_that_panics_closes_its_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guard_that_panics_closes_its_connection() {
+async fn a_middleware_that_panics_closes_its_connection() {
     log::listen();
     let server = Server::new();
-    server.guard(|_: ConnectRequest| -> Result<(), Refusal> { panic!("the guard fell over") });
+    server.middleware(|_: ConnectRequest| -> Result<(), Refusal> { panic!("the middleware fell over") });
     let host = Host::start(server.clone()).await;
 
     let mut client = Client::open(host.address).await;
     client.send("40").await;
     client.closed().await;
-    assert!(log::says(&["ERROR", "the guard fell over"]));
+    assert!(log::says(&["ERROR", "the middleware fell over"]));
     nothing_is_left(&server).await;
 }
 
@@ -865,11 +865,11 @@ async fn r119_room_events_for_the_first_and_the_last_member_and_for_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r92_a_second_connect_during_a_slow_guard_makes_no_second_socket() {
+async fn r92_a_second_connect_during_a_slow_middleware_makes_no_second_socket() {
     let server = Server::new();
     let gate = Arc::new(Notify::new());
     let opened = Arc::clone(&gate);
-    server.guard(move |_: ConnectRequest| {
+    server.middleware(move |_: ConnectRequest| {
         let gate = Arc::clone(&opened);
         async move {
             gate.notified().await;
@@ -886,7 +886,7 @@ async fn r92_a_second_connect_during_a_slow_guard_makes_no_second_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r93_a_connection_that_ends_while_its_guard_waits_never_connects() {
+async fn r93_a_connection_that_ends_while_its_middleware_waits_never_connects() {
     let server = Server::new();
     let (entered, entering) = oneshot::channel();
     let entered = Mutex::new(Some(entered));
@@ -895,7 +895,7 @@ async fn r93_a_connection_that_ends_while_its_guard_waits_never_connects() {
     let connected = Arc::new(AtomicBool::new(false));
     let connects = Arc::clone(&connected);
     server
-        .guard(move |_: ConnectRequest| {
+        .middleware(move |_: ConnectRequest| {
             if let Some(entered) = entered.lock().unwrap().take() {
                 entered.send(()).unwrap();
             }
@@ -917,9 +917,9 @@ async fn r93_a_connection_that_ends_while_its_guard_waits_never_connects() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guard_that_never_decides_is_answered_for_after_the_connect_timeout() {
+async fn a_middleware_that_never_decides_is_answered_for_after_the_connect_timeout() {
     let server = Server::builder().connect_timeout(Duration::from_millis(500)).build();
-    server.guard(|_: ConnectRequest| std::future::pending::<Result<(), Refusal>>());
+    server.middleware(|_: ConnectRequest| std::future::pending::<Result<(), Refusal>>());
     server.of("/open");
     let host = Host::start(server.clone()).await;
     let mut client = Client::open(host.address).await;
@@ -931,11 +931,11 @@ async fn a_guard_that_never_decides_is_answered_for_after_the_connect_timeout() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn guards_that_never_decide_do_not_pile_up() {
+async fn middleware_that_never_decide_do_not_pile_up() {
     let server = Server::builder().connect_timeout(Duration::from_millis(500)).max_waiting_handlers(2).build();
     let started = Arc::new(AtomicUsize::new(0));
     let starts = Arc::clone(&started);
-    server.guard(move |_: ConnectRequest| {
+    server.middleware(move |_: ConnectRequest| {
         starts.fetch_add(1, Ordering::Relaxed);
         std::future::pending::<Result<(), Refusal>>()
     });
@@ -1001,8 +1001,43 @@ async fn a_handler_of_all_events_comes_first_and_leaves_the_answer_to_the_events
     nothing_is_left(&server).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn middleware_runs_in_order_and_the_first_refusal_ends_it() {
+    #[derive(serde::Deserialize)]
+    struct Auth {
+        refused_by: u8,
+    }
+
+    struct Passed(Vec<u8>);
+
+    let server = Server::new();
+    for number in 0..4 {
+        server.middleware(move |request: ConnectRequest| async move {
+            // Every second one waits.
+            if number % 2 == 1 {
+                tokio::task::yield_now().await;
+            }
+            let mut passed = request.get::<Passed>().map(|passed| passed.0.clone()).unwrap_or_default();
+            passed.push(number);
+            request.insert(Passed(passed));
+            let Auth { refused_by } = request.read_auth().unwrap();
+            if refused_by == number { Err(Refusal::new(format!("refused by {number}"))) } else { Ok(()) }
+        });
+    }
+    server.on_connect(|socket: Socket| socket.emit("passed", &*socket.get::<Passed>().unwrap().0));
+    let host = Host::start(server.clone()).await;
+    for number in 0..4 {
+        let mut client = Client::open(host.address).await;
+        let answer = client.ask(&format!(r#"40{{"refused_by":{number}}}"#)).await;
+        assert_eq!(answer, format!(r#"4{{"message":"refused by {number}"}}"#));
+    }
+    let mut client = Client::open(host.address).await;
+    assert!(client.ask(r#"40{"refused_by":9}"#).await.starts_with(r#"0{"sid""#));
+    assert_eq!(client.packet().await, r#"2["passed",[0,1,2,3]]"#);
+}
+
 #[tokio::test]
-async fn a_guard_hands_what_it_found_to_the_socket() {
+async fn a_middleware_hands_what_it_found_to_the_socket() {
     #[derive(serde::Deserialize)]
     struct Auth {
         name: String,
@@ -1012,7 +1047,7 @@ async fn a_guard_hands_what_it_found_to_the_socket() {
 
     let server = Server::new();
     server
-        .guard(|request: ConnectRequest| {
+        .middleware(|request: ConnectRequest| {
             let auth: Auth = request.read_auth().map_err(|error| Refusal::from(error.to_string()))?;
             assert!(request.insert(User(String::new())).is_none());
             assert!(request.insert(User(auth.name)).is_some());
@@ -1020,7 +1055,7 @@ async fn a_guard_hands_what_it_found_to_the_socket() {
         })
         .on_connect(|socket: Socket| {
             let Auth { name } = socket.read_auth()?;
-            let user = socket.get::<User>().ok_or("the guard's value is not here")?;
+            let user = socket.get::<User>().ok_or("the middleware's value is not here")?;
             assert!(socket.is_in(socket.id().as_str()) && !socket.is_in("elsewhere"));
             socket.emit("welcome", (name, &user.0))?;
             Ok::<(), Failure>(())
@@ -1036,7 +1071,7 @@ async fn a_guard_hands_what_it_found_to_the_socket() {
 
 #[test]
 fn a_handler_for_an_event_that_no_client_can_send_is_told_of_at_once() {
-    for (name, instead) in [("disconnect", "on_disconnect"), ("connect", "on_connect"), ("newListener", "reference")] {
+    for (name, instead) in [("disconnect", "on_disconnect"), ("connect", "on_connect"), ("newListener", "reserves")] {
         let panic = std::panic::catch_unwind(|| {
             Server::new().on(name, |_: Socket, _: Event| ());
         });

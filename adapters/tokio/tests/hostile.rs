@@ -549,7 +549,9 @@ async fn connects_that_nobody_decides_on_are_capped() {
     let server = Server::new();
     let pending = SocketLimits::default().max_pending;
     for number in 0..pending * 2 {
-        server.of(&format!("/slow{number}")).guard(|_: ConnectRequest| std::future::pending::<Result<(), Refusal>>());
+        server
+            .of(&format!("/slow{number}"))
+            .middleware(|_: ConnectRequest| std::future::pending::<Result<(), Refusal>>());
     }
     let mut world = World::new(server).await;
     let mut client = Client::join(world.host.address).await;

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use socketio_tokio::{
-    CloseReason, ConnectRequest, EngineServer, EngineSocket, Event, GuardResult, Message, Refusal, RoomEvent, Server,
-    Socket,
+    CloseReason, ConnectRequest, EngineServer, EngineSocket, Event, Message, MiddlewareResult, Refusal, RoomEvent,
+    Server, Socket,
 };
 use support::http::{exchange, get, post};
 use support::peers::{Client, Polling};
@@ -49,7 +49,7 @@ async fn a_socket_that_comes_and_goes_and_its_event_without_a_handler() {
 #[tokio::test]
 async fn a_client_that_was_refused() {
     let server = server();
-    server.guard(|_: ConnectRequest| Err(Refusal::new("not today")));
+    server.middleware(|_: ConnectRequest| Err(Refusal::new("not today")));
     let host = Host::start(server).await;
     let mut client = Client::open(host.address).await;
     assert_eq!(client.ask("40").await, r#"4{"message":"not today"}"#);
@@ -158,14 +158,14 @@ async fn handlers_of_one_session_that_all_panic_make_one_error() {
 }
 
 #[tokio::test]
-async fn guards_of_one_session_that_all_panic_make_one_error() {
+async fn middleware_of_one_session_that_all_panic_make_one_error() {
     log::listen_to(Level::TRACE);
     let server = Server::new();
     let gate = Arc::new(Notify::new());
     let started = Arc::new(AtomicUsize::new(0));
     for number in 0..10 {
         let (gate, started) = (Arc::clone(&gate), Arc::clone(&started));
-        server.of(&format!("/{number}")).guard(move |_: ConnectRequest| {
+        server.of(&format!("/{number}")).middleware(move |_: ConnectRequest| {
             let gate = Arc::clone(&gate);
             started.fetch_add(1, Ordering::Relaxed);
             async move {
@@ -173,7 +173,7 @@ async fn guards_of_one_session_that_all_panic_make_one_error() {
                 if true {
                     panic!("nobody may come");
                 }
-                GuardResult::Ok(())
+                MiddlewareResult::Ok(())
             }
         });
     }
@@ -184,7 +184,7 @@ async fn guards_of_one_session_that_all_panic_make_one_error() {
     }
     until(|| started.load(Ordering::Relaxed) == 10).await;
     gate.notify_waiters();
-    loud_once("ERROR", &["a guard panicked", &client.session, "nobody may come"], 10).await;
+    loud_once("ERROR", &["a middleware panicked", &client.session, "nobody may come"], 10).await;
 }
 
 #[tokio::test]

@@ -219,12 +219,12 @@ struct Auth {
 }
 
 #[tokio::test]
-async fn items_94_and_95_who_is_refused_by_the_guard_is_in_no_room_and_may_ask_again() {
+async fn items_94_and_95_who_is_refused_by_the_middleware_is_in_no_room_and_may_ask_again() {
     let server = Server::new();
     let (told, mut tells) = mpsc::unbounded_channel();
     let connects = told.clone();
     server
-        .guard(move |request: ConnectRequest| {
+        .middleware(move |request: ConnectRequest| {
             told.send("asked").unwrap();
             match request.auth().map(|auth| auth.get::<Auth>(0).unwrap().token) {
                 None => Err(Refusal::new("no token")),

@@ -17,7 +17,7 @@ use socketio_proto::{
 
 use super::extensions::Extensions;
 use super::state::{
-    Ack, AckSink, Command, ConnectRequest, Emits, Event, GuardResult, Handlers, NamespaceInner, Refusal, Shared,
+    Ack, AckSink, Command, ConnectRequest, Emits, Event, Handlers, MiddlewareResult, NamespaceInner, Refusal, Shared,
     SharedHandler, Socket, SocketInner, SocketPeer,
 };
 use crate::engine::log_closed;
@@ -44,7 +44,8 @@ pub(crate) struct Local<P: Parser> {
     /// The socket of the namespace that was joined first, usually the only one.
     first: Option<Member<P>>,
     others: BTreeMap<SocketHandle, Member<P>>,
-    guards: Waiting<Joining<P>, GuardResult>,
+    /// Requests whose middleware waits.
+    joining: Waiting<Joining<P>, MiddlewareResult>,
     waiting: Waiting<Running<P>, HandlerResult>,
     /// The key contains the socket, because each namespace numbers its broadcasts separately.
     acks: BTreeMap<(SocketHandle, AckId), AckSink<P>>,
@@ -61,12 +62,14 @@ impl<P: Parser> Clone for Member<P> {
     }
 }
 
-/// A client's request to join a namespace, while a guard decides on it.
+/// A client's request to join a namespace, while middleware decides on it.
 struct Joining<P: Parser> {
     pending: Pending,
     namespace: Arc<NamespaceInner<P>>,
     handlers: Arc<Handlers<P>>,
-    /// Values that the guard passes to the socket; `None` without a guard.
+    /// How many of the namespace's middleware have run.
+    passed: usize,
+    /// Values that middleware passes to the socket; `None` without middleware.
     extensions: Option<Arc<Extensions>>,
 }
 
@@ -120,15 +123,15 @@ impl<P: Parser> SocketIo<P> {
 
     /// Whether handlers may start: the waiting handlers are below the limits, and no inbox is full.
     fn is_ready(&self, local: &Local<P>) -> bool {
-        let idle = local.waiting.is_idle() && local.guards.is_idle();
+        let idle = local.waiting.is_idle() && local.joining.is_idle();
         (idle || self.may_wait(local)) && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
     }
 
     /// Whether one more handler may wait.
     #[cold]
     fn may_wait(&self, local: &Local<P>) -> bool {
-        let waiting = local.waiting.len().saturating_add(local.guards.len());
-        let bytes = local.waiting.bytes().saturating_add(local.guards.bytes());
+        let waiting = local.waiting.len().saturating_add(local.joining.len());
+        let bytes = local.waiting.bytes().saturating_add(local.joining.bytes());
         self.max_waiting.has_room(waiting, bytes)
     }
 
@@ -139,34 +142,45 @@ impl<P: Parser> SocketIo<P> {
             return core.machine.refuse_unknown(core.now, pending);
         };
         let handlers = namespace.handlers();
-        let Some(guard) = handlers.guard.clone() else {
-            return self.accept(core, cx, Joining { pending, namespace, handlers, extensions: None });
-        };
-        let extensions = Arc::new(Extensions::default());
-        let request = ConnectRequest {
-            peer: Arc::clone(core.peer),
-            auth: pending.auth().cloned(),
-            extensions: Arc::clone(&extensions),
-        };
-        let joining = Joining { pending, namespace, handlers, extensions: Some(extensions) };
-        match run(cx, || guard((request,))) {
-            Ok(ended) => self.decided(core, cx, joining, ended),
-            Err(future) => {
-                let bytes = joining.pending.auth().map_or(0, Payload::size);
-                core.local.guards.add(joining, bytes, future);
-            }
-        }
+        self.run_middleware(core, cx, Joining { pending, namespace, handlers, passed: 0, extensions: None });
     }
 
-    /// Handles the decision of a guard, which may have waited.
-    fn decided(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, joining: Joining<P>, ended: Ended<GuardResult>) {
+    /// Runs the middleware that has not run yet. Accepts the client at the end, unless one of them refuses it or waits.
+    fn run_middleware(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, mut joining: Joining<P>) {
+        while let Some(middleware) = joining.handlers.middleware.get(joining.passed).cloned() {
+            joining.passed = joining.passed.saturating_add(1);
+            let request = ConnectRequest {
+                peer: Arc::clone(core.peer),
+                auth: joining.pending.auth().cloned(),
+                extensions: Arc::clone(joining.extensions.get_or_insert_default()),
+            };
+            match run(cx, || middleware((request,))) {
+                Ok(Ended::Returned(Ok(()))) => {}
+                Ok(ended) => return self.decided(core, cx, joining, ended),
+                Err(future) => {
+                    let bytes = joining.pending.auth().map_or(0, Payload::size);
+                    return core.local.joining.add(joining, bytes, future);
+                }
+            }
+        }
+        self.accept(core, cx, joining);
+    }
+
+    /// Handles the decision of a middleware, which may have waited.
+    fn decided(
+        &self,
+        core: &mut Core<'_, Self>,
+        cx: &mut Context<'_>,
+        joining: Joining<P>,
+        ended: Ended<MiddlewareResult>,
+    ) {
         match ended {
-            Ended::Returned(Ok(())) => self.accept(core, cx, joining),
+            Ended::Returned(Ok(())) => self.run_middleware(core, cx, joining),
             Ended::Returned(Err(refusal)) => refuse(core, joining.pending, &refusal),
             Ended::Panicked(panic) => {
                 let (session, namespace, panic) = (core.peer.sid(), &*joining.namespace.name, brief(&panic));
-                let times = &core.peer.shared.loud.guards;
-                loud_once!(times, error, %session, namespace, panic, "a guard panicked: its connection is closed");
+                let times = &core.peer.shared.loud.middleware;
+                loud_once!(times, error, %session, namespace, panic, "a middleware panicked: its connection is closed");
                 core.machine.discard(core.now);
                 refuse(core, joining.pending, &Refusal::new("internal error"));
             }
@@ -177,7 +191,7 @@ impl<P: Parser> SocketIo<P> {
         &self,
         core: &mut Core<'_, Self>,
         cx: &mut Context<'_>,
-        Joining { pending, namespace, handlers, extensions }: Joining<P>,
+        Joining { pending, namespace, handlers, extensions, .. }: Joining<P>,
     ) {
         let Some(id) = random_bytes().map(SocketId::from_random) else {
             return refuse(core, pending, &Refusal::new("no session id"));
@@ -450,7 +464,7 @@ impl<P: Parser> ServerApplication for SocketIo<P> {
             peer: Arc::clone(peer),
             first: None,
             others: BTreeMap::new(),
-            guards: Waiting::new(),
+            joining: Waiting::new(),
             waiting: Waiting::new(),
             acks: BTreeMap::new(),
         };
@@ -518,7 +532,7 @@ impl<P: Parser> Application for SocketIo<P> {
 
     fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool {
         let mut any = false;
-        while let Some((joining, ended)) = core.local.guards.poll_ended(cx) {
+        while let Some((joining, ended)) = core.local.joining.poll_ended(cx) {
             any = true;
             self.decided(core, cx, joining, ended);
         }

@@ -1,4 +1,4 @@
-//! Values that the application stores with a client, one for each type. The values of a guard are passed to its socket.
+//! Values that the application stores with a client, one for each type. The values of a middleware are passed to its socket.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;

@@ -12,7 +12,7 @@ const FEW_EVENTS: usize = 16;
 pub(super) fn never_sent(event: &str) {
     let instead = match event {
         "connect" | "connect_error" => {
-            "`on_connect` runs for every socket that has joined, and `guard` decides whether it may"
+            "`on_connect` runs for every socket that has joined, and `middleware` decides whether it may"
         }
         "disconnect" => "`on_disconnect` runs for every socket that has left",
         "disconnecting" => "`on_disconnecting` runs for every socket that is about to leave",

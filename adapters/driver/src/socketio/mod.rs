@@ -3,10 +3,11 @@
 mod answer;
 mod application;
 mod broadcast;
+mod connect_request;
 mod encoder;
 mod event;
 mod extensions;
-mod guard;
+
 mod handlers;
 mod members;
 mod namespace;
@@ -17,4 +18,4 @@ mod state;
 pub use self::answer::Answer;
 pub use self::broadcast::{Answers, Broadcast};
 pub use self::server::{Server, ServerBuilder};
-pub use self::state::{Ack, ConnectRequest, Event, GuardResult, Namespace, Refusal, RoomEvent, Socket};
+pub use self::state::{Ack, ConnectRequest, Event, MiddlewareResult, Namespace, Refusal, RoomEvent, Socket};

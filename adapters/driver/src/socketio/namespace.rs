@@ -8,7 +8,7 @@ use socketio_proto::{Args, DisconnectReason, EmitError, Parser};
 
 use super::broadcast::Broadcast;
 use super::handlers::never_sent;
-use super::state::{ConnectRequest, Event, GuardResult, Namespace, RoomEvent, Socket};
+use super::state::{ConnectRequest, Event, MiddlewareResult, Namespace, RoomEvent, Socket};
 use crate::handler::{Handler, HandlerResult, erase};
 
 impl<P: Parser> Namespace<P> {
@@ -18,10 +18,10 @@ impl<P: Parser> Namespace<P> {
         &self.0.name
     }
 
-    /// Sets the guard, which decides whether a client may join: `Fn(ConnectRequest) -> Result<(), Refusal>`, or a function that
-    /// returns a future of this result. It runs before the socket exists. A guard passes values to the socket with
-    /// [`ConnectRequest::insert`]. A namespace has one guard; setting another one replaces it. The guard and the handlers apply
-    /// to sockets that connect after they were set.
+    /// Adds a middleware, which decides whether a client may join: `Fn(ConnectRequest) -> Result<(), Refusal>`, or a closure that
+    /// returns a future of this result. Middleware runs in the order in which it was added, before the socket exists. The first
+    /// refusal is sent to the client, and the rest does not run. A middleware passes values to those after it and to the socket
+    /// with [`ConnectRequest::insert`]. Middleware and handlers apply to clients that request to join after they were set.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -45,7 +45,7 @@ impl<P: Parser> Namespace<P> {
     /// let server = Server::new();
     /// let sessions = Arc::new(Sessions);
     /// server
-    ///     .guard(move |request: ConnectRequest| {
+    ///     .middleware(move |request: ConnectRequest| {
     ///         let sessions = Arc::clone(&sessions);
     ///         async move {
     ///             let auth: Auth = request.read_auth().map_err(|_| "a token is needed")?;
@@ -60,8 +60,8 @@ impl<P: Parser> Namespace<P> {
     ///         }
     ///     });
     /// ```
-    pub fn guard<M>(&self, guard: impl Handler<(ConnectRequest<P>,), GuardResult, M>) -> &Self {
-        self.0.change_handlers(|handlers| handlers.guard = Some(Arc::new(erase(guard))));
+    pub fn middleware<M>(&self, middleware: impl Handler<(ConnectRequest<P>,), MiddlewareResult, M>) -> &Self {
+        self.0.change_handlers(|handlers| handlers.middleware.push(Arc::new(erase(middleware))));
         self
     }
 

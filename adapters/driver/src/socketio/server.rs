@@ -12,7 +12,7 @@ use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
 
 use super::application::SocketIo;
 use super::broadcast::Broadcast;
-use super::state::{ConnectRequest, Emits, Event, GuardResult, Namespace, Socket};
+use super::state::{ConnectRequest, Emits, Event, MiddlewareResult, Namespace, Socket};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Handler, HandlerResult, MaxWaiting};
@@ -117,14 +117,14 @@ impl<P: Parser> ServerBuilder<P> {
         self
     }
 
-    /// Maximum number of handlers and guards of one connection that wait at the same time. At this number, no further event of
+    /// Maximum number of handlers and middleware of one connection that wait at the same time. At this number, no further event of
     /// the connection is handled, and soon the server stops reading from it. Default: 1024.
     pub fn max_waiting_handlers(mut self, count: usize) -> Self {
         self.max_waiting.set_handlers(count);
         self
     }
 
-    /// Maximum size in bytes of the events whose handlers wait, and of the `auth` payloads whose guards wait, for one
+    /// Maximum size in bytes of the events whose handlers wait, and of the `auth` payloads whose middleware wait, for one
     /// connection. At this size, no further event of the connection is handled, and soon the server stops reading from it. A
     /// single event is always handled, whatever its size. An event counts until its handler ends, even if the handler has
     /// dropped it. Default: 16 MiB.
@@ -192,9 +192,9 @@ impl<P: Parser> Server<P> {
         self.0.hub.sessions()
     }
 
-    /// Same as [`Namespace::guard`] of `/`.
-    pub fn guard<M>(&self, guard: impl Handler<(ConnectRequest<P>,), GuardResult, M>) -> &Self {
-        self.of("/").guard(guard);
+    /// Same as [`Namespace::middleware`] of `/`.
+    pub fn middleware<M>(&self, middleware: impl Handler<(ConnectRequest<P>,), MiddlewareResult, M>) -> &Self {
+        self.of("/").middleware(middleware);
         self
     }
 

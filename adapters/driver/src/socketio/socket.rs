@@ -12,8 +12,8 @@ use socketio_proto::{Args, EmitError, Outgoing, Parser, Payload, SocketId};
 
 use super::answer::Answer;
 use super::broadcast::Broadcast;
+use super::connect_request::read_auth;
 use super::encoder;
-use super::guard::read_auth;
 use super::state::{Ack, AckSink, Command, Emits, Event, Namespace, Socket, SocketInner};
 use crate::handshake::Handshake;
 
@@ -259,7 +259,7 @@ impl<P: Parser> Socket<P> {
         self.0.extensions.insert_if(value, || self.is_connected())
     }
 
-    /// The value of this type that was stored with the socket, by [`Socket::insert`] or by the guard
+    /// The value of this type that was stored with the socket, by [`Socket::insert`] or by the middleware
     /// ([`ConnectRequest::insert`]).
     ///
     /// [`ConnectRequest::insert`]: crate::ConnectRequest::insert

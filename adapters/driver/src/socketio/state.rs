@@ -132,15 +132,15 @@ pub struct Ack<P: Parser = Json> {
     pub(super) token: AckToken,
 }
 
-/// A client's request to join a namespace, on which a guard decides.
+/// A client's request to join a namespace, on which middleware decides.
 pub struct ConnectRequest<P: Parser = Json> {
     pub(crate) peer: Arc<SocketPeer<P>>,
     pub(crate) auth: Option<Payload>,
     pub(crate) extensions: Arc<Extensions>,
 }
 
-/// The decision of a guard.
-pub type GuardResult = Result<(), Refusal>;
+/// The decision of a middleware: whether a client may join.
+pub type MiddlewareResult = Result<(), Refusal>;
 
 /// The reason why a client may not join a namespace. The client receives it as `connect_error`.
 #[derive(Clone, PartialEq, Debug)]
@@ -241,7 +241,7 @@ pub(crate) type RoomObserver = Arc<dyn Fn(RoomEvent) + Send + Sync>;
 
 /// The handlers of a namespace. A socket keeps the handlers that were set when it connected.
 pub(crate) struct Handlers<P: Parser> {
-    pub(crate) guard: Option<SharedHandler<(ConnectRequest<P>,), GuardResult>>,
+    pub(crate) middleware: Vec<SharedHandler<(ConnectRequest<P>,), MiddlewareResult>>,
     pub(crate) connect: Option<SharedHandler<(Socket<P>,)>>,
     /// Sorted by length, then by name, so that a lookup rarely compares more than one name.
     pub(super) events: Vec<(Box<str>, EventHandler<P>)>,
@@ -313,7 +313,7 @@ impl<P: Parser> NamespaceInner<P> {
 impl<P: Parser> Handlers<P> {
     fn new() -> Self {
         Self {
-            guard: None,
+            middleware: Vec::new(),
             connect: None,
             events: Vec::new(),
             any: None,
@@ -327,7 +327,7 @@ impl<P: Parser> Handlers<P> {
 impl<P: Parser> Clone for Handlers<P> {
     fn clone(&self) -> Self {
         Self {
-            guard: self.guard.clone(),
+            middleware: self.middleware.clone(),
             connect: self.connect.clone(),
             events: self.events.clone(),
             any: self.any.clone(),

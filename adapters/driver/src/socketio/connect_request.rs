@@ -1,16 +1,16 @@
-//! Guards: the requests that they decide on, and their decisions.
+//! Middleware: the requests that it decides on, and its decisions.
 
 use std::fmt;
 use std::sync::Arc;
 
 use socketio_proto::{Parser, Payload, ReadError};
 
-use super::state::{ConnectRequest, GuardResult, Refusal};
+use super::state::{ConnectRequest, MiddlewareResult, Refusal};
 use crate::handler::Outcome;
 use crate::handshake::Handshake;
 
-impl Outcome<GuardResult> for GuardResult {
-    fn into_outcome(self) -> GuardResult {
+impl Outcome<MiddlewareResult> for MiddlewareResult {
+    fn into_outcome(self) -> MiddlewareResult {
         self
     }
 }
@@ -38,9 +38,15 @@ impl<P: Parser> ConnectRequest<P> {
     }
 
     /// Passes a value to the socket that is created if the client may join. Handlers read it with [`Socket::get`]. Returns the
-    /// previous value of the same type. Values that are inserted after the guard has decided are dropped.
+    /// previous value of the same type. Values that are inserted after the middleware has decided are dropped.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         self.extensions.insert(value)
+    }
+
+    /// The value of this type that an earlier middleware has inserted.
+    #[must_use]
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.extensions.get()
     }
 }
 
