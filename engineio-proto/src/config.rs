@@ -8,7 +8,7 @@ use crate::message::Message;
 ///
 /// A machine's deadlines are exact; a driver may be late for them. `socketio-driver` rounds one up by at most a fiftieth of its distance
 /// and at most 100 ms, so that many peers share a wake-up. A GET that comes meanwhile fires the deadline all the same.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// Time between the last pong (or the opening) and the next ping. Default 25 s.
@@ -67,7 +67,7 @@ impl Config {
 }
 
 /// Caps of one session. The reference has none of these; the defaults are our own unless said otherwise.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 #[non_exhaustive]
 pub struct Limits {
     /// Bytes that may wait to be sent, each packet with 40 for its keeping; a `send` beyond it is refused with [`SendError::Full`](crate::SendError::Full). Default 16 MiB.
@@ -96,7 +96,7 @@ impl Default for Limits {
 }
 
 /// A set of transports.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "the protocol knows these three")]
 pub struct Transports {
     /// HTTP long-polling.

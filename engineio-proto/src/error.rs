@@ -21,7 +21,7 @@ pub enum SendError {
 }
 
 /// Bytes of a peer that are no packet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
     /// Nothing where a packet should be.

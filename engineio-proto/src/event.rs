@@ -6,7 +6,7 @@ use crate::error::ParseError;
 use crate::message::Message;
 
 /// What happened, in the order in which it happened. Taken with `poll_event`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// The session is open: messages may be sent from now on. The first event.
@@ -35,7 +35,7 @@ pub enum LinkKind {
 
 /// Why a session ended. Displays as the reference's reason string (engine.io `socket.ts`), which is all that applications of
 /// the reference see; the details are for logs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
     /// No pong came in time.
@@ -51,7 +51,7 @@ pub enum CloseReason {
 }
 
 /// What broke the carrier.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
     /// A second GET while one was held, or one more while the replies to eight earlier ones lay unread.

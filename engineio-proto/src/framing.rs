@@ -69,6 +69,7 @@ pub fn header(frame: &Frame) -> Header {
 /// Hand in a chunk with [`Decoder::push`], then call [`Decoder::next`] until it gives `None`. A packet that lies within one chunk shares
 /// its memory; one that does not is collected, and the memory for it grows with what has arrived, never by
 /// what a header announces. Between packets, a decoder whose chunks are used up holds no memory.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub struct Decoder {
     max_payload: usize,
@@ -77,6 +78,7 @@ pub struct Decoder {
 }
 
 /// What has been pushed and not been used up.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Default, Debug)]
 struct Chunks {
     /// Empty only when there are no others.
@@ -116,6 +118,7 @@ impl Chunks {
     }
 }
 
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 enum State {
     /// Within a header, of which this many bytes have come.

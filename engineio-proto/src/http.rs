@@ -88,7 +88,7 @@ const NO_STORE: (&str, &str) = ("cache-control", "no-store");
 
 /// A complete response: write the status, [`Response::headers`], a `Content-Length`, and the body; or have all of it written by
 /// [`Response::to_http1`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Response {
     status: u16,
     headers: &'static [(&'static str, &'static str)],

@@ -11,7 +11,7 @@ pub type Text = bytestring::ByteString;
 /// One message of the application, over whichever carrier.
 ///
 /// Exhaustive: the protocol knows these two kinds.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Message {
     /// A text message.
     Text(Text),

@@ -58,7 +58,7 @@ impl PacketType {
 /// A decoded packet.
 ///
 /// Exhaustive. A [`Message::Binary`] only ever travels as a message, so its `packet_type` is [`PacketType::Message`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "a packet is a type and data, in every revision of the protocol")]
 pub struct Packet {
     /// The type.
@@ -140,7 +140,7 @@ impl From<Message> for Packet {
 /// Encoding is done once; the same frame (a reference count) then goes to any number of peers, whatever carries them: the
 /// WebSocket or WebTransport header and the base64 form that polling needs depend on the carrier and are put around it there.
 /// On a link the packet is [`Frame::head`] followed by [`Frame::data`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Frame {
     packet_type: PacketType,
     form: Form,
@@ -148,7 +148,7 @@ pub struct Frame {
 }
 
 /// How a frame's data is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Form {
     /// Behind its type digit.
     Text,

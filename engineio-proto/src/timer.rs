@@ -5,7 +5,8 @@
 use crate::time::Instant;
 
 /// The deadlines of a machine with `N` kinds of timers; a kind is named by its place.
-#[derive(Clone, Debug)]
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
+#[derive(Debug)]
 pub(crate) struct Timers<const N: usize> {
     deadlines: [Instant; N],
     earliest: Instant,

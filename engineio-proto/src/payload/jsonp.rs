@@ -21,7 +21,7 @@ use crate::message::Text;
 const MAX_DIGITS: usize = 10;
 
 /// The function that a client wants called: a number, by which it finds it in an array of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Callback {
     digits: [u8; MAX_DIGITS],
     count: u8,

@@ -15,7 +15,7 @@ const SEPARATOR: u8 = 0x1e;
 ///
 /// After an `Err` there is nothing more: what stands behind a bad packet is not delivered. An empty body, and a separator with
 /// nothing in front of or behind it, is an [`ParseError::Empty`]. Packets share the memory of the body.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Packets {
     body: Text,
     /// Where the next packet starts; `None` at the end, as nothing behind a separator is a (bad) packet, too.

@@ -21,6 +21,7 @@ use crate::packet::Frame;
 use crate::time::Instant;
 
 /// Whether a pong is awaited.
+#[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Pong {
     /// No ping is outstanding.
@@ -32,6 +33,7 @@ enum Pong {
 }
 
 /// The state of a session's heartbeat beside its two timers.
+#[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heartbeat {
     pong: Pong,

@@ -26,6 +26,7 @@ const NOOP_INTERVAL: Duration = Duration::from_millis(100);
 const PROBE: &str = "probe";
 
 /// One link.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) id: LinkId,
@@ -36,6 +37,7 @@ pub(super) struct Link {
 }
 
 /// The packets that leave a link ahead of the queue. Each kind waits at most once, however often a peer gives a reason for it.
+#[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Urgent(u8);
 

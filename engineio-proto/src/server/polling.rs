@@ -26,6 +26,7 @@ use crate::payload::{self, Packets, jsonp};
 const MAX_UNWRITTEN: usize = 8;
 
 /// What a session keeps while it polls.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct Polling {
     /// The GET that is held.
@@ -43,6 +44,7 @@ pub(super) struct Polling {
 }
 
 /// A reply to a GET that was made, but not yet written to the end.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 struct Unwritten {
     request: RequestId,
@@ -51,6 +53,7 @@ struct Unwritten {
 }
 
 /// The POST under way.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 enum Post {
     /// There is none.

@@ -43,6 +43,7 @@ impl Weigh for Event {
 }
 
 /// First in, first out.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     /// Older than all of `rest`.
@@ -51,6 +52,7 @@ pub(super) struct Queue<T> {
 }
 
 /// A [`Queue`] that adds up the weights of its items.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct WeighedQueue<T> {
     items: Queue<T>,

@@ -125,7 +125,7 @@ impl BodyFault {
 /// Why a link went down.
 ///
 /// Exhaustive.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LinkDownCause {
     /// The peer closed it, in order or by ending the connection.
     Closed,
@@ -134,7 +134,7 @@ pub enum LinkDownCause {
 }
 
 /// Something to write.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Transmit {
     /// Answer this request.
@@ -162,7 +162,7 @@ pub enum Transmit {
 /// What carries a session now.
 ///
 /// Exhaustive.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Carrier {
     /// HTTP requests.
     Polling,
@@ -195,6 +195,7 @@ impl Timer {
 }
 
 /// How far a session's life has come.
+#[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
     /// Accepted; the request or link that opened it has yet to come.
@@ -214,6 +215,7 @@ pub(super) enum Stage {
 /// POST is decoded as its messages are taken) and the reverse ([`Event::Writable`]). Then sleep until [`Session::poll_timeout`].
 ///
 /// Time that goes backwards counts as standing still.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub struct Session {
     pub(super) config: Arc<Config>,

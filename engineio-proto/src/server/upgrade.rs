@@ -39,6 +39,7 @@
 //! Source: engine.io `lib/socket.ts`, `maybeUpgrade`; the table's tests walk every row.
 
 /// How far the upgrade of a polling session has come.
+#[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
     /// No link is trying.

@@ -22,7 +22,7 @@ use crate::payload::{self, Packets};
 use crate::time::Instant;
 
 /// How a client starts, and what it does then.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "scenarios build it with a literal")]
 pub struct ClientSettings {
     /// The link that it opens with; `None` to poll.
@@ -38,7 +38,7 @@ pub struct ClientSettings {
 }
 
 /// What some clients do and the JavaScript one does not.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, Hash, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "scenarios build it with a literal")]
 pub struct Habits {
     /// Does not wait for its POST before it sends `5`, only for its GET.
@@ -49,7 +49,7 @@ pub struct Habits {
 }
 
 /// What a client wants done.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ClientAction {
     /// Send this GET.
@@ -92,7 +92,7 @@ pub enum ClientAction {
 }
 
 /// What a client tells its application.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ClientEvent {
     /// It is open.
@@ -105,7 +105,7 @@ pub enum ClientEvent {
     Closed(&'static str),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Stage {
     Opening,
     Open,
@@ -114,7 +114,7 @@ enum Stage {
     Closed,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Pause {
     No,
     /// The GET and the POST under way are waited for.
@@ -123,14 +123,14 @@ enum Pause {
     Paused,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Carrier {
     Polling,
     Link(u64),
 }
 
 /// A client of one session.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Client {
     settings: ClientSettings,
     stage: Stage,
@@ -221,6 +221,12 @@ impl Client {
     #[must_use]
     pub const fn is_on_link(&self) -> bool {
         matches!(self.carrier, Carrier::Link(_))
+    }
+
+    /// Whether it is open with nothing left to send, and not about to leave polling: what is not under way then is lost.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.is_open() && self.buffer.is_empty() && self.pause == Pause::No
     }
 
     /// Sends a message; lost unless it is open.

@@ -8,6 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use core::fmt::{self, Write as _};
+use core::hash::{Hash, Hasher};
 
 use crate::config::Limits;
 use crate::event::Event;
@@ -18,7 +19,7 @@ use crate::server::{Input, Machine, Transmit};
 use crate::time::Instant;
 
 /// What did not hold.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[error("{invariant}: {detail}")]
 #[non_exhaustive]
 pub struct Violation {
@@ -58,7 +59,7 @@ impl WatchedEvent for Event {
 }
 
 /// What has become of a request or a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Fate {
     /// It waits for its answer, or is up.
     Open,
@@ -69,7 +70,7 @@ enum Fate {
 }
 
 /// A machine whose every verb is watched.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Watched<M> {
     machine: M,
     limits: Limits,
@@ -85,17 +86,22 @@ pub struct Watched<M> {
     unwritten: BTreeMap<RequestId, usize>,
     /// Pings and pongs that came out one after the other, with nothing handed in between.
     heartbeats: usize,
-    /// Whether everything was polled since the last change.
-    settled: bool,
     ended: bool,
     fault: Option<Violation>,
-    digest: Digest,
+    /// What has happened is summed up; `None` when nobody asks for it.
+    digest: Option<Digest>,
     log: Option<String>,
 }
 
 impl<M: Machine<Event: WatchedEvent>> Watched<M> {
     /// Watches a machine that was just made. With `log`, everything is written down ([`Watched::log`]).
     pub fn new(machine: M, limits: Limits, max_payload: usize, log: bool) -> Self {
+        let digest = Some(Digest(0xcbf2_9ce4_8422_2325));
+        Self { digest, log: log.then(String::new), ..Self::without_history(machine, limits, max_payload) }
+    }
+
+    /// Watches a machine that was just made, and remembers only what the invariants need. There is no log, and the digest is 0.
+    pub fn without_history(machine: M, limits: Limits, max_payload: usize) -> Self {
         Self {
             machine,
             limits,
@@ -107,11 +113,10 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
             unread: 0,
             unwritten: BTreeMap::new(),
             heartbeats: 0,
-            settled: false,
             ended: false,
             fault: None,
-            digest: Digest(0xcbf2_9ce4_8422_2325),
-            log: log.then(String::new),
+            digest: None,
+            log: None,
         }
     }
 
@@ -126,7 +131,6 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
         self.largest_sent = self.largest_sent.max(size);
         let result = command(&mut self.machine);
         self.note(format_args!("command: {result:?}"));
-        self.settled = false;
         result
     }
 
@@ -172,7 +176,6 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
             _ => {}
         }
         self.machine.handle(now, input);
-        self.settled = false;
         self.unread = 0;
         self.heartbeats = 0;
     }
@@ -181,7 +184,6 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.latest = self.latest.max(now);
         let before = self.machine.poll_timeout();
-        let quiet = self.settled && self.machine.wants_input();
         self.heartbeats = 0;
         self.machine.handle_timeout(now);
         let after = self.machine.poll_timeout();
@@ -196,7 +198,6 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
         if !due && before != after {
             self.blame("I3", format!("nothing was due at {now:?}, and {before:?} became {after:?}"));
         }
-        self.settled = quiet && !due;
     }
 
     /// [`Machine::poll_transmit`], and I4: one answer for each request, and nothing for a link that is not up.
@@ -231,10 +232,7 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
 
     /// [`Machine::poll_event`], and I5: nothing after the last event.
     pub fn poll_event(&mut self) -> Option<M::Event> {
-        let Some(event) = self.machine.poll_event() else {
-            self.settled = true;
-            return None;
-        };
+        let event = self.machine.poll_event()?;
         self.note(format_args!("event {event:?}"));
         if self.ended {
             self.blame("I5", format!("{event:?} after the last event"));
@@ -246,7 +244,6 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
         if self.unread > allowed {
             self.blame("I9", format!("{} bytes were unread, {allowed} are allowed", self.unread));
         }
-        self.settled = false;
         Some(event)
     }
 
@@ -350,8 +347,8 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
     }
 
     /// A number that two runs share only if everything that went in and came out was the same.
-    pub const fn digest(&self) -> u64 {
-        self.digest.0
+    pub fn digest(&self) -> u64 {
+        self.digest.as_ref().map_or(0, |digest| digest.0)
     }
 
     /// Everything that went in and came out, a line each; empty unless it was asked for.
@@ -361,7 +358,9 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
 
     fn note(&mut self, line: fmt::Arguments<'_>) {
         // Writing to either cannot fail.
-        let _ = writeln!(self.digest, "{line}");
+        if let Some(digest) = &mut self.digest {
+            let _ = writeln!(digest, "{line}");
+        }
         if let Some(log) = &mut self.log {
             let _ = writeln!(log, "{line}");
         }
@@ -372,8 +371,34 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
     }
 }
 
+/// The state, and not how it came about: neither digest nor log.
+impl<M: Hash> Hash for Watched<M> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        // A new field has to be named here.
+        let Self {
+            machine,
+            limits: _,
+            max_payload,
+            latest,
+            requests,
+            links,
+            largest_sent,
+            unread,
+            unwritten,
+            heartbeats,
+            ended,
+            fault,
+            digest: _,
+            log: _,
+        } = self;
+        machine.hash(hasher);
+        (max_payload, latest, requests, links, largest_sent).hash(hasher);
+        (unread, unwritten, heartbeats, ended, fault).hash(hasher);
+    }
+}
+
 /// FNV-1a over what is written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Digest(u64);
 
 impl fmt::Write for Digest {
@@ -386,7 +411,7 @@ impl fmt::Write for Digest {
 }
 
 /// Messages that carry their number, for I10: each arrives once, and none before its predecessor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Numbered {
     direction: &'static str,
     sent: u64,

@@ -5,6 +5,7 @@
 //! * [`Pair`]: a client like the JavaScript one and a server, with a network between them.
 //! * [`Walk`]: a session alone, in a world that keeps to no rule.
 //! * [`scenario`]: whole lives of a session, made up by a seed and judged.
+//! * [`explore`]: every interleaving of a small world, none left to chance.
 //!
 //! Nothing here sleeps: a thousand lives take seconds.
 //!
@@ -33,6 +34,7 @@
 //! | I16 | Bytes held on behalf of a peer, in whatever queue, replies that were handed out and are not confirmed included, are at most the limits and one unit more. One input costs what its size costs, whatever is queued. | [`Watched::check`], [`Watched::poll_transmit`]; floods in the test `session_limits` |
 
 mod client;
+pub mod explore;
 mod invariants;
 mod pair;
 mod random;

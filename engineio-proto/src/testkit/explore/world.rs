@@ -1,0 +1,761 @@
+//! The small world that is explored: one client, one session, and what is under way between them.
+//!
+//! The world is a state and a list of the steps that can come next. It never decides anything itself: [`World::steps`] names every step
+//! that is possible, and [`World::take`] takes one of them.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::hash::Hash;
+
+use bytes::Bytes;
+
+use super::{Explorable, Fault, Plan};
+use crate::event::{CloseReason, Event, LinkKind};
+use crate::http::{ContentType, RequestHead, Response};
+use crate::id::{LinkId, RequestId, Sid};
+use crate::message::{Message, Text};
+use crate::packet::{Frame, Packet};
+use crate::server::{Ask, AskKind, Input, LinkDownCause, Refusal, Route, Server, Session, Transmit};
+use crate::testkit::client::{Client, ClientAction, ClientEvent, ClientSettings, Habits};
+use crate::testkit::invariants::{Numbered, Violation, Watched};
+use crate::time::Instant;
+
+/// One step of the world. Requests and links have the numbers that the client gave them, from 1 on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
+pub enum Step {
+    /// The head of this request arrives at the server; for a GET that is all of it.
+    RequestArrives(u64),
+    /// The body of this POST arrives.
+    BodyArrives(u64),
+    /// The system has taken the answer to this request.
+    AnswerWritten(u64),
+    /// The client has the answer to this request.
+    AnswerArrives(u64),
+    /// The server hears that the connection of this request is cut.
+    ServerHearsOfCut(u64),
+    /// The client hears it.
+    ClientHearsOfCut(u64),
+    /// The request that becomes this link arrives.
+    LinkRequestArrives(u64),
+    /// The next that this link brings arrives at the server.
+    LinkBringsUp(u64),
+    /// The next that this link brings arrives at the client.
+    LinkBringsDown(u64),
+    /// The driver takes one transmit.
+    PollTransmit,
+    /// The server's application takes one event.
+    PollEvent,
+    /// The deadline of the server's machine comes.
+    ServerTimeout,
+    /// The deadline of the client comes.
+    ClientTimeout,
+    /// The client's application sends a message.
+    ClientSends,
+    /// The server's application sends a message.
+    ServerSends,
+    /// The client's application closes.
+    ClientCloses,
+    /// The server's application closes gracefully.
+    ServerCloses,
+    /// The server's application closes at once.
+    ServerDiscards,
+    /// Fault: the connection of this request is cut.
+    RequestIsCut(u64),
+    /// Fault: what is still under way of this request gets lost, and its answer too. Nobody is told.
+    RequestIsLost(u64),
+    /// Fault: this link breaks, with everything that is under way on it. Both ends hear of it.
+    LinkBreaks(u64),
+    /// Fault: nothing that was sent on this link arrives any more. Nobody is told.
+    LinkFallsSilent(u64),
+    /// Fault: the deadline of the server's machine comes before what is under way.
+    ServerTimeoutFirst,
+    /// Fault: the deadline of the client comes before what is under way.
+    ClientTimeoutFirst,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RequestArrives(request) => write!(f, "request {request} arrives at the server"),
+            Self::BodyArrives(request) => write!(f, "the body of request {request} arrives at the server"),
+            Self::AnswerWritten(request) => write!(f, "the answer to request {request} is written"),
+            Self::AnswerArrives(request) => write!(f, "the answer to request {request} arrives at the client"),
+            Self::ServerHearsOfCut(request) => write!(f, "the server hears that request {request} is cut"),
+            Self::ClientHearsOfCut(request) => write!(f, "the client hears that request {request} is cut"),
+            Self::LinkRequestArrives(link) => write!(f, "the request for link {link} arrives at the server"),
+            Self::LinkBringsUp(link) => write!(f, "what comes next on link {link} arrives at the server"),
+            Self::LinkBringsDown(link) => write!(f, "what comes next on link {link} arrives at the client"),
+            Self::PollTransmit => write!(f, "the driver takes a transmit"),
+            Self::PollEvent => write!(f, "the server's application takes an event"),
+            Self::ServerTimeout => write!(f, "time passes until the server's deadline"),
+            Self::ClientTimeout => write!(f, "time passes until the client's deadline"),
+            Self::ClientSends => write!(f, "the client sends a message"),
+            Self::ServerSends => write!(f, "the server sends a message"),
+            Self::ClientCloses => write!(f, "the client closes"),
+            Self::ServerCloses => write!(f, "the server closes"),
+            Self::ServerDiscards => write!(f, "the server closes at once"),
+            Self::RequestIsCut(request) => write!(f, "FAULT: request {request} is cut"),
+            Self::RequestIsLost(request) => write!(f, "FAULT: request {request} is lost, and nobody is told"),
+            Self::LinkBreaks(link) => write!(f, "FAULT: link {link} breaks"),
+            Self::LinkFallsSilent(link) => write!(f, "FAULT: link {link} falls silent, and nobody is told"),
+            Self::ServerTimeoutFirst => write!(f, "FAULT: the network is slow, and the server's deadline comes first"),
+            Self::ClientTimeoutFirst => write!(f, "FAULT: the network is slow, and the client's deadline comes first"),
+        }
+    }
+}
+
+/// One HTTP request, from the client's sending it to the last that anybody hears of it.
+#[derive(Clone, Hash)]
+struct Exchange {
+    request: ClientAction,
+    /// The server has the head.
+    seen: bool,
+    /// The body is under way.
+    body_due: bool,
+    /// The answer, once the server has given one.
+    answer: Option<(u16, Bytes)>,
+    /// The server hears no more of it.
+    server_done: bool,
+    /// The client hears no more of it.
+    client_done: bool,
+    cut: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum End {
+    Waiting,
+    Up,
+    Closed,
+}
+
+/// One WebSocket.
+#[derive(Clone, Hash)]
+struct Wire {
+    /// The request for it is under way, with this query.
+    requested: Option<String>,
+    client: End,
+    server: End,
+    to_server: VecDeque<OnLink>,
+    to_client: VecDeque<OnLink>,
+    /// It takes nothing any more.
+    dead: bool,
+}
+
+/// What travels on a link.
+#[derive(Clone, Hash)]
+enum OnLink {
+    /// The `101`.
+    Opened,
+    Message(Message),
+    Down(LinkDownCause),
+}
+
+/// Who has closed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Closer {
+    Client,
+    Server,
+    /// The server, at once.
+    Discarded,
+}
+
+/// The state of everything.
+#[derive(Clone, Hash)]
+pub(super) struct World<M> {
+    pub(super) now: Instant,
+    pub(super) machine: Option<Watched<M>>,
+    client: Client,
+    exchanges: BTreeMap<u64, Exchange>,
+    links: BTreeMap<u64, Wire>,
+    upwards: Numbered,
+    downwards: Numbered,
+    /// The server's application knows that the session is open.
+    server_open: bool,
+    /// The client was open, and it has moved to a link.
+    client_open: bool,
+    client_upgraded: bool,
+    server_upgraded: bool,
+    client_reason: &'static str,
+    reason: Option<CloseReason>,
+    closer: Option<Closer>,
+    /// How many deadlines may still come before somebody closes.
+    deadlines: u8,
+    /// The fault that may still happen.
+    fault: Option<Fault>,
+    /// Whether it has happened.
+    faulty: bool,
+    /// Something was lost without a word.
+    lost: bool,
+}
+
+/// What a world is made with, and never changes.
+pub(super) struct Surroundings<'a, M> {
+    pub(super) plan: &'a Plan,
+    pub(super) server: Server,
+    pub(super) accept: &'a dyn Fn(Session) -> M,
+    /// Whether machines write everything down.
+    pub(super) log: bool,
+}
+
+impl<M: Explorable> World<M> {
+    /// The beginning: the client has sent its first GET.
+    pub(super) fn new(plan: &Plan) -> Self {
+        let config = &plan.config;
+        let client = Client::new(ClientSettings {
+            start: None,
+            upgrade: Some(LinkKind::WebSocket),
+            patience: config.ping_interval + config.ping_timeout,
+            max_payload: config.max_payload,
+            habits: Habits::default(),
+        });
+        let mut world = Self {
+            now: Instant::from_millis(3_600_000),
+            machine: None,
+            client,
+            exchanges: BTreeMap::new(),
+            links: BTreeMap::new(),
+            upwards: Numbered::new("client to server"),
+            downwards: Numbered::new("server to client"),
+            server_open: false,
+            client_open: false,
+            client_upgraded: false,
+            server_upgraded: false,
+            client_reason: "",
+            reason: None,
+            closer: None,
+            deadlines: plan.deadlines,
+            fault: plan.fault,
+            faulty: false,
+            lost: false,
+        };
+        // A client that was just made has nothing to be told.
+        let _ = world.follow_client();
+        world
+    }
+
+    /// The steps of the network and of the server's polls: as long as there is one, a network that is not slow lets no deadline come.
+    pub(super) fn urgent_steps(&self, steps: &mut Vec<Step>) {
+        for (&name, exchange) in &self.exchanges {
+            let answered = exchange.answer.is_some();
+            let on_way = !exchange.cut;
+            let alone = exchange.client_done || matches!(exchange.request, ClientAction::Get { .. });
+            for (possible, step) in [
+                (on_way && !exchange.seen && !exchange.server_done, Step::RequestArrives(name)),
+                (on_way && exchange.body_due, Step::BodyArrives(name)),
+                (on_way && answered && !exchange.server_done && alone, Step::AnswerWritten(name)),
+                (on_way && answered && !exchange.client_done, Step::AnswerArrives(name)),
+                (exchange.cut && !exchange.server_done, Step::ServerHearsOfCut(name)),
+                (exchange.cut && !exchange.client_done, Step::ClientHearsOfCut(name)),
+            ] {
+                steps.extend(possible.then_some(step));
+            }
+        }
+        let reads = self.machine.as_ref().is_none_or(|machine| machine.get().wants_input());
+        for (&name, wire) in &self.links {
+            for (possible, step) in [
+                (wire.requested.is_some(), Step::LinkRequestArrives(name)),
+                (reads && !wire.to_server.is_empty(), Step::LinkBringsUp(name)),
+                (!wire.to_client.is_empty(), Step::LinkBringsDown(name)),
+            ] {
+                steps.extend(possible.then_some(step));
+            }
+        }
+        // Whether there is anything to take is only known by trying.
+        if self.machine.is_some() {
+            steps.extend([Step::PollTransmit, Step::PollEvent]);
+        }
+    }
+
+    /// All other steps. `busy` says whether any of the urgent ones is possible.
+    pub(super) fn other_steps(&self, plan: &Plan, busy: bool, steps: &mut Vec<Step>) {
+        let alive = self.machine.as_ref().is_some_and(|machine| !machine.get().session().is_closed());
+        let may_wait = !alive || self.closer.is_some() || self.deadlines > 0;
+        if may_wait && (!busy || self.fault == Some(Fault::DeadlineComesFirst)) {
+            let server = self.machine.as_ref().and_then(|machine| machine.get().poll_timeout());
+            let client = self.client.poll_timeout();
+            let first = |mine: Option<Instant>, other: Option<Instant>| {
+                mine.is_some_and(|mine| other.is_none_or(|other| mine <= other))
+            };
+            let (at_server, at_client) = match busy {
+                true => (Step::ServerTimeoutFirst, Step::ClientTimeoutFirst),
+                false => (Step::ServerTimeout, Step::ClientTimeout),
+            };
+            steps.extend(first(server, client).then_some(at_server));
+            steps.extend(first(client, server).then_some(at_client));
+        }
+        if self.closer.is_none() {
+            if self.client.is_open() {
+                steps.extend((self.upwards.sent() < u64::from(plan.messages_up)).then_some(Step::ClientSends));
+                steps.push(Step::ClientCloses);
+            }
+            if self.server_open && self.reason.is_none() {
+                steps.extend((self.downwards.sent() < u64::from(plan.messages_down)).then_some(Step::ServerSends));
+                steps.extend([Step::ServerCloses, Step::ServerDiscards]);
+            }
+        }
+        let Some(fault) = self.fault else { return };
+        for (&name, _) in self.exchanges.iter().filter(|(_, exchange)| !exchange.cut && !exchange.client_done) {
+            match fault {
+                Fault::RequestIsCut => steps.push(Step::RequestIsCut(name)),
+                Fault::RequestIsLost => steps.push(Step::RequestIsLost(name)),
+                _ => {}
+            }
+        }
+        for (&name, _) in self.links.iter().filter(|(_, wire)| !wire.dead) {
+            match fault {
+                Fault::LinkBreaks => steps.push(Step::LinkBreaks(name)),
+                Fault::LinkFallsSilent => steps.push(Step::LinkFallsSilent(name)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes a step. False when there was nothing to take.
+    pub(super) fn take(&mut self, around: &Surroundings<'_, M>, step: Step) -> Result<bool, Violation> {
+        match step {
+            Step::RequestArrives(name) => self.request_arrives(around, name),
+            Step::BodyArrives(name) => {
+                if let Some(exchange) = self.exchanges.get_mut(&name) {
+                    exchange.body_due = false;
+                    if let ClientAction::Post { body, .. } = &exchange.request {
+                        let body = body.clone();
+                        self.tell(Input::Body { request: RequestId(name), body });
+                    }
+                }
+            }
+            Step::AnswerWritten(name) => self.answer_written(name),
+            Step::AnswerArrives(name) => {
+                if let Some(exchange) = self.exchanges.get_mut(&name) {
+                    exchange.client_done = true;
+                    let is_post = matches!(exchange.request, ClientAction::Post { .. });
+                    if let Some((status, body)) = exchange.answer.clone() {
+                        self.client.response(self.now, name, status, body);
+                    }
+                    // Written and arrived is one step for a POST: no packet is in its answer.
+                    if is_post {
+                        self.answer_written(name);
+                    }
+                }
+            }
+            Step::ServerHearsOfCut(name) => {
+                if let Some(exchange) = self.exchanges.get_mut(&name) {
+                    exchange.server_done = true;
+                    self.tell(Input::Aborted { request: RequestId(name) });
+                }
+            }
+            Step::ClientHearsOfCut(name) => {
+                if let Some(exchange) = self.exchanges.get_mut(&name) {
+                    exchange.client_done = true;
+                    self.client.failed(name);
+                }
+            }
+            Step::LinkRequestArrives(name) => self.link_request_arrives(around, name),
+            Step::LinkBringsUp(name) => self.link_brings_up(name),
+            Step::LinkBringsDown(name) => self.link_brings_down(name),
+            Step::PollTransmit => {
+                let Some(transmit) = self.machine.as_mut().and_then(Watched::poll_transmit) else { return Ok(false) };
+                self.transmit(transmit);
+            }
+            Step::PollEvent => {
+                let Some(event) = self.machine.as_mut().and_then(Watched::poll_event) else { return Ok(false) };
+                self.event(event)?;
+            }
+            Step::ServerTimeout | Step::ServerTimeoutFirst => {
+                self.fault(step);
+                if let Some(machine) = &mut self.machine
+                    && let Some(deadline) = machine.get().poll_timeout()
+                {
+                    self.now = self.now.max(deadline);
+                    self.deadlines = self.deadlines.saturating_sub(1);
+                    machine.handle_timeout(self.now);
+                }
+            }
+            Step::ClientTimeout | Step::ClientTimeoutFirst => {
+                self.fault(step);
+                if let Some(deadline) = self.client.poll_timeout() {
+                    self.now = self.now.max(deadline);
+                    self.client.handle_timeout(self.now);
+                }
+            }
+            Step::ClientSends => {
+                self.client.send(self.upwards.next_message(0, false));
+                self.upwards.count_sent();
+            }
+            Step::ServerSends => {
+                let message = self.downwards.next_message(0, false);
+                let size = message.len().saturating_add(64);
+                let sent = self.machine.as_mut().map(|machine| machine.command(size, |machine| machine.send(message)));
+                if sent != Some(Ok(())) {
+                    // It has ended, and the application does not know it yet.
+                    return Ok(false);
+                }
+                self.downwards.count_sent();
+            }
+            Step::ClientCloses => {
+                self.closer = Some(Closer::Client);
+                self.client.close();
+            }
+            Step::ServerCloses => {
+                self.closer = Some(Closer::Server);
+                if let Some(machine) = &mut self.machine {
+                    machine.timed_command(self.now, 0, |machine, now| machine.close(now));
+                }
+            }
+            Step::ServerDiscards => {
+                self.closer = Some(Closer::Discarded);
+                if let Some(machine) = &mut self.machine {
+                    machine.timed_command(self.now, 0, |machine, now| machine.discard(now));
+                }
+            }
+            Step::RequestIsCut(_) | Step::RequestIsLost(_) | Step::LinkBreaks(_) | Step::LinkFallsSilent(_) => {
+                self.fault(step)
+            }
+        }
+        self.follow_client()?;
+        if self.client.is_closed() {
+            // It hears nothing any more, in whatever order.
+            self.exchanges.values_mut().for_each(|exchange| exchange.client_done = true);
+            self.links.values_mut().for_each(|wire| wire.to_client.clear());
+        }
+        self.exchanges.retain(|_, exchange| !(exchange.server_done && exchange.client_done));
+        for wire in self.links.values_mut() {
+            // Nor does an end of a link that is closed.
+            if wire.server == End::Closed {
+                wire.to_server.clear();
+            }
+            if wire.client == End::Closed {
+                wire.to_client.clear();
+            }
+        }
+        self.links.retain(|_, wire| {
+            let ended = wire.client == End::Closed && wire.server == End::Closed;
+            !(ended && wire.requested.is_none())
+        });
+        if let Some(machine) = &self.machine {
+            machine.check()?;
+        }
+        Ok(true)
+    }
+
+    fn fault(&mut self, fault: Step) {
+        if matches!(fault, Step::ServerTimeout | Step::ClientTimeout) {
+            return;
+        }
+        self.fault = None;
+        self.faulty = true;
+        match fault {
+            Step::RequestIsCut(name) => {
+                if let Some(exchange) = self.exchanges.get_mut(&name) {
+                    exchange.cut = true;
+                    exchange.body_due = false;
+                    // A server that never saw it is not told of its end either.
+                    exchange.server_done |= !exchange.seen;
+                }
+            }
+            Step::RequestIsLost(name) => {
+                self.lost = true;
+                if let Some(exchange) = self.exchanges.get_mut(&name) {
+                    exchange.body_due = false;
+                    exchange.server_done |= !exchange.seen;
+                    exchange.client_done = true;
+                }
+            }
+            Step::LinkBreaks(name) | Step::LinkFallsSilent(name) => {
+                let Some(wire) = self.links.get_mut(&name) else { return };
+                wire.to_server.clear();
+                wire.to_client.clear();
+                if wire.requested.take().is_some() {
+                    wire.server = End::Closed;
+                }
+                if fault == Step::LinkBreaks(name) {
+                    wire.send(true, OnLink::Down(LinkDownCause::Failed));
+                    wire.send(false, OnLink::Down(LinkDownCause::Failed));
+                } else {
+                    self.lost = true;
+                }
+                wire.dead = true;
+            }
+            _ => {}
+        }
+    }
+
+    // The client's side.
+
+    /// Does what the client wants done, and hears what it has to tell.
+    fn follow_client(&mut self) -> Result<(), Violation> {
+        while let Some(action) = self.client.poll_action() {
+            match action {
+                ClientAction::Get { request, .. } | ClientAction::Post { request, .. } => {
+                    let exchange = Exchange {
+                        request: action,
+                        seen: false,
+                        body_due: false,
+                        answer: None,
+                        server_done: false,
+                        client_done: false,
+                        cut: false,
+                    };
+                    self.exchanges.insert(request, exchange);
+                }
+                ClientAction::Connect { link, query, .. } => {
+                    let wire = Wire {
+                        requested: Some(query),
+                        client: End::Waiting,
+                        server: End::Waiting,
+                        to_server: VecDeque::new(),
+                        to_client: VecDeque::new(),
+                        dead: false,
+                    };
+                    self.links.insert(link, wire);
+                }
+                ClientAction::Send { link, frame } => {
+                    if let Some(wire) = self.links.get_mut(&link).filter(|wire| wire.client == End::Up) {
+                        wire.send(true, OnLink::Message(on_websocket(&frame)));
+                    }
+                }
+                ClientAction::Close { link } => {
+                    if let Some(wire) = self.links.get_mut(&link)
+                        && core::mem::replace(&mut wire.client, End::Closed) != End::Closed
+                    {
+                        wire.send(true, OnLink::Down(LinkDownCause::Closed));
+                    }
+                }
+            }
+        }
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                ClientEvent::Open => self.client_open = true,
+                ClientEvent::Message(message) => self.downwards.receive(&message)?,
+                ClientEvent::Upgraded => self.client_upgraded = true,
+                ClientEvent::Closed(reason) => self.client_reason = reason,
+            }
+        }
+        Ok(())
+    }
+
+    fn link_brings_down(&mut self, name: u64) {
+        let Some(wire) = self.links.get_mut(&name) else { return };
+        match wire.to_client.pop_front() {
+            Some(OnLink::Opened) if wire.client == End::Waiting => {
+                wire.client = End::Up;
+                self.client.link_up(name);
+            }
+            Some(OnLink::Message(message)) if wire.client == End::Up => {
+                if let Ok(packet) = Packet::decode(message) {
+                    self.client.link_packet(self.now, name, packet);
+                }
+            }
+            Some(OnLink::Down(_)) if wire.client != End::Closed => {
+                wire.client = End::Closed;
+                self.client.link_down(name);
+            }
+            _ => {}
+        }
+    }
+
+    // The server's side: a driver and its application.
+
+    fn tell(&mut self, input: Input) {
+        if let Some(machine) = &mut self.machine {
+            machine.handle(self.now, input);
+        }
+    }
+
+    fn request_arrives(&mut self, around: &Surroundings<'_, M>, name: u64) {
+        let Some(exchange) = self.exchanges.get(&name) else { return };
+        let (method, query) = match &exchange.request {
+            ClientAction::Get { query, .. } => ("GET", query),
+            ClientAction::Post { query, .. } => ("POST", query),
+            _ => return,
+        };
+        let admitted = match around.server.route(&RequestHead { method, query, origin: None, websocket: false }) {
+            Route::Open(handshake) => {
+                let config = &around.plan.config;
+                let machine = (around.accept)(handshake.accept(self.now, Sid::from_random([7; 15])));
+                let (limits, max_payload) = (config.limits.clone(), config.max_payload);
+                self.machine = Some(if around.log {
+                    Watched::new(machine, limits, max_payload, true)
+                } else {
+                    Watched::without_history(machine, limits, max_payload)
+                });
+                Ok(AskKind::Poll)
+            }
+            Route::Session { sid, ask } => self.admit(sid, &ask).map(|()| ask.kind()),
+            Route::Reply(response) => Err(response),
+        };
+        let Some(exchange) = self.exchanges.get_mut(&name) else { return };
+        exchange.seen = true;
+        let request = RequestId(name);
+        match admitted {
+            Ok(AskKind::Post) => {
+                exchange.body_due = true;
+                self.tell(Input::Post { request, content_type: ContentType::Text });
+            }
+            Ok(_) => self.tell(Input::Poll { request }),
+            Err(response) => {
+                exchange.server_done = true;
+                exchange.answer = Some((response.status(), response.into_body()));
+            }
+        }
+    }
+
+    fn answer_written(&mut self, name: u64) {
+        if let Some(exchange) = self.exchanges.get_mut(&name)
+            && !core::mem::replace(&mut exchange.server_done, true)
+        {
+            self.tell(Input::Replied { request: RequestId(name) });
+        }
+    }
+
+    fn admit(&self, sid: Sid, ask: &Ask) -> Result<(), Response> {
+        match &self.machine {
+            Some(machine) if machine.get().session().sid() == sid => machine.get().session().admit(ask),
+            _ => Err(ask.refuse(Refusal::UnknownSid)),
+        }
+    }
+
+    fn link_request_arrives(&mut self, around: &Surroundings<'_, M>, name: u64) {
+        let Some(query) = self.links.get_mut(&name).and_then(|wire| wire.requested.take()) else { return };
+        let head = RequestHead { method: "GET", query: &query, origin: None, websocket: true };
+        let admitted = match around.server.route(&head) {
+            Route::Session { sid, ask } => self.admit(sid, &ask).is_ok(),
+            _ => false,
+        };
+        let Some(wire) = self.links.get_mut(&name) else { return };
+        if admitted {
+            wire.server = End::Up;
+            wire.send(false, OnLink::Opened);
+            self.tell(Input::LinkUp { link: LinkId(name), kind: LinkKind::WebSocket });
+        } else {
+            wire.server = End::Closed;
+            wire.send(false, OnLink::Down(LinkDownCause::Closed));
+        }
+    }
+
+    fn link_brings_up(&mut self, name: u64) {
+        let Some(wire) = self.links.get_mut(&name) else { return };
+        let link = LinkId(name);
+        match wire.to_server.pop_front() {
+            Some(OnLink::Message(message)) if wire.server == End::Up => self.tell(Input::LinkMessage { link, message }),
+            Some(OnLink::Down(cause)) if wire.server == End::Up => {
+                wire.server = End::Closed;
+                self.tell(Input::LinkDown { link, cause });
+            }
+            _ => {}
+        }
+    }
+
+    fn transmit(&mut self, transmit: Transmit) {
+        match transmit {
+            Transmit::Reply { request: RequestId(name), response } => {
+                if let Some(exchange) = self.exchanges.get_mut(&name) {
+                    exchange.answer = Some((response.status(), response.into_body()));
+                }
+            }
+            Transmit::Link { link: LinkId(name), frame } => {
+                if let Some(wire) = self.links.get_mut(&name).filter(|wire| wire.server == End::Up) {
+                    wire.send(false, OnLink::Message(on_websocket(&frame)));
+                }
+            }
+            Transmit::CloseLink { link: LinkId(name) } => {
+                if let Some(wire) = self.links.get_mut(&name)
+                    && core::mem::replace(&mut wire.server, End::Closed) != End::Closed
+                {
+                    wire.send(false, OnLink::Down(LinkDownCause::Closed));
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Open => self.server_open = true,
+            Event::Message(message) => self.upwards.receive(&message)?,
+            Event::Upgraded(_) => self.server_upgraded = true,
+            Event::Closed(reason) => self.reason = Some(reason),
+            Event::Writable => {}
+        }
+        Ok(())
+    }
+
+    // Judgement.
+
+    /// What must hold in this state: for all of it that can be told without taking a step.
+    pub(super) fn check(&self, around: &Surroundings<'_, M>) -> Result<(), Violation> {
+        let possible = |steps: &[Step]| steps.iter().any(|step| matches!(self.clone().take(around, *step), Ok(true)));
+        let mut steps = Vec::new();
+        self.urgent_steps(&mut steps);
+        if possible(&steps) {
+            return Ok(());
+        }
+        self.check_quiet()?;
+        steps.clear();
+        self.other_steps(around.plan, false, &mut steps);
+        if possible(&steps) { Ok(()) } else { self.clone().check_end() }
+    }
+
+    /// I10 while both ends live: when nothing is under way, everything that was sent has arrived.
+    pub(super) fn check_quiet(&self) -> Result<(), Violation> {
+        let alive = self.reason.is_none() && self.closer.is_none() && !self.lost;
+        if alive && self.client.is_settled() && !(self.upwards.is_complete() && self.downwards.is_complete()) {
+            let detail = format!("lost while the session lives: {:?} or {:?}", self.upwards, self.downwards);
+            return Err(Violation::new("I10", detail));
+        }
+        Ok(())
+    }
+
+    /// The end of a path: both ends are over, everybody was answered, and whoever closed gracefully has lost nothing.
+    pub(super) fn check_end(mut self) -> Result<(), Violation> {
+        if self.client_open && !self.client.is_closed() {
+            return Err(Violation::new("I5", "nothing is left to happen, and the client is still there".into()));
+        }
+        let now = self.now;
+        if let Some(machine) = &mut self.machine {
+            if !machine.ended() {
+                return Err(Violation::new("I5", "nothing is left to happen, and the session has not ended".into()));
+            }
+            machine.check_settled()?;
+            if machine.requests_waiting() > 0 {
+                return Err(Violation::new("I4", format!("{} requests still wait", machine.requests_waiting())));
+            }
+            machine.check_after_end(now)?;
+        }
+        let fail = |numbered: &Numbered| {
+            Err(Violation::new("I10", format!("lost by closing gracefully: {numbered:?}, {:?}", self.client_reason)))
+        };
+        match self.closer {
+            _ if self.faulty => Ok(()),
+            Some(Closer::Client) if self.client_reason == "forced close" && !self.upwards.is_complete() => {
+                fail(&self.upwards)
+            }
+            Some(Closer::Server) if self.client_reason == "transport close" && !self.downwards.is_complete() => {
+                fail(&self.downwards)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Wire {
+    fn send(&mut self, to_server: bool, item: OnLink) {
+        if self.dead {
+            return;
+        }
+        if to_server {
+            self.to_server.push_back(item);
+        } else {
+            self.to_client.push_back(item);
+        }
+    }
+}
+
+/// A packet as a WebSocket carries it.
+fn on_websocket(frame: &Frame) -> Message {
+    let packet = Bytes::from([frame.head(), frame.data()].concat());
+    let text = if frame.is_binary() { None } else { Text::try_from(packet.clone()).ok() };
+    text.map_or(Message::Binary(packet), Message::Text)
+}
