@@ -45,6 +45,6 @@ mod walk;
 pub use self::client::{Client, ClientAction, ClientEvent, ClientSettings, Habits};
 pub use self::invariants::{Numbered, Violation, Watched, WatchedEvent};
 pub use self::pair::{Pair, Step, Wires};
-pub use self::random::Random;
+pub use self::random::{Choices, Random};
 pub use self::simnet::SimNet;
 pub use self::walk::{Clock, Outcome, PollOrder, Walk};

@@ -2,7 +2,7 @@
 //!
 //! A [`Walk`] is a script that does not depend on what the session says, so that it can be played again in another way: with the
 //! polls in another order (I1), by a clock that goes backwards (I11), or just again (I8). What comes out must not differ.
-//! Made of a fuzzer's bytes ([`Random::scripted`]), it is a fuzz target.
+//! Its decisions are made by chance, or by the bytes of a fuzzer ([`Choices`]).
 
 use alloc::format;
 use alloc::string::String;
@@ -12,7 +12,7 @@ use core::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::invariants::{Violation, Watched};
-use super::random::Random;
+use super::random::{Choices, Random};
 use crate::config::Config;
 use crate::event::{Event, LinkKind};
 use crate::http::{ContentType, RequestHead};
@@ -85,7 +85,7 @@ pub struct Outcome {
 impl Walk {
     /// A script of this many acts.
     #[must_use]
-    pub fn new(random: &mut Random, acts: usize) -> Self {
+    pub fn new(random: &mut impl Choices, acts: usize) -> Self {
         let mut config = Config {
             ping_interval: Duration::from_millis(random.below(3000).saturating_add(1)),
             ping_timeout: Duration::from_millis(random.below(3000).saturating_add(1)),
@@ -260,8 +260,8 @@ impl Output {
 }
 
 /// Makes acts up: most of them such as happen, some such as do not.
-struct Maker<'a> {
-    random: &'a mut Random,
+struct Maker<'a, R> {
+    random: &'a mut R,
     requests: u64,
     links: u64,
     max_payload: usize,
@@ -269,7 +269,7 @@ struct Maker<'a> {
     flood: bool,
 }
 
-impl Maker<'_> {
+impl<R: Choices> Maker<'_, R> {
     fn act(&mut self, link: Option<LinkKind>) -> Act {
         // What opens the session comes first, nearly always.
         let opens = self.requests == 0 && self.links == 0 && self.random.chance(950);

@@ -1,94 +1,44 @@
-//! What a fuzzer's bytes mean: read from the front, zeros behind the end, so that a seed can be written by hand and a byte that
-//! changes is one decision that changes.
+//! What the scripts of these targets need beside `arbitrary`: pieces whose length stands in front of them, and the cuts of a stream.
 
+use arbitrary::{Arbitrary, Result, Unstructured};
 use engineio_proto::Text;
 
-/// The bytes that are still to be spent.
-#[derive(Clone, Debug)]
-pub(crate) struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
-    }
-
-    /// Whether everything was spent: whoever loops stops then.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// One byte.
-    pub(crate) fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
-        *first
-    }
-
-    /// Two bytes.
-    pub(crate) fn pair(&mut self) -> u16 {
-        u16::from_be_bytes([self.byte(), self.byte()])
-    }
-
-    /// Eight bytes.
-    pub(crate) fn word(&mut self) -> u64 {
-        (0..8).fold(0, |word, _| word << 8 | u64::from(self.byte()))
-    }
-
-    /// A number below `limit`, which is at most 256, out of one byte.
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        usize::from(self.byte()) % limit.max(1)
-    }
-
-    /// Whether a byte is odd.
-    pub(crate) fn flag(&mut self) -> bool {
-        self.byte() & 1 == 1
-    }
-
-    /// One of these, by one byte.
-    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-
-    /// So many bytes, or all that there are.
-    pub(crate) fn take(&mut self, length: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(length.min(self.0.len()));
-        self.0 = rest;
-        taken
-    }
-
-    /// As many bytes as a byte in front says.
-    pub(crate) fn short(&mut self) -> &'a [u8] {
-        let length = usize::from(self.byte());
-        self.take(length)
-    }
-
-    /// As [`Input::short`], made UTF-8.
-    pub(crate) fn short_text(&mut self) -> String {
-        String::from_utf8_lossy(self.short()).into_owned()
-    }
-
-    /// Everything that is left.
-    pub(crate) fn rest(&mut self) -> &'a [u8] {
-        core::mem::take(&mut self.0)
-    }
-
-    /// Everything that is left, made UTF-8.
-    pub(crate) fn rest_text(&mut self) -> Text {
-        Text::from(&*String::from_utf8_lossy(self.rest()))
-    }
-
-    /// A few sizes for pieces, to be gone through again and again.
-    pub(crate) fn cuts(&mut self) -> Cuts<'a> {
-        let count = self.below(8);
-        Cuts { sizes: self.take(count), at: 0 }
-    }
+/// At most 255 bytes, their number in front.
+///
+/// By [`Arbitrary`] a slice takes half of what is left on average, by a length at the very end. The first acts of a script would take it
+/// all, and a byte behind them would change every one of them.
+pub(crate) fn short<'a>(input: &mut Unstructured<'a>) -> Result<&'a [u8]> {
+    let length = usize::from(input.arbitrary::<u8>()?);
+    input.bytes(length.min(input.len()))
 }
 
-/// Where a stream is cut.
+/// As [`short`], made UTF-8.
+pub(crate) fn short_text(input: &mut Unstructured<'_>) -> Result<String> {
+    Ok(String::from_utf8_lossy(short(input)?).into_owned())
+}
+
+/// Everything that is left, as it is: what a decoder is given.
+pub(crate) fn rest<'a>(input: &mut Unstructured<'a>) -> Result<&'a [u8]> {
+    input.bytes(input.len())
+}
+
+/// Everything that is left, made UTF-8.
+pub(crate) fn rest_text(input: &mut Unstructured<'_>) -> Result<Text> {
+    Ok(Text::from(&*String::from_utf8_lossy(rest(input)?)))
+}
+
+/// Where a stream is cut: at most seven sizes, to be gone through again and again.
 #[derive(Clone, Debug)]
 pub(crate) struct Cuts<'a> {
     sizes: &'a [u8],
     at: usize,
+}
+
+impl<'a> Arbitrary<'a> for Cuts<'a> {
+    fn arbitrary(input: &mut Unstructured<'a>) -> Result<Self> {
+        let count = input.int_in_range(0..=7)?;
+        Ok(Cuts { sizes: input.bytes(input.len().min(count))?, at: 0 })
+    }
 }
 
 impl Cuts<'_> {

@@ -27,7 +27,7 @@ pub use self::socket::{
 pub use self::websocket::{websocket_connection, websocket_decoder, websocket_handshake, websocket_pair};
 
 /// What one target does with its input.
-pub type Target = fn(&[u8]);
+pub type Target = fn(&[u8]) -> arbitrary::Result<()>;
 
 /// Every target and its name, which is that of its file in `fuzz_targets`, of its folder in `seeds` and of that in `regressions`. In the
 /// order in which `run.sh` runs them: those first that have the most to find.

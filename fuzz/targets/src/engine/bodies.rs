@@ -1,28 +1,30 @@
 //! The bodies of POSTs: an application gets the same events however packets are grouped into bodies (I6), every request is
 //! answered once, and what is not read yet is decoded no further.
 
+use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use engineio_proto::server::{Input as Fact, Route, Server, Session, Transmit};
 use engineio_proto::testkit::Watched;
 use engineio_proto::{Config, ContentType, Event, Instant, RequestHead, RequestId, Sid};
 
-use crate::input::Input;
+use crate::input::rest_text;
 
 const SEPARATOR: char = '\u{1e}';
 const NEXT_BODY: char = '\u{1d}';
 
 /// Which limit there is on what is unread, how eager the application is, then bodies with U+001D between them.
-pub fn http_bodies(data: &[u8]) {
-    let mut input = Input::new(data);
-    let soft_inbound = input.pick(&[64 << 10, 0, 1, 100, 1000]);
-    let eager = input.flag();
-    let text = input.rest_text();
+pub fn http_bodies(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let soft_inbound = *input.choose(&[64 << 10, 0, 1, 100, 1000])?;
+    let eager = input.arbitrary::<bool>()?;
+    let text = rest_text(&mut input)?;
     let bodies: Vec<&str> = text.split(NEXT_BODY).collect();
     let joined = bodies.join("\u{1e}");
     let apart: Vec<&str> = joined.split(SEPARATOR).collect();
     let expected = play(&bodies, soft_inbound, eager);
     assert_eq!(play(&[&joined], soft_inbound, !eager), expected, "all in one body");
     assert_eq!(play(&apart, 64 << 10, eager), expected, "each in a body of its own");
+    Ok(())
 }
 
 fn play(bodies: &[&str], soft_inbound: usize, eager: bool) -> Vec<Event> {

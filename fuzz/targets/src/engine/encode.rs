@@ -1,12 +1,13 @@
 //! Packets as an application makes them: every carrier of every revision brings them to the other side as they were (I7).
 
+use arbitrary::{Result, Unstructured};
 use bytes::{Bytes, BytesMut};
 use engineio_proto::payload::jsonp::Callback;
 use engineio_proto::{Frame, Message, Packet, PacketType, framing, payload};
 
 use super::packet::write_again;
 use super::webtransport::decode;
-use crate::input::Input;
+use crate::input::{Cuts, short, short_text};
 
 const TYPES: [PacketType; 7] = [
     PacketType::Message,
@@ -19,13 +20,13 @@ const TYPES: [PacketType; 7] = [
 ];
 
 /// Cuts, then packets: a type (or bytes), how often its data is repeated, the data.
-pub fn engine_encode(data: &[u8]) {
-    let mut input = Input::new(data);
-    let mut cuts = input.cuts();
+pub fn engine_encode(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let mut cuts = input.arbitrary::<Cuts<'_>>()?;
     let mut packets = Vec::new();
     let mut bytes = 0;
     while !input.is_empty() && packets.len() < 20 && bytes < 100_000 {
-        let packet = packet(&mut input);
+        let packet = packet(&mut input)?;
         bytes += packet.data.len();
         packets.push(packet);
     }
@@ -50,18 +51,19 @@ pub fn engine_encode(data: &[u8]) {
     let mut script = BytesMut::new();
     Callback::from_query("7").encode(&body, &mut script);
     assert_eq!(super::jsonp::argument(&script, "7").as_bytes(), &body[..]);
+    Ok(())
 }
 
-fn packet(input: &mut Input<'_>) -> Packet {
-    let kind = input.below(TYPES.len() + 3);
+fn packet(input: &mut Unstructured<'_>) -> Result<Packet> {
+    let kind = input.choose_index(TYPES.len() + 3)?;
     // Lengths around those where a header grows.
-    let times = match input.byte() {
+    let times = match input.arbitrary::<u8>()? {
         0xff => 300,
         0xfe => 60,
         times => usize::from(times % 4) + 1,
     };
     if kind >= TYPES.len() {
-        return Packet::from(Message::Binary(Bytes::from(input.short().repeat(times))));
+        return Ok(Packet::from(Message::Binary(Bytes::from(short(input)?.repeat(times)))));
     }
-    Packet { packet_type: TYPES[kind], data: Message::Text(input.short_text().repeat(times).into()) }
+    Ok(Packet { packet_type: TYPES[kind], data: Message::Text(short_text(input)?.repeat(times).into()) })
 }

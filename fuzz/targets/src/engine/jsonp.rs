@@ -1,27 +1,30 @@
 //! JSONP: the script says what it was given, and a form is read as the reference reads it.
 
+use arbitrary::{Result, Unstructured};
 use bytes::{Bytes, BytesMut};
 use engineio_proto::ParseError;
 use engineio_proto::payload::jsonp::{Callback, decode_form};
 
-use crate::input::Input;
+use crate::input::{rest, short_text};
 
 /// A byte that says which half, then a form; or the index, and a payload.
-pub fn jsonp(data: &[u8]) {
-    let mut input = Input::new(data);
-    if input.flag() {
-        return form(input.rest());
+pub fn jsonp(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    if input.arbitrary::<bool>()? {
+        form(rest(&mut input)?);
+        return Ok(());
     }
-    let index = input.short_text();
+    let index = short_text(&mut input)?;
     let callback = Callback::from_query(&index);
     let digits: String = index.chars().filter(char::is_ascii_digit).take(10).collect();
     assert_eq!(callback.as_str(), digits);
-    let payload = input.rest();
+    let payload = rest(&mut input)?;
     let mut script = BytesMut::new();
     callback.encode(payload, &mut script);
     let payload = String::from_utf8_lossy(payload);
     assert_eq!(argument(&script, &digits), payload);
     posted(&payload);
+    Ok(())
 }
 
 /// What a script calls its function with.

@@ -1,24 +1,26 @@
 //! One packet, revisions 3 and 4: whatever is accepted is written and read again as the same (I7).
 
+use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use engineio_proto::{Frame, Message, Packet, PacketType};
 
 use super::on_link;
-use crate::input::Input;
+use crate::input::{rest, rest_text};
 
 /// A byte that says whether the message is binary, then the message.
-pub fn engine_packet(data: &[u8]) {
-    let mut input = Input::new(data);
-    let message = if input.flag() {
-        Message::Binary(Bytes::copy_from_slice(input.rest()))
+pub fn engine_packet(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let message = if input.arbitrary::<bool>()? {
+        Message::Binary(Bytes::copy_from_slice(rest(&mut input)?))
     } else {
-        Message::Text(input.rest_text())
+        Message::Text(rest_text(&mut input)?)
     };
     let length = message.len();
     for decoded in [Packet::decode(message.clone()), Packet::decode_v3(message)].into_iter().flatten() {
         assert!(decoded.data.len() <= length, "{decoded:?} out of {length} bytes");
         write_again(&decoded);
     }
+    Ok(())
 }
 
 /// Every form of a packet is read as the packet.

@@ -1,18 +1,19 @@
 //! Bodies of both revisions: what is read of one is written and read again as the same, and bodies that are joined are their packets
 //! joined.
 
+use arbitrary::{Result, Unstructured};
 use bytes::{Bytes, BytesMut};
 use engineio_proto::{ContentType, Frame, Message, Packet, ParseError, payload};
 
-use crate::input::Input;
+use crate::input::rest;
 
 const SEPARATOR: u8 = 0x1e;
 
 /// A byte that says which kind of body, then the body.
-pub fn engine_payload(data: &[u8]) {
-    let mut input = Input::new(data);
-    let kind = input.below(3);
-    let body = Bytes::copy_from_slice(input.rest());
+pub fn engine_payload(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let kind = input.int_in_range(0..=2)?;
+    let body = Bytes::copy_from_slice(rest(&mut input)?);
     let length = body.len();
     let (packets, error) = match kind {
         0 => fourth(body.clone()),
@@ -35,6 +36,7 @@ pub fn engine_payload(data: &[u8]) {
         let twice = third([&body[..], &body[..]].concat().into(), kind);
         assert_eq!(twice, ([&packets[..], &packets[..]].concat(), None));
     }
+    Ok(())
 }
 
 fn fourth(body: Bytes) -> (Vec<Packet>, Option<ParseError>) {

@@ -1,5 +1,6 @@
 //! Where a request goes: the verdict of the server beside that of a model that reads the query with another library.
 
+use arbitrary::{Result, Unstructured};
 use std::collections::BTreeMap;
 
 use engineio_proto::server::{AskKind, Input as Fact, Refusal, Route, Server, Transmit};
@@ -8,19 +9,19 @@ use engineio_proto::{
 };
 
 use super::jsonp::argument;
-use crate::input::Input;
+use crate::input::{rest_text, short};
 
 const METHODS: [&str; 6] = ["GET", "POST", "OPTIONS", "HEAD", "get", ""];
 
 /// What is served and how the request comes, its origin, its query.
-pub fn http_route(data: &[u8]) {
-    let mut input = Input::new(data);
-    let bits = input.byte();
+pub fn http_route(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let bits = input.arbitrary::<u8>()?;
     let websocket = bits & 1 != 0;
     let transports = Transports { polling: bits & 2 == 0, websocket: bits & 4 == 0, webtransport: bits & 8 != 0 };
-    let origin = (bits & 16 != 0).then(|| input.short());
-    let method = input.pick(&METHODS);
-    let query = input.rest_text();
+    let origin = if bits & 16 != 0 { Some(short(&mut input)?) } else { None };
+    let method = *input.choose(&METHODS)?;
+    let query = rest_text(&mut input)?;
     let mut config = Config::default();
     config.transports = transports;
     let route = Server::new(config).route(&RequestHead { method, query: &query, origin, websocket });
@@ -68,6 +69,7 @@ pub fn http_route(data: &[u8]) {
     }
     let forbidden = Refusal::Forbidden(&query);
     refused(&forbidden.response(websocket), forbidden, websocket);
+    Ok(())
 }
 
 /// The body of a refusal says what it should, whatever the application's message is.

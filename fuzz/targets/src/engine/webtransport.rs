@@ -1,18 +1,19 @@
 //! A stream of WebTransport: however it is cut, the same packets come of it, and the same session (I6).
 
+use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use engineio_proto::framing::Decoder;
 use engineio_proto::server::{IncomingOutcome, Input as Fact, Server, Session, Transmit};
 use engineio_proto::{Config, Event, Instant, LinkId, LinkKind, Packet, ParseError, Sid};
 
-use crate::input::Input;
+use crate::input::{Cuts, rest};
 
 /// The limit, cuts, and a stream.
-pub fn webtransport(data: &[u8]) {
-    let mut input = Input::new(data);
-    let limit = usize::from(input.pair());
-    let mut cuts = input.cuts();
-    let stream = input.rest();
+pub fn webtransport(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let limit = usize::from(input.arbitrary::<u16>()?);
+    let mut cuts = input.arbitrary::<Cuts<'_>>()?;
+    let stream = rest(&mut input)?;
     let pieces = cuts.all(stream);
     let whole = decode(limit, &[stream]);
     let sum: usize = whole.0.iter().map(|packet| packet.data.len()).sum();
@@ -21,6 +22,7 @@ pub fn webtransport(data: &[u8]) {
     assert_eq!(decode(limit, &cuts.all(stream)), whole, "cut elsewhere");
     assert_eq!(pushed_at_once(limit, &pieces), whole, "pushed at once");
     assert_eq!(live(limit, &pieces), live(limit, &[stream]), "a session");
+    Ok(())
 }
 
 /// The packets of these chunks, and the error if there is one.

@@ -1,6 +1,7 @@
 //! A connection that anything happens to: packets of a peer, good and bad, orders of an application, time. After every act all
 //! invariants are checked, and books are kept of sockets and acks (I12); the order of the polls makes no difference (I1).
 
+use arbitrary::{Result, Unstructured};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use socketio_proto::{
 
 use super::messages;
 use super::value::{Arguments, Value};
-use crate::input::Input;
+use crate::input::{short, short_text};
 
 const NAMESPACES: [&str; 4] = ["/", "/a", "/b", "/c"];
 const LINK: LinkId = LinkId(1);
@@ -34,19 +35,20 @@ enum Way {
 }
 
 /// Format, carrier, limits and manner of polling; then acts.
-pub fn socket_connection(data: &[u8]) {
+pub fn socket_connection(data: &[u8]) -> Result<()> {
     let packed = data.first().is_some_and(|bits| bits & 1 == 1);
     if packed { play(&MsgPack, data) } else { play(&Json, data) }
 }
 
-fn play<P: Parser>(parser: &P, data: &[u8]) {
+fn play<P: Parser>(parser: &P, data: &[u8]) -> Result<()> {
     if data.first().is_some_and(|bits| bits & 4 == 4) {
-        live(parser, data, Way::Sometimes);
-        return;
+        live(parser, data, Way::Sometimes)?;
+        return Ok(());
     }
-    let one = live(parser, data, Way::EventsFirst);
-    let two = live(parser, data, Way::TransmitsFirst);
+    let one = live(parser, data, Way::EventsFirst)?;
+    let two = live(parser, data, Way::TransmitsFirst)?;
     assert_eq!(one, two, "I1");
+    Ok(())
 }
 
 struct World<P: Parser> {
@@ -78,14 +80,14 @@ struct World<P: Parser> {
     transmits: Vec<String>,
 }
 
-fn live<P: Parser>(parser: &P, data: &[u8], way: Way) -> (Vec<String>, Vec<String>) {
-    let mut input = Input::new(data);
-    let mut world = World::new(parser, &mut input, way);
+fn live<P: Parser>(parser: &P, data: &[u8], way: Way) -> Result<(Vec<String>, Vec<String>)> {
+    let mut input = Unstructured::new(data);
+    let mut world = World::new(parser, &mut input, way)?;
     for _ in 0..300 {
         if input.is_empty() {
             break;
         }
-        world.act(&mut input);
+        world.act(&mut input)?;
         if !matches!(way, Way::Sometimes) {
             world.drain();
         }
@@ -97,32 +99,32 @@ fn live<P: Parser>(parser: &P, data: &[u8], way: Way) -> (Vec<String>, Vec<Strin
     world.connection.check_settled().expect("an invariant");
     assert!(world.connection.ended(), "discarded, but never ended");
     world.connection.check_after_end(now).expect("an invariant");
-    (world.events, world.transmits)
+    Ok((world.events, world.transmits))
 }
 
 impl<P: Parser> World<P> {
-    fn new(parser: &P, input: &mut Input<'_>, way: Way) -> Self {
-        let polling = input.byte() & 2 == 2;
+    fn new(parser: &P, input: &mut Unstructured<'_>, way: Way) -> Result<Self> {
+        let polling = input.arbitrary::<u8>()? & 2 == 2;
         let mut engine = engineio_proto::Config::default();
         engine.ping_interval = Duration::from_secs(2);
         engine.ping_timeout = Duration::from_secs(3);
         engine.max_payload = 5000;
         let mut config = Config::default();
         config.connect_timeout = Duration::from_secs(4);
-        let limits = input.byte();
+        let limits = input.arbitrary::<u8>()?;
         config.rearm_connect_timeout = limits & 1 == 1;
         if limits & 2 == 2 {
-            engine.limits.soft_inbound = usize::from(input.byte()) * 4;
-            engine.limits.max_inbound = usize::from(input.byte()) * 16;
+            engine.limits.soft_inbound = usize::from(input.arbitrary::<u8>()?) * 4;
+            engine.limits.max_inbound = usize::from(input.arbitrary::<u8>()?) * 16;
         }
         if limits & 4 == 4 {
-            engine.limits.max_outbound = usize::from(input.byte()) * 4;
+            engine.limits.max_outbound = usize::from(input.arbitrary::<u8>()?) * 4;
         }
         if limits & 8 == 8 {
-            config.limits.max_awaited_acks = input.below(4);
-            config.limits.max_pending = input.below(4);
-            config.limits.max_namespaces = input.below(4);
-            config.limits.max_attachments = input.byte() % 4;
+            config.limits.max_awaited_acks = input.int_in_range(0..=3)?;
+            config.limits.max_pending = input.int_in_range(0..=3)?;
+            config.limits.max_namespaces = input.int_in_range(0..=3)?;
+            config.limits.max_attachments = input.int_in_range(0..=3_u8)?;
         }
         if limits & 16 == 16 {
             config.limits.max_namespace_length = "/a".len();
@@ -169,53 +171,57 @@ impl<P: Parser> World<P> {
             world.handle(Fact::LinkUp { link: LINK, kind: LinkKind::WebSocket });
         }
         world.drain();
-        world
+        Ok(world)
     }
 
     fn handle(&mut self, fact: Fact) {
         self.connection.handle(self.now, fact);
     }
 
-    fn act(&mut self, input: &mut Input<'_>) {
-        match input.below(40) {
-            0..4 => self.peer_sends(input, PacketType::Connect),
-            4 => self.peer_sends(input, PacketType::Disconnect),
-            5..12 => self.peer_sends(input, PacketType::Event),
-            12..16 => self.peer_sends(input, PacketType::Ack),
+    fn act(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        match input.int_in_range(0..=39)? {
+            0..4 => self.peer_sends(input, PacketType::Connect)?,
+            4 => self.peer_sends(input, PacketType::Disconnect)?,
+            5..12 => self.peer_sends(input, PacketType::Event)?,
+            12..16 => self.peer_sends(input, PacketType::Ack)?,
             16 => {
-                let bytes = input.short();
+                let bytes = short(input)?;
                 let text = String::from_utf8_lossy(bytes).into_owned();
-                let message =
-                    if input.flag() { Message::Binary(Bytes::copy_from_slice(bytes)) } else { text.into_text() };
+                let message = if input.arbitrary::<bool>()? {
+                    Message::Binary(Bytes::copy_from_slice(bytes))
+                } else {
+                    text.into_text()
+                };
                 self.arrive(&[message]);
             }
             17..19 => self.poll(),
-            19..23 => self.accept(input),
-            23 => self.refuse(input),
-            24..28 => self.emit(input),
-            28..31 => self.ask(input),
-            31 => self.ask_for_namespace(input),
-            32..34 => self.answer(input),
+            19..23 => self.accept(input)?,
+            23 => self.refuse(input)?,
+            24..28 => self.emit(input)?,
+            28..31 => self.ask(input)?,
+            31 => self.ask_for_namespace(input)?,
+            32..34 => self.answer(input)?,
             34 => {
-                let socket = self.socket(input);
+                let socket = self.socket(input)?;
                 self.timed(100, |connection, now| connection.disconnect(now, socket));
             }
-            35 => self.end(input),
-            36 => self.wait(Duration::from_millis(u64::from(input.pair()) % 5000)),
-            37 => self.wait(Duration::from_millis(u64::from(input.byte()))),
+            35 => self.end(input)?,
+            36 => self.wait(Duration::from_millis(input.int_in_range(0..=4999)?)),
+            37 => self.wait(Duration::from_millis(u64::from(input.arbitrary::<u8>()?))),
             38 => {
                 self.take_outcome();
             }
             _ => self.drain(),
         }
+        Ok(())
     }
 
     /// The peer sends a packet of its own making.
-    fn peer_sends(&mut self, input: &mut Input<'_>, packet_type: PacketType) {
-        let namespace = input.pick(&NAMESPACES);
-        let bits = input.byte();
+    fn peer_sends(&mut self, input: &mut Unstructured<'_>, packet_type: PacketType) -> Result<()> {
+        let namespace = *input.choose(&NAMESPACES)?;
+        let bits = input.arbitrary::<u8>()?;
         let id = if packet_type == PacketType::Ack { Some(u64::from(bits >> 2)) } else { (bits & 1 == 1).then_some(7) };
-        let values = self.values(input, bits & 2 == 2);
+        let values = self.values(input, bits & 2 == 2)?;
         let parser = self.parser.clone();
         let encoded = match packet_type {
             PacketType::Event => {
@@ -232,11 +238,14 @@ impl<P: Parser> World<P> {
         if let Ok(encoded) = encoded {
             self.arrive(&messages(&encoded));
         }
+        Ok(())
     }
 
-    fn values(&self, input: &mut Input<'_>, several: bool) -> Vec<Value> {
+    fn values(&self, input: &mut Unstructured<'_>, several: bool) -> Result<Vec<Value>> {
         let mut attachments = 0;
-        (0..if several { input.below(4) } else { 1 }).map(|_| Value::new(input, 2, &mut attachments)).collect()
+        (0..if several { input.int_in_range(0..=3)? } else { 1 })
+            .map(|_| Value::new(input, 2, &mut attachments))
+            .collect()
     }
 
     /// Messages of the peer, over whichever carrier; it posts only when its last POST was answered.
@@ -280,22 +289,19 @@ impl<P: Parser> World<P> {
         self.connection.timed_command(self.now, size, command)
     }
 
-    fn socket(&self, input: &mut Input<'_>) -> SocketHandle {
+    fn socket(&self, input: &mut Unstructured<'_>) -> Result<SocketHandle> {
         // Mostly one that is there.
-        let at = input.byte();
+        let at = input.arbitrary::<u8>()?;
         let there: Vec<SocketHandle> = self.joined.keys().copied().collect();
-        if at < 200 && !there.is_empty() {
-            there[usize::from(at) % there.len()]
-        } else {
-            SocketHandle(u32::from(at % 8))
-        }
+        let is_there = at < 200 && !there.is_empty();
+        Ok(if is_there { there[usize::from(at) % there.len()] } else { SocketHandle(u32::from(at % 8)) })
     }
 
-    fn accept(&mut self, input: &mut Input<'_>) {
+    fn accept(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         if self.pending.is_empty() {
-            return;
+            return Ok(());
         }
-        let pending = self.pending.remove(input.below(self.pending.len().min(256)));
+        let pending = self.pending.remove(input.choose_index(self.pending.len().min(256))?);
         self.sids = self.sids.wrapping_add(1);
         let (id, asked_for) = (SocketId::from_random([self.sids; 15]), pending.socket());
         let namespace = NAMESPACES.into_iter().find(|name| *name == &**pending.namespace()).unwrap_or("?");
@@ -308,15 +314,17 @@ impl<P: Parser> World<P> {
             Err(EmitError::Disconnected | EmitError::Send(_)) => {}
             Err(error) => panic!("{error:?}"),
         }
+        Ok(())
     }
 
-    fn refuse(&mut self, input: &mut Input<'_>) {
-        let Some(pending) = self.pending.pop() else { return };
-        let (message, mut attachments) = (input.short_text(), 0);
-        let data = Value::new(input, 2, &mut attachments);
-        let data = input.flag().then_some(&data);
+    fn refuse(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        let Some(pending) = self.pending.pop() else { return Ok(()) };
+        let (message, mut attachments) = (short_text(input)?, 0);
+        let data = Value::new(input, 2, &mut attachments)?;
+        let data = input.arbitrary::<bool>()?.then_some(&data);
         // Bytes have no form in the data of a refusal in JSON.
         let _ = self.timed(5000, |connection, now| connection.refuse(now, pending, &message, data));
+        Ok(())
     }
 
     fn note<R>(&mut self, result: &Result<R, EmitError>) -> bool {
@@ -324,19 +332,23 @@ impl<P: Parser> World<P> {
         result.is_ok()
     }
 
-    fn emit(&mut self, input: &mut Input<'_>) {
-        let socket = self.socket(input);
-        let values = self.values(input, true);
-        let name = if input.below(8) == 0 { input.short_text() } else { "e".into() };
+    fn emit(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        let socket = self.socket(input)?;
+        let values = self.values(input, true)?;
+        let name = if input.int_in_range(0..=7)? == 0 { short_text(input)? } else { "e".into() };
         let encoder = &mut self.encoder;
         let emit = |connection: &mut Connection<P>| connection.emit(encoder, socket, &name, &Arguments(&values));
         let result = self.connection.command(10_000, emit);
         assert!(!self.note(&result) || self.joined.contains_key(&socket), "sent to {socket:?}, which is not there");
+        Ok(())
     }
 
-    fn ask(&mut self, input: &mut Input<'_>) {
-        let socket = self.socket(input);
-        let timeout = input.flag().then(|| Duration::from_millis(u64::from(input.byte()) * 10));
+    fn ask(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        let socket = self.socket(input)?;
+        let timeout = match input.arbitrary()? {
+            true => Some(Duration::from_millis(10 * u64::from(input.arbitrary::<u8>()?))),
+            false => None,
+        };
         let (now, encoder) = (self.now, &mut self.encoder);
         let ask =
             |connection: &mut Connection<P>| connection.emit_with_ack(now, encoder, socket, "q", &("?",), timeout);
@@ -347,13 +359,16 @@ impl<P: Parser> World<P> {
             assert!(self.joined.contains_key(&socket) && id.0 % 2 == 0);
             assert!(self.asked.insert((socket, id)), "{id:?} is awaited twice");
         }
+        Ok(())
     }
 
     /// As a namespace does it: the packet and its id are made elsewhere.
-    fn ask_for_namespace(&mut self, input: &mut Input<'_>) {
-        let socket = self.socket(input);
-        let Some(namespace) = self.joined.get(&socket).copied().filter(|namespace| *namespace != "?") else { return };
-        let again = input.flag().then(|| self.odd_ids.checked_sub(2)).flatten();
+    fn ask_for_namespace(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        let socket = self.socket(input)?;
+        let Some(namespace) = self.joined.get(&socket).copied().filter(|namespace| *namespace != "?") else {
+            return Ok(());
+        };
+        let again = input.arbitrary::<bool>()?.then(|| self.odd_ids.checked_sub(2)).flatten();
         let id = AckId(again.unwrap_or(self.odd_ids));
         if again.is_some() {
             // An id that is awaited is refused. One whose outcome nobody has read is not: a namespace never asks with it again.
@@ -366,22 +381,24 @@ impl<P: Parser> World<P> {
         if self.note(&result) {
             assert!(self.asked.insert((socket, id)), "{id:?} is awaited twice");
         }
+        Ok(())
     }
 
-    fn answer(&mut self, input: &mut Input<'_>) {
+    fn answer(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         if self.tokens.is_empty() {
-            return;
+            return Ok(());
         }
-        let token = self.tokens.remove(input.below(self.tokens.len().min(256)));
-        let values = self.values(input, true);
+        let token = self.tokens.remove(input.choose_index(self.tokens.len().min(256))?);
+        let values = self.values(input, true)?;
         let encoder = &mut self.encoder;
         let result = self.connection.command(10_000, |connection| connection.ack(encoder, token, &Arguments(&values)));
         self.note(&result);
+        Ok(())
     }
 
     /// Now and then somebody ends it.
-    fn end(&mut self, input: &mut Input<'_>) {
-        match input.byte() {
+    fn end(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        match input.arbitrary::<u8>()? {
             0..10 => self.timed(1000, Connection::close),
             10..20 => self.timed(0, Connection::shut_down),
             20..30 => self.timed(0, Connection::discard),
@@ -397,6 +414,7 @@ impl<P: Parser> World<P> {
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn wait(&mut self, time: Duration) {

@@ -1,6 +1,7 @@
 //! Values that an application sends: every parser brings them to the other side as they were (I7), and the same bytes come of what
 //! is relayed.
 
+use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use socketio_proto::{
     Args, EncodeError, Encoder, Json, JsonV4, Limits, MsgPack, Outgoing, PacketType, Parser, Payload,
@@ -9,20 +10,20 @@ use socketio_proto::{
 use super::messages;
 use super::packet::{check, decode, encode as relay, read};
 use super::value::{Arguments, Value};
-use crate::input::Input;
+use crate::input::short_text;
 
 /// What kind of packet, its id, its namespace and its name; then arguments.
-pub fn socket_encode(data: &[u8]) {
-    let mut input = Input::new(data);
-    let parser = input.below(3);
-    let id = if input.flag() { Some(input.word() >> 11) } else { None };
-    let namespace = if input.flag() { format!("/{}", input.short_text()) } else { "/".into() };
-    let name = if input.flag() { input.short_text() } else { "message".into() };
-    let ack = input.flag();
+pub fn socket_encode(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let parser = input.int_in_range(0..=2)?;
+    let id = if input.arbitrary::<bool>()? { Some(input.arbitrary::<u64>()? >> 11) } else { None };
+    let namespace = if input.arbitrary::<bool>()? { format!("/{}", short_text(&mut input)?) } else { "/".into() };
+    let name = if input.arbitrary::<bool>()? { short_text(&mut input)? } else { "message".into() };
+    let ack = input.arbitrary::<bool>()?;
     let mut attachments = 0;
     let mut values = Vec::new();
     while !input.is_empty() && values.len() < 8 {
-        values.push(Value::new(&mut input, 6, &mut attachments));
+        values.push(Value::new(&mut input, 6, &mut attachments)?);
     }
     let args = Arguments(&values);
     let packet = if ack {
@@ -35,6 +36,7 @@ pub fn socket_encode(data: &[u8]) {
         1 => play(&JsonV4, &packet, &values, attachments),
         _ => play(&MsgPack, &packet, &values, 0),
     }
+    Ok(())
 }
 
 fn play<P: Parser>(parser: &P, packet: &Outgoing<'_, Arguments<'_>>, values: &[Value], attachments: usize) {

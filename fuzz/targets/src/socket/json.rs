@@ -1,28 +1,34 @@
 //! The default parser, protocols 5 and 4: any messages, and what is made of the packets that come of them.
 
+use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use engineio_proto::{Message, Text};
 use socketio_proto::{DecodeError, Decoder, EncodeError, Json, JsonV4, Limits, MsgPack, PacketType, Parser};
 
 use super::packet::{check, decode, encode, read};
 use super::value::Value;
-use crate::input::Input;
+use crate::input::rest;
 
 /// Protocol and limits, then messages with U+001E between them; those that start with U+0001 are binary.
-pub fn socket_json(data: &[u8]) {
-    let mut input = Input::new(data);
-    let v4 = input.flag();
+pub fn socket_json(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let v4 = input.arbitrary::<bool>()?;
     let mut limits = Limits::default();
-    if input.flag() {
-        limits.max_attachments = input.byte();
-        limits.max_attachment_bytes = usize::from(input.byte());
-        limits.max_depth = input.pair();
+    if input.arbitrary::<bool>()? {
+        limits.max_attachments = input.arbitrary::<u8>()?;
+        limits.max_attachment_bytes = usize::from(input.arbitrary::<u8>()?);
+        limits.max_depth = input.arbitrary::<u16>()?;
     }
-    let messages = input.rest().split(|byte| *byte == 0x1e).map(|bytes| match bytes {
+    let messages = rest(&mut input)?.split(|byte| *byte == 0x1e).map(|bytes| match bytes {
         [1, bytes @ ..] => Message::Binary(Bytes::copy_from_slice(bytes)),
         text => Message::Text(Text::from(&*String::from_utf8_lossy(text))),
     });
-    if v4 { play(&JsonV4, &limits, messages) } else { play(&Json, &limits, messages) }
+    if v4 {
+        play(&JsonV4, &limits, messages)
+    } else {
+        play(&Json, &limits, messages)
+    }
+    Ok(())
 }
 
 fn play<P: Parser>(parser: &P, limits: &Limits, messages: impl Iterator<Item = Message>) {

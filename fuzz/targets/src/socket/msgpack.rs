@@ -1,28 +1,31 @@
 //! The MessagePack parser: any message, beside another library's verdict, and what is made of the packet.
 
+use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use engineio_proto::Message;
 use socketio_proto::{DecodeError, Decoder, Json, Limits, MsgPack, Packet, PacketType, Parser, Payload};
 
 use super::packet::{check, decode, encode, read};
 use super::value::Value;
-use crate::input::Input;
+use crate::input::rest;
 
 /// A depth, then one message; an odd first byte puts the rest into the `data` of an ack.
-pub fn socket_msgpack(data: &[u8]) {
-    let mut input = Input::new(data);
-    let bits = input.byte();
+pub fn socket_msgpack(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let bits = input.arbitrary::<u8>()?;
     let mut limits = Limits::default();
     if bits & 2 != 0 {
-        limits.max_depth = input.pair();
+        limits.max_depth = input.arbitrary::<u16>()?;
     }
     if bits & 1 != 0 {
-        return payload(input.rest(), &limits);
+        payload(rest(&mut input)?, &limits);
+        return Ok(());
     }
-    let bytes = Bytes::copy_from_slice(input.rest());
+    let bytes = Bytes::copy_from_slice(rest(&mut input)?);
     if let Ok(packet) = MsgPack.decoder(&limits).decode(Message::Binary(bytes)) {
         again(&packet.expect("one message is one packet"), &limits);
     }
+    Ok(())
 }
 
 /// A list of arguments, which another library takes for one value or not.

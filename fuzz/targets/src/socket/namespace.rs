@@ -1,13 +1,12 @@
 //! A namespace beside the simplest model of one: anything that an adapter may call, in any order.
 
+use arbitrary::{Result, Unstructured};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use engineio_proto::Instant;
 use socketio_proto::server::{Namespace, NamespaceEvent, Operation, Target};
 use socketio_proto::{AckError, AckId, SocketId};
-
-use crate::input::Input;
 
 const ROOMS: [&str; 5] = ["a", "b", "c", "AAAAAAAAAAAAAAAAAAAA", ""];
 
@@ -24,13 +23,13 @@ struct Model {
 }
 
 /// An operation for each byte, and what it takes.
-pub fn namespace(data: &[u8]) {
-    let mut input = Input::new(data);
+pub fn namespace(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
     let mut machine = Namespace::new();
     machine.observe_rooms();
     let mut model = Model::default();
     while !input.is_empty() {
-        step(&mut machine, &mut model, &mut input);
+        step(&mut machine, &mut model, &mut input)?;
         told(&mut machine, &mut model);
         compare(&machine, &model);
     }
@@ -43,12 +42,13 @@ pub fn namespace(data: &[u8]) {
     }
     assert!(machine.is_empty() && model.told.is_empty() && model.waiting.is_empty(), "something is left: {machine:?}");
     assert_eq!(machine.poll_timeout(), None);
+    Ok(())
 }
 
-fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Input<'_>) {
-    match input.below(9) {
+fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Unstructured<'_>) -> Result<()> {
+    match input.int_in_range(0..=8)? {
         0 => {
-            let key = input.byte() % 16;
+            let key = input.int_in_range(0..=15_u8)?;
             // Two of them may have one id: whoever came last is found by it.
             let id = SocketId::from_random([key / 2; 15]);
             machine.add(key, &id);
@@ -58,33 +58,33 @@ fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Input<'_>) {
             }
         }
         1 => {
-            let key = input.byte() % 16;
+            let key = input.int_in_range(0..=15_u8)?;
             machine.remove(key);
             model.rooms.remove(&key);
             model.socket_ids.remove(&key);
         }
         2 | 3 => {
-            let (key, room) = (input.byte() % 16, input.pick(&ROOMS));
+            let (key, room) = (input.int_in_range(0..=15_u8)?, *input.choose(&ROOMS)?);
             machine.apply(Operation::Join { target: &Target::socket(key), rooms: &[room] });
             if let Some(rooms) = model.rooms.get_mut(&key) {
                 rooms.insert(room.into());
             }
         }
         4 => {
-            let (key, room) = (input.byte() % 16, input.pick(&ROOMS));
+            let (key, room) = (input.int_in_range(0..=15_u8)?, *input.choose(&ROOMS)?);
             machine.apply(Operation::Leave { target: &Target::socket(key), rooms: &[room] });
             if let Some(rooms) = model.rooms.get_mut(&key) {
                 rooms.remove(room);
             }
         }
         5 => {
-            let (target, meant) = target(model, input);
+            let (target, meant) = target(model, input)?;
             let found: Vec<u8> = machine.apply(Operation::Emit { target: &target }).collect();
             assert_eq!(found, meant, "{target:?}");
         }
         6 => {
-            let (target, meant) = target(model, input);
-            let timeout = Duration::from_millis(u64::from(input.byte()));
+            let (target, meant) = target(model, input)?;
+            let timeout = Duration::from_millis(u64::from(input.arbitrary::<u8>()?));
             let ack = machine.reserve_ack();
             let id = ack.id();
             assert!(model.ids.insert(id) && id.0 % 2 == 1, "{id:?} again");
@@ -93,21 +93,22 @@ fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Input<'_>) {
             assert_eq!(machine.apply(operation).collect::<Vec<_>>(), meant, "{target:?}");
         }
         7 => {
-            let (key, id) = (input.byte() % 16, AckId(u32::from(input.byte() % 32)));
+            let (key, id) = (input.int_in_range(0..=15_u8)?, AckId(u32::from(input.int_in_range(0..=31_u8)?)));
             machine.handle_ack(key, id, Err(AckError::Disconnected));
         }
         _ => {
-            model.now += Duration::from_millis(u64::from(input.byte()));
+            model.now += Duration::from_millis(u64::from(input.arbitrary::<u8>()?));
             let due = machine.poll_timeout();
             assert_eq!(due, model.waiting.values().map(|(_, deadline)| *deadline).min());
             machine.handle_timeout(model.now);
             assert!(machine.poll_timeout().is_none_or(|deadline| deadline > model.now), "I2");
         }
     }
+    Ok(())
 }
 
-fn target(model: &Model, input: &mut Input<'_>) -> (Target<u8>, Vec<u8>) {
-    let (include, except, sender) = (input.byte(), input.byte(), input.byte());
+fn target(model: &Model, input: &mut Unstructured<'_>) -> Result<(Target<u8>, Vec<u8>)> {
+    let (include, except, sender) = (input.arbitrary::<u8>()?, input.arbitrary::<u8>()?, input.arbitrary::<u8>()?);
     let mut target = Target::everybody();
     for (bit, room) in ROOMS.into_iter().enumerate() {
         if include >> bit & 1 == 1 {
@@ -131,7 +132,7 @@ fn target(model: &Model, input: &mut Input<'_>) -> (Target<u8>, Vec<u8>) {
         (included && target.except.is_disjoint(rooms) && target.sender != Some(*key)).then_some(*key)
     };
     let meant = model.rooms.iter().filter_map(is_meant).collect();
-    (target, meant)
+    Ok((target, meant))
 }
 
 fn told(machine: &mut Namespace<u8>, model: &mut Model) {

@@ -1,25 +1,26 @@
 //! The JSON scanner beside `serde_json`: the same verdict, and the same arguments.
 
+use arbitrary::{Result, Unstructured};
 use engineio_proto::Text;
 use serde_json::value::RawValue;
 use socketio_proto::{Limits, PacketType, Payload};
 
-use crate::input::Input;
+use crate::input::rest_text;
 
 /// What kind of payload, a limit of depth, a number of brackets around it, then text.
-pub fn json_scanner(data: &[u8]) {
-    let mut input = Input::new(data);
-    let kind = input.below(4);
+pub fn json_scanner(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let kind = input.int_in_range(0..=3)?;
     let mut limits = Limits::default();
-    if input.flag() {
-        limits.max_depth = input.byte().into();
+    if input.arbitrary::<bool>()? {
+        limits.max_depth = input.arbitrary::<u8>()?.into();
     }
-    let brackets = usize::from(input.byte());
+    let brackets = usize::from(input.arbitrary::<u8>()?);
     // So deep that the scanner has to put something aside, now and then.
     let text = if brackets > 250 {
-        format!("[{}{}{}]", "[".repeat(brackets - 190), input.rest_text(), "]".repeat(brackets - 190))
+        format!("[{}{}{}]", "[".repeat(brackets - 190), rest_text(&mut input)?, "]".repeat(brackets - 190))
     } else {
-        input.rest_text().to_string()
+        rest_text(&mut input)?.to_string()
     };
     let packet_type = [PacketType::Ack, PacketType::Event, PacketType::Connect, PacketType::ConnectError][kind];
     let ours = Payload::from_json(packet_type, Text::from(&*text), Vec::new(), &limits);
@@ -30,7 +31,7 @@ pub fn json_scanner(data: &[u8]) {
     let deep = depth(&text) > usize::from(limits.max_depth);
     let Some(theirs) = theirs.filter(|_| !deep) else {
         assert!(ours.is_err(), "{text:?}");
-        return;
+        return Ok(());
     };
     let first = theirs.first().map_or("", |value| value.get());
     let fits = match packet_type {
@@ -43,7 +44,7 @@ pub fn json_scanner(data: &[u8]) {
     let reserved = packet_type == PacketType::Event && name.as_ref().is_ok_and(|name| is_reserved(name));
     let Ok(payload) = ours else {
         assert!(!fits || reserved, "{text:?}");
-        return;
+        return Ok(());
     };
     assert!(fits && !reserved, "{text:?}");
     let args = if packet_type == PacketType::Event { &theirs[1..] } else { &theirs[..] };
@@ -60,6 +61,7 @@ pub fn json_scanner(data: &[u8]) {
             Err(_) => assert!(payload.name().is_some_and(|name| name.contains('\u{fffd}'))),
         }
     }
+    Ok(())
 }
 
 fn is_reserved(name: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Reading arguments as types: what `serde_json` makes of the text is what an application gets, with and without attachments, and
 //! whoever asks for the wrong type gets an error and nothing worse.
 
+use arbitrary::{Result, Unstructured};
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use serde_json::value::RawValue;
 use socketio_proto::{Limits, PacketType, Payload, ReadError};
 
 use super::value::Value;
-use crate::input::Input;
+use crate::input::{rest, rest_text};
 
 #[derive(Deserialize, Serialize, PartialEq, Debug)]
 struct Unit;
@@ -68,26 +69,27 @@ struct Flat {
 }
 
 /// A format, a limit of depth, a number of attachments, a number of brackets; then a list of arguments.
-pub fn typed_read(data: &[u8]) {
-    let mut input = Input::new(data);
-    let bits = input.byte();
+pub fn typed_read(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let bits = input.arbitrary::<u8>()?;
     let mut limits = Limits::default();
     if bits & 2 != 0 {
         limits.max_depth = u16::MAX;
     }
     if bits & 1 != 0 {
-        if let Ok(payload) = Payload::from_msgpack(PacketType::Ack, Bytes::copy_from_slice(input.rest()), &limits) {
+        if let Ok(payload) = Payload::from_msgpack(PacketType::Ack, Bytes::copy_from_slice(rest(&mut input)?), &limits)
+        {
             read_all(&payload, |_| None);
         }
-        return;
+        return Ok(());
     }
-    let attachments = vec![Bytes::from_static(b"bytes"); input.below(4) + 1];
-    let brackets = if bits & 4 != 0 { usize::from(input.pair()) } else { 0 };
-    let text = format!("[{}{}{}]", "[".repeat(brackets), input.rest_text(), "]".repeat(brackets));
+    let attachments = vec![Bytes::from_static(b"bytes"); input.int_in_range(0..=3)? + 1];
+    let brackets = if bits & 4 != 0 { usize::from(input.arbitrary::<u16>()?) } else { 0 };
+    let text = format!("[{}{}{}]", "[".repeat(brackets), rest_text(&mut input)?, "]".repeat(brackets));
     let from_json = |attachments| Payload::from_json(PacketType::Ack, Text::from(&*text), attachments, &limits);
-    let Ok(payload) = from_json(Vec::new()) else { return };
+    let Ok(payload) = from_json(Vec::new()) else { return Ok(()) };
     read_all(&payload, |raw| Some(raw.to_string()));
-    let Ok(attached) = from_json(attachments) else { return };
+    let Ok(attached) = from_json(attachments) else { return Ok(()) };
     // Attachments that nothing stands for make no difference.
     let has_places = payload.args().any(|raw| raw.contains("holder") || raw.contains('\\'));
     read_all(&attached, |raw| (!has_places).then(|| raw.to_string()));
@@ -98,6 +100,7 @@ pub fn typed_read(data: &[u8]) {
         same(attached.read::<Option<Value>>(), payload.read());
         same(attached.read::<Value>(), payload.read());
     }
+    Ok(())
 }
 
 fn same<T: PartialEq + core::fmt::Debug>(one: Result<T, ReadError>, two: Result<T, ReadError>) {

@@ -1,11 +1,12 @@
 //! Any value that a peer can send, as a tree: to write what an application might, and to compare what came of it.
 
+use arbitrary::{Result, Unstructured};
 use core::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeTuple, Serializer};
 
-use crate::input::Input;
+use crate::input::{short, short_text};
 
 /// A value, members of objects in their order and as often as they came.
 #[derive(Clone, Debug)]
@@ -23,26 +24,34 @@ pub(super) enum Value {
 
 impl Value {
     /// A tree out of a fuzzer's bytes, and how many byte strings it has.
-    pub(super) fn new(input: &mut Input<'_>, depth: usize, attachments: &mut usize) -> Self {
+    pub(super) fn new(input: &mut Unstructured<'_>, depth: usize, attachments: &mut usize) -> Result<Self> {
         let kinds = if depth == 0 { 9 } else { 11 };
-        match input.below(kinds) {
+        Ok(match input.choose_index(kinds)? {
             0 => Self::Null,
-            1 => Self::Bool(input.flag()),
-            2 => Self::Unsigned(input.byte().into()),
-            3 => Self::Unsigned(input.word()),
-            4 => Self::Signed(input.word().cast_signed()),
-            5 => Some(f64::from_bits(input.word())).filter(|float| float.is_finite()).map_or(Self::Null, Self::Float),
-            6 => Self::Float(f64::from(input.pair()) - 1000.0),
-            7 => Self::Text(input.short_text()),
+            1 => Self::Bool(input.arbitrary::<bool>()?),
+            2 => Self::Unsigned(input.arbitrary::<u8>()?.into()),
+            3 => Self::Unsigned(input.arbitrary::<u64>()?),
+            4 => Self::Signed(input.arbitrary::<u64>()?.cast_signed()),
+            5 => Some(f64::from_bits(input.arbitrary::<u64>()?))
+                .filter(|float| float.is_finite())
+                .map_or(Self::Null, Self::Float),
+            6 => Self::Float(f64::from(input.arbitrary::<u16>()?) - 1000.0),
+            7 => Self::Text(short_text(input)?),
             8 => {
                 *attachments += 1;
-                Self::Bytes(input.short().to_vec())
+                Self::Bytes(short(input)?.to_vec())
             }
-            9 => Self::List((0..input.below(5)).map(|_| Self::new(input, depth - 1, attachments)).collect()),
+            9 => Self::List(
+                (0..input.int_in_range(0..=4)?)
+                    .map(|_| Self::new(input, depth - 1, attachments))
+                    .collect::<Result<_>>()?,
+            ),
             _ => {
-                Self::Map((0..input.below(5)).map(|_| (key(input), Self::new(input, depth - 1, attachments))).collect())
+                let count = input.int_in_range(0..=4)?;
+                let mut member = || Ok((key(input)?, Self::new(input, depth - 1, attachments)?));
+                Self::Map((0..count).map(|_| member()).collect::<Result<_>>()?)
             }
-        }
+        })
     }
 
     /// Whether it is made of what every format has: no number is infinite or none at all.
@@ -68,9 +77,9 @@ impl Value {
 }
 
 /// A name that is not taken for a placeholder's.
-fn key(input: &mut Input<'_>) -> String {
-    let key = input.short_text();
-    if key == "_placeholder" { String::new() } else { key }
+fn key(input: &mut Unstructured<'_>) -> Result<String> {
+    let key = short_text(input)?;
+    Ok(if key == "_placeholder" { String::new() } else { key })
 }
 
 /// Equal, numbers by their value.

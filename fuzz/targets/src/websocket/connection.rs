@@ -1,10 +1,11 @@
 //! One connection with anybody: whatever comes and whatever it is told to do, it speaks proper WebSocket, ends once, and keeps to its
 //! bounds.
 
+use arbitrary::{Result, Unstructured};
 use engineio_websocket::{Arena, Closed, Connection, ConnectionEvent, Decoder, Error, Event, Limits, Role, SendError};
 
 use super::{frame, limits};
-use crate::input::Input;
+use crate::input::{short, short_text};
 
 const MAX_OUTGOING: usize = 1000;
 
@@ -22,10 +23,10 @@ struct World {
 }
 
 /// Role and limits, then acts.
-pub fn websocket_connection(data: &[u8]) {
-    let mut input = Input::new(data);
-    let client = input.flag();
-    let limits = limits(&mut input);
+pub fn websocket_connection(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let client = input.arbitrary::<bool>()?;
+    let limits = limits(&mut input)?;
     let connection = if client { Connection::client(limits, [7; 16]) } else { Connection::server(limits) };
     let (role, other) = if client { (Role::Client, Role::Server) } else { (Role::Server, Role::Client) };
     let mut world = World {
@@ -39,7 +40,7 @@ pub fn websocket_connection(data: &[u8]) {
         largest: 0,
     };
     while !input.is_empty() {
-        world.act(&mut input);
+        world.act(&mut input)?;
         let allowed = MAX_OUTGOING + world.largest + 2 * 150;
         assert!(world.connection.outgoing_bytes() <= allowed, "{} wait", world.connection.outgoing_bytes());
     }
@@ -50,38 +51,39 @@ pub fn websocket_connection(data: &[u8]) {
     assert_eq!(world.connection.send_text("late"), Err(SendError::Closed));
     assert_eq!(world.connection.poll_event(), None);
     assert_eq!(world.connection.poll_transmit(), None);
+    Ok(())
 }
 
 impl World {
-    fn act(&mut self, input: &mut Input<'_>) {
-        match input.below(16) {
+    fn act(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        match input.int_in_range(0..=15)? {
             0..5 => {
-                let first = input.pick(&[0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8a, 0x88, 0x83, 0xc1]);
-                let times = if input.below(16) == 0 { 300 } else { 1 };
-                let payload = input.short().repeat(times);
+                let first = *input.choose(&[0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8a, 0x88, 0x83, 0xc1])?;
+                let times = if input.int_in_range(0..=15)? == 0 { 300 } else { 1 };
+                let payload = short(input)?.repeat(times);
                 let mut bytes = Vec::new();
                 frame(&mut bytes, first, payload, self.role);
-                self.arrive(&mut bytes, input);
+                self.arrive(&mut bytes, input)?;
             }
             5 => {
-                let mut bytes = input.short().to_vec();
-                self.arrive(&mut bytes, input);
+                let mut bytes = short(input)?.to_vec();
+                self.arrive(&mut bytes, input)?;
             }
             6 => {
                 // Many at once: more than may lie unread.
                 let mut bytes = Vec::new();
-                for number in 0..input.byte() {
+                for number in 0..input.arbitrary::<u8>()? {
                     frame(&mut bytes, 0x82, vec![number], self.role);
                 }
-                self.arrive(&mut bytes, input);
+                self.arrive(&mut bytes, input)?;
             }
             7 | 8 => self.read(),
             9 => drop(self.event()),
             10 => self.write(),
             11 | 12 => {
-                let payload = input.short().repeat(1 + input.below(8));
+                let payload = short(input)?.repeat(1 + input.int_in_range(0..=7)?);
                 self.largest = self.largest.max(payload.len());
-                let result = if input.flag() {
+                let result = if input.arbitrary::<bool>()? {
                     self.connection.send_binary(&payload)
                 } else {
                     let text = String::from_utf8_lossy(&payload);
@@ -91,21 +93,22 @@ impl World {
                 self.note(result, true);
             }
             13 => {
-                let result = self.connection.ping(input.short());
+                let result = self.connection.ping(short(input)?);
                 self.note(result, false);
             }
             14 => {
-                let (code, reason) = (input.pick(&[1000, 1001, 1005, 3000, 4999, 5000]), input.short_text());
-                if input.below(4) == 0 {
+                let (code, reason) = (*input.choose(&[1000, 1001, 1005, 3000, 4999, 5000])?, short_text(input)?);
+                if input.int_in_range(0..=3)? == 0 {
                     self.closed |= self.connection.close(code, &reason).is_ok();
                 }
             }
             _ => {
-                if input.below(16) == 0 {
+                if input.int_in_range(0..=15)? == 0 {
                     self.connection.handle_end();
                 }
             }
         }
+        Ok(())
     }
 
     fn note(&mut self, result: Result<(), SendError>, message: bool) {
@@ -116,11 +119,12 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, bytes: &mut [u8], input: &mut Input<'_>) {
-        let at = input.below(bytes.len().clamp(1, 256));
+    fn arrive(&mut self, bytes: &mut [u8], input: &mut Unstructured<'_>) -> Result<()> {
+        let at = input.choose_index(bytes.len().clamp(1, 256))?;
         let (one, two) = bytes.split_at_mut(at);
         self.connection.handle(one);
         self.connection.handle(two);
+        Ok(())
     }
 
     fn read(&mut self) {

@@ -1,20 +1,21 @@
 //! The decoder in both roles: however a stream is cut and read, the same events come of it, and no more is kept than the limits allow.
 
+use arbitrary::{Result, Unstructured};
 use bytes::BufMut as _;
 use engineio_websocket::{Arena, Decoder, Error, Event, Limits, Role};
 
 use super::{limits, stream};
-use crate::input::{Cuts, Input};
+use crate::input::Cuts;
 
 /// Role, RSV1, limits, cuts, and a stream.
-pub fn websocket_decoder(data: &[u8]) {
-    let mut input = Input::new(data);
-    let bits = input.byte();
+pub fn websocket_decoder(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let bits = input.arbitrary::<u8>()?;
     let role = if bits & 1 == 1 { Role::Client } else { Role::Server };
-    let limits = limits(&mut input);
+    let limits = limits(&mut input)?;
     let decoder = || Decoder::new(role, limits).allow_rsv1(bits & 2 == 2);
-    let mut cuts = input.cuts();
-    let stream = stream(&mut input, role);
+    let mut cuts = input.arbitrary::<Cuts<'_>>()?;
+    let stream = stream(&mut input, role)?;
     let whole = feed(&mut decoder(), &mut Arena::new(), &stream);
     let sum: usize = whole.0.iter().map(length).sum();
     assert!(sum <= stream.len(), "{sum} bytes out of {}", stream.len());
@@ -25,6 +26,7 @@ pub fn websocket_decoder(data: &[u8]) {
     assert_eq!(cut(&limits, decoder(), &stream, cuts.clone(), true), whole, "read into place");
     cuts.next(&mut &stream[..]);
     assert_eq!(cut(&limits, decoder(), &stream, cuts, true), whole, "cut elsewhere");
+    Ok(())
 }
 
 fn length(event: &Event) -> usize {

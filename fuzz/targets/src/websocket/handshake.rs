@@ -1,8 +1,9 @@
 //! The opening handshake: any headers, judged as a model judges them; and the two halves with each other.
 
+use arbitrary::{Result, Unstructured};
 use engineio_websocket::handshake::{ClientHandshake, RequestError, ResponseError, accept, accept_key, protocols};
 
-use crate::input::Input;
+use crate::input::short;
 
 const NAMES: [&str; 8] = [
     "Upgrade",
@@ -36,15 +37,18 @@ const VALUES: [&str; 18] = [
 ];
 
 /// Header after header: a byte for the name, a byte for the value, or the value itself.
-pub fn websocket_handshake(data: &[u8]) {
-    let mut input = Input::new(data);
-    let status = if input.flag() { 101 } else { 100 + u16::from(input.byte()) };
+pub fn websocket_handshake(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let status = if input.arbitrary::<bool>()? { 101 } else { 100 + u16::from(input.arbitrary::<u8>()?) };
     let mut headers: Vec<(&str, Vec<u8>)> = Vec::new();
     while !input.is_empty() && headers.len() < 30 {
-        let name = input.pick(&NAMES);
-        let value = input.below(VALUES.len() + 2);
-        headers
-            .push((name, VALUES.get(value).map_or_else(|| input.short().to_vec(), |value| value.as_bytes().to_vec())));
+        let name = *input.choose(&NAMES)?;
+        let value = input.choose_index(VALUES.len() + 2)?;
+        let value = match VALUES.get(value) {
+            Some(value) => value.as_bytes(),
+            None => short(&mut input)?,
+        };
+        headers.push((name, value.to_vec()));
     }
     let pairs = || headers.iter().map(|(name, value)| (name, value));
     let request = accept(pairs());
@@ -95,6 +99,7 @@ pub fn websocket_handshake(data: &[u8]) {
     let answer = answer.to_http1(Some(selected));
     let lines = str::from_utf8(&answer).expect("text").lines().filter_map(|line| line.split_once(": "));
     assert_eq!(client.check(101, lines), Ok(Some("superchat")));
+    Ok(())
 }
 
 /// Whether RFC 9110 section 5.6.2 calls it a token: visible ASCII without delimiters.

@@ -10,37 +10,40 @@ pub use self::decoder::websocket_decoder;
 pub use self::handshake::websocket_handshake;
 pub use self::pair::websocket_pair;
 
+use arbitrary::{Result, Unstructured};
 use engineio_websocket::{Limits, Role, apply_mask};
 
-use crate::input::Input;
+use crate::input::{rest, short};
 
 /// Small limits, or the usual ones.
-fn limits(input: &mut Input<'_>) -> Limits {
-    if input.flag() {
-        Limits::default().with_max_message(input.pair().into()).with_max_fragments(u32::from(input.byte()))
+fn limits(input: &mut Unstructured<'_>) -> Result<Limits> {
+    Ok(if input.arbitrary::<bool>()? {
+        Limits::default()
+            .with_max_message(input.arbitrary::<u16>()?.into())
+            .with_max_fragments(u32::from(input.arbitrary::<u8>()?))
     } else {
         Limits::default()
-    }
+    })
 }
 
 /// A stream that a peer of `role` might get: bytes as they are, or frames with lengths that are right.
-fn stream(input: &mut Input<'_>, role: Role) -> Vec<u8> {
-    if input.flag() {
-        return input.rest().to_vec();
+fn stream(input: &mut Unstructured<'_>, role: Role) -> Result<Vec<u8>> {
+    if input.arbitrary::<bool>()? {
+        return Ok(rest(input)?.to_vec());
     }
     let mut stream = Vec::new();
     while !input.is_empty() {
-        let first = input.byte();
-        let times = match input.byte() {
+        let first = input.arbitrary::<u8>()?;
+        let times = match input.arbitrary::<u8>()? {
             // Large enough to be read into its final place.
             0xff => 300,
             0xfe => 16,
             times => usize::from(times % 3) + 1,
         };
-        let payload = input.short().repeat(times);
+        let payload = short(input)?.repeat(times);
         frame(&mut stream, first, payload, role);
     }
-    stream
+    Ok(stream)
 }
 
 /// A frame with this first byte, masked if a server gets it.

@@ -1,11 +1,12 @@
 //! A server and a client with each other, over a stream that is cut anywhere: every message arrives once and in order, in both
 //! directions, also those that are sent while the other end closes.
 
+use arbitrary::{Result, Unstructured};
 use std::collections::VecDeque;
 
 use engineio_websocket::{Closed, Connection, ConnectionEvent, Limits, SendError};
 
-use crate::input::Input;
+use crate::input::{short, short_text};
 
 struct End {
     connection: Connection,
@@ -31,35 +32,35 @@ impl End {
 }
 
 /// A seed for the masks, then acts, until the script ends; then one of them closes.
-pub fn websocket_pair(data: &[u8]) {
-    let mut input = Input::new(data);
-    let seed = [input.byte(); 16];
-    let small = input.flag();
+pub fn websocket_pair(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let seed = [input.arbitrary::<u8>()?; 16];
+    let small = input.arbitrary::<bool>()?;
     let limit = if small { 500 } else { usize::MAX };
     let client = Connection::client(Limits::default(), seed).with_max_outgoing(limit);
     let mut ends = [End::new(client), End::new(Connection::server(Limits::default()).with_max_outgoing(limit))];
     while !input.is_empty() {
-        let act = input.byte();
+        let act = input.arbitrary::<u8>()?;
         let from = usize::from(act & 1);
         match act >> 1 & 7 {
-            0..3 => send(&mut ends[from], &mut input),
+            0..3 => send(&mut ends[from], &mut input)?,
             3 => {
-                let payload = input.short();
+                let payload = short(&mut input)?;
                 if ends[from].connection.ping(payload).is_ok() {
                     ends[from].pings.push_back(payload.to_vec());
                 }
             }
             4 | 5 => {
                 ends[from].write();
-                let size = usize::from(input.pair());
+                let size = usize::from(input.arbitrary::<u16>()?);
                 carry(&mut ends, from, size);
             }
-            6 => read(&mut ends, from, usize::from(input.byte() % 8)),
-            _ if act >> 4 == 15 => close(&mut ends[from], &mut input),
+            6 => read(&mut ends, from, usize::from(input.int_in_range(0..=7_u8)?)),
+            _ if act >> 4 == 15 => close(&mut ends[from], &mut input)?,
             _ => read(&mut ends, from, usize::MAX),
         }
     }
-    close(&mut ends[0], &mut input);
+    close(&mut ends[0], &mut input)?;
     for _ in 0..20_000 {
         for from in [0, 1] {
             ends[from].write();
@@ -76,12 +77,13 @@ pub fn websocket_pair(data: &[u8]) {
         assert!(matches!(end.closed, Some(Closed::Peer(_))), "{:?}", end.closed);
         assert!(end.expected.is_empty(), "{} messages never came", end.expected.len());
     }
+    Ok(())
 }
 
-fn send(end: &mut End, input: &mut Input<'_>) {
-    let bits = input.byte();
+fn send(end: &mut End, input: &mut Unstructured<'_>) -> Result<()> {
+    let bits = input.arbitrary::<u8>()?;
     let times = if bits >> 1 == 0x7f { 300 } else { 1 + usize::from(bits >> 6) };
-    let payload = input.short().repeat(times);
+    let payload = short(input)?.repeat(times);
     let (payload, result) = if bits & 1 == 1 {
         let result = end.connection.send_binary(&payload);
         (payload, result)
@@ -94,13 +96,15 @@ fn send(end: &mut End, input: &mut Input<'_>) {
         Ok(()) => end.expected.push_back(payload),
         Err(error) => assert!(matches!(error, SendError::Closed | SendError::Full), "{error}"),
     }
+    Ok(())
 }
 
-fn close(end: &mut End, input: &mut Input<'_>) {
-    let reason = input.short_text();
+fn close(end: &mut End, input: &mut Unstructured<'_>) -> Result<()> {
+    let reason = short_text(input)?;
     if end.connection.close(1000, &reason).is_err() {
-        let _ = end.connection.close(3000 + u16::from(input.byte()), "");
+        let _ = end.connection.close(3000 + u16::from(input.arbitrary::<u8>()?), "");
     }
+    Ok(())
 }
 
 /// So many bytes arrive.
