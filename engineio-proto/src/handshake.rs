@@ -6,11 +6,11 @@
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::config::Config;
 use crate::event::LinkKind;
+use crate::form;
 use crate::id::Sid;
 use crate::message::Text;
 use crate::packet::{Frame, PacketType};
@@ -84,33 +84,11 @@ fn split_around(text: &str, place: Option<usize>) -> (&str, Option<&str>) {
     parts.map_or((text, None), |(before, behind)| (before, Some(behind)))
 }
 
-/// Undoes form encoding.
+/// Undoes form encoding; U+FFFD stands for what is not UTF-8 then.
 fn decode(encoded: &str) -> Cow<'_, str> {
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        rest = behind;
-        if byte == b'%'
-            && let [high, low, behind @ ..] = behind
-            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
-        {
-            decoded.push(high << 4 | low);
-            rest = behind;
-        } else {
-            decoded.push(if byte == b'+' { b' ' } else { byte });
-        }
-    }
-    match String::from_utf8(decoded) {
-        Ok(text) => Cow::Owned(text),
-        Err(error) => Cow::Owned(String::from_utf8_lossy(error.as_bytes()).into_owned()),
-    }
-}
-
-const fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit & 0x0f),
-        b'a'..=b'f' | b'A'..=b'F' => Some((digit & 0x0f).wrapping_add(9)),
-        _ => None,
+    match form::decode(encoded.as_bytes()) {
+        Cow::Borrowed(_) => Cow::Borrowed(encoded),
+        Cow::Owned(decoded) => Cow::Owned(String::from_utf8_lossy(&decoded).into_owned()),
     }
 }
 

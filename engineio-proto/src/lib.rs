@@ -121,6 +121,7 @@ mod base64;
 mod config;
 mod error;
 mod event;
+mod form;
 pub mod framing;
 mod handshake;
 mod http;

@@ -45,10 +45,7 @@ impl RequestHead {
     /// The decoded value of a query parameter.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;
-        query.split('&').find_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (key == name).then(|| decoded(value))
-        })
+        form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
     /// Returns whether this requests a WebSocket.
@@ -57,25 +54,7 @@ impl RequestHead {
     }
 }
 
-/// Percent-decodes a query value. Invalid sequences stay as they are.
-fn decoded(value: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = value.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|digits| *first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
-        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        let encoded = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(match (encoded, first) {
-            (Some(byte), _) => byte,
-            (None, b'+') => b' ',
-            (None, other) => *other,
-        });
-        rest = if encoded.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// A complete response.
+/// A whole answer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Response {
     pub(crate) status: u16,

@@ -14,6 +14,7 @@ use core::fmt::{self, Write as _};
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 use crate::error::ParseError;
+use crate::form;
 use crate::json::JsonString;
 use crate::message::Text;
 
@@ -96,46 +97,32 @@ impl fmt::Write for Script<'_> {
 pub fn decode_form(body: &Bytes) -> Result<Option<Text>, ParseError> {
     let mut values = body.split(|byte| *byte == b'&').filter_map(|parameter| {
         let mut halves = parameter.splitn(2, |byte| *byte == b'=');
-        let is_payload = FormDecoded(halves.next()?).eq(*b"d");
+        let is_payload = *form::decode(halves.next()?) == *b"d";
         is_payload.then(|| halves.next().unwrap_or_default())
     });
     let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };
-    let mut text = Vec::with_capacity(value.len());
-    let mut backslashes = 0_usize;
-    for byte in FormDecoded(value) {
-        match byte {
-            b'n' if backslashes > 0 => {
-                text.pop();
-                text.push(if backslashes == 1 { b'\n' } else { b'n' });
-            }
-            _ => text.push(byte),
-        }
-        backslashes = if byte == b'\\' { backslashes.saturating_add(1) } else { 0 };
-    }
+    let text = line_feeds(&form::decode(value));
     String::from_utf8(text).map(|text| Some(Text::from(text))).map_err(|_| ParseError::Utf8)
 }
 
-/// The bytes of a form's name or value: `+` is a space, and `%` starts two hexadecimal digits.
-struct FormDecoded<'a>(&'a [u8]);
-
-impl Iterator for FormDecoded<'_> {
-    type Item = u8;
-
-    fn next(&mut self) -> Option<u8> {
-        let (&byte, behind) = self.0.split_first()?;
-        self.0 = behind;
-        match byte {
-            b'+' => Some(b' '),
-            b'%' => {
-                let escaped = behind.split_first_chunk().and_then(|(&[high, low], rest)| {
-                    let digit = |digit: u8| char::from(digit).to_digit(16);
-                    Some((u8::try_from(digit(high)? << 4 | digit(low)?).ok()?, rest))
-                });
-                let Some((byte, rest)) = escaped else { return Some(byte) };
-                self.0 = rest;
-                Some(byte)
+/// Undoes what clients do to line feeds: of the backslashes before an `n` one goes, and `n` stands for a line feed if it was the only one.
+fn line_feeds(escaped: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some((before, behind)) = memchr::memchr(b'\\', rest).and_then(|at| rest.split_at_checked(at)) {
+        text.extend_from_slice(before);
+        let run = behind.iter().take_while(|byte| **byte == b'\\').count();
+        let (backslashes, behind) = behind.split_at_checked(run).unwrap_or_default();
+        rest = behind;
+        match (backslashes, behind) {
+            ([_], [b'n', behind @ ..]) => {
+                text.push(b'\n');
+                rest = behind;
             }
-            _ => Some(byte),
+            ([_, fewer @ ..], [b'n', ..]) => text.extend_from_slice(fewer),
+            _ => text.extend_from_slice(backslashes),
         }
     }
+    text.extend_from_slice(rest);
+    text
 }
