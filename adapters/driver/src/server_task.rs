@@ -227,7 +227,6 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
                         link.close(self.hub.is_shutting_down().then_some((GOING_AWAY, "")));
                         linger(&self.hub.tasks, &self.runtime, link);
                     }
-                    self.upgrading.retain(|(upgrading, ..)| *upgrading != id);
                 }
                 _ => {}
             }
@@ -316,5 +315,167 @@ impl<A: ServerApplication, R: Runtime> Drop for ServerTask<A, R> {
             }
         }
         hub.application.finish(&turn.peer, &mut turn.local);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use engineio_proto::{Config, Event, Frame, Message};
+    use futures_util::future::BoxFuture;
+    use http::request::Parts;
+
+    use super::*;
+    use crate::service::{HttpSettings, Service};
+    use crate::sync::lock;
+    use crate::testkit::{Manner, Reply, Sim, Upgrading, WebSocket as Client, request};
+    use crate::turn::Application;
+
+    const PATH: &str = "/engine.io/";
+
+    /// What an application needs at least: it echoes, and panics when it is told to.
+    #[derive(Default)]
+    struct Echo {
+        /// How often a task has ended.
+        finished: Mutex<usize>,
+    }
+
+    enum Command {
+        Close,
+        Discard,
+    }
+
+    impl ServerApplication for Echo {
+        fn shared(&self, _: &Parts, _: &Config) {}
+
+        fn open(&self, _: Instant, session: Session, _: &Arc<PeerOf<Self>>) -> (Session, ()) {
+            (session, ())
+        }
+
+        fn shut_down() -> Command {
+            Command::Close
+        }
+
+        fn discard() -> Command {
+            Command::Discard
+        }
+    }
+
+    impl Application for Echo {
+        type Machine = Session;
+        type Command = Command;
+        type Shared = ();
+        type Local = ();
+
+        fn execute(&self, core: &mut Core<'_, Self>, command: Command) {
+            match command {
+                Command::Close => core.shut_down(Session::close),
+                Command::Discard => core.machine.discard(core.now),
+            }
+        }
+
+        fn dispatch(&self, core: &mut Core<'_, Self>, _: &mut Context<'_>) -> bool {
+            let mut any = false;
+            while let Some(event) = core.machine.poll_event() {
+                any = true;
+                if let Event::Message(message) = event {
+                    assert_ne!(message, Message::from("panic"), "as it should");
+                    core.machine.send_frame(Frame::message(message)).unwrap();
+                }
+            }
+            any
+        }
+
+        fn leftover(&self, (): &mut ()) -> Option<BoxFuture<'static, ()>> {
+            None
+        }
+
+        fn finish(&self, _: &Arc<PeerOf<Self>>, (): &mut ()) {
+            *lock(&self.finished) += 1;
+        }
+    }
+
+    type Server = Arc<Service<Echo>>;
+
+    fn server() -> Server {
+        Arc::new(Service::new(Echo::default(), Config::default(), HttpSettings::new(PATH)))
+    }
+
+    /// What is left of peers that have gone: sessions, counted tasks, timers.
+    async fn left(sim: &Sim, server: &Server) -> (usize, bool, usize) {
+        sim.settle().await;
+        let hub = &server.hub;
+        let is_finished = futures_util::FutureExt::now_or_never(hub.tasks.finished()).is_some();
+        (hub.sessions(), is_finished, hub.timers.len())
+    }
+
+    async fn open_by_polling(sim: &Sim, server: &Server) {
+        let get = request(sim, "GET", &format!("{PATH}?EIO=4&transport=polling"), None);
+        assert_eq!(Reply::read(server.respond(sim, get, None).await).await.status, 200);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_task_however_it_ends() {
+        Sim::each_seed(40, |sim| {
+            let sim = sim.clone();
+            sim.clone().run(async move {
+                let server = server();
+                open_by_polling(&sim, &server).await;
+                assert_eq!(left(&sim, &server).await, (1, false, 1));
+                match sim.index(3) {
+                    // Its deadlines pass.
+                    0 => sim.sleep(Duration::from_secs(120)).await,
+                    1 => sim.drop_task(*sim.tasks().last().unwrap()),
+                    _ => server.hub.shut_down(sim.sleep(Duration::from_secs(1))).await,
+                }
+                assert_eq!(left(&sim, &server).await, (0, true, 0));
+                assert_eq!(*lock(&server.hub.application.finished), 1);
+            });
+        });
+    }
+
+    #[test]
+    fn a_task_that_panics_leaves_nothing() {
+        Sim::each_seed(20, |sim| {
+            let sim = sim.clone();
+            sim.clone().run(async move {
+                let server = server();
+                let mut client = client(&sim, &server, Upgrading::default()).await;
+                assert!(client.next().await.unwrap().starts_with('0'));
+                client.send("4panic").await.unwrap();
+                assert_eq!(client.next().await, None);
+                assert_eq!(left(&sim, &server).await, (0, true, 0));
+                assert_eq!(*lock(&server.hub.application.finished), 1);
+                assert_eq!(sim.panics().len(), 1);
+            });
+        });
+    }
+
+    #[test]
+    fn a_link_that_http_never_lets_go_ends_with_its_session() {
+        Sim::each_seed(20, |sim| {
+            let sim = sim.clone();
+            sim.clone().run(async move {
+                let server = server();
+                let upgrading = Upgrading { delay: Duration::from_secs(1_000_000), ..Upgrading::default() };
+                let (runtime, to) = (sim.clone(), Arc::clone(&server));
+                let task = sim.spawn_task(async move { drop(client(&runtime, &to, upgrading).await) });
+                sim.sleep(Duration::from_secs(9)).await;
+                assert_eq!(left(&sim, &server).await, (1, false, 1));
+                // A session whose first input does not come is given up.
+                sim.sleep(Duration::from_secs(2)).await;
+                assert_eq!(left(&sim, &server).await, (0, true, 0));
+                sim.drop_task(task);
+            });
+        });
+    }
+
+    /// A client over a WebSocket that opens its session.
+    async fn client(sim: &Sim, server: &Server, upgrading: Upgrading) -> Client {
+        let target = format!("{PATH}?EIO=4&transport=websocket");
+        let respond = |request, upgrade| server.respond(sim, request, upgrade);
+        Client::upgrade_by(sim, respond, &target, Manner::default(), upgrading).await.unwrap()
     }
 }

@@ -117,6 +117,12 @@ impl Timers {
         lock(&self.slots).sleepers.remove(&(timer.slot, peer.into()));
     }
 
+    /// How many peers wait.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.slots).peers.len()
+    }
+
     /// Ends [`Timers::run`].
     pub(crate) fn stop(&self) {
         let mut slots = lock(&self.slots);

@@ -1,7 +1,7 @@
 //! Peers: one that polls, and one that speaks WebSocket.
 
 use std::collections::VecDeque;
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -192,6 +192,21 @@ impl WebSocket {
         manner: Manner,
         upgrading: Upgrading,
     ) -> Result<Self, Reply> {
+        let respond = |request, upgrade| server.respond(sim, request, upgrade);
+        Self::upgrade_by(sim, respond, target, manner, upgrading).await
+    }
+
+    /// As [`WebSocket::upgrade`], by whatever responds.
+    ///
+    /// # Errors
+    /// The response that refuses it.
+    pub(crate) async fn upgrade_by<F: Future<Output = http::Response<Body>>>(
+        sim: &Sim,
+        respond: impl FnOnce(http::Request<RequestBody>, Option<Upgrade<PipeEnd>>) -> F,
+        target: &str,
+        manner: Manner,
+        upgrading: Upgrading,
+    ) -> Result<Self, Reply> {
         let handshake = ClientHandshake::new([7; 16]);
         let mut request = request(sim, "GET", target, None);
         for (name, value) in handshake.headers() {
@@ -204,7 +219,7 @@ impl WebSocket {
             let () = gone.await.map_err(io::Error::other)?;
             Ok((server_end, early))
         });
-        let response = server.respond(sim, request, Some(upgrade)).await;
+        let response = respond(request, Some(upgrade)).await;
         if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
             return Err(Reply::read(response).await);
         }
