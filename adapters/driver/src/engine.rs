@@ -79,6 +79,8 @@ struct Engine {
 struct Local {
     peer: Arc<EnginePeer>,
     waiting: Waiting<Running, HandlerResult>,
+    /// The session was opened: its end concerns the application.
+    opened: bool,
 }
 
 #[derive(PartialEq)]
@@ -176,7 +178,7 @@ impl EngineServerBuilder {
         self
     }
 
-    /// Runs when a peer is gone: `Fn(EngineSocket, CloseReason)`, sync or async.
+    /// Runs when a peer is gone that had come: `Fn(EngineSocket, CloseReason)`, sync or async.
     pub fn on_close<M>(mut self, handler: impl Handler<(EngineSocket, CloseReason), HandlerResult, M>) -> Self {
         self.handlers.close = Some(erase(handler));
         self
@@ -302,7 +304,7 @@ impl ServerApplication for Engine {
     }
 
     fn open(&self, _: Instant, session: Session, peer: &Arc<EnginePeer>) -> (Session, Local) {
-        (session, Local { peer: Arc::clone(peer), waiting: Waiting::new() })
+        (session, Local { peer: Arc::clone(peer), waiting: Waiting::new(), opened: false })
     }
 
     fn shut_down() -> Command {
@@ -358,6 +360,7 @@ impl Application for Engine {
             let shared = &core.peer.shared;
             match event {
                 Event::Open => {
+                    core.local.opened = true;
                     shared.upgraded.store(core.machine.carrier() != Carrier::Polling, Ordering::Relaxed);
                     if let Some(connect) = &self.handlers.connect {
                         start(core, cx, Running::Connect, 0, || connect((socket,)));
@@ -379,7 +382,7 @@ impl Application for Engine {
                 Event::Closed(reason) => {
                     log_closed(core.peer.sid(), reason);
                     shared.inbox.close(&shared.full);
-                    if let Some(close) = &self.handlers.close {
+                    if let Some(close) = self.handlers.close.as_ref().filter(|_| core.local.opened) {
                         start(core, cx, Running::Close, 0, || close((socket, reason)));
                     }
                 }

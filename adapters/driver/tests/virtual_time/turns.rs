@@ -333,7 +333,7 @@ fn a_session_whose_first_link_is_not_handed_over_ends() {
             assert_eq!(peer.next().await, None);
             sim.settle().await;
             assert_eq!(server.sessions(), 0);
-            assert_eq!(log.lines(), ["forced close"]);
+            assert!(log.lines().is_empty(), "nobody has come, and nobody is gone: {:?}", log.lines());
             end(&sim, server, peer).await;
         });
     });
