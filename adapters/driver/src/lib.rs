@@ -3,7 +3,7 @@
 //! Applications use it through an adapter such as `socketio-tokio`, whose page shows the API. Who writes an adapter, for another runtime
 //! or another HTTP server, brings three things:
 //!
-//! 1. A [`Runtime`]: how to spawn and how to sleep.
+//! 1. A [`Runtime`]: how to spawn, how to sleep, and what time it is.
 //! 2. Its [`Stream`]: polled reads and writes.
 //! 3. Something that hands requests to an [`Endpoint`] (a [`Server`] or an [`EngineServer`]) whose path matches. `socketio-hyper` does it for
 //!    runtimes that hyper can run on; here is what it comes down to:

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `sessions` | a session from its handshake to its end, over each transport |
 //! | `turns` | a peer's task: order, bounds, deadlines, links that fail, handlers that panic |
+//! | `requests` | bodies that are slow, long or do not end, and requests that are refused |
 //! | `queue` | what waits to be sent: limits, refusals, and waits for room |
 //! | `broadcasts` | broadcasts with acks: who answers, and until when |
 //! | `hub` | the table of sessions, timers, the server's shutdown, tasks that the runtime drops |
@@ -20,6 +21,7 @@
 mod broadcasts;
 mod hub;
 mod queue;
+mod requests;
 mod scenarios;
 mod sessions;
 mod support;

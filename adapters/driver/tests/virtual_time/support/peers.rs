@@ -166,6 +166,8 @@ pub(crate) struct WebSocket {
     pub(crate) pipe: PipeEnd,
     pub(crate) connection: Connection,
     pub(crate) closed: Option<Closed>,
+    /// Of the session that it has opened.
+    pub(crate) sid: String,
     /// What is left to write.
     unsent: VecDeque<Bytes>,
 }
@@ -177,7 +179,7 @@ impl WebSocket {
         let mut websocket =
             Self::upgrade(sim, server, &target, manner, Upgrading::default()).await.expect("it is let in");
         let open = websocket.next().await.expect("an open packet");
-        assert!(open.starts_with('0'), "{open}");
+        websocket.sid = sid_of(&open);
         websocket
     }
 
@@ -234,7 +236,7 @@ impl WebSocket {
             let _ = let_go.send(());
         }
         let connection = Connection::client(Limits::default(), [3; 16]);
-        Ok(Self { pipe, connection, closed: None, unsent: VecDeque::new() })
+        Ok(Self { pipe, connection, closed: None, sid: String::new(), unsent: VecDeque::new() })
     }
 
     /// The next message: text as it is, binary as `b` and its bytes in hexadecimal digits. `None` at the end, with [`WebSocket::closed`] set.
