@@ -37,8 +37,8 @@ impl<P: Parser> ConnectRequest<P> {
         read_auth(self.auth.as_ref())
     }
 
-    /// Passes a value to the socket that is created if the client may join. Handlers read it with [`Socket::get`]. Returns the
-    /// previous value of the same type. Values that are inserted after the middleware has decided are dropped.
+    /// Passes a value to the socket that is created if the client may join. Handlers read it with [`Socket::get`](crate::Socket::get).
+    /// Returns the previous value of the same type. Values that are inserted after the guard has decided are dropped.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         self.extensions.insert(value)
     }
