@@ -402,7 +402,7 @@ pub(super) fn check_value(packet_type: PacketType, json: &str, rules: Rules) -> 
     Err(EncodeError::invalid(match packet_type {
         PacketType::Connect => "the payload of CONNECT must be one object",
         PacketType::ConnectError => "the payload of CONNECT_ERROR must be one object or string",
-        _ => "DISCONNECT must not have a payload",
+        _ => "DISCONNECT must have no payload",
     }))
 }
 

@@ -258,7 +258,7 @@ fn check_value(packet_type: PacketType, value: &[u8]) -> Result<(), EncodeError>
         (PacketType::ConnectError, _) => {
             Err(EncodeError::invalid("the payload of CONNECT_ERROR must be one object or string"))
         }
-        _ => Err(EncodeError::invalid("DISCONNECT must not have a payload")),
+        _ => Err(EncodeError::invalid("DISCONNECT must have no payload")),
     }
 }
 
