@@ -1,4 +1,5 @@
-//! What the scripts of these targets need beside `arbitrary`: pieces whose length stands in front of them, and the cuts of a stream.
+//! Interprets the bytes of a fuzzer. They are consumed from the front, and zeros follow the end. Seeds can therefore be written by hand,
+//! and changing a byte changes one decision.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use engineio_proto::Text;
@@ -42,18 +43,18 @@ impl<'a> Arbitrary<'a> for Cuts<'a> {
 }
 
 impl Cuts<'_> {
-    /// The next piece of these bytes; at least one byte of them, if there is one.
+    /// Cuts off the next piece. It has at least one byte if there is one.
     pub(crate) fn next<'b>(&mut self, bytes: &mut &'b [u8]) -> &'b [u8] {
         let size = self.sizes.get(self.at).copied().unwrap_or(1);
         self.at = (self.at + 1) % self.sizes.len().max(1);
-        // Small ones byte by byte, and a few that are large.
+        // Small sizes are in bytes, and large ones are multiples of 256.
         let size = if size < 128 { usize::from(size) } else { (usize::from(size) - 127) * 256 };
         let (piece, rest) = bytes.split_at(size.clamp(1, bytes.len().max(1)).min(bytes.len()));
         *bytes = rest;
         piece
     }
 
-    /// All pieces of these bytes.
+    /// Cuts all of the bytes into pieces.
     pub(crate) fn all<'b>(&mut self, mut bytes: &'b [u8]) -> Vec<&'b [u8]> {
         let mut pieces = Vec::new();
         while !bytes.is_empty() {

@@ -1,6 +1,5 @@
-//! What the fuzz targets do, as plain functions of bytes: a fuzzer calls them (`fuzz/fuzz_targets`), and a test on stable Rust calls
-//! them with every seed and every regression (`socketio-proto/tests/fuzz_regressions.rs`). A target panics when something does
-//! not hold.
+//! The fuzz targets as plain functions of bytes. A fuzzer calls them (`fuzz/fuzz_targets`), and a test on stable Rust calls them with
+//! every seed and every regression (`socketio-proto/tests/fuzz_regressions.rs`). A target panics if a property is violated.
 //!
 //! | kind | targets |
 //! |---|---|
@@ -26,11 +25,11 @@ pub use self::socket::{
 };
 pub use self::websocket::{websocket_connection, websocket_decoder, websocket_handshake, websocket_pair};
 
-/// What one target does with its input.
+/// A fuzz target.
 pub type Target = fn(&[u8]) -> arbitrary::Result<()>;
 
-/// Every target and its name, which is that of its file in `fuzz_targets`, of its folder in `seeds` and of that in `regressions`. In the
-/// order in which `run.sh` runs them: those first that have the most to find.
+/// Every target and its name. The name is that of its file in `fuzz_targets` and of its folders in `seeds` and `regressions`. `run.sh`
+/// runs them in this order: the targets with the most to find come first.
 pub const TARGETS: &[(&str, Target)] = &[
     ("typed_read", typed_read),
     ("socket_connection", socket_connection),

@@ -1,5 +1,5 @@
-//! The bodies of POSTs: an application gets the same events however packets are grouped into bodies (I6), every request is
-//! answered once, and what is not read yet is decoded no further.
+//! POST bodies: the events do not depend on how packets are grouped into bodies (I6), every request is answered once, and decoding stops
+//! while too much is unread.
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use crate::input::rest_text;
 const SEPARATOR: char = '\u{1e}';
 const NEXT_BODY: char = '\u{1d}';
 
-/// Which limit there is on what is unread, how eager the application is, then bodies with U+001D between them.
+/// Input: the limit on unread data, whether the application reads eagerly, then bodies separated by U+001D.
 pub fn http_bodies(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let soft_inbound = *input.choose(&[64 << 10, 0, 1, 100, 1000])?;
@@ -45,7 +45,7 @@ fn play(bodies: &[&str], soft_inbound: usize, eager: bool) -> Vec<Event> {
             read(&mut session, &mut events);
         }
         let mut answered = replies(&mut session).contains(&request);
-        // A peer posts again once it was answered, which may take until everything was read.
+        // The peer may post again once its request is answered, which may only happen after everything is read.
         if !answered {
             read(&mut session, &mut events);
             answered = replies(&mut session).contains(&request);

@@ -1,4 +1,4 @@
-//! Packets as an application makes them: every carrier of every revision brings them to the other side as they were (I7).
+//! Packets from an application: every transport of every revision delivers them unchanged (I7).
 
 use arbitrary::{Result, Unstructured};
 use bytes::{Bytes, BytesMut};
@@ -19,7 +19,7 @@ const TYPES: [PacketType; 7] = [
     PacketType::Noop,
 ];
 
-/// Cuts, then packets: a type (or bytes), how often its data is repeated, the data.
+/// Input: cuts, then packets: a type (or bytes), how often the data is repeated, and the data.
 pub fn engine_encode(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let mut cuts = input.arbitrary::<Cuts<'_>>()?;
@@ -36,7 +36,7 @@ pub fn engine_encode(data: &[u8]) -> Result<()> {
     let mut stream = Vec::new();
     for packet in &packets {
         let frame = Frame::from(packet.clone());
-        // A frame of length 0 is an error: as a session does it.
+        // A frame of length 0 is an error, so the packet is encoded as a session does it.
         let frame = if frame.packet_len() == 0 { frame.into_base64() } else { frame };
         stream.extend_from_slice(framing::header(&frame).as_bytes());
         stream.extend_from_slice(frame.head());
@@ -44,7 +44,7 @@ pub fn engine_encode(data: &[u8]) -> Result<()> {
     }
     assert_eq!(decode(usize::MAX, &cuts.all(&stream)), (packets.clone(), None));
 
-    // What a script hands to its callback is the payload.
+    // The argument of the script's callback is the payload.
     let frames: Vec<Frame> = packets.into_iter().map(Frame::from).collect();
     let mut body = BytesMut::new();
     payload::encode(&frames, &mut body);

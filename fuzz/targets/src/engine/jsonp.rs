@@ -1,4 +1,4 @@
-//! JSONP: the script says what it was given, and a form is read as the reference reads it.
+//! JSONP: a script carries its payload unchanged, and a form is decoded as the reference decodes it.
 
 use arbitrary::{Result, Unstructured};
 use bytes::{Bytes, BytesMut};
@@ -7,7 +7,7 @@ use engineio_proto::payload::jsonp::{Callback, decode_form};
 
 use crate::input::{rest, short_text};
 
-/// A byte that says which half, then a form; or the index, and a payload.
+/// Input: a byte that selects the half, then a form, or an index and a payload.
 pub fn jsonp(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     if input.arbitrary::<bool>()? {
@@ -27,7 +27,7 @@ pub fn jsonp(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// What a script calls its function with.
+/// The argument that the script passes to its function.
 pub(super) fn argument(script: &[u8], index: &str) -> String {
     let script = str::from_utf8(script).expect("a script is UTF-8");
     assert!(!script.contains(['\u{2028}', '\u{2029}']) && !script.contains(|c: char| c < ' '), "{script:?}");
@@ -36,7 +36,7 @@ pub(super) fn argument(script: &[u8], index: &str) -> String {
     serde_json::from_str(call.expect("a call")).expect("a string")
 }
 
-/// What the client of the reference makes of a payload before it posts it, comes back.
+/// Encodes a payload as the client of the reference does before it posts it, and checks that it is decoded unchanged.
 fn posted(payload: &str) {
     if payload.contains("\\\n") {
         return;
@@ -65,7 +65,7 @@ fn form(body: &[u8]) {
 }
 
 fn replaced(text: &str) -> String {
-    // /(\\)?\\n/g: a line feed, unless a backslash stands in front.
+    // /(\\)?\\n/g: a line feed, unless a backslash precedes it.
     let mut first = String::new();
     let mut rest = text;
     while let Some(character) = rest.chars().next() {

@@ -1,4 +1,4 @@
-//! The session: alone in a world that keeps to no rule, and with a client that does.
+//! The session: alone with arbitrary input, and connected to a correct client.
 
 use arbitrary::{Result, Unstructured};
 use core::time::Duration;
@@ -32,8 +32,8 @@ pub fn engine_session(data: &[u8]) -> Result<()> {
     };
     let (one, two) = match comparison {
         0 => {
-            // In a loop: of two calls that are written alike, with an argument that has a destructor, Rust 1.94 to 1.96 gives the second
-            // what the first has left of it (rust-lang/rust#158830).
+            // In a loop to work around a bug of Rust 1.94 to 1.96: of two identical calls with an argument that has a destructor, the
+            // second gets what is left of the first one's argument (rust-lang/rust#158830).
             let [one, two] = [(); 2].map(|()| play(PollOrder::Sometimes(chance(), 200), Clock::Steady));
             assert_eq!(one, two, "I8");
             (one, two)
@@ -49,7 +49,7 @@ pub fn engine_session(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A scenario for a client and a server with a network between them, and the seed that fills it in.
+/// Input: a seed, then the scenario of a client and a server with a network between them.
 pub fn engine_pair(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let seed = input.arbitrary::<u64>()?;
@@ -74,11 +74,11 @@ pub fn engine_pair(data: &[u8]) -> Result<()> {
         ..Scenario::default()
     };
     if scenario.habits.impatient {
-        // Order between a POST and the link is only asked for when the server hears of the POST, and first.
+        // The order between a POST and the link is only guaranteed if the server receives the POST, and receives it first.
         scenario.wires.most_delay = scenario.wires.least_delay;
         scenario.wires.lost_requests = 0;
     }
-    // It is never quiet when a message came twice, of which one too many has arrived, or when a probe was lost and the upgrade never comes.
+    // There is no quiet end if an extra copy of a message arrives, or if a lost probe prevents the upgrade.
     scenario.quiet_end &= scenario.wires.repeated_requests == 0 && scenario.wires.lost_links == 0;
     scenario.config.transports = Transports { polling: true, websocket: true, webtransport: true };
     if input.arbitrary::<bool>()? {
@@ -91,7 +91,8 @@ pub fn engine_pair(data: &[u8]) -> Result<()> {
         scenario.config.max_payload = 200 + usize::from(input.arbitrary::<u16>()?);
         // As base64, a message is a third larger.
         scenario.largest = scenario.largest.min(scenario.config.max_payload / 2);
-        // A body of many small packets may still be too large, as the JavaScript client counts; who does not wait for the answer goes on.
+        // A body of many small packets may still be too large, because the JavaScript client counts differently. A client that does not
+        // wait for the response continues.
         scenario.habits.impatient = false;
     }
     if !scenario.quiet_end && input.arbitrary::<bool>()? {
@@ -104,7 +105,7 @@ pub fn engine_pair(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// What a network may do that promises everything, or next to nothing.
+/// A network between perfectly reliable and almost unusable.
 pub(crate) fn wires(input: &mut Unstructured<'_>) -> Result<Wires> {
     let mut wires = Wires { most_delay: millis(input, 149)?, ..Wires::default() };
     if input.arbitrary::<bool>()? {

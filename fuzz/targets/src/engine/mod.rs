@@ -21,14 +21,14 @@ pub use self::webtransport::webtransport;
 
 use engineio_proto::{Frame, Message, Text};
 
-/// What a WebSocket carries of this frame.
+/// The message that carries this frame on a WebSocket.
 fn on_link(frame: &Frame) -> Message {
     let bytes = [frame.head(), frame.data()].concat();
     assert_eq!(bytes.len(), frame.packet_len(), "the length of {frame:?}");
     if frame.is_binary() { Message::Binary(bytes.into()) } else { Message::Text(text(bytes)) }
 }
 
-/// Bytes that have to be UTF-8.
+/// Converts bytes that must be UTF-8.
 fn text(bytes: Vec<u8>) -> Text {
     Text::try_from(bytes).expect("text is UTF-8")
 }

@@ -1,4 +1,4 @@
-//! One packet, revisions 3 and 4: whatever is accepted is written and read again as the same (I7).
+//! One packet, revisions 3 and 4: every accepted packet is encoded and decoded unchanged (I7).
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use engineio_proto::{Frame, Message, Packet, PacketType};
 use super::on_link;
 use crate::input::{rest, rest_text};
 
-/// A byte that says whether the message is binary, then the message.
+/// Input: a byte that selects text or binary, then the message.
 pub fn engine_packet(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let message = if input.arbitrary::<bool>()? {
@@ -23,7 +23,7 @@ pub fn engine_packet(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Every form of a packet is read as the packet.
+/// Checks that every encoding of a packet is decoded as the packet.
 pub(super) fn write_again(packet: &Packet) {
     if matches!(packet.data, Message::Binary(_)) {
         assert_eq!(packet.packet_type, PacketType::Message, "only messages are binary");

@@ -1,5 +1,4 @@
-//! Bodies of both revisions: what is read of one is written and read again as the same, and bodies that are joined are their packets
-//! joined.
+//! Bodies of both revisions: decoded packets are encoded and decoded unchanged, and concatenated bodies contain the packets of both.
 
 use arbitrary::{Result, Unstructured};
 use bytes::{Bytes, BytesMut};
@@ -9,7 +8,7 @@ use crate::input::rest;
 
 const SEPARATOR: u8 = 0x1e;
 
-/// A byte that says which kind of body, then the body.
+/// Input: a byte that selects the kind of body, then the body.
 pub fn engine_payload(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let kind = input.int_in_range(0..=2)?;
@@ -24,14 +23,14 @@ pub fn engine_payload(data: &[u8]) -> Result<()> {
     assert!(sum <= length && packets.len() <= length, "{} packets, {sum} bytes out of {length}", packets.len());
     write_again(&packets);
     if kind == 0 && error != Some(ParseError::Utf8) {
-        // Each element is read as if it stood alone.
+        // Each element is decoded independently.
         let mut alone = body.split(|byte| *byte == SEPARATOR).map(|element| fourth(Bytes::copy_from_slice(element)));
         for packet in &packets {
             assert_eq!(alone.next(), Some((vec![packet.clone()], None)));
         }
         assert_eq!(alone.next().and_then(|(_, error)| error), error);
     } else if error.is_none() && !body.is_empty() && kind != 0 {
-        // Lists follow each other without anything between them.
+        // Payloads follow each other without a separator.
         let kind = if kind == 1 { ContentType::Text } else { ContentType::OctetStream };
         let twice = third([&body[..], &body[..]].concat().into(), kind);
         assert_eq!(twice, ([&packets[..], &packets[..]].concat(), None));
@@ -73,7 +72,7 @@ where
     }
 }
 
-/// Writes packets in every form of a body, and reads them again (I7).
+/// Encodes packets in every form of a body, and decodes them again (I7).
 pub(super) fn write_again(packets: &[Packet]) {
     let frames: Vec<Frame> = packets.iter().cloned().map(Frame::from).collect();
     let separable = packets.iter().all(|packet| match &packet.data {

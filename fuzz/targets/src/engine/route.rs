@@ -1,4 +1,4 @@
-//! Where a request goes: the verdict of the server beside that of a model that reads the query with another library.
+//! Routing of requests: the server's decision is compared with that of a model that parses the query with another library.
 
 use arbitrary::{Result, Unstructured};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::input::{rest_text, short};
 
 const METHODS: [&str; 6] = ["GET", "POST", "OPTIONS", "HEAD", "get", ""];
 
-/// What is served and how the request comes, its origin, its query.
+/// Input: what is served and how the request arrives, its origin, its query.
 pub fn http_route(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let bits = input.arbitrary::<u8>()?;
@@ -72,7 +72,7 @@ pub fn http_route(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The body of a refusal says what it should, whatever the application's message is.
+/// The body of a refusal is correct for any message of the application.
 fn refused(response: &Response, refusal: Refusal<'_>, websocket: bool) {
     let status = if refusal.code() == 4 { 403 } else { 400 };
     assert_eq!(response.status(), status, "{refusal:?}");
@@ -85,7 +85,7 @@ fn refused(response: &Response, refusal: Refusal<'_>, websocket: bool) {
     assert_eq!(body, expected);
 }
 
-/// A session that polls admits what is consistent, and an upgrade.
+/// A polling session admits consistent requests, and an upgrade.
 fn admitted(ask: &engineio_proto::server::Ask, consistent: bool) {
     let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
     let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("no handshake") };
@@ -96,7 +96,8 @@ fn admitted(ask: &engineio_proto::server::Ask, consistent: bool) {
     assert_eq!(admitted.is_ok(), consistent && ask.kind() != AskKind::Other, "{admitted:?}");
 }
 
-/// A handshake gives a session that says so over its carrier, in a script if the query has a `j`; binary is text to those who asked for it.
+/// A handshake opens a session on its transport. The response is a script if the query has a `j`, and binary is sent as text to clients
+/// that ask for it.
 fn opens(handshake: engineio_proto::server::Handshake, base64: bool, j: Option<&str>) {
     let (now, link, websocket) = (Instant::ZERO, LinkId(1), handshake.link().is_some());
     let mut session = handshake.accept(now, Sid::from_random([7; 15]));

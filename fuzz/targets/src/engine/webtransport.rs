@@ -1,4 +1,4 @@
-//! A stream of WebTransport: however it is cut, the same packets come of it, and the same session (I6).
+//! A WebTransport stream: the packets and the session do not depend on how the stream is cut (I6).
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use engineio_proto::{Config, Event, Instant, LinkId, LinkKind, Packet, ParseErro
 
 use crate::input::{Cuts, rest};
 
-/// The limit, cuts, and a stream.
+/// Input: the limit, cuts, and a stream.
 pub fn webtransport(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let limit = usize::from(input.arbitrary::<u16>()?);
@@ -25,7 +25,7 @@ pub fn webtransport(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The packets of these chunks, and the error if there is one.
+/// Decodes the packets of these chunks, and returns the error if there is one.
 pub(super) fn decode(limit: usize, chunks: &[&[u8]]) -> (Vec<Packet>, Option<ParseError>) {
     let mut decoder = Decoder::new(limit);
     let mut packets = Vec::new();
@@ -59,7 +59,7 @@ fn take_all(decoder: &mut Decoder, packets: &mut Vec<Packet>) -> Option<ParseErr
     }
 }
 
-/// What a peer is told, and what the application is.
+/// What the peer and the application observe.
 #[derive(PartialEq, Debug)]
 enum Life {
     Undecided,
@@ -99,7 +99,7 @@ fn live(limit: usize, chunks: &[&[u8]]) -> Life {
     Life::Opened { events, packets }
 }
 
-/// Takes everything; whether the session has closed the link.
+/// Polls everything, and returns whether the session has closed the link.
 fn drain(session: &mut Session, events: &mut Vec<Event>, packets: &mut Vec<Transmit>) -> bool {
     events.extend(core::iter::from_fn(|| session.poll_event()));
     packets.extend(core::iter::from_fn(|| session.poll_transmit()));

@@ -1,5 +1,5 @@
-//! A connection that anything happens to: packets of a peer, good and bad, orders of an application, time. After every act all
-//! invariants are checked, and books are kept of sockets and acks (I12); the order of the polls makes no difference (I1).
+//! A connection under arbitrary use: valid and invalid packets of a peer, commands of an application, and time. After every act all
+//! invariants are checked, and sockets and acks are tracked (I12). The order of the polls makes no difference (I1).
 
 use arbitrary::{Result, Unstructured};
 use core::time::Duration;
@@ -25,16 +25,16 @@ use crate::input::{short, short_text};
 const NAMESPACES: [&str; 4] = ["/", "/a", "/b", "/c"];
 const LINK: LinkId = LinkId(1);
 
-/// How a driver polls.
+/// The order in which a driver polls.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     EventsFirst,
     TransmitsFirst,
-    /// When the script says so.
+    /// At the times that the script selects.
     Sometimes,
 }
 
-/// Format, carrier, limits and manner of polling; then acts.
+/// Input: format, transport, limits and order of polling, then acts.
 pub fn socket_connection(data: &[u8]) -> Result<()> {
     let packed = data.first().is_some_and(|bits| bits & 1 == 1);
     if packed { play(&MsgPack, data) } else { play(&Json, data) }
@@ -59,9 +59,9 @@ struct World<P: Parser> {
     encoder: Encoder,
     polling: bool,
     requests: u64,
-    /// The name of the last link: none is given twice.
+    /// The id of the last link. No id is used twice.
     links: u64,
-    /// The GET and the POST that wait for their answers.
+    /// The pending GET and POST.
     get: Option<RequestId>,
     post: Option<RequestId>,
     replied: Vec<RequestId>,
@@ -71,7 +71,7 @@ struct World<P: Parser> {
     tokens: Vec<AckToken>,
     requested: BTreeSet<SocketHandle>,
     joined: BTreeMap<SocketHandle, &'static str>,
-    /// Those that were told to be about to leave.
+    /// Sockets for which `Disconnecting` was emitted.
     leaving: BTreeSet<SocketHandle>,
     asked: BTreeSet<(SocketHandle, AckId)>,
     odd_ids: u32,
@@ -162,8 +162,8 @@ impl<P: Parser> World<P> {
             events: Vec::new(),
             transmits: Vec::new(),
         };
-        // What it says by itself (a refusal, a DISCONNECT) passes an empty queue, whatever the limit is. It has the namespace in it, which
-        // is 255 bytes that may have become U+FFFD.
+        // Packets of the connection itself (a refusal, a DISCONNECT) are accepted by an empty queue, whatever the limit is. They
+        // contain the namespace, whose 255 bytes may have become U+FFFD.
         world.connection.command(300 + 3 * 255, |_| ());
         if polling {
             world.poll();
@@ -216,7 +216,7 @@ impl<P: Parser> World<P> {
         Ok(())
     }
 
-    /// The peer sends a packet of its own making.
+    /// The peer sends a packet.
     fn peer_sends(&mut self, input: &mut Unstructured<'_>, packet_type: PacketType) -> Result<()> {
         let namespace = *input.choose(&NAMESPACES)?;
         let bits = input.arbitrary::<u8>()?;
@@ -248,7 +248,7 @@ impl<P: Parser> World<P> {
             .collect()
     }
 
-    /// Messages of the peer, over whichever carrier; it posts only when its last POST was answered.
+    /// Messages of the peer, on the current transport. It posts only after its last POST is answered.
     fn arrive(&mut self, messages: &[Message]) {
         let frames: Vec<Frame> = messages.iter().cloned().map(Frame::message).collect();
         if !self.polling {
@@ -362,7 +362,7 @@ impl<P: Parser> World<P> {
         Ok(())
     }
 
-    /// As a namespace does it: the packet and its id are made elsewhere.
+    /// As a namespace does: the packet and its id are created outside of the connection.
     fn ask_for_namespace(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         let socket = self.socket(input)?;
         let Some(namespace) = self.joined.get(&socket).copied().filter(|namespace| *namespace != "?") else {
@@ -371,7 +371,7 @@ impl<P: Parser> World<P> {
         let again = input.arbitrary::<bool>()?.then(|| self.odd_ids.checked_sub(2)).flatten();
         let id = AckId(again.unwrap_or(self.odd_ids));
         if again.is_some() {
-            // An id that is awaited is refused. One whose outcome nobody has read is not: a namespace never asks with it again.
+            // Read all outcomes first: a pending id is refused, but one with an unread outcome is not. A namespace never reuses an id.
             while self.take_outcome() {}
         }
         self.odd_ids = self.odd_ids.max(id.0 + 2);
@@ -396,7 +396,7 @@ impl<P: Parser> World<P> {
         Ok(())
     }
 
-    /// Now and then somebody ends it.
+    /// Occasionally the application ends the connection.
     fn end(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         match input.arbitrary::<u8>()? {
             0..10 => self.timed(1000, Connection::close),
@@ -439,7 +439,7 @@ impl<P: Parser> World<P> {
         true
     }
 
-    /// Polls until there is nothing more.
+    /// Polls until there is nothing left.
     fn drain(&mut self) {
         let mut transmits_first = !matches!(self.way, Way::EventsFirst);
         let mut quiet = 0;
@@ -451,7 +451,7 @@ impl<P: Parser> World<P> {
             }
         }
         self.connection.check_settled().expect("an invariant");
-        // The driver tells what was written when everything was.
+        // The driver confirms a reply once all of it is written.
         for request in std::mem::take(&mut self.replied) {
             self.handle(Fact::Replied { request });
         }
@@ -474,7 +474,7 @@ impl<P: Parser> World<P> {
         true
     }
 
-    /// What the application hears has to fit what it has heard before.
+    /// Checks that an event is consistent with the earlier ones.
     fn told(&mut self, event: Event) {
         let detail = format!("{event:?}");
         self.events.push(detail.clone());

@@ -1,5 +1,4 @@
-//! Values that an application sends: every parser brings them to the other side as they were (I7), and the same bytes come of what
-//! is relayed.
+//! Values from an application: every parser delivers them unchanged (I7), and relaying them produces the same bytes.
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use super::packet::{check, decode, encode as relay, read};
 use super::value::{Arguments, Value};
 use crate::input::short_text;
 
-/// What kind of packet, its id, its namespace and its name; then arguments.
+/// Input: the type of the packet, its id, its namespace and its name, then arguments.
 pub fn socket_encode(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let parser = input.int_in_range(0..=2)?;
@@ -43,20 +42,20 @@ fn play<P: Parser>(parser: &P, packet: &Outgoing<'_, Arguments<'_>>, values: &[V
     let limits = Limits::default();
     let mut encoder = Encoder::new();
     let encoded = parser.encode(packet, &mut encoder);
-    // Whatever became of that: the encoder can be used as before.
+    // Whatever the result is, the encoder remains usable.
     let plain = Outgoing::event("/", None, "a", &("b",));
     assert_eq!(parser.encode(&plain, &mut encoder), parser.encode(&plain, &mut Encoder::new()));
     let encoded = match encoded {
         Ok(encoded) => encoded,
         Err(EncodeError::TooManyAttachments) => return assert!(attachments > 10),
         Err(EncodeError::Reserved(name)) => return assert_eq!(Some(&*name), packet.event),
-        // JSON has commas behind its namespaces.
+        // In JSON, a comma follows the namespace.
         Err(error) => return assert!(packet.namespace.contains(','), "{error}: {packet:?}"),
     };
     assert!(attachments <= 10);
     let sent = messages(&encoded);
     let length: usize = sent.iter().map(engineio_proto::Message::len).sum();
-    // A text packet has the type of its message in front.
+    // A text packet starts with the type of its Engine.IO message.
     assert!((length..=length + 1).contains(&encoded.packet_len()));
     let decoded = decode(parser, &limits, sent.clone());
     check(&decoded, &limits);
@@ -76,7 +75,7 @@ fn play<P: Parser>(parser: &P, packet: &Outgoing<'_, Arguments<'_>>, values: &[V
     as_json(packet, values, attachments);
 }
 
-/// The payload alone, for a parser of one's own.
+/// The payload alone, as a custom parser uses it.
 fn as_json<A: Args>(packet: &Outgoing<'_, A>, values: &[Value], attachments: usize) {
     let mut text = String::new();
     let Ok(attached) = packet.write_json(&mut text, 10) else { return };

@@ -1,4 +1,4 @@
-//! The default parser, protocols 5 and 4: any messages, and what is made of the packets that come of them.
+//! The default parser, protocols 5 and 4: arbitrary messages, and the packets decoded from them.
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use super::packet::{check, decode, encode, read};
 use super::value::Value;
 use crate::input::rest;
 
-/// Protocol and limits, then messages with U+001E between them; those that start with U+0001 are binary.
+/// Input: protocol and limits, then messages separated by U+001E. Those that start with U+0001 are binary.
 pub fn socket_json(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let v4 = input.arbitrary::<bool>()?;
@@ -36,7 +36,7 @@ fn play<P: Parser>(parser: &P, limits: &Limits, messages: impl Iterator<Item = M
     let mut fresh = parser.decoder(limits);
     for message in messages {
         let decoded = decoder.decode(message.clone());
-        // After an error a decoder is as good as new.
+        // After an error, a decoder behaves like a new one.
         assert_eq!(fresh.decode(message), decoded);
         match decoded {
             Err(_) => fresh = parser.decoder(limits),
@@ -49,7 +49,7 @@ fn play<P: Parser>(parser: &P, limits: &Limits, messages: impl Iterator<Item = M
     }
 }
 
-/// What was decoded is encoded and decoded as the same (I7), and says the same in MessagePack.
+/// A decoded packet is encoded and decoded unchanged (I7), and has the same content in MessagePack.
 fn again<P: Parser>(parser: &P, packet: &socketio_proto::Packet) {
     let mut wide = Limits::default();
     wide.max_attachments = u8::MAX;
@@ -57,13 +57,13 @@ fn again<P: Parser>(parser: &P, packet: &socketio_proto::Packet) {
     wide.max_depth = u16::MAX;
     let mut expected = packet.clone();
     if packet.packet_type == PacketType::Ack && packet.payload.is_none() {
-        // Written as a list of nothing.
+        // Encoded as an empty list.
         let list = Message::Text(Text::from_static("3[]"));
         expected.payload = parser.decoder(&wide).decode(list).ok().flatten().and_then(|ack| ack.payload);
     }
     match encode(parser, packet) {
         Ok(messages) => assert_eq!(decode(parser, &wide, messages), expected),
-        // Protocol 4 lets peers send names that may not be sent to them.
+        // In protocol 4, peers may send names that may not be sent to them.
         Err(EncodeError::Reserved(name)) => assert_eq!(Some(&*name), packet.payload.as_ref().and_then(|p| p.name())),
         Err(error) => panic!("{error}: {packet:?}"),
     }
@@ -71,7 +71,7 @@ fn again<P: Parser>(parser: &P, packet: &socketio_proto::Packet) {
     if let Ok(messages) = encode(&MsgPack, packet) {
         let there = match MsgPack.decoder(&wide).decode(messages.into_iter().next().expect("one message")) {
             Ok(there) => there.expect("one message is one packet"),
-            // Names that are reserved in one protocol only, lists and null as the payload of CONNECT.
+            // Fails for names that are reserved in one protocol only, and for lists and null as the payload of CONNECT.
             Err(error) => return assert_eq!(error, DecodeError::InvalidPayload, "{packet:?}"),
         };
         assert_eq!((&there.namespace, there.id, there.packet_type), (&packet.namespace, packet.id, packet.packet_type));

@@ -23,7 +23,7 @@ pub use self::world::socket_world;
 use engineio_proto::{Frame, Message, Text};
 use socketio_proto::Encoded;
 
-/// The messages that a packet is on a link.
+/// The messages of a packet on a link.
 fn messages(encoded: &Encoded) -> Vec<Message> {
     encoded.frames().iter().map(message).collect()
 }

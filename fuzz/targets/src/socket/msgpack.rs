@@ -1,4 +1,4 @@
-//! The MessagePack parser: any message, beside another library's verdict, and what is made of the packet.
+//! The MessagePack parser: arbitrary messages, compared with another library, and the packets decoded from them.
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use super::packet::{check, decode, encode, read};
 use super::value::Value;
 use crate::input::rest;
 
-/// A depth, then one message; an odd first byte puts the rest into the `data` of an ack.
+/// Input: a depth, then one message. If the first byte is odd, the rest becomes the `data` of an ack.
 pub fn socket_msgpack(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let bits = input.arbitrary::<u8>()?;
@@ -28,7 +28,7 @@ pub fn socket_msgpack(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A list of arguments, which another library takes for one value or not.
+/// A list of arguments, which the other library also decodes.
 fn payload(list: &[u8], limits: &Limits) {
     let ours = Payload::from_msgpack(PacketType::Ack, Bytes::copy_from_slice(list), limits);
     let mut rest = list;
@@ -36,14 +36,14 @@ fn payload(list: &[u8], limits: &Limits) {
     match (&ours, theirs) {
         (Err(error), Ok(value)) if rest.is_empty() => {
             let value = value.to_owned();
-            // To it, the byte that the format has no use for is nil.
+            // It decodes the reserved byte as nil.
             let reserved = list.contains(&0xc1);
             let too_deep = depth(&value) > limits.max_depth.into();
             let allowed = has_broken_text(&value) || reserved || !value.is_array() || too_deep;
             assert!(allowed, "{error}: {list:02x?}");
         }
         (Ok(_), theirs) => {
-            // It gives up at a depth of its own.
+            // It has a depth limit of its own.
             let too_deep = matches!(&theirs, Err(rmpv::decode::Error::DepthLimitExceeded));
             assert!(too_deep || (theirs.is_ok() && rest.is_empty()), "{theirs:?}: {list:02x?}");
         }
@@ -68,7 +68,7 @@ fn again(packet: &Packet, limits: &Limits) {
             if matches!(packet.packet_type, PacketType::Event | PacketType::Ack) {
                 assert_eq!(&once, packet);
             } else {
-                // One value is written anew, in its shortest form.
+                // A payload of one value is encoded again in its shortest form.
                 assert_eq!((&once.namespace, once.id), (&packet.namespace, packet.id));
                 let plain =
                     values.as_ref().and_then(Option::as_ref).filter(|values| values.iter().all(Value::is_plain));
@@ -78,7 +78,7 @@ fn again(packet: &Packet, limits: &Limits) {
                 assert_eq!(encode(&MsgPack, &once), Ok(messages), "{packet:?}");
             }
         }
-        // What cannot be read cannot be written anew.
+        // A payload that cannot be read cannot be encoded again.
         Err(error) => {
             assert!(!matches!(packet.packet_type, PacketType::Event | PacketType::Ack), "{error}: {packet:?}")
         }
@@ -92,7 +92,7 @@ fn again(packet: &Packet, limits: &Limits) {
         for message in messages {
             there = match decoder.decode(message) {
                 Ok(packet) => packet,
-                // An object that looks like a placeholder, and is not.
+                // An object that looks like a placeholder but is not one.
                 Err(error) => return assert_eq!(error, DecodeError::IllegalPlaceholder, "{packet:?}"),
             };
         }

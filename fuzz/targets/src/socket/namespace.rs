@@ -1,4 +1,4 @@
-//! A namespace beside the simplest model of one: anything that an adapter may call, in any order.
+//! A namespace compared with a simple model: any calls of an adapter in any order.
 
 use arbitrary::{Result, Unstructured};
 use core::time::Duration;
@@ -15,14 +15,14 @@ struct Model {
     now: Instant,
     socket_ids: BTreeMap<u8, SocketId>,
     rooms: BTreeMap<u8, BTreeSet<String>>,
-    /// As the events tell it.
+    /// The rooms according to the events.
     told: BTreeMap<String, BTreeSet<u8>>,
-    /// Who has to answer, and until when.
+    /// The sockets that still have to answer, and the deadline.
     waiting: BTreeMap<AckId, (BTreeSet<u8>, Instant)>,
     ids: BTreeSet<AckId>,
 }
 
-/// An operation for each byte, and what it takes.
+/// Input: a byte per operation, followed by its arguments.
 pub fn namespace(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let mut machine = Namespace::new();

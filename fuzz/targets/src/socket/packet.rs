@@ -1,4 +1,4 @@
-//! What holds for every packet that any decoder gives out.
+//! Properties of every packet that any decoder returns.
 
 use engineio_proto::Message;
 use socketio_proto::{Decoder, EncodeError, Encoder, Limits, Outgoing, Packet, PacketType, Parser, Payload};
@@ -6,7 +6,7 @@ use socketio_proto::{Decoder, EncodeError, Encoder, Limits, Outgoing, Packet, Pa
 use super::messages;
 use super::value::Value;
 
-/// The packet of these messages, the last of which completes it.
+/// Decodes these messages, the last of which completes the packet.
 pub(super) fn decode<P: Parser>(parser: &P, limits: &Limits, messages: Vec<Message>) -> Packet {
     let mut decoder = parser.decoder(limits);
     let mut packet = None;
@@ -17,7 +17,7 @@ pub(super) fn decode<P: Parser>(parser: &P, limits: &Limits, messages: Vec<Messa
     packet.expect("complete at its end")
 }
 
-/// The same packet, to be sent to somebody else.
+/// The same packet, to be sent to another peer.
 pub(super) fn relayed(packet: &Packet) -> Outgoing<'_, Payload> {
     let event = packet.payload.as_ref().and_then(Payload::name);
     Outgoing {
@@ -29,19 +29,19 @@ pub(super) fn relayed(packet: &Packet) -> Outgoing<'_, Payload> {
     }
 }
 
-/// Encodes for a peer that takes any number of attachments.
+/// Encodes for a peer that accepts any number of attachments.
 pub(super) fn encode<P: Parser>(parser: &P, packet: &Packet) -> Result<Vec<Message>, EncodeError> {
     let mut encoder = Encoder::new();
     encoder.set_max_attachments(u8::MAX);
     parser.encode(&relayed(packet), &mut encoder).map(|encoded| messages(&encoded))
 }
 
-/// The arguments as trees; `None` when one of them cannot be read (half a surrogate pair, too deep).
+/// The arguments as trees. `None` if one of them cannot be read (half a surrogate pair, too deep).
 pub(super) fn read(payload: &Payload) -> Option<Vec<Value>> {
     (0..payload.len()).map(|index| payload.get(index).ok()).collect()
 }
 
-/// Rules of the protocol and of the limits, whatever the peer has sent.
+/// Checks the rules of the protocol and the limits, which hold for any input.
 pub(super) fn check(packet: &Packet, limits: &Limits) {
     assert!(packet.namespace.starts_with('/'), "{packet:?}");
     assert!(packet.id.is_none_or(|id| id < 1 << 53), "{packet:?}");
@@ -57,7 +57,7 @@ pub(super) fn check(packet: &Packet, limits: &Limits) {
     let attached: usize = payload.attachments().iter().map(|bytes| bytes.len()).sum();
     assert!(attached <= limits.max_attachment_bytes);
     assert_eq!(payload.detached(), *payload);
-    // The first few arguments are found in another way than the others.
+    // The first few arguments are found in another way than the rest.
     let args: Vec<&str> = payload.args().collect();
     if payload.raw_msgpack(0).is_none() {
         assert_eq!(args.len(), payload.len());
@@ -73,12 +73,12 @@ pub(super) fn check(packet: &Packet, limits: &Limits) {
     if let Some(all) = payload.raw_args_msgpack() {
         assert_eq!(bytes, all.len());
     }
-    // Reading may fail, and nothing worse; what can be read one by one can be read as a whole, and written.
+    // Reading may fail but must not panic. Arguments that can be read one by one can be read together, and written.
     let each = read(payload);
     let written = serde_json::to_string(&payload.values());
     if let Some(each) = each {
         let two = each.first().cloned().zip(each.get(1).cloned());
-        // What is no number is not equal to itself.
+        // NaN is not equal to itself.
         if let Some(two) = two.filter(|(one, two)| one.is_plain() && two.is_plain()) {
             assert_eq!(payload.read::<(Value, Value)>(), Ok(two));
         }

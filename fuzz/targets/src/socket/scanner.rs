@@ -1,4 +1,4 @@
-//! The JSON scanner beside `serde_json`: the same verdict, and the same arguments.
+//! The JSON scanner compared with `serde_json`: the same verdict, and the same arguments.
 
 use arbitrary::{Result, Unstructured};
 use engineio_proto::Text;
@@ -7,7 +7,7 @@ use socketio_proto::{Limits, PacketType, Payload};
 
 use crate::input::rest_text;
 
-/// What kind of payload, a limit of depth, a number of brackets around it, then text.
+/// Input: the kind of payload, a depth limit, the number of surrounding brackets, then text.
 pub fn json_scanner(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let kind = input.int_in_range(0..=3)?;
@@ -68,7 +68,7 @@ fn is_reserved(name: &str) -> bool {
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"].contains(&name)
 }
 
-/// How deeply JSON is nested.
+/// The depth of nesting.
 fn depth(json: &str) -> usize {
     let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
     for byte in json.bytes() {

@@ -1,5 +1,5 @@
-//! Reading arguments as types: what `serde_json` makes of the text is what an application gets, with and without attachments, and
-//! whoever asks for the wrong type gets an error and nothing worse.
+//! Reading arguments as types: the result is that of `serde_json`, with and without attachments. A wrong type is an error and nothing
+//! worse.
 
 use arbitrary::{Result, Unstructured};
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ struct Flat {
     rest: BTreeMap<String, Value>,
 }
 
-/// A format, a limit of depth, a number of attachments, a number of brackets; then a list of arguments.
+/// Input: a format, a depth limit, the number of attachments and of brackets, then a list of arguments.
 pub fn typed_read(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let bits = input.arbitrary::<u8>()?;
@@ -107,7 +107,7 @@ fn same<T: PartialEq + core::fmt::Debug>(one: Result<T, ReadError>, two: Result<
     assert_eq!(one.ok(), two.ok());
 }
 
-/// Reads each argument as each of many types, and compares with `serde_json` where that is to be asked.
+/// Reads each argument as each of many types, and compares the results with `serde_json` where they are comparable.
 fn read_all(payload: &Payload, expected: impl Fn(&str) -> Option<String>) {
     for index in 0..payload.len().min(6) {
         let expected = payload.raw(index).and_then(&expected);
@@ -144,7 +144,7 @@ fn read_all(payload: &Payload, expected: impl Fn(&str) -> Option<String>) {
         one(as_type::<BTreeMap<String, Value>>);
         one(as_type::<BTreeMap<u32, Value>>);
         one(as_type::<BTreeMap<i8, Value>>);
-        // Asked for a truth, serde_json (1.0.154) reads a key from its second byte on, and panics within a character.
+        // serde_json (1.0.154) reads a boolean key from its second byte on, and panics if that is inside a character.
         if payload.raw(index).is_none_or(str::is_ascii) {
             one(as_type::<BTreeMap<bool, Value>>);
         }

@@ -1,4 +1,4 @@
-//! Any value that a peer can send, as a tree: to write what an application might, and to compare what came of it.
+//! Any value that a peer can send, as a tree. Used to generate values of an application and to compare results.
 
 use arbitrary::{Result, Unstructured};
 use core::fmt;
@@ -8,7 +8,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeTuple, Serializer};
 
 use crate::input::{short, short_text};
 
-/// A value, members of objects in their order and as often as they came.
+/// A value. The members of objects keep their order and their duplicates.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Null,
@@ -23,7 +23,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// A tree out of a fuzzer's bytes, and how many byte strings it has.
+    /// Creates a tree from the bytes of a fuzzer. `attachments` counts the byte strings.
     pub(super) fn new(input: &mut Unstructured<'_>, depth: usize, attachments: &mut usize) -> Result<Self> {
         let kinds = if depth == 0 { 9 } else { 11 };
         Ok(match input.choose_index(kinds)? {
@@ -54,7 +54,7 @@ impl Value {
         })
     }
 
-    /// Whether it is made of what every format has: no number is infinite or none at all.
+    /// Returns whether all formats can represent the value, which excludes infinite numbers and NaN.
     pub(super) fn is_plain(&self) -> bool {
         match self {
             Self::Float(float) => float.is_finite(),
@@ -76,13 +76,13 @@ impl Value {
     }
 }
 
-/// A name that is not taken for a placeholder's.
+/// A name that cannot be confused with that of a placeholder.
 fn key(input: &mut Unstructured<'_>) -> Result<String> {
     let key = short_text(input)?;
     Ok(if key == "_placeholder" { String::new() } else { key })
 }
 
-/// Equal, numbers by their value.
+/// Compares numbers by value.
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -181,7 +181,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// Values as the list of arguments that an event has.
+/// Values as the list of arguments of an event.
 #[derive(Debug)]
 pub(super) struct Arguments<'a>(pub(super) &'a [Value]);
 

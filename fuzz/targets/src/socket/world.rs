@@ -1,4 +1,4 @@
-//! Whole servers with their clients, as a seed makes them up.
+//! Whole servers with their clients, generated from a seed.
 
 use arbitrary::{Result, Unstructured};
 use core::time::Duration;
@@ -8,7 +8,7 @@ use socketio_proto::testkit::{Scenario, run};
 
 use crate::engine::wires;
 
-/// A seed, then the frame that it fills in.
+/// Input: a seed, then the scenario that it fills in.
 pub fn socket_world(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let seed = input.arbitrary::<u64>()?;

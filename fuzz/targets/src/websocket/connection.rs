@@ -1,5 +1,5 @@
-//! One connection with anybody: whatever comes and whatever it is told to do, it speaks proper WebSocket, ends once, and keeps to its
-//! bounds.
+//! One connection with an arbitrary peer: whatever it receives and is told to do, it sends valid WebSocket frames, ends once, and stays
+//! within its bounds.
 
 use arbitrary::{Result, Unstructured};
 use engineio_websocket::{Arena, Closed, Connection, ConnectionEvent, Decoder, Error, Event, Limits, Role, SendError};
@@ -12,17 +12,17 @@ const MAX_OUTGOING: usize = 1000;
 struct World {
     connection: Connection,
     role: Role,
-    /// The other end's ear.
+    /// Decodes what the connection sends.
     peer: Decoder,
     heard: Vec<Event>,
     ended: Option<Closed>,
-    /// Whether this end has closed of its own accord.
+    /// Whether this end has called `close`.
     closed: bool,
     sent: usize,
     largest: usize,
 }
 
-/// Role and limits, then acts.
+/// Input: role and limits, then acts.
 pub fn websocket_connection(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let client = input.arbitrary::<bool>()?;
@@ -70,7 +70,7 @@ impl World {
                 self.arrive(&mut bytes, input)?;
             }
             6 => {
-                // Many at once: more than may lie unread.
+                // Many at once: more than may be unread.
                 let mut bytes = Vec::new();
                 for number in 0..input.arbitrary::<u8>()? {
                     frame(&mut bytes, 0x82, vec![number], self.role);
@@ -140,7 +140,7 @@ impl World {
         Some(event)
     }
 
-    /// What it writes is heard by the other end, and nothing comes behind a close frame.
+    /// The output is valid for the peer, and no frame follows a close frame.
     fn write(&mut self) {
         while let Some(bytes) = self.connection.poll_transmit() {
             let mut bytes = bytes.to_vec();
@@ -172,7 +172,7 @@ impl World {
         }
     }
 
-    /// A peer that broke the rules hears of it, unless this end had closed before.
+    /// A peer that violates the protocol is sent the code of the error, unless this end has closed before.
     fn told_of(&self, error: Error) {
         let code = self.heard.iter().find_map(|event| match event {
             Event::Close(frame) => frame.as_ref().map(|frame| frame.code),

@@ -1,4 +1,4 @@
-//! The decoder in both roles: however a stream is cut and read, the same events come of it, and no more is kept than the limits allow.
+//! The decoder in both roles: the events do not depend on how a stream is cut and read, and it buffers no more than the limits allow.
 
 use arbitrary::{Result, Unstructured};
 use bytes::BufMut as _;
@@ -7,7 +7,7 @@ use engineio_websocket::{Arena, Decoder, Error, Event, Limits, Role};
 use super::{limits, stream};
 use crate::input::Cuts;
 
-/// Role, RSV1, limits, cuts, and a stream.
+/// Input: role, RSV1, limits, cuts, and a stream.
 pub fn websocket_decoder(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let bits = input.arbitrary::<u8>()?;
@@ -64,7 +64,7 @@ fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Outcome {
     }
 }
 
-/// Feeds pieces; with `direct`, into the room that the decoder offers.
+/// Feeds pieces. With `direct`, they are written into the buffer that the decoder offers.
 fn cut(limits: &Limits, mut decoder: Decoder, mut bytes: &[u8], mut cuts: Cuts<'_>, direct: bool) -> Outcome {
     let mut arena = Arena::new();
     let mut events = Vec::new();

@@ -1,4 +1,4 @@
-//! The opening handshake: any headers, judged as a model judges them; and the two halves with each other.
+//! The opening handshake: arbitrary headers compared with a model, and both sides with each other.
 
 use arbitrary::{Result, Unstructured};
 use engineio_websocket::handshake::{ClientHandshake, RequestError, ResponseError, accept, accept_key, protocols};
@@ -36,7 +36,7 @@ const VALUES: [&str; 18] = [
     "b",
 ];
 
-/// Header after header: a byte for the name, a byte for the value, or the value itself.
+/// Input: headers one after the other, each with a byte for the name, and a byte for the value or the value itself.
 pub fn websocket_handshake(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let status = if input.arbitrary::<bool>()? { 101 } else { 100 + u16::from(input.arbitrary::<u8>()?) };
@@ -93,7 +93,7 @@ pub fn websocket_handshake(data: &[u8]) -> Result<()> {
         Err(ResponseError::Status(refused)) => assert_eq!(refused, status),
         Err(_) => {}
     }
-    // What one half writes is what the other half wants.
+    // Each side accepts the output of the other.
     let answer = accept(client.headers()).expect("a good request");
     let selected = protocols(client.headers()).last().expect("what was offered");
     let answer = answer.to_http1(Some(selected));
@@ -102,13 +102,13 @@ pub fn websocket_handshake(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Whether RFC 9110 section 5.6.2 calls it a token: visible ASCII without delimiters.
+/// A token according to RFC 9110 section 5.6.2: visible ASCII without delimiters.
 fn is_token(value: &[u8]) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(byte);
     !value.is_empty() && value.iter().all(is_part)
 }
 
-/// Whether it is `[+/0-9A-Za-z]{22}==`.
+/// Returns whether the value matches `[+/0-9A-Za-z]{22}==`.
 fn is_key(value: &[u8]) -> bool {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     value.len() == 24 && value[..22].iter().all(|byte| ALPHABET.contains(byte)) && value[22..] == *b"=="

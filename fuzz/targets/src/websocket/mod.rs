@@ -1,4 +1,4 @@
-//! WebSocket: the decoder, two connections with each other, one connection with anybody, and the handshake.
+//! WebSocket: the decoder, two connections with each other, one connection with an arbitrary peer, and the handshake.
 
 mod connection;
 mod decoder;
@@ -15,7 +15,7 @@ use engineio_websocket::{Limits, Role, apply_mask};
 
 use crate::input::{rest, short};
 
-/// Small limits, or the usual ones.
+/// Small limits, or the defaults.
 fn limits(input: &mut Unstructured<'_>) -> Result<Limits> {
     Ok(if input.arbitrary::<bool>()? {
         Limits::default()
@@ -26,7 +26,7 @@ fn limits(input: &mut Unstructured<'_>) -> Result<Limits> {
     })
 }
 
-/// A stream that a peer of `role` might get: bytes as they are, or frames with lengths that are right.
+/// A stream that an end of `role` might receive: arbitrary bytes, or frames with correct lengths.
 fn stream(input: &mut Unstructured<'_>, role: Role) -> Result<Vec<u8>> {
     if input.arbitrary::<bool>()? {
         return Ok(rest(input)?.to_vec());
@@ -46,7 +46,7 @@ fn stream(input: &mut Unstructured<'_>, role: Role) -> Result<Vec<u8>> {
     Ok(stream)
 }
 
-/// A frame with this first byte, masked if a server gets it.
+/// Appends a frame with this first byte. It is masked if a server receives it.
 fn frame(stream: &mut Vec<u8>, first: u8, mut payload: Vec<u8>, role: Role) {
     let mask = if role == Role::Server { 0x80 } else { 0 };
     stream.push(first);

@@ -1,5 +1,5 @@
-//! A server and a client with each other, over a stream that is cut anywhere: every message arrives once and in order, in both
-//! directions, also those that are sent while the other end closes.
+//! A server and a client connected by a stream that is cut anywhere: every message arrives once and in order, in both directions,
+//! including messages sent while the other end closes.
 
 use arbitrary::{Result, Unstructured};
 use std::collections::VecDeque;
@@ -10,9 +10,9 @@ use crate::input::{short, short_text};
 
 struct End {
     connection: Connection,
-    /// On its way to the other end.
+    /// Bytes on their way to the other end.
     wire: Vec<u8>,
-    /// What the other end has yet to get.
+    /// Messages that the other end must still receive.
     expected: VecDeque<Vec<u8>>,
     pings: VecDeque<Vec<u8>>,
     closed: Option<Closed>,
@@ -31,7 +31,7 @@ impl End {
     }
 }
 
-/// A seed for the masks, then acts, until the script ends; then one of them closes.
+/// Input: a seed for the masks, then acts. At the end, one side closes.
 pub fn websocket_pair(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let seed = [input.arbitrary::<u8>()?; 16];
@@ -107,7 +107,7 @@ fn close(end: &mut End, input: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// So many bytes arrive.
+/// Delivers this many bytes.
 fn carry(ends: &mut [End; 2], from: usize, size: usize) {
     let to = 1 - from;
     if !ends[to].connection.wants_input() && ends[to].closed.is_none() {
@@ -129,7 +129,7 @@ fn read(ends: &mut [End; 2], at: usize, count: usize) {
             }
             ConnectionEvent::Binary(bytes) => assert_eq!(ends[other].expected.pop_front().as_deref(), Some(&bytes[..])),
             ConnectionEvent::Pong(payload) => {
-                // Of several pings only the latest is answered.
+                // Of several pings, only the latest is answered.
                 while ends[at].pings.pop_front().expect("a ping went before") != payload {}
             }
             ConnectionEvent::Closed(closed) => ends[at].closed = Some(closed),
