@@ -32,7 +32,7 @@ use crate::runtime::{Tokio, upgraded};
 /// use socketio_tokio::{RemoteAddress, Server, Socket, SocketLayer};
 /// use tower_http::cors::CorsLayer;
 ///
-/// Without this, `socket.handshake().address()` is `None`: only the listener has the address.
+/// /// Without this, `socket.handshake().address()` is `None`: only the listener has the address.
 /// async fn tell_address(ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
 ///     request.extensions_mut().insert(RemoteAddress(address));
 ///     next.run(request).await
@@ -50,19 +50,19 @@ use crate::runtime::{Tokio, upgraded};
 /// let app = Router::new()
 ///     .route("/", get(|| async { "beside it" }))
 ///     .layer(SocketLayer::new(server.clone()))
-/// The last layer runs first: preflights must be answered before the endpoint refuses them.
+///     // The last layer runs first: preflights must be answered before the endpoint refuses them.
 ///     .layer(cors)
 ///     .layer(from_fn(tell_address));
 ///
-/// Without TCP_NODELAY, a packet that follows another one may be delayed by up to 40 ms, until that one is acknowledged.
+/// // Without TCP_NODELAY, a packet that follows another one may be delayed by up to 40 ms, until that one is acknowledged.
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?.tap_io(|stream| {
-/// Fails only if the client is already disconnected.
+///     // Fails only if the client is already disconnected.
 ///     let _ = stream.set_nodelay(true);
 /// });
 /// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
 ///     .with_graceful_shutdown(async move {
 ///         let _ = tokio::signal::ctrl_c().await;
-/// First, because axum waits for pending polls, but not for WebSockets.
+///         // First, because axum waits for pending polls, but not for WebSockets.
 ///         server.shut_down(tokio::time::sleep(Duration::from_secs(10))).await;
 ///     })
 ///     .await

@@ -13,19 +13,19 @@
 //!
 //! let server = Server::new();
 //! server
-//! Decides who may connect, before a socket is created.
-//!     .middleware(|request: ConnectRequest| match request.read_auth::<Auth>() {
+//!     // Decides who may connect, before a socket is created.
+//!     .guard(|request: ConnectRequest| match request.read_auth::<Auth>() {
 //!         Ok(auth) if auth.token == "secret" => Ok(()),
 //!         _ => Err(Refusal::new("not authorised")),
 //!     })
 //!     .on_connect(|socket: Socket| socket.join("lobby"))
-//! Arguments are read with serde: a tuple reads several, any other type reads the first.
+//!     // Arguments are read with serde: a tuple reads several, any other type reads the first.
 //!     .on("rename", |socket: Socket, event: Event| -> Result<(), Box<dyn std::error::Error>> {
 //!         let (old, new): (String, String) = event.read()?;
 //!         socket.to("lobby").emit("renamed", (old, new))?;
 //!         Ok(())
 //!     })
-//! `ack` answers a client that expects an answer. While an async handler waits, later events are handled.
+//!     // `ack` answers a client that expects an answer. While an async handler waits, later events are handled.
 //!     .on("who", async |socket: Socket, event: Event| {
 //!         let answer = socket.emit_with_ack("name?", ())?.await;
 //!         event.ack(answer.ok().and_then(|answer| answer.read::<String>().ok()))

@@ -34,7 +34,7 @@
 //!             count => websocket.handle(&mut buffer[..count]),
 //!         }
 //!         while let Some(event) = websocket.poll_event() {
-//! An error means that the connection is closing, or that the peer does not read. Either way nothing can be echoed.
+//!             // An error means that the connection is closing, or that the peer does not read. Either way nothing can be echoed.
 //!             let _ = match event {
 //!                 ConnectionEvent::Text(text) => websocket.send_text(&text),
 //!                 ConnectionEvent::Binary(data) => websocket.send_binary(&data),
@@ -47,7 +47,7 @@
 //!     }
 //!     Ok(())
 //! }
-//! A stream whose peer sends "hi" and closes.
+//! # // A stream whose peer sends "hi" and closes.
 //! # struct Peer(std::collections::VecDeque<u8>, Vec<u8>);
 //! # impl Read for Peer {
 //! #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> { self.0.read(buffer) }
@@ -72,20 +72,20 @@
 //! use engineio_websocket::handshake::{accept, protocols};
 //! use engineio_websocket::{Connection, Limits};
 //!
-//! The WebSocket that a request asks for, or the response to write before closing the connection.
+//! /// The WebSocket that a request asks for, or the response to write before closing the connection.
 //! fn open<'a>(
 //!     headers: impl IntoIterator<Item = (&'a str, &'a [u8])> + Clone,
 //!     max_payload: usize,
 //! ) -> Result<Connection, Vec<u8>> {
-//! First of all, so that a request refused here has not opened a session.
+//!     // First of all, so that a request refused here has not opened a session.
 //!     let key = accept(headers.clone()).map_err(|error| error.to_http1())?;
-//! The first one the client offers, if any: subprotocols have no meaning in Engine.IO.
+//!     // The first one the client offers, if any: subprotocols have no meaning in Engine.IO.
 //!     let protocol = protocols(headers).next();
-//! The maximum message size that the session announces to its peer.
+//!     // The maximum message size that the session announces to its peer.
 //!     let limits = Limits::default().with_max_message(max_payload);
-//! The queue of the session limits what waits to be sent, so its packets must not be refused a second time.
+//!     // The queue of the session limits what waits to be sent, so its packets must not be refused a second time.
 //!     let websocket = Connection::server(limits).with_max_outgoing(usize::MAX);
-//! `poll_transmit` returns the 101 response first. With an HTTP library, the library writes it.
+//!     // `poll_transmit` returns the 101 response first. With an HTTP library, the library writes it.
 //!     Ok(websocket.with_response(&key, protocol))
 //! }
 //!
@@ -128,12 +128,12 @@
 //! use bytes::BytesMut;
 //! use engineio_websocket::{Arena, Decoder, Error, Event, encode_close, encode_pong, encode_text};
 //!
-//! Handles the bytes of one read. Returns whether the connection stays open.
+//! /// Handles the bytes of one read. Returns whether the connection stays open.
 //! fn turn(decoder: &mut Decoder, mut input: &mut [u8], arena: &mut Arena, out: &mut BytesMut) -> bool {
 //!     loop {
 //!         match decoder.decode(&mut input, arena) {
 //!             Ok(Some(Event::Text(text))) => encode_text(out, &text, None),
-//! The payload of a ping fits a pong, and a received close frame may be sent.
+//!             // The payload of a ping fits a pong, and a received close frame may be sent.
 //!             Ok(Some(Event::Ping(payload))) => _ = encode_pong(out, &payload, None),
 //!             Ok(Some(Event::Close(close))) => {
 //!                 _ = encode_close(out, close.as_ref().map(|close| (close.code, &*close.reason)), None);
