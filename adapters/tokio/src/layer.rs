@@ -54,7 +54,7 @@ use crate::runtime::{Tokio, upgraded};
 ///     .layer(cors)
 ///     .layer(from_fn(tell_address));
 ///
-/// // Without TCP_NODELAY, a packet that follows another one may be delayed by up to 40 ms, until that one is acknowledged.
+/// // axum does not set TCP_NODELAY. Without it, a packet may wait up to 40 ms until the previous one is acknowledged.
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?.tap_io(|stream| {
 ///     // Fails only if the client is already disconnected.
 ///     let _ = stream.set_nodelay(true);
