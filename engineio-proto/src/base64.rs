@@ -1,7 +1,8 @@
-//! Base64: what a binary message becomes where only text can go.
+//! Base64: the encoding of binary messages on carriers that only take text.
 //!
-//! It is written in the standard alphabet with padding. With the feature `simd`, vector instructions do most of that, and read most of
-//! what is written so; they change no verdict and no byte.
+//! The encoder uses the standard alphabet with padding. The decoder also accepts the URL-safe alphabet, missing padding and line breaks.
+//! The feature `simd` uses vector instructions for the standard alphabet. They accept the same input and produce the same output as the
+//! scalar code.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -18,7 +19,7 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent);
 static URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// What writes and reads the standard alphabet. What the processor has is found out once.
+/// The engine for the standard alphabet. The processor's features are detected once.
 #[cfg(all(feature = "simd", any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn standard() -> &'static base64::engine::Simd {
     extern crate std;
@@ -27,28 +28,28 @@ fn standard() -> &'static base64::engine::Simd {
     &STANDARD
 }
 
-/// What writes and reads the standard alphabet.
+/// The engine for the standard alphabet.
 #[cfg(not(all(feature = "simd", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 const fn standard() -> &'static GeneralPurpose {
     static STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
     &STANDARD
 }
 
-/// The length that so many bytes have in base64.
+/// The length of `length` bytes in base64, padding included.
 pub(crate) const fn encoded_len(length: usize) -> usize {
     length.div_ceil(3).saturating_mul(4)
 }
 
-/// Bytes in base64.
+/// Encodes bytes.
 pub(crate) fn encode(data: &[u8]) -> Bytes {
     let mut encoded = vec![0; encoded_len(data.len())];
-    // The room is exactly what padded base64 takes, so that this cannot fail.
+    // This cannot fail: the buffer has exactly the length of padded base64.
     let written = standard().encode_slice(data, &mut encoded).unwrap_or(0);
     encoded.truncate(written);
     encoded.into()
 }
 
-/// Appends bytes in base64.
+/// Encodes bytes and appends them to `out`.
 pub(crate) fn append(data: &[u8], out: &mut BytesMut) {
     let start = out.len();
     out.resize(start.saturating_add(encoded_len(data.len())), 0);
@@ -57,9 +58,9 @@ pub(crate) fn append(data: &[u8], out: &mut BytesMut) {
     out.truncate(start.saturating_add(written));
 }
 
-/// Reads base64 of either alphabet, with or without padding and line breaks.
+/// Decodes base64 in either alphabet, with or without padding and line breaks.
 pub(crate) fn decode(encoded: &[u8]) -> Result<Bytes, ParseError> {
-    // Most is in the standard alphabet and in one line: only what is not is looked at twice.
+    // Most clients send the standard alphabet on one line. Only other input takes a second pass.
     decode_line(standard(), encoded).or_else(|| decode_other(encoded)).ok_or(ParseError::Base64)
 }
 
@@ -75,7 +76,7 @@ fn decode_other(encoded: &[u8]) -> Option<Bytes> {
 fn decode_line(engine: &impl Engine, encoded: &[u8]) -> Option<Bytes> {
     let padding = encoded.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
     let symbols = encoded.len().saturating_sub(padding);
-    // Six bits each. A vector of the exact length becomes `Bytes` without another allocation.
+    // Six bits per symbol. A vector of the exact length becomes `Bytes` without another allocation.
     let length = (symbols / 4).saturating_mul(3).saturating_add(symbols % 4 * 3 / 4);
     let mut decoded = vec![0; length];
     let written = engine.decode_slice(encoded, &mut decoded).ok()?;
@@ -91,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Without vector instructions, whatever the features are.
+    /// Does not use vector instructions, whichever features are on.
     const SCALAR: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Settings of a server, with the reference's defaults, and the limits that the reference does not have.
+//! The settings of a server, with the reference's defaults, and limits that the reference does not have.
 
 use core::time::Duration;
 
@@ -6,33 +6,35 @@ use crate::message::Message;
 
 /// Settings that all sessions of a server share. Defaults are those of engine.io 6.6 (`lib/server.ts`).
 ///
-/// A machine's deadlines are exact; a driver may be late for them. `socketio-driver` rounds one up by at most a fiftieth of its distance
-/// and at most 100 ms, so that many peers share a wake-up. A GET that comes meanwhile fires the deadline all the same.
+/// A machine's deadlines are exact, but a driver may be late for them. `socketio-driver` rounds a deadline up by at most a fiftieth of its
+/// distance and by at most 100 ms, so that many peers share a wake-up. A GET that arrives in that time still fires the deadline.
 #[derive(Clone, Hash, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Time between the last pong (or the opening) and the next ping. Default 25 s.
+    /// Time from the last pong (or from the opening of the session) to the next ping. Default 25 s.
     pub ping_interval: Duration,
-    /// Time that a ping may stay unanswered. Default 20 s.
+    /// Time within which the peer must answer a ping. Default 20 s.
     pub ping_timeout: Duration,
-    /// Time that a probe may take from the link to the upgrade packet; also how long a WebTransport session may take to send its first
-    /// packet, and a handshake's session to get its first input. Default 10 s.
+    /// Time that a probe may take, from its link to the upgrade packet. It also limits how long a WebTransport session may take to send its
+    /// first packet, and how long a new session waits for its first input. Default 10 s.
     pub upgrade_timeout: Duration,
-    /// Time that a polling session waits for a GET that takes its last packets after a graceful close. Default 30 s.
+    /// Time that a polling session waits, after a graceful close, for the GET that takes its last packets. Default 30 s.
     pub close_timeout: Duration,
-    /// Time that the body of a POST may take, from its head to its end; the driver keeps it. Default 30 s.
+    /// Time that the body of a POST may take, from the end of the head to the end of the body. The driver enforces it. Default 30 s.
     pub body_timeout: Duration,
-    /// Largest inbound unit in bytes: POST body, WebSocket message, WebTransport frame. Told to clients as `maxPayload`. Default 1 000 000.
+    /// Size limit in bytes of one inbound POST body, WebSocket message or WebTransport frame. The open packet announces it as `maxPayload`.
+    /// Default 1 000 000.
     ///
-    /// To let larger messages in, use [`Config::set_max_payload`]: [`Limits::max_inbound`] and [`Limits::max_outbound`] have to grow too.
+    /// To accept larger messages, use [`Config::set_max_payload`], which also raises [`Limits::max_inbound`] and [`Limits::max_outbound`].
     pub max_payload: usize,
-    /// Which transports are served. Default: polling and WebSocket.
+    /// The transports that the server offers. Default: polling and WebSocket.
     pub transports: Transports,
-    /// Whether the handshake names transports to upgrade to. As in the reference, a client that upgrades unasked is not refused. Default true.
+    /// Whether the open packet lists transports to upgrade to. As in the reference, a client that upgrades without being offered it is not
+    /// refused. Default true.
     pub allow_upgrades: bool,
-    /// A message that follows the open packet at once. Default none.
+    /// A message that is sent right after the open packet. Default none.
     pub initial_packet: Option<Message>,
-    /// Limits against peers that are slow or hostile.
+    /// Limits that protect the server from slow and hostile peers.
     pub limits: Limits,
 }
 
@@ -54,9 +56,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Sets [`max_payload`](Self::max_payload), and raises the limits that such messages would meet next: [`Limits::max_inbound`] and
-    /// [`Limits::max_outbound`] become twice as large where they were smaller, so that one that is read and one that is written pass, each
-    /// with another one behind it; [`Limits::max_body_chunks`] becomes one for each KiB, so that a body may come in small reads.
+    /// Sets [`max_payload`](Self::max_payload) to `bytes`, and raises the limits that messages of this size would reach next:
+    ///
+    /// * [`Limits::max_inbound`] and [`Limits::max_outbound`] to at least twice `bytes`, so that each queue can hold two such messages;
+    /// * [`Limits::max_body_chunks`] to at least one chunk for each KiB, so that a body may arrive in small reads.
+    ///
+    /// Limits that are already larger stay as they are.
     pub fn set_max_payload(&mut self, bytes: usize) {
         self.max_payload = bytes;
         let two = bytes.saturating_mul(2);
@@ -66,19 +71,22 @@ impl Config {
     }
 }
 
-/// Caps of one session. The reference has none of these; the defaults are our own unless said otherwise.
+/// Limits of one session. Of these, the reference has only the limit on chunks.
 #[derive(Clone, Hash, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes that may wait to be sent, each packet with 40 for its keeping; a `send` beyond it is refused with [`SendError::Full`](crate::SendError::Full). Default 16 MiB.
+    /// Bytes that may be queued to be sent. Each packet counts 40 bytes on top of its own. A `send` over this limit fails with
+    /// [`SendError::Full`](crate::SendError::Full). Default 16 MiB.
     pub max_outbound: usize,
-    /// Bytes of unread messages, each with 40 for its keeping, at which [`wants_input`](crate::server::Session::wants_input) turns false. Default 64 KiB.
+    /// Bytes of unread messages at which [`wants_input`](crate::server::Session::wants_input) turns false. Each message counts 40 bytes on
+    /// top of its own. Default 64 KiB.
     pub soft_inbound: usize,
-    /// Bytes of unread messages, counted likewise, at which a session is closed, for its peer or its driver went on regardless. Default 16 MiB.
+    /// Bytes of unread messages at which the session is closed, counted as for [`soft_inbound`](Self::soft_inbound). A session reaches this
+    /// limit when its driver goes on reading although `wants_input` is false. Default 16 MiB.
     pub max_inbound: usize,
-    /// Chunks in which the body of a POST may come: what the driver reads at once. Default 10 000, as in the reference.
+    /// Chunks that the body of a POST may consist of; a chunk is what the driver reads at once. Default 10 000, as in the reference.
     pub max_body_chunks: usize,
-    /// How long the pong's deadline is put off because this side, not the peer, has stopped reading; then the session ends with
+    /// Time for which the deadline of a pong is extended while this side does not read. After it, the session ends with
     /// [`TransportError::Stalled`](crate::TransportError::Stalled). Default 5 min.
     pub max_stall: Duration,
 }

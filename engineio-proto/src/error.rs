@@ -1,10 +1,10 @@
-//! What can go wrong, sorted by whose doing it is: [`SendError`] for the local caller, [`ParseError`] for the peer.
+//! Errors: [`SendError`] is returned to the local caller, [`ParseError`] describes invalid input from the peer.
 
-/// A command was refused; nothing has changed.
+/// A command was refused. The session is unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The session is closing or closed. Drop the message.
+    /// The session is closing or closed. The message cannot be sent.
     #[error("the session is closed: nothing more can be sent")]
     Closed,
     /// The session has not been opened yet. Send after [`Event::Open`](crate::Event::Open).
@@ -14,35 +14,35 @@ pub enum SendError {
     /// [`Event::Writable`](crate::Event::Writable), drop the message, or close the session.
     #[error("the outbound queue is full: wait for the writable event, or close the session")]
     Full,
-    /// Text with the record separator U+001E, on a session that polls or may poll: it would be cut in two there. Send it as
-    /// binary or escape it.
-    #[error("text with the separator U+001E cannot travel over polling: send it as binary or escape it")]
+    /// The text contains the record separator U+001E and the session polls or may poll, where the peer would split the text in two. Send
+    /// it as binary, or escape the separator.
+    #[error("text with the separator U+001E cannot be sent over polling: send it as binary or escape it")]
     Separator,
 }
 
-/// Bytes of a peer that are no packet.
+/// The peer sent bytes that are not a valid packet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
-    /// Nothing where a packet should be.
+    /// The packet is empty.
     #[error("empty packet")]
     Empty,
-    /// The first character is no packet type.
+    /// The first character is not a packet type.
     #[error("unknown packet type")]
     UnknownType,
-    /// What follows a `b` is not base64.
+    /// The data after a `b` is not base64.
     #[error("invalid base64")]
     Base64,
-    /// Text that is not UTF-8.
+    /// The text is not UTF-8.
     #[error("invalid UTF-8")]
     Utf8,
-    /// In a body of revision 3, a length that is none, or that is longer than what follows.
-    #[error("no length in front of a packet, or one beyond the end")]
+    /// In a body of revision 3, the length of a packet is missing, is not a number, or exceeds the rest of the body.
+    #[error("missing or invalid packet length")]
     Length,
-    /// A WebTransport frame that announces no bytes.
+    /// A WebTransport frame announces a length of 0.
     #[error("frame of length 0")]
     EmptyFrame,
-    /// A WebTransport frame that announces more than [`Config::max_payload`](crate::Config) bytes.
-    #[error("frame larger than the limit")]
+    /// A WebTransport frame announces more than [`Config::max_payload`](crate::Config) bytes.
+    #[error("frame larger than max_payload")]
     FrameTooLarge,
 }

@@ -1,96 +1,98 @@
-//! What a session tells the application, and why it ended.
+//! The events of a session, and the reasons why a session ends.
 
 use core::fmt;
 
 use crate::error::ParseError;
 use crate::message::Message;
 
-/// What happened, in the order in which it happened. Taken with `poll_event`.
+/// An event of a session. `poll_event` returns events in the order in which they happened.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The session is open: messages may be sent from now on. The first event.
+    /// The session is open, and messages can be sent. This is the first event.
     Open,
-    /// A message of the peer.
+    /// The peer sent a message.
     Message(Message),
-    /// The session moved from polling to a link; order is kept and nothing is lost.
+    /// The session moved from polling to a link. No message is lost, and their order is kept.
     Upgraded(LinkKind),
-    /// A `send` was refused with [`SendError::Full`](crate::SendError::Full), and there is room again.
+    /// A `send` was refused with [`SendError::Full`](crate::SendError::Full), and the queue has capacity again.
     Writable,
-    /// The session ended. The last event; comes exactly once, also when the application closed it. Go on with `poll_transmit` until
-    /// `is_drained`, then drop the session and its id.
+    /// The session ended. This is the last event. It is emitted exactly once, also when the application closed the session. Call
+    /// `poll_transmit` until `is_drained` returns true, then drop the session and its id.
     Closed(CloseReason),
 }
 
-/// What carries a session that does not poll.
+/// The carrier of a session that does not poll.
 ///
-/// Exhaustive: the protocol knows these two.
+/// Exhaustive: the protocol has these two.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LinkKind {
-    /// A WebSocket: messages.
+    /// A WebSocket, which carries messages.
     WebSocket,
-    /// A WebTransport session's first bidirectional stream: bytes, framed by the session.
+    /// The first bidirectional stream of a WebTransport session. It carries bytes, which the Engine.IO session frames.
     WebTransport,
 }
 
-/// Why a session ended. Displays as the reference's reason string (engine.io `socket.ts`), which is all that applications of
-/// the reference see; the details are for logs.
+/// Why a session ended.
+///
+/// The `Display` form is the reference's reason string (engine.io `socket.ts`), which is all that applications of the reference see. The
+/// details are for logs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// No pong came in time.
+    /// The peer did not answer a ping in time.
     PingTimeout,
-    /// The peer closed: a close packet, or its link went down in order.
+    /// The peer closed: it sent a close packet, or closed its link gracefully.
     TransportClose,
-    /// The carrier failed, or the peer broke a rule of it.
+    /// The carrier failed, or the peer broke one of its rules.
     TransportError(TransportError),
-    /// The peer sent what is no packet.
+    /// The peer sent an invalid packet.
     ParseError(ParseError),
-    /// This side closed.
+    /// This side closed the session.
     ForcedClose,
 }
 
-/// What broke the carrier.
+/// Why the carrier failed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// A second GET while one was held, or one more while the replies to eight earlier ones lay unread.
+    /// A second GET arrived while one was held, or a ninth while the replies to eight earlier ones were still unread.
     #[error("overlap from client")]
     PollOverlap,
-    /// A second POST while one was being read.
+    /// A second POST arrived while one was being read.
     #[error("data request overlap from client")]
     PostOverlap,
-    /// The connection of a held or unanswered GET went away.
+    /// The connection of an unanswered GET was lost.
     #[error("poll connection closed prematurely")]
     PollAborted,
-    /// The connection of a POST went away before its body was complete.
+    /// The connection of a POST was lost before its body was complete.
     #[error("data request connection closed prematurely")]
     PostAborted,
-    /// A POST of type `application/octet-stream`, which revision 4 does not know.
+    /// A POST had the content type `application/octet-stream`, which revision 4 does not allow.
     #[error("invalid content")]
     InvalidContent,
     /// The body of a POST was larger than [`Config::max_payload`](crate::Config).
     #[error("payload too large")]
     PayloadTooLarge,
-    /// The body of a POST came in more chunks than [`Limits::max_body_chunks`](crate::Limits).
+    /// The body of a POST arrived in more chunks than [`Limits::max_body_chunks`](crate::Limits).
     #[error("too many chunks")]
     TooManyChunks,
     /// The body of a POST was not complete within [`Config::body_timeout`](crate::Config).
     #[error("http request timeout")]
     BodyTimeout,
-    /// A packet that only the other side may send (a ping from a client).
+    /// The peer sent a packet that only this side may send (a ping from a client).
     #[error("invalid heartbeat direction")]
     HeartbeatDirection,
     /// The link failed: reset, protocol error, message too large.
     #[error("link failed")]
     LinkFailed,
-    /// The peer went on sending while this side had stopped reading ([`Limits::max_inbound`](crate::Limits)).
+    /// The unread input exceeded [`Limits::max_inbound`](crate::Limits): the peer went on sending, and the driver went on reading.
     #[error("more unread input than limits.max_inbound allows")]
     InboundOverflow,
-    /// The application did not read for longer than [`Limits::max_stall`](crate::Limits), and a pong may have lain unread all the time.
+    /// The application did not read for longer than [`Limits::max_stall`](crate::Limits). A pong may have been among the unread input.
     #[error("the application has stopped reading")]
     Stalled,
-    /// The request or link that opened the session never came.
+    /// The request or link that was to open the session never arrived.
     #[error("the session was never opened")]
     NeverOpened,
 }

@@ -203,7 +203,7 @@ fn item_89_bytes_that_are_no_frame_close_a_webtransport_session() {
     for (bytes, error) in [
         (&[0x00][..], "frame of length 0"),
         (&[0x80], "frame of length 0"),
-        (&[0xff, 0, 0, 0, 0, 1, 0, 0, 0], "frame larger than the limit"),
+        (&[0xff, 0, 0, 0, 0, 1, 0, 0, 0], "frame larger than max_payload"),
         (&[0x01, b'x'], "unknown packet type"),
         (&[0x02, b'4', 0xff], "invalid UTF-8"),
     ] {
