@@ -1,7 +1,9 @@
-//! WebTransport framing: a length header before every packet, read incrementally.
+//! WebTransport framing: a header with the length before every packet, and an incremental decoder.
 //!
-//! The first byte of a header holds the binary flag (bit 7) and a length below 126; 126 announces two bytes of length, 127
-//! eight, both big-endian. A text packet follows with its type digit, a binary message as it is.
+//! The first byte of a header holds the binary flag (bit 7) and the length, if that is below 126. A value of 126 means that the length
+//! follows in two bytes, 127 that it follows in eight; both are big-endian. The packet follows the header: text with its type digit, a
+//! binary message as raw bytes.
+//!
 //! Source: engine.io-parser 5.2.3, `createPacketEncoderStream` and `createPacketDecoderStream`.
 
 use alloc::collections::VecDeque;
@@ -14,10 +16,10 @@ use crate::message::{Message, Text};
 use crate::packet::{Frame, Packet};
 
 const BINARY: u8 = 0x80;
-/// The longest header.
+/// Length of the longest header.
 const MAX_HEADER: usize = 9;
 
-/// The header of one frame; on the stream it is followed by [`Frame::head`] and [`Frame::data`].
+/// The header of one frame. On the stream, [`Frame::head`] and [`Frame::data`] follow it.
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
     length: u8,
@@ -25,7 +27,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// The bytes to write: 1, 3 or 9.
+    /// The bytes to write: 1, 3 or 9 of them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.length)).unwrap_or_default()
@@ -38,7 +40,7 @@ impl AsRef<[u8]> for Header {
     }
 }
 
-/// The header for this packet, of the smallest form that holds its length.
+/// Makes the header of a packet, in the shortest form that holds its length.
 #[must_use]
 pub fn header(frame: &Frame) -> Header {
     let flag = if frame.is_binary() { BINARY } else { 0 };
@@ -64,11 +66,11 @@ pub fn header(frame: &Frame) -> Header {
     Header { length: header_length, bytes }
 }
 
-/// Reads packets out of the chunks of a stream, however they are cut.
+/// Reads packets from the chunks of a stream. Chunk boundaries may be anywhere.
 ///
-/// Hand in a chunk with [`Decoder::push`], then call [`Decoder::next`] until it gives `None`. A packet that lies within one chunk shares
-/// its memory; one that does not is collected, and the memory for it grows with what has arrived, never by
-/// what a header announces. Between packets, a decoder whose chunks are used up holds no memory.
+/// Pass a chunk to [`Decoder::push`], then call [`Decoder::next`] until it returns `None`. A packet within one chunk shares the memory of
+/// the chunk. A packet that spans chunks is copied to a buffer, which grows with the bytes that arrive and never with the length that a
+/// header announces. Between packets, a decoder without unread chunks holds no memory.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub struct Decoder {
@@ -77,13 +79,13 @@ pub struct Decoder {
     state: State,
 }
 
-/// What has been pushed and not been used up.
+/// Chunks that were pushed and are not read yet.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Default, Debug)]
 struct Chunks {
-    /// Empty only when there are no others.
+    /// Empty only if `others` is empty.
     current: Bytes,
-    /// Only used by a caller that pushes twice in a row: the usual one chunk at a time needs no allocation.
+    /// Used only if the caller pushes several chunks before reading: one chunk at a time needs no allocation.
     others: VecDeque<Bytes>,
 }
 
@@ -96,7 +98,7 @@ impl Chunks {
         }
     }
 
-    /// Up to `length` bytes; none only when there are none.
+    /// Takes up to `length` bytes. The result is empty only if nothing is left.
     fn take(&mut self, length: usize) -> Bytes {
         let taken = self.current.split_to(length.min(self.current.len()));
         if self.current.is_empty() {
@@ -121,11 +123,11 @@ impl Chunks {
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 enum State {
-    /// Within a header, of which this many bytes have come.
+    /// Reading a header, of which `length` bytes have arrived.
     Header { length: u8, bytes: [u8; MAX_HEADER] },
-    /// Behind a header, of which this part of the body has come.
+    /// Reading a body, of which `partial` has arrived.
     Body { binary: bool, length: usize, partial: Vec<u8> },
-    /// Behind a bad frame; nobody can tell where the next one would start.
+    /// A frame was invalid. Where the next one starts is unknown.
     Failed(ParseError),
 }
 
@@ -134,26 +136,28 @@ impl State {
 }
 
 impl Decoder {
-    /// A decoder that refuses packets of more than `max_payload` bytes (the type digit of a text packet counts).
+    /// A decoder that refuses packets of more than `max_payload` bytes. The type digit of a text packet counts.
     #[must_use]
     pub const fn new(max_payload: usize) -> Self {
         let chunks = Chunks { current: Bytes::new(), others: VecDeque::new() };
         Self { max_payload, chunks, state: State::START }
     }
 
-    /// The next chunk of the stream. Dropped when the stream has failed already.
+    /// Adds the next chunk of the stream. After an error, the chunk is dropped.
     pub fn push(&mut self, chunk: Bytes) {
         if !matches!(self.state, State::Failed(_)) {
             self.chunks.push(chunk);
         }
     }
 
-    /// The next packet; `None` when more bytes are needed for it.
+    /// The next packet, or `None` if it is not complete yet.
     ///
     /// # Errors
-    /// [`ParseError::EmptyFrame`] and [`ParseError::FrameTooLarge`], both known from the header, before any of the body;
-    /// [`ParseError::Utf8`] for text that is none (the reference puts U+FFFD in its place); and those of [`Packet::decode`]. Errors stick:
-    /// every later call gives the same one.
+    /// * [`ParseError::EmptyFrame`] and [`ParseError::FrameTooLarge`], which are found in the header, before the body arrives.
+    /// * [`ParseError::Utf8`] if a text packet is not UTF-8. The reference replaces invalid UTF-8 by U+FFFD.
+    /// * The errors of [`Packet::decode`].
+    ///
+    /// After an error, every call returns the same error.
     #[expect(clippy::should_implement_trait, reason = "an iterator that ends and goes on again would mislead")]
     pub fn next(&mut self) -> Result<Option<Packet>, ParseError> {
         self.advance().inspect_err(|error| {
@@ -162,7 +166,7 @@ impl Decoder {
         })
     }
 
-    /// What has been pushed behind the last packet that was taken, in one piece. Nothing when the decoder is within a packet.
+    /// The bytes after the last packet, joined. Bytes of an incomplete packet are not included.
     pub(crate) fn into_rest(self) -> Bytes {
         self.chunks.into_joined()
     }
@@ -184,7 +188,6 @@ impl Decoder {
                         continue;
                     }
                     let Some(byte) = self.chunks.take(1).first().copied() else { return Ok(None) };
-                    // An incomplete header always has room for one more byte.
                     if let Some(room) = bytes.get_mut(usize::from(*length)) {
                         *room = byte;
                     }
@@ -206,7 +209,7 @@ impl Decoder {
     }
 }
 
-/// The binary flag and the announced length, once the header is complete.
+/// The binary flag and the announced length, if the header is complete.
 fn parse_header(header: &[u8]) -> Option<(bool, u64)> {
     let (first, rest) = header.split_first()?;
     let length = match first & !BINARY {
@@ -217,7 +220,7 @@ fn parse_header(header: &[u8]) -> Option<(bool, u64)> {
     Some((first & BINARY != 0, length))
 }
 
-/// A body of `length` bytes; `None`, with what there was of it in `partial`, when it is not complete yet.
+/// Reads a body of `length` bytes. If it is not complete yet, returns `None` and keeps what has arrived in `partial`.
 fn next_body(chunks: &mut Chunks, length: usize, partial: &mut Vec<u8>) -> Option<Bytes> {
     loop {
         let missing = length.saturating_sub(partial.len());
@@ -231,7 +234,7 @@ fn next_body(chunks: &mut Chunks, length: usize, partial: &mut Vec<u8>) -> Optio
         if available.len() == length {
             return Some(available);
         }
-        // Doubling keeps the copying linear; never more than the packet needs.
+        // Doubling keeps the copying linear. The buffer never exceeds the packet.
         let room = partial.capacity().saturating_sub(partial.len());
         if room < available.len() {
             let growth = available.len().max(partial.capacity()).min(missing);

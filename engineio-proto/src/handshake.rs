@@ -1,4 +1,4 @@
-//! Both halves of a handshake: the query in which a client says what it wants, and the open packet that answers it.
+//! Both halves of a handshake: the query of the client's request, and the open packet that answers it.
 //!
 //! Source: Engine.IO protocol v4, "Handshake"; engine.io `lib/server.ts` (the query is read by `URLSearchParams`) and
 //! `lib/socket.ts`, `onOpen`.
@@ -15,21 +15,21 @@ use crate::id::Sid;
 use crate::message::Text;
 use crate::packet::{Frame, PacketType};
 
-/// The parameters of a query that decide where a request goes, and how it is answered. A parameter that is not there is empty: the
-/// reference makes no difference either.
+/// The parameters of a query that determine how a request is routed and answered. A missing parameter is the same as an empty one, as in
+/// the reference.
 #[derive(Default, Debug)]
 pub(crate) struct Query<'a> {
     pub(crate) transport: Cow<'a, str>,
     pub(crate) revision: Cow<'a, str>,
     pub(crate) sid: Cow<'a, str>,
     pub(crate) base64: Cow<'a, str>,
-    /// `None` when it is not there: here alone that is a difference.
+    /// `None` if it is missing. For this parameter alone, missing and empty differ.
     pub(crate) jsonp: Option<Cow<'a, str>>,
 }
 
 impl<'a> Query<'a> {
-    /// Reads a query as `URLSearchParams` does: `&` between parameters, `+` for a space, percent escapes in names and
-    /// values, U+FFFD for what is not UTF-8, and the last one of several with the same name wins.
+    /// Reads a query as `URLSearchParams` does: `&` separates parameters, `+` is a space, names and values may have percent escapes, and
+    /// U+FFFD replaces invalid UTF-8. Of several parameters with the same name, the last one wins.
     pub(crate) fn parse(query: &'a str) -> Self {
         let mut parsed = Self::default();
         let mut rest = Some(query);
@@ -66,7 +66,7 @@ impl<'a> Query<'a> {
 }
 
 impl Query<'_> {
-    /// Whether a query names a session, as [`Query::parse`] reads it, without reading the rest.
+    /// Whether the query has a session id. The result is that of [`Query::parse`], without parsing the other parameters.
     pub(crate) fn names_session(query: &str) -> bool {
         if query.contains('%') {
             return !Query::parse(query).sid.is_empty();
@@ -78,13 +78,13 @@ impl Query<'_> {
     }
 }
 
-/// What is before and behind the ASCII character at this place; all of it and nothing without one.
+/// Splits around the ASCII character at `place`. Without a place, the first half is the whole text.
 fn split_around(text: &str, place: Option<usize>) -> (&str, Option<&str>) {
     let parts = place.and_then(|place| Some((text.get(..place)?, text.get(place.checked_add(1)?..)?)));
     parts.map_or((text, None), |(before, behind)| (before, Some(behind)))
 }
 
-/// Undoes form encoding; U+FFFD stands for what is not UTF-8 then.
+/// Decodes a form-encoded name or value.
 fn decode(encoded: &str) -> Cow<'_, str> {
     match form::decode(encoded.as_bytes()) {
         Cow::Borrowed(_) => Cow::Borrowed(encoded),
@@ -92,7 +92,7 @@ fn decode(encoded: &str) -> Cow<'_, str> {
     }
 }
 
-/// The open packet of a session that was opened over `link`, or by polling. Keys stand in the reference's order.
+/// The open packet of a session that was opened over `link`, or by polling. Its keys are in the reference's order.
 pub(crate) fn open_packet(config: &Config, sid: Sid, link: Option<LinkKind>) -> Frame {
     let offered = link.is_none() && config.allow_upgrades;
     let upgrades = match (offered && config.transports.websocket, offered && config.transports.webtransport) {
@@ -101,7 +101,7 @@ pub(crate) fn open_packet(config: &Config, sid: Sid, link: Option<LinkKind>) -> 
         (false, true) => r#""webtransport""#,
         (true, true) => r#""websocket","webtransport""#,
     };
-    // An id consists of characters that JSON takes as they are.
+    // The characters of an id need no escapes in JSON.
     let json = format!(
         r#"{{"sid":"{sid}","upgrades":[{upgrades}],"pingInterval":{},"pingTimeout":{},"maxPayload":{}}}"#,
         milliseconds(config.ping_interval),

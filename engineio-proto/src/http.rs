@@ -1,6 +1,7 @@
-//! The little of HTTP that the protocol needs: the head of a request, and a complete response.
+//! The part of HTTP that the protocol needs: the head of a request, and a complete response.
 //!
-//! Small types of our own, so that a driver can bind them to any HTTP library, or to none.
+//! These types depend on no HTTP library, so a driver can use any library, or none.
+//!
 //! Source of statuses, headers and bodies: engine.io `lib/server.ts` and `lib/transports/polling.ts`.
 
 use alloc::format;
@@ -10,29 +11,29 @@ use bytes::Bytes;
 
 use crate::handshake::Query;
 
-/// The parts of a request that decide what happens to it. The path was matched by the driver.
+/// The parts of a request that determine how it is routed. The driver has already matched the path.
 #[derive(Clone, Copy, Debug)]
 #[allow(
     clippy::exhaustive_structs,
-    reason = "drivers build it with a literal; a new part would have to be looked at by them anyway"
+    reason = "drivers build it with a literal; a new field needs their attention anyway"
 )]
 pub struct RequestHead<'a> {
-    /// The method, in capitals as it came.
+    /// The method, in the case of the request line, which is upper case.
     pub method: &'a str,
-    /// The query, without its question mark, still percent-encoded; empty when there is none.
+    /// The query without its question mark, still percent-encoded. Empty if the target has none.
     pub query: &'a str,
     /// The value of the `Origin` header.
     pub origin: Option<&'a [u8]>,
-    /// Whether the request asks for an upgrade to WebSocket: `Upgrade` names `websocket`, and `Connection` names `upgrade`. A proxy that
-    /// passes on the one without the other has not asked for anything (RFC 9110 section 7.8). [`RequestHead::new`] finds it out.
+    /// Whether the request asks for an upgrade to WebSocket: `Upgrade` lists `websocket`, and `Connection` lists `upgrade`. One header
+    /// without the other, as some proxies pass it on, is not an upgrade (RFC 9110 section 7.8). [`RequestHead::new`] checks both.
     pub websocket: bool,
 }
 
 impl<'a> RequestHead<'a> {
-    /// From what an HTTP parser gives: the method, the target (path and query), and names and values of the header fields, one for each
-    /// line. Names may have any case.
+    /// Makes a head from the output of an HTTP parser: the method, the target (path and query), and the name and value of every header
+    /// line. Names may be in any case.
     ///
-    /// With a parser that has a map of headers, such as that of the `http` crate:
+    /// With a map of headers, such as that of the `http` crate:
     /// `RequestHead::new(method, target, headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))`.
     #[must_use]
     pub fn new(method: &'a str, target: &'a str, fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
@@ -53,31 +54,31 @@ impl<'a> RequestHead<'a> {
 }
 
 impl RequestHead<'_> {
-    /// Whether the answer to a request with this method and this query may be held until there is something to say: it polls a session.
+    /// Whether a request with this method and query polls a session. The response to such a request may be held until a packet is queued.
     #[must_use]
     pub fn may_be_held(method: &str, query: &str) -> bool {
         method == "GET" && Query::names_session(query)
     }
 }
 
-/// Whether one of the elements of a comma-separated list is `token`, whatever its case.
+/// Whether a comma-separated list contains `token`, in any case.
 fn lists(list: &[u8], token: &[u8]) -> bool {
     list.split(|byte| *byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-/// The type of a POST's body, as far as the protocol cares.
+/// The content type of a POST, as far as the protocol distinguishes them.
 ///
-/// Exhaustive.
+/// Exhaustive: the protocol has these two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ContentType {
-    /// Anything but the other one, and none at all.
+    /// Any other content type, or none.
     Text,
-    /// Exactly `application/octet-stream`: a binary payload in revision 3, refused in revision 4.
+    /// Exactly `application/octet-stream`. It is a binary payload in revision 3, and is refused in revision 4.
     OctetStream,
 }
 
 impl ContentType {
-    /// From the value of the `Content-Type` header.
+    /// Reads the value of the `Content-Type` header.
     #[must_use]
     pub fn from_header(value: Option<&[u8]>) -> Self {
         if value == Some(b"application/octet-stream") { Self::OctetStream } else { Self::Text }
@@ -86,8 +87,8 @@ impl ContentType {
 
 const NO_STORE: (&str, &str) = ("cache-control", "no-store");
 
-/// A complete response: write the status, [`Response::headers`], a `Content-Length`, and the body; or have all of it written by
-/// [`Response::to_http1`].
+/// A complete response. The driver writes the status, [`Response::headers`], a `Content-Length` and the body. [`Response::to_http1`]
+/// encodes all of it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Response {
     status: u16,
@@ -96,24 +97,24 @@ pub struct Response {
 }
 
 impl Response {
-    /// A response of the driver's own, for what the protocol has no answer to: another path, a request that is no HTTP.
+    /// A response that the driver makes where the protocol has none, for example for another path or an invalid HTTP request.
     #[must_use]
     pub const fn new(status: u16, headers: &'static [(&'static str, &'static str)], body: Bytes) -> Self {
         Self { status, headers, body }
     }
 
-    /// The answer to a GET: packets.
+    /// The response to a GET, whose body has packets.
     pub(crate) const fn poll(body: Bytes) -> Self {
         Self::new(200, &[("content-type", "text/plain; charset=UTF-8"), NO_STORE], body)
     }
 
-    /// The answer to a POST whose body was taken.
+    /// The response to a POST whose body was accepted.
     pub(crate) const fn post_ok() -> Self {
         // HTML as in the reference: some browsers offer plain text as a download.
         Self::new(200, &[("content-type", "text/html"), NO_STORE], Bytes::from_static(b"ok"))
     }
 
-    /// A status that says it all.
+    /// A response without a body.
     pub(crate) const fn empty(status: u16) -> Self {
         Self::new(status, &[], Bytes::new())
     }
@@ -124,7 +125,7 @@ impl Response {
         self.status
     }
 
-    /// Header names (in lower case) and values, all but `content-length`.
+    /// The names (in lower case) and values of all headers but `content-length`.
     #[must_use]
     pub const fn headers(&self) -> &'static [(&'static str, &'static str)] {
         self.headers
@@ -136,14 +137,14 @@ impl Response {
         &self.body
     }
 
-    /// The body alone.
+    /// Converts the response into its body.
     #[must_use]
     pub fn into_body(self) -> Bytes {
         self.body
     }
 
-    /// The whole response as HTTP/1.1 (RFC 9112), for a driver without an HTTP library. The reason is left empty, as any may. With `close`
-    /// it tells the peer that the connection ends after it, unless its own headers speak of the connection.
+    /// The whole response as HTTP/1.1 (RFC 9112), for drivers without an HTTP library. The reason phrase is empty, which the RFC allows.
+    /// With `close`, it has a `connection: close` header, unless its own headers include `connection`.
     #[must_use]
     pub fn to_http1(&self, close: bool) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} \r\ncontent-length: {}\r\n", self.status, self.body.len());

@@ -1,40 +1,40 @@
-//! Names of things: requests, links and sessions.
+//! The ids of requests, links and sessions.
 //!
-//! Whoever starts an exchange names it, and never uses a name again: a completion that arrives late is then harmless.
+//! The side that starts an exchange chooses its id and never reuses it. A completion that arrives late is therefore harmless.
 
 use core::fmt;
 
-/// One HTTP request, named by the driver when it hands the request in.
+/// The id of an HTTP request. The driver chooses it when it hands the request to a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId(pub u64);
 
-/// One WebSocket or WebTransport, named by the driver when it hands the link in.
+/// The id of a WebSocket or WebTransport. The driver chooses it when it hands the link to a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkId(pub u64);
 
-/// The id of a session (Engine.IO) or of a socket (Socket.IO), as it travels on the wire.
+/// The id of a session, as it is on the wire.
 ///
-/// It is a secret: who knows it can speak for the peer. Make it with [`Sid::from_random`] out of bytes of a cryptographically
-/// secure generator, or take an id of your own with [`Sid::new`].
+/// It is a secret: anyone who has it can act as the peer. Make it with [`Sid::from_random`] from the output of a cryptographically secure
+/// generator, or pass your own id to [`Sid::new`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sid {
     length: u8,
-    // Always zero behind `length`, so that the derived comparisons are those of the text.
+    // Always zero after `length`, so that the derived comparisons compare the text.
     bytes: [u8; Sid::MAX_LENGTH],
 }
 
-/// An id that cannot be a [`Sid`].
+/// The text is not a valid [`Sid`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a session id has 1 to {max} characters out of A-Z a-z 0-9 - _ . ~", max = Sid::MAX_LENGTH)]
+#[error("a session id must have 1 to {max} characters from A-Z a-z 0-9 - _ . ~", max = Sid::MAX_LENGTH)]
 pub struct InvalidSid;
 
 impl Sid {
-    /// The longest id that can be held, in bytes.
+    /// The maximum length of an id, in bytes.
     pub const MAX_LENGTH: usize = 39;
 
     const ALPHABET: &'static [u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-    /// The 20 characters (URL-safe base64) of 15 random bytes: the length of the reference's ids, with 120 random bits.
+    /// Encodes 15 random bytes as 20 characters of URL-safe base64. The ids have the length of the reference's, and 120 random bits.
     #[must_use]
     pub fn from_random(random: [u8; 15]) -> Self {
         let mut bytes = [0; Self::MAX_LENGTH];
@@ -50,10 +50,10 @@ impl Sid {
         Self { length: 20, bytes }
     }
 
-    /// An id of the application's own making, or one that came in a query.
+    /// Makes an id from text: one that the application chose, or one from a query.
     ///
     /// # Errors
-    /// When the text is empty, longer than [`Sid::MAX_LENGTH`], or holds anything but unreserved URL characters.
+    /// [`InvalidSid`] if the text is empty, longer than [`Sid::MAX_LENGTH`], or has a character that is not an unreserved URL character.
     pub fn new(text: &str) -> Result<Self, InvalidSid> {
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
         let mut bytes = [0; Self::MAX_LENGTH];
@@ -69,7 +69,7 @@ impl Sid {
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ASCII ever gets in, so neither step can fail.
+        // Neither step can fail: the bytes are always ASCII.
         self.bytes
             .get(..usize::from(self.length))
             .and_then(|bytes| core::str::from_utf8(bytes).ok())

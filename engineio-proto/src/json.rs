@@ -1,4 +1,4 @@
-//! The little of JSON that the protocol itself needs, without a JSON library: a string to write, a string to look up.
+//! The part of JSON that the protocol itself needs, without a JSON library: writing a string, and looking up a string in an object.
 
 use core::fmt::{self, Write as _};
 
@@ -25,10 +25,10 @@ impl fmt::Display for JsonString<'_> {
     }
 }
 
-/// The value of this member of a JSON object, when it is a string. Of several with that name the last one counts.
+/// The value of a member of a JSON object, if it is a string. Of several members with the same name, the last one counts.
 ///
-/// For objects as small as an open packet's. It is strict about the object itself, and looks at the values of other members only as
-/// far as it takes to find their end. Escapes are left as they are: what is looked up here never needs one.
+/// Meant for small objects such as the open packet's. The syntax of the object itself is checked. The values of other members are only
+/// skipped, not checked. Escapes are not decoded: the strings that are looked up here never need any.
 pub(crate) fn string_member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = Rest(object);
     rest.token(b'{')?;
@@ -53,7 +53,7 @@ pub(crate) fn string_member<'a>(object: &'a str, name: &str) -> Option<&'a str> 
     found.flatten().filter(|_| rest.0.is_empty())
 }
 
-/// What has not been read yet. Every step returns `None` when the text does not go on as expected.
+/// The text that is not read yet. Every method returns `None` if the text does not match.
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
@@ -61,14 +61,14 @@ impl<'a> Rest<'a> {
         self.0 = self.0.trim_start_matches([' ', '\t', '\n', '\r']);
     }
 
-    /// This character, behind any spaces.
+    /// Reads this character, after any spaces.
     fn token(&mut self, token: u8) -> Option<()> {
         self.spaces();
         self.0 = self.0.strip_prefix(char::from(token))?;
         Some(())
     }
 
-    /// A string: what stands between its quotes.
+    /// Reads a string, and returns the text between its quotes.
     fn string(&mut self) -> Option<&'a str> {
         let inner = self.0.strip_prefix('"')?;
         let mut escaped = false;
@@ -82,7 +82,7 @@ impl<'a> Rest<'a> {
         Some(string)
     }
 
-    /// A number, literal, array or object, up to the comma or brace behind it. Never a string: those are wanted.
+    /// Skips a number, literal, array or object, up to the comma or brace after it. The caller reads strings itself.
     fn skip_value(&mut self) -> Option<Option<&'a str>> {
         let mut depth = 0_usize;
         let mut empty = true;

@@ -1,29 +1,29 @@
-//! Engine.IO as state machines: bytes and time in, actions out.
+//! Engine.IO as state machines without I/O: bytes and time go in, actions come out.
 //!
-//! No machine here reads a clock, a socket or a random device; none blocks, locks, spawns, or panics on anything a peer sends.
-//! Whoever has those things (a *driver*: an async runtime, a thread, a bare-metal loop, a test) calls the machines, and does
-//! what they say:
+//! The machines in this crate never read a clock, a socket or a random device. They never block, lock or spawn, and they never panic on
+//! input from a peer. A *driver* does the I/O: an async runtime, a thread, a bare-metal loop or a test. It calls the machines and performs
+//! the actions that they return:
 //!
-//! | verb | what it does |
+//! | method | what it does |
 //! |---|---|
-//! | `handle(now, input)` | takes a fact from outside: a request came, a link went down. Cannot fail |
-//! | `handle_timeout(now)` | the deadline has passed. Cannot fail, and does nothing before its time |
-//! | `send`, `close`, `accept`, .. | commands of the application. May fail, and then have changed nothing |
-//! | `poll_transmit` | the next thing to write |
-//! | `poll_event` | the next thing that happened |
-//! | `poll_timeout` | when to call `handle_timeout`; ask again after every input, command and poll |
-//! | `wants_input` | whether to go on reading from the peer's link. If not, leave what comes in the socket until events were taken |
-//! | `is_drained` | whether all is over and said. Then drop the session and forget its id |
+//! | `handle(now, input)` | passes an input to the machine: a request arrived, a link went down. Cannot fail |
+//! | `handle_timeout(now)` | reports that the deadline has passed. Cannot fail, and does nothing before the deadline |
+//! | `send`, `close`, `accept`, ... | commands of the application. A command that fails has changed nothing |
+//! | `poll_transmit` | returns the next thing to write |
+//! | `poll_event` | returns the next event |
+//! | `poll_timeout` | returns the deadline at which to call `handle_timeout`. It may change with every input, command and poll |
+//! | `wants_input` | returns whether to read from the peer's link. If not, stop reading until the application has taken events |
+//! | `is_drained` | returns whether the session has ended and has nothing left to poll. Then drop the session and its id |
 //!
-//! Inputs and commands may come in any number before the polls, and the polls in any order. What a peer does wrong is no
-//! error here: it gets the answer that the protocol has for it, and [`Event::Closed`] says why the session ended.
+//! The driver may pass any number of inputs and commands before it polls, and may poll in any order. A mistake of the peer is not an error
+//! of a method: the peer gets the answer that the protocol defines, and [`Event::Closed`] has the reason why the session ended.
 //!
-//! A session is through with a link once it has given out [`server::Transmit::CloseLink`]. The peer may take forever to answer that close,
-//! and no deadline of the session's may be left (`poll_timeout` may be `None`, and `is_drained` true): how long to wait before the
-//! transport is ended is for the driver to bound. What still comes over the link can be thrown away.
+//! A session no longer uses a link after it has returned [`server::Transmit::CloseLink`]. The driver must limit how long it waits for the
+//! peer to answer that close, because the session may have no deadline for it: `poll_timeout` may be `None`, and `is_drained` may be true.
+//! Later input from the link can be discarded.
 //!
-//! Start with [`server::Server::route`], which says where a request goes, and [`server::Session`], which is one peer. A driver's loop,
-//! with a map for the responses that a real one would write:
+//! Start with [`server::Server::route`], which routes a request, and [`server::Session`], which is one peer. The following example is the
+//! loop of a driver, which keeps responses in a map instead of writing them:
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -31,12 +31,12 @@
 //! use engineio_proto::server::{Input, Route, Server, Session, Transmit};
 //! use engineio_proto::{Config, ContentType, Event, Instant, RequestHead, RequestId, Sid};
 //!
-//! /// Does what a session says, until it has nothing more to say. The application echoes.
+//! /// Polls a session until it has nothing more to do. The application echoes messages.
 //! fn drain(session: &mut Session, responses: &mut BTreeMap<RequestId, Vec<u8>>) {
 //!     loop {
 //!         if let Some(event) = session.poll_event() {
 //!             match event {
-//!                 Event::Message(message) => session.send(message).expect("there is room"),
+//!                 Event::Message(message) => session.send(message).expect("the queue has capacity"),
 //!                 Event::Closed(reason) => println!("closed: {reason}"),
 //!                 _ => {}
 //!             }
@@ -45,10 +45,10 @@
 //!                 Transmit::Reply { request, response } => {
 //!                     responses.insert(request, response.body().to_vec());
 //!                 }
-//!                 other => unreachable!("nobody has opened a link: {other:?}"),
+//!                 other => unreachable!("no link was opened: {other:?}"),
 //!             }
 //!         } else {
-//!             break; // Sleep until something comes, or until `session.poll_timeout()`.
+//!             break; // A driver sleeps here until the next input, or until `session.poll_timeout()`.
 //!         }
 //!     }
 //! }
@@ -57,16 +57,16 @@
 //! let mut now = Instant::ZERO;
 //! let server = Server::new(Config::default());
 //!
-//! // A first GET comes. It opens a session, whose id is the driver's to make up and to remember.
+//! // The first GET opens a session. The driver chooses and stores the session's id.
 //! let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
 //! let Route::Open(handshake) = server.route(&head) else { panic!("it opens a session") };
-//! let secret = [7; 15]; // Of a cryptographically secure generator.
+//! let secret = [7; 15]; // Use a cryptographically secure generator.
 //! let mut session = handshake.accept(now, Sid::from_random(secret));
 //! session.handle(now, Input::Poll { request: RequestId(1) });
 //! drain(&mut session, &mut responses);
 //! assert!(responses[&RequestId(1)].starts_with(br#"0{"sid":"BwcHBwcHBwcHBwcHBwcH","#));
 //!
-//! // Then a GET that is held, and a POST with a message: both are answered.
+//! // A GET is held until a POST brings a message. Both are answered.
 //! session.handle(now, Input::Replied { request: RequestId(1) });
 //! session.handle(now, Input::Poll { request: RequestId(2) });
 //! session.handle(now, Input::Post { request: RequestId(3), content_type: ContentType::Text });
@@ -75,7 +75,7 @@
 //! assert_eq!(responses[&RequestId(3)], b"ok");
 //! assert_eq!(responses[&RequestId(2)], b"4hello");
 //!
-//! // Nothing happens for a while: a ping is due, and is queued for the next GET.
+//! // When the deadline passes, a ping is queued for the next GET.
 //! now = session.poll_timeout().expect("pings have deadlines");
 //! session.handle_timeout(now);
 //! session.handle(now, Input::Replied { request: RequestId(2) });
@@ -85,16 +85,17 @@
 //! assert_eq!(responses[&RequestId(4)], b"2");
 //! ```
 //!
-//! Beneath them lie the codecs, for whoever needs only those: [`Packet`] and [`Frame`], [`payload`], [`framing`].
+//! The codecs can be used without the machines: [`Packet`] and [`Frame`], [`payload`], [`framing`].
 //!
 //! # Chips without compare-and-swap
 //!
-//! A processor without an atomic compare-and-swap (Cortex-M0, RISC-V without the `A` extension) has no `alloc::sync::Arc`. Turn on the
-//! feature `portable-atomic` (off by default) for it: [`Arc`] and the counters of `bytes` then stand on the crate `portable-atomic`. On
+//! Processors without an atomic compare-and-swap (Cortex-M0, RISC-V without the `A` extension) have no `alloc::sync::Arc`. For these, turn
+//! on the feature `portable-atomic`, which is off by default: [`Arc`] and the counters of `bytes` then use the crate `portable-atomic`. On
 //! other processors the feature changes nothing.
 //!
-//! The firmware decides how an atomic operation is made, by a feature of `portable-atomic`: `critical-section`, for which most hardware
-//! crates have an implementation, or `unsafe-assume-single-core`. Without either of them, `portable-atomic` does not compile, and says so.
+//! The firmware selects how atomic operations are implemented, with a feature of `portable-atomic`: `critical-section`, for which most
+//! hardware crates have an implementation, or `unsafe-assume-single-core`. Without either, `portable-atomic` fails to compile with a
+//! message that explains it.
 //!
 //! ```toml
 //! [dependencies]
@@ -106,9 +107,9 @@
 //!
 //! # Other features
 //!
-//! Feature `simd` (off by default, needs std, turned on by the adapters) writes and reads base64, which binary messages become when
-//! they are polled, with vector instructions where the processor has AVX2 or NEON: four times as fast. Feature `testkit` (off by default) has a simulated network,
-//! a model of a client and a checker of the invariants.
+//! * `simd` (off by default): encodes and decodes base64, the form of binary messages in polling, with vector instructions if the
+//!   processor has AVX2 or NEON. This is four times as fast. The feature needs `std`; the adapters turn it on.
+//! * `testkit` (off by default): a simulated network, a model of a client, and a checker of the invariants.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -1,16 +1,16 @@
-//! What the application sends and receives: text or bytes.
+//! The messages that an application sends and receives: text or bytes.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-/// Text whose UTF-8 was checked once; clones and sub-slices share its memory.
+/// Text that is known to be UTF-8. Clones and sub-slices share its memory.
 pub type Text = bytestring::ByteString;
 
-/// One message of the application, over whichever carrier.
+/// One message of the application. It is the same on every carrier.
 ///
-/// Exhaustive: the protocol knows these two kinds.
+/// Exhaustive: the protocol has these two kinds.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Message {
     /// A text message.
@@ -20,7 +20,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// Length of the payload in bytes.
+    /// The length of the payload in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {

@@ -1,6 +1,6 @@
-//! One packet: the unit of the Engine.IO protocol, and its text and binary forms in revisions 4 and 3.
+//! Packets, the unit of the Engine.IO protocol, and their text and binary forms in revisions 4 and 3.
 //!
-//! The revisions differ in binary messages only: revision 3 keeps the packet's type in front of the bytes, also in base64.
+//! The revisions differ only in binary messages. Revision 3 has the packet's type before the bytes, and before base64.
 //!
 //! Source: Engine.IO protocol v4, "Packet encoding", and v3, "Encoding"; engine.io-parser 5.2.3 and 2.2.1, `encodePacket` and
 //! `decodePacket`.
@@ -11,32 +11,31 @@ use crate::base64;
 use crate::error::ParseError;
 use crate::message::{Message, Text};
 
-/// What a packet or message costs beside its payload while it waits: its place in a queue. A flood of tiny messages is as heavy as it
-/// really is.
+/// Bytes that a queued packet or message takes besides its payload. Limits count them, so that many tiny messages do not pass as nothing.
 pub(crate) const KEEPING: usize = 40;
 
-/// What revision 3 puts in front of the bytes of a message.
+/// The byte before the bytes of a binary message in revision 3.
 const MESSAGE_V3: u8 = 4;
 
-/// The type of a packet; its text form starts with this digit.
+/// The type of a packet. The text form of the packet starts with this digit.
 ///
-/// Exhaustive: the protocol knows these seven.
+/// Exhaustive: the protocol has these seven.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum PacketType {
-    /// `0`: the handshake's answer.
+    /// `0`: the server's answer to the handshake.
     Open = b'0',
-    /// `1`: the session ends.
+    /// `1`: closes the session.
     Close = b'1',
-    /// `2`: heartbeat question (server to client in revision 4), or upgrade probe.
+    /// `2`: a heartbeat (from server to client in revision 4), or an upgrade probe.
     Ping = b'2',
-    /// `3`: heartbeat answer.
+    /// `3`: the answer to a ping.
     Pong = b'3',
     /// `4`: a message of the application.
     Message = b'4',
-    /// `5`: the client moves to the link that carries this packet.
+    /// `5`: the client moves the session to the link that carries this packet.
     Upgrade = b'5',
-    /// `6`: nothing; releases a held poll during an upgrade.
+    /// `6`: does nothing; it answers a held poll during an upgrade.
     Noop = b'6',
 }
 
@@ -57,31 +56,30 @@ impl PacketType {
 
 /// A decoded packet.
 ///
-/// Exhaustive. A [`Message::Binary`] only ever travels as a message, so its `packet_type` is [`PacketType::Message`].
+/// Exhaustive. Only messages can be binary: the `packet_type` of a [`Message::Binary`] is [`PacketType::Message`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "a packet is a type and data, in every revision of the protocol")]
 pub struct Packet {
     /// The type.
     pub packet_type: PacketType,
-    /// What follows the type. The reference tells a packet without data from one with empty data; here both are empty text.
+    /// The data after the type. The reference distinguishes missing data from empty data; here both are empty text.
     pub data: Message,
 }
 
 impl Packet {
-    /// Reads one packet: a message of a WebSocket, or one element of an HTTP body.
+    /// Reads one packet: a WebSocket message, or one element of an HTTP body.
     ///
-    /// Text starts with the type's digit and its rest is the data, shared with the input and not copied; any type may have data.
-    /// Text that starts with `b` is a binary message in base64, and binary input is a binary message as it is, also when
-    /// it is empty.
+    /// Text starts with the digit of the type. The rest is the data, which any type may have; it shares the memory of the input. Text that
+    /// starts with `b` is a binary message in base64. Binary input is a binary message, even if it is empty.
     ///
-    /// Base64 is read as leniently as the clients that exist need it: JavaScript, Python, Swift, .NET and Dart send the
-    /// standard alphabet with padding; the Java client breaks its lines (LF after every 76 characters and at the end);
-    /// padding may be left out and the URL-safe alphabet used, as the reference takes both. What the reference skips
-    /// beyond that is refused.
+    /// The base64 decoder is as lenient as existing clients require. JavaScript, Python, Swift, .NET and Dart send the standard alphabet
+    /// with padding. The Java client inserts line breaks (LF after every 76 characters and at the end). As in the reference, padding may be
+    /// missing, and the URL-safe alphabet is accepted. Other characters, which the reference skips, are an error.
     ///
     /// # Errors
-    /// [`ParseError::Empty`] for empty text, [`ParseError::UnknownType`] when the first character is neither a type nor `b`,
-    /// [`ParseError::Base64`].
+    /// * [`ParseError::Empty`] if the text is empty.
+    /// * [`ParseError::UnknownType`] if the first character is neither a type nor `b`.
+    /// * [`ParseError::Base64`] if the data of a binary message is not base64.
     pub fn decode(message: Message) -> Result<Self, ParseError> {
         match message {
             Message::Binary(_) => Ok(Self { packet_type: PacketType::Message, data: message }),
@@ -89,11 +87,11 @@ impl Packet {
         }
     }
 
-    /// Reads one packet in text that is a part of a larger one, whose memory it shares.
+    /// Reads one packet from a part of a larger text. The packet shares the memory of that text.
     #[inline]
     pub(crate) fn decode_part(text: &Text, packet: &str) -> Result<Self, ParseError> {
         let first = *packet.as_bytes().first().ok_or(ParseError::Empty)?;
-        // Every character that is accepted here is ASCII, so that the rest starts at a character boundary.
+        // Every character that is accepted here is ASCII, so the rest starts at a character boundary.
         let rest = packet.get(1..).unwrap_or_default();
         if first == b'b' {
             let data = Message::Binary(base64::decode(rest.as_bytes())?);
@@ -103,15 +101,16 @@ impl Packet {
         Ok(Self { packet_type, data: Message::Text(text.slice_ref(rest)) })
     }
 
-    /// Reads one packet of revision 3: a message of a WebSocket, or one element of an HTTP body.
+    /// Reads one packet of revision 3: a WebSocket message, or one element of an HTTP body.
     ///
-    /// As [`Packet::decode`], but for binary messages: base64 stands behind `b4`, and bytes behind a byte of value 4. The
-    /// reference takes the other six types in front of bytes, too, and gives a packet without a type for anything else; no
-    /// client sends either, and both are refused.
+    /// It differs from [`Packet::decode`] only in binary messages: base64 follows `b4`, and raw bytes follow a byte of value 4. The
+    /// reference also accepts the other six types before bytes, and returns a packet without a type for any other byte. No client sends
+    /// either, and both are errors here.
     ///
     /// # Errors
-    /// [`ParseError::Empty`] for empty text and for no bytes, [`ParseError::UnknownType`] when there is no type in front or the
-    /// type of a binary packet is not that of a message, [`ParseError::Base64`].
+    /// * [`ParseError::Empty`] if the text or the binary input is empty.
+    /// * [`ParseError::UnknownType`] if the type is missing, or if a binary packet has a type other than message.
+    /// * [`ParseError::Base64`] if the data of a binary message is not base64.
     pub fn decode_v3(message: Message) -> Result<Self, ParseError> {
         let data = match message {
             Message::Binary(bytes) => match bytes.first() {
@@ -135,11 +134,11 @@ impl From<Message> for Packet {
     }
 }
 
-/// An encoded packet: its type, and the bytes behind it.
+/// An encoded packet: its type, and the bytes after the type.
 ///
-/// Encoding is done once; the same frame (a reference count) then goes to any number of peers, whatever carries them: the
-/// WebSocket or WebTransport header and the base64 form that polling needs depend on the carrier and are put around it there.
-/// On a link the packet is [`Frame::head`] followed by [`Frame::data`].
+/// A packet is encoded once. The same frame, which is cheap to clone, can then be sent to any number of peers on any carrier: each carrier
+/// adds its own WebSocket or WebTransport header, or the base64 form that polling needs. On a link, the packet is [`Frame::head`] followed
+/// by [`Frame::data`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Frame {
     packet_type: PacketType,
@@ -147,29 +146,29 @@ pub struct Frame {
     data: Bytes,
 }
 
-/// How a frame's data is written.
+/// The form of a frame's data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Form {
-    /// Behind its type digit.
+    /// Text, after its type digit.
     Text,
-    /// As it is: only messages.
+    /// Raw bytes. Only for messages.
     Binary,
-    /// Already in base64, behind a `b`: only messages.
+    /// Base64, after a `b`. Only for messages.
     Base64,
-    /// As it is, behind the type as one byte: only messages, only in revision 3.
+    /// Raw bytes, after the type in one byte. Only for messages in revision 3.
     BinaryV3,
-    /// Already in base64, behind a `b` and the type's digit: only messages, only in revision 3.
+    /// Base64, after a `b` and the digit of the type. Only for messages in revision 3.
     Base64V3,
 }
 
 impl Frame {
-    /// `2`, the heartbeat.
+    /// `2`, a heartbeat.
     pub const PING: Self = Self::bare(PacketType::Ping);
     /// `3`, the answer to a heartbeat.
     pub const PONG: Self = Self::bare(PacketType::Pong);
-    /// `6`, nothing.
+    /// `6`, which does nothing.
     pub const NOOP: Self = Self::bare(PacketType::Noop);
-    /// `1`, the end.
+    /// `1`, which closes the session.
     pub const CLOSE: Self = Self::bare(PacketType::Close);
 
     const fn bare(packet_type: PacketType) -> Self {
@@ -182,15 +181,16 @@ impl Frame {
         Self { packet_type, form: Form::Text, data: data.into_bytes() }
     }
 
-    /// A packet in its text form, from data that its writer knows to be UTF-8, such as the bytes of a `String`: nothing is checked, and
-    /// nothing unsafe comes of it, but peers close the connection over anything else.
+    /// A packet in its text form, from bytes that the caller knows to be UTF-8, such as those of a `String`.
+    ///
+    /// The bytes are checked only in debug builds. Invalid UTF-8 is not unsafe, but peers close the connection when they receive it.
     #[must_use]
     pub fn utf8(packet_type: PacketType, data: Bytes) -> Self {
         debug_assert!(core::str::from_utf8(&data).is_ok(), "text that is not UTF-8");
         Self { packet_type, form: Form::Text, data }
     }
 
-    /// A message; nothing is copied.
+    /// A message. Its payload is not copied.
     #[must_use]
     pub fn message(message: Message) -> Self {
         match message {
@@ -199,8 +199,8 @@ impl Frame {
         }
     }
 
-    /// The same packet as text, for a carrier that takes no binary: a binary message becomes `b` and base64, anything
-    /// else stays as it is.
+    /// Converts the packet to text, for a carrier that does not take binary. A binary message becomes `b` and base64. Other packets are
+    /// unchanged.
     #[must_use]
     pub fn into_base64(self) -> Self {
         match self.form {
@@ -214,11 +214,10 @@ impl Frame {
         Self { packet_type: self.packet_type, form, data: base64::encode(&self.data) }
     }
 
-    /// The same packet for a carrier of revision 3: a binary message gets its type in front, anything else stays as it is.
-    /// Nothing is copied.
+    /// Converts the packet to revision 3. A binary message has its type before its bytes. Other packets are unchanged. Nothing is copied.
     ///
-    /// Such a frame is for that revision alone. [`payload::v3::encode`](crate::payload::v3::encode) takes any frame, so that only
-    /// links need this.
+    /// The result is only valid in that revision. [`payload::v3::encode`](crate::payload::v3::encode) takes frames of either revision, so
+    /// only links need this method.
     #[must_use]
     pub fn into_v3(self) -> Self {
         let form = match self.form {
@@ -235,15 +234,14 @@ impl Frame {
         self.packet_type
     }
 
-    /// Whether the packet is a binary message in its binary form, which a link carries as it is and polling in base64.
+    /// Whether the packet is a binary message in binary form. A link carries such a packet as raw bytes, polling in base64.
     #[must_use]
     pub const fn is_binary(&self) -> bool {
         matches!(self.form, Form::Binary | Form::BinaryV3)
     }
 
-    /// What comes before [`Frame::data`] on a link: the type digit, nothing for a binary message, or `b` where the data is
-    /// base64 (a client that takes no binary). In revision 3 a binary message has its type in front as well: a byte of value
-    /// 4, or `b4`.
+    /// The bytes before [`Frame::data`] on a link: the digit of the type for text, nothing for a binary message, and `b` for base64, for
+    /// clients that do not take binary. In revision 3, a binary message also has its type here: a byte of value 4, or `b4`.
     #[must_use]
     #[inline]
     pub const fn head(&self) -> &'static [u8] {
@@ -265,17 +263,17 @@ impl Frame {
         }
     }
 
-    /// The packet without its type. UTF-8 unless [`Frame::is_binary`].
+    /// The packet without its type. It is UTF-8 unless [`Frame::is_binary`] returns true.
     #[must_use]
     pub const fn data(&self) -> &Bytes {
         &self.data
     }
 
-    /// Length of the packet on a link, in bytes: head and data.
+    /// The length of the packet on a link in bytes, which is that of head and data.
     #[must_use]
     #[inline]
     pub fn packet_len(&self) -> usize {
-        // The length of the head without the head: asked for several times for each packet.
+        // Not `self.head().len()`: this runs several times for each packet.
         let head = match self.form {
             Form::Text | Form::Base64 | Form::BinaryV3 => 1,
             Form::Binary => 0,
@@ -284,8 +282,8 @@ impl Frame {
         self.data.len().saturating_add(head)
     }
 
-    /// Bytes that the packet counts while it waits to be sent ([`Session::buffered_bytes`](crate::server::Session::buffered_bytes)): its
-    /// own, and 40 for its keeping.
+    /// The bytes that the packet counts while it is queued: its length, and 40 more for the queue's own memory. See
+    /// [`Session::buffered_bytes`](crate::server::Session::buffered_bytes).
     #[must_use]
     #[inline]
     pub fn queued_len(&self) -> usize {
@@ -294,7 +292,7 @@ impl Frame {
 }
 
 impl From<Packet> for Frame {
-    /// Encodes; nothing is copied.
+    /// Encodes the packet. Nothing is copied.
     fn from(packet: Packet) -> Self {
         match packet.data {
             Message::Text(text) => Self::text(packet.packet_type, text),

@@ -1,44 +1,44 @@
-//! Time as the machines see it: a number of microseconds since an epoch that the driver owns.
+//! The machines' type for a moment: the number of microseconds since an epoch that the driver chooses.
 //!
-//! No machine reads a clock. A driver picks an epoch (the start of the process, boot, the beginning of a simulation), and passes
-//! the time that has gone by since then to every call that may arm or fire a timer.
+//! No machine reads a clock. The driver chooses an epoch (the start of the process, boot, the beginning of a simulation) and passes the
+//! time since that epoch to every call that may arm or fire a timer.
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
-/// A moment, in microseconds since the driver's own epoch.
+/// A moment, in microseconds since the driver's epoch.
 ///
-/// Arithmetic saturates: neither a peer nor a configured duration can make it overflow.
+/// Arithmetic saturates, so neither a peer nor a configured duration can make it overflow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Instant(u64);
 
 impl Instant {
-    /// The epoch itself.
+    /// The epoch.
     pub const ZERO: Self = Self(0);
-    /// Later than every deadline; a timer set to it never fires in practice (half a million years).
+    /// The latest moment, half a million years after the epoch. A timer that is set to it never fires in practice.
     pub const FAR_FUTURE: Self = Self(u64::MAX);
 
-    /// The moment this many microseconds after the epoch.
+    /// The moment `micros` microseconds after the epoch.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// The moment this many milliseconds after the epoch.
+    /// The moment `millis` milliseconds after the epoch.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1000))
     }
 
-    /// Microseconds since the epoch.
+    /// The number of microseconds since the epoch.
     #[must_use]
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
-    /// How long after `earlier` this is; zero when it is not after it.
+    /// The time since `earlier`, or zero if `earlier` is later.
     #[must_use]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

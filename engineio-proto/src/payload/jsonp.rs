@@ -1,9 +1,9 @@
-//! JSONP: polling by script tags and hidden forms, for browsers that cannot ask another origin otherwise.
+//! JSONP: polling with script tags and hidden forms, for browsers that have no other way to send requests to another origin.
 //!
-//! A session polls so when the query of its handshake has a `j`, in either revision; that of later requests is ignored. What it polls
-//! is a script that calls a function with a payload ([`Callback::encode`]), what it posts is a form ([`decode_form`]). It takes no binary:
-//! in revision 3, payloads for it are encoded without, and in revision 4 all are text anyway. The content type of the script is that
-//! of a text payload.
+//! A session uses JSONP if the query of its handshake has a parameter `j`, in either revision. The `j` of later requests is ignored. The
+//! response to a GET is a script that calls a function with a payload ([`Callback::encode`]). The body of a POST is a form
+//! ([`decode_form`]). JSONP does not carry binary: payloads of revision 3 must be encoded as text, and payloads of revision 4 always are.
+//! The content type of the script is that of a text payload.
 //!
 //! Source: engine.io `lib/transports/polling-jsonp.ts`; engine.io-client 3.5 `lib/transports/polling-jsonp.js`.
 
@@ -18,10 +18,10 @@ use crate::form;
 use crate::json::JsonString;
 use crate::message::Text;
 
-/// As many as the largest index of a JavaScript array has.
+/// The number of digits of the largest index of a JavaScript array.
 const MAX_DIGITS: usize = 10;
 
-/// The function that a client wants called: a number, by which it finds it in an array of its own.
+/// The function that the script calls: its index in the client's array of functions.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Callback {
     digits: [u8; MAX_DIGITS],
@@ -29,11 +29,10 @@ pub struct Callback {
 }
 
 impl Callback {
-    /// From the decoded value of `j` in the query. Only its digits count, whatever else there is (`a1b2` is 12): it becomes
-    /// part of a script.
+    /// Reads the decoded value of `j` in the query. Only its digits are kept, because they become part of a script: `a1b2` is 12.
     ///
-    /// Of more than ten digits the first ten are kept, which no client has a function for; the reference keeps them all.
-    /// Without any the script is none, and the client's own fault.
+    /// If there are more than ten digits, the first ten are kept, and the client has no function of that number; the reference keeps all
+    /// digits. Without any digit, the script is invalid, as in the reference.
     #[must_use]
     pub fn from_query(j: &str) -> Self {
         let mut callback = Self { digits: [0; MAX_DIGITS], count: 0 };
@@ -50,20 +49,20 @@ impl Callback {
         self.digits.get(..usize::from(self.count)).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default()
     }
 
-    /// Appends the script that calls the function with this payload, which was written by [`encode`](super::encode) or as text
-    /// by [`v3::encode`](super::v3::encode).
+    /// Appends a script that calls the function with this payload. The payload is the output of [`encode`](super::encode), or of
+    /// [`v3::encode`](super::v3::encode) as text.
     ///
-    /// What is not UTF-8 in it becomes U+FFFD.
+    /// Invalid UTF-8 in the payload becomes U+FFFD.
     pub fn encode(&self, payload: &[u8], out: &mut BytesMut) {
-        // The quotes of JSON that most payloads have inside take an escape each.
+        // Most payloads contain JSON, whose quotes take an escape each.
         out.reserve(payload.len().saturating_add(payload.len() / 8).saturating_add(32));
         let payload = String::from_utf8_lossy(payload);
-        // Writing to memory does not fail.
+        // Writing to memory cannot fail.
         let _ = write!(Script(out), "___eio[{}]({});", self.as_str(), JsonString(&payload));
     }
 }
 
-/// Writes what JSON allows in a string and scripts did not allow until 2019 as escapes.
+/// Escapes the two characters that JSON allows in a string, but JavaScript did not until 2019.
 struct Script<'a>(&'a mut BytesMut);
 
 impl fmt::Write for Script<'_> {
@@ -81,19 +80,19 @@ impl fmt::Write for Script<'_> {
     }
 }
 
-/// The payload in the body of a POST: the value of `d` in a form.
+/// Reads the payload from the body of a POST: the value of `d` in a form.
 ///
-/// Nothing when the form has no `d`, or several of them: ignore the body then, and answer its request as any other. The
-/// reference looks at the first 1000 parameters only; here the length of the body is the limit, as nothing but the payload
-/// takes memory.
+/// Returns `None` if the form has no `d`, or several. Ignore such a body, and answer its request like any other. The reference looks at
+/// the first 1000 parameters only. Here the length of the body is the only limit, because parameters other than the payload take no memory.
 ///
-/// Browsers change the line breaks of what a form sends. So clients send a line feed as `\n` (a backslash and an n), and what
-/// reads `\n` already with one more backslash; both are undone here, before lengths are looked at. A backslash in front of a line feed
-/// makes that ambiguous, and is read as `\n`, as in the reference.
+/// Browsers change the line breaks in forms. Clients therefore send a line feed as `\n` (a backslash and an n), and add a backslash to a
+/// `\n` that is in the payload. Both are undone here, before the lengths of packets are read. A backslash before a line feed is ambiguous
+/// and is read as `\n`, as in the reference.
+///
+/// A percent sign that is not followed by two hexadecimal digits is kept.
 ///
 /// # Errors
-/// [`ParseError::Utf8`] for a payload that is none once its percent escapes are undone; the reference puts U+FFFD in its place.
-/// A percent sign without two hexadecimal digits behind it stays.
+/// [`ParseError::Utf8`] if the decoded payload is not UTF-8. The reference replaces invalid UTF-8 by U+FFFD.
 pub fn decode_form(body: &Bytes) -> Result<Option<Text>, ParseError> {
     let mut values = body.split(|byte| *byte == b'&').filter_map(|parameter| {
         let mut halves = parameter.splitn(2, |byte| *byte == b'=');
@@ -105,7 +104,7 @@ pub fn decode_form(body: &Bytes) -> Result<Option<Text>, ParseError> {
     String::from_utf8(text).map(|text| Some(Text::from(text))).map_err(|_| ParseError::Utf8)
 }
 
-/// Undoes what clients do to line feeds: of the backslashes before an `n` one goes, and `n` stands for a line feed if it was the only one.
+/// The decoded bytes of a name or value in a form: `+` is a space, and two hexadecimal digits follow `%`.
 fn line_feeds(escaped: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(escaped.len());
     let mut rest = escaped;

@@ -1,7 +1,7 @@
-//! Many packets in one HTTP body: how long-polling carries them.
+//! Payloads: the packets in the body of one HTTP request or response, as long-polling carries them.
 //!
-//! Revision 4 joins text packets with a separator; see [`Packets`] for reading and [`encode`] for writing. Revision 3 puts a length in
-//! front of each, see [`v3`]. A client that polls by script tags wraps either, see [`jsonp`].
+//! Revision 4 joins packets in text form with a separator: [`Packets`] reads such a body, and [`encode`] writes one. Revision 3 has a
+//! length before each packet, see [`v3`]. For clients that poll with script tags, either payload is wrapped, see [`jsonp`].
 //!
 //! ```
 //! use bytes::{Bytes, BytesMut};
@@ -19,7 +19,7 @@
 //! }
 //! assert_eq!(messages, [Message::from("hello"), Message::Binary(Bytes::from_static(&[1, 2]))]);
 //!
-//! // The body that answers a GET: a ping, and the same messages.
+//! // The body of the response to a GET: a ping, and the same messages.
 //! let mut frames = vec![Frame::PING];
 //! frames.extend(messages.into_iter().map(Frame::message));
 //! let mut body = BytesMut::new();

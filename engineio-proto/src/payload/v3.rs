@@ -1,36 +1,37 @@
-//! Revision 3: packets with their length in front, in a body of text or of bytes.
+//! Payloads of revision 3: packets with a length before each, in a text or binary body.
 //!
-//! A text body is a row of `length:packet`, the length in UTF-16 code units, as JavaScript counts; a binary message is `b4` and base64
-//! in it. A binary body is a row of parts, each of them a byte (0 for a packet in text, 1 for a binary message), the length in bytes
-//! as decimal digits (a byte of value 0 to 9 each), a byte 255, and the packet.
+//! A text body is a sequence of `length:packet`. The length is in UTF-16 code units, as in JavaScript, and a binary message is `b4` and
+//! base64. A binary body is a sequence of parts. Each part is a byte (0 for a packet in text form, 1 for a binary message), the length in
+//! bytes as decimal digits (bytes of value 0 to 9), a byte of value 255, and the packet.
 //!
-//! JavaScript 2.x writes a binary body when something in it is binary; JavaScript 1.x, early Java and Python 3.x always do, and Swift
-//! never. All of them write the same two forms, and those are what [`Packets`] reads. The reference takes more:
+//! JavaScript 2.x sends a binary body if a packet in it is binary. JavaScript 1.x, early Java and Python 3.x always do, and Swift never
+//! does. All of them write these two forms, and [`Packets`] reads no others. The reference accepts more:
 //!
 //! | body | reference | here |
 //! |---|---|---|
-//! | text: `0:` | no packet, and goes on behind it | the same: it is how an empty list is written |
+//! | text: `0:` | no packet; reading goes on after it | the same: this is an empty list |
 //! | text: empty; no digit before the colon; `-1:`, `1.5:`, `a:` | error | error |
-//! | text: more announced than is there; anything behind the last packet | error, after the packets before it | the same |
-//! | text: ` 6:`, `06:`, `1e1:`, `0x1:`, whatever else JavaScript converts to that number | read | error: no client writes these |
+//! | text: a length beyond the end of the body; anything after the last packet | error, after the packets before it | the same |
+//! | text: ` 6:`, `06:`, `1e1:`, `0x1:`, and whatever else JavaScript converts to a number | accepted | error: no client sends these |
 //! | text: a length that ends within a surrogate pair | a message with half a character | error |
-//! | text: `1:b`, `b` and no type; `b` and a type other than 4 | a packet without a type; of that type, with bytes | error |
-//! | binary: empty | no packet | the same: it is how early Java writes an empty list |
-//! | binary: a first byte above 1 | as 1 | error |
-//! | binary: a length byte of 10 to 254 | as two or three digits | error |
-//! | binary: leading zeros | read | error |
-//! | binary: no digits before the 255 | an empty packet, and goes on at the 255 | error |
+//! | text: `1:b`, a `b` without a type | a packet without a type | error |
+//! | text: `b` and a type other than 4 | a packet of that type, with bytes | error |
+//! | binary: empty body | no packet | the same: this is how early Java sends an empty list |
+//! | binary: a first byte above 1 | the same as 1 | error |
+//! | binary: a byte of 10 to 254 in the length | counts as two or three digits | error |
+//! | binary: leading zeros | accepted | error |
+//! | binary: no digits before the 255 | an empty packet; reading goes on at the 255 | error |
 //! | binary: no 255 | error | error |
-//! | binary: more announced than is there | what is there is the packet | error: a body that was cut is no message |
+//! | binary: a length beyond the end of the body | the rest of the body is the packet | error: a truncated body is not a message |
 //! | binary: a length of 0 | error, or a packet without a type | error |
-//! | binary: bytes behind a type other than 4 | a packet of that type, or of none | error |
-//! | binary: surrogates in UTF-8 | U+FFFD | error, as all that is not UTF-8 |
-//! | binary: an error in a part | errors of length discard all packets of the body, others only that part | ends the body, after the packets before it |
-//! | either: base64 that is none | what can be read of it | error, with the exceptions of [`Packet::decode`] |
+//! | binary: bytes after a type other than 4 | a packet of that type, or without a type | error |
+//! | binary: surrogates in UTF-8 | U+FFFD | error, like all invalid UTF-8 |
+//! | binary: an error in a part | an invalid length discards all packets of the body, other errors only that part | error, after the packets before it |
+//! | either: invalid base64 | what can be decoded of it | error, except what [`Packet::decode`] accepts |
 //!
-//! Text whose lengths count bytes, which Python 3.x writes when it is asked for `b64`, is read as far as it is ASCII; the reference
-//! refuses the rest as well. JavaScript 1.x, where it cannot send binary, encodes text as UTF-8 twice. Nothing can tell, so that
-//! this is not undone, nor is it by the reference.
+//! If `b64` is set, Python 3.x counts the lengths of text bodies in bytes. Such bodies can be read only if they are ASCII; the reference
+//! refuses others too. JavaScript 1.x encodes text as UTF-8 twice where it cannot send binary. This cannot be detected, and like the
+//! reference, this decoder does not undo it.
 //!
 //! Source: Engine.IO protocol v3, "Payload"; engine.io-parser 2.2.1, `encodePayload`, `decodePayload` and their `AsBinary` forms.
 
@@ -42,43 +43,44 @@ use crate::http::ContentType;
 use crate::message::{Message, Text};
 use crate::packet::{Frame, Packet};
 
-/// Ends the length in a text body.
+/// The end of the length in a text body.
 const COLON: u8 = b':';
-/// Ends the length in a binary body.
+/// The end of the length in a binary body.
 const END_OF_LENGTH: u8 = 255;
-/// Starts a packet in text in a binary body.
+/// The first byte of a text packet in a binary body.
 const TEXT_PART: u8 = 0;
-/// Starts a binary message in a binary body.
+/// The first byte of a binary message in a binary body.
 const BINARY_PART: u8 = 1;
-/// No packets in a text body.
+/// A text body without packets.
 const EMPTY_LIST: &[u8] = b"0:";
 
 /// The packets of one body, in order.
 ///
-/// After an `Err` there is nothing more: what stands behind a bad packet is not delivered. Packets share the memory of the body,
-/// and nothing is allocated by the lengths that it announces.
+/// The iterator ends after the first `Err`: packets after an invalid one are not returned. Packets share the memory of the body. No memory
+/// is allocated for a length that the body only announces.
 ///
-/// Errors are those of [`Packet::decode_v3`], [`ParseError::Length`] (also for an empty text body), and [`ParseError::Utf8`] for text
-/// that is none in a binary body.
+/// The errors are those of [`Packet::decode_v3`], [`ParseError::Length`] (also for an empty text body), and [`ParseError::Utf8`] if a text
+/// packet in a binary body is not UTF-8.
 #[derive(Clone, Debug)]
 pub struct Packets {
     rest: Option<Rest>,
 }
 
-/// What is still to be read.
+/// The part of a body that is not read yet.
 #[derive(Clone, Debug)]
 enum Rest {
-    /// Empty only when the whole body is.
+    /// Empty only if the whole body is empty.
     Text(Text),
     /// Never empty.
     Binary(Bytes),
 }
 
 impl Packets {
-    /// Starts to read a body. Its content type says whether it is text or binary.
+    /// Starts reading a body, as text or binary according to its content type.
     ///
     /// # Errors
-    /// [`ParseError::Utf8`]: a text body is checked here as a whole, once. The reference puts U+FFFD in place of what is not UTF-8.
+    /// [`ParseError::Utf8`] if a text body is not UTF-8. The whole body is checked once, here. The reference replaces invalid UTF-8 by
+    /// U+FFFD.
     pub fn new(body: Bytes, content_type: ContentType) -> Result<Self, ParseError> {
         let rest = match content_type {
             ContentType::Text => Some(Rest::Text(Text::try_from(body).map_err(|_| ParseError::Utf8)?)),
@@ -87,7 +89,7 @@ impl Packets {
         Ok(Self { rest })
     }
 
-    /// How many bytes of the body are still to be read.
+    /// The number of bytes of the body that are not read yet.
     #[must_use]
     pub fn remaining(&self) -> usize {
         match &self.rest {
@@ -126,11 +128,11 @@ impl Iterator for Packets {
 
 impl core::iter::FusedIterator for Packets {}
 
-/// The first packet of a text body, and what stands behind it; nothing when only empty lists are left.
+/// Splits a text body into its first packet and the rest. Returns `None` if only empty lists are left.
 fn split_text(mut body: Text) -> Result<Option<(Message, Option<Rest>)>, ParseError> {
     loop {
         let (length, behind) = split_length(body.as_bytes(), b'0', COLON).ok_or(ParseError::Length)?;
-        // Digits and the colon are ASCII, so that a character starts behind them.
+        // Digits and the colon are ASCII, so a character starts after them.
         let behind = body.get(body.len().saturating_sub(behind.len())..).unwrap_or_default();
         let (packet, behind) = split_utf16(behind, length).ok_or(ParseError::Length)?;
         let rest = body.slice_ref(behind);
@@ -144,7 +146,7 @@ fn split_text(mut body: Text) -> Result<Option<(Message, Option<Rest>)>, ParseEr
     }
 }
 
-/// The first packet of a binary body, and what stands behind it.
+/// Splits a binary body into its first packet and the rest.
 fn split_binary(body: Bytes) -> Result<(Message, Option<Rest>), ParseError> {
     let (&kind, behind) = body.split_first().ok_or(ParseError::Empty)?;
     if !matches!(kind, TEXT_PART | BINARY_PART) {
@@ -161,8 +163,8 @@ fn split_binary(body: Bytes) -> Result<(Message, Option<Rest>), ParseError> {
     Ok((packet, rest))
 }
 
-/// A length in decimal digits that count from `zero`, and what stands behind its end. Looks at no more bytes than the
-/// largest length has digits.
+/// Reads a length in decimal digits, of which `zero` is the digit 0, and returns it with the bytes after its end. Reads no more bytes than
+/// the largest length has digits.
 fn split_length(mut body: &[u8], zero: u8, end: u8) -> Option<(usize, &[u8])> {
     let mut length = None;
     loop {
@@ -181,26 +183,27 @@ fn split_length(mut body: &[u8], zero: u8, end: u8) -> Option<(usize, &[u8])> {
     }
 }
 
-/// The first so many UTF-16 code units of a text, and the rest.
+/// Splits a text after this number of UTF-16 code units.
 fn split_utf16(text: &str, units: usize) -> Option<(&str, &str)> {
-    // No unit takes less than a byte. In ASCII, none takes more.
+    // A unit takes at least one byte. In ASCII, it takes exactly one.
     if text.as_bytes().get(..units)?.is_ascii() {
         return text.split_at_checked(units);
     }
     let mut missing = units;
     let mut characters = text.chars();
     while missing > 0 {
-        // Fails when the length ends within a surrogate pair.
+        // Fails if the length ends within a surrogate pair.
         missing = missing.checked_sub(characters.next()?.len_utf16())?;
     }
     text.split_at_checked(text.len().saturating_sub(characters.as_str().len()))
 }
 
-/// Appends these packets to `out` as one body, and returns the content type of it: binary when one of them is a binary
-/// message and the client `takes_binary` (it did not ask for `b64`, and does not poll by [`jsonp`](super::jsonp)). No packets
-/// are `0:`.
+/// Appends packets to `out` as one body, and returns its content type.
 ///
-/// The iterator is gone through several times, so that `out` grows at most once. Frames may be in the form of either revision.
+/// The body is binary if one of the packets is a binary message and the client `takes_binary`, that is, if it did not ask for `b64` and
+/// does not use [`jsonp`](super::jsonp). Without packets, the body is `0:`.
+///
+/// The iterator is run several times, so that `out` grows at most once. Frames may be of either revision.
 pub fn encode<'a, I>(frames: I, takes_binary: bool, out: &mut BytesMut) -> ContentType
 where
     I: IntoIterator<Item = &'a Frame>,
@@ -230,7 +233,8 @@ where
     ContentType::Text
 }
 
-/// Length of a packet in a body. In a text body it may be too large by what the length takes when it is counted in bytes.
+/// The length of a packet in a body, for reserving memory. In a text body it may be a few bytes too large, because the digits are those of
+/// the length in bytes.
 fn encoded_len(frame: &Frame, binary: bool) -> usize {
     let length = if frame.is_binary() && !binary {
         base64::encoded_len(frame.data().len()).saturating_add(2)
@@ -238,18 +242,18 @@ fn encoded_len(frame: &Frame, binary: bool) -> usize {
         frame.packet_len()
     };
     let digits = length.checked_ilog10().map_or(1, |power| usize::try_from(power).unwrap_or(0).saturating_add(1));
-    // The end of the length; in a binary body also the byte in front of it.
+    // The byte that ends the length; in a binary body, also the byte before it.
     length.saturating_add(digits).saturating_add(if binary { 2 } else { 1 })
 }
 
-/// Length of UTF-8 in UTF-16 code units: one for every character, and one more for those that take four bytes.
+/// The length of UTF-8 in UTF-16 code units: one for every character, two for characters of four bytes.
 fn utf16_len(utf8: &[u8]) -> usize {
     let starts = utf8.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
     let pairs = utf8.iter().filter(|byte| **byte >= 0xf0).count();
     starts.saturating_add(pairs)
 }
 
-/// Writes a length as decimal digits that count from `zero`, and its end.
+/// Writes a length as decimal digits, of which `zero` is the digit 0, and the byte that ends it.
 fn put_length(length: usize, zero: u8, end: u8, out: &mut BytesMut) {
     let start = out.len();
     let mut rest = length;

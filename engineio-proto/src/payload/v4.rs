@@ -1,6 +1,7 @@
-//! Revision 4: packets in their text form, joined by U+001E.
+//! Payloads of revision 4: packets in text form, separated by U+001E.
 //!
-//! A body is read lazily, packet by packet: a megabyte of one-byte packets stays a megabyte, however slowly it is consumed.
+//! A body is decoded lazily, packet by packet. A megabyte of one-byte packets therefore takes a megabyte of memory, however slowly the
+//! application reads it.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -13,32 +14,32 @@ const SEPARATOR: u8 = 0x1e;
 
 /// The packets of one body, in order.
 ///
-/// After an `Err` there is nothing more: what stands behind a bad packet is not delivered. An empty body, and a separator with
-/// nothing in front of or behind it, is an [`ParseError::Empty`]. Packets share the memory of the body.
+/// The iterator ends after the first `Err`: packets after an invalid one are not returned. An empty body is [`ParseError::Empty`], and so
+/// is a separator with nothing before or after it. Packets share the memory of the body.
 #[derive(Clone, Hash, Debug)]
 pub struct Packets {
     body: Text,
-    /// Where the next packet starts; `None` at the end, as nothing behind a separator is a (bad) packet, too.
+    /// Where the next packet starts. `None` at the end: an offset at the end of the body would be an empty packet after a separator.
     next: Option<usize>,
 }
 
 impl Packets {
-    /// Starts to read a body.
+    /// Starts reading a body.
     ///
     /// # Errors
-    /// [`ParseError::Utf8`]: the whole body is checked here, once. The reference puts U+FFFD in place of what is not UTF-8.
+    /// [`ParseError::Utf8`] if the body is not UTF-8. The whole body is checked once, here. The reference replaces invalid UTF-8 by U+FFFD.
     pub fn new(body: Bytes) -> Result<Self, ParseError> {
         let body = Text::try_from(body).map_err(|_| ParseError::Utf8)?;
         Ok(Self { body, next: Some(0) })
     }
 
-    /// How many bytes of the body are still to be read.
+    /// The number of bytes of the body that are not read yet.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.next.map_or(0, |next| self.body.len().saturating_sub(next))
     }
 
-    /// Gives the memory of the body back.
+    /// Ends the iterator and releases the memory of the body.
     fn end(&mut self) {
         *self = Self { body: Text::new(), next: None };
     }
@@ -48,7 +49,7 @@ impl Iterator for Packets {
     type Item = Result<Packet, ParseError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // The separator is ASCII: both of its sides are character boundaries.
+        // The separator is ASCII, so both of its sides are character boundaries.
         let rest = self.body.get(self.next?..).unwrap_or_default();
         let length = memchr::memchr(SEPARATOR, rest.as_bytes());
         let packet = Packet::decode_part(&self.body, rest.get(..length.unwrap_or(rest.len())).unwrap_or_default());
@@ -65,10 +66,10 @@ impl Iterator for Packets {
 
 impl core::iter::FusedIterator for Packets {}
 
-/// Appends these packets to `out` as one body: text as it is, binary messages in base64. Nothing is appended for no packets.
+/// Appends packets to `out` as one body, with binary messages in base64. Without packets, nothing is appended.
 ///
-/// The iterator is gone through twice, so that `out` grows at most once and by what is needed. A text packet that contains
-/// the separator would be cut in two by the peer: do not let it come here.
+/// The iterator is run twice, so that `out` grows at most once and by the exact length. The caller must not pass a text packet that
+/// contains the separator: the peer would split it in two.
 pub fn encode<'a, I>(frames: I, out: &mut BytesMut)
 where
     I: IntoIterator<Item = &'a Frame>,
@@ -91,7 +92,7 @@ where
     }
 }
 
-/// Length of a packet in a body, without separators.
+/// The length of a packet in a body, without separators.
 fn encoded_len(frame: &Frame) -> usize {
     if frame.is_binary() { base64::encoded_len(frame.data().len()).saturating_add(1) } else { frame.packet_len() }
 }
