@@ -1,4 +1,4 @@
-//! HTTP bodies: the response body that knows whether it was written, and the request body that is read up to a limit.
+//! HTTP bodies: a response body that reports whether it was written, and a request body that is read up to a limit.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -7,17 +7,17 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-/// Bytes handed to the HTTP library at once.
+/// The largest piece of a body that is passed to the HTTP library, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// A response body: complete from the start. Its [`Confirmation`] says whether it was written to the end.
+/// A response body, complete from the start. Its [`Confirmation`] reports whether the body was written to the end.
 pub struct Body {
     bytes: Bytes,
     confirmation: Option<Confirmation>,
 }
 
-/// Tells a session what became of a response. Dropping it says that the response was not written to the end.
-#[must_use = "dropping it says that the response was lost"]
+/// Reports to a session whether a response was written to the end. Dropping it reports that the response was lost.
+#[must_use = "dropping it reports that the response was lost"]
 pub struct Confirmation(Option<Box<dyn FnOnce(bool) + Send>>);
 
 impl Confirmation {
@@ -25,7 +25,7 @@ impl Confirmation {
         Self(Some(Box::new(tell)))
     }
 
-    /// The response was written to the end.
+    /// Reports that the response was written to the end.
     pub fn written(mut self) {
         if let Some(tell) = self.0.take() {
             tell(true);
@@ -56,8 +56,8 @@ impl Body {
         Self { bytes, confirmation: Some(confirmation) }
     }
 
-    /// Takes over telling whether the response was written. For adapters that own the connection, and so know when its bytes have left;
-    /// without it a body counts as written once the HTTP library has taken all of it, though that keeps a buffer of its own.
+    /// Takes the confirmation, for an adapter that owns the connection and knows when the bytes of the response were written to it.
+    /// Otherwise a body counts as written when the HTTP library has taken all of it, although the library may still buffer a part.
     pub fn take_confirmation(&mut self) -> Option<Confirmation> {
         self.confirmation.take()
     }
@@ -71,7 +71,7 @@ impl std::fmt::Debug for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        // HTTP libraries do not ask an empty body for anything.
+        // HTTP libraries do not poll an empty body.
         if self.bytes.is_empty()
             && let Some(confirmation) = self.confirmation.take()
         {
@@ -88,7 +88,7 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
-        // In pieces, so that a large body counts as written only when the connection has taken all but the last of it.
+        // In pieces, so that a large body counts as written only when the connection has taken all of it but the last piece.
         let length = self.bytes.len().min(PIECE);
         let piece = self.bytes.split_to(length);
         if self.bytes.is_empty()
@@ -108,22 +108,22 @@ impl HttpBody for Body {
     }
 }
 
-/// What became of reading a request's body.
+/// The result of reading a request's body.
 pub(crate) enum Collected {
-    /// All of it.
+    /// The whole body.
     Whole(Bytes),
-    /// More bytes than the limit; the rest was not read.
+    /// The body has more bytes than the limit. The rest was not read.
     TooLarge,
-    /// More chunks than the limit; the rest was not read.
+    /// The body has more chunks than the limit. The rest was not read.
     TooManyChunks,
-    /// The connection broke, or the body was malformed.
+    /// The connection was lost, or the body was malformed.
     Broken,
 }
 
-/// The body of a request, which is not polled again behind its end.
+/// The body of a request. It is not polled again after its end.
 pub(crate) struct RequestBody<'a, B> {
     body: Pin<&'a mut B>,
-    /// It has said that it is over, or that it is broken.
+    /// The body returned its end or an error.
     ended: bool,
 }
 
@@ -132,12 +132,12 @@ impl<'a, B: HttpBody> RequestBody<'a, B> {
         Self { body, ended: false }
     }
 
-    /// Whether nothing of it is left to be read.
+    /// Whether nothing is left to read.
     pub(crate) fn is_at_end(&self) -> bool {
         self.ended || self.body.is_end_stream()
     }
 
-    /// Reads a body of at most `max_bytes` bytes in at most `max_chunks` reads. A body in one piece is not copied.
+    /// Reads a body of at most `max_bytes` bytes in at most `max_chunks` chunks. A body in one chunk is not copied.
     pub(crate) async fn collect(&mut self, max_bytes: usize, max_chunks: usize) -> Collected {
         if self.is_longer_than(max_bytes) {
             return Collected::TooLarge;
@@ -169,9 +169,9 @@ impl<'a, B: HttpBody> RequestBody<'a, B> {
         }
     }
 
-    /// Reads the rest and forgets it, at most `max_bytes` bytes. Whether it came to its end.
+    /// Reads and discards the rest, up to `max_bytes` bytes. Returns whether the body ended within that limit.
     pub(crate) async fn drain(&mut self, max_bytes: usize) -> bool {
-        // It will not come to its end within the limit, so that nothing is gained by waiting.
+        // The body cannot end within the limit, so waiting gains nothing.
         if self.is_longer_than(max_bytes) {
             return false;
         }
@@ -190,7 +190,7 @@ impl<'a, B: HttpBody> RequestBody<'a, B> {
         self.body.size_hint().lower() > u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
-    /// The next data. Trailers are skipped: they say nothing here.
+    /// The next chunk. Trailers are ignored.
     async fn next_data(&mut self) -> Option<Result<B::Data, B::Error>> {
         while !self.ended {
             match poll_fn(|cx| self.body.as_mut().poll_frame(cx)).await {

@@ -1,4 +1,4 @@
-//! What a listener or a router serves: something with a path that answers requests, and can be ended.
+//! The interface between an HTTP server and a Socket.IO or Engine.IO server: matching paths, answering requests, shutting down.
 
 use std::future::Future;
 
@@ -10,15 +10,16 @@ use crate::body::Body;
 use crate::runtime::Runtime;
 use crate::upgrade::Upgrade;
 
-/// Answers the requests of a path: a [`Server`](crate::Server), an [`EngineServer`](crate::EngineServer), or a pair of endpoints, of which
-/// the first that matches answers.
+/// Answers the requests of a path. A [`Server`](crate::Server) and an [`EngineServer`](crate::EngineServer) are endpoints. A pair of
+/// endpoints is one too: the first that matches answers.
 pub trait Endpoint: Clone + Send + Sync + 'static {
-    /// Whether a request with this path is for this endpoint.
+    /// Whether this endpoint answers requests with this path.
     fn matches(&self, path: &str) -> bool;
 
-    /// Answers a request whose path [matches](Endpoint::matches). For adapters, and for users with an HTTP server of their own: `upgrade` is
-    /// what becomes of the connection if the answer is `101`, `None` where the HTTP server offers no upgrade.
-    /// [`RemoteAddress`](crate::RemoteAddress) should be among the request's extensions.
+    /// Answers a request whose path [matches](Endpoint::matches). This is for adapters, and for applications with their own HTTP server.
+    ///
+    /// `upgrade` provides the connection if the response is `101`; it is `None` if the HTTP server offers no upgrade. The extensions of the
+    /// request should have a [`RemoteAddress`](crate::RemoteAddress).
     fn respond<R, B>(
         &self,
         runtime: &R,
@@ -29,16 +30,19 @@ pub trait Endpoint: Clone + Send + Sync + 'static {
         R: Runtime,
         B: HttpBody<Data: Send, Error: Send> + Send;
 
-    /// Whether the answer to this request may be held until there is something to say: it polls a session. If the peer of such a request
-    /// goes away, nobody waits for the answer; a peer of any other request may have ended its half of the connection to say that it is
-    /// complete.
+    /// Whether this request polls a session, so that its response may be held until a packet is queued.
+    ///
+    /// If the peer closes its half of the connection during such a request, it no longer waits for the response. During any other request,
+    /// it may only mean that the request is complete.
     fn may_hold(&self, method: &http::Method, uri: &http::Uri) -> bool {
         RequestHead::may_be_held(method.as_str(), uri.query().unwrap_or_default())
     }
 
-    /// Ends the service: new sessions are refused with 503, sockets see `server shutting down`, what is queued goes out, links close with
-    /// 1001, held polls are answered; polling clients that have nothing to fetch are dropped. Returns when all peers are gone. Peers that are
-    /// still there when `deadline` is over are cut off.
+    /// Shuts the service down gracefully, and returns when all peers are disconnected.
+    ///
+    /// New sessions are refused with 503. Sockets disconnect with the reason `server shutting down`. Queued packets are sent, links close
+    /// with code 1001, and held polls are answered. Polling clients without queued packets are dropped. Peers that are still connected when
+    /// `deadline` completes are disconnected at once.
     fn shut_down(&self, deadline: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send;
 }
 

@@ -1,4 +1,4 @@
-//! A bare Engine.IO server: messages, without namespaces, events or acks.
+//! A bare Engine.IO server, with messages but without namespaces, events or acks.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -25,12 +25,12 @@ use crate::service::{HttpSettings, Service};
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
 use crate::upgrade::Upgrade;
 
-/// A bare Engine.IO server. A handle: clones are the same server. It has no listener of its own: an adapter serves it.
+/// A bare Engine.IO server. This is a handle: clones refer to the same server. It has no listener; an adapter serves it.
 #[derive(Clone)]
 pub struct EngineServer(Arc<Service<Engine>>);
 
 /// The settings and handlers of an [`EngineServer`].
-#[must_use = "build it"]
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct EngineServerBuilder {
     config: Config,
     http: HttpSettings,
@@ -45,24 +45,24 @@ struct Handlers {
     close: Option<ErasedHandler<(EngineSocket, CloseReason), HandlerResult>>,
 }
 
-/// One Engine.IO peer. A handle: clones are the same peer.
+/// One Engine.IO peer. This is a handle: clones refer to the same peer.
 #[derive(Clone)]
 pub struct EngineSocket(Arc<EnginePeer>);
 
 type EnginePeer = Peer<Command, Shared>;
 
-/// What everybody sees of a peer.
+/// The state of a peer that all tasks can access.
 struct Shared {
     handshake: Handshake,
     inbox: Inbox<Message>,
     soft_inbound: usize,
-    /// 1 while the inbox is over its limit.
+    /// 1 while the inbox is over its limit, otherwise 0.
     full: AtomicUsize,
     upgraded: AtomicBool,
     loud: Loud,
 }
 
-/// What other tasks can ask of a session.
+/// A command from another task to a session.
 enum Command {
     Send { frame: Frame, volatile: bool },
     Close,
@@ -75,7 +75,7 @@ struct Engine {
     max_waiting: MaxWaiting,
 }
 
-/// What only the session's task sees.
+/// The state of a peer that only its own task can access.
 struct Local {
     peer: Arc<EnginePeer>,
     waiting: Waiting<Running, HandlerResult>,
@@ -91,7 +91,7 @@ enum Running {
 }
 
 impl EngineServer {
-    /// A server on `/engine.io/`, to be given its settings and handlers.
+    /// Starts building a server. Its default path is `/engine.io/`.
     pub fn builder() -> EngineServerBuilder {
         EngineServerBuilder {
             config: Config::default(),
@@ -101,41 +101,43 @@ impl EngineServer {
         }
     }
 
-    /// How many sessions there are.
+    /// The number of sessions.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.0.hub.sessions()
     }
 
-    /// Ends the server: new sessions are refused with 503, what is queued goes out, links close with 1001, held polls are answered; a polling
-    /// peer that has nothing to fetch is dropped. Returns when all peers are gone. Peers that are still there when `deadline`
-    /// (`tokio::time::sleep(..)` for one) is over are cut off.
+    /// Shuts the server down gracefully, and returns when all peers are disconnected.
+    ///
+    /// New sessions are refused with 503. Queued packets are sent, links close with code 1001, and held polls are answered. Polling peers
+    /// without queued packets are dropped. Peers that are still connected when `deadline` completes (for example `tokio::time::sleep(..)`)
+    /// are disconnected at once.
     pub async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
         self.0.hub.shut_down(deadline).await;
     }
 }
 
 impl EngineServerBuilder {
-    /// The path to serve. Default `/engine.io/`.
+    /// Sets the path. Default `/engine.io/`.
     pub fn path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.http.path);
         self
     }
 
-    /// Settings and limits.
+    /// Changes the settings and limits of sessions.
     pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
         self
     }
 
-    /// Handlers of one session that may wait at the same time; while so many wait, no further message of the session is handled, and soon
-    /// no more is read. Default 1024.
+    /// Limits how many handlers of one session may wait at the same time. At the limit, no further message of the session is handled, and
+    /// the session soon stops reading. Default 1024.
     pub fn max_waiting_handlers(mut self, count: usize) -> Self {
         self.max_waiting.set_handlers(count);
         self
     }
 
-    /// Bytes of the messages whose handlers wait, of one session; see
+    /// Limits the bytes of the messages whose handlers wait, for each session; see
     /// [`ServerBuilder::max_waiting_bytes`](crate::ServerBuilder::max_waiting_bytes). Default 16 MiB.
     pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
         self.max_waiting.set_bytes(bytes);
@@ -152,39 +154,39 @@ impl EngineServerBuilder {
         self
     }
 
-    /// Bytes of a handshake's request head that are kept with its session; see
+    /// Limits the size of a handshake's request head, which is kept with its session; see
     /// [`ServerBuilder::max_head_bytes`](crate::ServerBuilder::max_head_bytes). Default 16 KiB.
     pub fn max_head_bytes(mut self, bytes: usize) -> Self {
         self.http.max_head = bytes;
         self
     }
 
-    /// Decides on the HTTP request of every handshake; see
+    /// Sets a callback that accepts or refuses the HTTP request of every handshake; see
     /// [`ServerBuilder::allow_request`](crate::ServerBuilder::allow_request).
     pub fn allow_request(mut self, allow: impl Fn(&Parts) -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.http.allow = Some(Box::new(allow));
         self
     }
 
-    /// Runs for every peer that has come: `Fn(EngineSocket)`, sync or async. It starts before any message is handled.
+    /// Sets the handler for new peers: `Fn(EngineSocket)`, sync or async. It starts before any message of the peer is handled.
     pub fn on_connect<M>(mut self, handler: impl Handler<(EngineSocket,), HandlerResult, M>) -> Self {
         self.handlers.connect = Some(erase(handler));
         self
     }
 
-    /// Runs for every message: `Fn(EngineSocket, Message)`, sync or async. Without it messages wait for [`EngineSocket::recv`].
+    /// Sets the handler for messages: `Fn(EngineSocket, Message)`, sync or async. Without it, messages wait for [`EngineSocket::recv`].
     pub fn on_message<M>(mut self, handler: impl Handler<(EngineSocket, Message), HandlerResult, M>) -> Self {
         self.handlers.message = Some(erase(handler));
         self
     }
 
-    /// Runs when a peer is gone that had come: `Fn(EngineSocket, CloseReason)`, sync or async.
+    /// Sets the handler for disconnected peers: `Fn(EngineSocket, CloseReason)`, sync or async.
     pub fn on_close<M>(mut self, handler: impl Handler<(EngineSocket, CloseReason), HandlerResult, M>) -> Self {
         self.handlers.close = Some(erase(handler));
         self
     }
 
-    /// The server.
+    /// Builds the server.
     #[must_use]
     pub fn build(self) -> EngineServer {
         let application = Engine { handlers: self.handlers, max_waiting: self.max_waiting };
@@ -216,7 +218,7 @@ impl Endpoint for EngineServer {
 }
 
 impl EngineSocket {
-    /// The session's id: a secret between the peer and the server.
+    /// The id of the session. It is a secret between the peer and the server.
     #[must_use]
     pub fn id(&self) -> Sid {
         self.0.sid()
@@ -228,30 +230,30 @@ impl EngineSocket {
         &self.0.shared.handshake
     }
 
-    /// Whether the session has left polling for a link, or began on one.
+    /// Whether a link carries the session: it was opened on a link, or upgraded to one.
     #[must_use]
     pub fn is_on_link(&self) -> bool {
         self.0.shared.upgraded.load(Ordering::Relaxed)
     }
 
-    /// Sends a message. Never waits: it leaves in the session's next turn.
+    /// Sends a message. Never waits: the message is queued for the session's task.
     ///
     /// # Errors
-    /// [`SendError`]: nothing was sent. When it is [`SendError::Full`], wait for [`EngineSocket::ready`] or close the session.
+    /// [`SendError`] if the message was not queued. After [`SendError::Full`], wait for [`EngineSocket::ready`], or close the session.
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.push(message.into(), false)
     }
 
-    /// As [`EngineSocket::send`], but the message is dropped unless it can leave at once.
+    /// Like [`EngineSocket::send`], but drops the message if it cannot be written at once.
     ///
     /// # Errors
-    /// [`SendError`]; that the message was dropped is none.
+    /// Those of [`EngineSocket::send`]. A dropped message is not an error.
     pub fn send_volatile(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.push(message.into(), true)
     }
 
     fn push(&self, message: Message, volatile: bool) -> Result<(), SendError> {
-        // Where payloads are separated by it, it cannot be part of a message. What is sent around the upgrade may still have to poll.
+        // The separator would split the message in a polling payload. Until the upgrade is complete, messages may still be polled.
         if !self.is_on_link() && matches!(&message, Message::Text(text) if text.contains('\u{1e}')) {
             return Err(SendError::Separator);
         }
@@ -259,32 +261,34 @@ impl EngineSocket {
         self.0.push(frame.queued_len(), || Command::Send { frame, volatile })
     }
 
-    /// Waits until the outbound queue is at most half full and has room for the largest message that was refused with [`SendError::Full`]
-    /// meanwhile. An empty queue takes any message, so that `send` and `ready` in a loop come to an end, unless others fill the queue first.
+    /// Waits until the outbound queue is at most half full and has capacity for the largest message that was refused with
+    /// [`SendError::Full`] in the meantime. An empty queue takes any message, so a loop of `send` and `ready` makes progress, unless other
+    /// tasks fill the queue first.
     ///
     /// # Errors
-    /// When the session is gone.
+    /// [`SendError::Closed`] if the session has ended.
     pub async fn ready(&self) -> Result<(), SendError> {
         self.0.ready().await
     }
 
-    /// The next message, `None` after the end; for servers without a message handler. Messages are kept while the connect handler runs and
-    /// from the first call on.
+    /// The next message, or `None` after the session has ended. This is for servers without a message handler.
+    ///
+    /// Messages are kept while the connect handler runs, and from the first call on. Otherwise they are dropped.
     pub fn recv(&self) -> impl Future<Output = Option<Message>> + Send + '_ {
         let shared = &self.0.shared;
         shared.inbox.want();
         poll_fn(|cx| shared.inbox.poll_next(cx, shared.soft_inbound, &shared.full, || self.0.wake()))
     }
 
-    /// Closes the session; what is queued goes out first.
+    /// Closes the session gracefully: queued messages are sent first.
     pub fn close(&self) {
-        // A session that is gone is as closed as it can be.
+        // This fails only if the session has already ended.
         let _ = self.0.push(0, || Command::Close);
     }
 }
 
 impl Engine {
-    /// Whether handlers may start: those that wait are not too many and do not hold too much, and the inbox is not full.
+    /// Whether handlers may start: the limits of waiting handlers are not reached, and the inbox is not full.
     fn is_ready(&self, local: &Local) -> bool {
         self.max_waiting.has_room(local.waiting.len(), local.waiting.bytes())
             && local.peer.shared.full.load(Ordering::Relaxed) == 0
@@ -374,7 +378,7 @@ impl Application for Engine {
                         start(core, cx, Running::Message, bytes, || handler((socket, message)));
                     } else {
                         let bytes = message.len();
-                        // Without a taker the message is dropped.
+                        // The message is dropped if the inbox does not keep messages.
                         let _ = shared.inbox.push(message, bytes, shared.soft_inbound, &shared.full);
                     }
                 }
@@ -416,7 +420,7 @@ fn start(
     }
 }
 
-/// A handler returned, now or after a wait.
+/// A handler ended, at once or after waiting.
 fn returned(core: &mut Core<'_, Engine>, running: &Running, ended: Ended<HandlerResult>) {
     if *running == Running::Connect {
         core.peer.shared.inbox.settle(&core.peer.shared.full);
@@ -427,7 +431,7 @@ fn returned(core: &mut Core<'_, Engine>, running: &Running, ended: Ended<Handler
     log(core.peer, running, ended);
 }
 
-/// A session has ended: why, in more detail than the reference's reason has.
+/// Logs why a session ended, in more detail than the reference's reason string.
 pub(crate) fn log_closed(session: Sid, reason: CloseReason) {
     match reason {
         CloseReason::TransportError(error) => tracing::debug!(%session, %reason, %error, "a session ended"),

@@ -1,8 +1,8 @@
 //! Handlers: closures of the application, sync or async, with or without a `Result`.
 //!
-//! A handler starts in the turn of its connection, with no lock held. What is done at once (every sync handler, and every async one
-//! that does not wait) costs no scheduling; a future that waits moves to the connection's set of waiting handlers, and later events
-//! go on. A panic is caught wherever it happens.
+//! A handler starts in the turn of its connection, with no lock held. A handler that completes at once (every sync handler, and an async
+//! handler that does not wait) costs no scheduling. A future that is pending moves to the connection's set of waiting handlers, and later
+//! events are handled in the meantime. Panics are caught in both cases.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -14,24 +14,24 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
-/// A handler's result as the driver sees it: the error is logged.
+/// The result of a handler, as the driver sees it. An error is logged.
 pub type HandlerResult = Result<(), String>;
 
-/// What can go wrong in a handler, whatever it is: for handlers that use `?`. A text is one too: `Err("not yet".into())`.
+/// An error type for handlers that use `?`. Any error converts into it, and so does text: `Err("not yet".into())`.
 ///
-/// The last line of such a closure names it: `Ok::<(), Failure>(())`.
+/// Such a handler ends with `Ok::<(), Failure>(())`, from which the compiler infers the type.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a handler may return, turned into `T`. Handlers may return `()` or `Result<(), E>`, where the error is logged; a middleware returns
-/// [`MiddlewareResult`](crate::MiddlewareResult).
+/// A return value of a handler, which converts into `T`. Handlers return `()`, or `Result<(), E>`, whose error is logged. Guards return
+/// [`GuardResult`](crate::GuardResult).
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not what this handler may return",
+    message = "this handler cannot return `{Self}`",
     note = "handlers return `()`, `Result<(), E>` where `E: Display`, or a future of one of these",
     note = "middleware returns `Result<(), Refusal>`, or a future of it",
     note = "with `?`, let the handler end with `Ok::<(), Failure>(())`"
 )]
 pub trait Outcome<T> {
-    /// Turns it into what the driver works with.
+    /// Converts the return value.
     fn into_outcome(self) -> T;
 }
 
@@ -47,12 +47,11 @@ impl<E: Display> Outcome<HandlerResult> for Result<(), E> {
     }
 }
 
-/// A closure that can handle something: `Fn(A) -> R`, with one argument or two, where `R` is an [`Outcome`] or a future of one. `M` tells
-/// the two kinds apart and is inferred.
+/// A closure that can be a handler: `Fn` with one or two arguments, which returns an [`Outcome`] or a future of one. `M` distinguishes the
+/// two kinds and is inferred.
 ///
-/// The arguments are named with their types, for they are how the compiler tells what `R` is. An `async` closure may stand where nothing is
-/// captured; one that captures lends its captures to its future, which has to outlive it. Then a closure clones what its future is to
-/// own:
+/// The arguments need explicit types, from which the compiler infers the rest. An `async` closure works only if it captures nothing: its
+/// future would borrow the captures, but must be `'static`. Otherwise, use a closure that clones what its future needs:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -70,9 +69,9 @@ impl<E: Display> Outcome<HandlerResult> for Result<(), E> {
 /// });
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "this is no handler for `{A}`",
-    label = "not a closure of these arguments that returns what a handler may",
-    note = "a handler takes the members of `{A}` as its arguments, each named with its type: `|socket: Socket|` for `on_connect`, \
+    message = "this is not a handler for `{A}`",
+    label = "not a closure with these arguments and a valid return type",
+    note = "a handler takes the members of `{A}` as arguments with explicit types: `|socket: Socket|` for `on_connect`, \
             `|socket: Socket, event: Event|` for `on`, `|socket: Socket, reason: DisconnectReason|` for `on_disconnect`, \
             `|request: ConnectRequest|` for `middleware`",
     note = "it returns `()`, `Result<(), E>` where `E: Display` (a middleware: `Result<(), Refusal>`), or a future of one of these that is \
@@ -81,20 +80,20 @@ impl<E: Display> Outcome<HandlerResult> for Result<(), E> {
             }} }}`"
 )]
 pub trait Handler<A, T, M>: Send + Sync + 'static {
-    /// Starts it.
+    /// Starts the handler. A future is returned without being polled.
     fn start(&self, arguments: A) -> Started<T>;
 }
 
-/// A handler that was started.
+/// A started handler.
 #[allow(missing_debug_implementations, reason = "holds a future of the application")]
 pub enum Started<T> {
-    /// It is done.
+    /// The handler returned this result.
     Done(T),
-    /// It is a future, which was not polled yet.
+    /// The handler returned this future, which is not polled yet.
     Waits(BoxFuture<'static, T>),
 }
 
-/// Marks handlers that return their result.
+/// Marks handlers that return a result.
 #[derive(Debug)]
 pub enum Immediate {}
 /// Marks handlers that return a future.
@@ -141,14 +140,14 @@ where
     }
 }
 
-/// A handler whose types are forgotten.
+/// A handler without its type.
 pub(crate) type ErasedHandler<A, T> = Box<dyn Fn(A) -> Started<T> + Send + Sync>;
 
 pub(crate) fn erase<A: 'static, T: 'static, M>(handler: impl Handler<A, T, M>) -> ErasedHandler<A, T> {
     Box::new(move |arguments| handler.start(arguments))
 }
 
-/// What became of a handler.
+/// How a handler ended.
 pub(crate) enum Ended<T> {
     /// It returned.
     Returned(T),
@@ -156,10 +155,10 @@ pub(crate) enum Ended<T> {
     Panicked(String),
 }
 
-/// Runs a handler to its first wait.
+/// Starts a handler, and polls its future once if it has one.
 ///
 /// # Errors
-/// The rest of it, when it waits.
+/// The future, if it is pending.
 pub(crate) fn run<T>(
     cx: &mut Context<'_>,
     start: impl FnOnce() -> Started<T>,
@@ -174,8 +173,8 @@ pub(crate) fn run<T>(
     }
 }
 
-/// How many handlers of one connection may wait at the same time, and how many bytes they may hold: what they were started for. While they
-/// are over one of these, events stay in the machine, which fills up and reads no more.
+/// The limits of the waiting handlers of one connection: how many there may be, and how many bytes of events they may hold. While one of
+/// the limits is reached, events stay in the machine. It fills up, and then stops reading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MaxWaiting {
     handlers: usize,
@@ -185,12 +184,12 @@ pub(crate) struct MaxWaiting {
 impl MaxWaiting {
     pub(crate) const DEFAULT: Self = Self { handlers: 1024, bytes: 16 << 20 };
 
-    /// One at least, or nothing would ever be handled.
+    /// At least one. With zero, no event would ever be handled.
     pub(crate) fn set_handlers(&mut self, count: usize) {
         self.handlers = count.max(1);
     }
 
-    /// An event is handled while fewer wait, however large it is.
+    /// A single event may exceed the limit: a handler starts while the handlers that wait hold fewer bytes.
     pub(crate) fn set_bytes(&mut self, count: usize) {
         self.bytes = count.max(1);
     }
@@ -202,9 +201,9 @@ impl MaxWaiting {
     }
 }
 
-/// Handlers that wait, of one connection. `C` says what each is, for when it ends.
+/// The waiting handlers of one connection. `C` is the context of a handler, which is returned when it ends.
 pub(crate) struct Waiting<C, T> {
-    // Most connections never have one.
+    // Most connections never have a waiting handler.
     set: Option<Box<WaitingSet<C, T>>>,
 }
 
@@ -215,7 +214,7 @@ struct WaitingSet<C, T> {
 
 struct Wait<C, T> {
     context: Option<C>,
-    /// What it was started for holds so many.
+    /// The size of the event that it handles.
     bytes: usize,
     future: BoxFuture<'static, T>,
 }
@@ -246,26 +245,26 @@ impl<C: Unpin, T> Waiting<C, T> {
         Self { set: None }
     }
 
-    /// Whether none waits, and none has for a while: what there is nearly always.
+    /// Whether no handler waits and the set is freed, which is nearly always the case.
     #[inline]
     pub(crate) const fn is_idle(&self) -> bool {
         self.set.is_none()
     }
 
-    /// How many wait.
+    /// The number of waiting handlers.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.set.as_ref().map_or(0, |set| set.futures.len())
     }
 
-    /// How many bytes they hold.
+    /// The number of bytes that they hold.
     #[inline]
     pub(crate) fn bytes(&self) -> usize {
         self.set.as_ref().map_or(0, |set| set.bytes)
     }
 
-    /// Keeps a handler that waits: it comes back from [`Waiting::poll_ended`], with its context. What it was started for holds so many
-    /// bytes, as far as anybody can tell until it ends.
+    /// Adds a handler. When it ends, [`Waiting::poll_ended`] returns it with its context. `bytes` is the size of its event, which counts
+    /// until the handler ends.
     pub(crate) fn add(&mut self, context: C, bytes: usize, future: BoxFuture<'static, T>) {
         let empty = || Box::new(WaitingSet { futures: FuturesUnordered::new(), bytes: 0 });
         let set = self.set.get_or_insert_with(empty);
@@ -273,7 +272,7 @@ impl<C: Unpin, T> Waiting<C, T> {
         set.futures.push(Wait { context: Some(context), bytes, future });
     }
 
-    /// The next handler that ended.
+    /// Polls the handlers, and returns the next one that ended.
     pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Option<(C, Ended<T>)> {
         loop {
             let set = self.set.as_mut()?;
@@ -293,7 +292,7 @@ impl<C: Unpin, T> Waiting<C, T> {
         }
     }
 
-    /// Takes what still waits, to be run to its end by somebody else.
+    /// Takes the waiting handlers as one future, which runs them to their end.
     pub(crate) fn take(
         &mut self,
         ended: impl Fn(C, Ended<T>) + Send + 'static,

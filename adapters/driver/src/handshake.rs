@@ -1,26 +1,26 @@
-//! What is known of the request that opened a session: kept in one exact block of memory, read on demand.
+//! The request that opened a session, kept in one block of memory of exact size and parsed on demand.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use http::request::Parts;
 
-/// The address of the peer, as an extension of the request. Listeners that know it put it there.
+/// The address of the peer. Listeners add it to the extensions of the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RemoteAddress(pub SocketAddr);
 
 /// The request that opened a session.
 #[derive(Debug)]
 pub struct Handshake {
-    /// `path?query`, then for each header a line `name: value`, each ended by a line feed: no parts of the HTTP library are kept, because
-    /// they pin its read buffer.
+    /// `path?query`, then a line `name: value` for each header. Each line ends with a line feed. The types of the HTTP library are not
+    /// kept, because they would keep its read buffer alive.
     head: Box<[u8]>,
     address: Option<SocketAddr>,
     issued: SystemTime,
 }
 
 impl Handshake {
-    /// How many bytes are kept of the request.
+    /// The number of bytes that a handshake keeps of this request.
     pub(crate) fn length(parts: &Parts) -> usize {
         let length = |(name, value): (&[u8], &[u8])| name.len().saturating_add(value.len()).saturating_add(3);
         headers(parts).map(length).fold(target(parts).len().saturating_add(1), usize::saturating_add)
@@ -47,7 +47,7 @@ impl Handshake {
         self.head.split(|byte| *byte == b'\n')
     }
 
-    /// Path and query, as they came.
+    /// The path and query, as the client sent them.
     #[must_use]
     pub fn target(&self) -> &str {
         self.lines().next().and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default()
@@ -59,7 +59,7 @@ impl Handshake {
         self.target().split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// The headers: names in lower case, and values.
+    /// The names (in lower case) and values of the headers.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.lines().skip(1).filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
@@ -68,14 +68,16 @@ impl Handshake {
         })
     }
 
-    /// The value of a header, if it is there and is text; `name` in lower case.
+    /// The value of a header, if the request has it and it is UTF-8. `name` must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().find(|(key, _)| *key == name).and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// The peer's address, if the listener told it: always where `serve` listens; under axum and other servers when a [`RemoteAddress`] was put
-    /// among the request's extensions. Behind a proxy it is the proxy's; see [`Handshake::header`] for what that says of the client.
+    /// The address of the peer, if the listener provides it. `serve` always does. With axum and other servers, it is the [`RemoteAddress`]
+    /// in the extensions of the request.
+    ///
+    /// Behind a proxy, this is the address of the proxy. [`Handshake::header`] returns what the proxy adds about the client.
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
         self.address

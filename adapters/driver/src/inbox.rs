@@ -1,4 +1,5 @@
-//! Events that wait for `recv`, with their bytes counted: over the soft limit the peer is not read from until some were taken.
+//! The events of a socket that wait for `recv`. Their bytes are counted: over the soft limit, the peer is not read from until the
+//! application has taken enough of them.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -7,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::sync::lock;
 
-/// Events of one socket.
+/// The events of one socket.
 pub(crate) struct Inbox<T> {
     state: Mutex<State<T>>,
 }
@@ -15,9 +16,9 @@ pub(crate) struct Inbox<T> {
 struct State<T> {
     items: VecDeque<(T, usize)>,
     bytes: usize,
-    /// Whether this inbox counts among those that are over the limit.
+    /// Whether this inbox is counted as over the limit.
     over: bool,
-    /// Whether `recv` was called, or may still be called for the first time: the connect handler runs.
+    /// Whether events are kept for `recv`.
     wanted: Wanted,
     closed: bool,
     waker: Option<Waker>,
@@ -25,11 +26,11 @@ struct State<T> {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Wanted {
-    /// The connect handler has not returned.
+    /// The connect handler has not returned, and may still call `recv`. Events are kept.
     Maybe,
-    /// `recv` was called.
+    /// `recv` was called. Events are kept.
     Yes,
-    /// The connect handler returned, and nobody had called `recv`.
+    /// The connect handler returned, and `recv` was not called. Events are dropped.
     No,
 }
 
@@ -40,14 +41,14 @@ impl<T> Inbox<T> {
         Self { state: Mutex::new(state) }
     }
 
-    /// Adds an event; gives it back when nobody will take it.
+    /// Adds an event. Returns it as the error if events are not kept, or if the inbox is closed.
     pub(crate) fn push(&self, item: T, bytes: usize, limit: usize, over: &AtomicUsize) -> Result<(), T> {
         let mut state = lock(&self.state);
         if state.closed || state.wanted == Wanted::No {
             drop(state);
             return Err(item);
         }
-        // Empty events are not free.
+        // An empty event takes memory too.
         let bytes = bytes.saturating_add(size_of::<(T, usize)>());
         state.items.push_back((item, bytes));
         state.bytes = state.bytes.saturating_add(bytes);
@@ -63,7 +64,8 @@ impl<T> Inbox<T> {
         Ok(())
     }
 
-    /// The next event, `None` after the last. `over` counts the inboxes over their limit; when this one no longer is, `resume` runs.
+    /// The next event, or `None` after the last. `over` counts the inboxes over their limit. If this inbox was one of them and is now at
+    /// most half full, `resume` runs.
     pub(crate) fn poll_next(
         &self,
         cx: &mut Context<'_>,
@@ -94,12 +96,12 @@ impl<T> Inbox<T> {
         Poll::Ready(Some(item))
     }
 
-    /// `recv` was called: events are kept from now on.
+    /// Keeps events from now on, because `recv` was called.
     pub(crate) fn want(&self) {
         lock(&self.state).wanted = Wanted::Yes;
     }
 
-    /// The connect handler returned: without a `recv` so far, events are no longer kept.
+    /// Drops all events, now and later, unless `recv` was called. Runs when the connect handler returns.
     pub(crate) fn settle(&self, over: &AtomicUsize) {
         let mut state = lock(&self.state);
         if state.wanted != Wanted::Maybe {
@@ -115,7 +117,7 @@ impl<T> Inbox<T> {
         drop(items);
     }
 
-    /// No event comes any more; those that are here can still be taken, and hold nobody up.
+    /// Ends the inbox. Events in it can still be taken, but no longer stop reading.
     pub(crate) fn close(&self, over: &AtomicUsize) {
         let mut state = lock(&self.state);
         state.closed = true;

@@ -1,15 +1,15 @@
-//! What a peer can make happen as often as it likes is loud in the log once: for its session and each kind of handler, or for what it
-//! happens to. After that it is said at `debug`, with a number that tells how often it was. So nobody fills a disk by not reading what
-//! they are sent.
+//! Limits how much a peer can write to the log.
 //!
-//! Texts that may hold what a peer has sent are cut.
+//! A peer can cause some warnings and errors as often as it likes. Each of them is logged at its level once per session and kind of
+//! handler, or once per object that it is about. Repetitions are logged at `debug` with their number. So a peer cannot fill a disk, for
+//! example by not reading. Texts that may contain input from a peer are truncated.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Bytes of a text that are logged at most.
+/// The maximum length of a logged text in bytes.
 const MAX_TEXT: usize = 500;
 
-/// How often something happened.
+/// Counts how often something happened.
 #[derive(Debug, Default)]
 pub(crate) struct Times(AtomicU32);
 
@@ -18,7 +18,7 @@ impl Times {
         Self(AtomicU32::new(0))
     }
 
-    /// It happened again: how often by now. Stays at the end of its range.
+    /// Counts one more occurrence and returns the number of occurrences. Saturates.
     pub(crate) fn another(&self) -> u32 {
         let more = |times: u32| Some(times.saturating_add(1));
         let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
@@ -26,27 +26,27 @@ impl Times {
     }
 }
 
-/// What may be loud once for each session.
+/// The counters of one session, for what is logged at its level once per session.
 #[derive(Debug, Default)]
 pub(crate) struct Loud {
     pub(crate) middleware: Times,
     pub(crate) connect: Ends,
-    /// Handlers of events, or messages.
+    /// Handlers of events (Socket.IO) or messages (Engine.IO).
     pub(crate) events: Ends,
     pub(crate) disconnecting: Ends,
     pub(crate) disconnect: Ends,
-    /// The outbound queue was full, and the session was closed for it.
+    /// The outbound queue was full, which closes the session.
     pub(crate) full: Times,
 }
 
-/// Bad ends of one kind of handler.
+/// The failures and panics of one kind of handler.
 #[derive(Debug, Default)]
 pub(crate) struct Ends {
     pub(crate) failed: Times,
     pub(crate) panicked: Times,
 }
 
-/// Logs at `$level` the first time, and at `debug`, with the field `times`, from then on.
+/// Logs at `$level` the first time. After that, logs at `debug` with the field `times`.
 macro_rules! loud_once {
     ($times:expr, $level:ident, $($what:tt)+) => {
         match $times.another() {
@@ -57,7 +57,7 @@ macro_rules! loud_once {
 }
 pub(crate) use loud_once;
 
-/// The text, or its beginning if it is long.
+/// The text, truncated to [`MAX_TEXT`] bytes.
 pub(crate) fn brief(text: &str) -> &str {
     let mut end = text.len().min(MAX_TEXT);
     while !text.is_char_boundary(end) {

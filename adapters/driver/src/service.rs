@@ -1,7 +1,7 @@
-//! The HTTP side: a request in, a response out, on the types of the `http` crate.
+//! The HTTP service: answers requests, on the types of the `http` crate.
 //!
-//! A request that opens a session gives it a task; every other one is put into its session's mailbox and waits for the answer. Whatever
-//! happens meanwhile, it is answered: by the session, or, when that is gone, with code 1.
+//! A request that opens a session starts the session's task. Every other request is put into the mailbox of its session and waits for the
+//! answer. Every request is answered: by its session, or with code 1 if the session has ended.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,24 +31,24 @@ use crate::timers::Alarm;
 use crate::turn::PeerOf;
 use crate::upgrade::{AnyUpgrade, Upgrade};
 
-/// How long the rest of a body is waited for when the request was answered without it.
+/// How long the service waits for the rest of a body that the response does not depend on.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// Bytes that are read of the body of a request that nobody answers.
+/// The number of bytes that are read from the body of a request that matches no endpoint.
 const UNMATCHED_BODY: usize = 1_000_000;
 
-/// Decides on the HTTP request of a handshake; see `ServerBuilder::allow_request`.
+/// Accepts or refuses the HTTP request of a handshake; see `ServerBuilder::allow_request`.
 pub(crate) type AllowRequest = dyn Fn(&http::request::Parts) -> Result<(), String> + Send + Sync;
 
 /// Selects one of the subprotocols that a WebSocket handshake offers; see `ServerBuilder::select_protocol`.
 pub(crate) type SelectProtocol = dyn for<'a> Fn(&[&'a str]) -> Option<&'a str> + Send + Sync;
 
-/// The path that a server answers on.
+/// The path of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Path(String);
 
 impl Path {
-    /// As the reference: one trailing slash is taken off and put back, and the path is a prefix.
+    /// As in the reference, one trailing slash is optional here but required in requests, and the path is a prefix.
     pub(crate) fn new(path: &str) -> Self {
         let path = path.strip_suffix('/').unwrap_or(path);
         let path = path.strip_prefix('/').unwrap_or(path);
@@ -60,7 +60,7 @@ impl Path {
     }
 }
 
-/// Tells a session that a request was dropped while it waited, unless its answer came first.
+/// Reports to a session that a request was dropped before it was answered.
 struct WaitGuard<'a, A: ServerApplication> {
     peer: &'a Arc<PeerOf<A>>,
     request: RequestId,
@@ -75,25 +75,25 @@ impl<A: ServerApplication> Drop for WaitGuard<'_, A> {
     }
 }
 
-/// What a server does with HTTP requests before a session sees them.
+/// The settings for HTTP requests, before a session receives them.
 pub(crate) struct HttpSettings {
     pub(crate) path: String,
     pub(crate) allow: Option<Box<AllowRequest>>,
     pub(crate) select_protocol: Option<Box<SelectProtocol>>,
-    /// Bytes of a handshake's request head that are kept with its session.
+    /// The size limit in bytes of a handshake's request head, which is kept with its session.
     pub(crate) max_head: usize,
-    /// Panics of the user's code, which everybody can cause who sends a request.
+    /// Panics of callbacks. Any client can cause them, with a request.
     panicked: Times,
 }
 
 impl HttpSettings {
     pub(crate) fn new(path: &str) -> Self {
-        // As much as Node's HTTP server reads.
+        // The limit of Node's HTTP server.
         Self { path: path.to_owned(), allow: None, select_protocol: None, max_head: 16 * 1024, panicked: Times::new() }
     }
 }
 
-/// A server of an application: its peers, its path, and who may come in.
+/// The server of an application: its peers, its path, and its settings for requests.
 pub(crate) struct Service<A: ServerApplication> {
     pub(crate) hub: Arc<Hub<A>>,
     pub(crate) path: Path,
@@ -105,7 +105,7 @@ impl<A: ServerApplication> Service<A> {
         Self { hub: Arc::new(Hub::new(application, config)), path: Path::new(&settings.path), settings }
     }
 
-    /// Answers one request whose path matched.
+    /// Answers a request whose path matches.
     pub(crate) async fn respond<R, B>(
         &self,
         runtime: &R,
@@ -120,7 +120,7 @@ impl<A: ServerApplication> Service<A> {
         let body = pin!(body);
         let mut body = RequestBody::new(body);
         let mut response = self.answer(runtime, &parts, &mut body, upgrade.map(Upgrade::erase)).await;
-        // A body of up to twice the limit is read to its end.
+        // Twice the limit, so that the answer to a body that is a bit too large is not lost.
         drain_before(&mut response, &parts, &mut body, self.hub.config().max_payload.saturating_mul(2), runtime).await;
         response
     }
@@ -194,8 +194,8 @@ pub async fn not_found<R: Runtime, B: HttpBody>(runtime: &R, request: http::Requ
     response
 }
 
-/// Reads what is left of a request's body, and forgets it, before the request is answered: a connection that is closed over what its peer
-/// still sends is reset, and the answer is lost with it. If the body does not end in time, the connection ends with the answer.
+/// Reads and discards the rest of a request's body before the request is answered. If a connection is closed while its peer still sends, it
+/// is reset, and the response is lost. If the body does not end in time, the response closes the connection.
 async fn drain_before<R: Runtime, B: HttpBody>(
     response: &mut http::Response<Body>,
     parts: &http::request::Parts,
@@ -206,14 +206,14 @@ async fn drain_before<R: Runtime, B: HttpBody>(
     if body.is_at_end() {
         return;
     }
-    // A peer that waits for `100 Continue` sends nothing.
+    // A peer that waits for `100 Continue` does not send its body.
     let waits = parts.headers.contains_key(header::EXPECT);
     if waits || within(pin!(body.drain(max_bytes)), || runtime.sleep(DRAIN_TIME)).await != Some(true) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
 
-/// Lets tasks that are ready go first.
+/// Lets other tasks that are ready run first.
 async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {
@@ -226,7 +226,7 @@ async fn yield_now() {
     .await;
 }
 
-/// Waits for a future. The sleep that bounds it is made only when it is not ready at once.
+/// Waits for a future with a timeout. The sleep is created only if the future is pending.
 async fn within<F: Future + Unpin, S: Future>(mut future: F, sleep: impl FnOnce() -> S) -> Option<F::Output> {
     if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx))).await {
         return Some(output);
@@ -237,11 +237,11 @@ async fn within<F: Future + Unpin, S: Future>(mut future: F, sleep: impl FnOnce(
     }
 }
 
-/// The answer to a handshake whose head would take too much memory for as long as its session lives.
+/// The response to a handshake whose head is too large to be kept with a session.
 fn head_too_large(limit: usize) -> http::Response<Body> {
     tracing::debug!(
         limit,
-        "the head of a handshake is too large: raise `max_head_bytes` of the server's builder to take it"
+        "a handshake was refused because its head is too large: to accept it, raise `max_head_bytes` of the server's builder"
     );
     let mut response = http::Response::new(Body::new(Bytes::from_static(b"the head of the request is too large")));
     *response.status_mut() = http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
@@ -249,7 +249,7 @@ fn head_too_large(limit: usize) -> http::Response<Body> {
     response
 }
 
-/// Hands a GET or a POST to its session, and waits for the answer.
+/// Passes a GET or POST to its session, and waits for the answer.
 async fn exchange<A: ServerApplication, B: HttpBody, R: Runtime>(
     hub: &Hub<A>,
     runtime: &R,
@@ -273,8 +273,8 @@ async fn exchange<A: ServerApplication, B: HttpBody, R: Runtime>(
         let rejected = |fault| HttpEvent::BodyRejected { request, fault };
         let event = match collected {
             Some(Either::Left((Collected::Whole(body), _))) => {
-                // Some schedulers run what woke last first. A client that closes sends its GET, then the close packet in a POST on another
-                // connection: the GET is to be there before.
+                // Some schedulers run the task that woke last first. A client that closes sends a GET, and then the close packet in a POST
+                // on another connection. The session must receive the GET first.
                 if body.len() == 1 {
                     yield_now().await;
                 }
@@ -283,9 +283,9 @@ async fn exchange<A: ServerApplication, B: HttpBody, R: Runtime>(
             Some(Either::Left((Collected::TooLarge, _))) => Some(rejected(BodyFault::TooLarge)),
             Some(Either::Left((Collected::TooManyChunks, _))) => Some(rejected(BodyFault::TooManyChunks)),
             None => Some(rejected(BodyFault::TimedOut)),
-            // The guard tells the session; nobody is left to read an answer.
+            // The guard reports this to the session. No peer is left to read a response.
             Some(Either::Left((Collected::Broken, _))) => return convert(Refusal::BadRequest.response(false)),
-            // Refused, or the session ended, before the body was here.
+            // The session refused the request, or ended, before the body was complete.
             Some(Either::Right((answer, _))) => {
                 early = Some(answer);
                 None
@@ -312,12 +312,12 @@ async fn exchange<A: ServerApplication, B: HttpBody, R: Runtime>(
             }
             response
         }
-        // The session ended without a word: its task was dropped by the runtime.
+        // The runtime dropped the session's task.
         Err(oneshot::Canceled) => convert(Hub::<A>::unknown_sid(&ask)),
     }
 }
 
-/// Asks a session whether it takes this link.
+/// Offers a link to its session, and answers the request as the session decides.
 async fn attach<A: ServerApplication>(
     hub: &Hub<A>,
     peer: &Arc<PeerOf<A>>,
@@ -340,20 +340,21 @@ fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
-/// Internet Explorer's filter against cross-site scripting took packets for attacks (engine.io `lib/transports/polling.ts`, `headers`).
+/// Whether the client is an old Internet Explorer, whose filter against cross-site scripting takes packets for attacks (engine.io
+/// `lib/transports/polling.ts`, `headers`).
 fn is_old_explorer(headers: &HeaderMap) -> bool {
     let agent = headers.get(header::USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
     [&b";MSIE"[..], b"Trident/"].iter().any(|name| agent.windows(name.len()).any(|part| part == *name))
 }
 
-/// What answers a WebSocket handshake.
+/// The values of the headers that accept a WebSocket handshake.
 struct Accept {
     key: HeaderValue,
     protocol: Option<HeaderValue>,
 }
 
 impl HttpSettings {
-    /// Asks the user's code. A request is refused if the callback panics.
+    /// Calls `allow_request`. The request is refused if the callback panics.
     fn ask_user(&self, parts: &http::request::Parts) -> Result<(), String> {
         let Some(allow) = &self.allow else { return Ok(()) };
         catch_unwind(AssertUnwindSafe(|| allow(parts))).unwrap_or_else(|panic| {
@@ -367,7 +368,7 @@ impl HttpSettings {
         loud_once!(self.panicked, error, handler, panic, "a handler panicked");
     }
 
-    /// Checks the WebSocket handshake, and finds what will become of the connection.
+    /// Checks a WebSocket handshake. Returns the response's headers and the upgrade, or the response that refuses the handshake.
     fn accept_websocket(
         &self,
         parts: &http::request::Parts,
@@ -384,16 +385,16 @@ impl HttpSettings {
             }
             response
         };
-        // What followed the head would be taken for frames.
+        // The body would be read as frames.
         if !has_no_body {
-            return Err(refused(400, &[], "a request for a WebSocket has no body".to_owned()));
+            return Err(refused(400, &[], "a WebSocket handshake must not have a body".to_owned()));
         }
         // RFC 6455 section 4.2.1.
         if parts.method != http::Method::GET {
-            return Err(refused(405, &[("allow", "GET")], "a WebSocket is asked for with GET".to_owned()));
+            return Err(refused(405, &[("allow", "GET")], "a WebSocket handshake must be a GET request".to_owned()));
         }
         if parts.version < http::Version::HTTP_11 {
-            return Err(refused(400, &[], "a WebSocket needs HTTP/1.1".to_owned()));
+            return Err(refused(400, &[], "a WebSocket handshake needs HTTP/1.1".to_owned()));
         }
         let accept = websocket::accept(fields(&parts.headers))
             .map_err(|error| refused(error.status(), error.headers(), error.to_string()))?;
@@ -401,19 +402,19 @@ impl HttpSettings {
         let offered: Vec<&str> = websocket::protocols(fields(&parts.headers)).collect();
         let protocol = self.select_protocol(&offered).and_then(|protocol| HeaderValue::from_str(protocol).ok());
         let upgrade = upgrade.ok_or_else(|| {
-            // The same for every request of the process.
+            // This does not depend on the request, so it is logged once per process.
             static NO_UPGRADES: Times = Times::new();
             loud_once!(
                 NO_UPGRADES,
                 error,
-                "the HTTP server offers no upgrades: serve the connection with upgrades enabled"
+                "a WebSocket was refused because the HTTP server does not offer upgrades: serve connections with upgrades enabled"
             );
-            refused(500, &[], "upgrades are not enabled".to_owned())
+            refused(500, &[], "the HTTP server does not offer upgrades".to_owned())
         })?;
         Ok((Accept { key, protocol }, upgrade))
     }
 
-    /// The subprotocol that the user's code selects; without any, the first one.
+    /// The subprotocol that `select_protocol` returns, or the first one without such a callback.
     fn select_protocol<'a>(&self, offered: &[&'a str]) -> Option<&'a str> {
         let first = offered.first().copied()?;
         let Some(select) = &self.select_protocol else { return Some(first) };
@@ -437,7 +438,7 @@ fn switching_protocols(accept: Accept) -> http::Response<Body> {
     response
 }
 
-/// A machine's response as one of the `http` crate.
+/// Converts a machine's response to one of the `http` crate.
 pub(crate) fn convert(response: Response) -> http::Response<Body> {
     respond_with(&response, Body::new)
 }
