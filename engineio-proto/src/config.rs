@@ -25,7 +25,7 @@ pub struct Config {
     /// Size limit in bytes of one inbound POST body, WebSocket message or WebTransport frame. The open packet announces it as `maxPayload`.
     /// Default 1 000 000.
     ///
-    /// To accept larger messages, use [`Config::set_max_payload`], which also raises [`Limits::max_inbound`] and [`Limits::max_outbound`].
+    /// To accept larger messages, use [`Config::set_max_payload`], which also raises the [`Limits`] that such messages would reach.
     pub max_payload: usize,
     /// The transports that the server offers. Default: polling and WebSocket.
     pub transports: Transports,
@@ -71,7 +71,7 @@ impl Config {
     }
 }
 
-/// Limits of one session. Of these, the reference has only the limit on chunks.
+/// Limits of one session. Of these, the reference has only the limit on chunks. The other defaults are our own.
 #[derive(Clone, Hash, Debug)]
 #[non_exhaustive]
 pub struct Limits {

@@ -62,7 +62,7 @@ pub enum TransportError {
     /// A second POST arrived while one was being read.
     #[error("data request overlap from client")]
     PostOverlap,
-    /// The connection of an unanswered GET was lost.
+    /// The connection of a GET was lost before its response was written.
     #[error("poll connection closed prematurely")]
     PollAborted,
     /// The connection of a POST was lost before its body was complete.
