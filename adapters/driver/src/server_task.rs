@@ -400,7 +400,7 @@ mod tests {
     type Server = Arc<Service<Echo>>;
 
     fn server() -> Server {
-        Arc::new(Service::new(Echo::default(), Config::default(), HttpSettings::new(PATH)))
+        Arc::new(Service::new(|_| Echo::default(), Config::default(), HttpSettings::new(PATH)))
     }
 
     /// What is left of peers that have gone: sessions, counted tasks, timers.

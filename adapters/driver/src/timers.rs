@@ -120,7 +120,7 @@ impl Timers {
     /// How many peers wait.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        lock(&self.slots).peers.len()
+        lock(&self.slots).sleepers.len()
     }
 
     /// Ends [`Timers::run`].
