@@ -105,7 +105,7 @@ impl Default for Limits {
 
 /// A set of transports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "the protocol knows these three")]
+#[allow(clippy::exhaustive_structs, reason = "the protocol has these three")]
 pub struct Transports {
     /// HTTP long-polling.
     pub polling: bool,

@@ -1,17 +1,17 @@
-//! What form encoding hides: queries, and the bodies of JSONP.
+//! Decodes form encoding, in queries and in the bodies of JSONP.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use percent_encoding::percent_decode;
 
-/// The bytes of a form's name or value: a `+` is a space, and `%` starts two hexadecimal digits. A percent sign without two digits behind
-/// it stays.
+/// Decodes a name or value: `+` is a space, and two hexadecimal digits follow `%`. A percent sign that is not followed by two digits is
+/// kept.
 pub(crate) fn decode(encoded: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'+', encoded).is_none() {
         return percent_decode(encoded).into();
     }
-    // First, because a plus that is escaped is no space.
+    // Spaces first, because an escaped plus is not a space.
     let spaced: Vec<u8> = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     match percent_decode(&spaced).into() {
         Cow::Owned(decoded) => Cow::Owned(decoded),

@@ -46,8 +46,8 @@ impl Instant {
 }
 
 impl Hash for Instant {
-    /// As a number of 128 bits, which nothing else in a machine is: so a hasher can tell times from other numbers, and compare states
-    /// whose times are all later by the same duration (`testkit::explore`).
+    /// Hashes a number of 128 bits, a type that a machine uses for nothing else. A hasher can therefore recognise moments, and
+    /// `testkit::explore` uses this to compare states whose moments differ by a constant.
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         hasher.write_u128(u128::from(self.0));
     }

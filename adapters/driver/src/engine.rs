@@ -79,7 +79,7 @@ struct Engine {
 struct Local {
     peer: Arc<EnginePeer>,
     waiting: Waiting<Running, HandlerResult>,
-    /// The session was opened: its end concerns the application.
+    /// Whether the session was opened. Only then does the close handler run.
     opened: bool,
 }
 

@@ -22,13 +22,13 @@ pub type HandlerResult = Result<(), String>;
 /// Such a handler ends with `Ok::<(), Failure>(())`, from which the compiler infers the type.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// A return value of a handler, which converts into `T`. Handlers return `()`, or `Result<(), E>`, whose error is logged. Guards return
-/// [`GuardResult`](crate::GuardResult).
+/// A return value of a handler, which converts into `T`. Handlers return `()`, or `Result<(), E>`, whose error is logged. Middleware
+/// returns [`MiddlewareResult`](crate::MiddlewareResult).
 #[diagnostic::on_unimplemented(
     message = "this handler cannot return `{Self}`",
     note = "handlers return `()`, `Result<(), E>` where `E: Display`, or a future of one of these",
     note = "middleware returns `Result<(), Refusal>`, or a future of it",
-    note = "with `?`, let the handler end with `Ok::<(), Failure>(())`"
+    note = "a handler that uses `?` ends with `Ok::<(), Failure>(())`"
 )]
 pub trait Outcome<T> {
     /// Converts the return value.
@@ -74,7 +74,7 @@ impl<E: Display> Outcome<HandlerResult> for Result<(), E> {
     note = "a handler takes the members of `{A}` as arguments with explicit types: `|socket: Socket|` for `on_connect`, \
             `|socket: Socket, event: Event|` for `on`, `|socket: Socket, reason: DisconnectReason|` for `on_disconnect`, \
             `|request: ConnectRequest|` for `middleware`",
-    note = "it returns `()`, `Result<(), E>` where `E: Display` (a middleware: `Result<(), Refusal>`), or a future of one of these that is \
+    note = "it returns `()`, `Result<(), E>` where `E: Display` (middleware: `Result<(), Refusal>`), or a future of one of these that is \
             `Send + 'static`",
     note = "an `async` closure cannot capture; write `move |socket: Socket, event: Event| {{ let store = store.clone(); async move {{ .. \
             }} }}`"

@@ -104,7 +104,7 @@ pub fn decode_form(body: &Bytes) -> Result<Option<Text>, ParseError> {
     String::from_utf8(text).map(|text| Some(Text::from(text))).map_err(|_| ParseError::Utf8)
 }
 
-/// The decoded bytes of a name or value in a form: `+` is a space, and two hexadecimal digits follow `%`.
+/// Undoes the escapes of line feeds, and of `\n`, in a payload; see [`decode_form`].
 fn line_feeds(escaped: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(escaped.len());
     let mut rest = escaped;
