@@ -14,7 +14,7 @@
 //! let server = Server::new();
 //! server
 //!     // Decides who may connect, before a socket is created.
-//!     .guard(|request: ConnectRequest| match request.read_auth::<Auth>() {
+//!     .middleware(|request: ConnectRequest| match request.read_auth::<Auth>() {
 //!         Ok(auth) if auth.token == "secret" => Ok(()),
 //!         _ => Err(Refusal::new("not authorised")),
 //!     })
