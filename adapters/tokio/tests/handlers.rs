@@ -264,50 +264,61 @@ async fn an_engine_io_handler_that_panics_closes_its_session_and_nothing_else() 
     until(|| server.sessions() == 1).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_into_handlers_that_never_return_is_throttled_until_the_stall_has_its_end() {
-    let server = Server::builder()
-        .max_waiting_handlers(8)
-        .ping_interval(Duration::from_millis(100))
-        .ping_timeout(Duration::from_secs(3))
-        .engine(|config| config.limits.max_stall = Duration::ZERO)
-        .build();
-    let (gone, mut reasons) = channel();
-    server.on_disconnect(move |_: Socket, reason: DisconnectReason| gone.send(reason.to_string()).unwrap());
+/// Handlers of `stay` never return.
+fn stay(server: &Server) -> Arc<AtomicUsize> {
     let started = Arc::new(AtomicUsize::new(0));
     let starts = Arc::clone(&started);
     server.on("stay", move |_: Socket, _: Event| {
         starts.fetch_add(1, Ordering::Relaxed);
         std::future::pending::<()>()
     });
+    started
+}
+
+/// Sends 64 MiB of `stay`. They do not fit into the buffers of the kernel, so this ends only when the server reads them, or is gone.
+fn flood(mut flooder: Client) -> JoinHandle<()> {
+    let event = format!(r#"42["stay","{}"]"#, "x".repeat(64 << 10));
+    tokio::spawn(async move {
+        for _ in 0..1024 {
+            flooder.send(&event).await;
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_into_handlers_that_never_return_is_throttled_and_harms_nobody() {
+    // However slow the machine is: no heartbeat ends it.
+    let server = Server::builder().max_waiting_handlers(8).ping_interval(Duration::from_secs(3600)).build();
+    let started = stay(&server);
     echo(&server);
     let host = Host::start(server.clone()).await;
     let mut other = Client::join(host.address).await;
-    let mut flooder = Client::join(host.address).await;
-
-    // 64 MiB do not fit into the buffers of the kernel, so the flood ends only when the server reads it.
-    let sent = Arc::new(AtomicUsize::new(0));
-    let progress = Arc::clone(&sent);
-    let flood = tokio::spawn(async move {
-        let event = format!(r#"42["stay","{}"]"#, "x".repeat(64 << 10));
-        for _ in 0..1024 {
-            flooder.send(&event).await;
-            progress.fetch_add(1, Ordering::Relaxed);
-        }
-    });
+    let flood = flood(Client::join(host.address).await);
     until(|| started.load(Ordering::Relaxed) == 8).await;
     for _ in 0..500 {
         is_served(&mut other).await;
     }
-    assert_eq!(started.load(Ordering::Relaxed), 8);
-    assert!(!flood.is_finished(), "{} of 1024 were read", sent.load(Ordering::Relaxed));
-    let reason = next(&mut reasons);
-    tokio::select! {
-        reason = reason => assert_eq!(reason, "transport error"),
-        _ = other.next() => panic!("the wrong one was closed"),
-    }
+    assert_eq!(started.load(Ordering::Relaxed), 8, "a ninth handler began");
+    assert!(!flood.is_finished(), "all of the flood was read");
+    assert_eq!(server.of("/").sockets().len(), 2, "the flooder was closed");
     flood.abort();
-    drop(other);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_into_handlers_that_never_return_ends_with_the_stall() {
+    let server = Server::builder()
+        .max_waiting_handlers(8)
+        .ping_interval(Duration::from_millis(100))
+        .ping_timeout(Duration::from_secs(1))
+        .engine(|config| config.limits.max_stall = Duration::ZERO)
+        .build();
+    let (gone, mut reasons) = channel();
+    server.on_disconnect(move |_: Socket, reason: DisconnectReason| gone.send(reason.to_string()).unwrap());
+    stay(&server);
+    let host = Host::start(server.clone()).await;
+    let flood = flood(Client::join(host.address).await);
+    assert_eq!(next(&mut reasons).await, "transport error");
+    flood.abort();
     nothing_is_left(&server).await;
 }
 
@@ -518,7 +529,8 @@ async fn a_pong_that_stands_behind_a_flood_counts_while_handlers_wait() {
     let server = Server::builder()
         .max_waiting_handlers(1)
         .ping_interval(Duration::from_millis(100))
-        .ping_timeout(Duration::from_secs(1))
+        // As long as a slow machine may take for a pong.
+        .ping_timeout(Duration::from_secs(5))
         .build();
     let gate = Arc::new(Notify::new());
     let opened = Arc::clone(&gate);
@@ -534,7 +546,7 @@ async fn a_pong_that_stands_behind_a_flood_counts_while_handlers_wait() {
     client.send(r#"42["wait"]"#).await;
     client.send(r#"42["wait"]"#).await;
     // More pings than would have been let pass without an answer.
-    for _ in 0..20 {
+    for _ in 0..55 {
         assert_eq!(client.websocket.next().await, Came::Text("2".to_owned()));
         client.websocket.text("3").await;
     }
@@ -916,9 +928,12 @@ async fn r93_a_connection_that_ends_while_its_middleware_waits_never_connects() 
     assert!(!connected.load(Ordering::Relaxed));
 }
 
+/// A connect timeout that is over soon, and within which a slow machine joins a namespace: a connection without one would end.
+const TO_JOIN: Duration = Duration::from_secs(2);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_middleware_that_never_decides_is_answered_for_after_the_connect_timeout() {
-    let server = Server::builder().connect_timeout(Duration::from_millis(500)).build();
+    let server = Server::builder().connect_timeout(TO_JOIN).build();
     server.middleware(|_: ConnectRequest| std::future::pending::<Result<(), Refusal>>());
     server.of("/open");
     let host = Host::start(server.clone()).await;
@@ -931,8 +946,8 @@ async fn a_middleware_that_never_decides_is_answered_for_after_the_connect_timeo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn middleware_that_never_decide_do_not_pile_up() {
-    let server = Server::builder().connect_timeout(Duration::from_millis(500)).max_waiting_handlers(2).build();
+async fn middlewares_that_never_decide_do_not_pile_up() {
+    let server = Server::builder().connect_timeout(TO_JOIN).max_waiting_handlers(2).build();
     let started = Arc::new(AtomicUsize::new(0));
     let starts = Arc::clone(&started);
     server.middleware(move |_: ConnectRequest| {
