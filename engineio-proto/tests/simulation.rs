@@ -40,8 +40,11 @@ fn i8_the_same_inputs_give_the_same_log() {
         let walk = walk(seed);
         let digests = [(); 2].map(|()| play(seed, &walk, PollOrder::EventsFirst, Clock::Steady, replay).digest);
         assert_eq!(digests[0], digests[1], "SEED={seed}");
-        let digests = [(); 2].map(|()| run(seed, &Scenario::default(), replay).map(|report| report.digest));
-        assert_eq!(digests[0].as_ref().ok(), digests[1].as_ref().ok(), "SEED={seed}");
+        let digests = [(); 2].map(|()| match run(seed, &Scenario::default(), replay) {
+            Ok(report) => report.digest,
+            Err(failure) => panic!("SEED={seed}: {failure}"),
+        });
+        assert_eq!(digests[0], digests[1], "SEED={seed}");
     });
 }
 

@@ -350,7 +350,8 @@ impl<'a> Play<'a> {
 
     fn end(&mut self) {
         self.planned_end = self.reason.is_none() && !self.pair.client().is_closed();
-        self.ended_at.get_or_insert(self.pair.now());
+        // Anew when it is tried again: whatever was to end had not begun.
+        self.ended_at = Some(self.pair.now());
         match self.ending {
             // As the reference, which closes a transport that is opening when it has opened.
             Ending::ClientCloses if !self.pair.client().is_open() && !self.pair.client().is_closed() => {
