@@ -1,12 +1,12 @@
 //! Sessions under random input: whatever comes in whatever order, every request is answered once, every deadline makes progress,
 //! and nothing is left at the end.
-//!
-//! `SEED=n` replays one run.
 
 mod common;
+mod seeds;
 
 use common::{Peer, config};
 use engineio_proto::server::{Carrier, LinkDownCause};
+use engineio_proto::testkit::Random;
 use engineio_proto::{ContentType, Instant, LinkKind};
 
 /// What a sane peer sends once its session is open.
@@ -14,28 +14,14 @@ const SANE: [&str; 7] = ["4a", "4b€", "3", "6", "4", "bAQID", "4long long long
 /// What a peer should not say at every time.
 const OTHER: [&str; 7] = ["2probe", "5", "2", "1", "x", "", "3probe"];
 
-/// SplitMix64.
-struct Random(u64);
+fn one_in(random: &mut Random, times: u64) -> bool {
+    random.below(times) == 0
+}
 
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-
-    fn one_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-
-    /// Mostly what a sane peer sends, so that sessions live for a while.
-    fn packet(&mut self) -> &'static str {
-        let packets = if self.one_in(60) { OTHER } else { SANE };
-        let index = usize::try_from(self.below(7)).unwrap_or(0);
-        packets.get(index).copied().unwrap_or_default()
-    }
+/// Mostly what a sane peer sends, so that sessions live for a while.
+fn packet(random: &mut Random) -> &'static str {
+    let packets = if one_in(random, 60) { OTHER } else { SANE };
+    random.pick(&packets).copied().unwrap_or_default()
 }
 
 /// A peer that mostly keeps to the rules, and what it knows about itself.
@@ -50,34 +36,34 @@ impl Script {
     fn step(&mut self, peer: &mut Peer) {
         let random = &mut self.random;
         match random.below(40) {
-            0..8 if !peer.session.is_writable() || random.one_in(40) => self.newest = peer.get(),
+            0..8 if !peer.session.is_writable() || one_in(random, 40) => self.newest = peer.get(),
             8..13 => {
-                let body: Vec<&str> = (0..=random.below(4)).map(|_| random.packet()).collect();
+                let body: Vec<&str> = (0..=random.below(4)).map(|_| packet(random)).collect();
                 let post = self.reading.take().unwrap_or_else(|| peer.post_head());
                 peer.body(post, &body.join("␞"));
                 self.newest = post;
             }
-            13 if self.reading.is_none() || random.one_in(20) => self.reading = Some(peer.post_head()),
-            14 if random.one_in(60) => self.newest = peer.post_typed(ContentType::OctetStream),
-            15 if random.one_in(30) => peer.aborted(self.newest.saturating_sub(random.below(4))),
+            13 if self.reading.is_none() || one_in(random, 20) => self.reading = Some(peer.post_head()),
+            14 if one_in(random, 60) => self.newest = peer.post_typed(ContentType::OctetStream),
+            15 if one_in(random, 30) => peer.aborted(self.newest.saturating_sub(random.below(4))),
             16 => peer.replied(self.newest.saturating_sub(random.below(4))),
-            17 if random.one_in(3) => {
-                let kind = if random.one_in(4) { LinkKind::WebTransport } else { LinkKind::WebSocket };
+            17 if one_in(random, 3) => {
+                let kind = if one_in(random, 4) { LinkKind::WebTransport } else { LinkKind::WebSocket };
                 self.links = peer.up(kind);
             }
             18 if peer.session.carrier() == Carrier::Polling => peer.text(self.links, "2probe"),
             19 if peer.session.carrier() == Carrier::Polling => peer.text(self.links, "5"),
             20..26 => {
-                if peer.session.carrier() != Carrier::Polling || random.one_in(20) {
-                    let packet = random.packet();
+                if peer.session.carrier() != Carrier::Polling || one_in(random, 20) {
+                    let packet = packet(random);
                     peer.text(self.links.saturating_sub(random.below(12) / 11), packet);
                 }
             }
             26 => peer.bytes(self.links, &[u8::try_from(random.below(4)).unwrap_or(0), b'4', b'x']),
-            27 if random.one_in(40) => peer.down(self.links.saturating_sub(random.below(2)), LinkDownCause::Closed),
+            27 if one_in(random, 40) => peer.down(self.links.saturating_sub(random.below(2)), LinkDownCause::Closed),
             28..34 => drop(peer.try_send("some text")),
-            34 if random.one_in(60) => peer.close(),
-            35 if random.one_in(120) => peer.discard(),
+            34 if one_in(random, 60) => peer.close(),
+            35 if one_in(random, 120) => peer.discard(),
             _ => {
                 let now = peer.now.as_micros() / 1000;
                 peer.sleep_until(now + random.below(60));
@@ -87,7 +73,7 @@ impl Script {
 }
 
 fn run(seed: u64) -> Vec<String> {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut config = config();
     config.close_timeout = common::millis(2_000);
     config.limits.soft_inbound = 150;
@@ -121,22 +107,16 @@ fn run(seed: u64) -> Vec<String> {
 
 #[test]
 fn nothing_is_left_behind_whatever_comes() {
-    let seeds = match std::env::var("SEED") {
-        Ok(seed) => seed.parse().map(|seed| seed..=seed).unwrap_or(0..=0),
-        Err(_) => 0..=1_500,
-    };
     let mut reached = std::collections::BTreeMap::<String, u32>::new();
-    for seed in seeds {
-        // Shown when the test fails: the last one is the culprit.
-        println!("SEED={seed}");
+    seeds::each(1_500, |seed, _| {
         let log = run(seed);
         assert_eq!(log, run(seed), "same input, another log");
         for line in log.iter().filter(|line| line.starts_with("closed") || line.starts_with("upgraded")) {
             *reached.entry(line.clone()).or_default() += 1;
         }
-    }
+    });
     println!("{reached:#?}");
-    if std::env::var("SEED").is_err() {
+    if seeds::all() {
         // A random walk that gets nowhere proves nothing.
         for end in ["upgraded WebSocket", "closed: ping timeout", "closed: transport close", "closed: forced close"] {
             assert!(reached.get(end).is_some_and(|&times| times > 20), "{end}: {reached:?}");

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 mod connection_world;
+#[path = "../../engineio-proto/tests/seeds/mod.rs"]
+mod seeds;
 
 use std::sync::Arc;
 
@@ -156,10 +158,10 @@ fn run(seed: u64, way: Way) -> (Vec<String>, Vec<String>) {
 
 #[test]
 fn i1_polls_in_any_order_give_the_same() {
-    for seed in 0..500 {
+    seeds::each(500, |seed, _| {
         let expected = run(seed, Way::TransmitsFirst);
         for way in [Way::EventsFirst, Way::InTurns] {
             assert_eq!(run(seed, way), expected, "SEED={seed} {way:?}");
         }
-    }
+    });
 }

@@ -2,19 +2,20 @@
 //! every step.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
+#[path = "../../engineio-proto/tests/seeds/mod.rs"]
+mod seeds;
+
 use std::time::Duration;
 
 use engineio_proto::Transports;
 use engineio_proto::testkit::Wires;
 use socketio_proto::testkit::{Report, Scenario, run};
 
-/// Plays the scenario with each seed, or with the one of the environment (`SEED=n`), which is then told in full.
+/// Plays the scenario with each seed, and adds up what came of it.
 fn play(count: u64, scenario: &Scenario) -> Report {
-    let one = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-    let seeds = one.map_or(0..count, |seed: u64| seed..seed + 1);
     let mut sum = Report::default();
-    for seed in seeds {
-        let report = run(seed, scenario, one.is_some()).unwrap_or_else(|failure| panic!("SEED={seed}: {failure}"));
+    seeds::each(count, |seed, replay| {
+        let report = run(seed, scenario, replay).unwrap_or_else(|failure| panic!("SEED={seed}: {failure}"));
         sum.accepted += report.accepted;
         sum.received_up += report.received_up;
         sum.received_down += report.received_down;
@@ -23,7 +24,7 @@ fn play(count: u64, scenario: &Scenario) -> Report {
         sum.unanswered += report.unanswered;
         sum.gathered += report.gathered;
         sum.refused += report.refused;
-    }
+    });
     println!("{sum:?}");
     sum
 }
@@ -51,7 +52,7 @@ fn trouble() -> Wires {
 #[test]
 fn i10_i12_calm_lives_lose_nothing() {
     let sum = play(200, &Scenario { calm: true, ..scenario() });
-    assert!(std::env::var_os("SEED").is_some() || sum.accepted >= 200 * 6, "{sum:?}");
+    assert!(!seeds::all() || sum.accepted >= 200 * 6, "{sum:?}");
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn i1_to_i12_a_thousand_lives_with_everything_that_may_happen() {
         sum.unanswered,
         sum.gathered,
     ];
-    assert!(std::env::var_os("SEED").is_some() || all.iter().all(|count| *count > 1000), "{sum:?}");
+    assert!(!seeds::all() || all.iter().all(|count| *count > 1000), "{sum:?}");
 }
 
 #[test]
@@ -79,14 +80,14 @@ fn i9_small_queues_and_an_application_that_looks_away() {
     scenario.socket.limits.max_pending = 1;
     scenario.socket.limits.max_namespaces = 2;
     let sum = play(500, &scenario);
-    assert!(std::env::var_os("SEED").is_some() || sum.refused > 1000, "{sum:?}");
+    assert!(!seeds::all() || sum.refused > 1000, "{sum:?}");
 }
 
 #[test]
 fn i8_the_same_seed_gives_the_same_log() {
     let scenario = Scenario { wires: trouble(), stall: Duration::from_millis(100), ..scenario() };
-    for seed in 0..20 {
-        let [first, second] = [(); 2].map(|()| run(seed, &scenario, false).unwrap());
+    seeds::each(20, |seed, replay| {
+        let [first, second] = [(); 2].map(|()| run(seed, &scenario, replay).unwrap());
         assert_eq!(first, second, "SEED={seed}");
-    }
+    });
 }

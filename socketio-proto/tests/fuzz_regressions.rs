@@ -1,7 +1,7 @@
 //! Every seed of the fuzz targets, and every input that has ever broken one, on stable Rust and without a fuzzer.
 //!
 //! Beside them, seeds that chance has changed a little: `ROUNDS=n` for more of these (there is no guidance by coverage: that takes a
-//! fuzzer), `SEED=n` to begin elsewhere.
+//! fuzzer), `TARGET=name SEED=n` to replay one.
 //!
 //! A find becomes a regression by copying the fuzzer's artifact to `fuzz/regressions/TARGET/`, with a name that says what it was about.
 #![allow(
@@ -10,6 +10,9 @@
     clippy::indexing_slicing,
     reason = "helpers of tests may fail loudly, as tests may"
 )]
+
+#[path = "../../engineio-proto/tests/seeds/mod.rs"]
+mod seeds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,14 +70,14 @@ fn seeds_and_nothing_at_all_break_nothing() {
 }
 
 /// A seed with a few bytes changed, taken out, or put in from another one.
-fn mutated(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
-    let mut input = random.pick(seeds).cloned().unwrap_or_default();
+fn mutated(random: &mut Random, files: &[Vec<u8>]) -> Vec<u8> {
+    let mut input = random.pick(files).cloned().unwrap_or_default();
     for _ in 0..=random.below(6) {
         let at = random.index(input.len() + 1);
         match random.below(5) {
             0 => input.truncate(at),
             1 => {
-                let other = random.pick(seeds).cloned().unwrap_or_default();
+                let other = random.pick(files).cloned().unwrap_or_default();
                 let start = random.index(other.len());
                 let length = random.index(20).min(other.len() - start);
                 input.splice(at..at, other[start..start + length].iter().copied());
@@ -91,24 +94,17 @@ fn mutated(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
     input
 }
 
-fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|value| value.parse().ok())
-}
-
 #[test]
 fn seeds_that_are_changed_a_little_break_nothing() {
-    let rounds = variable("ROUNDS").unwrap_or(40);
-    let first = variable("SEED").unwrap_or(0);
+    let rounds = std::env::var("ROUNDS").map_or(40, |rounds| rounds.parse().expect("ROUNDS is a number"));
     let only = std::env::var("TARGET").ok();
     for (name, target) in TARGETS.iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
         let folder = fuzz().join("seeds").join(name);
         let read = |file: &String| fs::read(folder.join(file)).expect("a file that can be read");
-        let seeds: Vec<Vec<u8>> = names(&folder).iter().map(read).collect();
-        for round in first..first + rounds {
-            // Shown when the test fails: the last one is the culprit.
-            println!("TARGET={name} SEED={round} ROUNDS=1");
-            play(*target, &mutated(&mut Random::new(round), &seeds));
-        }
+        let files: Vec<Vec<u8>> = names(&folder).iter().map(read).collect();
+        // Shown when the test fails: the last one is the culprit.
+        println!("TARGET={name}");
+        seeds::each(rounds, |seed, _| play(*target, &mutated(&mut Random::new(seed), &files)));
     }
 }
 

@@ -1,5 +1,5 @@
-//! Runs a scenario for many seeds. A seed that fails is printed; `SEED=n` in the environment replays that one alone, and
-//! prints everything that the session saw.
+//! Runs a test for many seeds, in this crate and in those above it. The seed of a run that fails is printed; `SEED=n` in the environment
+//! replays that one alone, and a test that can then prints everything that its machines saw.
 
 #![allow(dead_code, unreachable_pub, clippy::panic, reason = "shared by several tests, which fail loudly")]
 
@@ -18,11 +18,24 @@ pub fn play(count: u64, scenario: impl Fn(u64) -> Scenario, mut judge: impl FnMu
 
 /// Calls `body` with each seed from 0 to `count`, or with the one of the environment; and whether it is that one.
 pub fn each(count: u64, mut body: impl FnMut(u64, bool)) {
-    if let Some(seed) = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()) {
-        return body(seed, true);
+    let one =
+        std::env::var("SEED").ok().map(|seed| seed.parse().unwrap_or_else(|_| panic!("SEED={seed} is no number")));
+    let seeds = one.map_or(0..count, |seed: u64| seed..seed.saturating_add(1));
+    for seed in seeds {
+        let shown = OnPanic(seed);
+        body(seed, one.is_some());
+        drop(shown);
     }
-    for seed in 0..count {
-        body(seed, false);
+}
+
+/// Says the seed when the run panics.
+struct OnPanic(u64);
+
+impl Drop for OnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("SEED={} replays this", self.0);
+        }
     }
 }
 
