@@ -1,4 +1,4 @@
-//! WebTransport frames: the examples of reference section 4, however the stream is cut.
+//! WebTransport frames: headers as the reference writes them, however the stream is cut.
 
 use bytes::Bytes;
 use engineio_proto::framing::{Decoder, header};
@@ -37,7 +37,7 @@ fn decode<'a>(limit: usize, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<
 }
 
 #[test]
-fn section_4_headers_are_those_of_the_reference() {
+fn headers_are_those_of_the_reference() {
     let open = Frame::text(PacketType::Open, Text::new());
     assert_eq!(encode(&Frame::message(text("hello"))), [6, 0x34, 0x68, 0x65, 0x6c, 0x6c, 0x6f]);
     assert_eq!(encode(&Frame::message(text("1\u{20ac}"))), [5, 0x34, 0x31, 0xe2, 0x82, 0xac]);

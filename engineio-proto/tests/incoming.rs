@@ -1,4 +1,4 @@
-//! A WebTransport session's first packet: reference section 4 and item 90.
+//! A WebTransport session's first packet: a new session, or an upgrade (item 90).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, like the tests")]
 
@@ -49,7 +49,7 @@ fn seen(outcome: Option<IncomingOutcome>) -> Option<Seen> {
 }
 
 #[test]
-fn section_4_an_open_packet_without_data_is_a_new_session() {
+fn an_open_packet_without_data_is_a_new_session() {
     let mut incoming = incoming();
     assert_eq!(seen(incoming.poll()), None);
     incoming.handle(Bytes::from_static(b"\x01"));
@@ -62,7 +62,7 @@ fn section_4_an_open_packet_without_data_is_a_new_session() {
 }
 
 #[test]
-fn section_4_an_open_packet_with_an_id_is_an_upgrade_and_what_follows_is_kept() {
+fn an_open_packet_with_an_id_is_an_upgrade_and_what_follows_is_kept() {
     let mut stream = frame(r#"0{"sid":"lv_VI97HAXpY6yYWAAAC"}"#);
     stream.extend(frame("2probe"));
     for cut in 0..=stream.len() {

@@ -1,4 +1,4 @@
-//! JSONP: reference section 3.3, what the client of 2.x sends, and that its own unescaping undoes ours.
+//! JSONP: what the reference answers, what the client of 2.x sends, and that its own unescaping undoes ours.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
 
@@ -24,13 +24,13 @@ fn assert_form(body: &str, payload: &str) {
 }
 
 #[test]
-fn section_3_3_a_response_calls_the_function_with_a_string() {
+fn a_response_calls_the_function_with_a_string() {
     assert_eq!(script("0", "6:4hello"), r#"___eio[0]("6:4hello");"#);
     assert_eq!(script("12", ""), r#"___eio[12]("");"#);
 }
 
 #[test]
-fn section_3_3_only_the_digits_of_the_index_count() {
+fn only_the_digits_of_the_index_count() {
     assert_eq!(Callback::from_query("a1b2").as_str(), "12");
     assert_eq!(Callback::from_query("007").as_str(), "007");
     assert_eq!(Callback::from_query("](alert(1));//\u{661}").as_str(), "1");
@@ -40,7 +40,7 @@ fn section_3_3_only_the_digits_of_the_index_count() {
 }
 
 #[test]
-fn section_3_3_what_json_allows_and_scripts_did_not_is_escaped() {
+fn what_json_allows_and_scripts_did_not_is_escaped() {
     assert_eq!(script("0", "a\u{2028}b\u{2029}c\u{2027}\u{202a}"), "___eio[0](\"a\\u2028b\\u2029c\u{2027}\u{202a}\");");
     assert_eq!(
         script("0", "\"\\\n\r\t\u{8}\u{c}\u{1}\u{1f}\u{7f}/<\u{20ac}\u{1f600}"),
@@ -49,7 +49,7 @@ fn section_3_3_what_json_allows_and_scripts_did_not_is_escaped() {
 }
 
 #[test]
-fn section_3_3_both_revisions_are_wrapped_and_binary_is_base64() {
+fn both_revisions_are_wrapped_and_binary_is_base64() {
     let frames =
         [Frame::message(Message::from("\u{20ac}\"")), Frame::message(Bytes::from_static(&[1, 2, 3, 4]).into())];
     let callback = Callback::from_query("3");
@@ -72,7 +72,7 @@ fn a_script_is_appended_and_what_is_no_utf8_is_replaced() {
 }
 
 #[test]
-fn section_3_3_the_payload_is_the_field_d_of_a_form() {
+fn the_payload_is_the_field_d_of_a_form() {
     assert_form("d=6%3A4hello", "6:4hello");
     assert_form("d=6:4hello", "6:4hello");
     assert_form("a=1&d=1%3A3&b", "1:3");
@@ -86,7 +86,7 @@ fn section_3_3_the_payload_is_the_field_d_of_a_form() {
 }
 
 #[test]
-fn section_3_3_a_form_without_the_field_or_with_several_is_ignored() {
+fn a_form_without_the_field_or_with_several_is_ignored() {
     for body in
         ["", "x=6:4hello", "6:4hello", "D=1:3", "dd=1:3", "=1:3", "d=1:3&d=1:3", "d=1:3&%64", "d[]=1:3", "d%00=1"]
     {
@@ -95,7 +95,7 @@ fn section_3_3_a_form_without_the_field_or_with_several_is_ignored() {
 }
 
 #[test]
-fn section_3_3_line_feeds_are_unescaped_before_lengths_are_looked_at() {
+fn line_feeds_are_unescaped_before_lengths_are_looked_at() {
     assert_form(r"d=4:4a\nb", "4:4a\nb");
     assert_form(r"d=4:4a%5Cnb", "4:4a\nb");
     assert_form(r"d=5:4a\\nb", r"5:4a\nb");
@@ -110,7 +110,7 @@ fn section_3_3_line_feeds_are_unescaped_before_lengths_are_looked_at() {
 }
 
 #[test]
-fn section_3_3_a_form_of_revision_4() {
+fn a_form_of_revision_4() {
     let payload = decode_form(&Bytes::from_static(b"d=4a%1E4b")).unwrap().unwrap();
     let packets: Vec<_> = payload::Packets::new(payload.into_bytes()).unwrap().collect();
     assert_eq!(packets, [Ok(Packet::from(Message::from("a"))), Ok(Packet::from(Message::from("b")))]);

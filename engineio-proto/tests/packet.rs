@@ -1,4 +1,4 @@
-//! One packet and its text and binary forms: the rows of reference section 5, and that decoding undoes encoding.
+//! One packet and its text and binary forms: what the reference's parser makes of them and what real clients send, and that decoding undoes encoding.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
 
@@ -26,7 +26,7 @@ fn on_a_link(frame: &Frame) -> Message {
 }
 
 #[test]
-fn section_5_what_is_no_packet_is_an_error() {
+fn what_is_no_packet_is_an_error() {
     assert_eq!(text(""), Err(ParseError::Empty));
     for encoded in ["9", "a", "7", "\u{1e}", " 4", "\u{20ac}4", "-", "B"] {
         assert_eq!(text(encoded), Err(ParseError::UnknownType), "{encoded:?}");
@@ -34,7 +34,7 @@ fn section_5_what_is_no_packet_is_an_error() {
 }
 
 #[test]
-fn section_5_every_type_may_have_data_or_none() {
+fn every_type_may_have_data_or_none() {
     use PacketType::{Close, Message as Msg, Noop, Open, Ping, Pong, Upgrade};
     for (digit, packet_type) in
         ["0", "1", "2", "3", "4", "5", "6"].into_iter().zip([Open, Close, Ping, Pong, Msg, Upgrade, Noop])
@@ -47,7 +47,7 @@ fn section_5_every_type_may_have_data_or_none() {
 }
 
 #[test]
-fn section_5_base64_of_every_real_client_is_a_binary_message() {
+fn base64_of_every_real_client_is_a_binary_message() {
     for encoded in ["bAQIDBA==", "bAQIDBA", "bAQIDBA=", "bAQID\nBA==\n", "bAQID\r\nBA==\r\n"] {
         assert_eq!(text(encoded), Ok(binary_message(&[1, 2, 3, 4])), "{encoded:?}");
     }
@@ -57,7 +57,7 @@ fn section_5_base64_of_every_real_client_is_a_binary_message() {
 }
 
 #[test]
-fn section_5_lines_as_the_java_client_breaks_them_are_joined() {
+fn lines_as_the_java_client_breaks_them_are_joined() {
     let data: Vec<u8> = (0..=255).collect();
     let one_line = {
         let mut out = bytes::BytesMut::new();
@@ -73,7 +73,7 @@ fn section_5_lines_as_the_java_client_breaks_them_are_joined() {
 }
 
 #[test]
-fn section_5_junk_that_node_would_skip_is_an_error() {
+fn junk_that_node_would_skip_is_an_error() {
     for encoded in [
         "bAQID*BA=",
         "b AQID BA==",
@@ -91,7 +91,7 @@ fn section_5_junk_that_node_would_skip_is_an_error() {
 }
 
 #[test]
-fn section_5_a_binary_frame_is_a_message_also_when_empty() {
+fn a_binary_frame_is_a_message_also_when_empty() {
     for data in [&b""[..], b"4", b"b", &[0, 0xff]] {
         let message = Message::Binary(Bytes::copy_from_slice(data));
         assert_eq!(Packet::decode(message.clone()), Ok(Packet::from(message)));

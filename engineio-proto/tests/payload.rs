@@ -1,4 +1,4 @@
-//! Many packets in one HTTP body: the payload rows of reference section 5, and that decoding undoes encoding.
+//! Many packets in one HTTP body: what the reference's parser makes of it, and that decoding undoes encoding.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
 
@@ -67,7 +67,7 @@ fn item_87_empty_text_and_empty_binary_differ() {
 }
 
 #[test]
-fn section_5_no_packets_are_no_bytes() {
+fn no_packets_are_no_bytes() {
     assert_eq!(encoded(&[]), "");
 }
 

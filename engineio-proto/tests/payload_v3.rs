@@ -1,4 +1,4 @@
-//! Revision 3, packets and payloads: every row of reference section 3.1, every decision in the table of `payload::v3`, and that
+//! Revision 3, packets and payloads: what engine.io-parser 2.2 writes and reads, every decision in the table of `payload::v3`, and that
 //! decoding undoes encoding.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
@@ -59,12 +59,12 @@ fn assert_encoded(messages: &[Message], with_binary: &[u8], without: &str) {
 }
 
 #[test]
-fn section_3_1_text_alone_is_text_for_everybody() {
+fn text_alone_is_text_for_everybody() {
     assert_encoded(&[text("hello"), text("\u{20ac}")], "6:4hello2:4\u{20ac}".as_bytes(), "6:4hello2:4\u{20ac}");
 }
 
 #[test]
-fn section_3_1_a_binary_message_makes_the_body_binary() {
+fn a_binary_message_makes_the_body_binary() {
     assert_encoded(
         &[text("\u{20ac}"), binary(&[1, 2, 3, 4])],
         &[0, 4, 255, 0x34, 0xe2, 0x82, 0xac, 1, 5, 255, 4, 1, 2, 3, 4],
@@ -73,31 +73,31 @@ fn section_3_1_a_binary_message_makes_the_body_binary() {
 }
 
 #[test]
-fn section_3_1_lengths_are_utf16_units() {
+fn lengths_are_utf16_units() {
     assert_encoded(&[text("\u{1f600}a")], "4:4\u{1f600}a".as_bytes(), "4:4\u{1f600}a");
 }
 
 #[test]
-fn section_3_1_digits_of_a_length_are_bytes() {
+fn digits_of_a_length_are_bytes() {
     let mut body = vec![1, 1, 3, 255, 4];
     body.extend([7; 12]);
     assert_encoded(&[binary(&[7; 12])], &body, "18:b4BwcHBwcHBwcHBwcH");
 }
 
 #[test]
-fn section_3_1_no_packets() {
+fn no_packets() {
     assert_encoded(&[], b"0:", "0:");
     assert_eq!(decode_binary(b""), []);
 }
 
 #[test]
-fn section_3_1_empty_messages_keep_their_kind() {
+fn empty_messages_keep_their_kind() {
     assert_encoded(&[text("")], b"1:4", "1:4");
     assert_encoded(&[binary(b"")], &[1, 1, 255, 4], "2:b4");
 }
 
 #[test]
-fn section_3_1_packets_of_other_types() {
+fn packets_of_other_types() {
     let probe = Frame::text(PacketType::Ping, "probe".into());
     assert_eq!(encoded(&[probe, Frame::NOOP], true).0, "6:2probe1:6");
     assert_eq!(decode_text("6:2probe1:6"), [Ok(packet(PacketType::Ping, "probe")), Ok(packet(PacketType::Noop, ""))]);
@@ -122,7 +122,7 @@ fn section_3_1_packets_of_other_types() {
 }
 
 #[test]
-fn section_3_1_an_empty_list_within_a_text_body_is_passed_over() {
+fn an_empty_list_within_a_text_body_is_passed_over() {
     assert_eq!(decode_text("0:1:3"), [Ok(packet(PacketType::Pong, ""))]);
     assert_eq!(decode_text("1:30:"), [Ok(packet(PacketType::Pong, ""))]);
     assert_eq!(decode_text("0:0:1:30:0:"), [Ok(packet(PacketType::Pong, ""))]);
@@ -130,7 +130,7 @@ fn section_3_1_an_empty_list_within_a_text_body_is_passed_over() {
 }
 
 #[test]
-fn section_3_1_a_text_body_without_a_length_is_an_error() {
+fn a_text_body_without_a_length_is_an_error() {
     assert_eq!(decode_text(""), [Err(ParseError::Length)]);
     for body in ["abc", ":4", "a:4", "-1:4", "1.5:4", "4", "10", "::", "\u{20ac}:4", "1\u{661}:4", "Infinity:4"] {
         assert_eq!(decode_text(body), [Err(ParseError::Length)], "{body}");
@@ -138,7 +138,7 @@ fn section_3_1_a_text_body_without_a_length_is_an_error() {
 }
 
 #[test]
-fn section_3_1_lengths_that_only_javascript_reads_are_errors() {
+fn lengths_that_only_javascript_reads_are_errors() {
     for body in ["06:4hello", " 6:4hello", "6 :4hello", "+6:4hello", "6.0:4hello", "1e1:4123456789", "0x1:3", "0b1:3"] {
         assert_eq!(decode_text(body), [Err(ParseError::Length)], "{body}");
     }
@@ -146,7 +146,7 @@ fn section_3_1_lengths_that_only_javascript_reads_are_errors() {
 }
 
 #[test]
-fn section_3_1_a_length_longer_than_the_rest_is_an_error() {
+fn a_length_longer_than_the_rest_is_an_error() {
     assert_eq!(decode_text("2:4"), [Err(ParseError::Length)]);
     assert_eq!(decode_text("6:4hello3:4b"), [Ok(message("hello")), Err(ParseError::Length)]);
     // Counted in bytes, as Python 3.x does for `b64`.
@@ -157,7 +157,7 @@ fn section_3_1_a_length_longer_than_the_rest_is_an_error() {
 }
 
 #[test]
-fn section_3_1_garbage_behind_the_last_packet_is_an_error_after_it() {
+fn garbage_behind_the_last_packet_is_an_error_after_it() {
     for garbage in ["99", "X", ":", "\u{20ac}", "4:"] {
         assert_eq!(
             decode_text(&format!("6:4hello{garbage}")),
@@ -168,13 +168,13 @@ fn section_3_1_garbage_behind_the_last_packet_is_an_error_after_it() {
 }
 
 #[test]
-fn section_3_1_a_bad_packet_ends_a_text_body_after_those_before_it() {
+fn a_bad_packet_ends_a_text_body_after_those_before_it() {
     assert_eq!(decode_text("2:4a1:92:4b"), [Ok(message("a")), Err(ParseError::UnknownType)]);
     assert_eq!(decode_text("2:4a4:b4!!2:4b"), [Ok(message("a")), Err(ParseError::Base64)]);
 }
 
 #[test]
-fn section_3_1_base64_without_a_type_is_an_error() {
+fn base64_without_a_type_is_an_error() {
     for body in ["1:b", "2:b9", "9:bAQIDBA==", "2:bb", "2:b\u{20ac}"] {
         assert_eq!(decode_text(body), [Err(ParseError::UnknownType)], "{body}");
     }
@@ -198,7 +198,7 @@ fn a_text_body_that_is_not_utf8_is_refused_as_a_whole() {
 }
 
 #[test]
-fn section_3_1_a_binary_body_may_be_text_alone_as_from_python() {
+fn a_binary_body_may_be_text_alone_as_from_python() {
     let body = b"\x00\x06\xff4hello\x00\x04\xff4\xe2\x82\xac";
     assert_eq!(decode_binary(body), [Ok(message("hello")), Ok(message("\u{20ac}"))]);
     // Nobody sends this, but it is a packet in text like any other.
@@ -206,14 +206,14 @@ fn section_3_1_a_binary_body_may_be_text_alone_as_from_python() {
 }
 
 #[test]
-fn section_3_1_a_part_is_text_or_binary_and_nothing_else() {
+fn a_part_is_text_or_binary_and_nothing_else() {
     for kind in [2, 9, b'0', b'1', 255] {
         assert_eq!(decode_binary(&[kind, 2, 255, 4, 7]), [Err(ParseError::UnknownType)], "{kind}");
     }
 }
 
 #[test]
-fn section_3_1_a_length_in_bytes_is_decimal_digits_and_an_end() {
+fn a_length_in_bytes_is_decimal_digits_and_an_end() {
     for body in [
         &[1][..],
         &[1, 255],
@@ -233,7 +233,7 @@ fn section_3_1_a_length_in_bytes_is_decimal_digits_and_an_end() {
 }
 
 #[test]
-fn section_3_1_a_binary_body_that_was_cut_is_an_error() {
+fn a_binary_body_that_was_cut_is_an_error() {
     assert_eq!(decode_binary(&[0, 9, 9, 255, b'4']), [Err(ParseError::Length)]);
     assert_eq!(
         decode_binary(&[1, 2, 255, 4, 7, 1, 3, 255, 4, 7]),
@@ -246,21 +246,21 @@ fn section_3_1_a_binary_body_that_was_cut_is_an_error() {
 }
 
 #[test]
-fn section_3_1_a_part_of_no_bytes_is_an_error() {
+fn a_part_of_no_bytes_is_an_error() {
     assert_eq!(decode_binary(&[0, 0, 255]), [Err(ParseError::Empty)]);
     assert_eq!(decode_binary(&[1, 0, 255]), [Err(ParseError::Empty)]);
     assert_eq!(decode_binary(&[0, 0, 255, 0, 1, 255, b'3']), [Err(ParseError::Empty)]);
 }
 
 #[test]
-fn section_3_1_bytes_of_any_type_but_a_message_are_an_error() {
+fn bytes_of_any_type_but_a_message_are_an_error() {
     for packet_type in [0, 1, 2, 3, 5, 6, 7, 9, b'4', b'b'] {
         assert_eq!(decode_binary(&[1, 2, 255, packet_type, 7]), [Err(ParseError::UnknownType)], "{packet_type}");
     }
 }
 
 #[test]
-fn section_3_1_text_in_a_binary_body_is_strict_utf8() {
+fn text_in_a_binary_body_is_strict_utf8() {
     for data in [&b"4\xff"[..], b"4\xed\xa0\x80", b"4\xc3", b"4\xc0\x80"] {
         let mut body = vec![1, 1, 255, 4, 0, u8::try_from(data.len()).unwrap(), 255];
         body.extend(data);
@@ -269,7 +269,7 @@ fn section_3_1_text_in_a_binary_body_is_strict_utf8() {
 }
 
 #[test]
-fn section_3_1_an_error_in_a_part_ends_the_body_after_those_before_it() {
+fn an_error_in_a_part_ends_the_body_after_those_before_it() {
     assert_eq!(
         decode_binary(b"\x00\x02\xff4a\x00\x01\xff9\x00\x02\xff4b"),
         [Ok(message("a")), Err(ParseError::UnknownType)]
@@ -278,7 +278,7 @@ fn section_3_1_an_error_in_a_part_ends_the_body_after_those_before_it() {
 }
 
 #[test]
-fn section_3_1_single_packets() {
+fn single_packets() {
     let decode = |encoded: &str| Packet::decode_v3(text(encoded));
     let bytes = |data: &[u8]| Packet::decode_v3(binary(data));
     assert_eq!(decode("4\u{20ac}"), Ok(message("\u{20ac}")));
@@ -308,7 +308,7 @@ fn on_a_link(frame: &Frame) -> Message {
 }
 
 #[test]
-fn section_3_a_link_carries_the_type_before_the_bytes_or_before_base64() {
+fn a_link_carries_the_type_before_the_bytes_or_before_base64() {
     let frame = Frame::message(binary(&[1, 2, 3]));
     assert_eq!(on_a_link(&frame), binary(&[1, 2, 3]));
     assert_eq!(on_a_link(&frame.clone().into_base64()), text("bAQID"));

@@ -1,4 +1,4 @@
-//! Where a request goes and how a refused one is answered: the table of reference section 1.3, byte by byte.
+//! Where a request goes and how a refused one is answered: the codes and bodies of the reference, byte by byte.
 
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may fail loudly, like the tests")]
 

@@ -1,4 +1,4 @@
-//! The MessagePack parser: the packets of the reference inventory's section 6.2 byte for byte, what is refused, values that only
+//! The MessagePack parser: the reference's packets byte for byte, what is refused, values that only
 //! JavaScript has, relaying within the format and between the two, limits, and whatever else bytes can say.
 //!
 //! Bytes in hexadecimal digits were written by socket.io-msgpack-parser 3.0.2 unless it says otherwise.
@@ -84,7 +84,7 @@ fn single<'a, A>(packet_type: PacketType, namespace: &'a str, args: &'a A) -> Ou
 }
 
 #[test]
-fn table_6_2_packets_are_written_as_the_reference_server_writes_them() {
+fn packets_are_written_as_the_reference_server_writes_them() {
     let rows = [
         (encode(&plain(PacketType::Connect, "/")), "82 a4'type' 00 a3'nsp' a1'/'"),
         (
@@ -113,7 +113,7 @@ fn table_6_2_packets_are_written_as_the_reference_server_writes_them() {
 }
 
 #[test]
-fn table_6_2_packets_of_reference_peers_are_read_in_any_order_of_keys() {
+fn packets_of_reference_peers_are_read_in_any_order_of_keys() {
     for (notation, packet_type, namespace, id) in [
         ("82 a4'type' 00 a3'nsp' a1'/'", PacketType::Connect, "/", None),
         // A client without auth: its data is undefined, which means that there is none.
@@ -142,7 +142,7 @@ fn table_6_2_packets_of_reference_peers_are_read_in_any_order_of_keys() {
 }
 
 #[test]
-fn table_6_2_undefined_is_read_as_absent_everywhere() {
+fn undefined_is_read_as_absent_everywhere() {
     #[derive(Deserialize, PartialEq, Debug)]
     struct Accepted {
         sid: String,
@@ -158,7 +158,7 @@ fn table_6_2_undefined_is_read_as_absent_everywhere() {
 }
 
 #[test]
-fn table_6_2_binary_is_read_from_buffers_and_array_buffers() {
+fn binary_is_read_from_buffers_and_array_buffers() {
     let payload = event(3, "c403010203 c702000102 81 a1'b' c40109");
     assert_eq!(payload.get::<Bytes>(0), Ok(Bytes::from_static(&[1, 2, 3])));
     assert_eq!(payload.get::<Bytes>(1), Ok(Bytes::from_static(&[1, 2])));
@@ -176,7 +176,7 @@ fn table_6_2_binary_is_read_from_buffers_and_array_buffers() {
 }
 
 #[test]
-fn table_6_2_dates_are_milliseconds_and_other_extensions_pairs() {
+fn dates_are_milliseconds_and_other_extensions_pairs() {
     let payload = event(3, "d700 00000000000005dc d6ff 00000001 c70305 010203");
     assert_eq!(payload.get::<i64>(0), Ok(1500));
     assert_eq!(payload.get::<f64>(0), Ok(1500.0));
@@ -201,7 +201,7 @@ fn extensions_are_written_and_read_in_the_way_of_rmp_serde() {
 }
 
 #[test]
-fn table_6_2_numbers_are_written_in_their_shortest_form() {
+fn numbers_are_written_in_their_shortest_form() {
     for (number, expected) in [
         (0.0, "00"),
         (-0.0, "00"),
@@ -396,7 +396,7 @@ fn arguments_are_read_one_by_one_as_a_tuple_and_borrowed() {
 }
 
 #[test]
-fn table_6_2_what_the_reference_refuses_is_refused() {
+fn what_the_reference_refuses_is_refused() {
     for (expected, notations) in [
         (
             DecodeError::Malformed,

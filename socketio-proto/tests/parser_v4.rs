@@ -1,5 +1,5 @@
-//! Protocol 4 (Socket.IO 1 and 2): where its parser differs from the default one, row by row of the reference inventory's section 6.4,
-//! and that it does not differ elsewhere.
+//! Protocol 4 (Socket.IO 1 and 2): where its parser differs from the default one, as the reference's older parser writes
+//! and reads, and that it does not differ elsewhere.
 #![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
 
 use bytes::Bytes;
@@ -34,7 +34,7 @@ fn raw(packet: &Packet) -> Option<&str> {
 }
 
 #[test]
-fn section_6_4_error_carries_a_string_an_object_an_array_or_null() {
+fn error_carries_a_string_an_object_an_array_or_null() {
     for (text, namespace, payload) in [
         (r#"4/zzz,"Invalid namespace""#, "/zzz", Some(r#""Invalid namespace""#)),
         (r#"4"plain""#, "/", Some(r#""plain""#)),
@@ -53,7 +53,7 @@ fn section_6_4_error_carries_a_string_an_object_an_array_or_null() {
 }
 
 #[test]
-fn section_6_4_connect_has_its_query_in_the_namespace_and_no_payload() {
+fn connect_has_its_query_in_the_namespace_and_no_payload() {
     for (text, namespace) in [
         ("0", "/"),
         ("0/admin", "/admin"),
@@ -74,7 +74,7 @@ fn section_6_4_connect_has_its_query_in_the_namespace_and_no_payload() {
 }
 
 #[test]
-fn section_6_4_events_of_any_name_are_received() {
+fn events_of_any_name_are_received() {
     for name in
         ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "error", "ping"]
     {
@@ -86,7 +86,7 @@ fn section_6_4_events_of_any_name_are_received() {
 }
 
 #[test]
-fn section_6_4_events_of_the_names_that_version_2_keeps_for_itself_are_not_sent() {
+fn events_of_the_names_that_version_2_keeps_for_itself_are_not_sent() {
     for name in ["connect", "disconnect", "disconnecting", "error", "newListener", "removeListener"] {
         assert_eq!(encode(&Outgoing::event("/", None, name, &())), Err(EncodeError::Reserved(name.into())));
     }
@@ -99,7 +99,7 @@ fn section_6_4_events_of_the_names_that_version_2_keeps_for_itself_are_not_sent(
 }
 
 #[test]
-fn section_6_4_types_5_and_6_announce_attachments() {
+fn types_5_and_6_announce_attachments() {
     let mut decoder = JsonV4.decoder(&Limits::default());
     assert_eq!(decoder.decode(Message::from(r#"51-/a,7["x",{"_placeholder":true,"num":0}]"#)), Ok(None));
     let packet = decoder.decode(Message::Binary(Bytes::from_static(b"bytes"))).expect("valid").expect("complete");
@@ -116,7 +116,7 @@ fn section_6_4_types_5_and_6_announce_attachments() {
 }
 
 #[test]
-fn section_6_4_what_is_broken_is_refused_as_by_the_default_parser() {
+fn what_is_broken_is_refused_as_by_the_default_parser() {
     for text in [
         "",
         "7",
@@ -144,7 +144,7 @@ fn section_6_4_what_is_broken_is_refused_as_by_the_default_parser() {
 }
 
 #[test]
-fn section_6_4_packets_are_written_as_version_2_writes_them() {
+fn packets_are_written_as_version_2_writes_them() {
     let connect = Outgoing::<()> {
         packet_type: PacketType::Connect,
         namespace: "/admin?token=1",

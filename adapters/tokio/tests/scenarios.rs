@@ -1,6 +1,6 @@
 //! Scenarios of the reference's own tests that concern the server as a whole and no other file here replays.
 //!
-//! `item` in a name is the number in the reference inventory, section 10.2. The table of all of them is the README beside this file.
+//! `item` in a name is the number of a scenario in the README beside this file, which has a table of all of them.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly, its helpers too")]
 
