@@ -1,6 +1,6 @@
 //! How sessions end, and that nothing is left behind.
 //!
-//! Numbers are those of the reference inventory: `item` for 10.2.
+//! `item` in a name is the number of a scenario in the table in adapters/tokio/tests/README.md.
 
 mod common;
 

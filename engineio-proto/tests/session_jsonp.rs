@@ -1,6 +1,6 @@
 //! Long-polling by script tags: a session whose handshake has a `j` answers its GETs with scripts, and takes forms.
 //!
-//! Source: reference inventory, section 3.3; engine.io `lib/transports/polling-jsonp.ts`.
+//! Source: engine.io `lib/transports/polling-jsonp.ts`.
 
 mod common;
 

@@ -1,6 +1,7 @@
 //! Long-polling: held GETs, one POST at a time, and what happens to peers that do it otherwise.
 //!
-//! Numbers are those of the reference inventory: `suite` for the official Engine.IO v4 suite (10.1), `item` for 10.2.
+//! `suite` in a name is the number of a case of the official Engine.IO v4 suite, `item` that of a scenario: both are in
+//! the table in adapters/tokio/tests/README.md.
 
 mod common;
 

@@ -1,6 +1,7 @@
 //! From polling to a link: the probe, the switch, and everything that can come between.
 //!
-//! Numbers are those of the reference inventory: `suite` for the official Engine.IO v4 suite (10.1), `item` for 10.2.
+//! `suite` in a name is the number of a case of the official Engine.IO v4 suite, `item` that of a scenario: both are in
+//! the table in adapters/tokio/tests/README.md.
 
 mod common;
 

@@ -1,6 +1,7 @@
 //! A session over a link from its first packet to its last: WebSocket messages, WebTransport bytes.
 //!
-//! Numbers are those of the reference inventory: `suite` for the official Engine.IO v4 suite (10.1), `item` for 10.2.
+//! `suite` in a name is the number of a case of the official Engine.IO v4 suite, `item` that of a scenario: both are in
+//! the table in adapters/tokio/tests/README.md.
 
 mod common;
 

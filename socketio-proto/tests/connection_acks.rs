@@ -1,6 +1,7 @@
 //! Acks in both directions: each question has one outcome, and each answer is sent once.
 //!
-//! Numbers behind `suite` are those of the official Socket.IO v5 suite (reference inventory 10.1), the others of inventory 10.2.
+//! Numbers behind `suite` are those of the official Socket.IO v5 suite, the others those of scenarios: both are in
+//! the table in adapters/tokio/tests/README.md.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 mod connection_world;

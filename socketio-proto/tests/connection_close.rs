@@ -1,6 +1,6 @@
 //! The end of a connection, by either side's doing and at any moment, and what its sockets are told of it.
 //!
-//! Numbers are those of reference inventory 10.2; the reasons are those of its section 7.4.
+//! Numbers are those of scenarios in the table in adapters/tokio/tests/README.md; the reasons are the reference's.
 
 mod connection_world;
 

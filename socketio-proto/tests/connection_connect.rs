@@ -1,6 +1,7 @@
 //! How a peer comes to be on its namespaces: asking, waiting, being refused, and what happens to those who break the order.
 //!
-//! Numbers behind `suite` are those of the official Socket.IO v5 suite (reference inventory 10.1), the others of inventory 10.2.
+//! Numbers behind `suite` are those of the official Socket.IO v5 suite, the others those of scenarios: both are in
+//! the table in adapters/tokio/tests/README.md.
 
 mod connection_world;
 
