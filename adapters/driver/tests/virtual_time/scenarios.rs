@@ -1,14 +1,15 @@
 //! Whole lives of many peers, made up by a seed and judged.
 //!
 //! Peers poll, upgrade or come over a WebSocket; they send numbered messages, which the server echoes; they are slow, silent, cut off or
-//! leave; the process oversleeps. Whatever happens:
+//! leave. Handlers wait, insist on sending, close, or panic. Strangers send requests that nobody wants; the process oversleeps. Whatever
+//! happens:
 //!
 //! * what the server was handed of a peer is what the peer sent, in order, without a gap or a double, up to some point;
 //! * what the peer got is what the server was able to send, likewise; all of it, if the peer left in order;
 //! * every session is opened once and closed once; every request is answered, and no task and no session is left at the end.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,11 +17,12 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use socketio_driver::{
-    CloseReason, DisconnectReason, Endpoint, EngineServer, EngineSocket, Event, Message, Runtime as _, Server, Socket,
+    CloseReason, DisconnectReason, EmitError, Endpoint, EngineServer, EngineSocket, Event, Message, Runtime as _,
+    SendError, Server, Socket,
 };
 
 use crate::end;
-use crate::support::{Ending, Manner, Poller, Sim, Upgrading, WebSocket};
+use crate::support::{Ending, Manner, Poller, Reply, Sim, Upgrading, WebSocket, request};
 
 /// What the server saw of one session.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,8 +36,17 @@ struct Seen {
     refused: usize,
 }
 
-/// By session.
-type Sessions = Arc<Mutex<BTreeMap<String, Seen>>>;
+/// What the server saw.
+#[derive(Default)]
+struct Ledger {
+    by_session: BTreeMap<String, Seen>,
+    /// The ids of sessions, oldest first.
+    ids: Vec<String>,
+    /// Waits for room that ended without any.
+    spins: usize,
+}
+
+type Sessions = Arc<Mutex<Ledger>>;
 
 /// What a peer knows at its end.
 #[derive(Debug)]
@@ -85,82 +96,184 @@ fn number_of(text: &str) -> u64 {
     text.trim_end_matches('x').parse().unwrap()
 }
 
-/// How a server's handler answers, as the seed says for each message.
-fn handler_waits(sim: &Sim) -> Option<Duration> {
-    sim.chance(200).then(|| sim.duration(Duration::from_millis(300)))
-}
-
 fn seen<R>(sessions: &Sessions, sid: &str, change: impl FnOnce(&mut Seen) -> R) -> R {
-    change(sessions.lock().unwrap().entry(sid.to_owned()).or_default())
+    let mut ledger = sessions.lock().unwrap();
+    if !ledger.by_session.contains_key(sid) {
+        ledger.ids.push(sid.to_owned());
+    }
+    change(ledger.by_session.entry(sid.to_owned()).or_default())
 }
 
-fn engine_server(sim: &Sim, sessions: &Sessions, max_outbound: usize) -> EngineServer {
-    let (opens, messages, closes, sim) = (sessions.clone(), sessions.clone(), sessions.clone(), sim.clone());
+/// What handlers do, for sockets of either kind.
+#[derive(Clone)]
+struct Handlers {
+    sim: Sim,
+    sessions: Sessions,
+}
+
+/// A socket of either kind.
+trait Echo: Clone + Send + Sync + 'static {
+    /// Whether handlers may panic. Not with Socket.IO, yet: a connection that is discarded drops the events that it has read, and then hands
+    /// out those that its session still had.
+    const MAY_PANIC: bool;
+
+    fn session(&self) -> String;
+    fn echo(&self, text: &str) -> Result<(), SendError>;
+    fn room(&self) -> impl Future<Output = Result<(), SendError>> + Send;
+    fn end(&self);
+}
+
+impl Echo for EngineSocket {
+    const MAY_PANIC: bool = true;
+
+    fn session(&self) -> String {
+        self.id().to_string()
+    }
+
+    fn echo(&self, text: &str) -> Result<(), SendError> {
+        self.send(text)
+    }
+
+    async fn room(&self) -> Result<(), SendError> {
+        self.ready().await
+    }
+
+    fn end(&self) {
+        self.close();
+    }
+}
+
+impl Echo for Socket {
+    const MAY_PANIC: bool = false;
+
+    fn session(&self) -> String {
+        self.session_id().to_string()
+    }
+
+    fn echo(&self, text: &str) -> Result<(), SendError> {
+        self.emit("m", text).map_err(|error| match error {
+            EmitError::Send(error) => error,
+            _ => SendError::Closed,
+        })
+    }
+
+    async fn room(&self) -> Result<(), SendError> {
+        self.ready().await
+    }
+
+    fn end(&self) {
+        self.close();
+    }
+}
+
+impl Handlers {
+    fn opened(&self, socket: &impl Echo) {
+        seen(&self.sessions, &socket.session(), |seen| seen.opened += 1);
+    }
+
+    fn closed(&self, socket: &impl Echo) {
+        seen(&self.sessions, &socket.session(), |seen| seen.closed += 1);
+    }
+
+    /// Notes a message at once, and echoes it now or later, as the seed says.
+    fn received<S: Echo>(&self, socket: S, text: String) -> impl Future<Output = ()> + Send + use<S> {
+        let Self { sim, sessions } = self.clone();
+        let (sid, number) = (socket.session(), number_of(&text));
+        seen(&sessions, &sid, |seen| seen.got.push(number));
+        async move {
+            if sim.chance(200) {
+                sim.sleep(sim.duration(Duration::from_millis(300))).await;
+            }
+            if S::MAY_PANIC && sim.chance(3) {
+                seen(&sessions, &sid, |seen| seen.refused += 1);
+                panic!("as it should");
+            }
+            let insists = sim.chance(200);
+            let mut tries = 0;
+            loop {
+                match socket.echo(&text) {
+                    Ok(()) => break seen(&sessions, &sid, |seen| seen.sent.push(number)),
+                    Err(SendError::Full) if insists && socket.room().await.is_ok() => {}
+                    Err(_) => break seen(&sessions, &sid, |seen| seen.refused += 1),
+                }
+                tries += 1;
+                if tries > 100 {
+                    sessions.lock().unwrap().spins += 1;
+                    break;
+                }
+            }
+            if sim.chance(3) {
+                socket.end();
+            }
+        }
+    }
+}
+
+fn engine_server(handlers: &Handlers, max_outbound: usize) -> EngineServer {
+    let [opens, messages, closes] = [handlers.clone(), handlers.clone(), handlers.clone()];
     EngineServer::builder()
         .config(|config| {
             config.limits.max_outbound = max_outbound;
             config.limits.soft_inbound = 4000;
         })
-        .on_connect(move |socket: EngineSocket| seen(&opens, socket.id().as_str(), |seen| seen.opened += 1))
+        .on_connect(move |socket: EngineSocket| opens.opened(&socket))
         .on_message(move |socket: EngineSocket, message: Message| {
             let Message::Text(text) = message else { panic!("it was a text") };
-            let number = number_of(&text);
-            let sid = socket.id().as_str().to_owned();
-            seen(&messages, &sid, |seen| seen.got.push(number));
-            let (sim, sessions) = (sim.clone(), messages.clone());
-            async move {
-                if let Some(wait) = handler_waits(&sim) {
-                    sim.sleep(wait).await;
-                }
-                // Sent and noted in one step.
-                seen(&sessions, &sid, |seen| {
-                    if socket.send(Message::Text(text)).is_ok() {
-                        seen.sent.push(number);
-                    } else {
-                        seen.refused += 1;
-                    }
-                });
-            }
+            messages.received(socket, text.to_string())
         })
-        .on_close(move |socket: EngineSocket, _: CloseReason| {
-            seen(&closes, socket.id().as_str(), |seen| seen.closed += 1);
-        })
+        .on_close(move |socket: EngineSocket, _: CloseReason| closes.closed(&socket))
         .build()
 }
 
-fn socket_server(sim: &Sim, sessions: &Sessions, max_outbound: usize) -> Server {
+fn socket_server(handlers: &Handlers, max_outbound: usize) -> Server {
     let server = Server::builder()
         .engine(|config| {
             config.limits.max_outbound = max_outbound;
             config.limits.soft_inbound = 4000;
         })
         .build();
-    let (opens, messages, closes, sim) = (sessions.clone(), sessions.clone(), sessions.clone(), sim.clone());
+    let [opens, messages, closes] = [handlers.clone(), handlers.clone(), handlers.clone()];
     server
-        .on_connect(move |socket: Socket| seen(&opens, socket.session_id().as_str(), |seen| seen.opened += 1))
-        .on("m", move |socket: Socket, event: Event| {
-            let text: String = event.read().unwrap();
-            let number = number_of(&text);
-            let sid = socket.session_id().as_str().to_owned();
-            seen(&messages, &sid, |seen| seen.got.push(number));
-            let (sim, sessions) = (sim.clone(), messages.clone());
-            async move {
-                if let Some(wait) = handler_waits(&sim) {
-                    sim.sleep(wait).await;
-                }
-                seen(&sessions, &sid, |seen| {
-                    if socket.emit("m", &text).is_ok() {
-                        seen.sent.push(number);
-                    } else {
-                        seen.refused += 1;
+        .on_connect(move |socket: Socket| opens.opened(&socket))
+        .on("m", move |socket: Socket, event: Event| messages.received(socket, event.read().unwrap()))
+        .on_disconnect(move |socket: Socket, _: DisconnectReason| closes.closed(&socket));
+    server
+}
+
+/// Sends requests that nobody wants, to sessions of others and to none. None of them takes a packet away.
+async fn intrude<E: Endpoint>(sim: Sim, server: E, path: &'static str, sessions: Sessions) {
+    for _ in 0..sim.index(12) {
+        sim.sleep(sim.duration(Duration::from_secs(4))).await;
+        let ids = sessions.lock().unwrap().ids.clone();
+        let sid = if sim.chance(800) && !ids.is_empty() { ids[sim.index(ids.len())].clone() } else { "x".repeat(20) };
+        let poller = Poller { sim: sim.clone(), server: server.clone(), path, sid };
+        let target = poller.target("polling");
+        let answer = |method: &'static str, target: String, body| {
+            let request = request(&sim, method, &target, body);
+            let (sim, server) = (sim.clone(), server.clone());
+            async move { Reply::read(server.respond(&sim, request, None).await).await.status }
+        };
+        let status = match sim.index(6) {
+            // No packet begins so: it ends the session.
+            0 if sim.chance(100) => poller.post("9").await.status,
+            1 => answer("DELETE", target, None).await,
+            2 => answer("GET", poller.target("websocket"), None).await,
+            3 => answer("GET", target.replace("EIO=4", "EIO=3"), None).await,
+            _ => {
+                let target = poller.target("websocket");
+                let link = WebSocket::upgrade(&sim, &server, &target, Manner::default(), Upgrading::default()).await;
+                match link {
+                    Ok(mut link) => {
+                        let _ = link.send("2probe").await;
+                        sim.sleep(sim.duration(Duration::from_secs(2))).await;
+                        101
                     }
-                });
+                    Err(reply) => reply.status,
+                }
             }
-        })
-        .on_disconnect(move |socket: Socket, _: DisconnectReason| {
-            seen(&closes, socket.session_id().as_str(), |seen| seen.closed += 1);
-        });
-    server
+        };
+        assert!([101, 200, 400, 500].contains(&status), "a strange answer: {status}");
+    }
 }
 
 /// How a peer's life ends, if nothing else ends it before.
@@ -243,7 +356,7 @@ impl<E: Endpoint> Peer<E> {
                         confirmation.written();
                     }
                 }
-                let reply = crate::support::Reply::read(response).await;
+                let reply = Reply::read(response).await;
                 let mut shared = shared.lock().unwrap();
                 match reply.status {
                     200 => reply.body.split('\u{1e}').for_each(|packet| Self::take(speech, &mut shared, packet)),
@@ -464,16 +577,17 @@ fn play(sim: &Sim) -> (u64, Vec<(u64, Vec<u64>, bool)>) {
     if sim.chance(300) {
         sim.oversleep(Duration::from_secs(2));
     }
+    let handlers = Handlers { sim: sim.clone(), sessions: Arc::clone(&sessions) };
     let lives = if sim.chance(500) {
-        let server = engine_server(sim, &sessions, max_outbound);
-        sim.run(live_together(sim.clone(), server, Speech::Engine, sessions.clone()))
+        let server = engine_server(&handlers, max_outbound);
+        sim.run(live_together(sim.clone(), server, Speech::Engine, Arc::clone(&sessions)))
     } else {
-        let server = socket_server(sim, &sessions, max_outbound);
-        sim.run(live_together(sim.clone(), server, Speech::Socket, sessions.clone()))
+        let server = socket_server(&handlers, max_outbound);
+        sim.run(live_together(sim.clone(), server, Speech::Socket, Arc::clone(&sessions)))
     };
     let sessions = sessions.lock().unwrap();
     for Life { sid, sent, got, in_order } in &lives {
-        let seen = sessions.get(sid).cloned().unwrap_or_default();
+        let seen = sessions.by_session.get(sid).cloned().unwrap_or_default();
         assert!(seen.opened <= 1 && seen.closed == seen.opened, "{seen:?}");
         assert!(seen.got.iter().copied().eq(0..seen.got.len() as u64), "not in order, or not once: {seen:?}");
         assert!(seen.got.len() as u64 <= *sent);
@@ -482,6 +596,7 @@ fn play(sim: &Sim) -> (u64, Vec<(u64, Vec<u64>, bool)>) {
             assert_eq!((seen.got.len() as u64, &seen.sent), (*sent, got));
         }
     }
+    assert_eq!(sessions.spins, 0, "who waits for room is told that there is some, and there is none");
     (sim.digest(), lives.into_iter().map(|life| (life.sent, life.got, life.in_order)).collect())
 }
 
@@ -497,6 +612,9 @@ async fn live_together<E: Endpoint>(sim: Sim, server: E, speech: Speech, session
         });
         sim.sleep(sim.duration(Duration::from_secs(2))).await;
     }
+    if sim.chance(400) {
+        sim.spawn(intrude(sim.clone(), server.clone(), speech.path(), sessions.clone()));
+    }
     let patience = if sim.chance(700) { 200 } else { 1 + sim.index(40) };
     for _ in 0..patience {
         sim.sleep(Duration::from_secs(1)).await;
@@ -509,6 +627,8 @@ async fn live_together<E: Endpoint>(sim: Sim, server: E, speech: Speech, session
         sim.sleep(Duration::from_secs(1)).await;
         assert!(sim.panics().is_empty(), "{:?}", sim.panics());
     }
+    // Whoever intrudes goes on for a while.
+    sim.sleep(Duration::from_secs(120)).await;
     end(&sim, server, ()).await;
     std::mem::take(&mut *lives.lock().unwrap()).into_values().collect()
 }
