@@ -1,4 +1,4 @@
-//! The interface between an HTTP server and a Socket.IO or Engine.IO server: matching paths, answering requests, shutting down.
+//! What a listener or a router serves: it has a path, answers requests, and can be shut down.
 
 use std::future::Future;
 

@@ -51,8 +51,8 @@ pub(crate) struct Hub<A: ServerApplication> {
     shutting_down: AtomicBool,
 }
 
-/// The keys are what the operating system's generator made, and a peer can only ask for others: they are as good as hashed, and nothing
-/// can be made to collide.
+/// The keys in the table come from the operating system's generator, so they are as good as hashed. A peer chooses only which keys are
+/// looked up, and cannot make keys collide.
 #[derive(Default)]
 pub(crate) struct SidHasher(u64);
 
@@ -72,7 +72,7 @@ impl Hasher for SidHasher {
     }
 }
 
-/// How often a session id may turn out to be taken before the handshake is refused.
+/// Attempts at a session id that is not in use before the handshake is refused.
 const SID_ATTEMPTS: usize = 3;
 
 impl<A: ServerApplication> Hub<A> {
@@ -114,7 +114,7 @@ impl<A: ServerApplication> Hub<A> {
 
     pub(crate) fn remove(&self, sid: Sid) {
         let removed = lock(&self.peers).remove(&sid);
-        // Dropped after the lock was let go: what it holds is the application's.
+        // Dropped without the lock: it holds values of the application.
         drop(removed);
     }
 
@@ -145,17 +145,17 @@ impl<A: ServerApplication> Hub<A> {
         ask.refuse(Refusal::UnknownSid)
     }
 
-    /// Adds a peer, with an id that nobody has.
+    /// Adds a peer, with an id that is not in use.
     ///
     /// # Errors
-    /// Why it is refused: the server is shutting down, or no unused id was to be had.
+    /// Why the handshake is refused: the server is shutting down, or no unused id was found.
     pub(crate) fn add(&self, shared: A::Shared) -> Result<Arc<PeerOf<A>>, Refusal<'static>> {
         for _ in 0..SID_ATTEMPTS {
             let Some(sid) = random_bytes().map(Sid::from_random) else { break };
             let mut peers = lock(&self.peers);
-            // Under the lock, so that nobody comes in after everybody was asked to close.
+            // Under the lock, so that no peer is added after all were asked to close.
             if self.is_shutting_down() {
-                // What the application made is dropped without the lock.
+                // `shared` is a value of the application, and is dropped without the lock.
                 drop(peers);
                 return Err(Refusal::Unavailable);
             }
@@ -169,6 +169,7 @@ impl<A: ServerApplication> Hub<A> {
     /// Starts the timers' task with the first session, and again if its runtime has dropped it.
     pub(crate) fn run_timers<R: Runtime>(self: &Arc<Self>, runtime: &R) {
         let Some(running) = self.timers.start() else { return };
+        // Sets the epoch first: a clone of a clock without one would set its own.
         let (hub, timers, clock, runtime_of_timers) =
             (Arc::downgrade(self), Arc::clone(&self.timers), Arc::clone(&self.clock), runtime.clone());
         runtime.spawn(async move {
@@ -195,7 +196,7 @@ impl<A: ServerApplication> Drop for Hub<A> {
     }
 }
 
-/// What an id is made of, out of the operating system's generator.
+/// A session id from the operating system's generator.
 pub(crate) fn random_bytes() -> Option<[u8; 15]> {
     let mut random = [0; 15];
     match getrandom::fill(&mut random) {

@@ -1,7 +1,7 @@
 //! The runtime-neutral half of a Socket.IO server: HTTP service, connection turns, application API.
 //!
-//! Applications use it through an adapter such as `socketio-tokio`, whose page shows the API. Who writes an adapter, for another runtime
-//! or another HTTP server, brings three things:
+//! Applications use it through an adapter such as `socketio-tokio`, whose page shows the API. An adapter for another runtime or another
+//! HTTP server brings three things:
 //!
 //! 1. A [`Runtime`]: how to spawn, how to sleep, and what time it is.
 //! 2. Its [`Stream`]: polled reads and writes.
@@ -27,10 +27,10 @@
 //! }
 //! ```
 //!
-//! Every session gets one task, which owns its machine and links and takes turns; everybody else (requests, emits, broadcasts) reaches it
-//! through a mailbox. Nothing is locked while handlers run.
+//! Every session has one task, which owns its machine and its links. Requests, emits and broadcasts reach it through a mailbox. Nothing is
+//! locked while handlers run.
 
-// The tests' runtime names this crate as those outside of it do.
+// The runtime of the tests is shared with the tests outside of this crate, and names the crate as they do.
 #[cfg(test)]
 extern crate self as socketio_driver;
 

@@ -1,4 +1,5 @@
-//! Limits how much a peer can write to the log.
+//! Logs what a peer can cause as often as it likes loudly only once: for each session and kind of handler, or for each thing that it
+//! happens to. Later times are logged at `debug`, with their number. So a peer cannot fill a disk.
 //!
 //! A peer can cause some warnings and errors as often as it likes. Each of them is logged at its level once per session and kind of
 //! handler, or once per object that it is about. Repetitions are logged at `debug` with their number. So a peer cannot fill a disk, for

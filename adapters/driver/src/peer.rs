@@ -1,7 +1,7 @@
-//! What the rest of the world sees of a peer: a mailbox. Everything else of a peer belongs to its one task.
+//! A peer as all other tasks see it: a mailbox. Everything else of a peer belongs to its one task.
 //!
-//! An emit or a broadcast, from whatever task, takes the mailbox's lock for a push; so does an HTTP request that brings input. The
-//! bytes in the mailbox and those that the machine still holds are counted, so that "full" is known at once.
+//! An emit, a broadcast and an HTTP request each take the mailbox's lock for one push. The mailbox counts its own bytes and those that the
+//! machine still holds, so that an emit knows at once whether the peer's queue is full.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -42,8 +42,8 @@ impl HttpEvent {
     }
 }
 
-/// A peer, as everybody but its own task sees it. `C` is what the application can ask of its machine; `S` is what the application
-/// keeps with every peer.
+/// A peer, as all other tasks see it. `C` is a command of the application to the peer's machine; `S` is what the application keeps with
+/// every peer.
 pub(crate) struct Peer<C, S> {
     sid: Sid,
     max_outbound: usize,
@@ -63,11 +63,11 @@ struct Mailbox<C> {
     awake: bool,
     closed: bool,
     task: Option<Waker>,
-    /// Somebody found no room, or waits for it.
+    /// Set while a message was refused or somebody waits for room.
     wanted: Option<Box<Wanted>>,
 }
 
-/// Room that is wanted. Most peers never have one of these.
+/// The room that is wanted. Most peers never have one of these.
 #[derive(Default)]
 struct Wanted {
     /// The largest message that was refused.
@@ -104,9 +104,9 @@ impl<C: 'static, S> Peer<C, S> {
         self.sid
     }
 
-    /// Asks the machine for something that sends `bytes` bytes (0: is always taken). The command is made only when it is taken.
+    /// Gives the machine a command that sends `bytes` bytes. A command of 0 bytes is always taken. The command is made only when it is taken.
     ///
-    /// Packets count what they count in the machine's queue (`Frame::queued_len`), or it could have no room for what was taken here.
+    /// A packet counts as much as in the machine's queue (`Frame::queued_len`); otherwise the machine might have no room for it.
     pub(crate) fn push(&self, bytes: usize, command: impl FnOnce() -> C) -> Result<(), SendError> {
         let waker = self.push_quietly(bytes, command)?;
         if let Some(waker) = waker {
@@ -115,7 +115,7 @@ impl<C: 'static, S> Peer<C, S> {
         Ok(())
     }
 
-    /// As [`Peer::push`]; the caller has to wake the task with the waker that it gets.
+    /// As [`Peer::push`], but the caller wakes the task, with the waker that this returns.
     pub(crate) fn push_quietly(&self, bytes: usize, command: impl FnOnce() -> C) -> Result<Option<Waker>, SendError> {
         let mut mailbox = lock(&self.mailbox);
         if mailbox.closed {
@@ -124,7 +124,7 @@ impl<C: 'static, S> Peer<C, S> {
         if bytes > 0 && !mailbox.takes(bytes, self.max_outbound) {
             let wanted = mailbox.wanted.get_or_insert_default();
             wanted.bytes = wanted.bytes.max(bytes);
-            // That a reply was written may lie here unread, and makes room.
+            // A `Replied` that the task has not seen makes room.
             let waker = if mailbox.http.is_empty() { None } else { mailbox.waker() };
             drop(mailbox);
             if let Some(waker) = waker {
@@ -140,7 +140,7 @@ impl<C: 'static, S> Peer<C, S> {
         Ok(mailbox.waker())
     }
 
-    /// Hands in something from outside. False when the peer is gone: the caller answers the request itself.
+    /// Hands in what HTTP brings. False when the peer is gone: the caller answers the request itself.
     pub(crate) fn push_http(&self, event: HttpEvent) -> bool {
         let mut mailbox = lock(&self.mailbox);
         if mailbox.closed {
@@ -164,8 +164,8 @@ impl<C: 'static, S> Peer<C, S> {
         }
     }
 
-    /// Waits until at most half of the outbound limit is used and the largest message that was refused meanwhile would be taken. A queue
-    /// that is empty takes any message.
+    /// Waits until at most half of the outbound limit is used and there is room for the largest message that was refused meanwhile. An empty
+    /// queue takes any message.
     pub(crate) async fn ready(&self) -> Result<(), SendError> {
         poll_fn(|cx| {
             let mut mailbox = lock(&self.mailbox);
@@ -183,7 +183,7 @@ impl<C: 'static, S> Peer<C, S> {
         .await
     }
 
-    /// For the task: takes what is there, and counts it as the machine's from now on. Commands are given back to [`spare`].
+    /// For the task: takes the contents, and counts them as the machine's from now on. The task gives the vector of commands back to [`spare`].
     pub(crate) fn take(&self) -> Option<Contents<C>> {
         let mut mailbox = lock(&self.mailbox);
         mailbox.awake = true;
@@ -226,7 +226,7 @@ impl<C: 'static, S> Peer<C, S> {
         true
     }
 
-    /// For the task, at its end: nothing is taken any more. Returns what was not looked at.
+    /// For the task, at its end: closes the mailbox, and returns what is left in it.
     pub(crate) fn close(&self) -> Contents<C> {
         let mut mailbox = lock(&self.mailbox);
         mailbox.closed = true;
@@ -249,25 +249,24 @@ impl<C> Mailbox<C> {
         self.bytes.saturating_add(self.buffered)
     }
 
-    /// Whether there is room for a message. Any message is taken when nothing waits: a limit below one packet's size would close the
-    /// peer for good.
+    /// Whether there is room for a message. An empty queue has room for any: otherwise a message larger than the limit could never be sent.
     fn takes(&self, bytes: usize, max_outbound: usize) -> bool {
         let outbound = self.outbound();
         outbound == 0 || outbound.saturating_add(bytes) <= max_outbound
     }
 
-    /// Whether it is worth to try again: whoever sends once more what was refused must not be refused over and over.
+    /// Whether `ready` may return. A message that was refused must not be refused again and again.
     fn is_ready(&self, max_outbound: usize) -> bool {
         let refused = self.wanted.as_ref().map_or(0, |wanted| wanted.bytes);
         self.outbound() <= max_outbound / 2 && self.takes(refused, max_outbound)
     }
 
-    /// Those who wait for room, if there is what they want.
+    /// Takes those that wait for room, if there is as much as they want.
     fn take_wanted(&mut self, max_outbound: usize) -> Option<Box<Wanted>> {
         if self.wanted.is_some() && self.is_ready(max_outbound) { self.wanted.take() } else { None }
     }
 
-    /// Whether the task has to look at this. That a reply was written makes room, which matters only where there is little.
+    /// Whether the task has to look at this now. A `Replied` only makes room, which matters when there is little or somebody waits for it.
     fn is_urgent(&self, event: &HttpEvent, max_outbound: usize) -> bool {
         !matches!(event, HttpEvent::Replied { .. }) || self.buffered > max_outbound / 2 || self.wanted.is_some()
     }
@@ -278,7 +277,7 @@ impl<C> Mailbox<C> {
     }
 }
 
-/// Wakes those who wait for room.
+/// Wakes those that wait for room.
 fn wake(wanted: Option<Box<Wanted>>) {
     wanted.into_iter().flat_map(|wanted| wanted.waiting).for_each(Waker::wake);
 }
@@ -490,7 +489,7 @@ mod tests {
         drop(peer.take());
         assert!(rest(&peer, &woken, 1));
         assert_eq!(peer.ready().now_or_never(), None);
-        // That a reply was written is what may empty the queue: the task looks.
+        // The reply may have been all that the queue held: the task has to look.
         let wakes = woken.times();
         peer.push_http(replied(1));
         assert_eq!(woken.times(), wakes + 1);

@@ -1,4 +1,4 @@
-//! What an adapter brings: spawn, sleep, and a byte stream. Everything else here is the same on every runtime.
+//! What an adapter brings: spawn, sleep, a clock, and a byte stream. Everything else here is the same on every runtime.
 
 use std::future::Future;
 use std::io;
@@ -18,8 +18,8 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// Runs a task to its end.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 
-    /// The time by which [`sleep`](Runtime::sleep) waits. The driver knows no other. A runtime for tests may let it stand still, or run
-    /// ahead.
+    /// The time now, on the clock that [`sleep`](Runtime::sleep) waits by. The driver has no other clock. In a runtime for tests, time may
+    /// stand still or jump.
     fn now(&self) -> Instant;
 
     /// Waits for this long.
@@ -34,10 +34,10 @@ pub trait Stream: Send + Unpin + 'static {
     /// Those of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Reads once into the place of a large message, at most `room.remaining_mut()` bytes (never 0). `Ok(0)` is the end of the stream.
+    /// Reads once into memory for a large message, at most `room.remaining_mut()` bytes, which is never 0. `Ok(0)` is the end of the stream.
     ///
-    /// That place is not initialised. By default the bytes are read into `spare`, which is, and copied; a runtime that reads into
-    /// uninitialised memory saves the copy.
+    /// `room` is not initialised; `spare` is. By default the bytes are read into `spare` and copied. A runtime that can read into
+    /// uninitialised memory saves the copy by doing so.
     ///
     /// # Errors
     /// Those of the stream.
@@ -60,7 +60,7 @@ pub trait Stream: Send + Unpin + 'static {
     /// Those of the stream.
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
-    /// Sees to it that what was written leaves.
+    /// Flushes what was written.
     ///
     /// # Errors
     /// Those of the stream.

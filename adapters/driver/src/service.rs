@@ -1,7 +1,7 @@
 //! The HTTP service: answers requests, on the types of the `http` crate.
 //!
-//! A request that opens a session starts the session's task. Every other request is put into the mailbox of its session and waits for the
-//! answer. Every request is answered: by its session, or with code 1 if the session has ended.
+//! A request that opens a session spawns its task. Every other request goes into the mailbox of its session and waits for the answer.
+//! Every request is answered: by its session, or with code 1 if the session is gone.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -82,7 +82,7 @@ pub(crate) struct HttpSettings {
     pub(crate) select_protocol: Option<Box<SelectProtocol>>,
     /// The size limit in bytes of a handshake's request head, which is kept with its session.
     pub(crate) max_head: usize,
-    /// Panics of callbacks. Any client can cause them, with a request.
+    /// Panics of the user's callbacks. Any request can cause them.
     panicked: Times,
 }
 
@@ -273,8 +273,8 @@ async fn exchange<A: ServerApplication, B: HttpBody, R: Runtime>(
         let rejected = |fault| HttpEvent::BodyRejected { request, fault };
         let event = match collected {
             Some(Either::Left((Collected::Whole(body), _))) => {
-                // Some schedulers run the task that woke last first. A client that closes sends a GET, and then the close packet in a POST
-                // on another connection. The session must receive the GET first.
+                // Some schedulers run the task that was woken last first. A client that closes sends a GET, and then the close packet in a
+                // POST on another connection: the GET has to come first.
                 if body.len() == 1 {
                     yield_now().await;
                 }
@@ -312,7 +312,7 @@ async fn exchange<A: ServerApplication, B: HttpBody, R: Runtime>(
             }
             response
         }
-        // The runtime dropped the session's task.
+        // The runtime has dropped the session's task.
         Err(oneshot::Canceled) => convert(Hub::<A>::unknown_sid(&ask)),
     }
 }
@@ -385,7 +385,7 @@ impl HttpSettings {
             }
             response
         };
-        // The body would be read as frames.
+        // A body would be taken for frames.
         if !has_no_body {
             return Err(refused(400, &[], "a WebSocket handshake must not have a body".to_owned()));
         }
@@ -402,7 +402,7 @@ impl HttpSettings {
         let offered: Vec<&str> = websocket::protocols(fields(&parts.headers)).collect();
         let protocol = self.select_protocol(&offered).and_then(|protocol| HeaderValue::from_str(protocol).ok());
         let upgrade = upgrade.ok_or_else(|| {
-            // This does not depend on the request, so it is logged once per process.
+            // One for the process: every request has the same fault.
             static NO_UPGRADES: Times = Times::new();
             loud_once!(
                 NO_UPGRADES,

@@ -1,9 +1,8 @@
 //! One timer for all peers and for the application: an ordered map of coarse slots, and one task that sleeps until the first.
 //!
-//! A deadline that is far away is rounded up by at most a fiftieth of its distance (and at most 100 ms), one that is near to the next
-//! millisecond. So heartbeats of many peers share slots, while an ack's 50 ms stay 50 ms. A peer registers when its deadline comes to
-//! lie before the slot that it waits for; one that moves away costs nothing: the peer is woken once too early, and registers again. A peer
-//! that goes takes its entry along.
+//! A deadline is rounded up by at most a fiftieth of its distance, at most 100 ms, and at least to the next millisecond. So heartbeats of
+//! many peers share slots, while an ack's 50 ms stay 50 ms. A peer sets its timer when its deadline is earlier than its slot. A deadline
+//! that moves to a later time costs nothing: the peer is woken once too early, and sets its timer again. A peer that ends cancels its timer.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -20,7 +19,7 @@ use crate::clock::Clock;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 
-/// The registered wake-ups of all peers.
+/// The timers of all peers.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     slots: Mutex<Slots>,
@@ -28,7 +27,7 @@ pub(crate) struct Timers {
     running: AtomicBool,
 }
 
-/// There is a task that runs the timers, while it lives: a runtime may drop it.
+/// Held by the task that runs the timers. A runtime may drop that task.
 #[derive(Debug)]
 pub(crate) struct RunningTimers(Arc<Timers>);
 
@@ -73,7 +72,7 @@ impl From<Sid> for Sleeper {
 /// What a sleeper waits for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timer {
-    /// The deadline that was registered.
+    /// The deadline that it was set for.
     pub(crate) deadline: Instant,
     /// When the peer will be woken for it.
     pub(crate) wake_at: Instant,
@@ -81,14 +80,14 @@ pub(crate) struct Timer {
 }
 
 impl Timers {
-    /// `None` when there is a task that runs them.
+    /// Claims to be the task that runs the timers. `None` when there is one.
     pub(crate) fn start(self: &Arc<Self>) -> Option<RunningTimers> {
-        // Looked at first: nearly always there is one, and a store would take the line away from the other processors.
+        // A load first: nearly always there is one, and a store would take the cache line from other processors.
         let started = self.running.load(Ordering::Relaxed) || self.running.swap(true, Ordering::Relaxed);
         (!started).then(|| RunningTimers(Arc::clone(self)))
     }
 
-    /// Wakes this sleeper at the deadline or a little later, and no longer for what it waited for before.
+    /// Sets the timer of a peer: it is woken at the deadline or a little later. Replaces the timer `before`.
     pub(crate) fn set(
         &self,
         now: Instant,
@@ -112,12 +111,12 @@ impl Timers {
         Timer { deadline, wake_at: Instant::from_millis(slot), slot }
     }
 
-    /// This peer waits no longer.
+    /// Cancels the timer of a peer.
     pub(crate) fn cancel(&self, peer: Sid, timer: Timer) {
         lock(&self.slots).sleepers.remove(&(timer.slot, peer.into()));
     }
 
-    /// How many peers wait.
+    /// How many timers are set.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         lock(&self.slots).sleepers.len()
@@ -135,7 +134,7 @@ impl Timers {
         }
     }
 
-    /// The task: hands every sleeper whose slot has come to `wake`.
+    /// The task: calls `wake` for every peer whose slot has come.
     pub(crate) async fn run<R: Runtime>(&self, runtime: R, clock: &Clock, wake: impl Fn(Sleeper)) {
         loop {
             let now = clock.now(&runtime);
@@ -158,7 +157,7 @@ impl Timers {
         }
     }
 
-    /// Waits until the first slot has come, or an earlier one was added.
+    /// Waits until the first slot has come, or until an earlier one was added.
     async fn next_slot<R: Runtime>(&self, runtime: &R, clock: &Clock) {
         let first = lock(&self.slots).sleepers.first().map(|(first, _)| *first);
         let wait = first.map(|first| Instant::from_millis(first).saturating_duration_since(clock.now(runtime)));
@@ -258,7 +257,7 @@ mod tests {
                     match random.index(4) {
                         0 => timers.cancel(peer(number), timer),
                         1 => {
-                            // It moves, in either direction.
+                            // The deadline moves, to an earlier or a later time.
                             let deadline = now + random.duration(Duration::from_micros(1), Duration::from_secs(30));
                             expected.push((
                                 peer(number),
@@ -296,7 +295,7 @@ mod tests {
             let far = timers.set(clock.now(&sim), Instant::from_millis(20_000), peer(1), None);
             sim.settle().await;
             let polls = sim.polls(task);
-            // Later ones do not concern it, nor do more for the same slot.
+            // A later slot does not concern it, nor does a further peer in the same slot.
             timers.set(clock.now(&sim), Instant::from_millis(25_000), peer(2), None);
             timers.set(clock.now(&sim), Instant::from_millis(20_000), peer(3), None);
             sim.settle().await;
