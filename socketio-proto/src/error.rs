@@ -168,7 +168,7 @@ pub enum DecodeError {
 pub enum Fault {
     /// A message is not a valid packet.
     #[error("invalid packet: {0}")]
-    Undecodable(#[from] DecodeError),
+    InvalidPacket(#[from] DecodeError),
     /// A packet is for a namespace that the client has not joined.
     #[error("packet for a namespace that the client has not joined")]
     NotJoined,
@@ -177,5 +177,5 @@ pub enum Fault {
     ConnectedTwice,
     /// A packet has a type that clients do not send, or an event has no name.
     #[error("packet of a type that clients do not send, or event without a name")]
-    Misplaced,
+    UnexpectedPacket,
 }

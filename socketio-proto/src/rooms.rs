@@ -9,7 +9,7 @@ use engineio_proto::Text;
 
 /// The members of one room.
 #[derive(Debug)]
-pub(crate) enum Members<K> {
+pub(crate) enum Room<K> {
     /// A single member.
     One(K),
     /// Any number of members except zero.
@@ -23,7 +23,7 @@ pub(crate) enum Iter<'a, K> {
     Many(btree_set::Iter<'a, K>),
 }
 
-impl<K: Copy + Ord> Members<K> {
+impl<K: Copy + Ord> Room<K> {
     pub(crate) fn contains(&self, key: K) -> bool {
         match self {
             Self::One(member) => *member == key,
@@ -80,14 +80,14 @@ impl<K: Copy> Iterator for Iter<'_, K> {
 
 /// All rooms that have members.
 #[derive(Debug)]
-pub(crate) struct Rooms<K>(BTreeMap<Text, Members<K>>);
+pub(crate) struct Rooms<K>(BTreeMap<Text, Room<K>>);
 
 impl<K: Copy + Ord> Rooms<K> {
     pub(crate) const fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    pub(crate) fn members(&self, room: &str) -> Option<&Members<K>> {
+    pub(crate) fn members(&self, room: &str) -> Option<&Room<K>> {
         self.0.get(room)
     }
 
@@ -102,7 +102,7 @@ impl<K: Copy + Ord> Rooms<K> {
             members.insert(key);
             return false;
         }
-        self.0.insert(room.clone(), Members::One(key));
+        self.0.insert(room.clone(), Room::One(key));
         true
     }
 

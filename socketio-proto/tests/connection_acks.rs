@@ -189,7 +189,7 @@ fn ids_are_even_and_those_of_broadcasts_are_told_apart_by_their_socket() {
     let expect = |world: &mut World, socket, namespace: &str, id: u32| {
         let outgoing = Outgoing::event(namespace, Some(id.into()), "all", &());
         let encoded = Json.encode(&outgoing, &mut world.encoder).unwrap();
-        world.connection.send_expecting(world.now, socket, &encoded, AckId(id), Some(SECOND))
+        world.connection.send_with_ack(world.now, socket, &encoded, AckId(id), Some(SECOND))
     };
     assert_eq!(expect(&mut world, root, "/", 1), Ok(()));
     assert_eq!(expect(&mut world, custom, "/custom", 1), Ok(()), "each namespace counts for itself");

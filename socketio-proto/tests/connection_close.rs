@@ -113,10 +113,10 @@ fn what_cannot_be_decoded_is_a_forced_close_over_polling_too() {
 #[test]
 fn the_rule_that_was_broken_is_known_when_the_sockets_are_told() {
     for (packet, fault) in [
-        ("nonsense", Fault::Undecodable(DecodeError::UnknownType)),
+        ("nonsense", Fault::InvalidPacket(DecodeError::UnknownType)),
         (r#"2/nowhere,["x"]"#, Fault::NotJoined),
         ("0", Fault::ConnectedTwice),
-        (r#"4{"message":"no"}"#, Fault::Misplaced),
+        (r#"4{"message":"no"}"#, Fault::UnexpectedPacket),
     ] {
         let (mut world, _) = World::joined();
         assert_eq!(world.connection.fault(), None);

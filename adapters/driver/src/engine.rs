@@ -276,7 +276,7 @@ impl EngineSocket {
     /// Messages are kept while the connect handler runs, and from the first call on. Otherwise they are dropped.
     pub fn recv(&self) -> impl Future<Output = Option<Message>> + Send + '_ {
         let shared = &self.0.shared;
-        shared.inbox.want();
+        shared.inbox.start_receiving();
         poll_fn(|cx| shared.inbox.poll_next(cx, shared.soft_inbound, &shared.full, || self.0.wake()))
     }
 
@@ -369,7 +369,7 @@ impl Application for Engine {
                     if let Some(connect) = &self.handlers.connect {
                         start(core, cx, Running::Connect, 0, || connect((socket,)));
                     } else {
-                        shared.inbox.settle(&shared.full);
+                        shared.inbox.drop_unless_wanted(&shared.full);
                     }
                 }
                 Event::Message(message) => {
@@ -423,7 +423,7 @@ fn start(
 /// A handler ended, at once or after waiting.
 fn returned(core: &mut Core<'_, Engine>, running: &Running, ended: Ended<HandlerResult>) {
     if *running == Running::Connect {
-        core.peer.shared.inbox.settle(&core.peer.shared.full);
+        core.peer.shared.inbox.drop_unless_wanted(&core.peer.shared.full);
     }
     if matches!(ended, Ended::Panicked(_)) {
         core.machine.discard(core.now);

@@ -97,12 +97,12 @@ impl<T> Inbox<T> {
     }
 
     /// Keeps events from now on, because `recv` was called.
-    pub(crate) fn want(&self) {
+    pub(crate) fn start_receiving(&self) {
         lock(&self.state).wanted = Wanted::Yes;
     }
 
     /// Drops all events, now and later, unless `recv` was called. Runs when the connect handler returns.
-    pub(crate) fn settle(&self, over: &AtomicUsize) {
+    pub(crate) fn drop_unless_wanted(&self, over: &AtomicUsize) {
         let mut state = lock(&self.state);
         if state.wanted != Wanted::Maybe {
             return;

@@ -288,7 +288,7 @@ impl<P: Parser> Connection<P> {
     ///
     /// # Errors
     /// Fails with an [`EmitError`]; the state is then unchanged.
-    pub fn send_expecting(
+    pub fn send_with_ack(
         &mut self,
         now: Instant,
         socket: SocketHandle,
@@ -453,7 +453,7 @@ impl<P: Parser> Connection<P> {
     /// Whether to send a volatile event now: send it if this returns true, and drop it otherwise. If a dropped event has an
     /// ack, its outcome is [`AckError::Disconnected`]. Set `link_is_flushed` if the link has nothing left to write.
     #[must_use]
-    pub fn takes_volatile(&self, link_is_flushed: bool) -> bool {
+    pub fn can_send_volatile(&self, link_is_flushed: bool) -> bool {
         link_is_flushed && self.is_writable()
     }
 
@@ -544,7 +544,7 @@ impl<P: Parser> Connection<P> {
             return;
         }
         let Some(socket) = self.sockets.find(&namespace) else {
-            self.misused(Fault::NotJoined);
+            self.unexpected_packet(Fault::NotJoined);
             return;
         };
         match (packet_type, payload) {
@@ -557,7 +557,7 @@ impl<P: Parser> Connection<P> {
                 let id = id.and_then(|id| u32::try_from(id).ok()).map(AckId);
                 let Some(id) = id.filter(|&id| self.acks.contains(socket, id)) else { return };
                 let Some(payload) = payload.or_else(|| self.no_arguments()) else {
-                    self.misused(Fault::Misplaced);
+                    self.unexpected_packet(Fault::UnexpectedPacket);
                     return;
                 };
                 self.acks.remove(socket, id);
@@ -569,7 +569,7 @@ impl<P: Parser> Connection<P> {
                 self.left(socket, DisconnectReason::ClientNamespaceDisconnect);
             }
             // A client cannot refuse, and an event without a name cannot be dispatched.
-            _ => self.misused(Fault::Misplaced),
+            _ => self.unexpected_packet(Fault::UnexpectedPacket),
         }
     }
 
@@ -580,7 +580,7 @@ impl<P: Parser> Connection<P> {
 
     fn connect(&mut self, namespace: Text, auth: Option<Payload>, bytes: usize) {
         if self.sockets.contains(&namespace) {
-            self.misused(Fault::ConnectedTwice);
+            self.unexpected_packet(Fault::ConnectedTwice);
             return;
         }
         let limits = &self.config.limits;
@@ -643,7 +643,7 @@ impl<P: Parser> Connection<P> {
 
     /// Handles a misplaced packet. As in the reference, the reason depends on whether the session can send its close packet
     /// immediately.
-    fn misused(&mut self, fault: Fault) {
+    fn unexpected_packet(&mut self, fault: Fault) {
         self.fault = Some(fault);
         let at_once = self.session.carrier() != Carrier::Polling || self.session.is_writable();
         self.end(if at_once {

@@ -19,7 +19,7 @@ use crate::ack::following;
 use crate::event::{AckError, AckId};
 use crate::id::SocketId;
 use crate::payload::Payload;
-use crate::rooms::{self, Members, Rooms};
+use crate::rooms::{self, Room, Rooms};
 
 /// The sockets that an operation applies to: either all sockets in `rooms` (every socket of the namespace if `rooms` is empty),
 /// or the single socket `only`. Sockets in one of the rooms in `except` are excluded, and so is `sender`. Each socket counts
@@ -353,11 +353,11 @@ impl<K: Copy + Ord> Namespace<K> {
             (Some(key), ..) => Source::Room(rooms::Iter::One(self.members.contains_key(&key).then_some(key))),
             (None, None, _) => Source::Everybody(self.members.keys()),
             (None, Some(room), None) => {
-                Source::Room(self.rooms.members(room).map_or(rooms::Iter::One(None), Members::iter))
+                Source::Room(self.rooms.members(room).map_or(rooms::Iter::One(None), Room::iter))
             }
             _ => {
                 let members = target.rooms.iter().filter_map(|room| self.rooms.members(room));
-                let mut union: Vec<K> = members.flat_map(Members::iter).collect();
+                let mut union: Vec<K> = members.flat_map(Room::iter).collect();
                 // The input consists of a few sorted runs, which a stable sort merges in one pass.
                 union.sort();
                 union.dedup();
@@ -471,7 +471,7 @@ impl<K: Copy + Ord> Default for Namespace<K> {
 #[derive(Clone, Debug)]
 pub struct Recipients<'a, K> {
     source: Source<'a, K>,
-    except: Vec<&'a Members<K>>,
+    except: Vec<&'a Room<K>>,
     sender: Option<K>,
 }
 

@@ -6,7 +6,7 @@
 //! determines what they do, and `run` checks the results.
 
 mod client;
-mod members;
+mod model;
 mod numbered;
 mod world;
 

@@ -16,7 +16,7 @@ use engineio_proto::testkit::{ClientEvent, ClientSettings, Habits, Pair, Step, V
 use engineio_proto::{Arc, CloseReason, Instant, LinkKind, SendError};
 
 use super::client::Client;
-use super::members::{Key, Members};
+use super::model::{Key, Model};
 use super::numbered::{self, Numbered};
 use crate::config::Config;
 use crate::error::EmitError;
@@ -156,7 +156,7 @@ struct Peer {
 struct World<'a> {
     scenario: &'a Scenario,
     peers: Vec<Peer>,
-    namespaces: Namespaces<Members>,
+    namespaces: Namespaces<Model>,
     encoder: Encoder,
     ids: u64,
     broadcasts: u64,
@@ -243,7 +243,7 @@ impl<'a> World<'a> {
         Self {
             scenario,
             peers: (0_u64..).take(scenario.clients).map(|index| peer(seed_of(index), scenario, log)).collect(),
-            namespaces: ["/", "/custom"].map(|name| (name.into(), Members::new(name))).into_iter().collect(),
+            namespaces: ["/", "/custom"].map(|name| (name.into(), Model::new(name))).into_iter().collect(),
             encoder: Encoder::new(),
             ids: 0,
             broadcasts: 0,
@@ -634,7 +634,7 @@ impl<'a> World<'a> {
         let Ok(encoded) = Json.encode(&outgoing, &mut self.encoder) else { return Ok(()) };
         for key @ (index, socket) in recipients {
             let Some(peer) = self.peers.get_mut(index) else { continue };
-            let send = |connection: &mut Connection, now| connection.send_expecting(now, socket, &encoded, id, None);
+            let send = |connection: &mut Connection, now| connection.send_with_ack(now, socket, &encoded, id, None);
             let result = peer.pair.timed_command(args.size(), send);
             if matches!(result, Some(Ok(()))) {
                 peer.awaited.insert((socket, id), number);
@@ -684,6 +684,6 @@ impl<'a> World<'a> {
     }
 }
 
-fn undelivered(members: &mut Members, key: Key, id: AckId) -> Result<(), Violation> {
+fn undelivered(members: &mut Model, key: Key, id: AckId) -> Result<(), Violation> {
     members.handle_ack(key, id, Err(AckError::Disconnected))
 }

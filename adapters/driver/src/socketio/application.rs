@@ -219,7 +219,7 @@ impl<P: Parser> SocketIo<P> {
             core.local.others.insert(handle, member.clone());
         }
         let Some(connect) = member.handlers.connect.clone() else {
-            return member.socket.inbox.settle(&core.peer.shared.full_inboxes);
+            return member.socket.inbox.drop_unless_wanted(&core.peer.shared.full_inboxes);
         };
         let socket = Socket(Arc::clone(&member.socket));
         match run(cx, || connect((socket,))) {
@@ -358,7 +358,7 @@ impl<P: Parser> Running<P> {
     fn conclude(&self, ended: Ended<HandlerResult>) -> Result<(), Panicked> {
         let socket = &self.member.socket;
         match self.kind {
-            Kind::Connect => socket.inbox.settle(&socket.peer.shared.full_inboxes),
+            Kind::Connect => socket.inbox.drop_unless_wanted(&socket.peer.shared.full_inboxes),
             Kind::Event(_) | Kind::Disconnecting => {}
             Kind::Disconnect => socket.forget(),
         }
@@ -409,11 +409,11 @@ fn lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, error: &EmitError) {
 /// Logs a protocol violation of a client, or a limit that it has exceeded and that can be raised.
 fn log_fault(session: Sid, fault: &Fault, limits: &Limits) {
     match fault {
-        Fault::Undecodable(DecodeError::TooManyAttachments) => {
+        Fault::InvalidPacket(DecodeError::TooManyAttachments) => {
             let limit = limits.max_attachments;
             tracing::debug!(%session, limit, "a packet has too many attachments: raise limits.max_attachments, with ServerBuilder::socket, to accept it");
         }
-        Fault::Undecodable(DecodeError::AttachmentsTooLarge) => {
+        Fault::InvalidPacket(DecodeError::AttachmentsTooLarge) => {
             let limit = limits.max_attachment_bytes;
             tracing::debug!(%session, limit, "the attachments of a packet are too large: raise limits.max_attachment_bytes, with ServerBuilder::socket, to accept it");
         }
@@ -496,16 +496,18 @@ impl<P: Parser> Application for SocketIo<P> {
     fn execute(&self, core: &mut Core<'_, Self>, command: Command<P>) {
         let machine = &mut *core.machine;
         match command {
-            Command::Send { volatile: true, .. } if !machine.takes_volatile(core.link_is_flushed) => {}
+            Command::Send { volatile: true, .. } if !machine.can_send_volatile(core.link_is_flushed) => {}
             Command::Send { socket, encoded, .. } => {
                 let sent = machine.send(socket, encoded);
                 not_lost(core, sent);
             }
-            Command::SendWithAck { id, volatile: true, sink, .. } if !machine.takes_volatile(core.link_is_flushed) => {
+            Command::SendWithAck { id, volatile: true, sink, .. }
+                if !machine.can_send_volatile(core.link_is_flushed) =>
+            {
                 sink.resolve(id, Err(AckError::Disconnected));
             }
             Command::SendWithAck { socket, encoded, id, timeout, sink, .. } => {
-                match machine.send_expecting(core.now, socket, &encoded, id, timeout) {
+                match machine.send_with_ack(core.now, socket, &encoded, id, timeout) {
                     Ok(()) => drop(core.local.acks.insert((socket, id), sink)),
                     Err(error) => {
                         sink.resolve(id, Err(AckError::Disconnected));

@@ -188,7 +188,7 @@ impl<P: Parser> Socket<P> {
     /// the peer.
     pub fn recv(&self) -> impl Future<Output = Option<Event<P>>> + Send + '_ {
         let inner = &self.0;
-        inner.inbox.want();
+        inner.inbox.start_receiving();
         let shared = &inner.peer.shared;
         poll_fn(move |cx| {
             let next = inner.inbox.poll_next(cx, shared.soft_inbound, &shared.full_inboxes, || inner.peer.wake());

@@ -377,7 +377,7 @@ impl<P: Parser> World<P> {
         self.odd_ids = self.odd_ids.max(id.0 + 2);
         let packet = Outgoing::event(namespace, Some(id.0.into()), "b", &());
         let encoded = self.parser.encode(&packet, &mut self.encoder).expect("it can be encoded");
-        let result = self.timed(300, |connection, now| connection.send_expecting(now, socket, &encoded, id, None));
+        let result = self.timed(300, |connection, now| connection.send_with_ack(now, socket, &encoded, id, None));
         if self.note(&result) {
             assert!(self.asked.insert((socket, id)), "{id:?} is awaited twice");
         }

@@ -22,7 +22,7 @@ pub(super) type Key = (usize, SocketHandle);
 const ROOMS: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Debug)]
-pub(super) struct Members {
+pub(super) struct Model {
     pub(super) name: &'static str,
     machine: Namespace<Key>,
     rooms: BTreeMap<Key, BTreeSet<String>>,
@@ -32,7 +32,7 @@ pub(super) struct Members {
     pub(super) gathered: u64,
 }
 
-impl Members {
+impl Model {
     pub(super) fn new(name: &'static str) -> Self {
         let mut machine = Namespace::new();
         machine.observe_rooms();
@@ -104,7 +104,7 @@ impl Members {
         self.machine.reserve_ack()
     }
 
-    /// Awaits the acks of a broadcast. Its recipients are those that [`Members::target`] returned.
+    /// Awaits the acks of a broadcast. Its recipients are those that [`Model::target`] returned.
     pub(super) fn await_acks(
         &mut self,
         now: Instant,
