@@ -217,9 +217,9 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
                     if let Some(index) = self.replies.iter().position(|(waiting, _)| *waiting == request)
                         // Requests are mostly answered in the order in which they came.
                         && let Some((_, reply)) = self.replies.swap_remove_front(index)
-                        && reply.send(response).is_err()
                     {
-                        self.turn.machine.handle(now, Input::Aborted { request });
+                        // The guard of a request that has gone away hands in `Aborted`, before this or after it.
+                        let _ = reply.send(response);
                     }
                 }
                 Transmit::CloseLink { link: id } => {

@@ -184,3 +184,30 @@ fn a_connect_handler_may_send_as_much_as_the_limit() {
         });
     });
 }
+
+#[test]
+fn a_volatile_message_is_dropped_while_anything_waits() {
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, sockets) = server();
+            let manner = Manner { capacity: 500, ..Manner::default() };
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+            let socket = sockets.lock().unwrap().pop().unwrap();
+            sim.settle().await;
+            socket.send_volatile("leaves").unwrap();
+            sim.settle().await;
+            // The link holds the rest of this one, and the session none of it.
+            socket.send("x".repeat(2000)).unwrap();
+            sim.settle().await;
+            socket.send_volatile("dropped").unwrap();
+            socket.send("last").unwrap();
+            assert_eq!(peer.next().await.unwrap(), "4leaves");
+            assert_eq!(peer.next().await.unwrap().len(), 2001);
+            assert_eq!(peer.next().await.unwrap(), "4last");
+            drop(socket);
+            peer.close().await;
+            end(&sim, server, peer).await;
+        });
+    });
+}

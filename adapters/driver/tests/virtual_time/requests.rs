@@ -156,3 +156,19 @@ fn a_callback_that_panics_refuses_its_request_and_no_other() {
         end(&sim, server, ()).await;
     });
 }
+
+#[test]
+fn a_handshake_whose_head_is_too_large_is_refused() {
+    let sim = Sim::new(0);
+    sim.clone().run(async move {
+        let (server, _) = echo_server(|builder| builder.max_head_bytes(1000));
+        let target = format!("{ENGINE}?EIO=4&transport=polling");
+        for (length, status) in [(800, 200), (1001, 431)] {
+            let mut get = request(&sim, "GET", &target, None);
+            get.headers_mut().insert("x", "y".repeat(length).parse().unwrap());
+            assert_eq!(Reply::read(server.respond(&sim, get, None).await).await.status, status);
+        }
+        assert_eq!(server.sessions(), 1);
+        end(&sim, server, ()).await;
+    });
+}

@@ -457,3 +457,94 @@ fn a_get_whose_connection_goes_away_ends_its_session_and_is_forgotten() {
         });
     });
 }
+
+#[test]
+fn a_get_that_goes_away_while_a_link_is_probed_ends_its_session() {
+    Sim::each_seed(200, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, _) = echo_server(|builder| builder);
+            let (peer, websocket) = probed(&sim, &server).await;
+            sim.settle().await;
+            let get = peer.clone();
+            let task = sim.spawn_task(async move { drop(get.get_unread().await) });
+            sim.give_way().await;
+            let has_come = sim.polls(task) > 0;
+            sim.drop_task(task);
+            sim.settle().await;
+            assert_eq!(server.sessions(), usize::from(!has_come));
+            end(&sim, server, (peer, websocket)).await;
+        });
+    });
+}
+
+#[test]
+fn a_link_that_takes_nothing_any_more_ends_its_session() {
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, log) = echo_server(|builder| builder);
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            peer.pipe.refuse_input();
+            // Its echo cannot be written, while there is nothing more to be read.
+            peer.pipe.put(masked("4lost")).await.unwrap();
+            sim.settle().await;
+            assert_eq!(server.sessions(), 0);
+            assert_eq!(log.lines(), ["connect", "lost", "transport error"]);
+            end(&sim, server, peer).await;
+        });
+    });
+}
+
+#[test]
+fn a_handler_that_waits_goes_on_behind_the_end_of_its_session() {
+    Sim::each_seed(20, |sim| {
+        let sim = sim.clone();
+        let (clock, log) = (sim.clone(), Log::default());
+        let done = log.clone();
+        sim.clone().run(async move {
+            let server = EngineServer::builder()
+                .on_message(move |_: EngineSocket, _: Message| {
+                    let (sim, done) = (clock.clone(), done.clone());
+                    async move {
+                        sim.sleep(Duration::from_secs(5)).await;
+                        done.push("done");
+                    }
+                })
+                .build();
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            peer.send("4").await.unwrap();
+            peer.close().await;
+            sim.settle().await;
+            assert_eq!((server.sessions(), log.lines().len()), (0, 0));
+            // A shutdown waits for it, and for the link unless its peer has gone.
+            drop(peer);
+            server.shut_down(sim.sleep(Duration::from_secs(60))).await;
+            assert_eq!((log.lines().len(), sim.elapsed()), (1, Duration::from_secs(5)));
+            end(&sim, server, ()).await;
+        });
+    });
+}
+
+#[test]
+fn pings_are_answered_and_a_close_frame_is_echoed() {
+    Sim::each_seed(50, |sim| {
+        let sim = sim.clone();
+        sim.clone().run(async move {
+            let (server, log) = echo_server(|builder| builder);
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            peer.connection.ping(b"first").unwrap();
+            peer.connection.ping(b"latest").unwrap();
+            peer.send("4one").await.unwrap();
+            assert_eq!(peer.next().await.unwrap(), "4one");
+            // Those before the latest need no answer.
+            assert_eq!(peer.pongs.last().unwrap(), "latest");
+            peer.connection.close(4001, "over").unwrap();
+            assert_eq!(peer.next().await, None);
+            let Some(engineio_websocket::Closed::Peer(Some(frame))) = &peer.closed else { panic!("{:?}", peer.closed) };
+            assert_eq!((frame.code, &*frame.reason), (4001, "over"));
+            assert_eq!(log.lines().last().unwrap(), "transport close");
+            end(&sim, server, peer).await;
+        });
+    });
+}

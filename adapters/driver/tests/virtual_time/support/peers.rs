@@ -166,6 +166,8 @@ pub(crate) struct WebSocket {
     pub(crate) pipe: PipeEnd,
     pub(crate) connection: Connection,
     pub(crate) closed: Option<Closed>,
+    /// The payloads of pongs.
+    pub(crate) pongs: Vec<Bytes>,
     /// Of the session that it has opened.
     pub(crate) sid: String,
     /// What is left to write.
@@ -236,7 +238,7 @@ impl WebSocket {
             let _ = let_go.send(());
         }
         let connection = Connection::client(Limits::default(), [3; 16]);
-        Ok(Self { pipe, connection, closed: None, sid: String::new(), unsent: VecDeque::new() })
+        Ok(Self { pipe, connection, closed: None, pongs: Vec::new(), sid: String::new(), unsent: VecDeque::new() })
     }
 
     /// The next message: text as it is, binary as `b` and its bytes in hexadecimal digits. `None` at the end, with [`WebSocket::closed`] set.
@@ -255,6 +257,10 @@ impl WebSocket {
                 }
                 Some(ConnectionEvent::Closed(closed)) => {
                     self.closed = Some(closed);
+                    continue;
+                }
+                Some(ConnectionEvent::Pong(payload)) => {
+                    self.pongs.push(payload);
                     continue;
                 }
                 Some(_) => continue,

@@ -95,6 +95,16 @@ impl PipeEnd {
         }
     }
 
+    /// From now on what the other end writes fails. It reads nothing of that.
+    pub(crate) fn refuse_input(&self) {
+        let writer = {
+            let mut way = lock(&self.incoming);
+            way.unread = true;
+            way.writer.take()
+        };
+        writer.into_iter().for_each(Waker::wake);
+    }
+
     /// Bytes that the other end has yet to read.
     pub(crate) fn unread_by_peer(&self) -> usize {
         lock(&self.outgoing).bytes
