@@ -12,4 +12,4 @@ mod sim;
 
 pub(crate) use self::peers::{Ending, Poller, Reply, RequestBody, Upgrading, WebSocket, request, sid_of};
 pub(crate) use self::pipe::{Manner, PipeEnd, pipe};
-pub(crate) use self::sim::{Sim, Sleep, TaskId};
+pub(crate) use self::sim::Sim;

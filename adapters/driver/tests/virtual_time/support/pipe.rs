@@ -38,8 +38,6 @@ pub(crate) struct PipeEnd {
     outgoing: Arc<Mutex<Way>>,
     /// Until the next bytes are here.
     arrival: Option<Pin<Box<Sleep>>>,
-    /// Reads that found something, and writes that were taken.
-    pub(crate) reads: usize,
 }
 
 /// One direction.
@@ -67,7 +65,6 @@ pub(crate) fn pipe(sim: &Sim, manner: Manner) -> (PipeEnd, PipeEnd) {
         incoming: Arc::clone(incoming),
         outgoing: Arc::clone(outgoing),
         arrival: None,
-        reads: 0,
     };
     (end(&there, &back), end(&back, &there))
 }
@@ -130,7 +127,6 @@ impl PipeEnd {
                 drop(way);
                 writer.into_iter().for_each(Waker::wake);
                 self.arrival = None;
-                self.reads += 1;
                 Poll::Ready(Ok(taken))
             }
             Some((at, _)) => {
@@ -147,11 +143,6 @@ impl PipeEnd {
                 Poll::Pending
             }
         }
-    }
-
-    /// The next bytes, for a peer; empty at the end.
-    pub(crate) async fn take(&mut self) -> io::Result<Bytes> {
-        poll_fn(|cx| self.poll_take(cx, usize::MAX)).await
     }
 
     /// Writes all of this, for a peer.
