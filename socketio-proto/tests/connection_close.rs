@@ -253,3 +253,18 @@ fn time_that_goes_backwards_changes_nothing() {
     world.connection.emit_with_ack(before, &mut world.encoder, root, "ask", &(), timeout).unwrap();
     assert_eq!(world.connection.poll_timeout(), Some(world.now + Duration::from_secs(1)));
 }
+
+#[test]
+fn after_a_discard_no_event_comes_though_the_session_holds_more_than_the_connection_has_read() {
+    let mut settings = Settings::default();
+    settings.engine.limits.soft_inbound = 300;
+    let (mut world, _) = World::joined_with(false, settings);
+    for number in 0..5 {
+        world.send(&format!(r#"2["{number}","{}"]"#, "x".repeat(100)));
+    }
+    assert!(!world.connection.wants_input(), "the inbox is full");
+    assert!(world.event().is_some());
+    world.connection.discard(world.now);
+    world.settle();
+    world.assert_over(&["0 left: forced close", "closed: forced close"]);
+}

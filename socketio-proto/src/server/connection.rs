@@ -368,6 +368,10 @@ impl<P: Parser> Connection<P> {
     pub fn discard(&mut self, now: Instant) {
         self.tick(now);
         self.drop_unread();
+        if self.phase == Phase::Open {
+            // The session may hold messages that follow the dropped ones. They would be passed to the application after a gap.
+            self.phase = Phase::Closing;
+        }
         self.session.discard(self.now);
         self.pump();
     }

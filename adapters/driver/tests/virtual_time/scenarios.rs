@@ -144,7 +144,7 @@ impl Echo for EngineSocket {
 }
 
 impl Echo for Socket {
-    const MAY_PANIC: bool = false;
+    const MAY_PANIC: bool = true;
 
     fn session(&self) -> String {
         self.session_id().to_string()
