@@ -17,13 +17,13 @@ impl<const N: usize> Timers<N> {
         Self { deadlines: [Instant::FAR_FUTURE; N], earliest: Instant::FAR_FUTURE }
     }
 
-    /// When to wake up; `None` when nothing is armed.
+    /// When to wake up; `None` when nothing is set.
     pub(crate) fn earliest(&self) -> Option<Instant> {
         (self.earliest != Instant::FAR_FUTURE).then_some(self.earliest)
     }
 
-    /// Arms a timer, or moves it.
-    pub(crate) fn arm(&mut self, timer: usize, deadline: Instant) {
+    /// Sets a timer, or moves it.
+    pub(crate) fn set(&mut self, timer: usize, deadline: Instant) {
         let Some(slot) = self.deadlines.get_mut(timer) else { return };
         let before = core::mem::replace(slot, deadline);
         if deadline <= self.earliest {
@@ -33,13 +33,13 @@ impl<const N: usize> Timers<N> {
         }
     }
 
-    /// Takes a timer back.
-    pub(crate) fn disarm(&mut self, timer: usize) {
-        self.arm(timer, Instant::FAR_FUTURE);
+    /// Clears a timer.
+    pub(crate) fn clear(&mut self, timer: usize) {
+        self.set(timer, Instant::FAR_FUTURE);
     }
 
-    /// Takes all timers back.
-    pub(crate) fn disarm_all(&mut self) {
+    /// Clears all timers.
+    pub(crate) fn clear_all(&mut self) {
         *self = Self::new();
     }
 
@@ -50,7 +50,7 @@ impl<const N: usize> Timers<N> {
         }
         let due = self.earliest;
         let timer = self.deadlines.iter().position(|&deadline| deadline == due)?;
-        self.disarm(timer);
+        self.clear(timer);
         Some((timer, due))
     }
 
@@ -71,9 +71,9 @@ mod tests {
     fn timers_fire_in_the_order_of_their_deadlines() {
         let mut timers = Timers::<3>::new();
         assert_eq!(timers.earliest(), None);
-        timers.arm(0, at(30));
-        timers.arm(1, at(10));
-        timers.arm(2, at(10));
+        timers.set(0, at(30));
+        timers.set(1, at(10));
+        timers.set(2, at(10));
         assert_eq!(timers.earliest(), Some(at(10)));
         assert_eq!(timers.pop_due(at(9)), None);
         assert_eq!(timers.pop_due(at(40)), Some((1, at(10))));
@@ -84,22 +84,22 @@ mod tests {
     }
 
     #[test]
-    fn moving_or_disarming_the_earliest_finds_the_next() {
+    fn moving_or_clearing_the_earliest_finds_the_next() {
         let mut timers = Timers::<2>::new();
-        timers.arm(0, at(10));
-        timers.arm(1, at(20));
-        timers.arm(0, at(30));
+        timers.set(0, at(10));
+        timers.set(1, at(20));
+        timers.set(0, at(30));
         assert_eq!(timers.earliest(), Some(at(20)));
-        timers.disarm(1);
+        timers.clear(1);
         assert_eq!(timers.earliest(), Some(at(30)));
-        timers.disarm_all();
+        timers.clear_all();
         assert_eq!(timers.earliest(), None);
     }
 
     #[test]
     fn the_far_future_never_comes() {
         let mut timers = Timers::<1>::new();
-        timers.arm(0, Instant::FAR_FUTURE);
+        timers.set(0, Instant::FAR_FUTURE);
         assert_eq!(timers.earliest(), None);
         assert_eq!(timers.pop_due(Instant::FAR_FUTURE), None);
     }

@@ -4,9 +4,9 @@
 
 use std::collections::VecDeque;
 
-use engineio_proto::server::{Carrier, Input, Machine, Session, Transmit};
+use engineio_proto::server::{Carrier, Input, ServerMachine, Session, Transmit};
 use engineio_proto::testkit::explore::{Counterexample, Explorable, Explored, Fault, Plan, explore, replay};
-use engineio_proto::{Event, Frame, Instant, LinkId, Message, PacketType, RequestId, SendError};
+use engineio_proto::{Event, Frame, Instant, LinkId, Machine, Message, PacketType, RequestId, SendError};
 
 fn explored(plan: &Plan) -> Explored {
     let explored = match explore(plan, |session| session) {
@@ -71,12 +71,16 @@ impl Explorable for Buggy {
     }
 }
 
-impl Machine for Buggy {
-    type Event = Event;
-
+impl ServerMachine for Buggy {
     fn session(&self) -> &Session {
         &self.session
     }
+}
+
+impl Machine for Buggy {
+    type Event = Event;
+    type Input = Input;
+    type Transmit = Transmit;
 
     fn handle(&mut self, now: Instant, input: Input) {
         let polled = self.session.carrier() == Carrier::Polling;

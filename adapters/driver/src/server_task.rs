@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use engineio_proto::server::{AskKind, Carrier, Handshake, Input, Machine, Session, Transmit};
-use engineio_proto::{Instant, LinkId, RequestId, Response};
+use engineio_proto::server::{AskKind, Carrier, Handshake, Input, ServerMachine, Session, Transmit};
+use engineio_proto::{Instant, LinkId, Machine as _, RequestId, Response};
 use engineio_websocket::Error;
 use futures_channel::oneshot;
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
-use engineio_proto::server::{Input, LinkDownCause, Machine};
-use engineio_proto::{Instant, LinkId};
+use engineio_proto::server::{Input, LinkDownCause, ServerMachine};
+use engineio_proto::{Instant, LinkId, Machine as _};
 use engineio_websocket::Error;
 use futures_util::future::{BoxFuture, select};
 
@@ -35,7 +35,7 @@ pub(crate) type PeerOf<A> = Peer<<A as Application>::Command, <A as Application>
 /// What runs on top of the machines. One value serves all peers.
 pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// The machine of a peer.
-    type Machine: Machine + Send + 'static;
+    type Machine: ServerMachine + Send + 'static;
     /// What other tasks can ask of a peer's machine.
     type Command: Send + 'static;
     /// What all tasks see of a peer.

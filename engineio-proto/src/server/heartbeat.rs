@@ -62,13 +62,13 @@ impl Session {
             return self.go_on_pinging();
         }
         // The last pong is long ago: a good moment to give up what the last burst of messages has left behind.
-        self.give_back();
+        self.release();
         self.heartbeat = Heartbeat { pong: Pong::Awaited, ..Heartbeat::new() };
         self.ping();
         self.go_on_pinging();
         // The peer's time runs from when the ping was due, unless we overslept so much that it would pay for it.
         let from = if self.overslept(due) { self.now } else { due };
-        self.arm(Timer::Pong, from + self.config.ping_timeout);
+        self.set(Timer::Pong, from + self.config.ping_timeout);
     }
 
     /// Sends a ping. One that has not left yet is as good as two.
@@ -107,8 +107,8 @@ impl Session {
             core::mem::replace(&mut self.heartbeat, Heartbeat::new());
         // A peer waits for the next ping from the last one on: what a stall has cost of that time is not its to lose.
         let from = if stalled || stalled_since.is_some() { pinged } else { self.now };
-        self.disarm(Timer::Pong);
-        self.arm(Timer::Ping, from + self.config.ping_interval);
+        self.clear(Timer::Pong);
+        self.set(Timer::Ping, from + self.config.ping_interval);
     }
 
     /// Another packet came.
@@ -116,7 +116,7 @@ impl Session {
     pub(super) fn sign_of_life(&mut self) {
         if self.heartbeat.pong == Pong::Awaited {
             self.heartbeat.pong = Pong::Extended;
-            self.arm(Timer::Pong, self.now + self.config.ping_timeout);
+            self.set(Timer::Pong, self.now + self.config.ping_timeout);
         }
     }
 
@@ -125,7 +125,7 @@ impl Session {
     pub(super) fn stops_reading(&mut self) {
         self.heartbeat.stalled = true;
         if self.heartbeat.pong != Pong::Idle {
-            self.arm(Timer::Ping, self.heartbeat.pinged + self.config.ping_interval);
+            self.set(Timer::Ping, self.heartbeat.pinged + self.config.ping_interval);
         }
     }
 
@@ -139,7 +139,7 @@ impl Session {
         if core::mem::replace(&mut self.heartbeat.stalled, stalls) || stalls {
             let since = *self.heartbeat.stalled_since.get_or_insert(due);
             if self.now - since < self.config.limits.max_stall {
-                return self.arm(Timer::Pong, self.now + self.config.ping_timeout);
+                return self.set(Timer::Pong, self.now + self.config.ping_timeout);
             }
             self.drop_link_packets();
             return self.finish(CloseReason::TransportError(TransportError::Stalled));
@@ -147,7 +147,7 @@ impl Session {
         let may_be_unread = self.link.is_some() || self.polling.as_ref().is_some_and(|polling| polling.reads_post());
         if self.overslept(due) && may_be_unread && !self.heartbeat.overslept {
             self.heartbeat.overslept = true;
-            return self.arm(Timer::Pong, self.now + self.config.ping_timeout / 4);
+            return self.set(Timer::Pong, self.now + self.config.ping_timeout / 4);
         }
         // Nobody is there to take them.
         self.drop_link_packets();

@@ -9,7 +9,6 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::queue::Weigh;
 use super::session::{Carrier, LinkDownCause, Session, Stage, Timer, Transmit};
 use super::upgrade::{self, Action};
 use crate::error::ParseError;
@@ -18,6 +17,7 @@ use crate::framing::Decoder;
 use crate::id::LinkId;
 use crate::message::{Message, Text};
 use crate::packet::{Frame, Packet, PacketType};
+use crate::queue::Weigh;
 
 /// How often a GET that is held while a probe waits is released (engine.io `lib/socket.ts`, `check`).
 const NOOP_INTERVAL: Duration = Duration::from_millis(100);
@@ -108,7 +108,7 @@ impl Session {
         polling.upgrade = state;
         if action == Action::Begin {
             polling.probe = Some(Link::new(id, kind, self.config.max_payload));
-            self.arm(Timer::Upgrade, self.now + self.config.upgrade_timeout);
+            self.set(Timer::Upgrade, self.now + self.config.upgrade_timeout);
         } else {
             self.refuse_link(id);
         }
@@ -199,8 +199,8 @@ impl Session {
         polling.upgrade = state;
         if matches!(action, Action::CloseProbe | Action::Forget | Action::Switch) {
             let probe = polling.probe.take();
-            self.disarm(Timer::Upgrade);
-            self.disarm(Timer::Noop);
+            self.clear(Timer::Upgrade);
+            self.clear(Timer::Noop);
             match (action, probe) {
                 (Action::CloseProbe, Some(probe)) => self.control.push(Transmit::CloseLink { link: probe.id }),
                 (Action::Switch, Some(probe)) => self.switch_to(probe),
@@ -208,7 +208,7 @@ impl Session {
             }
         } else if let (Action::Answer, Some(probe)) = (action, &mut polling.probe) {
             probe.urgent.add(Urgent::PROBE_ANSWER);
-            self.arm(Timer::Noop, self.now + NOOP_INTERVAL);
+            self.set(Timer::Noop, self.now + NOOP_INTERVAL);
         }
     }
 
@@ -231,7 +231,7 @@ impl Session {
     /// A GET that is held while the probe waits is released.
     pub(super) fn noop_due(&mut self) {
         self.release_poll();
-        self.arm(Timer::Noop, self.now + NOOP_INTERVAL);
+        self.set(Timer::Noop, self.now + NOOP_INTERVAL);
     }
 
     /// Closes a link that came when none was wanted.

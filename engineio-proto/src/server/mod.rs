@@ -7,7 +7,6 @@ mod incoming;
 mod link;
 mod machine;
 mod polling;
-mod queue;
 mod session;
 mod upgrade;
 
@@ -15,7 +14,7 @@ use alloc::format;
 use alloc::string::ToString as _;
 
 pub use self::incoming::{Incoming, IncomingOutcome};
-pub use self::machine::Machine;
+pub use self::machine::ServerMachine;
 pub use self::session::{BodyFault, Carrier, Input, LinkDownCause, Session, Transmit};
 use crate::config::Config;
 use crate::event::LinkKind;

@@ -12,7 +12,6 @@ use bytes::{Bytes, BytesMut};
 
 use super::Refusal;
 use super::link::Link;
-use super::queue::{Weigh, WeighedQueue};
 use super::session::{BodyFault, Carrier, Session, Stage, Transmit};
 use super::upgrade;
 use crate::error::ParseError;
@@ -21,6 +20,7 @@ use crate::http::{ContentType, Response};
 use crate::id::RequestId;
 use crate::packet::{Frame, Packet};
 use crate::payload::{self, Packets, jsonp};
+use crate::queue::{Weigh, WeighedQueue};
 
 /// Replies that may be unwritten at the same time. A peer has one or two; one that leaves more of them unread is not served any more.
 const MAX_UNWRITTEN: usize = 8;

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use super::heartbeat::Heartbeat;
 use super::link::Link;
 use super::polling::Polling;
-use super::queue::{Queue, Weigh, WeighedQueue};
 use super::{Ask, AskKind, Handshake, Refusal, upgrade};
 use crate::config::Config;
 use crate::error::SendError;
@@ -22,6 +21,7 @@ use crate::id::{LinkId, RequestId, Sid};
 use crate::message::Message;
 use crate::packet::{Frame, Packet, PacketType};
 use crate::payload::jsonp::Callback;
+use crate::queue::{Queue, Weigh, WeighedQueue};
 use crate::shared::Arc;
 use crate::time::Instant;
 use crate::timer::Timers;
@@ -264,7 +264,7 @@ impl Session {
             refused: false,
             config,
         };
-        session.arm(Timer::Opening, now + session.config.upgrade_timeout);
+        session.set(Timer::Opening, now + session.config.upgrade_timeout);
         session
     }
 
@@ -451,9 +451,9 @@ impl Session {
                     return;
                 }
                 self.stage = Stage::Closing;
-                self.disarm(Timer::Ping);
-                self.disarm(Timer::Pong);
-                self.arm(Timer::Close, self.now + self.config.close_timeout);
+                self.clear(Timer::Ping);
+                self.clear(Timer::Pong);
+                self.set(Timer::Close, self.now + self.config.close_timeout);
             }
             Stage::Closing | Stage::Closed => {}
         }
@@ -594,20 +594,20 @@ impl Session {
         self.now = self.now.max(now);
     }
 
-    pub(super) fn arm(&mut self, timer: Timer, deadline: Instant) {
-        self.timers.arm(timer as usize, deadline);
+    pub(super) fn set(&mut self, timer: Timer, deadline: Instant) {
+        self.timers.set(timer as usize, deadline);
     }
 
-    pub(super) fn disarm(&mut self, timer: Timer) {
-        self.timers.disarm(timer as usize);
+    pub(super) fn clear(&mut self, timer: Timer) {
+        self.timers.clear(timer as usize);
     }
 
     /// The first input has come. What answers it is the open packet, and the initial packet if there is one.
     pub(super) fn open(&mut self) {
         self.stage = Stage::Open;
         self.events.push(Event::Open);
-        self.disarm(Timer::Opening);
-        self.arm(Timer::Ping, self.now + self.config.ping_interval);
+        self.clear(Timer::Opening);
+        self.set(Timer::Ping, self.now + self.config.ping_interval);
     }
 
     /// A packet of the peer, in its turn.
@@ -709,7 +709,7 @@ impl Session {
         self.step_upgrade(upgrade::Input::SessionClosed);
         self.stage = Stage::Closed;
         self.closed = Some(reason);
-        self.timers.disarm_all();
+        self.timers.clear_all();
         self.answer_last(reason);
         self.polling = None;
         if self.link.is_none() {
@@ -718,10 +718,10 @@ impl Session {
     }
 
     /// Gives memory back that a quiet session has no use for.
-    pub(super) fn give_back(&mut self) {
-        self.events.give_back();
-        self.outbound.give_back();
-        self.control.give_back();
+    pub(super) fn release(&mut self) {
+        self.events.release();
+        self.outbound.release();
+        self.control.release();
     }
 }
 

@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::id::{LinkId, RequestId};
 use crate::message::Message;
 use crate::packet::PacketType;
-use crate::server::{Input, Machine, Transmit};
+use crate::server::{Input, ServerMachine, Transmit};
 use crate::time::Instant;
 
 /// What did not hold.
@@ -93,7 +93,7 @@ pub struct Watched<M> {
     log: Option<String>,
 }
 
-impl<M: Machine<Event: WatchedEvent>> Watched<M> {
+impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
     /// Watches a machine that was just made. With `log`, everything is written down ([`Watched::log`]).
     pub fn new(machine: M, limits: Limits, max_payload: usize, log: bool) -> Self {
         let digest = Some(Digest(0xcbf2_9ce4_8422_2325));
@@ -145,7 +145,7 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
         self.command(size, |machine| command(machine, now))
     }
 
-    /// [`Machine::handle`].
+    /// [`Machine::handle`](crate::Machine::handle).
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.latest = self.latest.max(now);
         self.note(format_args!("{now:?} <- {input:?}"));
@@ -180,7 +180,7 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
         self.heartbeats = 0;
     }
 
-    /// [`Machine::handle_timeout`], and I2 and I3: what is due fires, and nothing else does.
+    /// [`Machine::handle_timeout`](crate::Machine::handle_timeout), and I2 and I3: what is due fires, and nothing else does.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.latest = self.latest.max(now);
         let before = self.machine.poll_timeout();
@@ -200,7 +200,7 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
         }
     }
 
-    /// [`Machine::poll_transmit`], and I4: one answer for each request, and nothing for a link that is not up.
+    /// [`Machine::poll_transmit`](crate::Machine::poll_transmit), and I4: one answer for each request, and nothing for a link that is not up.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.machine.poll_transmit()?;
         self.note(format_args!("-> {transmit:?}"));
@@ -230,7 +230,7 @@ impl<M: Machine<Event: WatchedEvent>> Watched<M> {
         Some(transmit)
     }
 
-    /// [`Machine::poll_event`], and I5: nothing after the last event.
+    /// [`Machine::poll_event`](crate::Machine::poll_event), and I5: nothing after the last event.
     pub fn poll_event(&mut self) -> Option<M::Event> {
         let event = self.machine.poll_event()?;
         self.note(format_args!("event {event:?}"));

@@ -27,7 +27,7 @@ use crate::packet::{Frame, Packet};
 use crate::server::{
     Ask, AskKind, BodyFault, Handshake, Incoming, IncomingOutcome, Input, LinkDownCause, Refusal, Route,
 };
-use crate::server::{Machine, Server, Session, Transmit};
+use crate::server::{Server, ServerMachine, Session, Transmit};
 use crate::time::Instant;
 
 /// What the network does by itself.
@@ -174,7 +174,7 @@ pub struct Pair<M, A> {
     repeated: u64,
 }
 
-impl<M: Machine<Event: WatchedEvent>, A> Pair<M, A> {
+impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     /// Connects a client to a server. `accept` makes the server's machine of the session; with `log`, everything that it sees is written
     /// down.
     pub fn new(

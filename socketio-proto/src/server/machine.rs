@@ -1,18 +1,22 @@
 //! Implements [`Machine`] for [`Connection`], so that the same driver code runs sessions and connections.
 
-use engineio_proto::server::{Input, Machine, Session, Transmit};
-use engineio_proto::{Frame, Instant, LinkId};
+use engineio_proto::server::{Input, ServerMachine, Session, Transmit};
+use engineio_proto::{Frame, Instant, LinkId, Machine};
 
 use super::Connection;
 use crate::event::Event;
 use crate::parser::Parser;
 
-impl<P: Parser> Machine for Connection<P> {
-    type Event = Event;
-
+impl<P: Parser> ServerMachine for Connection<P> {
     fn session(&self) -> &Session {
         self.session()
     }
+}
+
+impl<P: Parser> Machine for Connection<P> {
+    type Event = Event;
+    type Input = Input;
+    type Transmit = Transmit;
 
     #[inline]
     fn handle(&mut self, now: Instant, input: Input) {

@@ -42,7 +42,7 @@ use crate::config::Config;
 use crate::error::SendError;
 use crate::event::Event;
 use crate::message::Message;
-use crate::server::{Machine, Server, Session};
+use crate::server::{Server, ServerMachine, Session};
 use crate::time::Instant;
 
 /// How much happens in the world that is explored. The number of states grows by a factor with each of the numbers.
@@ -98,7 +98,7 @@ impl Default for Plan {
 }
 
 /// What can be explored: a session, or a machine around one.
-pub trait Explorable: Machine<Event = Event> + Clone + Hash {
+pub trait Explorable: ServerMachine<Event = Event> + Clone + Hash {
     /// Sends a message; see [`Session::send`].
     ///
     /// # Errors

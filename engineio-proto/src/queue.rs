@@ -2,7 +2,7 @@
 //!
 //! The first item lies in the queue itself, so that a peer that says one thing at a time allocates nothing; only what piles up
 //! behind it goes to the heap. That heap is kept while a peer is busy (a window of messages reuses it), and given back at once
-//! when it was large or tiny, or by [`Queue::give_back`] when the machine notices that its peer has been idle.
+//! when it was large or tiny, or by [`Queue::release`] when the machine notices that its peer has been idle.
 
 use alloc::collections::VecDeque;
 use core::ops::RangeInclusive;
@@ -16,7 +16,7 @@ use crate::packet::{Frame, KEEPING};
 const KEPT_ROOM: RangeInclusive<usize> = 5..=64;
 
 /// How much memory an item stands for.
-pub(super) trait Weigh {
+pub(crate) trait Weigh {
     fn weight(&self) -> usize;
 }
 
@@ -45,7 +45,7 @@ impl Weigh for Event {
 /// First in, first out.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
-pub(super) struct Queue<T> {
+pub(crate) struct Queue<T> {
     /// Older than all of `rest`.
     first: Option<T>,
     rest: VecDeque<T>,
@@ -54,23 +54,23 @@ pub(super) struct Queue<T> {
 /// A [`Queue`] that adds up the weights of its items.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
-pub(super) struct WeighedQueue<T> {
+pub(crate) struct WeighedQueue<T> {
     items: Queue<T>,
     weight: usize,
 }
 
 impl<T> Queue<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { first: None, rest: VecDeque::new() }
     }
 
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.first.is_none() && self.rest.is_empty()
     }
 
     #[inline]
-    pub(super) fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         if self.is_empty() {
             self.first = Some(item);
         } else {
@@ -79,7 +79,7 @@ impl<T> Queue<T> {
     }
 
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         if let Some(item) = self.first.take() {
             return Some(item);
         }
@@ -103,18 +103,18 @@ impl<T> Queue<T> {
         self.first.as_ref().or_else(|| self.rest.front())
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
         self.first.iter().chain(&self.rest)
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.first = None;
         self.rest.clear();
         self.ran_empty();
     }
 
     /// Gives the spare heap of an empty queue back.
-    pub(super) fn give_back(&mut self) {
+    pub(crate) fn release(&mut self) {
         if self.rest.is_empty() && self.rest.capacity() > 0 {
             self.rest = VecDeque::new();
         }
@@ -122,53 +122,53 @@ impl<T> Queue<T> {
 }
 
 impl<T: Weigh> WeighedQueue<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { items: Queue::new(), weight: 0 }
     }
 
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    pub(super) const fn weight(&self) -> usize {
+    pub(crate) const fn weight(&self) -> usize {
         self.weight
     }
 
     #[inline]
-    pub(super) fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         self.weight = self.weight.saturating_add(item.weight());
         self.items.push(item);
     }
 
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         let item = self.items.pop()?;
         self.weight = self.weight.saturating_sub(item.weight());
         Some(item)
     }
 
     #[inline]
-    pub(super) fn first(&self) -> Option<&T> {
+    pub(crate) fn first(&self) -> Option<&T> {
         self.items.first()
     }
 
     #[inline]
-    pub(super) fn drop_first(&mut self) {
+    pub(crate) fn drop_first(&mut self) {
         drop(self.pop());
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
         self.items.iter()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.items.clear();
         self.weight = 0;
     }
 
-    pub(super) fn give_back(&mut self) {
-        self.items.give_back();
+    pub(crate) fn release(&mut self) {
+        self.items.release();
     }
 }
 
@@ -218,7 +218,7 @@ mod tests {
         }
         while queue.pop().is_some() {}
         assert!(queue.rest.capacity() > 0);
-        queue.give_back();
+        queue.release();
         assert_eq!(queue.rest.capacity(), 0);
     }
 }
