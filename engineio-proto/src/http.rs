@@ -69,7 +69,7 @@ fn lists(list: &[u8], token: &[u8]) -> bool {
 /// The content type of a POST, as far as the protocol distinguishes them.
 ///
 /// Exhaustive: the protocol has these two.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ContentType {
     /// Any other content type, or none.
     Text,
@@ -104,8 +104,11 @@ impl Response {
     }
 
     /// The response to a GET, whose body has packets.
-    pub(crate) const fn poll(body: Bytes) -> Self {
-        Self::new(200, &[("content-type", "text/plain; charset=UTF-8"), NO_STORE], body)
+    pub(crate) const fn poll(body: Bytes, content_type: ContentType) -> Self {
+        match content_type {
+            ContentType::Text => Self::new(200, &[("content-type", "text/plain; charset=UTF-8"), NO_STORE], body),
+            ContentType::OctetStream => Self::new(200, &[("content-type", "application/octet-stream"), NO_STORE], body),
+        }
     }
 
     /// The response to a POST whose body was accepted.
@@ -196,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_response_is_written_whole() {
-        let response = Response::poll(Bytes::from_static(b"2"));
+        let response = Response::poll(Bytes::from_static(b"2"), ContentType::Text);
         let expected = "HTTP/1.1 200 \r\ncontent-length: 1\r\ncontent-type: text/plain; charset=UTF-8\r\ncache-control: no-store\r\n\r\n2";
         assert_eq!(response.to_http1(false), expected.as_bytes());
         let closing = Response::empty(404).to_http1(true);

@@ -61,13 +61,13 @@ const EMPTY_LIST: &[u8] = b"0:";
 ///
 /// The errors are those of [`Packet::decode_v3`], [`ParseError::Length`] (also for an empty text body), and [`ParseError::Utf8`] if a text
 /// packet in a binary body is not UTF-8.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Packets {
     rest: Option<Rest>,
 }
 
 /// The part of a body that is not read yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 enum Rest {
     /// Empty only if the whole body is empty.
     Text(Text),

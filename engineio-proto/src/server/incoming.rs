@@ -17,6 +17,7 @@ use crate::message::Message;
 use crate::packet::{Packet, PacketType};
 use crate::shared::Arc;
 use crate::time::Instant;
+use crate::wire::Wire;
 
 /// A WebTransport session that has yet to send its first packet. Made by [`Server::incoming`](super::Server::incoming) when the session
 /// comes, for the deadline covers the opening of the stream, too.
@@ -85,8 +86,7 @@ impl Incoming {
             (PacketType::Open, Message::Text(data)) if data.is_empty() => IncomingOutcome::Open(Handshake {
                 config: Arc::clone(&self.config),
                 link: Some(LinkKind::WebTransport),
-                base64: false,
-                jsonp: None,
+                wire: Wire::v4(false, None),
             }),
             (PacketType::Open, Message::Text(data)) => {
                 match json::string_member(data, "sid").map(Sid::new) {

@@ -2,9 +2,8 @@
 //!
 //! Source: engine.io `lib/server.ts`, `verify` and `handshake`.
 
-mod heartbeat;
 mod incoming;
-mod link;
+mod io;
 mod machine;
 mod polling;
 mod session;
@@ -14,8 +13,9 @@ use alloc::format;
 use alloc::string::ToString as _;
 
 pub use self::incoming::{Incoming, IncomingOutcome};
+pub use self::io::{BodyFault, Carrier, Input, LinkDownCause, Transmit};
 pub use self::machine::ServerMachine;
-pub use self::session::{BodyFault, Carrier, Input, LinkDownCause, Session, Transmit};
+pub use self::session::Session;
 use crate::config::Config;
 use crate::event::LinkKind;
 use crate::handshake::Query;
@@ -25,6 +25,7 @@ use crate::json::JsonString;
 use crate::payload::jsonp::Callback;
 use crate::shared::Arc;
 use crate::time::Instant;
+use crate::wire::Wire;
 
 /// Routes requests. Holds settings and nothing else: the table of sessions is the driver's.
 #[derive(Clone, Debug)]
@@ -94,8 +95,7 @@ pub struct Handshake {
     config: Arc<Config>,
     /// The link it comes over; `None` when it polls.
     link: Option<LinkKind>,
-    base64: bool,
-    jsonp: Option<Callback>,
+    wire: Wire,
 }
 
 /// Why a request is refused. Display is the reference's message.
@@ -223,7 +223,7 @@ impl Server {
         // As in JavaScript, any value but the empty one is true.
         let base64 = !query.base64.is_empty();
         let jsonp = query.jsonp.as_deref().map(Callback::from_query);
-        Route::Open(Handshake { config: Arc::clone(&self.config), link, base64, jsonp })
+        Route::Open(Handshake { config: Arc::clone(&self.config), link, wire: Wire::v4(base64, jsonp) })
     }
 
     /// A WebTransport session that has come, and has yet to say whether it is new or an upgrade.

@@ -1,181 +1,49 @@
 //! One Engine.IO peer, server side: what goes in, what comes out, and how it lives and ends.
 //!
-//! This file has the verbs and the life of a session (opening, open, closing, closed). Its neighbours tell the rest: requests in
-//! `polling.rs`, links and the upgrade in `link.rs`, pings and pongs in `heartbeat.rs`.
+//! A session is made of values that know nothing of it: what it has to say ([`Outbox`]), how that travels ([`Wire`]), who asks for signs
+//! of life ([`Heartbeat`]), its links ([`Link`]), its requests ([`Polling`]) and its upgrade ([`upgrade`]). This file brings them
+//! together: the verbs first, then requests, links, the heartbeat, and the life of a session (opening, open, closing, closed).
 //!
-//! Source: engine.io `lib/socket.ts` (`onOpen`, `onPacket`, `sendPacket`, `close`, `onClose`).
+//! Source: engine.io `lib/socket.ts` (`onOpen`, `onPacket`, `sendPacket`, `close`, `onClose`, `maybeUpgrade`), `lib/transports/polling.ts`,
+//! `lib/transports/websocket.ts` and `webtransport.ts`.
 
 use alloc::boxed::Box;
+use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::heartbeat::Heartbeat;
-use super::link::Link;
 use super::polling::Polling;
-use super::{Ask, AskKind, Handshake, Refusal, upgrade};
+use super::upgrade::{self, Action};
+use super::{Ask, AskKind, BodyFault, Carrier, Handshake, Input, LinkDownCause, Refusal, Transmit};
 use crate::config::Config;
-use crate::error::SendError;
+use crate::error::{ParseError, SendError};
 use crate::event::{CloseReason, Event, LinkKind, TransportError};
+use crate::handshake::open_packet;
+use crate::heartbeat::{Actions, Beat, Facts, Heartbeat, Pace, Send};
 use crate::http::{ContentType, Response};
 use crate::id::{LinkId, RequestId, Sid};
-use crate::message::Message;
+use crate::link::{Link, Urgent};
+use crate::message::{Message, Text};
+use crate::outbox::Outbox;
 use crate::packet::{Frame, Packet, PacketType};
-use crate::payload::jsonp::Callback;
-use crate::queue::{Queue, Weigh, WeighedQueue};
+use crate::queue::{Weigh as _, WeighedQueue};
 use crate::shared::Arc;
 use crate::time::Instant;
 use crate::timer::Timers;
+use crate::wire::Wire;
 
-/// A fact from outside.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Input {
-    /// A GET came. It is answered when there is something to say.
-    Poll {
-        /// Its name.
-        request: RequestId,
-    },
-    /// A POST came; its body follows as [`Input::Body`] or [`Input::BodyRejected`].
-    Post {
-        /// Its name.
-        request: RequestId,
-        /// The type of its body.
-        content_type: ContentType,
-    },
-    /// The whole body of a POST.
-    Body {
-        /// The POST.
-        request: RequestId,
-        /// Its body.
-        body: Bytes,
-    },
-    /// The driver stopped reading the body of a POST. Answered with the status of the fault, and the session ends.
-    BodyRejected {
-        /// The POST.
-        request: RequestId,
-        /// Why.
-        fault: BodyFault,
-    },
-    /// A reply was written to the end. Every reply ends with this or with [`Input::Aborted`].
-    Replied {
-        /// The request that was answered.
-        request: RequestId,
-    },
-    /// The connection of a request went away before its reply was written to the end. Ends the session if packets may have gone
-    /// with it: those of a GET's reply, or those of a POST whose body had not come.
-    Aborted {
-        /// The request.
-        request: RequestId,
-    },
-    /// A link that was admitted is up.
-    LinkUp {
-        /// Its name.
-        link: LinkId,
-        /// What it is.
-        kind: LinkKind,
-    },
-    /// A message of a WebSocket.
-    LinkMessage {
-        /// The link.
-        link: LinkId,
-        /// The message.
-        message: Message,
-    },
-    /// Bytes of a WebTransport stream.
-    LinkBytes {
-        /// The link.
-        link: LinkId,
-        /// The bytes.
-        chunk: Bytes,
-    },
-    /// A link went down.
-    LinkDown {
-        /// The link.
-        link: LinkId,
-        /// Why.
-        cause: LinkDownCause,
-    },
-}
+/// How often a GET that is held while a probe waits is released (engine.io `lib/socket.ts`, `check`).
+const NOOP_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Why a driver stopped reading the body of a POST.
-///
-/// Source: engine.io 6.6.13 `lib/transports/polling.ts`, `onDataRequest`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum BodyFault {
-    /// It is larger than [`Config::max_payload`]: 413.
-    TooLarge,
-    /// It came in more chunks than [`Limits::max_body_chunks`](crate::Limits): 413.
-    TooManyChunks,
-    /// It was not complete within [`Config::body_timeout`]: 408.
-    TimedOut,
-}
-
-impl BodyFault {
-    /// The answer, and why the session ends.
-    pub(super) const fn verdict(self) -> (Response, TransportError) {
-        match self {
-            Self::TooLarge => (Response::empty(413), TransportError::PayloadTooLarge),
-            Self::TooManyChunks => (Response::empty(413), TransportError::TooManyChunks),
-            Self::TimedOut => (Response::empty(408), TransportError::BodyTimeout),
-        }
-    }
-}
-
-/// Why a link went down.
-///
-/// Exhaustive.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum LinkDownCause {
-    /// The peer closed it, in order or by ending the connection.
-    Closed,
-    /// It failed: reset, protocol error, message too large, write error.
-    Failed,
-}
-
-/// Something to write.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub enum Transmit {
-    /// Answer this request.
-    Reply {
-        /// The request.
-        request: RequestId,
-        /// Its answer.
-        response: Response,
-    },
-    /// Write this packet to this link.
-    Link {
-        /// The link.
-        link: LinkId,
-        /// The packet.
-        frame: Frame,
-    },
-    /// Close this link, after what was handed out for it before: for a WebSocket, by its closing handshake. The session is through with
-    /// it and has no deadline for it: the driver bounds how long it waits for the peer's half before it ends the transport.
-    CloseLink {
-        /// The link.
-        link: LinkId,
-    },
-}
-
-/// What carries a session now.
-///
-/// Exhaustive.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Carrier {
-    /// HTTP requests.
-    Polling,
-    /// A link.
-    Link(LinkKind),
-}
+/// What a probe says, and hears.
+const PROBE: &str = "probe";
 
 /// The deadlines of a session; the discriminant is the place in its [`Timers`].
 ///
 /// Exhaustive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub(super) enum Timer {
+enum Timer {
     /// The next ping is due.
     Ping = 0,
     /// The pong must have come.
@@ -197,7 +65,7 @@ impl Timer {
 /// How far a session's life has come.
 #[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stage {
+enum Stage {
     /// Accepted; the request or link that opened it has yet to come.
     Opening,
     /// Both sides may send.
@@ -218,50 +86,60 @@ pub(super) enum Stage {
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub struct Session {
-    pub(super) config: Arc<Config>,
+    config: Arc<Config>,
     sid: Sid,
     /// The latest time that was ever passed in.
-    pub(super) now: Instant,
+    now: Instant,
     timers: Timers<{ Timer::ALL.len() }>,
-    pub(super) events: WeighedQueue<Event>,
-    pub(super) outbound: WeighedQueue<Frame>,
-    /// Replies, and the ends of links: one each for a request or a link that was handed in.
-    pub(super) control: Queue<Transmit>,
+    events: WeighedQueue<Event>,
+    /// Packets; and beside them replies and the ends of links, one each for a request or a link that was handed in.
+    outbox: Outbox<Transmit>,
     /// The link that carries the session.
-    pub(super) link: Option<Link>,
+    link: Option<Link>,
     /// Set while the session polls, and after an upgrade until its last POST has been read.
-    pub(super) polling: Option<Box<Polling>>,
+    polling: Option<Box<Polling>>,
     /// Why the session ended, until the application has taken it.
     closed: Option<CloseReason>,
-    pub(super) stage: Stage,
-    pub(super) carrier: Carrier,
-    pub(super) heartbeat: Heartbeat,
-    /// Whether binary messages leave over a WebSocket as text (`b64` in the handshake's query).
-    base64: bool,
-    /// What calls with the replies to GETs (`j` in the handshake's query).
-    pub(super) jsonp: Option<Callback>,
-    /// Whether a `send` was refused for lack of room since the last [`Event::Writable`].
-    refused: bool,
+    stage: Stage,
+    carrier: Carrier,
+    heartbeat: Heartbeat,
+    wire: Wire,
 }
 
 impl Session {
-    pub(super) fn new(Handshake { config, link, base64, jsonp }: Handshake, sid: Sid, now: Instant) -> Self {
+    pub(super) fn new(Handshake { config, link, wire }: Handshake, sid: Sid, now: Instant) -> Self {
+        Self::with(config, link, wire, Heartbeat::asks(), sid, now)
+    }
+
+    /// A session of revision 3, for tests of what it is made of: no request is routed to one yet.
+    #[cfg(feature = "testkit")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn revision_3(config: Config, link: Option<LinkKind>, base64: bool, sid: Sid, now: Instant) -> Self {
+        Self::with(Arc::new(config), link, Wire::v3(base64, None), Heartbeat::answers(), sid, now)
+    }
+
+    fn with(
+        config: Arc<Config>,
+        link: Option<LinkKind>,
+        wire: Wire,
+        heartbeat: Heartbeat,
+        sid: Sid,
+        now: Instant,
+    ) -> Self {
         let mut session = Self {
             sid,
             now,
             timers: Timers::new(),
             events: WeighedQueue::new(),
-            outbound: WeighedQueue::new(),
-            control: Queue::new(),
+            outbox: Outbox::new(),
             link: None,
             polling: None,
             closed: None,
             stage: Stage::Opening,
             carrier: link.map_or(Carrier::Polling, Carrier::Link),
-            heartbeat: Heartbeat::new(),
-            base64,
-            jsonp,
-            refused: false,
+            heartbeat,
+            wire,
             config,
         };
         session.set(Timer::Opening, now + session.config.upgrade_timeout);
@@ -325,16 +203,16 @@ impl Session {
             self.fire_due();
         }
         match input {
-            Input::LinkMessage { link, message } => self.link_packet(link, Packet::decode(message)),
-            Input::LinkBytes { link, chunk } => self.link_bytes(link, chunk),
-            Input::LinkUp { link, kind } => self.link_up(link, kind),
-            Input::LinkDown { link, cause } => self.link_down(link, cause),
-            Input::Poll { request } => self.poll_came(request),
-            Input::Post { request, content_type } => self.post_came(request, content_type),
-            Input::Body { request, body } => self.body_came(request, body),
-            Input::BodyRejected { request, fault } => self.body_rejected(request, fault),
-            Input::Replied { request } => self.replied(request),
-            Input::Aborted { request } => self.aborted(request),
+            Input::LinkMessage { link, message } => self.handle_link_packet(link, self.wire.decode(message)),
+            Input::LinkBytes { link, chunk } => self.handle_link_bytes(link, chunk),
+            Input::LinkUp { link, kind } => self.handle_link_up(link, kind),
+            Input::LinkDown { link, cause } => self.handle_link_down(link, cause),
+            Input::Poll { request } => self.handle_poll(request),
+            Input::Post { request, content_type } => self.handle_post(request, content_type),
+            Input::Body { request, body } => self.handle_body(request, body),
+            Input::BodyRejected { request, fault } => self.handle_body_rejected(request, fault),
+            Input::Replied { request } => self.handle_replied(request),
+            Input::Aborted { request } => self.handle_aborted(request),
         }
     }
 
@@ -365,10 +243,10 @@ impl Session {
         while let Some((timer, due)) = self.timers.pop_due(self.now) {
             let Some(timer) = Timer::ALL.get(timer) else { return };
             match timer {
-                Timer::Ping => self.ping_due(due),
-                Timer::Pong => self.pong_missing(due),
+                Timer::Ping => self.handle_beat(Beat::Ping, due),
+                Timer::Pong => self.handle_beat(Beat::Pong, due),
                 Timer::Upgrade => self.step_upgrade(upgrade::Input::Timeout),
-                Timer::Noop => self.noop_due(),
+                Timer::Noop => self.release_poll(),
                 Timer::Close => self.finish(CloseReason::ForcedClose),
                 Timer::Opening => self.finish(CloseReason::TransportError(TransportError::NeverOpened)),
             }
@@ -395,7 +273,7 @@ impl Session {
     pub fn send_frames(&mut self, frames: &[Frame]) -> Result<(), SendError> {
         self.may_send(frames)?;
         for frame in frames {
-            self.outbound.push(frame.clone());
+            self.outbox.push(frame.clone());
         }
         Ok(())
     }
@@ -407,7 +285,7 @@ impl Session {
     #[inline]
     pub fn send_frame(&mut self, frame: Frame) -> Result<(), SendError> {
         self.may_send(core::slice::from_ref(&frame))?;
-        self.outbound.push(frame);
+        self.outbox.push(frame);
         Ok(())
     }
 
@@ -418,19 +296,12 @@ impl Session {
             Stage::Closing | Stage::Closed => return Err(SendError::Closed),
             Stage::Open => {}
         }
-        let separator = |frame: &Frame| !frame.is_binary() && memchr::memchr(0x1e, frame.data()).is_some();
-        if self.carrier == Carrier::Polling && frames.iter().any(separator) {
+        let cut = |frame: &Frame| self.wire.is_cut_in_bodies(frame);
+        if self.carrier == Carrier::Polling && frames.iter().any(cut) {
             return Err(SendError::Separator);
         }
         let waiting = self.buffered_bytes();
-        if waiting > 0 {
-            let sum = |sum: usize, frame: &Frame| sum.saturating_add(frame.weight());
-            if frames.iter().fold(waiting, sum) > self.config.limits.max_outbound {
-                self.refused = true;
-                return Err(SendError::Full);
-            }
-        }
-        Ok(())
+        self.outbox.check_room(frames, waiting, self.config.limits.max_outbound)
     }
 
     /// Closes gracefully: what is queued goes out first. Does nothing when the session is closing or closed.
@@ -477,10 +348,11 @@ impl Session {
         {
             return Some(Transmit::Link { link, frame });
         }
-        let link = self.link.as_ref()?.id;
-        let frame = self.outbound.pop()?;
+        let link = self.link.as_ref()?;
+        let frame = self.outbox.pop()?;
+        let transmit = Transmit::Link { link: link.id(), frame: self.wire.on_link(link.kind(), frame) };
         self.room_made();
-        Some(Transmit::Link { link, frame: self.link_form(frame) })
+        Some(transmit)
     }
 
     /// The next thing to write that is not a packet of a link: a reply, or the end of a link whose packets have all been polled. For a
@@ -489,16 +361,16 @@ impl Session {
     #[inline]
     pub fn poll_control(&mut self) -> Option<Transmit> {
         match &self.link {
-            _ if !self.control.is_empty() => {}
+            _ if self.outbox.has_control() => {}
             None => drop(self.answer_due_poll()),
-            Some(link) if self.stage == Stage::Closed && self.outbound.is_empty() && !link.has_urgent() => {
-                let link = link.id;
+            Some(link) if self.stage == Stage::Closed && self.outbox.is_empty() && !link.has_urgent() => {
+                let link = link.id();
                 self.link = None;
                 return Some(Transmit::CloseLink { link });
             }
             Some(_) => return None,
         }
-        self.control.pop()
+        self.outbox.pop_control()
     }
 
     /// The packets for this link that [`Session::poll_transmit`] would give, one after the other, as long as `write` returns true: for a
@@ -508,20 +380,18 @@ impl Session {
     pub fn poll_frames(&mut self, link: LinkId, mut write: impl FnMut(&Frame) -> bool) {
         let mut more = true;
         match &self.link {
-            Some(carrier) if carrier.id == link && !carrier.has_urgent() => {}
+            Some(carrier) if carrier.id() == link && !carrier.has_urgent() => {}
             _ => {
                 while more && let Some(frame) = self.pop_urgent(link) {
                     more = write(&frame);
                 }
-                if !self.is_carrier(link) {
-                    return;
-                }
             }
         }
-        let plain = self.is_link_plain();
-        while more && let Some(frame) = self.outbound.first() {
-            more = if plain { write(frame) } else { write(&self.special_form(frame.clone())) };
-            self.outbound.drop_first();
+        let Some(kind) = self.link.as_ref().filter(|carrier| carrier.id() == link).map(Link::kind) else { return };
+        let plain = self.wire.is_plain(kind);
+        while more && let Some(frame) = self.outbox.first() {
+            more = if plain { write(frame) } else { write(&self.wire.on_link(kind, frame.clone())) };
+            self.outbox.drop_first();
         }
         self.room_made();
     }
@@ -558,7 +428,7 @@ impl Session {
     /// Whether a message would leave at once: the test for volatile messages.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.stage == Stage::Open && self.outbound.is_empty() && (self.link.is_some() || self.holds_poll())
+        self.stage == Stage::Open && self.outbox.is_empty() && (self.link.is_some() || self.holds_poll())
     }
 
     /// Bytes that wait to be sent: each packet with its own, and 40 for its place in the queue. Packets in the reply to a GET count until
@@ -567,8 +437,8 @@ impl Session {
     #[inline]
     pub fn buffered_bytes(&self) -> usize {
         match &self.polling {
-            None => self.outbound.weight(),
-            Some(polling) => self.outbound.weight().saturating_add(polling.unwritten_bytes()),
+            None => self.outbox.weight(),
+            Some(polling) => self.outbox.weight().saturating_add(polling.unwritten_bytes()),
         }
     }
 
@@ -585,8 +455,8 @@ impl Session {
         matches!(self.stage, Stage::Closed)
             && self.closed.is_none()
             && self.events.is_empty()
-            && self.control.is_empty()
-            && self.outbound.is_empty()
+            && !self.outbox.has_control()
+            && self.outbox.is_empty()
             && self.link.is_none()
     }
 
@@ -594,34 +464,521 @@ impl Session {
         self.now = self.now.max(now);
     }
 
-    pub(super) fn set(&mut self, timer: Timer, deadline: Instant) {
+    fn set(&mut self, timer: Timer, deadline: Instant) {
         self.timers.set(timer as usize, deadline);
     }
 
-    pub(super) fn clear(&mut self, timer: Timer) {
+    fn clear(&mut self, timer: Timer) {
         self.timers.clear(timer as usize);
     }
 
+    // Requests.
+
+    /// A GET came.
+    fn handle_poll(&mut self, request: RequestId) {
+        match self.stage {
+            Stage::Closed => return self.reply(request, Refusal::UnknownSid.response(false)),
+            _ if self.carrier != Carrier::Polling => return self.reply(request, Refusal::BadRequest.response(false)),
+            Stage::Opening => {
+                // The handshake's reply holds nothing else: some clients take its whole body for the open packet.
+                self.polling = Some(Polling::new().into());
+                let open = open_packet(&self.config, self.sid, None);
+                let initial = self.config.initial_packet.clone().map(Frame::message);
+                self.open();
+                return match initial {
+                    Some(initial) => self.reply_packets(request, &[open, initial]),
+                    None => self.reply_packets(request, &[open]),
+                };
+            }
+            Stage::Open | Stage::Closing => {}
+        }
+        // One that is due counts as answered, whether or not its reply has been polled.
+        self.answer_due_poll();
+        let unread = self.polling.as_ref().is_some_and(|polling| polling.is_unread());
+        if unread || self.holds_poll() {
+            self.reply(request, Response::empty(400));
+            self.finish(CloseReason::TransportError(TransportError::PollOverlap));
+        } else if self.stage == Stage::Open {
+            if let Some(polling) = &mut self.polling {
+                polling.hold(request);
+            }
+        } else if self.outbox.is_empty() {
+            self.reply_packets(request, &[Frame::NOOP, Frame::CLOSE]);
+            self.finish(CloseReason::ForcedClose);
+        } else {
+            self.reply_queued(request);
+        }
+    }
+
+    /// A POST came.
+    fn handle_post(&mut self, request: RequestId, content_type: ContentType) {
+        let Some(polling) = &mut self.polling else {
+            let over = self.stage == Stage::Closed;
+            let refusal = if over { Refusal::UnknownSid } else { Refusal::BadRequest };
+            return self.reply(request, refusal.response(false));
+        };
+        if self.carrier != Carrier::Polling {
+            return self.reply(request, Refusal::BadRequest.response(false));
+        }
+        let fault = if polling.has_post() {
+            TransportError::PostOverlap
+        } else if self.wire.takes(content_type) {
+            return polling.begin_post(request, content_type);
+        } else {
+            TransportError::InvalidContent
+        };
+        self.reply(request, Response::empty(400));
+        self.finish(CloseReason::TransportError(fault));
+    }
+
+    /// The body of a POST came.
+    fn handle_body(&mut self, request: RequestId, body: Bytes) {
+        if body.len() > self.config.max_payload {
+            return self.handle_body_rejected(request, BodyFault::TooLarge);
+        }
+        let Some(polling) = &mut self.polling else { return };
+        let Some(content_type) = polling.take_reading(request) else { return };
+        match self.wire.decode_body(body, content_type) {
+            Ok(Some(packets)) => {
+                polling.decode(request, packets);
+                self.decode_body();
+            }
+            Ok(None) => {
+                self.reply(request, Response::post_ok());
+                self.post_finished();
+            }
+            Err(error) => {
+                self.reply(request, Response::post_ok());
+                if self.stage == Stage::Open {
+                    self.finish(CloseReason::ParseError(error));
+                } else {
+                    self.post_finished();
+                }
+            }
+        }
+    }
+
+    /// The body of a POST cannot be had: what the peer sent is lost, and so is the session.
+    fn handle_body_rejected(&mut self, request: RequestId, fault: BodyFault) {
+        if self.polling.as_mut().and_then(|polling| polling.take_reading(request)).is_some() {
+            let (response, error) = fault.verdict();
+            self.reply(request, response);
+            self.finish(CloseReason::TransportError(error));
+        }
+    }
+
+    /// A reply was written to the end.
+    fn handle_replied(&mut self, request: RequestId) {
+        let Some(polling) = &mut self.polling else { return };
+        polling.handle_replied(request);
+        self.leave_polling();
+        self.room_made();
+    }
+
+    /// A request went away. If packets may have gone with it, the session cannot keep its promise of order without loss.
+    fn handle_aborted(&mut self, request: RequestId) {
+        if let Some(polling) = &mut self.polling
+            && let Err(error) = polling.handle_aborted(request)
+        {
+            self.finish(CloseReason::TransportError(error));
+        }
+    }
+
+    /// Decodes the body of the POST under way, as far as the application keeps up.
+    fn decode_body(&mut self) {
+        loop {
+            if self.is_backlog(self.events.weight()) {
+                if self.is_decoding() {
+                    self.stop_reading();
+                }
+                return;
+            }
+            let Some(polling) = self.polling.as_mut().filter(|polling| polling.is_decoding()) else { return };
+            match polling.next_packet() {
+                Some(Ok(packet)) => self.receive(packet),
+                Some(Err(error)) if self.stage == Stage::Open => self.finish(CloseReason::ParseError(error)),
+                Some(Err(_)) | None => {
+                    if let Some(request) = polling.end_post() {
+                        self.reply(request, Response::post_ok());
+                    }
+                    self.post_finished();
+                }
+            }
+        }
+    }
+
+    /// The POST under way has come to its end: after an upgrade, it is the link's turn now.
+    fn post_finished(&mut self) {
+        if self.carrier == Carrier::Polling {
+            return;
+        }
+        while let Some(packet) = self.polling.as_mut().and_then(|polling| polling.pop_delayed()) {
+            self.receive(packet);
+        }
+        self.leave_polling();
+    }
+
+    /// After an upgrade, forgets polling once nothing of it is under way.
+    fn leave_polling(&mut self) {
+        let over = self.polling.as_ref().is_some_and(|polling| !polling.is_under_way());
+        if self.carrier != Carrier::Polling && over {
+            self.polling = None;
+        }
+    }
+
+    /// Whether a body lies undecoded.
+    fn is_decoding(&self) -> bool {
+        self.polling.as_ref().is_some_and(|polling| polling.is_decoding())
+    }
+
+    /// Whether a GET is held.
+    fn holds_poll(&self) -> bool {
+        self.polling.as_ref().is_some_and(|polling| polling.is_holding())
+    }
+
+    fn take_held(&mut self) -> Option<RequestId> {
+        self.polling.as_mut().and_then(|polling| polling.take_held())
+    }
+
+    /// Answers the GET that is held, if something is queued for it.
+    fn answer_due_poll(&mut self) -> bool {
+        if self.outbox.is_empty() || self.link.is_some() {
+            return false;
+        }
+        let Some(request) = self.take_held() else { return false };
+        self.reply_queued(request);
+        true
+    }
+
+    /// Releases a GET that is held while a probe waits for the peer to stop polling.
+    fn release_poll(&mut self) {
+        if !self.answer_due_poll()
+            && let Some(request) = self.take_held()
+        {
+            self.reply_packets(request, &[Frame::NOOP]);
+        }
+        self.set(Timer::Noop, self.now + NOOP_INTERVAL);
+    }
+
+    fn reply(&mut self, request: RequestId, response: Response) {
+        self.outbox.push_control(Transmit::Reply { request, response });
+    }
+
+    /// Answers a GET with these packets, which nobody will miss.
+    fn reply_packets(&mut self, request: RequestId, packets: &[Frame]) {
+        let response = self.wire.encode_body(packets);
+        self.reply_poll(request, response, 0);
+    }
+
+    /// Answers a GET with everything that is queued.
+    fn reply_queued(&mut self, request: RequestId) {
+        let response = self.wire.encode_body(self.outbox.packets());
+        let bytes = self.outbox.weight();
+        self.outbox.clear();
+        self.reply_poll(request, response, bytes);
+    }
+
+    fn reply_poll(&mut self, request: RequestId, response: Response, bytes: usize) {
+        // A peer that upgrades, or is told of the end, needs no further reply.
+        if self.carrier == Carrier::Polling
+            && let Some(polling) = &mut self.polling
+        {
+            polling.push_reply(request, bytes);
+        }
+        self.reply(request, response);
+    }
+
+    // Links. A session knows at most two: the one that carries it, and the one that tries to (the probe). Every other one that is named to
+    // it, too late or too early, is closed.
+
+    /// A link came up: the session's first input, or a probe.
+    fn handle_link_up(&mut self, id: LinkId, kind: LinkKind) {
+        if self.is_carrier(id) || self.is_probe(id) {
+            return;
+        }
+        let mut link = Link::new(id, kind, self.config.max_payload);
+        if self.stage == Stage::Opening && self.carrier != Carrier::Polling {
+            self.carrier = Carrier::Link(kind);
+            // Ahead of everything else that will ever be queued, even of a ping.
+            link.push_urgent(Urgent::Open);
+            if self.config.initial_packet.is_some() {
+                link.push_urgent(Urgent::Initial);
+            }
+            self.link = Some(link);
+            self.open();
+            return;
+        }
+        if let Some(polling) = &mut self.polling
+            && let (Action::Begin, _) = polling.upgrade.handle(upgrade::Input::LinkUp)
+        {
+            polling.upgrade.begin(link);
+            self.set(Timer::Upgrade, self.now + self.config.upgrade_timeout);
+        } else {
+            self.close_link(id);
+        }
+    }
+
+    /// A link went down.
+    fn handle_link_down(&mut self, id: LinkId, cause: LinkDownCause) {
+        if self.is_probe(id) {
+            self.step_upgrade(upgrade::Input::LinkDown);
+        } else if self.is_carrier(id) {
+            self.link = None;
+            self.outbox.clear();
+            self.finish(match cause {
+                LinkDownCause::Closed => CloseReason::TransportClose,
+                LinkDownCause::Failed => CloseReason::TransportError(TransportError::LinkFailed),
+            });
+        }
+    }
+
+    /// Bytes of a WebTransport stream came.
+    fn handle_link_bytes(&mut self, id: LinkId, chunk: Bytes) {
+        if let Some(link) = self.heard_link(id) {
+            link.push_bytes(chunk);
+        }
+        // Looked up for each packet: one of them may make a carrier of the probe, or end either.
+        while let Some(packet) = self.heard_link(id).and_then(Link::next_packet) {
+            let failed = packet.is_err();
+            self.handle_link_packet(id, packet);
+            if failed {
+                return;
+            }
+        }
+    }
+
+    /// A link delivered a packet, or bytes that are not one. Those of a link that was closed are ignored: it has been told.
+    #[inline]
+    fn handle_link_packet(&mut self, id: LinkId, packet: Result<Packet, ParseError>) {
+        if !self.is_carrier(id) {
+            if self.is_probe(id) {
+                self.handle_probe_packet(packet);
+            }
+            return;
+        }
+        if self.stage == Stage::Closed {
+            return;
+        }
+        let packet = match packet {
+            Ok(packet) => packet,
+            Err(error) => return self.finish(CloseReason::ParseError(error)),
+        };
+        if packet.packet_type == PacketType::Message {
+            let unread = self.unread();
+            // One message passes whatever the limit is; what piles up does not.
+            if unread > 0 && unread.saturating_add(packet.weight()) > self.config.limits.max_inbound {
+                return self.finish(CloseReason::TransportError(TransportError::InboundOverflow));
+            }
+        }
+        match &mut self.polling {
+            // A POST from before the upgrade is still being read: messages keep their order.
+            Some(polling)
+                if polling.has_post() && matches!(packet.packet_type, PacketType::Message | PacketType::Close) =>
+            {
+                polling.delay(packet);
+                if self.is_backlog(self.unread()) {
+                    self.stop_reading();
+                }
+                self.sign_of_life();
+            }
+            _ => self.receive(packet),
+        }
+    }
+
+    /// A packet of the probe.
+    fn handle_probe_packet(&mut self, packet: Result<Packet, ParseError>) {
+        self.step_upgrade(match packet {
+            Ok(Packet { packet_type: PacketType::Ping, data: Message::Text(data) }) if data == PROBE => {
+                upgrade::Input::Probe
+            }
+            Ok(Packet { packet_type: PacketType::Upgrade, .. }) => upgrade::Input::Upgrade,
+            _ => upgrade::Input::Other,
+        });
+    }
+
+    /// Takes the upgrade one step further; for what concerns the probe that there is.
+    fn step_upgrade(&mut self, input: upgrade::Input) {
+        let Some(polling) = &mut self.polling else { return };
+        match polling.upgrade.handle(input) {
+            (Action::Answer, _) => {
+                if let Some(probe) = polling.upgrade.probe_mut() {
+                    probe.push_urgent(Urgent::ProbeAnswer);
+                }
+                self.set(Timer::Noop, self.now + NOOP_INTERVAL);
+            }
+            (action, Some(probe)) => {
+                self.clear(Timer::Upgrade);
+                self.clear(Timer::Noop);
+                match action {
+                    Action::CloseProbe => self.close_link(probe.id()),
+                    Action::Switch => self.switch_to(probe),
+                    _ => {}
+                }
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// The probe becomes the carrier. What is queued goes over it; a ping that is outstanding stays so.
+    fn switch_to(&mut self, probe: Link) {
+        let kind = probe.kind();
+        self.carrier = Carrier::Link(kind);
+        self.link = Some(probe);
+        // A peer that still polls has not waited for its GET. What is queued would overtake or be overtaken on that way.
+        if let Some(request) = self.polling.as_mut().and_then(|polling| polling.leave()) {
+            self.reply_packets(request, &[Frame::CLOSE]);
+        }
+        self.events.push(Event::Upgraded(kind));
+        self.leave_polling();
+        if self.stage == Stage::Closing {
+            self.finish(CloseReason::ForcedClose);
+        }
+    }
+
+    /// Closes a link that is not the session's.
+    fn close_link(&mut self, link: LinkId) {
+        self.outbox.push_control(Transmit::CloseLink { link });
+    }
+
+    /// Takes the packet that leaves this link ahead of the queue, if there is one.
+    fn pop_urgent(&mut self, id: LinkId) -> Option<Frame> {
+        let link = self.link_mut(id)?;
+        let kind = link.kind();
+        let frame = match link.pop_urgent()? {
+            Urgent::Open => open_packet(&self.config, self.sid, Some(kind)),
+            Urgent::Initial => Frame::message(self.config.initial_packet.clone()?),
+            Urgent::ProbeAnswer => Frame::text(PacketType::Pong, Text::from_static(PROBE)),
+            Urgent::Ping => Frame::PING,
+            Urgent::Pong => Frame::PONG,
+        };
+        Some(self.wire.on_link(kind, frame))
+    }
+
+    /// A link that a packet leaves ahead of the queue.
+    fn urgent_link(&self) -> Option<LinkId> {
+        let probe = self.polling.as_ref().and_then(|polling| polling.upgrade.probe());
+        self.link.iter().chain(probe).find(|link| link.has_urgent()).map(Link::id)
+    }
+
+    fn is_carrier(&self, id: LinkId) -> bool {
+        self.link.as_ref().is_some_and(|link| link.id() == id)
+    }
+
+    fn is_probe(&self, id: LinkId) -> bool {
+        self.polling.as_ref().is_some_and(|polling| polling.upgrade.is_probe(id))
+    }
+
+    /// A link of the session, carrier or probe.
+    fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        let probe = self.polling.as_mut().and_then(|polling| polling.upgrade.probe_mut());
+        self.link.as_mut().into_iter().chain(probe).find(|link| link.id() == id)
+    }
+
+    /// A link that is still listened to.
+    fn heard_link(&mut self, id: LinkId) -> Option<&mut Link> {
+        if self.stage == Stage::Closed { None } else { self.link_mut(id) }
+    }
+
+    // The heartbeat.
+
+    /// A deadline of the heartbeat is over.
+    fn handle_beat(&mut self, beat: Beat, due: Instant) {
+        let may_be_unread = self.link.is_some() || self.polling.as_ref().is_some_and(|polling| polling.has_post());
+        let has_stopped_reading = self.is_decoding() || self.is_backlog(self.unread());
+        let facts = Facts { has_stopped_reading, may_be_unread };
+        let actions = self.heartbeat.handle_timeout(beat, self.now, due, facts, self.pace());
+        if actions.close.is_some() {
+            // Nobody is there to take them.
+            self.drop_link_packets();
+        } else if actions.send.is_some() && actions.pong.is_some() {
+            // The last pong is long ago: a good moment to give up what the last burst of messages has left behind.
+            self.events.release();
+            self.outbox.release();
+        }
+        self.act(actions);
+    }
+
+    /// Another packet came.
+    #[inline]
+    fn sign_of_life(&mut self) {
+        if self.heartbeat.heeds_packets() {
+            let actions = self.heartbeat.handle_packet(self.now, self.pace());
+            self.act(actions);
+        }
+    }
+
+    /// This side stops reading for now.
+    fn stop_reading(&mut self) {
+        let actions = self.heartbeat.handle_stop_reading(self.pace());
+        self.act(actions);
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::from(&*self.config)
+    }
+
+    /// Does what the heartbeat wants done.
+    fn act(&mut self, Actions { send, ping, pong, close }: Actions) {
+        if let Some(packet) = send {
+            self.send_beat(packet);
+        }
+        if let Some(deadline) = ping {
+            self.set(Timer::Ping, deadline);
+        }
+        if let Some(deadline) = pong {
+            self.set(Timer::Pong, deadline);
+        }
+        if let Some(reason) = close {
+            self.finish(reason);
+        }
+    }
+
+    fn send_beat(&mut self, packet: Send) {
+        let (urgent, frame) = match packet {
+            Send::Ping => (Urgent::Ping, Frame::PING),
+            Send::Pong => (Urgent::Pong, Frame::PONG),
+        };
+        match (&mut self.link, &mut self.polling) {
+            // Ahead of what is queued: megabytes of messages must not cost the peer its time to answer.
+            (Some(link), _) => link.push_urgent(urgent),
+            (None, Some(polling)) => {
+                if polling.push_beat() {
+                    self.outbox.push(frame);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    // Life.
+
     /// The first input has come. What answers it is the open packet, and the initial packet if there is one.
-    pub(super) fn open(&mut self) {
+    fn open(&mut self) {
         self.stage = Stage::Open;
         self.events.push(Event::Open);
         self.clear(Timer::Opening);
-        self.set(Timer::Ping, self.now + self.config.ping_interval);
+        let actions = self.heartbeat.handle_open(self.now, self.pace());
+        self.act(actions);
     }
 
     /// A packet of the peer, in its turn.
     #[inline]
-    pub(super) fn receive(&mut self, packet: Packet) {
+    fn receive(&mut self, packet: Packet) {
         match packet.packet_type {
             PacketType::Close => return self.finish(CloseReason::TransportClose),
             _ if self.stage != Stage::Open => return,
-            PacketType::Pong => return self.pong_came(),
-            PacketType::Ping => return self.finish(CloseReason::TransportError(TransportError::HeartbeatDirection)),
+            PacketType::Pong => {
+                let actions = self.heartbeat.handle_pong(self.now, self.pace());
+                return self.act(actions);
+            }
+            PacketType::Ping => {
+                let actions = self.heartbeat.handle_ping(self.now, self.pace());
+                return self.act(actions);
+            }
             PacketType::Message => {
                 self.events.push(Event::Message(packet.data));
                 if self.is_backlog(self.events.weight()) {
-                    self.stops_reading();
+                    self.stop_reading();
                 }
             }
             // Nothing that an established session has a use for; the reference ignores them too.
@@ -634,75 +991,49 @@ impl Session {
     #[inline]
     fn plain_message(&self, link: LinkId, packet: &Message) -> Option<Message> {
         let open = self.stage == Stage::Open && self.polling.is_none() && self.events.is_empty();
-        if !open || self.link.as_ref().is_none_or(|carrier| carrier.id != link) {
+        if !open || self.link.as_ref().is_none_or(|carrier| carrier.id() != link) {
             return None;
         }
-        match packet {
-            Message::Text(text) => text.strip_prefix('4').map(|rest| Message::Text(text.slice_ref(rest))),
-            Message::Binary(_) => Some(packet.clone()),
-        }
+        self.wire.decode_plain(packet)
     }
 
     /// Weight of what the application has yet to read.
-    pub(super) fn unread(&self) -> usize {
-        let delayed = self.polling.as_ref().map_or(0, |polling| polling.delayed.weight());
+    fn unread(&self) -> usize {
+        let delayed = self.polling.as_ref().map_or(0, |polling| polling.delayed_weight());
         self.events.weight().saturating_add(delayed)
     }
 
     /// Whether that much unread input is reason to stop; one message always passes.
-    pub(super) fn is_backlog(&self, weight: usize) -> bool {
+    fn is_backlog(&self, weight: usize) -> bool {
         weight > 0 && weight >= self.config.limits.soft_inbound
     }
 
-    /// Whether all frames travel over the session's link as they are.
+    /// Something has left the outbox.
     #[inline]
-    fn is_link_plain(&self) -> bool {
-        !self.base64 && self.carrier != Carrier::Link(LinkKind::WebTransport)
-    }
-
-    /// The form in which a frame travels over the session's link.
-    #[inline]
-    pub(super) fn link_form(&self, frame: Frame) -> Frame {
-        if self.is_link_plain() { frame } else { self.special_form(frame) }
-    }
-
-    #[cold]
-    fn special_form(&self, frame: Frame) -> Frame {
-        match self.carrier {
-            // Old browsers only.
-            Carrier::Link(LinkKind::WebSocket) if self.base64 => frame.into_base64(),
-            // As bytes it would be a frame of length 0, which every peer takes for an error.
-            Carrier::Link(LinkKind::WebTransport) if frame.packet_len() == 0 => frame.into_base64(),
-            _ => frame,
-        }
-    }
-
-    /// Something has left `outbound`.
-    #[inline]
-    pub(super) fn room_made(&mut self) {
-        if self.refused {
+    fn room_made(&mut self) {
+        if self.outbox.has_refused() {
             self.room_made_for_refused();
         }
     }
 
     #[cold]
     fn room_made_for_refused(&mut self) {
-        if self.stage == Stage::Open && self.buffered_bytes() <= self.config.limits.max_outbound / 2 {
-            self.refused = false;
+        let waiting = self.buffered_bytes();
+        if self.stage == Stage::Open && self.outbox.take_writable(waiting, self.config.limits.max_outbound) {
             self.events.push(Event::Writable);
         }
     }
 
     /// Forgets what is queued for a link. A GET is different: if one holds, what is queued counts as its answer already.
-    pub(super) fn drop_link_packets(&mut self) {
+    fn drop_link_packets(&mut self) {
         if let Some(link) = &mut self.link {
             link.clear();
-            self.outbound.clear();
+            self.outbox.clear();
         }
     }
 
     /// Ends the session, once. What is queued for a link stays queued; every request that waits is answered.
-    pub(super) fn finish(&mut self, reason: CloseReason) {
+    fn finish(&mut self, reason: CloseReason) {
         if self.stage == Stage::Closed {
             return;
         }
@@ -713,15 +1044,26 @@ impl Session {
         self.answer_last(reason);
         self.polling = None;
         if self.link.is_none() {
-            self.outbound.clear();
+            self.outbox.clear();
         }
     }
 
-    /// Gives memory back that a quiet session has no use for.
-    pub(super) fn release(&mut self) {
-        self.events.release();
-        self.outbound.release();
-        self.control.release();
+    /// The session ends: answers whatever waits.
+    fn answer_last(&mut self, reason: CloseReason) {
+        self.answer_due_poll();
+        let Some(polling) = &mut self.polling else { return };
+        let waiting = polling.end();
+        if let Some(request) = waiting.held {
+            // As in the reference: a peer that has closed hears a noop, one that is closed hears it.
+            let last = if reason == CloseReason::TransportClose { Frame::NOOP } else { Frame::CLOSE };
+            self.reply_packets(request, &[last]);
+        }
+        if let Some(request) = waiting.reading {
+            self.reply(request, Refusal::UnknownSid.response(false));
+        }
+        if let Some(request) = waiting.decoding {
+            self.reply(request, Response::post_ok());
+        }
     }
 }
 
@@ -742,7 +1084,7 @@ mod tests {
         let session = |base64| {
             let sid = Sid::from_random([1; 15]);
             let link = Some(LinkKind::WebSocket);
-            let handshake = Handshake { config: Arc::default(), link, base64, jsonp: None };
+            let handshake = Handshake { config: Arc::default(), link, wire: Wire::v4(base64, None) };
             let mut session = Session::new(handshake, sid, Instant::ZERO);
             session.handle(Instant::ZERO, Input::LinkUp { link: LINK, kind: LinkKind::WebSocket });
             assert!(session.poll_transmit().is_some(), "the open packet");

@@ -38,10 +38,54 @@
 //!
 //! Source: engine.io `lib/socket.ts`, `maybeUpgrade`; the table's tests walk every row.
 
+use crate::id::LinkId;
+use crate::link::Link;
+
+/// The upgrade of one session: how far it has come, and the link that tries to take over.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
+#[derive(Debug)]
+pub(super) struct Upgrade {
+    state: State,
+    probe: Option<Link>,
+}
+
+impl Upgrade {
+    pub(super) const fn new() -> Self {
+        Self { state: State::Idle, probe: None }
+    }
+
+    /// Goes one row further. Gives what to do, and the probe when it is one no longer.
+    pub(super) fn handle(&mut self, input: Input) -> (Action, Option<Link>) {
+        let (state, action) = next(self.state, input);
+        self.state = state;
+        let ends = matches!(action, Action::CloseProbe | Action::Forget | Action::Switch);
+        (action, if ends { self.probe.take() } else { None })
+    }
+
+    /// Keeps the link that came as the probe, as [`Action::Begin`] says.
+    pub(super) fn begin(&mut self, probe: Link) {
+        self.probe = Some(probe);
+    }
+
+    #[inline]
+    pub(super) const fn probe(&self) -> Option<&Link> {
+        self.probe.as_ref()
+    }
+
+    #[inline]
+    pub(super) const fn probe_mut(&mut self) -> Option<&mut Link> {
+        self.probe.as_mut()
+    }
+
+    pub(super) fn is_probe(&self, id: LinkId) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.id() == id)
+    }
+}
+
 /// How far the upgrade of a polling session has come.
 #[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum State {
+enum State {
     /// No link is trying.
     Idle,
     /// A link is up and has yet to send `2probe`.
@@ -126,7 +170,7 @@ const TABLE: [Row; 28] = [
 ];
 
 /// Looks the row up.
-pub(super) fn next(state: State, input: Input) -> (State, Action) {
+fn next(state: State, input: Input) -> (State, Action) {
     for (from, on, to, action) in TABLE {
         if from == state && on == input {
             return (to, action);

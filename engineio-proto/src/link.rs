@@ -1,0 +1,104 @@
+//! One link: a WebSocket or a WebTransport stream, as far as a session has to know it.
+//!
+//! A link cuts the bytes of a stream into packets, and remembers which packets leave it ahead of the queue. What those are made of is
+//! the session's to know.
+
+use alloc::boxed::Box;
+
+use bytes::Bytes;
+
+use crate::error::ParseError;
+use crate::event::LinkKind;
+use crate::framing::Decoder;
+use crate::id::LinkId;
+use crate::packet::Packet;
+
+/// A packet that leaves a link ahead of the queue. The first of them leaves first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Urgent {
+    /// The open packet.
+    Open = 1,
+    /// The message that follows it at once.
+    Initial = 1 << 1,
+    /// The answer to a probe.
+    ProbeAnswer = 1 << 2,
+    /// A ping.
+    Ping = 1 << 3,
+    /// A pong.
+    Pong = 1 << 4,
+}
+
+impl Urgent {
+    const ALL: [Self; 5] = [Self::Open, Self::Initial, Self::ProbeAnswer, Self::Ping, Self::Pong];
+}
+
+/// One link.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
+#[derive(Debug)]
+pub(crate) struct Link {
+    id: LinkId,
+    kind: LinkKind,
+    /// A bit for each [`Urgent`] packet: each waits at most once, however often a peer gives a reason for it.
+    urgent: u8,
+    /// Cuts the bytes of a WebTransport stream into packets.
+    decoder: Option<Box<Decoder>>,
+}
+
+impl Link {
+    pub(crate) fn new(id: LinkId, kind: LinkKind, max_payload: usize) -> Self {
+        let decoder = match kind {
+            LinkKind::WebSocket => None,
+            LinkKind::WebTransport => Some(Box::new(Decoder::new(max_payload))),
+        };
+        Self { id, kind, urgent: 0, decoder }
+    }
+
+    #[inline]
+    pub(crate) const fn id(&self) -> LinkId {
+        self.id
+    }
+
+    #[inline]
+    pub(crate) const fn kind(&self) -> LinkKind {
+        self.kind
+    }
+
+    /// This packet leaves ahead of the queue.
+    pub(crate) const fn push_urgent(&mut self, packet: Urgent) {
+        self.urgent |= packet as u8;
+    }
+
+    /// The packet that leaves next, if one is ahead of the queue.
+    #[inline]
+    pub(crate) fn pop_urgent(&mut self) -> Option<Urgent> {
+        if self.urgent == 0 {
+            return None;
+        }
+        let first = Urgent::ALL.into_iter().find(|packet| self.urgent & *packet as u8 != 0)?;
+        self.urgent &= !(first as u8);
+        Some(first)
+    }
+
+    #[inline]
+    pub(crate) const fn has_urgent(&self) -> bool {
+        self.urgent != 0
+    }
+
+    /// Forgets the packets that have not left.
+    pub(crate) const fn clear(&mut self) {
+        self.urgent = 0;
+    }
+
+    /// Bytes of a stream; a WebSocket has none.
+    pub(crate) fn push_bytes(&mut self, chunk: Bytes) {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.push(chunk);
+        }
+    }
+
+    /// The next packet in the bytes of a stream.
+    pub(crate) fn next_packet(&mut self) -> Option<Result<Packet, ParseError>> {
+        self.decoder.as_mut()?.next().transpose()
+    }
+}

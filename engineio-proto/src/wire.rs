@@ -1,0 +1,158 @@
+//! How the packets of one session travel: the form of a message on a link, and of a body over polling.
+//!
+//! What the revisions of the protocol do differently with packets is here and in the codecs below, and nowhere else. Who asks for signs of
+//! life, which differs too, is in [`heartbeat`](crate::heartbeat).
+
+use bytes::{Bytes, BytesMut};
+
+use crate::error::ParseError;
+use crate::event::LinkKind;
+use crate::http::{ContentType, Response};
+use crate::message::Message;
+use crate::packet::{Frame, Packet};
+use crate::payload::jsonp::{self, Callback};
+use crate::payload::{self, v3};
+
+/// A revision of the protocol.
+#[cfg_attr(feature = "testkit", derive(Hash))]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Revision {
+    #[allow(dead_code, reason = "no request is routed to it yet, only tests of the testkit make such sessions")]
+    V3,
+    V4,
+}
+
+/// How the packets of one session travel.
+#[cfg_attr(feature = "testkit", derive(Hash))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wire {
+    revision: Revision,
+    /// Whether the peer takes no binary (`b64` in the handshake's query).
+    base64: bool,
+    /// What calls with the answers to GETs (`j` in the handshake's query).
+    jsonp: Option<Callback>,
+}
+
+/// The packets of one body that came.
+#[cfg_attr(feature = "testkit", derive(Clone, Hash))]
+#[derive(Debug)]
+pub(crate) enum Body {
+    V3(v3::Packets),
+    V4(payload::Packets),
+}
+
+impl Iterator for Body {
+    type Item = Result<Packet, ParseError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::V3(packets) => packets.next(),
+            Self::V4(packets) => packets.next(),
+        }
+    }
+}
+
+impl Wire {
+    /// Revision 4.
+    pub(crate) const fn v4(base64: bool, jsonp: Option<Callback>) -> Self {
+        Self { revision: Revision::V4, base64, jsonp }
+    }
+
+    /// Revision 3.
+    #[cfg(feature = "testkit")]
+    pub(crate) const fn v3(base64: bool, jsonp: Option<Callback>) -> Self {
+        Self { revision: Revision::V3, base64, jsonp }
+    }
+
+    /// Reads a message of a WebSocket.
+    #[inline]
+    pub(crate) fn decode(&self, message: Message) -> Result<Packet, ParseError> {
+        match self.revision {
+            Revision::V4 => Packet::decode(message),
+            Revision::V3 => Packet::decode_v3(message),
+        }
+    }
+
+    /// What is in a message packet that a WebSocket has brought; `None` for every other packet. Cheaper than [`Wire::decode`] for what
+    /// nearly all packets are.
+    #[inline]
+    pub(crate) fn decode_plain(&self, packet: &Message) -> Option<Message> {
+        match packet {
+            Message::Text(text) => text.strip_prefix('4').map(|rest| Message::Text(text.slice_ref(rest))),
+            Message::Binary(_) if self.revision == Revision::V4 => Some(packet.clone()),
+            Message::Binary(_) => None,
+        }
+    }
+
+    /// Whether packets travel over such a link as they are.
+    #[inline]
+    pub(crate) fn is_plain(&self, kind: LinkKind) -> bool {
+        !self.base64 && kind == LinkKind::WebSocket && self.revision == Revision::V4
+    }
+
+    /// The form in which a packet travels over such a link.
+    #[inline]
+    pub(crate) fn on_link(&self, kind: LinkKind, frame: Frame) -> Frame {
+        if self.is_plain(kind) { frame } else { self.special_form(kind, frame) }
+    }
+
+    #[cold]
+    fn special_form(&self, kind: LinkKind, frame: Frame) -> Frame {
+        let frame = if self.revision == Revision::V3 { frame.into_v3() } else { frame };
+        match kind {
+            // Old browsers only.
+            LinkKind::WebSocket if self.base64 => frame.into_base64(),
+            // As bytes it would be a frame of length 0, which every peer takes for an error.
+            LinkKind::WebTransport if frame.packet_len() == 0 => frame.into_base64(),
+            _ => frame,
+        }
+    }
+
+    /// Whether a packet cannot travel over polling: revision 4 cuts a body at every U+001E.
+    #[inline]
+    pub(crate) fn is_cut_in_bodies(&self, frame: &Frame) -> bool {
+        self.revision == Revision::V4 && !frame.is_binary() && memchr::memchr(0x1e, frame.data()).is_some()
+    }
+
+    /// Whether a POST of this type may come.
+    pub(crate) fn takes(&self, content_type: ContentType) -> bool {
+        content_type == ContentType::Text || self.revision == Revision::V3
+    }
+
+    /// Reads the body of a POST; `None` for a form that holds no payload.
+    pub(crate) fn decode_body(&self, body: Bytes, content_type: ContentType) -> Result<Option<Body>, ParseError> {
+        let (body, content_type) = match self.jsonp {
+            None => (body, content_type),
+            Some(_) => match jsonp::decode_form(&body)? {
+                Some(payload) => (payload.into_bytes(), ContentType::Text),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(match self.revision {
+            Revision::V4 => Body::V4(payload::Packets::new(body)?),
+            Revision::V3 => Body::V3(v3::Packets::new(body, content_type)?),
+        }))
+    }
+
+    /// The answer to a GET that brings these packets.
+    pub(crate) fn encode_body<'a, I>(&self, frames: I) -> Response
+    where
+        I: IntoIterator<Item = &'a Frame>,
+        I::IntoIter: Clone,
+    {
+        let mut body = BytesMut::new();
+        let content_type = match self.revision {
+            Revision::V4 => {
+                payload::encode(frames, &mut body);
+                ContentType::Text
+            }
+            Revision::V3 => v3::encode(frames, !self.base64 && self.jsonp.is_none(), &mut body),
+        };
+        if let Some(callback) = &self.jsonp {
+            let mut script = BytesMut::new();
+            callback.encode(&body, &mut script);
+            body = script;
+        }
+        Response::poll(body.freeze(), content_type)
+    }
+}
