@@ -1,0 +1,354 @@
+//! A session of revision 3 over a simulated network: it is made of the same values as one of revision 4, and differs in how packets
+//! travel and in who asks for signs of life. No request is routed to one yet, so that these tests make it by hand.
+
+#![allow(clippy::panic, clippy::expect_used, reason = "tests fail loudly")]
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use engineio_proto::payload::v3;
+use engineio_proto::server::{Carrier, Input, Session, Transmit};
+use engineio_proto::testkit::{Numbered, SimNet};
+use engineio_proto::{
+    CloseReason, Config, ContentType, Event, Frame, Instant, LinkId, LinkKind, Message, Packet, PacketType, RequestId,
+    Response, Sid, TransportError,
+};
+
+const LINK: LinkId = LinkId(1_000_000);
+/// How often this client pings.
+const INTERVAL: Duration = Duration::from_secs(25);
+
+/// What is under way.
+enum Item {
+    ToServer(Input),
+    Answer(RequestId, Response),
+    OnLink(Frame),
+    Ping,
+    Send,
+    Deadline,
+}
+
+/// How the client talks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Style {
+    /// It polls, and writes and takes text only (`b64`).
+    Text,
+    /// It polls, and writes binary bodies when something in them is binary.
+    Binary,
+    /// It has a WebSocket.
+    Link,
+    /// It polls, and moves to a WebSocket.
+    Upgrade,
+}
+
+/// A client of revision 3 and a session whose application echoes.
+struct World {
+    net: SimNet<Item>,
+    session: Session,
+    style: Style,
+    requests: u64,
+    /// The GET and the POST under way.
+    get: Option<RequestId>,
+    post: Option<RequestId>,
+    on_link: bool,
+    /// Waits for its requests before it sends `5`.
+    pausing: bool,
+    buffer: VecDeque<Frame>,
+    pongs: usize,
+    echoed: Numbered,
+    to_send: u64,
+    closed: Option<CloseReason>,
+    content_types: Vec<&'static str>,
+}
+
+impl World {
+    fn new(seed: u64, style: Style) -> Self {
+        let net = SimNet::new(seed);
+        let link = (style == Style::Link).then_some(LinkKind::WebSocket);
+        let sid = Sid::from_random([3; 15]);
+        let session = Session::revision_3(Config::default(), link, style == Style::Text, sid, net.now());
+        Self {
+            net,
+            session,
+            style,
+            requests: 0,
+            get: None,
+            post: None,
+            on_link: style == Style::Link,
+            pausing: false,
+            buffer: VecDeque::new(),
+            pongs: 0,
+            echoed: Numbered::new("echo"),
+            to_send: 40,
+            closed: None,
+            content_types: Vec::new(),
+        }
+    }
+
+    fn send(&mut self, least: u64, item: Item) {
+        let delay = self.net.random().duration(Duration::from_millis(least), Duration::from_millis(least + 40));
+        self.net.send(delay, item);
+    }
+
+    /// In order, as a link does; also the head and the body of a POST.
+    fn send_in_order(&mut self, item: Item) {
+        self.net.send(Duration::from_millis(20), item);
+    }
+
+    fn poll(&mut self) {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.get = Some(request);
+        self.send(1, Item::ToServer(Input::Poll { request }));
+    }
+
+    fn flush(&mut self) {
+        if self.on_link {
+            for frame in std::mem::take(&mut self.buffer) {
+                let frame = frame.into_v3();
+                let packet = Bytes::from([frame.head(), frame.data()].concat());
+                let message = if frame.is_binary() {
+                    Message::Binary(packet)
+                } else {
+                    Message::Text(packet.try_into().expect("UTF-8"))
+                };
+                self.send_in_order(Item::ToServer(Input::LinkMessage { link: LINK, message }));
+            }
+        } else if !self.buffer.is_empty() && self.post.is_none() && !self.pausing {
+            let mut body = BytesMut::new();
+            let content_type = v3::encode(&std::mem::take(&mut self.buffer), self.style != Style::Text, &mut body);
+            self.requests += 1;
+            let request = RequestId(self.requests);
+            self.post = Some(request);
+            self.send_in_order(Item::ToServer(Input::Post { request, content_type }));
+            self.send_in_order(Item::ToServer(Input::Body { request, body: body.freeze() }));
+        }
+    }
+
+    fn push(&mut self, frame: Frame) {
+        self.buffer.push_back(frame);
+        self.flush();
+    }
+
+    /// The client moves to its link when nothing is under way any more.
+    fn upgrade(&mut self) {
+        if self.pausing && self.get.is_none() && self.post.is_none() {
+            self.pausing = false;
+            self.on_link = true;
+            self.send_in_order(Item::ToServer(Input::LinkMessage { link: LINK, message: Message::from("5") }));
+            self.flush();
+        }
+    }
+
+    /// A packet came to the client.
+    fn packet(&mut self, packet: Packet) {
+        match packet.packet_type {
+            PacketType::Open => {
+                self.net.send(INTERVAL, Item::Ping);
+                self.send(1, Item::Send);
+                if self.style == Style::Upgrade {
+                    self.send_in_order(Item::ToServer(Input::LinkUp { link: LINK, kind: LinkKind::WebSocket }));
+                    let message = Message::from("2probe");
+                    self.send_in_order(Item::ToServer(Input::LinkMessage { link: LINK, message }));
+                }
+            }
+            PacketType::Pong if packet.data == Message::from("probe") => {
+                self.pausing = true;
+                self.upgrade();
+            }
+            PacketType::Pong => self.pongs += 1,
+            PacketType::Message => self.echoed.receive(&packet.data).expect("in order"),
+            PacketType::Noop => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answer(&mut self, request: RequestId, response: &Response) {
+        assert_eq!(response.status(), 200);
+        if self.post == Some(request) {
+            self.post = None;
+        } else {
+            self.get = None;
+            let (_, value) = response.headers().first().expect("a content type");
+            self.content_types.push(*value);
+            let content_type = ContentType::from_header(Some(value.as_bytes()));
+            for packet in v3::Packets::new(response.body().clone(), content_type).expect("a payload") {
+                self.packet(packet.expect("a packet"));
+            }
+            if !self.pausing && !self.on_link {
+                self.poll();
+            }
+        }
+        self.upgrade();
+        self.flush();
+    }
+
+    fn settle(&mut self) {
+        loop {
+            if let Some(event) = self.session.poll_event() {
+                match event {
+                    Event::Message(message) => self.session.send(message).expect("there is room"),
+                    Event::Closed(reason) => self.closed = Some(reason),
+                    _ => {}
+                }
+            } else if let Some(transmit) = self.session.poll_transmit() {
+                match transmit {
+                    Transmit::Reply { request, response } => {
+                        self.send_in_order(Item::ToServer(Input::Replied { request }));
+                        self.send(1, Item::Answer(request, response));
+                    }
+                    Transmit::Link { frame, .. } => self.send_in_order(Item::OnLink(frame)),
+                    _ => {}
+                }
+            } else {
+                break;
+            }
+        }
+        if let Some(deadline) = self.session.poll_timeout() {
+            self.net.send_at(deadline, Item::Deadline);
+        }
+    }
+
+    /// Runs until the session ends, or until this time.
+    fn run(&mut self, until: Instant) {
+        match self.style {
+            Style::Link => {
+                self.send_in_order(Item::ToServer(Input::LinkUp { link: LINK, kind: LinkKind::WebSocket }));
+            }
+            _ => self.poll(),
+        }
+        while self.closed.is_none() && self.net.now() < until {
+            let Some(item) = self.net.pop() else { return };
+            let now = self.net.now();
+            match item {
+                Item::ToServer(input) => self.session.handle(now, input),
+                Item::Answer(request, response) => self.answer(request, &response),
+                Item::OnLink(frame) => {
+                    let packet = Bytes::from([frame.head(), frame.data()].concat());
+                    let message = match frame.is_binary() {
+                        true => Message::Binary(packet),
+                        false => Message::Text(packet.try_into().expect("UTF-8")),
+                    };
+                    self.packet(Packet::decode_v3(message).expect("a packet"));
+                }
+                Item::Ping => {
+                    self.push(Frame::PING);
+                    self.net.send(INTERVAL, Item::Ping);
+                }
+                Item::Send => {
+                    let binary = self.net.random().chance(300);
+                    let message = self.echoed.next_message(20, binary);
+                    self.echoed.count_sent();
+                    self.to_send -= 1;
+                    self.push(Frame::message(message));
+                    if self.to_send > 0 {
+                        self.send(1, Item::Send);
+                    }
+                }
+                Item::Deadline => self.session.handle_timeout(now),
+            }
+            self.settle();
+        }
+    }
+}
+
+#[test]
+fn it_echoes_over_polling_and_websocket_and_answers_pings() {
+    for style in [Style::Text, Style::Binary, Style::Link, Style::Upgrade] {
+        for seed in 0..100 {
+            let mut world = World::new(seed, style);
+            let until = world.net.now() + INTERVAL * 4;
+            world.run(until);
+            assert_eq!(world.closed, None, "SEED={seed}, {style:?}");
+            assert_eq!((world.echoed.sent(), world.echoed.received()), (40, 40), "SEED={seed}, {style:?}");
+            assert_eq!(world.pongs, 3, "SEED={seed}, {style:?}");
+            let on_link = world.session.carrier() == Carrier::Link(LinkKind::WebSocket);
+            assert_eq!(on_link, matches!(style, Style::Link | Style::Upgrade));
+            let binary = world.content_types.contains(&"application/octet-stream");
+            match style {
+                Style::Text | Style::Link => assert!(!binary, "SEED={seed}, {style:?}"),
+                Style::Binary => assert!(binary, "SEED={seed}"),
+                // It may have left polling before its first binary message.
+                Style::Upgrade => {}
+            }
+        }
+    }
+}
+
+/// A session that was opened by polling or over a link.
+fn opened(link: Option<LinkKind>, base64: bool) -> Session {
+    let now = Instant::ZERO;
+    let mut session = Session::revision_3(Config::default(), link, base64, Sid::from_random([3; 15]), now);
+    match link {
+        Some(kind) => session.handle(now, Input::LinkUp { link: LINK, kind }),
+        None => session.handle(now, Input::Poll { request: RequestId(0) }),
+    }
+    while session.poll_transmit().is_some() || session.poll_event().is_some() {}
+    session.handle(now, Input::Replied { request: RequestId(0) });
+    session
+}
+
+/// Echoes everything, and gives the bodies of the answers to GETs.
+fn echo(session: &mut Session, body: &'static [u8], content_type: ContentType) -> Vec<Bytes> {
+    let (now, post, get) = (Instant::ZERO, RequestId(1), RequestId(2));
+    session.handle(now, Input::Post { request: post, content_type });
+    session.handle(now, Input::Body { request: post, body: Bytes::from_static(body) });
+    while let Some(event) = session.poll_event() {
+        if let Event::Message(message) = event {
+            session.send(message).expect("there is room");
+        }
+    }
+    session.handle(now, Input::Poll { request: get });
+    let answers = std::iter::from_fn(|| session.poll_transmit());
+    let answers = answers.filter_map(|transmit| match transmit {
+        Transmit::Reply { request, response } if request == get => Some(response.into_body()),
+        _ => None,
+    });
+    answers.collect()
+}
+
+#[test]
+fn bodies_have_lengths_and_binary_is_base64_or_bytes() {
+    let text = echo(&mut opened(None, true), "6:4hello10:b4AQIDBA==3:4\u{20ac}\u{1e}".as_bytes(), ContentType::Text);
+    assert_eq!(text, ["6:4hello10:b4AQIDBA==3:4\u{20ac}\u{1e}"]);
+    let bytes = b"\x00\x06\xff4hello\x01\x05\xff\x04\x01\x02\x03\x04";
+    let binary = echo(&mut opened(None, false), bytes, ContentType::OctetStream);
+    assert_eq!(binary, [&bytes[..]]);
+    let pong = echo(&mut opened(None, false), b"1:2", ContentType::Text);
+    assert_eq!(pong, ["1:3"]);
+}
+
+#[test]
+fn pings_that_pile_up_are_answered_once() {
+    assert_eq!(echo(&mut opened(None, false), b"1:21:21:2", ContentType::Text), ["1:3"]);
+}
+
+#[test]
+fn binary_on_a_websocket_has_its_type_in_front() {
+    for (base64, expected) in [(false, &b"\x04\x01\x02"[..]), (true, &b"b4AQI="[..])] {
+        let mut session = opened(Some(LinkKind::WebSocket), base64);
+        let message = Message::Binary(Bytes::from_static(b"\x04\x01\x02"));
+        let event = session.handle_then_poll(Instant::ZERO, Input::LinkMessage { link: LINK, message });
+        let Some(Event::Message(message)) = event else { panic!("{event:?}") };
+        assert_eq!(message, Message::Binary(Bytes::from_static(b"\x01\x02")));
+        session.send(message).expect("there is room");
+        let Some(Transmit::Link { frame, .. }) = session.poll_transmit() else { panic!("no packet") };
+        assert_eq!([frame.head(), frame.data()].concat(), expected);
+    }
+}
+
+#[test]
+fn a_client_that_stops_pinging_is_gone_and_a_pong_of_a_client_is_refused() {
+    let config = Config::default();
+    let mut session = opened(Some(LinkKind::WebSocket), false);
+    let deadline = Instant::ZERO + config.ping_interval + config.ping_timeout;
+    assert_eq!(session.poll_timeout(), Some(deadline));
+    session.handle_timeout(deadline);
+    assert_eq!(session.poll_event(), Some(Event::Closed(CloseReason::PingTimeout)));
+
+    let mut session = opened(Some(LinkKind::WebSocket), false);
+    session.handle(Instant::ZERO, Input::LinkMessage { link: LINK, message: Message::from("3") });
+    let refused = CloseReason::TransportError(TransportError::HeartbeatDirection);
+    assert_eq!(session.poll_event(), Some(Event::Closed(refused)));
+}
