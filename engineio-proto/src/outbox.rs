@@ -4,6 +4,7 @@
 //! room is free again. What is said beside them (answers, the ends of links) is one each for something that was handed in, so that
 //! it needs no limit.
 
+use crate::config::Limits;
 use crate::error::SendError;
 use crate::packet::Frame;
 use crate::queue::{Queue, Weigh as _, WeighedQueue};
@@ -23,12 +24,12 @@ impl<T> Outbox<T> {
         Self { packets: WeighedQueue::new(), control: Queue::new(), refused: false }
     }
 
-    /// Whether these packets fit, when `waiting` bytes wait already, here or elsewhere, and `most` may. Anything fits when nothing waits.
+    /// Whether these packets fit, when `waiting` bytes wait already, here or elsewhere. Anything fits when nothing waits.
     #[inline]
-    pub(crate) fn check_room(&mut self, frames: &[Frame], waiting: usize, most: usize) -> Result<(), SendError> {
+    pub(crate) fn check_room(&mut self, frames: &[Frame], waiting: usize, limits: &Limits) -> Result<(), SendError> {
         if waiting > 0 {
             let sum = |sum: usize, frame: &Frame| sum.saturating_add(frame.weight());
-            if frames.iter().fold(waiting, sum) > most {
+            if frames.iter().fold(waiting, sum) > limits.max_outbound {
                 self.refused = true;
                 return Err(SendError::Full);
             }
@@ -43,8 +44,8 @@ impl<T> Outbox<T> {
     }
 
     /// Whether it is time to say that there is room again; true once for each refusal.
-    pub(crate) const fn take_writable(&mut self, waiting: usize, most: usize) -> bool {
-        let writable = self.refused && waiting <= most / 2;
+    pub(crate) const fn take_writable(&mut self, waiting: usize, limits: &Limits) -> bool {
+        let writable = self.refused && waiting <= limits.max_outbound / 2;
         self.refused &= !writable;
         writable
     }

@@ -301,7 +301,7 @@ impl Session {
             return Err(SendError::Separator);
         }
         let waiting = self.buffered_bytes();
-        self.outbox.check_room(frames, waiting, self.config.limits.max_outbound)
+        self.outbox.check_room(frames, waiting, &self.config.limits)
     }
 
     /// Closes gracefully: what is queued goes out first. Does nothing when the session is closing or closed.
@@ -379,15 +379,18 @@ impl Session {
     #[inline]
     pub fn poll_frames(&mut self, link: LinkId, mut write: impl FnMut(&Frame) -> bool) {
         let mut more = true;
-        match &self.link {
-            Some(carrier) if carrier.id() == link && !carrier.has_urgent() => {}
+        let kind = match &self.link {
+            Some(carrier) if carrier.id() == link && !carrier.has_urgent() => carrier.kind(),
             _ => {
                 while more && let Some(frame) = self.pop_urgent(link) {
                     more = write(&frame);
                 }
+                match &self.link {
+                    Some(carrier) if carrier.id() == link => carrier.kind(),
+                    _ => return,
+                }
             }
-        }
-        let Some(kind) = self.link.as_ref().filter(|carrier| carrier.id() == link).map(Link::kind) else { return };
+        };
         let plain = self.wire.is_plain(kind);
         while more && let Some(frame) = self.outbox.first() {
             more = if plain { write(frame) } else { write(&self.wire.on_link(kind, frame.clone())) };
@@ -1019,7 +1022,7 @@ impl Session {
     #[cold]
     fn room_made_for_refused(&mut self) {
         let waiting = self.buffered_bytes();
-        if self.stage == Stage::Open && self.outbox.take_writable(waiting, self.config.limits.max_outbound) {
+        if self.stage == Stage::Open && self.outbox.take_writable(waiting, &self.config.limits) {
             self.events.push(Event::Writable);
         }
     }
