@@ -19,13 +19,13 @@
 //! | I1 | Polls in any order give the same outputs. | two runs of a [`Walk`]; the same for connections in the target `socket_connection` |
 //! | I2 | After `handle_timeout(t)`, `poll_timeout()` is `None` or later than `t`. | [`Watched::handle_timeout`] |
 //! | I3 | If `poll_timeout()` is `Some(t)`, `handle_timeout(t)` fires at least one timer; before `t` it fires none. | [`Watched::handle_timeout`] |
-//! | I4 | Every request that is handed in is answered exactly once, or was aborted; no request and no link is left open after the end. | [`Watched::poll_transmit`], [`Watched::check`] |
-//! | I5 | `Closed` comes exactly once and is the last event. A drained machine has no event and no deadline; a request that comes later is answered (400, code 1), a link is closed. | [`Watched::poll_event`], [`Watched::check`], [`Watched::check_settled`], [`Watched::check_after_end`] |
+//! | I4 | Every request that is handed in is answered exactly once, or was aborted; no request and no link is left open after the end. | [`Watched::poll_transmit`], [`Watched::check`], [`explore`] |
+//! | I5 | `Closed` comes exactly once and is the last event. A drained machine has no event and no deadline; a request that comes later is answered (400, code 1), a link is closed. | [`Watched::poll_event`], [`Watched::check`], [`Watched::check_settled`], [`Watched::check_after_end`], [`explore`] |
 //! | I6 | Splitting or joining bytes, or putting packets into other POST bodies, changes no event. | two runs: tests `i6_..`, targets `http_bodies`, `webtransport`, `websocket_decoder` |
 //! | I7 | What is encoded is decoded as the same. Decoding anything never panics, and allocates no more than the limits. | tests `i7_..`, all targets that decode |
 //! | I8 | The same settings, seed and inputs give the same log. | [`Watched::digest`] of two runs |
 //! | I9 | What waits to be sent is at most the limit and one unit more; so is what waits to be read. | [`Watched::check`], [`Watched::poll_event`] |
-//! | I10 | While a session lives, messages arrive once and in order, across an upgrade too. | [`Numbered`], in [`scenario`] and in the simulated servers of `socketio-proto` |
+//! | I10 | While a session lives, messages arrive once and in order, across an upgrade too. | [`Numbered`], in [`scenario`], [`explore`] and in the simulated servers of `socketio-proto` |
 //! | I11 | A clock that goes backwards is one that stands still. | two runs of a [`Walk`] |
 //! | I12 | Every ack that is awaited has exactly one outcome; after the end every table is empty. | the simulated servers of `socketio-proto`, target `socket_connection` |
 //! | I13 | With recovery: a client sees every event of its rooms once and in order, or is told that it was not recovered. | nowhere yet: there is no recovery |

@@ -348,3 +348,30 @@ impl Hasher for Fingerprint {
         self.sum
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::RequestHead;
+    use crate::id::{RequestId, Sid};
+    use crate::server::{Input, Route};
+
+    /// A session that was opened by a GET at this time.
+    fn opened(now: Instant) -> Session {
+        let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
+        let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("no handshake") };
+        let mut session = handshake.accept(now, Sid::from_random([1; 15]));
+        session.handle(now, Input::Poll { request: RequestId(1) });
+        session
+    }
+
+    #[test]
+    fn the_same_state_later_is_the_same_state_and_one_whose_time_has_passed_is_not() {
+        let (now, later) = (Instant::from_millis(1_000), Instant::from_millis(90_001_000));
+        assert_eq!(fingerprint(&opened(now), now), fingerprint(&opened(later), later));
+        assert_ne!(fingerprint(&opened(now), now), fingerprint(&opened(now), now + Duration::from_micros(1)));
+        let mut polled = opened(now);
+        assert!(polled.poll_event().is_some());
+        assert_ne!(fingerprint(&opened(now), now), fingerprint(&polled, now));
+    }
+}
