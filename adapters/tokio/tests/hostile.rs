@@ -12,6 +12,7 @@ mod support;
 
 use std::time::Duration;
 
+use engineio_proto::testkit::Random;
 use socketio_tokio::{ConnectRequest, DisconnectReason, Event, Refusal, Server, Socket, SocketLimits};
 use support::http::{Wire, exchange, get, post};
 use support::peers::{Client, PATH, Polling};
@@ -354,22 +355,6 @@ async fn requests_that_break_off_anywhere() {
     world.is_as_before().await;
 }
 
-/// The same generator everywhere: xorshift, from a seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_frames_and_bodies_with_random_changes_leave_nothing_behind() {
     // A change may make a handshake of a request: sessions that nobody comes back to have to end soon.
@@ -378,7 +363,7 @@ async fn requests_frames_and_bodies_with_random_changes_leave_nothing_behind() {
     let mut world = World::new(server).await;
     for seed in 1..=150_u64 {
         println!("seed {seed}");
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random = Random::new(seed);
         let session = Polling::join(world.host.address).await;
         let mut client = Client::join(world.host.address).await;
         let cases = frames();
@@ -386,14 +371,14 @@ async fn requests_frames_and_bodies_with_random_changes_leave_nothing_behind() {
             0 => post(&session.target(), "42[\"echo\",1]\u{1e}b4AQID\u{1e}3").into_bytes(),
             1 => get(&session.target()).into_bytes(),
             2 => opening(&session.websocket_target()).into_bytes(),
-            _ => cases[random.below(cases.len())].1.clone(),
+            _ => cases[random.index(cases.len())].1.clone(),
         };
         for _ in 0..=random.below(4) {
-            let place = random.below(bytes.len());
+            let place = random.index(bytes.len());
             match random.below(3) {
-                0 => bytes[place] = random.next() as u8,
+                0 => bytes[place] = random.next_u64() as u8,
                 1 => bytes.truncate(place.max(1)),
-                _ => bytes.insert(place, random.next() as u8),
+                _ => bytes.insert(place, random.next_u64() as u8),
             }
         }
         let mut wire = Wire::open(world.host.address).await;

@@ -2,22 +2,25 @@
 //!
 //! Everything is drawn from a seed. What the reference makes of a case is not known here.
 
+use engineio_proto::testkit;
+
 use super::tree::{Tree, to_hex};
 use super::vectors::{Case, Content, Operation, Options, Outcome, message};
 
-/// Random numbers that a seed repeats, by the SplitMix64 method.
-pub(crate) struct Random(pub(crate) u64);
+/// Random numbers that a seed repeats.
+pub(crate) struct Random(testkit::Random);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(testkit::Random::new(seed))
+    }
+
+    const fn next(&mut self) -> u64 {
+        self.0.next_u64()
     }
 
     fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
+        self.0.index(limit)
     }
 
     /// True this often in a hundred.

@@ -62,7 +62,7 @@ pub(crate) fn trials(peers: &Peers) -> Vec<Trial> {
 
 /// Asks the reference so many times.
 fn compare(codec: &Codec, mut command: Command, seed: u64, inputs: u64) -> Result<(), Failed> {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut node = Process::start(codec.name, &mut command).map_err(|error| error.to_string())?;
     let mut rules: BTreeMap<&str, u64> = BTreeMap::new();
     let mut faults = Vec::new();
