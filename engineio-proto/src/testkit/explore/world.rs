@@ -264,9 +264,10 @@ impl<M: Explorable> World<M> {
                 steps.extend(possible.then_some(step));
             }
         }
-        // Whether there is anything to take is only known by trying.
-        if self.machine.is_some() {
-            steps.extend([Step::PollTransmit, Step::PollEvent]);
+        if let Some(machine) = &self.machine {
+            // Whether there is anything to write is only known by trying.
+            steps.push(Step::PollTransmit);
+            steps.extend(machine.get().has_events().then_some(Step::PollEvent));
         }
     }
 
