@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use engineio_proto::server::{Carrier, Input, ServerMachine, Session, Transmit};
+use engineio_proto::testkit::Habits;
 use engineio_proto::testkit::explore::{Counterexample, Explorable, Explored, Fault, Plan, explore, replay};
 use engineio_proto::{Event, Frame, Instant, LinkId, Machine, Message, PacketType, RequestId, SendError};
 
@@ -31,6 +32,14 @@ fn no_other_fault_breaks_an_invariant_at_any_time() {
     }
     let late = Some(Fault::DeadlineComesFirst);
     let plan = Plan { messages_up: 0, messages_down: 0, deadlines: 2, fault: late, ..Plan::default() };
+    assert!(explored(&plan).states >= 10_000);
+}
+
+#[test]
+fn what_an_impatient_client_sends_on_its_link_never_overtakes_its_post() {
+    // Without a probe it need not wait for its GET either.
+    let habits = Habits { impatient: true, unprobed: true };
+    let plan = Plan { habits, messages_up: 2, messages_down: 0, deadlines: 1, ..Plan::default() };
     assert!(explored(&plan).states >= 10_000);
 }
 

@@ -35,6 +35,7 @@ use core::time::Duration;
 
 pub use self::world::Step;
 use self::world::{Surroundings, World};
+use super::client::Habits;
 use super::invariants::Violation;
 #[cfg(doc)]
 use super::invariants::Watched;
@@ -51,6 +52,8 @@ use crate::time::Instant;
 pub struct Plan {
     /// The server's settings.
     pub config: Config,
+    /// What the client does that the JavaScript one does not.
+    pub habits: Habits,
     /// How many messages the client may send.
     pub messages_up: u8,
     /// How many the server may send.
@@ -93,7 +96,7 @@ impl Default for Plan {
             close_timeout: Duration::from_millis(150),
             ..Config::default()
         };
-        Self { config, messages_up: 1, messages_down: 1, deadlines: 3, fault: None }
+        Self { config, habits: Habits::default(), messages_up: 1, messages_down: 1, deadlines: 3, fault: None }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::id::{LinkId, RequestId, Sid};
 use crate::message::{Message, Text};
 use crate::packet::{Frame, Packet};
 use crate::server::{Ask, AskKind, Input, LinkDownCause, Refusal, Route, Server, Session, Transmit};
-use crate::testkit::client::{Client, ClientAction, ClientEvent, ClientSettings, Habits};
+use crate::testkit::client::{Client, ClientAction, ClientEvent, ClientSettings};
 use crate::testkit::invariants::{Numbered, Violation, Watched};
 use crate::time::Instant;
 
@@ -169,6 +169,8 @@ pub(super) struct World<M> {
     pub(super) now: Instant,
     pub(super) machine: Option<Watched<M>>,
     client: Client,
+    /// Whether the client does not wait for its POST before it moves to its link.
+    impatient: bool,
     exchanges: BTreeMap<u64, Exchange>,
     links: BTreeMap<u64, Wire>,
     upwards: Numbered,
@@ -210,12 +212,13 @@ impl<M: Explorable> World<M> {
             upgrade: Some(LinkKind::WebSocket),
             patience: config.ping_interval + config.ping_timeout,
             max_payload: config.max_payload,
-            habits: Habits::default(),
+            habits: plan.habits,
         });
         let mut world = Self {
             now: Instant::from_millis(3_600_000),
             machine: None,
             client,
+            impatient: plan.habits.impatient,
             exchanges: BTreeMap::new(),
             links: BTreeMap::new(),
             upwards: Numbered::new("client to server"),
@@ -242,7 +245,7 @@ impl<M: Explorable> World<M> {
         for (&name, exchange) in &self.exchanges {
             let answered = exchange.answer.is_some();
             let on_way = !exchange.cut;
-            let alone = exchange.client_done || matches!(exchange.request, ClientAction::Get { .. });
+            let alone = exchange.client_done || !is_post(exchange);
             for (possible, step) in [
                 (on_way && !exchange.seen && !exchange.server_done, Step::RequestArrives(name)),
                 (on_way && exchange.body_due, Step::BodyArrives(name)),
@@ -254,7 +257,7 @@ impl<M: Explorable> World<M> {
                 steps.extend(possible.then_some(step));
             }
         }
-        let reads = self.machine.as_ref().is_none_or(|machine| machine.get().wants_input());
+        let reads = self.reads_links();
         for (&name, wire) in &self.links {
             for (possible, step) in [
                 (wire.requested.is_some(), Step::LinkRequestArrives(name)),
@@ -269,6 +272,13 @@ impl<M: Explorable> World<M> {
             steps.push(Step::PollTransmit);
             steps.extend(machine.get().has_events().then_some(Step::PollEvent));
         }
+    }
+
+    /// Whether the server reads from links. What an impatient client sends on its link comes behind the heads of its POSTs: nobody could tell
+    /// otherwise which was first.
+    fn reads_links(&self) -> bool {
+        let behind = self.impatient && self.exchanges.values().any(|exchange| is_post(exchange) && !exchange.seen);
+        !behind && self.machine.as_ref().is_none_or(|machine| machine.get().wants_input())
     }
 
     /// All other steps. `busy` says whether any of the urgent ones is possible.
@@ -332,7 +342,7 @@ impl<M: Explorable> World<M> {
             Step::AnswerArrives(name) => {
                 if let Some(exchange) = self.exchanges.get_mut(&name) {
                     exchange.client_done = true;
-                    let is_post = matches!(exchange.request, ClientAction::Post { .. });
+                    let is_post = is_post(exchange);
                     if let Some((status, body)) = exchange.answer.clone() {
                         self.client.response(self.now, name, status, body);
                     }
@@ -730,6 +740,8 @@ impl<M: Explorable> World<M> {
         };
         match self.closer {
             _ if self.faulty => Ok(()),
+            // It closes its link while its POST is still on its way.
+            Some(Closer::Client) if self.impatient => Ok(()),
             Some(Closer::Client) if self.client_reason == "forced close" && !self.upwards.is_complete() => {
                 fail(&self.upwards)
             }
@@ -739,6 +751,10 @@ impl<M: Explorable> World<M> {
             _ => Ok(()),
         }
     }
+}
+
+fn is_post(exchange: &Exchange) -> bool {
+    matches!(exchange.request, ClientAction::Post { .. })
 }
 
 impl Wire {
