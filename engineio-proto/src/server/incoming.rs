@@ -1,8 +1,9 @@
-//! A WebTransport session before its first packet says whether it is new or the upgrade of another.
+//! A WebTransport session before its first packet, which determines whether it opens a session or upgrades one.
 //!
-//! The first packet of its first bidirectional stream has to be an open packet: without data it asks for a new session, with
-//! `{"sid":"..."}` it is the upgrade of that one, and the probe follows. WebTransport has neither query nor method, so that
-//! nothing else is checked.
+//! The first packet of the first bidirectional stream must be an open packet. Without data, it requests a new session. With the data
+//! `{"sid":"..."}`, it is the upgrade of that session, and the probe follows. Nothing else is checked, because WebTransport has neither a
+//! query nor a method.
+//!
 //! Source: engine.io `lib/server.ts`, `onWebTransportSession`.
 
 use bytes::Bytes;
@@ -19,8 +20,10 @@ use crate::shared::Arc;
 use crate::time::Instant;
 use crate::wire::Wire;
 
-/// A WebTransport session that has yet to send its first packet. Made by [`Server::incoming`](super::Server::incoming) when the session
-/// comes, for the deadline covers the opening of the stream, too.
+/// A WebTransport session that has not sent its first packet yet.
+///
+/// Create it with [`Server::incoming`](super::Server::incoming) as soon as the WebTransport session is established, because its deadline
+/// ([`Config::upgrade_timeout`]) also covers the opening of the stream.
 #[derive(Debug)]
 pub struct Incoming {
     config: Arc<Config>,
@@ -36,23 +39,23 @@ enum State {
     Taken,
 }
 
-/// What an [`Incoming`] turned out to be.
+/// The outcome of an [`Incoming`].
 #[derive(Debug)]
 #[must_use]
 #[non_exhaustive]
 pub enum IncomingOutcome {
-    /// A new session: accept it, hand in `LinkUp`, then the rest of the bytes ([`Incoming::into_rest`]).
+    /// The peer requests a new session. Accept it, then pass `LinkUp` and the rest of the bytes ([`Incoming::into_rest`]) to it.
     Open(Handshake),
-    /// The upgrade of this session, if it exists and admits it: hand in `LinkUp`, then the rest of the bytes. Otherwise
-    /// close the WebTransport session.
+    /// The peer requests the upgrade of a session. If the session exists and admits it, pass `LinkUp` and the rest of the bytes to the
+    /// session. Otherwise, close the WebTransport session.
     Attach {
-        /// The session's id.
+        /// The id of the session to upgrade.
         sid: Sid,
-        /// What to ask it with [`Session::admit`](super::Session::admit).
+        /// The argument for [`Session::admit`](super::Session::admit).
         ask: Ask,
     },
-    /// Neither: close the WebTransport session. The first packet was another or none, did not come in time, or WebTransport is not served
-    /// ([`Transports`](crate::Transports)).
+    /// Close the WebTransport session. The first packet was invalid or not an open packet, it did not arrive in time, or the server does
+    /// not offer WebTransport ([`Transports`](crate::Transports)).
     Refuse,
 }
 
@@ -65,7 +68,7 @@ impl Incoming {
         Self { config, deadline, decoder, state }
     }
 
-    /// Bytes of the stream. Once [`Incoming::poll`] has given an outcome, hand no more in here: they are the session's.
+    /// Handles bytes of the stream. After [`Incoming::poll`] has returned an outcome, pass further bytes to the session instead.
     pub fn handle(&mut self, chunk: Bytes) {
         if matches!(self.state, State::Decided(IncomingOutcome::Refuse)) {
             return;
@@ -90,7 +93,7 @@ impl Incoming {
             }),
             (PacketType::Open, Message::Text(data)) => {
                 match json::string_member(data, "sid").map(Sid::new) {
-                    // There is no query to name a revision; only the fourth knows WebTransport.
+                    // WebTransport has no query that names a revision. Only revision 4 supports it.
                     Some(Ok(sid)) => IncomingOutcome::Attach {
                         sid,
                         ask: Ask { kind: AskKind::Link(LinkKind::WebTransport), consistent: true },
@@ -102,14 +105,14 @@ impl Incoming {
         }
     }
 
-    /// The deadline has passed.
+    /// Reports that the deadline has passed. Does nothing before the deadline.
     pub fn handle_timeout(&mut self, now: Instant) {
         if matches!(self.state, State::Waiting) && now >= self.deadline {
             self.state = State::Decided(IncomingOutcome::Refuse);
         }
     }
 
-    /// What it turned out to be, once.
+    /// Returns the outcome, once.
     pub fn poll(&mut self) -> Option<IncomingOutcome> {
         match core::mem::replace(&mut self.state, State::Taken) {
             State::Decided(outcome) => Some(outcome),
@@ -120,7 +123,7 @@ impl Incoming {
         }
     }
 
-    /// When to call [`Incoming::handle_timeout`]; `None` once it has an outcome.
+    /// The deadline at which to call [`Incoming::handle_timeout`], or `None` once there is an outcome.
     #[must_use]
     pub const fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
@@ -129,7 +132,7 @@ impl Incoming {
         }
     }
 
-    /// Bytes behind the first packet, for the session's first `LinkBytes`. Nothing when there is no first packet.
+    /// The bytes after the first packet, for the session's first `LinkBytes`. Empty if there is no first packet.
     #[must_use]
     pub fn into_rest(self) -> Bytes {
         self.decoder.into_rest()

@@ -1,4 +1,4 @@
-//! What goes into a session and what comes out of it, beside events.
+//! The inputs and outputs of a session, except for its events.
 
 use bytes::Bytes;
 
@@ -10,62 +10,62 @@ use crate::id::{LinkId, RequestId};
 use crate::message::Message;
 use crate::packet::Frame;
 
-/// A fact from outside.
+/// An input of a session, which the driver passes to [`Session::handle`](super::Session::handle).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Input {
-    /// A GET came. It is answered when there is something to say.
+    /// A GET arrived. It is held until packets are queued for it.
     Poll {
-        /// Its name.
+        /// The id of the request.
         request: RequestId,
     },
-    /// A POST came; its body follows as [`Input::Body`] or [`Input::BodyRejected`].
+    /// A POST arrived. Its body follows as [`Input::Body`] or [`Input::BodyRejected`].
     Post {
-        /// Its name.
+        /// The id of the request.
         request: RequestId,
-        /// The type of its body.
+        /// The content type of its body.
         content_type: ContentType,
     },
-    /// The whole body of a POST.
+    /// The complete body of a POST arrived.
     Body {
         /// The POST.
         request: RequestId,
         /// Its body.
         body: Bytes,
     },
-    /// The driver stopped reading the body of a POST. Answered with the status of the fault, and the session ends.
+    /// The driver stopped reading the body of a POST. The POST is answered with the status of the fault, and the session ends.
     BodyRejected {
         /// The POST.
         request: RequestId,
-        /// Why.
+        /// Why the driver stopped.
         fault: BodyFault,
     },
-    /// A reply was written to the end. Every reply ends with this or with [`Input::Aborted`].
+    /// A reply was written completely. The driver passes this or [`Input::Aborted`] for every reply.
     Replied {
         /// The request that was answered.
         request: RequestId,
     },
-    /// The connection of a request went away before its reply was written to the end. Ends the session if packets may have gone
-    /// with it: those of a GET's reply, or those of a POST whose body had not come.
+    /// The connection of a request was lost before its reply was written completely. The session ends if packets may be lost with it: those
+    /// in the reply to a GET, or those in a POST whose body had not arrived.
     Aborted {
         /// The request.
         request: RequestId,
     },
     /// A link that was admitted is up.
     LinkUp {
-        /// Its name.
+        /// The id of the link.
         link: LinkId,
-        /// What it is.
+        /// The kind of the link.
         kind: LinkKind,
     },
-    /// A message of a WebSocket.
+    /// A WebSocket delivered a message.
     LinkMessage {
         /// The link.
         link: LinkId,
         /// The message.
         message: Message,
     },
-    /// Bytes of a WebTransport stream.
+    /// A WebTransport stream delivered bytes.
     LinkBytes {
         /// The link.
         link: LinkId,
@@ -76,7 +76,7 @@ pub enum Input {
     LinkDown {
         /// The link.
         link: LinkId,
-        /// Why.
+        /// Why it went down.
         cause: LinkDownCause,
     },
 }
@@ -87,16 +87,16 @@ pub enum Input {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum BodyFault {
-    /// It is larger than [`Config::max_payload`]: 413.
+    /// The body is larger than [`Config::max_payload`] (status 413).
     TooLarge,
-    /// It came in more chunks than [`Limits::max_body_chunks`](crate::Limits): 413.
+    /// The body arrived in more chunks than [`Limits::max_body_chunks`](crate::Limits) (status 413).
     TooManyChunks,
-    /// It was not complete within [`Config::body_timeout`]: 408.
+    /// The body was not complete within [`Config::body_timeout`] (status 408).
     TimedOut,
 }
 
 impl BodyFault {
-    /// The answer, and why the session ends.
+    /// The response to the POST, and why the session ends.
     pub(super) const fn verdict(self) -> (Response, TransportError) {
         match self {
             Self::TooLarge => (Response::empty(413), TransportError::PayloadTooLarge),
@@ -111,13 +111,13 @@ impl BodyFault {
 /// Exhaustive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LinkDownCause {
-    /// The peer closed it, in order or by ending the connection.
+    /// The peer closed the link, gracefully or by ending the connection.
     Closed,
-    /// It failed: reset, protocol error, message too large, write error.
+    /// The link failed: reset, protocol error, message too large, write error.
     Failed,
 }
 
-/// Something to write.
+/// An output of a session, which the driver writes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Transmit {
@@ -125,7 +125,7 @@ pub enum Transmit {
     Reply {
         /// The request.
         request: RequestId,
-        /// Its answer.
+        /// The response.
         response: Response,
     },
     /// Write this packet to this link.
@@ -135,21 +135,23 @@ pub enum Transmit {
         /// The packet.
         frame: Frame,
     },
-    /// Close this link, after what was handed out for it before: for a WebSocket, by its closing handshake. The session is through with
-    /// it and has no deadline for it: the driver bounds how long it waits for the peer's half before it ends the transport.
+    /// Close this link, after the packets that were returned for it before. A WebSocket is closed with the closing handshake.
+    ///
+    /// The session no longer uses the link, and has no deadline for it. The driver must limit how long it waits for the peer to close its
+    /// half, and then ends the transport.
     CloseLink {
         /// The link.
         link: LinkId,
     },
 }
 
-/// What carries a session now.
+/// What carries a session.
 ///
 /// Exhaustive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Carrier {
     /// HTTP requests.
     Polling,
-    /// A link.
+    /// A WebSocket or WebTransport.
     Link(LinkKind),
 }

@@ -1,4 +1,4 @@
-//! A session among the machines, and what drivers of a server ask of theirs.
+//! [`ServerMachine`], which adds to [`Machine`] what the driver of a server needs. Implements both for [`Session`].
 
 use super::{Input, Session, Transmit};
 use crate::event::Event;
@@ -7,9 +7,9 @@ use crate::machine::Machine;
 use crate::packet::Frame;
 use crate::time::Instant;
 
-/// The server's end of a peer: a [`Session`], or a machine around one.
+/// The machine of one peer, server side: a [`Session`], or a machine that owns one.
 pub trait ServerMachine: Machine<Input = Input, Transmit = Transmit> {
-    /// The session: its id, its settings, its carrier, and whether it admits a request.
+    /// The session. It has the id, the settings, the carrier, and [`Session::admit`].
     fn session(&self) -> &Session;
 }
 

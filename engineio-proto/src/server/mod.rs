@@ -1,4 +1,4 @@
-//! The server's half: where a request goes ([`Server::route`]), and the peer that it goes to ([`Session`]).
+//! The server side: [`Server`] routes requests, and a [`Session`] is the machine of one peer.
 //!
 //! Source: engine.io `lib/server.ts`, `verify` and `handshake`.
 
@@ -27,7 +27,7 @@ use crate::shared::Arc;
 use crate::time::Instant;
 use crate::wire::Wire;
 
-/// Routes requests. Holds settings and nothing else: the table of sessions is the driver's.
+/// Routes requests. It has only the settings. The driver keeps the table of sessions.
 #[derive(Clone, Debug)]
 pub struct Server {
     config: Arc<Config>,
@@ -38,25 +38,25 @@ pub struct Server {
 #[must_use]
 #[non_exhaustive]
 pub enum Route {
-    /// It opens a session: accept or refuse it.
+    /// The request opens a session. Accept or refuse it.
     Open(Handshake),
-    /// It belongs to a session. Look the id up; answer a miss with `ask.refuse(Refusal::UnknownSid)`. Ask the session
-    /// ([`Session::admit`]) before a `101` is sent or a body is read.
+    /// The request belongs to a session. Look up the id. If there is no such session, answer with `ask.refuse(Refusal::UnknownSid)`.
+    /// Otherwise, call [`Session::admit`] before sending a `101` or reading a body.
     Session {
-        /// The id that the request names.
+        /// The session id in the request.
         sid: Sid,
-        /// What it wants there.
+        /// What the request asks of the session.
         ask: Ask,
     },
-    /// It ends here, with this answer.
+    /// Answer the request with this response.
     Reply(Response),
 }
 
-/// What a request wants of its session.
+/// What a request asks of its session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ask {
     pub(crate) kind: AskKind,
-    /// Whether a session of revision 4 can answer it: `EIO` was exactly `4`, and the request is what its `transport` names.
+    /// Whether a session of revision 4 can answer the request: `EIO` is exactly `4`, and `transport` matches the kind of the request.
     pub(crate) consistent: bool,
 }
 
@@ -64,41 +64,41 @@ pub struct Ask {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum AskKind {
-    /// A GET: hand in [`Input::Poll`].
+    /// A GET. Pass [`Input::Poll`] to the session.
     Poll,
-    /// A POST: hand in [`Input::Post`], then its body.
+    /// A POST. Pass [`Input::Post`] to the session, then the body.
     Post,
-    /// Become a link: answer with `101`, then hand in [`Input::LinkUp`].
+    /// A link. Answer with `101`, then pass [`Input::LinkUp`] to the session.
     Link(LinkKind),
-    /// Some other method, which [`Session::admit`] refuses with 500.
+    /// Another method, which [`Session::admit`] refuses with 500.
     Other,
 }
 
 impl Ask {
-    /// What kind of request it is.
+    /// The kind of the request.
     #[must_use]
     pub const fn kind(&self) -> AskKind {
         self.kind
     }
 
-    /// The answer that refuses this request.
+    /// The response that refuses this request.
     #[must_use]
     pub fn refuse(&self, refusal: Refusal<'_>) -> Response {
         refusal.response(matches!(self.kind, AskKind::Link(_)))
     }
 }
 
-/// A request that may open a session. Spend it: [`Handshake::accept`] or [`Handshake::refuse`].
+/// A request that may open a session. Call [`Handshake::accept`] or [`Handshake::refuse`].
 #[derive(Debug)]
 #[must_use = "accept or refuse it, and answer its request"]
 pub struct Handshake {
     config: Arc<Config>,
-    /// The link it comes over; `None` when it polls.
+    /// The kind of link that opens the session, or `None` if the session polls.
     link: Option<LinkKind>,
     wire: Wire,
 }
 
-/// Why a request is refused. Display is the reference's message.
+/// Why a request is refused. The `Display` form is the reference's message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal<'a> {
@@ -111,17 +111,17 @@ pub enum Refusal<'a> {
     /// Code 2: only a GET opens a session.
     #[error("Bad handshake method")]
     BadHandshakeMethod,
-    /// Code 3: a bad origin, another transport or revision than the session's, no unused id to be had.
+    /// Code 3: the origin is invalid, the transport or revision is not the session's, or no unused session id could be generated.
     #[error("Bad request")]
     BadRequest,
-    /// Code 4, status 403: the application refuses, with a message of its own; an empty one reads `Forbidden`.
+    /// Code 4, status 403: the application refuses the request, with this message. An empty message is replaced with `Forbidden`.
     #[error("{}", if .0.is_empty() { "Forbidden" } else { .0 })]
     Forbidden(&'a str),
     /// Code 5: `EIO` is not 4.
     #[error("Unsupported protocol version")]
     UnsupportedVersion,
-    /// Status 503, code 3 (clients know no better one): the server is shutting down and opens no more sessions. The
-    /// reference has no such answer; its listener is closed by then.
+    /// Code 3, status 503: the server is shutting down and opens no more sessions. Clients know no code for this. The reference has no such
+    /// response, because it has closed its listener by then.
     #[error("Service unavailable")]
     Unavailable,
 }
@@ -140,7 +140,7 @@ impl Refusal<'_> {
         }
     }
 
-    /// The response: a JSON body for HTTP, the plain message (and the end of the connection) for a refused upgrade.
+    /// The response. It has a JSON body. For a refused upgrade, it has the plain message and the header `connection: close`.
     #[must_use]
     pub fn response(&self, upgrade: bool) -> Response {
         let status = match self {
@@ -170,20 +170,22 @@ impl Server {
         &self.config
     }
 
-    /// Where this request goes. Takes time and memory in proportion to the length of its query.
+    /// Decides where a request goes. Takes time and memory in proportion to the length of the query.
     ///
-    /// What is wrong with a request is looked for in the reference's order, and the first thing found is the answer:
+    /// The request is checked in the reference's order, and the first check that fails determines the response:
     ///
-    /// 1. `transport` is not served over HTTP requests (WebTransport never is): code 0.
-    /// 2. `Origin` has control characters: code 3.
-    /// 3. With a `sid`: code 1 when it cannot be an id. Whether there is such a session, and whether it may be asked so, is
-    ///    left to the driver's table and [`Session::admit`].
-    /// 4. Without one (or with an empty one): code 2 unless the method is GET; code 3 unless a WebSocket comes as an upgrade, and only that;
-    ///    code 5 unless `EIO` is exactly `4`.
+    /// 1. Code 0 if the server does not offer `transport` over HTTP requests. WebTransport never is.
+    /// 2. Code 3 if `Origin` has control characters other than tab.
+    /// 3. With a `sid`: code 1 if it is not a valid id. The driver's table then decides whether the session exists, and [`Session::admit`]
+    ///    whether it accepts the request.
+    /// 4. Without a `sid`, or with an empty one: code 2 unless the method is GET. Code 3 if the request is a WebSocket upgrade and
+    ///    `transport` is not `websocket`, or the reverse. Code 5 unless `EIO` is exactly `4`.
     ///
-    /// Two departures from the reference, which has found the following only after the `101`: an upgrade with
-    /// `transport=polling` (it closes that WebSocket at once), and another revision (it writes an HTTP response into the WebSocket); and it
-    /// looks at the revision after the application's own check, which here comes last.
+    /// This differs from the reference in two ways:
+    ///
+    /// * The reference sends the `101` before it detects an upgrade with `transport=polling`, and then closes the WebSocket at once. Also
+    ///   after the `101`, it detects an upgrade of another revision, and then writes an HTTP response into the WebSocket.
+    /// * The reference checks the revision after the application's own check. Here, the application's check comes last.
     pub fn route(&self, head: &RequestHead<'_>) -> Route {
         let query = Query::parse(head.query);
         let refuse = |refusal: Refusal<'_>| Route::Reply(refusal.response(head.websocket));
@@ -220,13 +222,13 @@ impl Server {
             return refuse(Refusal::UnsupportedVersion);
         }
         let link = head.websocket.then_some(LinkKind::WebSocket);
-        // As in JavaScript, any value but the empty one is true.
+        // As in JavaScript, every string but the empty one is true.
         let base64 = !query.base64.is_empty();
         let jsonp = query.jsonp.as_deref().map(Callback::from_query);
         Route::Open(Handshake { config: Arc::clone(&self.config), link, wire: Wire::v4(base64, jsonp) })
     }
 
-    /// A WebTransport session that has come, and has yet to say whether it is new or an upgrade.
+    /// Starts to handle a WebTransport session. Its first packet determines whether it opens a session or upgrades one.
     #[must_use]
     pub fn incoming(&self, now: Instant) -> Incoming {
         Incoming::new(Arc::clone(&self.config), now)
@@ -234,26 +236,26 @@ impl Server {
 }
 
 impl Handshake {
-    /// Opens the session. The request or link that brought the handshake is its first input, and the open packet the answer;
-    /// a session whose first input never comes closes after [`Config::upgrade_timeout`].
+    /// Creates the session. Pass the request or link of the handshake as its first input, which the session answers with the open packet.
+    /// Without a first input, the session closes after [`Config::upgrade_timeout`].
     #[must_use]
     pub fn accept(self, now: Instant, sid: Sid) -> Session {
         Session::new(self, sid, now)
     }
 
-    /// Refuses; the response to send. `Refusal::Forbidden` is for the application's own reasons.
+    /// Refuses the request, and returns the response to send. [`Refusal::Forbidden`] is for the application's own reasons.
     #[must_use]
     pub fn refuse(self, refusal: Refusal<'_>) -> Response {
         refusal.response(self.link.is_some())
     }
 
-    /// The link it comes over; `None` when it polls.
+    /// The kind of link that opens the session, or `None` if the session polls.
     #[must_use]
     pub const fn link(&self) -> Option<LinkKind> {
         self.link
     }
 
-    /// What its request asks of the session that it opens: a driver can treat it as every later one.
+    /// What the request asks of the session that it opens. With this, a driver can handle it like every later request.
     #[must_use]
     pub const fn ask(&self) -> Ask {
         let kind = match self.link {
@@ -264,7 +266,7 @@ impl Handshake {
     }
 }
 
-/// The characters that Node allows in a header's value.
+/// Whether Node allows this character in a header value.
 const fn is_header_character(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }

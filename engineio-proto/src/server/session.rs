@@ -1,8 +1,8 @@
-//! One Engine.IO peer, server side: what goes in, what comes out, and how it lives and ends.
+//! The machine of one Engine.IO peer, server side.
 //!
-//! A session is made of values that know nothing of it: what it has to say ([`Outbox`]), how that travels ([`Wire`]), who asks for signs
-//! of life ([`Heartbeat`]), its links ([`Link`]), its requests ([`Polling`]) and its upgrade ([`upgrade`]). This file brings them
-//! together: the verbs first, then requests, links, the heartbeat, and the life of a session (opening, open, closing, closed).
+//! A session consists of parts that do not depend on it: queued packets ([`Outbox`]), their encoding ([`Wire`]), pings and pongs
+//! ([`Heartbeat`]), links ([`Link`]), requests ([`Polling`]) and the upgrade ([`upgrade`]). This file combines them. The public methods
+//! come first, then requests, links, the heartbeat, and the stages of a session (opening, open, closing, closed).
 //!
 //! Source: engine.io `lib/socket.ts` (`onOpen`, `onPacket`, `sendPacket`, `close`, `onClose`, `maybeUpgrade`), `lib/transports/polling.ts`,
 //! `lib/transports/websocket.ts` and `webtransport.ts`.
@@ -32,13 +32,13 @@ use crate::time::Instant;
 use crate::timer::Timers;
 use crate::wire::Wire;
 
-/// How often a GET that is held while a probe waits is released (engine.io `lib/socket.ts`, `check`).
+/// The interval at which held GETs are released while a probe waits for its upgrade packet (engine.io `lib/socket.ts`, `check`).
 const NOOP_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a probe says, and hears.
+/// The data of a probe's ping, and of the pong that answers it.
 const PROBE: &str = "probe";
 
-/// The deadlines of a session; the discriminant is the place in its [`Timers`].
+/// The timers of a session. The discriminant is the index in its [`Timers`].
 ///
 /// Exhaustive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,15 +46,15 @@ const PROBE: &str = "probe";
 enum Timer {
     /// The next ping is due.
     Ping = 0,
-    /// The pong must have come.
+    /// The pong must have arrived.
     Pong = 1,
     /// The probe must have finished.
     Upgrade = 2,
-    /// A GET that is held while a probe waits is released.
+    /// A held GET is released, because a probe waits.
     Noop = 3,
-    /// A GET must have come for the last packets.
+    /// A GET must have taken the last packets.
     Close = 4,
-    /// The first input must have come.
+    /// The first input must have arrived.
     Opening = 5,
 }
 
@@ -62,43 +62,43 @@ impl Timer {
     const ALL: [Self; 6] = [Self::Ping, Self::Pong, Self::Upgrade, Self::Noop, Self::Close, Self::Opening];
 }
 
-/// How far a session's life has come.
+/// The stage of a session's life.
 #[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
-    /// Accepted; the request or link that opened it has yet to come.
+    /// The session was accepted. The request or link that opens it has not been passed in yet.
     Opening,
-    /// Both sides may send.
+    /// Both sides may send messages.
     Open,
-    /// The application has closed; the last packets wait for a GET.
+    /// The application has closed the session. The last packets wait for a GET.
     Closing,
-    /// Over; what was queued for a link is still handed out.
+    /// The session has ended. Packets that were queued for a link can still be polled.
     Closed,
 }
 
 /// One Engine.IO peer, server side.
 ///
-/// Hand in facts ([`Session::handle`], [`Session::handle_timeout`]) and commands in any number, then poll
-/// ([`Session::poll_event`], [`Session::poll_transmit`]) until both are `None`: taking events can make more to transmit (a large
-/// POST is decoded as its messages are taken) and the reverse ([`Event::Writable`]). Then sleep until [`Session::poll_timeout`].
+/// Pass any number of inputs ([`Session::handle`], [`Session::handle_timeout`]) and commands. Then call [`Session::poll_event`] and
+/// [`Session::poll_transmit`] until both return `None`, because each can produce output for the other: a large POST is decoded while its
+/// messages are taken, and [`Event::Writable`] is emitted when packets are taken. Then sleep until [`Session::poll_timeout`].
 ///
-/// Time that goes backwards counts as standing still.
+/// If a time is earlier than one before it, the session uses the later one.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub struct Session {
     config: Arc<Config>,
     sid: Sid,
-    /// The latest time that was ever passed in.
+    /// The latest time that was passed in.
     now: Instant,
     timers: Timers<{ Timer::ALL.len() }>,
     events: WeighedQueue<Event>,
-    /// Packets; and beside them replies and the ends of links, one each for a request or a link that was handed in.
+    /// Packets. As control outputs, also replies and closes of links: at most one for each request or link that was passed in.
     outbox: Outbox<Transmit>,
     /// The link that carries the session.
     link: Option<Link>,
-    /// Set while the session polls, and after an upgrade until its last POST has been read.
+    /// Present while the session polls. After an upgrade, also until the last POST is decoded and the last packets in replies are written.
     polling: Option<Box<Polling>>,
-    /// Why the session ended, until the application has taken it.
+    /// Why the session ended, until the application takes the event.
     closed: Option<CloseReason>,
     stage: Stage,
     carrier: Carrier,
@@ -111,7 +111,7 @@ impl Session {
         Self::with(config, link, wire, Heartbeat::asks(), sid, now)
     }
 
-    /// A session of revision 3, for tests of what it is made of: no request is routed to one yet.
+    /// A session of revision 3, for tests of its parts. No request is routed to such a session yet.
     #[cfg(feature = "testkit")]
     #[doc(hidden)]
     #[must_use]
@@ -158,20 +158,20 @@ impl Session {
         &self.config
     }
 
-    /// What carries the session now; after its end, what carried it last.
+    /// What carries the session now. After the session has ended, what carried it last.
     #[must_use]
     pub const fn carrier(&self) -> Carrier {
         self.carrier
     }
 
-    /// Whether this request may come in: ask before a `101` is sent or a body is read.
+    /// Whether the session accepts this request. Call it before sending a `101` or reading a body.
     ///
-    /// A link that names the session is admitted even if nothing can come of it, because another upgrade is under way or the session does
-    /// not poll: its first input answers with [`Transmit::CloseLink`]. Clients of the reference expect the `101`.
+    /// A link is admitted even if it cannot become the carrier, because another upgrade is in progress or the session does
+    /// not poll. The session then answers [`Input::LinkUp`] with [`Transmit::CloseLink`]. Clients of the reference expect the `101`.
     ///
     /// # Errors
-    /// The response that refuses it: another transport or revision than the session's (400, code 3), a method that is neither
-    /// GET nor POST (500), a session that is over (400, code 1).
+    /// The response that refuses the request. The transport or revision is not the session's (400, code 3), the method is neither GET nor
+    /// POST (500), or the session has ended (400, code 1).
     ///
     /// Source: engine.io `lib/server.ts`, `verify` and `onWebSocket`; `lib/transports/polling.ts`, `onRequest`.
     pub fn admit(&self, ask: &Ask) -> Result<(), Response> {
@@ -188,15 +188,15 @@ impl Session {
         }
     }
 
-    /// A fact from outside.
+    /// Handles an input.
     ///
-    /// Names that the session does not know (any more) are harmless, at any time and also after the end: a request is answered, and a link
-    /// that comes up is closed; completions of a request and packets of a link are ignored. A reply or a [`Transmit::CloseLink`] may come
-    /// for a request or a link that went away before it was polled: drop it.
+    /// An input with an unknown or outdated id is harmless at any time, also after the session has ended. A new request is answered, and a
+    /// new link is closed. Completions of unknown requests and packets of unknown links are ignored. A reply or a [`Transmit::CloseLink`]
+    /// may be returned for a request or link that was lost before it was polled. Drop such an output.
     ///
-    /// What carries packets of the peer comes before a deadline that has passed and was not handed in: the peer may have sent them in time.
-    /// A GET and a link that comes up carry none, so that such a deadline fires before them: a session whose pong is missing is gone for
-    /// them. Only what opens the session is never too late.
+    /// A deadline may have passed without a call of [`Session::handle_timeout`]. Input that carries packets of the peer is then handled
+    /// before the deadline, because the peer may have sent it in time. A GET and a new link carry no packets, so the deadline fires first:
+    /// if the pong is missing, they find the session closed. The input that opens the session is never too late.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.advance(now);
         if matches!(input, Input::Poll { .. } | Input::LinkUp { .. }) && self.stage != Stage::Opening {
@@ -216,8 +216,8 @@ impl Session {
         }
     }
 
-    /// [`Session::handle`], then [`Session::poll_event`]: for a layer above that takes every event as soon as it is there. A message that
-    /// nothing waits in front of, which is what nearly all input is, is then handed through instead of being queued and taken again.
+    /// Calls [`Session::handle`], then [`Session::poll_event`]. For a machine that owns the session and takes every event at once. Nearly
+    /// all input is a message with no event queued before it. Such a message is returned directly and never queued.
     #[inline]
     pub fn handle_then_poll(&mut self, now: Instant, input: Input) -> Option<Event> {
         if let Input::LinkMessage { link, message } = &input
@@ -231,9 +231,12 @@ impl Session {
         self.poll_event()
     }
 
-    /// The deadline has passed. Called too early it does nothing, so that a driver need not cancel a timer whose deadline has moved. Called
-    /// late, by more than half of [`Config::ping_timeout`], it gives a link the time for one more read before a pong is missing, and a polling
-    /// session if a POST has been accepted: what has arrived meanwhile still counts.
+    /// Reports that the deadline has passed. Before the deadline, it does nothing, so a driver need not cancel a timer whose deadline has
+    /// moved.
+    ///
+    /// If the call is late by more than half of [`Config::ping_timeout`] and a pong is missing, the session extends the deadline once by
+    /// the time for one more read, because the pong may have arrived meanwhile. This applies to a link, and to polling if a POST is in
+    /// progress.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
         self.fire_due();
@@ -261,15 +264,17 @@ impl Session {
         self.send_frame(Frame::message(message))
     }
 
-    /// Sends encoded packets as one unit: all of them are queued, next to each other, or none.
+    /// Sends encoded packets as one unit. Either all of them are queued, next to each other, or none.
     ///
     /// # Errors
-    /// * [`SendError::NotConnected`] before [`Event::Open`], [`SendError::Closed`] after the end and after [`Session::close`];
-    /// * [`SendError::Full`] when the unit and what waits already are more than [`Limits::max_outbound`](crate::Limits)
-    ///   (a unit that is larger by itself passes when nothing waits); [`Event::Writable`] comes once half of it is free;
-    /// * [`SendError::Separator`] for text with U+001E while the session polls.
+    /// * [`SendError::NotConnected`] before the session is open.
+    /// * [`SendError::Closed`] after [`Session::close`], and after the session has ended.
+    /// * [`SendError::Full`] if the packets do not fit into [`Limits::max_outbound`](crate::Limits) together with the bytes that are
+    ///   buffered already. [`Event::Writable`] is emitted when at least half of the limit is free again. If nothing is buffered, packets
+    ///   of any size are accepted.
+    /// * [`SendError::Separator`] if the session polls and the text contains U+001E.
     ///
-    /// Nothing has changed then.
+    /// After an error, nothing has been queued.
     pub fn send_frames(&mut self, frames: &[Frame]) -> Result<(), SendError> {
         self.may_send(frames)?;
         for frame in frames {
@@ -278,7 +283,7 @@ impl Session {
         Ok(())
     }
 
-    /// As [`Session::send_frames`], for one packet.
+    /// Sends one encoded packet.
     ///
     /// # Errors
     /// As [`Session::send_frames`].
@@ -304,18 +309,20 @@ impl Session {
         self.outbox.check_room(frames, waiting, &self.config.limits)
     }
 
-    /// Closes gracefully: what is queued goes out first. Does nothing when the session is closing or closed.
+    /// Closes the session gracefully: queued packets are sent first. Does nothing if the session is closing or closed.
     ///
-    /// Over a link, [`Event::Closed`] is there at once; the frames that were queued, then [`Transmit::CloseLink`], are still to
-    /// be polled. Over polling it comes when a GET has taken the close packet, or after [`Config::close_timeout`]; a GET takes
-    /// what was queued, the next one the close packet. An upgrade under way may still complete, and then carries the rest.
+    /// On a link, [`Event::Closed`] is emitted at once. The queued packets and then [`Transmit::CloseLink`] remain to be polled.
+    ///
+    /// On polling, one GET takes the queued packets, and the next GET takes the close packet. [`Event::Closed`] is emitted when a GET takes
+    /// the close packet, or after [`Config::close_timeout`]. An upgrade that is in progress may still complete. The link then carries the
+    /// remaining packets.
     pub fn close(&mut self, now: Instant) {
         self.advance(now);
         match self.stage {
             Stage::Opening => self.finish(CloseReason::ForcedClose),
             Stage::Open if self.link.is_some() => self.finish(CloseReason::ForcedClose),
             Stage::Open => {
-                // A GET that holds with something queued counts as answered with that already: the close packet needs another.
+                // With packets queued, a held GET counts as answered by them. The close packet then needs another GET.
                 let answered = self.answer_due_poll();
                 if !answered && self.holds_poll() {
                     self.finish(CloseReason::ForcedClose);
@@ -330,14 +337,15 @@ impl Session {
         }
     }
 
-    /// Closes at once; what is queued is lost. A held GET gets the close packet.
+    /// Closes the session at once and drops queued packets. A held GET is answered with the close packet, or with the packets that were
+    /// already queued for it.
     pub fn discard(&mut self, now: Instant) {
         self.advance(now);
         self.drop_link_packets();
         self.finish(CloseReason::ForcedClose);
     }
 
-    /// The next thing to write. Constant time, but for the one reply that joins everything queued for a held GET.
+    /// Returns the next output to write. Takes constant time, except for a reply that joins all queued packets for a held GET.
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         if let Some(transmit) = self.poll_control() {
@@ -355,9 +363,10 @@ impl Session {
         Some(transmit)
     }
 
-    /// The next thing to write that is not a packet of a link: a reply, or the end of a link whose packets have all been polled. For a
-    /// driver that takes packets by [`Session::poll_frames`] when their link has room, and must not let a link that takes nothing hold
-    /// up the rest.
+    /// Returns the next output that is not a packet of a link: a reply, or the close of a link whose packets have all been polled.
+    ///
+    /// For a driver that takes packets with [`Session::poll_frames`] when their link has capacity. A link that accepts no data then does
+    /// not delay other outputs.
     #[inline]
     pub fn poll_control(&mut self) -> Option<Transmit> {
         match &self.link {
@@ -373,9 +382,10 @@ impl Session {
         self.outbox.pop_control()
     }
 
-    /// The packets for this link that [`Session::poll_transmit`] would give, one after the other, as long as `write` returns true: for a
-    /// driver that gathers what it writes to the link. Packets are seen where they lie, which is half the cost of having each of them
-    /// handed out.
+    /// Passes the packets for this link to `write`, in the order in which [`Session::poll_transmit`] would return them, until `write`
+    /// returns false. The packet for which it returns false counts as taken.
+    ///
+    /// For a driver that collects several packets in one write. Passing packets by reference costs half as much as returning each of them.
     #[inline]
     pub fn poll_frames(&mut self, link: LinkId, mut write: impl FnMut(&Frame) -> bool) {
         let mut more = true;
@@ -399,7 +409,7 @@ impl Session {
         self.room_made();
     }
 
-    /// The next thing that happened. Goes on decoding a POST whose messages had filled the queue.
+    /// Returns the next event. Continues to decode a POST whose messages had filled the queue.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop();
         if self.polling.is_some() {
@@ -408,34 +418,34 @@ impl Session {
         event.or_else(|| self.events.pop()).or_else(|| self.closed.take().map(Event::Closed))
     }
 
-    /// Whether [`Session::poll_event`] has something to give: for whoever decides whether another round is worth it.
+    /// Whether [`Session::poll_event`] may return an event. A driver can use it to decide whether to poll again.
     #[must_use]
     #[inline]
     pub fn has_events(&self) -> bool {
         !self.events.is_empty() || self.closed.is_some() || self.is_decoding()
     }
 
-    /// When to call [`Session::handle_timeout`]; `None` when nothing is due.
+    /// The deadline at which to call [`Session::handle_timeout`], or `None` if no timer is set.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.earliest()
     }
 
-    /// Whether the driver should go on reading from the peer's link. False while unread messages pile up, from
-    /// [`Limits::soft_inbound`](crate::Limits) on.
+    /// Whether the driver should read from the peer's link. False while unread messages amount to
+    /// [`Limits::soft_inbound`](crate::Limits) bytes or more.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         !self.is_backlog(self.unread())
     }
 
-    /// Whether a message would leave at once: the test for volatile messages.
+    /// Whether a message would be sent at once. A volatile message is dropped if this is false.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.stage == Stage::Open && self.outbox.is_empty() && (self.link.is_some() || self.holds_poll())
     }
 
-    /// Bytes that wait to be sent: each packet with its own, and 40 for its place in the queue. Packets in the reply to a GET count until
-    /// it was written ([`Input::Replied`]).
+    /// Bytes that wait to be sent. Each packet counts its own bytes and 40 more. Packets in the reply to a GET count until the reply is
+    /// written ([`Input::Replied`]).
     #[must_use]
     #[inline]
     pub fn buffered_bytes(&self) -> usize {
@@ -445,14 +455,14 @@ impl Session {
         }
     }
 
-    /// Whether the session has ended; packets for its link, answers and events may remain to be taken.
+    /// Whether the session has ended. Packets of its link, replies and events may remain to be polled.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         matches!(self.stage, Stage::Closed)
     }
 
-    /// Whether the session is over and has nothing left to say: the driver drops it and its id. Its link may still be closing then, see
-    /// [`Transmit::CloseLink`].
+    /// Whether the session has ended and has nothing left to poll. The driver then drops the session and its id. Its link may still be
+    /// closing, see [`Transmit::CloseLink`].
     #[must_use]
     pub fn is_drained(&self) -> bool {
         matches!(self.stage, Stage::Closed)
@@ -477,13 +487,13 @@ impl Session {
 
     // Requests.
 
-    /// A GET came.
+    /// A GET arrived.
     fn handle_poll(&mut self, request: RequestId) {
         match self.stage {
             Stage::Closed => return self.reply(request, Refusal::UnknownSid.response(false)),
             _ if self.carrier != Carrier::Polling => return self.reply(request, Refusal::BadRequest.response(false)),
             Stage::Opening => {
-                // The handshake's reply holds nothing else: some clients take its whole body for the open packet.
+                // The reply to the handshake has no further packets: some clients read its whole body as the open packet.
                 self.polling = Some(Polling::new().into());
                 let open = open_packet(&self.config, self.sid, None);
                 let initial = self.config.initial_packet.clone().map(Frame::message);
@@ -495,7 +505,7 @@ impl Session {
             }
             Stage::Open | Stage::Closing => {}
         }
-        // One that is due counts as answered, whether or not its reply has been polled.
+        // A held GET counts as answered once packets are queued, whether or not its reply has been polled.
         self.answer_due_poll();
         let unread = self.polling.as_ref().is_some_and(|polling| polling.is_unread());
         if unread || self.holds_poll() {
@@ -513,7 +523,7 @@ impl Session {
         }
     }
 
-    /// A POST came.
+    /// A POST arrived.
     fn handle_post(&mut self, request: RequestId, content_type: ContentType) {
         let Some(polling) = &mut self.polling else {
             let over = self.stage == Stage::Closed;
@@ -534,7 +544,7 @@ impl Session {
         self.finish(CloseReason::TransportError(fault));
     }
 
-    /// The body of a POST came.
+    /// The body of a POST arrived.
     fn handle_body(&mut self, request: RequestId, body: Bytes) {
         if body.len() > self.config.max_payload {
             return self.handle_body_rejected(request, BodyFault::TooLarge);
@@ -561,7 +571,7 @@ impl Session {
         }
     }
 
-    /// The body of a POST cannot be had: what the peer sent is lost, and so is the session.
+    /// The body of a POST could not be read. Its packets are lost, so the session ends.
     fn handle_body_rejected(&mut self, request: RequestId, fault: BodyFault) {
         if self.polling.as_mut().and_then(|polling| polling.take_reading(request)).is_some() {
             let (response, error) = fault.verdict();
@@ -570,7 +580,7 @@ impl Session {
         }
     }
 
-    /// A reply was written to the end.
+    /// A reply was written completely.
     fn handle_replied(&mut self, request: RequestId) {
         let Some(polling) = &mut self.polling else { return };
         polling.handle_replied(request);
@@ -578,7 +588,7 @@ impl Session {
         self.room_made();
     }
 
-    /// A request went away. If packets may have gone with it, the session cannot keep its promise of order without loss.
+    /// The connection of a request was lost. The session ends if packets may be lost with it, because messages must arrive without gaps.
     fn handle_aborted(&mut self, request: RequestId) {
         if let Some(polling) = &mut self.polling
             && let Err(error) = polling.handle_aborted(request)
@@ -587,7 +597,7 @@ impl Session {
         }
     }
 
-    /// Decodes the body of the POST under way, as far as the application keeps up.
+    /// Decodes the body of the current POST, until the unread messages reach the soft limit.
     fn decode_body(&mut self) {
         loop {
             if self.is_backlog(self.events.weight()) {
@@ -610,7 +620,7 @@ impl Session {
         }
     }
 
-    /// The POST under way has come to its end: after an upgrade, it is the link's turn now.
+    /// The current POST is finished. After an upgrade, handles the packets of the link that waited for it.
     fn post_finished(&mut self) {
         if self.carrier == Carrier::Polling {
             return;
@@ -621,7 +631,7 @@ impl Session {
         self.leave_polling();
     }
 
-    /// After an upgrade, forgets polling once nothing of it is under way.
+    /// After an upgrade, drops the state of polling once no request is in progress.
     fn leave_polling(&mut self) {
         let over = self.polling.as_ref().is_some_and(|polling| !polling.is_under_way());
         if self.carrier != Carrier::Polling && over {
@@ -629,7 +639,7 @@ impl Session {
         }
     }
 
-    /// Whether a body lies undecoded.
+    /// Whether a body is not fully decoded yet.
     fn is_decoding(&self) -> bool {
         self.polling.as_ref().is_some_and(|polling| polling.is_decoding())
     }
@@ -643,7 +653,7 @@ impl Session {
         self.polling.as_mut().and_then(|polling| polling.take_held())
     }
 
-    /// Answers the GET that is held, if something is queued for it.
+    /// Answers the held GET if packets are queued for it. Returns whether it did.
     fn answer_due_poll(&mut self) -> bool {
         if self.outbox.is_empty() || self.link.is_some() {
             return false;
@@ -653,7 +663,7 @@ impl Session {
         true
     }
 
-    /// Releases a GET that is held while a probe waits for the peer to stop polling.
+    /// Releases the held GET, because a probe waits for the peer to stop polling.
     fn release_poll(&mut self) {
         if !self.answer_due_poll()
             && let Some(request) = self.take_held()
@@ -667,13 +677,13 @@ impl Session {
         self.outbox.push_control(Transmit::Reply { request, response });
     }
 
-    /// Answers a GET with these packets, which nobody will miss.
+    /// Answers a GET with packets that do not come from the queue. They do not count as buffered bytes.
     fn reply_packets(&mut self, request: RequestId, packets: &[Frame]) {
         let response = self.wire.encode_body(packets);
         self.reply_poll(request, response, 0);
     }
 
-    /// Answers a GET with everything that is queued.
+    /// Answers a GET with all queued packets.
     fn reply_queued(&mut self, request: RequestId) {
         let response = self.wire.encode_body(self.outbox.packets());
         let bytes = self.outbox.weight();
@@ -682,7 +692,7 @@ impl Session {
     }
 
     fn reply_poll(&mut self, request: RequestId, response: Response, bytes: usize) {
-        // A peer that upgrades, or is told of the end, needs no further reply.
+        // After an upgrade, a reply has only the close packet, which may be lost. The session does not wait until it is written.
         if self.carrier == Carrier::Polling
             && let Some(polling) = &mut self.polling
         {
@@ -691,10 +701,9 @@ impl Session {
         self.reply(request, response);
     }
 
-    // Links. A session knows at most two: the one that carries it, and the one that tries to (the probe). Every other one that is named to
-    // it, too late or too early, is closed.
+    // Links. A session has at most two: the carrier, and the probe, which tries to become the carrier. Any other link is closed.
 
-    /// A link came up: the session's first input, or a probe.
+    /// A link came up. It is the session's first input, a probe, or refused.
     fn handle_link_up(&mut self, id: LinkId, kind: LinkKind) {
         if self.is_carrier(id) || self.is_probe(id) {
             return;
@@ -702,7 +711,7 @@ impl Session {
         let mut link = Link::new(id, kind, self.config.max_payload);
         if self.stage == Stage::Opening && self.carrier != Carrier::Polling {
             self.carrier = Carrier::Link(kind);
-            // Ahead of everything else that will ever be queued, even of a ping.
+            // As urgent packets, they leave before every other packet, even before a ping.
             link.push_urgent(Urgent::Open);
             if self.config.initial_packet.is_some() {
                 link.push_urgent(Urgent::Initial);
@@ -735,12 +744,12 @@ impl Session {
         }
     }
 
-    /// Bytes of a WebTransport stream came.
+    /// Bytes of a WebTransport stream arrived.
     fn handle_link_bytes(&mut self, id: LinkId, chunk: Bytes) {
         if let Some(link) = self.heard_link(id) {
             link.push_bytes(chunk);
         }
-        // Looked up for each packet: one of them may make a carrier of the probe, or end either.
+        // The link is looked up for each packet, because a packet may make the probe the carrier, or end either of them.
         while let Some(packet) = self.heard_link(id).and_then(Link::next_packet) {
             let failed = packet.is_err();
             self.handle_link_packet(id, packet);
@@ -750,7 +759,7 @@ impl Session {
         }
     }
 
-    /// A link delivered a packet, or bytes that are not one. Those of a link that was closed are ignored: it has been told.
+    /// A link delivered a packet, or bytes that are not one. They are ignored if the session has already closed the link.
     #[inline]
     fn handle_link_packet(&mut self, id: LinkId, packet: Result<Packet, ParseError>) {
         if !self.is_carrier(id) {
@@ -768,13 +777,13 @@ impl Session {
         };
         if packet.packet_type == PacketType::Message {
             let unread = self.unread();
-            // One message passes whatever the limit is; what piles up does not.
+            // The limit is for messages that accumulate. A single message is accepted, however large it is.
             if unread > 0 && unread.saturating_add(packet.weight()) > self.config.limits.max_inbound {
                 return self.finish(CloseReason::TransportError(TransportError::InboundOverflow));
             }
         }
         match &mut self.polling {
-            // A POST from before the upgrade is still being read: messages keep their order.
+            // A POST from before the upgrade is still being read. Packets of the link wait for it, so that messages keep their order.
             Some(polling)
                 if polling.has_post() && matches!(packet.packet_type, PacketType::Message | PacketType::Close) =>
             {
@@ -799,7 +808,7 @@ impl Session {
         });
     }
 
-    /// Takes the upgrade one step further; for what concerns the probe that there is.
+    /// Passes an input to the upgrade, and performs the action for the current probe.
     fn step_upgrade(&mut self, input: upgrade::Input) {
         let Some(polling) = &mut self.polling else { return };
         match polling.upgrade.handle(input) {
@@ -822,12 +831,13 @@ impl Session {
         }
     }
 
-    /// The probe becomes the carrier. What is queued goes over it; a ping that is outstanding stays so.
+    /// Makes the probe the carrier. It carries the queued packets. A ping that was sent over polling stays outstanding.
     fn switch_to(&mut self, probe: Link) {
         let kind = probe.kind();
         self.carrier = Carrier::Link(kind);
         self.link = Some(probe);
-        // A peer that still polls has not waited for its GET. What is queued would overtake or be overtaken on that way.
+        // The peer has upgraded without waiting for its held GET. Queued packets go over the link only: split over both, they could arrive
+        // out of order.
         if let Some(request) = self.polling.as_mut().and_then(|polling| polling.leave()) {
             self.reply_packets(request, &[Frame::CLOSE]);
         }
@@ -838,12 +848,12 @@ impl Session {
         }
     }
 
-    /// Closes a link that is not the session's.
+    /// Closes a link that is not the carrier.
     fn close_link(&mut self, link: LinkId) {
         self.outbox.push_control(Transmit::CloseLink { link });
     }
 
-    /// Takes the packet that leaves this link ahead of the queue, if there is one.
+    /// Takes the next packet that leaves this link ahead of the queue.
     fn pop_urgent(&mut self, id: LinkId) -> Option<Frame> {
         let link = self.link_mut(id)?;
         let kind = link.kind();
@@ -857,7 +867,7 @@ impl Session {
         Some(self.wire.on_link(kind, frame))
     }
 
-    /// A link that a packet leaves ahead of the queue.
+    /// The link that has a packet to send ahead of the queue.
     fn urgent_link(&self) -> Option<LinkId> {
         let probe = self.polling.as_ref().and_then(|polling| polling.upgrade.probe());
         self.link.iter().chain(probe).find(|link| link.has_urgent()).map(Link::id)
@@ -871,37 +881,37 @@ impl Session {
         self.polling.as_ref().is_some_and(|polling| polling.upgrade.is_probe(id))
     }
 
-    /// A link of the session, carrier or probe.
+    /// The carrier or the probe.
     fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
         let probe = self.polling.as_mut().and_then(|polling| polling.upgrade.probe_mut());
         self.link.as_mut().into_iter().chain(probe).find(|link| link.id() == id)
     }
 
-    /// A link that is still listened to.
+    /// The carrier or the probe. `None` after the session has ended, when the input of links is ignored.
     fn heard_link(&mut self, id: LinkId) -> Option<&mut Link> {
         if self.stage == Stage::Closed { None } else { self.link_mut(id) }
     }
 
     // The heartbeat.
 
-    /// A deadline of the heartbeat is over.
+    /// A deadline of the heartbeat has passed.
     fn handle_beat(&mut self, beat: Beat, due: Instant) {
         let may_be_unread = self.link.is_some() || self.polling.as_ref().is_some_and(|polling| polling.has_post());
         let has_stopped_reading = self.is_decoding() || self.is_backlog(self.unread());
         let facts = Facts { has_stopped_reading, may_be_unread };
         let actions = self.heartbeat.handle_timeout(beat, self.now, due, facts, self.pace());
         if actions.close.is_some() {
-            // Nobody is there to take them.
+            // The peer did not answer in time, and may never read these packets.
             self.drop_link_packets();
         } else if actions.send.is_some() && actions.pong.is_some() {
-            // The last pong is long ago: a good moment to give up what the last burst of messages has left behind.
+            // A ping leaves once per interval, so this is a good time to free memory that a burst of messages has left allocated.
             self.events.release();
             self.outbox.release();
         }
         self.act(actions);
     }
 
-    /// Another packet came.
+    /// A packet arrived that is neither ping nor pong.
     #[inline]
     fn sign_of_life(&mut self) {
         if self.heartbeat.heeds_packets() {
@@ -920,7 +930,7 @@ impl Session {
         Pace::from(&*self.config)
     }
 
-    /// Does what the heartbeat wants done.
+    /// Performs the actions of the heartbeat.
     fn act(&mut self, Actions { send, ping, pong, close }: Actions) {
         if let Some(packet) = send {
             self.send_beat(packet);
@@ -942,7 +952,7 @@ impl Session {
             Send::Pong => (Urgent::Pong, Frame::PONG),
         };
         match (&mut self.link, &mut self.polling) {
-            // Ahead of what is queued: megabytes of messages must not cost the peer its time to answer.
+            // Ahead of the queue: megabytes of messages must not use up the peer's time to answer.
             (Some(link), _) => link.push_urgent(urgent),
             (None, Some(polling)) => {
                 if polling.push_beat() {
@@ -953,9 +963,9 @@ impl Session {
         }
     }
 
-    // Life.
+    // Stages.
 
-    /// The first input has come. What answers it is the open packet, and the initial packet if there is one.
+    /// The first input has arrived. The caller answers it with the open packet, and the initial packet if one is configured.
     fn open(&mut self) {
         self.stage = Stage::Open;
         self.events.push(Event::Open);
@@ -964,7 +974,7 @@ impl Session {
         self.act(actions);
     }
 
-    /// A packet of the peer, in its turn.
+    /// Handles a packet of the peer. Packets are passed in their order.
     #[inline]
     fn receive(&mut self, packet: Packet) {
         match packet.packet_type {
@@ -984,13 +994,14 @@ impl Session {
                     self.stop_reading();
                 }
             }
-            // Nothing that an established session has a use for; the reference ignores them too.
+            // An open session does not use these packets. The reference ignores them too.
             PacketType::Open | PacketType::Upgrade | PacketType::Noop => {}
         }
         self.sign_of_life();
     }
 
-    /// What is in a message packet of the carrier, if nothing stands in its way: no message before it, no POST, no end.
+    /// Decodes a message packet that can be returned directly: the carrier is this link, the session is open, no event is queued, and no
+    /// request is in progress.
     #[inline]
     fn plain_message(&self, link: LinkId, packet: &Message) -> Option<Message> {
         let open = self.stage == Stage::Open && self.polling.is_none() && self.events.is_empty();
@@ -1000,18 +1011,18 @@ impl Session {
         self.wire.decode_plain(packet)
     }
 
-    /// Weight of what the application has yet to read.
+    /// The weight of the messages that the application has not read yet.
     fn unread(&self) -> usize {
         let delayed = self.polling.as_ref().map_or(0, |polling| polling.delayed_weight());
         self.events.weight().saturating_add(delayed)
     }
 
-    /// Whether that much unread input is reason to stop; one message always passes.
+    /// Whether this weight of unread messages is a reason to stop reading. Without unread messages, it never is.
     fn is_backlog(&self, weight: usize) -> bool {
         weight > 0 && weight >= self.config.limits.soft_inbound
     }
 
-    /// Something has left the outbox.
+    /// Capacity may be free again: packets have left the outbox, or a reply was written.
     #[inline]
     fn room_made(&mut self) {
         if self.outbox.has_refused() {
@@ -1027,7 +1038,7 @@ impl Session {
         }
     }
 
-    /// Forgets what is queued for a link. A GET is different: if one holds, what is queued counts as its answer already.
+    /// Drops the packets that are queued for a link. Packets for polling stay: if a GET is held, they already count as its answer.
     fn drop_link_packets(&mut self) {
         if let Some(link) = &mut self.link {
             link.clear();
@@ -1035,7 +1046,7 @@ impl Session {
         }
     }
 
-    /// Ends the session, once. What is queued for a link stays queued; every request that waits is answered.
+    /// Ends the session, unless it has ended already. Packets for a link stay queued. Every pending request is answered.
     fn finish(&mut self, reason: CloseReason) {
         if self.stage == Stage::Closed {
             return;
@@ -1051,13 +1062,13 @@ impl Session {
         }
     }
 
-    /// The session ends: answers whatever waits.
+    /// Answers all pending requests, because the session ends.
     fn answer_last(&mut self, reason: CloseReason) {
         self.answer_due_poll();
         let Some(polling) = &mut self.polling else { return };
         let waiting = polling.end();
         if let Some(request) = waiting.held {
-            // As in the reference: a peer that has closed hears a noop, one that is closed hears it.
+            // As in the reference: if the peer closed the session, its GET gets a noop, otherwise the close packet.
             let last = if reason == CloseReason::TransportClose { Frame::NOOP } else { Frame::CLOSE };
             self.reply_packets(request, &[last]);
         }

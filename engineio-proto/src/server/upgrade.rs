@@ -34,7 +34,8 @@
 //! | Over | Timeout | Over | Ignore |
 //! | Over | SessionClosed | Over | Ignore |
 //!
-//! As in the reference, a `5` that no probe went before moves the session too: clients in use upgrade so (elephant.io, socket.io-client-csharp).
+//! As in the reference, a `5` that no probe went before moves the session too: clients in use upgrade so (elephant.io,
+//! socket.io-client-csharp).
 //!
 //! Source: engine.io `lib/socket.ts`, `maybeUpgrade`; the table's tests walk every row.
 
