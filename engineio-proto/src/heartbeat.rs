@@ -1,23 +1,22 @@
-//! Pings and pongs: one end asks, the other answers, and whoever hears nothing in time is alone.
+//! Pings and pongs: one end sends pings, the other answers them with pongs, and each detects that the other no longer responds.
 //!
-//! The server asks in revision 4, the client in revision 3: so [`Heartbeat::asks`] is for the server of revision 4 and the client of
-//! 3, and `Heartbeat::answers` for the other two. A heartbeat knows times and facts, and no session: it says what to send, which
-//! timers to set, and when to close ([`Actions`]).
+//! The server sends the pings in revision 4, and the client in revision 3. [`Heartbeat::asks`] is for the server of revision 4 and the
+//! client of revision 3, `Heartbeat::answers` for the other two. A heartbeat does not depend on a session. It gets times and facts, and
+//! returns what to send, which timers to set, and when to close ([`Actions`]).
 //!
-//! Who asks: a ping leaves one interval after the last pong (or the opening). The pong must come within the timeout of the moment at
-//! which the ping was due; the first other packet after the ping puts that off once. A pong that nobody asked for is ignored:
-//! in the reference it postpones the next ping, so that a peer could keep the server from ever asking.
+//! The end that asks sends a ping one interval after the last pong, or after the opening. The pong must arrive within the timeout, counted
+//! from when the ping was due. The first other packet after the ping extends this deadline once. A pong without a ping is ignored. In the
+//! reference, it postpones the next ping, so that a peer could prevent all pings.
 //!
-//! Who answers: the next packet must come within interval and timeout together.
+//! The end that answers expects the next packet within the sum of interval and timeout.
 //!
-//! Two things put the deadline off, because they are this side's doing and not the peer's:
+//! Two causes that lie with this side extend a deadline:
 //!
-//! * **A stall.** This side has stopped reading, so that the pong may lie unread behind other input. The peer has a deadline of its own,
-//!   for the next ping: so pings go on, one every interval. A stall is ended by its own limit
-//!   ([`Limits::max_stall`](crate::Limits::max_stall)).
-//! * **Oversleeping.** The deadline was noticed late by more than half of the timeout: the process was suspended or starved, and
-//!   a pong that came in time may not have been read. A link gets the time for one more read; a polling session only if a POST has been
-//!   accepted that may bring the pong.
+//! * **A stall.** This side has stopped reading, so the pong may be unread behind other input. Meanwhile the peer also waits for its next
+//!   ping. Pings therefore go on, one per interval. A stall has its own limit ([`Limits::max_stall`](crate::Limits::max_stall)).
+//! * **Oversleeping.** The timeout was handled late by more than half of the ping timeout, because the process was suspended or starved. A
+//!   pong that arrived in time may be unread. A link gets time for one more read. A polling session gets it only if a POST has been
+//!   accepted, which may bring the pong.
 //!
 //! Source: engine.io 6.6.13 `lib/socket.ts`, `schedulePing`, `resetPingTimeout` and `onPacket`.
 
@@ -27,33 +26,33 @@ use crate::config::Config;
 use crate::event::{CloseReason, TransportError};
 use crate::time::Instant;
 
-/// One end's half of a heartbeat.
+/// The heartbeat of one end.
 #[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heartbeat {
     role: Role,
     /// When the last ping was sent.
     pinged: Instant,
-    /// Since when the deadline has been put off because this side had stopped reading; the far future when it was not.
+    /// When the current stall began, which is the first deadline that was extended for it. [`Instant::FAR_FUTURE`] without a stall.
     stalled_since: Instant,
-    /// Whether this side has stopped reading since the deadline was last set.
+    /// Whether this side has stopped reading since the deadline was set.
     stalled: bool,
-    /// Whether the deadline was put off because it was noticed late.
+    /// Whether the deadline was extended because the timeout was handled late.
     overslept: bool,
 }
 
-/// What an end does.
+/// The role of an end.
 #[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
-    /// It sends pings.
+    /// Sends pings.
     Asks(Pong),
-    /// It answers them.
+    /// Answers pings.
     #[allow(dead_code, reason = "no request is routed to revision 3 yet, only tests of the testkit make such sessions")]
     Answers,
 }
 
-/// The times of a heartbeat.
+/// The durations of a heartbeat.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     interval: Duration,
@@ -64,22 +63,22 @@ pub(crate) struct Pace {
 /// The timers of a heartbeat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Beat {
-    /// The next ping: who asks sends it, who answers must have got it.
+    /// The next ping. The end that asks sends it. The end that answers must have received it.
     Ping,
-    /// The pong must have come. Only for who asks.
+    /// The pong must have arrived. Used only by the end that asks.
     Pong,
 }
 
-/// What matters to a deadline that is over.
+/// Facts about the session that determine what happens at a deadline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     /// This side has stopped reading.
     pub(crate) has_stopped_reading: bool,
-    /// The peer may have sent something that this side has yet to read.
+    /// The peer may have sent packets that this side has not read yet.
     pub(crate) may_be_unread: bool,
 }
 
-/// What a heartbeat wants done.
+/// The actions that a heartbeat requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub(crate) struct Actions {
@@ -91,7 +90,7 @@ pub(crate) struct Actions {
     pub(crate) close: Option<CloseReason>,
 }
 
-/// What to send, ahead of everything else. One that has not left yet is as good as two.
+/// The packet to send, ahead of all others. If one is still unsent, another is not needed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Send {
     Ping,
@@ -106,7 +105,7 @@ enum Pong {
     Idle,
     /// A ping is outstanding.
     Awaited,
-    /// A ping is outstanding, and another packet has put its deadline off.
+    /// A ping is outstanding, and another packet has extended its deadline.
     Extended,
 }
 
@@ -118,12 +117,12 @@ impl From<&Config> for Pace {
 }
 
 impl Pace {
-    /// Whether a deadline was noticed so late that the peer would pay for it.
+    /// Whether a deadline is handled so late that the peer would lose too much of its time.
     fn overslept(&self, now: Instant, due: Instant) -> bool {
         now - due > self.timeout / 2
     }
 
-    /// How long who answers waits.
+    /// How long the end that answers waits for a packet.
     fn silence(&self) -> Duration {
         self.interval.saturating_add(self.timeout)
     }
@@ -138,12 +137,12 @@ impl Actions {
 }
 
 impl Heartbeat {
-    /// The end that asks.
+    /// The end that sends pings.
     pub(crate) const fn asks() -> Self {
         Self::new(Role::Asks(Pong::Idle))
     }
 
-    /// The end that answers.
+    /// The end that answers pings.
     #[cfg(feature = "testkit")]
     pub(crate) const fn answers() -> Self {
         Self::new(Role::Answers)
@@ -163,7 +162,7 @@ impl Heartbeat {
         Actions { ping: Some(now + wait), ..Actions::NONE }
     }
 
-    /// A ping came.
+    /// A ping arrived.
     pub(crate) fn handle_ping(&mut self, now: Instant, pace: Pace) -> Actions {
         match self.role {
             Role::Asks(_) => Actions::close(CloseReason::TransportError(TransportError::HeartbeatDirection)),
@@ -171,12 +170,13 @@ impl Heartbeat {
         }
     }
 
-    /// A pong came.
+    /// A pong arrived.
     pub(crate) fn handle_pong(&mut self, now: Instant, pace: Pace) -> Actions {
         match self.role {
             Role::Asks(Pong::Idle) => Actions::NONE,
             Role::Asks(Pong::Awaited | Pong::Extended) => {
-                // A peer waits for the next ping from the last one on: what a stall has cost of that time is not its to lose.
+                // The peer counts the time to its next ping from the last one. After a stall, the interval starts there, so that the peer
+                // does not time out.
                 let has_stalled = self.stalled || self.stalled_since != Instant::FAR_FUTURE;
                 let from = if has_stalled { self.pinged } else { now };
                 *self = Self::asks();
@@ -192,7 +192,7 @@ impl Heartbeat {
         matches!(self.role, Role::Asks(Pong::Awaited) | Role::Answers)
     }
 
-    /// Another packet came, which is a sign of life.
+    /// Another packet arrived, which shows that the peer is alive.
     pub(crate) fn handle_packet(&mut self, now: Instant, pace: Pace) -> Actions {
         match self.role {
             Role::Asks(Pong::Awaited) => {
@@ -207,15 +207,15 @@ impl Heartbeat {
         }
     }
 
-    /// This side stops reading for now: what the peer has sent may lie behind what is unread. Over polling it comes in a POST of its own,
-    /// after the one that waits. As long as this side does not read, the next ping does not wait for a pong.
+    /// This side stops reading for now. The pong may be behind the unread input. On polling, it arrives in a POST of its own, after the one
+    /// that waits. While this side does not read, the next ping does not wait for a pong.
     pub(crate) fn handle_stop_reading(&mut self, pace: Pace) -> Actions {
         self.stalled = true;
         let awaits = matches!(self.role, Role::Asks(Pong::Awaited | Pong::Extended));
         Actions { ping: awaits.then(|| self.pinged + pace.interval), ..Actions::NONE }
     }
 
-    /// A timer is over that was set to `due`.
+    /// A timer that was set to `due` has fired.
     pub(crate) fn handle_timeout(
         &mut self,
         beat: Beat,
@@ -237,13 +237,13 @@ impl Heartbeat {
         }
     }
 
-    /// Sends a ping that was due at `due`, now or a little earlier.
+    /// Sends the ping that was due at `due`.
     fn ping(&mut self, pong: Pong, now: Instant, due: Instant, facts: Facts, pace: Pace) -> Actions {
         let mut actions = Actions { send: Some(Send::Ping), ..Actions::NONE };
-        // The ping before may have been answered, and this side has yet to read it: its deadline stays.
+        // If a pong is still awaited, it may have arrived without having been read. Its deadline stays.
         if pong == Pong::Idle {
             *self = Self::new(Role::Asks(Pong::Awaited));
-            // The peer's time runs from when the ping was due, unless we overslept so much that it would pay for it.
+            // The peer's time starts when the ping was due, unless this is too long ago.
             let from = if pace.overslept(now, due) { now } else { due };
             actions.pong = Some(from + pace.timeout);
         }
@@ -254,7 +254,7 @@ impl Heartbeat {
         actions
     }
 
-    /// The deadline `due` is over, and nothing came: when it is over instead, or why to close.
+    /// The deadline `due` has passed without the awaited packet. Returns the extended deadline, or why to close.
     fn put_off(&mut self, now: Instant, due: Instant, facts: Facts, pace: Pace) -> Result<Instant, CloseReason> {
         let stalls = facts.has_stopped_reading;
         if core::mem::replace(&mut self.stalled, stalls) || stalls {

@@ -1,7 +1,7 @@
-//! One link: a WebSocket or a WebTransport stream, as far as a session has to know it.
+//! The state of one link (a WebSocket or a WebTransport stream) in a session.
 //!
-//! A link cuts the bytes of a stream into packets, and remembers which packets leave it ahead of the queue. What those are made of is
-//! the session's to know.
+//! A link splits the bytes of a stream into packets, and records which packets leave it ahead of the queue. The session makes these
+//! packets.
 
 use alloc::boxed::Box;
 
@@ -13,13 +13,13 @@ use crate::framing::Decoder;
 use crate::id::LinkId;
 use crate::packet::Packet;
 
-/// A packet that leaves a link ahead of the queue. The first of them leaves first.
+/// A packet that leaves a link ahead of the queue. They leave in the order of the variants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(crate) enum Urgent {
     /// The open packet.
     Open = 1,
-    /// The message that follows it at once.
+    /// The initial message, which follows the open packet.
     Initial = 1 << 1,
     /// The answer to a probe.
     ProbeAnswer = 1 << 2,
@@ -39,9 +39,9 @@ impl Urgent {
 pub(crate) struct Link {
     id: LinkId,
     kind: LinkKind,
-    /// A bit for each [`Urgent`] packet: each waits at most once, however often a peer gives a reason for it.
+    /// A bit for each [`Urgent`] packet. Each is queued at most once, however often a peer causes it.
     urgent: u8,
-    /// Cuts the bytes of a WebTransport stream into packets.
+    /// Splits the bytes of a WebTransport stream into packets. `None` for a WebSocket.
     decoder: Option<Box<Decoder>>,
 }
 
@@ -64,12 +64,12 @@ impl Link {
         self.kind
     }
 
-    /// This packet leaves ahead of the queue.
+    /// Queues a packet ahead of all others.
     pub(crate) const fn push_urgent(&mut self, packet: Urgent) {
         self.urgent |= packet as u8;
     }
 
-    /// The packet that leaves next, if one is ahead of the queue.
+    /// Takes the next packet that leaves ahead of the queue.
     #[inline]
     pub(crate) fn pop_urgent(&mut self) -> Option<Urgent> {
         if self.urgent == 0 {
@@ -85,19 +85,19 @@ impl Link {
         self.urgent != 0
     }
 
-    /// Forgets the packets that have not left.
+    /// Drops the urgent packets.
     pub(crate) const fn clear(&mut self) {
         self.urgent = 0;
     }
 
-    /// Bytes of a stream; a WebSocket has none.
+    /// Adds bytes of a stream. Does nothing on a WebSocket.
     pub(crate) fn push_bytes(&mut self, chunk: Bytes) {
         if let Some(decoder) = &mut self.decoder {
             decoder.push(chunk);
         }
     }
 
-    /// The next packet in the bytes of a stream.
+    /// Decodes the next packet from the bytes of a stream.
     pub(crate) fn next_packet(&mut self) -> Option<Result<Packet, ParseError>> {
         self.decoder.as_mut()?.next().transpose()
     }

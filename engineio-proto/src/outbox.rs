@@ -1,21 +1,21 @@
-//! What one end of a peer has to say: packets in their order, and beside them what is no packet of a link.
+//! The outbound queue of a machine: packets in their order, and separately the outputs that are not packets of a link.
 //!
-//! Packets are limited by their weight: one that does not fit is refused ([`SendError::Full`]), and the sender hears of it when half of the
-//! room is free again. What is said beside them (answers, the ends of links) is one each for something that was handed in, so that
-//! it needs no limit.
+//! Packets are limited by their weight. One that does not fit is refused ([`SendError::Full`]), and the machine emits an event when at
+//! least half of the capacity is free again. The other outputs (replies, closes of links) are at most one for each request or link that
+//! was passed in, so they need no limit.
 
 use crate::config::Limits;
 use crate::error::SendError;
 use crate::packet::Frame;
 use crate::queue::{Queue, Weigh as _, WeighedQueue};
 
-/// What waits to be polled; `T` is what is said beside packets.
+/// The outputs that wait to be polled. `T` is the type of those that are not packets.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub(crate) struct Outbox<T> {
     packets: WeighedQueue<Frame>,
     control: Queue<T>,
-    /// Whether a packet was refused for lack of room, and nobody was told yet that there is room again.
+    /// Whether a packet was refused for lack of capacity, and no event has reported yet that there is capacity again.
     refused: bool,
 }
 
@@ -24,7 +24,7 @@ impl<T> Outbox<T> {
         Self { packets: WeighedQueue::new(), control: Queue::new(), refused: false }
     }
 
-    /// Whether these packets fit, when `waiting` bytes wait already, here or elsewhere. Anything fits when nothing waits.
+    /// Checks whether these packets fit if `waiting` bytes wait already, here or elsewhere. Everything fits if nothing waits.
     #[inline]
     pub(crate) fn check_room(&mut self, frames: &[Frame], waiting: usize, limits: &Limits) -> Result<(), SendError> {
         if waiting > 0 {
@@ -37,13 +37,13 @@ impl<T> Outbox<T> {
         Ok(())
     }
 
-    /// Whether a refusal is still to be made up for.
+    /// Whether a packet was refused since the last time that [`Outbox::take_writable`] returned true.
     #[inline]
     pub(crate) const fn has_refused(&self) -> bool {
         self.refused
     }
 
-    /// Whether it is time to say that there is room again; true once for each refusal.
+    /// Whether to report that there is capacity again. Returns true at most once after refusals.
     pub(crate) const fn take_writable(&mut self, waiting: usize, limits: &Limits) -> bool {
         let writable = self.refused && waiting <= limits.max_outbound / 2;
         self.refused &= !writable;
@@ -81,13 +81,13 @@ impl<T> Outbox<T> {
         self.packets.is_empty()
     }
 
-    /// Bytes of the packets that wait.
+    /// The weight of the packets that wait.
     #[inline]
     pub(crate) const fn weight(&self) -> usize {
         self.packets.weight()
     }
 
-    /// Forgets the packets.
+    /// Drops the packets.
     pub(crate) fn clear(&mut self) {
         self.packets.clear();
     }
@@ -106,7 +106,7 @@ impl<T> Outbox<T> {
         !self.control.is_empty()
     }
 
-    /// Gives memory back that a quiet peer has no use for.
+    /// Frees memory that a quiet peer does not need.
     pub(crate) fn release(&mut self) {
         self.packets.release();
         self.control.release();

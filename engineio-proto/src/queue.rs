@@ -1,8 +1,8 @@
-//! A queue that knows its weight and keeps no heap while it is empty.
+//! A queue that allocates little, and one that also adds up the weights of its items.
 //!
-//! The first item lies in the queue itself, so that a peer that says one thing at a time allocates nothing; only what piles up
-//! behind it goes to the heap. That heap is kept while a peer is busy (a window of messages reuses it), and given back at once
-//! when it was large or tiny, or by [`Queue::release`] when the machine notices that its peer has been idle.
+//! The first item is stored in the queue itself, so a peer that queues one item at a time causes no allocation. Further items go to the
+//! heap. When the queue becomes empty, it frees this memory at once if it is large or tiny. Otherwise it keeps the memory, so that the next
+//! burst of messages reuses it, until the machine calls [`Queue::release`] because its peer is idle.
 
 use alloc::collections::VecDeque;
 use core::ops::RangeInclusive;
@@ -11,11 +11,11 @@ use crate::event::Event;
 use crate::message::Message;
 use crate::packet::{Frame, KEEPING};
 
-/// Items that a queue keeps room for when it has run empty. More is memory, and less is cheaper to allocate again than to keep for
-/// every peer that said two things when it connected.
+/// The capacities, in items, that a queue keeps when it becomes empty. A larger one holds too much memory. A smaller one is cheaper to
+/// allocate again than to keep for every peer that has queued two messages when it connected.
 const KEPT_ROOM: RangeInclusive<usize> = 5..=64;
 
-/// How much memory an item stands for.
+/// The number of bytes that an item counts towards limits.
 pub(crate) trait Weigh {
     fn weight(&self) -> usize;
 }
@@ -36,13 +36,13 @@ impl Weigh for Event {
     fn weight(&self) -> usize {
         match self {
             Self::Message(message) => message.weight(),
-            // A handful in the life of a session: no limit applies to them.
+            // A session emits only a few of these, so no limit applies to them.
             Self::Open | Self::Upgraded(_) | Self::Writable | Self::Closed(_) => 0,
         }
     }
 }
 
-/// First in, first out.
+/// A first-in, first-out queue.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
@@ -90,7 +90,7 @@ impl<T> Queue<T> {
         Some(item)
     }
 
-    /// Once for a window of messages: kept out of the way of the others.
+    /// Runs once per burst of messages, and is therefore kept out of the hot path.
     #[cold]
     fn ran_empty(&mut self) {
         if !KEPT_ROOM.contains(&self.rest.capacity()) {
@@ -113,7 +113,7 @@ impl<T> Queue<T> {
         self.ran_empty();
     }
 
-    /// Gives the spare heap of an empty queue back.
+    /// Frees the spare memory of an empty queue.
     pub(crate) fn release(&mut self) {
         if self.rest.is_empty() && self.rest.capacity() > 0 {
             self.rest = VecDeque::new();

@@ -1,11 +1,11 @@
-//! The `Arc` that the machines use on every processor.
+//! The alias [`Arc`], which works on every processor.
 
 #[cfg(not(all(feature = "portable-atomic", not(target_has_atomic = "ptr"))))]
 use alloc::sync::Arc as Counted;
 #[cfg(all(feature = "portable-atomic", not(target_has_atomic = "ptr")))]
 use portable_atomic_util::Arc as Counted;
 
-/// Holds what several machines share, such as a configuration. This is the `Arc` of `alloc` and `std`.
+/// The shared pointer for data of several machines, such as their configuration. This is the `Arc` of `alloc` and `std`.
 ///
 /// On processors without compare-and-swap, `alloc` has no `Arc`. There, the feature `portable-atomic` makes this the `Arc` of the crate
 /// `portable-atomic-util`. Code that must run on such processors should use this alias.

@@ -1,10 +1,10 @@
-//! The deadlines of one machine: an array with a place for each kind of timer, and the earliest of them at hand.
+//! The deadlines of one machine: an array with one deadline for each timer, and the earliest of them.
 //!
-//! Asking for the next deadline reads one field, however many kinds there are. A deadline of [`Instant::FAR_FUTURE`] is none at all.
+//! Reading the earliest deadline takes constant time. A timer whose deadline is [`Instant::FAR_FUTURE`] is not set.
 
 use crate::time::Instant;
 
-/// The deadlines of a machine with `N` kinds of timers; a kind is named by its place.
+/// The deadlines of a machine with `N` timers. A timer is identified by its index.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub(crate) struct Timers<const N: usize> {
@@ -17,7 +17,7 @@ impl<const N: usize> Timers<N> {
         Self { deadlines: [Instant::FAR_FUTURE; N], earliest: Instant::FAR_FUTURE }
     }
 
-    /// When to wake up; `None` when nothing is set.
+    /// The earliest deadline, or `None` if no timer is set.
     pub(crate) fn earliest(&self) -> Option<Instant> {
         (self.earliest != Instant::FAR_FUTURE).then_some(self.earliest)
     }
@@ -43,7 +43,7 @@ impl<const N: usize> Timers<N> {
         *self = Self::new();
     }
 
-    /// Takes the timer that is due first, with its deadline; of several with the same deadline, the one with the lowest place.
+    /// Clears the timer that is due first, and returns it with its deadline. Of several with the same deadline, the lowest index is first.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(usize, Instant)> {
         if self.earliest > now || self.earliest == Instant::FAR_FUTURE {
             return None;

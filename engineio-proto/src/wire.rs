@@ -1,7 +1,7 @@
-//! How the packets of one session travel: the form of a message on a link, and of a body over polling.
+//! The encoding of one session's packets: as messages on a link, and as bodies over polling.
 //!
-//! What the revisions of the protocol do differently with packets is here and in the codecs below, and nowhere else. Who asks for signs of
-//! life, which differs too, is in [`heartbeat`](crate::heartbeat).
+//! The revisions of the protocol encode packets differently. Only this file and the codecs depend on that difference. The direction of
+//! pings, which also depends on the revision, is in [`heartbeat`](crate::heartbeat).
 
 use bytes::{Bytes, BytesMut};
 
@@ -22,18 +22,18 @@ enum Revision {
     V4,
 }
 
-/// How the packets of one session travel.
+/// How the packets of one session are encoded.
 #[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wire {
     revision: Revision,
-    /// Whether the peer takes no binary (`b64` in the handshake's query).
+    /// Whether the peer does not support binary (`b64` in the handshake's query).
     base64: bool,
-    /// What calls with the answers to GETs (`j` in the handshake's query).
+    /// The JSONP callback in the responses to GETs (`j` in the handshake's query).
     jsonp: Option<Callback>,
 }
 
-/// The packets of one body that came.
+/// The packets in the body of a POST.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub(crate) enum Body {
@@ -64,7 +64,7 @@ impl Wire {
         Self { revision: Revision::V3, base64, jsonp }
     }
 
-    /// Reads a message of a WebSocket.
+    /// Decodes a message of a WebSocket.
     #[inline]
     pub(crate) fn decode(&self, message: Message) -> Result<Packet, ParseError> {
         match self.revision {
@@ -73,8 +73,8 @@ impl Wire {
         }
     }
 
-    /// What is in a message packet that a WebSocket has brought; `None` for every other packet. Cheaper than [`Wire::decode`] for what
-    /// nearly all packets are.
+    /// Decodes a message packet of a WebSocket. Returns `None` for all other packets. Nearly all packets are messages, and this is cheaper
+    /// for them than [`Wire::decode`].
     #[inline]
     pub(crate) fn decode_plain(&self, packet: &Message) -> Option<Message> {
         match packet {
@@ -84,13 +84,13 @@ impl Wire {
         }
     }
 
-    /// Whether packets travel over such a link as they are.
+    /// Whether this kind of link carries packets unchanged.
     #[inline]
     pub(crate) fn is_plain(&self, kind: LinkKind) -> bool {
         !self.base64 && kind == LinkKind::WebSocket && self.revision == Revision::V4
     }
 
-    /// The form in which a packet travels over such a link.
+    /// Converts a packet into the form that this kind of link carries.
     #[inline]
     pub(crate) fn on_link(&self, kind: LinkKind, frame: Frame) -> Frame {
         if self.is_plain(kind) { frame } else { self.special_form(kind, frame) }
@@ -100,26 +100,26 @@ impl Wire {
     fn special_form(&self, kind: LinkKind, frame: Frame) -> Frame {
         let frame = if self.revision == Revision::V3 { frame.into_v3() } else { frame };
         match kind {
-            // Old browsers only.
+            // Only for old browsers.
             LinkKind::WebSocket if self.base64 => frame.into_base64(),
-            // As bytes it would be a frame of length 0, which every peer takes for an error.
+            // In binary form, it would be a frame of length 0, which every peer refuses.
             LinkKind::WebTransport if frame.packet_len() == 0 => frame.into_base64(),
             _ => frame,
         }
     }
 
-    /// Whether a packet cannot travel over polling: revision 4 cuts a body at every U+001E.
+    /// Whether a packet cannot be sent over polling, because revision 4 splits a body at every U+001E.
     #[inline]
     pub(crate) fn is_cut_in_bodies(&self, frame: &Frame) -> bool {
         self.revision == Revision::V4 && !frame.is_binary() && memchr::memchr(0x1e, frame.data()).is_some()
     }
 
-    /// Whether a POST of this type may come.
+    /// Whether a POST may have this content type.
     pub(crate) fn takes(&self, content_type: ContentType) -> bool {
         content_type == ContentType::Text || self.revision == Revision::V3
     }
 
-    /// Reads the body of a POST; `None` for a form that holds no payload.
+    /// Decodes the body of a POST. Returns `None` for a JSONP form without a payload.
     pub(crate) fn decode_body(&self, body: Bytes, content_type: ContentType) -> Result<Option<Body>, ParseError> {
         let (body, content_type) = match self.jsonp {
             None => (body, content_type),
@@ -134,7 +134,7 @@ impl Wire {
         }))
     }
 
-    /// The answer to a GET that brings these packets.
+    /// Makes the response to a GET, with these packets.
     pub(crate) fn encode_body<'a, I>(&self, frames: I) -> Response
     where
         I: IntoIterator<Item = &'a Frame>,

@@ -1,10 +1,10 @@
-//! Long-polling: one GET that is held until there is something to say, and one POST at a time.
+//! Long-polling: one GET that is held until packets are queued, and one POST at a time.
 //!
-//! This is what a session has to remember of its requests. It makes no answers: the session does, and says so here.
+//! [`Polling`] is the state of a session's requests. It makes no replies. The session makes them, and records them here.
 //!
-//! A GET that is held while something is queued is due: `poll_transmit` joins everything that is queued at that moment into its
-//! body. A POST's body is decoded packet by packet while the application keeps up, and is answered `ok` when it has been
-//! decoded to its end, so that a peer waits for a slow application instead of filling its memory.
+//! A held GET is due as soon as packets are queued: `poll_transmit` joins all packets that are queued at that moment into its body. The
+//! body of a POST is decoded packet by packet while the application keeps up. The POST is answered `ok` after its last packet is decoded.
+//! This is backpressure: a peer waits for a slow application instead of filling its memory.
 //!
 //! Source: engine.io `lib/transports/polling.ts`.
 
@@ -19,58 +19,58 @@ use crate::packet::Packet;
 use crate::queue::{Weigh, WeighedQueue};
 use crate::wire::Body;
 
-/// Replies that may be unwritten at the same time. A peer has one or two; one that leaves more of them unread is not served any more.
+/// The maximum number of replies that are not written yet. A peer normally has one or two. The next GET over this limit ends the session.
 const MAX_UNWRITTEN: usize = 8;
 
-/// What a session keeps while it polls.
+/// The state of a session's requests while it polls.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct Polling {
-    /// The GET that is held.
+    /// The held GET.
     held: Option<RequestId>,
-    /// GETs whose replies were made, but not yet written to the end.
+    /// GETs that were answered, and whose replies are not completely written yet.
     unwritten: Vec<Unwritten>,
-    /// Whether a ping or a pong is queued: a session sends one of them, never both.
+    /// Whether a ping or pong is queued. A session sends only one kind of them.
     beats: bool,
     post: Post,
-    /// Packets of the link that carries the session since an upgrade: they wait for the POST that was under way.
+    /// After an upgrade, packets of the link. They wait for the POST that was in progress.
     delayed: WeighedQueue<Packet>,
     pub(super) upgrade: Upgrade,
 }
 
-/// A reply to a GET that was made, but not yet written to the end.
+/// A reply to a GET that is not completely written yet.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 struct Unwritten {
     request: RequestId,
-    /// What its packets weighed in the queue; 0 when it has none that would be missed.
+    /// The weight that its packets had in the queue. 0 if they did not come from the queue.
     bytes: usize,
 }
 
-/// The POST under way.
+/// The current POST.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 enum Post {
-    /// There is none.
+    /// No POST is in progress.
     None,
-    /// Its body has yet to come.
+    /// The body has not arrived yet.
     Reading(RequestId, ContentType),
-    /// Its body is being decoded.
+    /// The body is being decoded.
     Decoding {
-        /// Whom to answer; `None` when that has gone away.
+        /// The request to answer, or `None` if its connection was lost.
         request: Option<RequestId>,
-        /// What is left of the body.
+        /// The rest of the body.
         packets: Body,
     },
 }
 
-/// The requests that still wait when the session ends.
+/// The requests that are pending when the session ends.
 pub(super) struct Waiting {
-    /// The GET that is held.
+    /// The held GET.
     pub(super) held: Option<RequestId>,
-    /// The POST whose body has not come.
+    /// The POST whose body has not arrived.
     pub(super) reading: Option<RequestId>,
-    /// The POST whose body has come.
+    /// The POST whose body has arrived.
     pub(super) decoding: Option<RequestId>,
 }
 
@@ -104,23 +104,23 @@ impl Polling {
         self.held.is_some()
     }
 
-    /// The GET that is held: it is answered now.
+    /// Takes the held GET. The caller answers it.
     pub(super) const fn take_held(&mut self) -> Option<RequestId> {
         self.held.take()
     }
 
-    /// Whether no further reply is made before one was written.
+    /// Whether the peer has left so many replies unread that no further one is made.
     pub(super) fn is_unread(&self) -> bool {
         self.unwritten.len() >= MAX_UNWRITTEN
     }
 
-    /// A GET was answered with packets that weighed this much in the queue.
+    /// Records that a GET was answered. `bytes` is the weight that the packets had in the queue.
     pub(super) fn push_reply(&mut self, request: RequestId, bytes: usize) {
         self.beats = false;
         self.unwritten.push(Unwritten { request, bytes });
     }
 
-    /// A reply was written to the end.
+    /// Records that a reply was written completely.
     pub(super) fn handle_replied(&mut self, request: RequestId) {
         self.unwritten.retain(|unwritten| unwritten.request != request);
         if self.unwritten.is_empty() {
@@ -128,28 +128,28 @@ impl Polling {
         }
     }
 
-    /// Weight of the packets in replies that are not yet written.
+    /// The weight of the packets in replies that are not written yet.
     pub(super) fn unwritten_bytes(&self) -> usize {
         self.unwritten.iter().map(|unwritten| unwritten.bytes).fold(0, usize::saturating_add)
     }
 
-    /// A ping or a pong is to be queued. False when one is already.
+    /// Records that a ping or pong is to be queued. Returns false if one is queued already.
     pub(super) const fn push_beat(&mut self) -> bool {
         !core::mem::replace(&mut self.beats, true)
     }
 
-    /// The peer has left polling: the GET that is held, if any. Of the replies under way only those matter that bring packets.
+    /// The session was upgraded. Returns the held GET, and forgets unwritten replies that have no packets from the queue.
     pub(super) fn leave(&mut self) -> Option<RequestId> {
         self.unwritten.retain(|unwritten| unwritten.bytes > 0);
         self.held.take()
     }
 
-    /// Whether something is under way that the session has to wait for before it forgets polling.
+    /// Whether a request is in progress that must finish before the session drops this state.
     pub(super) const fn is_under_way(&self) -> bool {
         self.has_post() || !self.unwritten.is_empty()
     }
 
-    /// A request went away. An error if packets may have gone with it.
+    /// The connection of a request was lost. Returns an error if packets may be lost with it.
     pub(super) fn handle_aborted(&mut self, request: RequestId) -> Result<(), TransportError> {
         if self.held == Some(request) {
             self.held = None;
@@ -161,7 +161,7 @@ impl Polling {
         if self.take_reading(request).is_some() {
             return Err(TransportError::PostAborted);
         }
-        // A body that has come is decoded all the same; only its reply is lost.
+        // A body that has arrived is still decoded. Only the reply is lost.
         if let Post::Decoding { request: to, .. } = &mut self.post
             && *to == Some(request)
         {
@@ -172,17 +172,17 @@ impl Polling {
 
     // The POST.
 
-    /// Whether a POST is under way.
+    /// Whether a POST is in progress.
     pub(super) const fn has_post(&self) -> bool {
         !matches!(self.post, Post::None)
     }
 
-    /// A POST came; its body follows.
+    /// A POST arrived. Its body follows.
     pub(super) fn begin_post(&mut self, request: RequestId, content_type: ContentType) {
         self.post = Post::Reading(request, content_type);
     }
 
-    /// The type of the body that this POST still has to bring, which it does now, or never.
+    /// Ends the wait for the body of this POST, and returns its content type. `None` if the body was not awaited.
     pub(super) fn take_reading(&mut self, request: RequestId) -> Option<ContentType> {
         match self.post {
             Post::Reading(reading, content_type) if reading == request => {
@@ -193,18 +193,18 @@ impl Polling {
         }
     }
 
-    /// The body of a POST came: decode it.
+    /// Starts to decode the body of a POST.
     pub(super) fn decode(&mut self, request: RequestId, packets: Body) {
         self.post = Post::Decoding { request: Some(request), packets };
     }
 
-    /// Whether a body lies undecoded.
+    /// Whether a body is not fully decoded yet.
     #[inline]
     pub(super) const fn is_decoding(&self) -> bool {
         matches!(self.post, Post::Decoding { .. })
     }
 
-    /// The next packet of the body that is being decoded; `None` at its end.
+    /// The next packet of the body that is being decoded, or `None` at its end.
     pub(super) fn next_packet(&mut self) -> Option<Result<Packet, ParseError>> {
         match &mut self.post {
             Post::Decoding { packets, .. } => packets.next(),
@@ -212,7 +212,7 @@ impl Polling {
         }
     }
 
-    /// The body has been decoded: whom to answer.
+    /// The body is decoded. Returns the request to answer.
     pub(super) fn end_post(&mut self) -> Option<RequestId> {
         match core::mem::replace(&mut self.post, Post::None) {
             Post::Decoding { request, .. } => request,
@@ -220,24 +220,24 @@ impl Polling {
         }
     }
 
-    // What waits for the POST after an upgrade.
+    // Packets that wait for the POST after an upgrade.
 
-    /// Keeps a packet of the link until the POST has come to its end.
+    /// Keeps a packet of the link until the POST is finished.
     pub(super) fn delay(&mut self, packet: Packet) {
         self.delayed.push(packet);
     }
 
-    /// The next packet that was kept.
+    /// Takes the next packet that was kept.
     pub(super) fn pop_delayed(&mut self) -> Option<Packet> {
         self.delayed.pop()
     }
 
-    /// Weight of the packets that are kept.
+    /// The weight of the packets that are kept.
     pub(super) const fn delayed_weight(&self) -> usize {
         self.delayed.weight()
     }
 
-    /// The session ends: who still waits for an answer.
+    /// The session ends. Returns the requests that are still to be answered.
     pub(super) fn end(&mut self) -> Waiting {
         let (reading, decoding) = match core::mem::replace(&mut self.post, Post::None) {
             Post::Reading(request, _) => (Some(request), None),

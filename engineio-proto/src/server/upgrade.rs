@@ -1,7 +1,7 @@
-//! The upgrade from polling to a link, as a transition table that is data.
+//! The upgrade from polling to a link, as a table of transitions.
 //!
-//! While a session polls, one link at a time (the probe) may try to take over: it sends `2probe`, hears `3probe`, and moves the
-//! session over with `5`. Until then the session goes on polling, and whatever becomes of the probe does not harm it.
+//! While a session polls, one link at a time (the probe) may try to become the carrier. The peer sends `2probe` on it, receives `3probe`,
+//! and moves the session to it with `5`. Until then, the session polls. A probe that fails does not affect the session.
 //!
 //! | state | input | next state | action |
 //! |---|---|---|---|
@@ -34,15 +34,15 @@
 //! | Over | Timeout | Over | Ignore |
 //! | Over | SessionClosed | Over | Ignore |
 //!
-//! As in the reference, a `5` that no probe went before moves the session too: clients in use upgrade so (elephant.io,
+//! As in the reference, a `5` without a `2probe` before it also moves the session. Some clients upgrade like this (elephant.io,
 //! socket.io-client-csharp).
 //!
-//! Source: engine.io `lib/socket.ts`, `maybeUpgrade`; the table's tests walk every row.
+//! Source: engine.io `lib/socket.ts`, `maybeUpgrade`. The tests cover every row of the table.
 
 use crate::id::LinkId;
 use crate::link::Link;
 
-/// The upgrade of one session: how far it has come, and the link that tries to take over.
+/// The upgrade of one session: its state and the probe.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct Upgrade {
@@ -55,7 +55,7 @@ impl Upgrade {
         Self { state: State::Idle, probe: None }
     }
 
-    /// Goes one row further. Gives what to do, and the probe when it is one no longer.
+    /// Applies one row of the table. Returns the action, and the probe if it no longer is one.
     pub(super) fn handle(&mut self, input: Input) -> (Action, Option<Link>) {
         let (state, action) = next(self.state, input);
         self.state = state;
@@ -63,7 +63,7 @@ impl Upgrade {
         (action, if ends { self.probe.take() } else { None })
     }
 
-    /// Keeps the link that came as the probe, as [`Action::Begin`] says.
+    /// Keeps a link as the probe, after [`Action::Begin`].
     pub(super) fn begin(&mut self, probe: Link) {
         self.probe = Some(probe);
     }
@@ -83,24 +83,24 @@ impl Upgrade {
     }
 }
 
-/// How far the upgrade of a polling session has come.
+/// The state of an upgrade.
 #[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
-    /// No link is trying.
+    /// No probe exists.
     Idle,
-    /// A link is up and has yet to send `2probe`.
+    /// The probe is up, and has not sent `2probe` yet.
     Probing,
-    /// It was answered `3probe`; held GETs are released every 100 ms until its `5`.
+    /// The probe was answered with `3probe`. Until its `5`, held GETs are released every 100 ms.
     Probed,
-    /// Upgraded, or closed: nothing can upgrade any more.
+    /// The session was upgraded or has ended. No further upgrade is possible.
     Over,
 }
 
-/// What matters to an upgrade.
+/// An input of an upgrade.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Input {
-    /// A link came up that is not the session's.
+    /// A link came up that is neither the carrier nor the probe.
     LinkUp,
     /// `2probe` on the probe.
     Probe,
@@ -110,28 +110,28 @@ pub(super) enum Input {
     Other,
     /// The probe went down.
     LinkDown,
-    /// The upgrade timeout passed.
+    /// The upgrade timed out.
     Timeout,
     /// The session ended.
     SessionClosed,
 }
 
-/// What to do about it.
+/// What the session does after an input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Action {
     /// Nothing.
     Ignore,
     /// Keep the link as the probe, and start the upgrade timeout.
     Begin,
-    /// Close the link that came.
+    /// Close the new link.
     RefuseLink,
     /// Send `3probe`, and start releasing held GETs.
     Answer,
     /// Close the probe.
     CloseProbe,
-    /// The probe is gone by itself.
+    /// Drop the probe, which went down.
     Forget,
-    /// The probe carries the session from now on.
+    /// Make the probe the carrier.
     Switch,
 }
 
@@ -170,7 +170,7 @@ const TABLE: [Row; 28] = [
     (State::Over, Input::SessionClosed, State::Over, Action::Ignore),
 ];
 
-/// Looks the row up.
+/// Looks up the row for a state and an input.
 fn next(state: State, input: Input) -> (State, Action) {
     for (from, on, to, action) in TABLE {
         if from == state && on == input {
@@ -233,7 +233,7 @@ mod tests {
             if from == State::Over {
                 assert_eq!(to, State::Over);
             }
-            // A probe that is kept stays a probe; any other is closed, gone, or the session's link.
+            // A probe that is not kept was closed, went down, or became the carrier.
             let held = matches!(from, State::Probing | State::Probed);
             let keeps = matches!(to, State::Probing | State::Probed);
             if held && !keeps {
