@@ -43,7 +43,7 @@ impl<T> Outbox<T> {
         self.refused
     }
 
-    /// Whether to report that there is capacity again. Returns true at most once after refusals.
+    /// Whether to report that there is capacity again. After a refusal, returns true once.
     pub(crate) const fn take_writable(&mut self, waiting: usize, limits: &Limits) -> bool {
         let writable = self.refused && waiting <= limits.max_outbound / 2;
         self.refused &= !writable;

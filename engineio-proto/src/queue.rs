@@ -1,4 +1,4 @@
-//! A queue that allocates little, and one that also adds up the weights of its items.
+//! A queue that rarely allocates, and one that also adds up the weights of its items.
 //!
 //! The first item is stored in the queue itself, so a peer that queues one item at a time causes no allocation. Further items go to the
 //! heap. When the queue becomes empty, it frees this memory at once if it is large or tiny. Otherwise it keeps the memory, so that the next
@@ -12,7 +12,7 @@ use crate::message::Message;
 use crate::packet::{Frame, KEEPING};
 
 /// The capacities, in items, that a queue keeps when it becomes empty. A larger one holds too much memory. A smaller one is cheaper to
-/// allocate again than to keep for every peer that has queued two messages when it connected.
+/// allocate again than to keep for every peer that queued two messages when it connected.
 const KEPT_ROOM: RangeInclusive<usize> = 5..=64;
 
 /// The number of bytes that an item counts towards limits.

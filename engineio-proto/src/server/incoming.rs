@@ -1,4 +1,4 @@
-//! A WebTransport session before its first packet, which determines whether it opens a session or upgrades one.
+//! Handles a WebTransport session until its first packet, which determines whether it opens a session or upgrades one.
 //!
 //! The first packet of the first bidirectional stream must be an open packet. Without data, it requests a new session. With the data
 //! `{"sid":"..."}`, it is the upgrade of that session, and the probe follows. Nothing else is checked, because WebTransport has neither a

@@ -120,7 +120,7 @@ pub enum Refusal<'a> {
     /// Code 5: `EIO` is not 4.
     #[error("Unsupported protocol version")]
     UnsupportedVersion,
-    /// Code 3, status 503: the server is shutting down and opens no more sessions. Clients know no code for this. The reference has no such
+    /// Code 3, status 503: the server is shutting down and opens no more sessions. Clients know no better code. The reference has no such
     /// response, because it has closed its listener by then.
     #[error("Service unavailable")]
     Unavailable,
@@ -174,10 +174,9 @@ impl Server {
     ///
     /// The request is checked in the reference's order, and the first check that fails determines the response:
     ///
-    /// 1. Code 0 if the server does not offer `transport` over HTTP requests. WebTransport never is.
+    /// 1. Code 0 if the server does not offer `transport` over HTTP requests. This includes WebTransport.
     /// 2. Code 3 if `Origin` has control characters other than tab.
-    /// 3. With a `sid`: code 1 if it is not a valid id. The driver's table then decides whether the session exists, and [`Session::admit`]
-    ///    whether it accepts the request.
+    /// 3. With a `sid`: code 1 if it is not a valid id. The driver then looks up the session, and [`Session::admit`] checks the request.
     /// 4. Without a `sid`, or with an empty one: code 2 unless the method is GET. Code 3 if the request is a WebSocket upgrade and
     ///    `transport` is not `websocket`, or the reverse. Code 5 unless `EIO` is exactly `4`.
     ///

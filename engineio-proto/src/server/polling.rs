@@ -1,6 +1,6 @@
 //! Long-polling: one GET that is held until packets are queued, and one POST at a time.
 //!
-//! [`Polling`] is the state of a session's requests. It makes no replies. The session makes them, and records them here.
+//! [`Polling`] is the state of a session's requests. It does not create replies. The session creates them and records them here.
 //!
 //! A held GET is due as soon as packets are queued: `poll_transmit` joins all packets that are queued at that moment into its body. The
 //! body of a POST is decoded packet by packet while the application keeps up. The POST is answered `ok` after its last packet is decoded.

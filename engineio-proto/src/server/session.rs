@@ -62,7 +62,7 @@ impl Timer {
     const ALL: [Self; 6] = [Self::Ping, Self::Pong, Self::Upgrade, Self::Noop, Self::Close, Self::Opening];
 }
 
-/// The stage of a session's life.
+/// The stage of a session.
 #[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
@@ -166,8 +166,8 @@ impl Session {
 
     /// Whether the session accepts this request. Call it before sending a `101` or reading a body.
     ///
-    /// A link is admitted even if it cannot become the carrier, because another upgrade is in progress or the session does
-    /// not poll. The session then answers [`Input::LinkUp`] with [`Transmit::CloseLink`]. Clients of the reference expect the `101`.
+    /// A link is admitted even if it cannot become the carrier, because another upgrade is in progress or the session does not poll. The
+    /// session then answers [`Input::LinkUp`] with [`Transmit::CloseLink`]. Clients of the reference expect the `101`.
     ///
     /// # Errors
     /// The response that refuses the request. The transport or revision is not the session's (400, code 3), the method is neither GET nor
@@ -192,11 +192,11 @@ impl Session {
     ///
     /// An input with an unknown or outdated id is harmless at any time, also after the session has ended. A new request is answered, and a
     /// new link is closed. Completions of unknown requests and packets of unknown links are ignored. A reply or a [`Transmit::CloseLink`]
-    /// may be returned for a request or link that was lost before it was polled. Drop such an output.
+    /// may be returned for a request or link that has been lost meanwhile. Drop such an output.
     ///
     /// A deadline may have passed without a call of [`Session::handle_timeout`]. Input that carries packets of the peer is then handled
     /// before the deadline, because the peer may have sent it in time. A GET and a new link carry no packets, so the deadline fires first:
-    /// if the pong is missing, they find the session closed. The input that opens the session is never too late.
+    /// if a pong is missing, the session has then ended. The input that opens the session is never too late.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.advance(now);
         if matches!(input, Input::Poll { .. } | Input::LinkUp { .. }) && self.stage != Stage::Opening {
@@ -217,7 +217,7 @@ impl Session {
     }
 
     /// Calls [`Session::handle`], then [`Session::poll_event`]. For a machine that owns the session and takes every event at once. Nearly
-    /// all input is a message with no event queued before it. Such a message is returned directly and never queued.
+    /// all inputs are messages with no event queued before them. Such a message is returned directly, without being queued.
     #[inline]
     pub fn handle_then_poll(&mut self, now: Instant, input: Input) -> Option<Event> {
         if let Input::LinkMessage { link, message } = &input
