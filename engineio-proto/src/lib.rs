@@ -154,3 +154,4 @@ pub use self::message::{Message, Text};
 pub use self::packet::{Frame, Packet, PacketType};
 pub use self::shared::Arc;
 pub use self::time::Instant;
+pub use self::timer::Timers;

@@ -4,26 +4,31 @@
 
 use crate::time::Instant;
 
-/// The deadlines of a machine with `N` timers. A timer is identified by its index.
+/// The deadlines of a machine with `N` timers. A timer is identified by its index; an index that is out of range is ignored.
+///
+/// Public for machines that are built on a session, such as a Socket.IO connection.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
-pub(crate) struct Timers<const N: usize> {
+pub struct Timers<const N: usize> {
     deadlines: [Instant; N],
     earliest: Instant,
 }
 
 impl<const N: usize> Timers<N> {
-    pub(crate) const fn new() -> Self {
+    /// No timer is set.
+    #[must_use]
+    pub const fn new() -> Self {
         Self { deadlines: [Instant::FAR_FUTURE; N], earliest: Instant::FAR_FUTURE }
     }
 
     /// The earliest deadline, or `None` if no timer is set.
-    pub(crate) fn earliest(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn earliest(&self) -> Option<Instant> {
         (self.earliest != Instant::FAR_FUTURE).then_some(self.earliest)
     }
 
-    /// Sets a timer, or moves it.
-    pub(crate) fn set(&mut self, timer: usize, deadline: Instant) {
+    /// Sets a timer, or moves it. [`Instant::FAR_FUTURE`] clears it.
+    pub fn set(&mut self, timer: usize, deadline: Instant) {
         let Some(slot) = self.deadlines.get_mut(timer) else { return };
         let before = core::mem::replace(slot, deadline);
         if deadline <= self.earliest {
@@ -34,17 +39,17 @@ impl<const N: usize> Timers<N> {
     }
 
     /// Clears a timer.
-    pub(crate) fn clear(&mut self, timer: usize) {
+    pub fn clear(&mut self, timer: usize) {
         self.set(timer, Instant::FAR_FUTURE);
     }
 
     /// Clears all timers.
-    pub(crate) fn clear_all(&mut self) {
+    pub fn clear_all(&mut self) {
         *self = Self::new();
     }
 
     /// Clears the timer that is due first, and returns it with its deadline. Of several with the same deadline, the lowest index is first.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(usize, Instant)> {
+    pub fn pop_due(&mut self, now: Instant) -> Option<(usize, Instant)> {
         if self.earliest > now || self.earliest == Instant::FAR_FUTURE {
             return None;
         }
@@ -54,8 +59,20 @@ impl<const N: usize> Timers<N> {
         Some((timer, due))
     }
 
+    /// Whether a timer is due.
+    #[must_use]
+    pub fn is_due(&self, timer: usize, now: Instant) -> bool {
+        self.deadlines.get(timer).is_some_and(|&deadline| deadline <= now && deadline != Instant::FAR_FUTURE)
+    }
+
     fn find_earliest(&mut self) {
         self.earliest = self.deadlines.iter().copied().min().unwrap_or(Instant::FAR_FUTURE);
+    }
+}
+
+impl<const N: usize> Default for Timers<N> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -100,6 +117,7 @@ mod tests {
     fn the_far_future_never_comes() {
         let mut timers = Timers::<1>::new();
         timers.set(0, Instant::FAR_FUTURE);
+        assert!(!timers.is_due(0, Instant::FAR_FUTURE) && !timers.is_due(7, Instant::FAR_FUTURE));
         assert_eq!(timers.earliest(), None);
         assert_eq!(timers.pop_due(Instant::FAR_FUTURE), None);
     }

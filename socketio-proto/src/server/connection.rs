@@ -20,13 +20,12 @@ use core::time::Duration;
 
 use engineio_proto::server::{Carrier, Input, Session, Transmit};
 use engineio_proto::{
-    Arc, CloseReason, Event as LowerEvent, Frame, Instant, LinkId, Message, SendError, Text, TransportError,
+    Arc, CloseReason, Event as LowerEvent, Frame, Instant, LinkId, Message, SendError, Text, Timers, TransportError,
 };
 use serde::Serialize;
 
 use super::inbox::Inbox;
 use super::sockets::Sockets;
-use super::timers::{Timer, Timers};
 use crate::ack::AwaitedAcks;
 use crate::config::Config;
 use crate::error::{EmitError, Fault};
@@ -38,6 +37,18 @@ use crate::payload::{Args, Payload};
 
 /// The message sent to a client that requests an unknown namespace (socket.io `lib/client.ts`, `connect`).
 const INVALID_NAMESPACE: &str = "Invalid namespace";
+
+/// The deadlines of a connection. The discriminant is the index in its [`Timers`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+enum Timer {
+    /// The peer must join a first namespace by then.
+    Connect = 0,
+    /// The oldest pending CONNECT is refused then.
+    Pending = 1,
+    /// The earliest deadline of an awaited ack.
+    Ack = 2,
+}
 
 /// Progress of the close.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,7 +77,7 @@ pub struct Connection<P: Parser = Json> {
     config: Arc<Config>,
     /// The latest time passed in.
     now: Instant,
-    timers: Timers,
+    timers: Timers<3>,
     sockets: Sockets,
     acks: AwaitedAcks,
     inbox: Inbox,
@@ -134,8 +145,8 @@ impl<P: Parser> Connection<P> {
         self.session.handle_timeout(self.now);
         // Input that has arrived may satisfy a deadline, so it is processed first.
         self.pump();
-        if self.timers.is_due(Timer::Connect, self.now) {
-            self.timers.set(Timer::Connect, None);
+        if self.timers.is_due(Timer::Connect as usize, self.now) {
+            self.set(Timer::Connect, None);
             if self.sockets.joined() == 0 {
                 self.end(DisconnectReason::ForcedServerClose);
             }
@@ -146,7 +157,7 @@ impl<P: Parser> Connection<P> {
         while let Some((socket, id)) = self.acks.pop_expired(self.now) {
             self.inbox.push_outcome(Outcome { socket, id, outcome: Err(AckError::Timeout) });
         }
-        self.timers.set(Timer::Ack, self.acks.earliest());
+        self.set(Timer::Ack, self.acks.earliest());
         self.inbox.release();
         self.pump();
     }
@@ -174,11 +185,11 @@ impl<P: Parser> Connection<P> {
         let result = self.control(PacketType::Connect, pending.namespace(), Some(&Accepted { sid: id.as_str() }));
         if result.is_ok() {
             self.sockets.join(socket);
-            self.timers.set(Timer::Connect, None);
+            self.set(Timer::Connect, None);
         } else {
             self.sockets.remove_pending(socket);
         }
-        self.timers.set(Timer::Pending, self.sockets.earliest());
+        self.set(Timer::Pending, self.sockets.earliest());
         result?;
         Ok(socket)
     }
@@ -205,7 +216,7 @@ impl<P: Parser> Connection<P> {
         if self.sockets.remove_pending(pending.socket()).is_none() {
             return Ok(());
         }
-        self.timers.set(Timer::Pending, self.sockets.earliest());
+        self.set(Timer::Pending, self.sockets.earliest());
         let Some(data) = data else {
             self.answer_refused(pending.namespace(), message);
             return Ok(());
@@ -474,6 +485,10 @@ impl<P: Parser> Connection<P> {
         self.phase == Phase::Closed && self.inbox.is_empty() && self.session.is_drained()
     }
 
+    fn set(&mut self, timer: Timer, deadline: Option<Instant>) {
+        self.timers.set(timer as usize, deadline.unwrap_or(Instant::FAR_FUTURE));
+    }
+
     fn tick(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
@@ -498,7 +513,7 @@ impl<P: Parser> Connection<P> {
     fn take(&mut self, event: LowerEvent) {
         match event {
             LowerEvent::Message(message) => self.receive(message),
-            LowerEvent::Open => self.timers.set(Timer::Connect, Some(self.now + self.config.connect_timeout)),
+            LowerEvent::Open => self.set(Timer::Connect, Some(self.now + self.config.connect_timeout)),
             LowerEvent::Writable => self.inbox.set_writable(true),
             LowerEvent::Closed(reason) => self.closed(reason),
             // The carrier concerns only the session.
@@ -565,7 +580,7 @@ impl<P: Parser> Connection<P> {
                     return;
                 };
                 self.acks.remove(socket, id);
-                self.timers.set(Timer::Ack, self.acks.earliest());
+                self.set(Timer::Ack, self.acks.earliest());
                 self.inbox.push_outcome(Outcome { socket, id, outcome: Ok(payload) });
             }
             (PacketType::Disconnect, _) => {
@@ -601,22 +616,22 @@ impl<P: Parser> Connection<P> {
             self.answer_refused(&namespace, "too many namespaces");
             return;
         };
-        self.timers.set(Timer::Pending, self.sockets.earliest());
+        self.set(Timer::Pending, self.sockets.earliest());
         self.inbox.push(Event::ConnectRequested(Pending::new(socket, namespace, auth)), bytes);
     }
 
     fn pop_expired_request(&mut self) -> Option<Text> {
-        if !self.timers.is_due(Timer::Pending, self.now) {
+        if !self.timers.is_due(Timer::Pending as usize, self.now) {
             return None;
         }
         let expired = self.sockets.pop_expired(self.now);
-        self.timers.set(Timer::Pending, self.sockets.earliest());
+        self.set(Timer::Pending, self.sockets.earliest());
         expired
     }
 
     fn expect(&mut self, socket: SocketHandle, id: AckId, timeout: Option<Duration>) {
         self.acks.insert(socket, id, timeout.map(|timeout| self.now + timeout));
-        self.timers.set(Timer::Ack, self.acks.earliest());
+        self.set(Timer::Ack, self.acks.earliest());
         // The ack may already be behind events that were not read.
         if self.undrained {
             self.pump();
@@ -628,11 +643,11 @@ impl<P: Parser> Connection<P> {
         while let Some(id) = self.acks.pop_of(socket) {
             self.inbox.push_outcome(Outcome { socket, id, outcome: Err(AckError::Disconnected) });
         }
-        self.timers.set(Timer::Ack, self.acks.earliest());
+        self.set(Timer::Ack, self.acks.earliest());
         self.inbox.push(Event::Disconnecting { socket, reason }, 0);
         self.inbox.push(Event::Disconnected { socket, reason }, 0);
         if self.config.rearm_connect_timeout && self.phase == Phase::Open && self.sockets.joined() == 0 {
-            self.timers.set(Timer::Connect, Some(self.now + self.config.connect_timeout));
+            self.set(Timer::Connect, Some(self.now + self.config.connect_timeout));
         }
     }
 
@@ -640,7 +655,7 @@ impl<P: Parser> Connection<P> {
         while let Some((socket, _)) = self.sockets.pop_joined() {
             self.left(socket, reason);
         }
-        self.timers = Timers::new();
+        self.timers.clear_all();
         self.decoder = self.parser.decoder(&self.config.limits);
         self.gathered = 0;
     }

@@ -18,7 +18,6 @@ mod machine;
 mod namespace;
 mod namespaces;
 mod sockets;
-mod timers;
 
 pub use self::connection::Connection;
 pub use self::namespace::{Namespace, NamespaceEvent, Operation, Recipients, ReservedAck, Target};
