@@ -1,8 +1,8 @@
-//! The other end: a model of the JavaScript client, as far as its behaviour on the wire goes.
+//! A model of the JavaScript client, as far as its behaviour on the wire is concerned.
 //!
-//! It polls in a loop and posts one body at a time, batched by `maxPayload`; it probes, waits for its GET and POST to end before it
-//! sends `5`, answers pings, and closes when none comes. What the network does to it is decided elsewhere: like the server's
-//! machines it takes facts and gives actions.
+//! It polls in a loop and posts one body at a time, batched by `maxPayload`. It probes, and waits for its GET and POST to end before it
+//! sends `5`. It answers pings, and closes when none arrives in time. It is a state machine without I/O, like those of the server; the
+//! network is simulated elsewhere.
 //!
 //! Source: engine.io-client 6.6 `lib/socket.ts` and `lib/transports/polling.ts`.
 
@@ -21,87 +21,87 @@ use crate::packet::{Frame, Packet, PacketType};
 use crate::payload::{self, Packets};
 use crate::time::Instant;
 
-/// How a client starts, and what it does then.
+/// The settings of a client.
 #[derive(Clone, Hash, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "scenarios build it with a literal")]
 pub struct ClientSettings {
-    /// The link that it opens with; `None` to poll.
+    /// The link that it connects with; `None` to start with polling.
     pub start: Option<LinkKind>,
-    /// The link that it upgrades to once it is open.
+    /// The link that it upgrades to once it is open, if any.
     pub upgrade: Option<LinkKind>,
-    /// The server's ping interval and timeout together: how long it waits for a ping.
+    /// How long it waits for a ping: the server's ping interval and ping timeout added up.
     pub patience: Duration,
     /// The server's `maxPayload`, in bytes.
     pub max_payload: usize,
-    /// What it does that the JavaScript client does not.
+    /// Deviations from the JavaScript client.
     pub habits: Habits,
 }
 
-/// What some clients do and the JavaScript one does not.
+/// Behaviour of some clients that differs from the JavaScript client.
 #[derive(Clone, Copy, Default, Hash, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "scenarios build it with a literal")]
 pub struct Habits {
-    /// Does not wait for its POST before it sends `5`, only for its GET.
+    /// Waits only for its GET, not for its POST, before it sends `5`.
     pub impatient: bool,
-    /// Sends `5` on a WebSocket without a probe, whether or not a GET is held, once no POST is under way; reads the GET's answer before
-    /// anything of the link.
+    /// Sends `5` on a WebSocket without a probe once no POST is in flight, whether or not a GET is held. Reads the answer to the GET before
+    /// anything from the link.
     pub unprobed: bool,
 }
 
-/// What a client wants done.
+/// An action for the network to perform.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ClientAction {
-    /// Send this GET.
+    /// Sends this GET.
     Get {
-        /// Its name.
+        /// Its number, unique within this client.
         request: u64,
         /// Its query.
         query: String,
     },
-    /// Send this POST.
+    /// Sends this POST.
     Post {
-        /// Its name.
+        /// Its number, unique within this client.
         request: u64,
         /// Its query.
         query: String,
         /// Its body.
         body: Bytes,
     },
-    /// Open this link.
+    /// Opens this link.
     Connect {
-        /// Its name.
+        /// Its number, unique within this client.
         link: u64,
-        /// What it is.
+        /// Its kind.
         kind: LinkKind,
         /// The query of its request; WebTransport has none.
         query: String,
     },
-    /// Send this packet.
+    /// Sends this packet.
     Send {
-        /// Over this link.
+        /// The link.
         link: u64,
         /// The packet.
         frame: Frame,
     },
-    /// Close this link.
+    /// Closes this link.
     Close {
         /// The link.
         link: u64,
     },
 }
 
-/// What a client tells its application.
+/// An event for the client's application.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ClientEvent {
-    /// It is open.
+    /// The client is open.
     Open,
-    /// A message came.
+    /// A message arrived.
     Message(Message),
-    /// It moved to the link.
+    /// The client has moved to the link.
     Upgraded,
-    /// It is closed, for this reason in the words of the reference. The last event.
+    /// The client is closed. The reason is worded as in the reference. This is the last event.
     Closed(&'static str),
 }
 
@@ -109,7 +109,7 @@ pub enum ClientEvent {
 enum Stage {
     Opening,
     Open,
-    /// The application has closed; what it had sent before still goes out.
+    /// The application has closed the client; messages sent before are still flushed.
     Closing,
     Closed,
 }
@@ -117,9 +117,9 @@ enum Stage {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Pause {
     No,
-    /// The GET and the POST under way are waited for.
+    /// Waits for the GET and the POST in flight.
     Pausing,
-    /// Nothing is under way any more.
+    /// No request is in flight any more.
     Paused,
 }
 
@@ -136,14 +136,14 @@ pub struct Client {
     stage: Stage,
     carrier: Carrier,
     sid: String,
-    /// The GET under way.
+    /// The GET in flight.
     get: Option<u64>,
-    /// The POST under way, and how many packets of the buffer it holds.
+    /// The POST in flight, and how many packets of the buffer it contains.
     post: Option<(u64, usize)>,
     pause: Pause,
-    /// The link that is tried, and whether it has answered the probe.
+    /// The link that is being probed, and whether it has answered the probe.
     probe: Option<(u64, bool)>,
-    /// What came over the link before the last GET was answered.
+    /// Packets that arrived on the link before the last GET was answered.
     late: VecDeque<Packet>,
     buffer: VecDeque<Frame>,
     deadline: Option<Instant>,
@@ -182,12 +182,12 @@ impl Client {
         client
     }
 
-    /// The next thing to do.
+    /// The next action to perform.
     pub fn poll_action(&mut self) -> Option<ClientAction> {
         self.actions.pop_front()
     }
 
-    /// The next thing that happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
         self.events.pop_front()
     }
@@ -198,38 +198,39 @@ impl Client {
         self.deadline
     }
 
-    /// The deadline has passed: no ping came in time.
+    /// Handles a deadline that has passed: no ping arrived in time.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.end("ping timeout");
         }
     }
 
-    /// Whether it is open: messages may be sent.
+    /// Whether the client is open, so that messages can be sent.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.stage == Stage::Open
     }
 
-    /// Whether it is closed.
+    /// Whether the client is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.stage == Stage::Closed
     }
 
-    /// Whether it has left polling for a link.
+    /// Whether the client uses a link instead of polling.
     #[must_use]
     pub const fn is_on_link(&self) -> bool {
         matches!(self.carrier, Carrier::Link(_))
     }
 
-    /// Whether it is open with nothing left to send, and not about to leave polling: what is not under way then is lost.
+    /// Whether the client is open, has nothing left to send, and is not about to leave polling. A message that is missing then, and not in
+    /// transit, is lost.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.is_open() && self.buffer.is_empty() && self.pause == Pause::No
     }
 
-    /// Sends a message; lost unless it is open.
+    /// Sends a message. It is dropped if the client is not open.
     pub fn send(&mut self, message: Message) {
         if self.stage == Stage::Open {
             self.buffer.push_back(Frame::message(message));
@@ -237,7 +238,7 @@ impl Client {
         }
     }
 
-    /// Closes, once everything that was sent before has gone out and an upgrade under way is over.
+    /// Closes the client once everything sent before is flushed and an upgrade in progress has ended.
     pub fn close(&mut self) {
         match self.stage {
             Stage::Open => {
@@ -249,7 +250,7 @@ impl Client {
         }
     }
 
-    /// Everything that it had open is gone without a word, and so is it.
+    /// Closes the client without sending anything, as if its process had died.
     pub fn vanish(&mut self) {
         self.actions.clear();
         self.deadline = None;
@@ -259,7 +260,7 @@ impl Client {
         }
     }
 
-    /// A request was answered.
+    /// Handles the answer to a request.
     pub fn response(&mut self, now: Instant, request: u64, status: u16, body: Bytes) {
         let is_get = self.get == Some(request);
         let posted = self.post.filter(|(post, _)| *post == request).map(|(_, packets)| packets);
@@ -273,7 +274,7 @@ impl Client {
             return;
         }
         if status != 200 && is_get && self.is_on_link() {
-            // It came after the session had left polling.
+            // The GET arrived after the session had left polling.
             return self.read_late(now);
         }
         if status != 200 {
@@ -290,7 +291,7 @@ impl Client {
             let Ok(packet) = packet else { return self.end("transport error") };
             match (packet.packet_type, self.carrier) {
                 (PacketType::Close, Carrier::Polling) => return self.end("transport close"),
-                // The end of polling, not of the session.
+                // This ends polling, but not the session.
                 (PacketType::Close, Carrier::Link(_)) => break,
                 _ => self.packet(now, packet),
             }
@@ -305,14 +306,14 @@ impl Client {
         self.continue_pause();
     }
 
-    /// Nothing is left of polling: reads what came over the link meanwhile.
+    /// Polling has ended: processes the packets that arrived on the link in the meantime.
     fn read_late(&mut self, now: Instant) {
         while let Some(packet) = self.late.pop_front() {
             self.packet(now, packet);
         }
     }
 
-    /// The connection of a request went away.
+    /// Handles the loss of a request's connection.
     pub fn failed(&mut self, request: u64) {
         let ours = self.get == Some(request) || self.post.is_some_and(|(post, _)| post == request);
         if self.get == Some(request) {
@@ -325,7 +326,7 @@ impl Client {
         }
     }
 
-    /// A link is up.
+    /// Handles a link that is up.
     pub fn link_up(&mut self, link: u64) {
         let kind = self.kind_of(link);
         if self.is_probe(link) {
@@ -341,7 +342,7 @@ impl Client {
         }
     }
 
-    /// A packet came over a link.
+    /// Handles a packet that arrived on a link.
     pub fn link_packet(&mut self, now: Instant, link: u64, packet: Packet) {
         if self.stage == Stage::Closed {
             return;
@@ -362,18 +363,18 @@ impl Client {
         }
     }
 
-    /// A link went down, or never came up.
+    /// Handles a link that went down, or never came up.
     pub fn link_down(&mut self, link: u64) {
         if self.carrier == Carrier::Link(link) {
             self.end("transport close");
         } else if self.is_probe(link) {
             self.probe = None;
-            // As in the reference, a client that had paused by then never polls again: it ends with `ping timeout`.
+            // As in the reference, a client that has paused already never polls again. It ends with `ping timeout`.
             self.end_if_due();
         }
     }
 
-    /// The link is good: goes over to it as soon as nothing is under way that has to end first.
+    /// The link works: moves to it as soon as the requests that must end first have ended.
     fn probed(&mut self, link: u64) {
         self.probe = Some((link, true));
         self.pause = Pause::Pausing;
@@ -400,12 +401,12 @@ impl Client {
                 self.flush();
             }
             PacketType::Message => self.events.push_back(ClientEvent::Message(packet.data)),
-            // The reference ignores a close packet on a link, and everything else anywhere.
+            // The reference ignores a close packet on a link, and all other packets on any transport.
             _ => {}
         }
     }
 
-    /// Sends what is buffered, unless something else is still being sent.
+    /// Sends the buffered packets, unless a POST is in flight or polling is paused.
     fn flush(&mut self) {
         if !matches!(self.stage, Stage::Open | Stage::Closing) || self.buffer.is_empty() || self.pause != Pause::No {
             return;
@@ -427,7 +428,7 @@ impl Client {
         }
     }
 
-    /// How many of the buffered packets fit into one body. The first one always does.
+    /// The number of buffered packets that fit into one body. The first one always does.
     fn batch(&self) -> usize {
         let mut size = 1_usize;
         for (index, frame) in self.buffer.iter().enumerate() {
@@ -442,7 +443,7 @@ impl Client {
         self.buffer.len()
     }
 
-    /// Once the GET and the POST under way are over, the probe takes over.
+    /// Moves to the probed link once the GET and the POST in flight have ended.
     fn continue_pause(&mut self) {
         let posted = self.post.is_none() || self.settings.habits.impatient;
         let polled = self.get.is_none() || self.settings.habits.unprobed;
@@ -471,7 +472,7 @@ impl Client {
         }
     }
 
-    /// Closes the carrier, and is closed.
+    /// Closes the carrier and the client.
     fn end(&mut self, reason: &'static str) {
         let was = core::mem::replace(&mut self.stage, Stage::Closed);
         if was == Stage::Closed {
@@ -480,7 +481,7 @@ impl Client {
         self.deadline = None;
         match self.carrier {
             Carrier::Link(link) => self.actions.push_back(ClientAction::Close { link }),
-            // Also over another POST that is under way, and after an error.
+            // Sent even while another POST is in flight, and after an error.
             Carrier::Polling if was != Stage::Opening && reason != "transport close" => {
                 self.post(Bytes::from_static(b"1"), 0);
             }

@@ -1,8 +1,8 @@
-//! What must hold whatever happens: one `check`, run after every step of a simulation and of a fuzzer.
+//! Checks the invariants of a machine after every step of a simulation or of a fuzzer.
 //!
-//! A machine is wrapped into a [`Watched`], which passes every verb on and keeps the books: which requests wait, which links are
-//! up, what the machine said about time. The invariants go by numbers, which the table in the docs of [`testkit`](super) explains. Some
-//! are checked here, always; for those that compare two runs, [`Watched::digest`] sums a run up.
+//! [`Watched`] wraps a machine and passes every call on. It records the pending requests, the links that are up, and the deadlines that
+//! the machine reports. The table in the docs of [`testkit`](super) explains the numbers of the invariants. Most of them are checked here,
+//! in every run. Those that compare two runs use [`Watched::digest`], a hash of a run.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -18,30 +18,30 @@ use crate::packet::PacketType;
 use crate::server::{Input, ServerMachine, Transmit};
 use crate::time::Instant;
 
-/// What did not hold.
+/// A violated invariant or rule.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[error("{invariant}: {detail}")]
 #[non_exhaustive]
 pub struct Violation {
     /// The name of the invariant, or of the rule of a scenario.
     pub invariant: &'static str,
-    /// What was seen instead.
+    /// What was observed instead.
     pub detail: String,
 }
 
 impl Violation {
-    /// This rule, and what was seen instead.
+    /// A violation of this rule, with what was observed instead.
     #[must_use]
     pub const fn new(invariant: &'static str, detail: String) -> Self {
         Self { invariant, detail }
     }
 }
 
-/// What a machine's event means to its watcher.
+/// The properties of an event that [`Watched`] needs.
 pub trait WatchedEvent: fmt::Debug {
-    /// Whether this is the event that comes last.
+    /// Whether this is the last event of a machine.
     fn is_end(&self) -> bool;
-    /// Bytes of payload that the application gets with this event.
+    /// The payload that this event passes to the application, in bytes.
     fn payload(&self) -> usize;
 }
 
@@ -58,18 +58,18 @@ impl WatchedEvent for Event {
     }
 }
 
-/// What has become of a request or a link.
+/// The state of a request or a link.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Fate {
-    /// It waits for its answer, or is up.
+    /// The request is pending, or the link is up.
     Open,
-    /// It was answered, or closed by the machine.
+    /// The machine has answered the request, or has closed the link.
     Done,
-    /// It went away by itself.
+    /// The request was aborted, or the link went down.
     Gone,
 }
 
-/// A machine whose every verb is watched.
+/// A machine whose inputs, commands and outputs are recorded and checked.
 #[derive(Clone, Debug)]
 pub struct Watched<M> {
     machine: M,
@@ -78,29 +78,29 @@ pub struct Watched<M> {
     latest: Instant,
     requests: BTreeMap<RequestId, Fate>,
     links: BTreeMap<LinkId, Fate>,
-    /// The largest unit that was ever handed in to be sent, in bytes.
+    /// The size of the largest unit that was ever passed in to be sent, in bytes.
     largest_sent: usize,
-    /// Bytes that the application has got without anything else between: so much lay in the machine.
+    /// Bytes that the application has read since the last input: the machine buffered all of them.
     unread: usize,
-    /// Bytes of the replies that were handed out, and are neither written nor lost.
+    /// Bytes of the replies that were handed out, and are neither written nor aborted.
     unwritten: BTreeMap<RequestId, usize>,
-    /// Pings and pongs that came out one after the other, with nothing handed in between.
+    /// Pings and pongs that the machine sent in a row, without an input in between.
     heartbeats: usize,
     ended: bool,
     fault: Option<Violation>,
-    /// What has happened is summed up; `None` when nobody asks for it.
+    /// A hash of everything that happened; `None` if the digest is not needed.
     digest: Option<Digest>,
     log: Option<String>,
 }
 
 impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
-    /// Watches a machine that was just made. With `log`, everything is written down ([`Watched::log`]).
+    /// Watches a new machine. With `log`, all inputs and outputs are recorded ([`Watched::log`]).
     pub fn new(machine: M, limits: Limits, max_payload: usize, log: bool) -> Self {
         let digest = Some(Digest(0xcbf2_9ce4_8422_2325));
         Self { digest, log: log.then(String::new), ..Self::without_history(machine, limits, max_payload) }
     }
 
-    /// Watches a machine that was just made, and remembers only what the invariants need. There is no log, and the digest is 0.
+    /// Watches a new machine, and keeps only the state that the invariants need. The log is empty, and the digest is 0.
     pub fn without_history(machine: M, limits: Limits, max_payload: usize) -> Self {
         Self {
             machine,
@@ -120,13 +120,13 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         }
     }
 
-    /// The machine, to look at.
+    /// The machine, read-only.
     pub const fn get(&self) -> &M {
         &self.machine
     }
 
-    /// Runs a command of the application that takes no time. `size` is the number of bytes that it may queue, with what the
-    /// machine adds for each frame; 0 when it sends nothing.
+    /// Runs a command that needs no time. `size` is the largest number of bytes that it may queue, including what the machine adds to each
+    /// frame. It is 0 for a command that sends nothing.
     pub fn command<R: fmt::Debug>(&mut self, size: usize, command: impl FnOnce(&mut M) -> R) -> R {
         self.largest_sent = self.largest_sent.max(size);
         let result = command(&mut self.machine);
@@ -134,7 +134,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         result
     }
 
-    /// Runs a command of the application that takes the time.
+    /// Runs a command that needs the current time. See [`Watched::command`].
     pub fn timed_command<R: fmt::Debug>(
         &mut self,
         now: Instant,
@@ -150,7 +150,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         self.latest = self.latest.max(now);
         self.note(format_args!("{now:?} <- {input:?}"));
         match &input {
-            // Whoever brings the messages of a link limits them; one frame is as large as what is handed in.
+            // The driver limits the messages of a link. The machine accepts a frame of any size.
             Input::LinkMessage { message: Message::Text(text), .. } => {
                 self.max_payload = self.max_payload.max(text.len())
             }
@@ -180,7 +180,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         self.heartbeats = 0;
     }
 
-    /// [`Machine::handle_timeout`](crate::Machine::handle_timeout), and I2 and I3: what is due fires, and nothing else does.
+    /// [`Machine::handle_timeout`](crate::Machine::handle_timeout). Checks I2 and I3: what is due fires, and nothing else does.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.latest = self.latest.max(now);
         let before = self.machine.poll_timeout();
@@ -200,21 +200,22 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         }
     }
 
-    /// [`Machine::poll_transmit`](crate::Machine::poll_transmit), and I4: one answer for each request, and nothing for a link that is not up.
+    /// [`Machine::poll_transmit`](crate::Machine::poll_transmit). Checks I4 (one answer for each request, and packets only for links
+    /// that are up), and I16 for pings and pongs.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.machine.poll_transmit()?;
         self.note(format_args!("-> {transmit:?}"));
         match &transmit {
             Transmit::Reply { request, response } => match self.requests.insert(*request, Fate::Done) {
                 Some(Fate::Open) => drop(self.unwritten.insert(*request, response.body().len())),
-                // What went away before its answer was polled has one all the same, which leads nowhere.
+                // The answer was queued before the request was aborted. It leads nowhere.
                 Some(Fate::Gone) => {}
                 fate => self.blame("I4", format!("{request:?} is answered, but it is {fate:?}")),
             },
             Transmit::Link { link, frame } => {
                 let beats = matches!(frame.packet_type(), PacketType::Ping | PacketType::Pong);
                 self.heartbeats = if beats { self.heartbeats.saturating_add(1) } else { 0 };
-                // One ping, and one answer to a probe: the rest would be a queue that no limit counts.
+                // One ping and one answer to a probe. More would be a queue without a limit.
                 if self.heartbeats > 2 {
                     self.blame("I16", format!("{} pings and pongs were queued", self.heartbeats));
                 }
@@ -230,7 +231,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         Some(transmit)
     }
 
-    /// [`Machine::poll_event`](crate::Machine::poll_event), and I5: nothing after the last event.
+    /// [`Machine::poll_event`](crate::Machine::poll_event). Checks I5 (no event after the last one) and I9.
     pub fn poll_event(&mut self) -> Option<M::Event> {
         let event = self.machine.poll_event()?;
         self.note(format_args!("event {event:?}"));
@@ -239,7 +240,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         }
         self.ended |= event.is_end();
         self.unread = self.unread.saturating_add(event.payload());
-        // One message, and what a body holds, may lie behind a full queue.
+        // One message, and the packets of one body, may be buffered beyond the limit.
         let allowed = self.limits.max_inbound.saturating_add(self.max_payload.saturating_mul(2));
         if self.unread > allowed {
             self.blame("I9", format!("{} bytes were unread, {allowed} are allowed", self.unread));
@@ -247,21 +248,22 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         Some(event)
     }
 
-    /// Whether the last event was seen.
+    /// Whether the last event was polled.
     pub const fn ended(&self) -> bool {
         self.ended
     }
 
-    /// Everything that must hold at any time.
+    /// Checks everything that must hold at any time.
     ///
     /// # Errors
-    /// The first violation since the beginning.
+    /// The first violation since the machine was wrapped.
     pub fn check(&self) -> Result<(), Violation> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
         let fail = |invariant, detail| Err(Violation::new(invariant, detail));
-        // One unit beyond the limit passes when nothing else waits, and a ping always: one may wait, and one be in each reply that is unwritten.
+        // A unit may exceed the limit if the queue is empty, and a ping always may. One ping may be queued, and one may be in each
+        // unwritten reply.
         let pings = self.unwritten.len().saturating_add(1).saturating_mul(64);
         let allowed = self.limits.max_outbound.saturating_add(self.largest_sent).saturating_add(pings);
         if self.machine.buffered_bytes() > allowed {
@@ -270,7 +272,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
                 format!("{} bytes wait to be sent, {allowed} are allowed", self.machine.buffered_bytes()),
             );
         }
-        // Base64 takes a third more. What is told of the end, or of a fault, is small.
+        // Base64 adds a third. Notices of the end or of a fault are small.
         let handed_out: usize = self.unwritten.values().sum();
         let most = allowed.saturating_mul(4).div_ceil(3).saturating_add(self.unwritten.len().saturating_mul(400));
         if handed_out > most && !self.ended {
@@ -293,10 +295,10 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         Ok(())
     }
 
-    /// [`Watched::check`], when both polls have just given `None`: a machine that has ended is drained then.
+    /// [`Watched::check`], to be called when both polls have just returned `None`. Also checks that a machine that has ended is drained.
     ///
     /// # Errors
-    /// The first violation since the beginning.
+    /// The first violation since the machine was wrapped.
     pub fn check_settled(&self) -> Result<(), Violation> {
         self.check()?;
         if self.ended && !self.machine.is_drained() {
@@ -305,10 +307,10 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         Ok(())
     }
 
-    /// The end of a run: a machine that has ended still answers whoever comes, and says nothing more by itself.
+    /// Checks a machine at the end of a run. A machine that has ended still answers late requests and links, and does nothing else.
     ///
     /// # Errors
-    /// The first violation since the beginning.
+    /// The first violation since the machine was wrapped.
     pub fn check_after_end(&mut self, now: Instant) -> Result<(), Violation> {
         use crate::event::LinkKind;
         use crate::http::ContentType;
@@ -341,23 +343,23 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         Ok(())
     }
 
-    /// Requests that wait for their answer.
+    /// The number of requests that are pending.
     pub fn requests_waiting(&self) -> usize {
         self.requests.values().filter(|fate| **fate == Fate::Open).count()
     }
 
-    /// A number that two runs share only if everything that went in and came out was the same.
+    /// A hash of all inputs and outputs. It is equal for two runs only if they were the same.
     pub fn digest(&self) -> u64 {
         self.digest.as_ref().map_or(0, |digest| digest.0)
     }
 
-    /// Everything that went in and came out, a line each; empty unless it was asked for.
+    /// All inputs and outputs, one per line. Empty unless logging was requested.
     pub fn log(&self) -> &str {
         self.log.as_deref().unwrap_or_default()
     }
 
     fn note(&mut self, line: fmt::Arguments<'_>) {
-        // Writing to either cannot fail.
+        // Neither write can fail.
         if let Some(digest) = &mut self.digest {
             let _ = writeln!(digest, "{line}");
         }
@@ -371,10 +373,10 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
     }
 }
 
-/// The state, and not how it came about: neither digest nor log.
+/// Hashes the state without its history: digest and log are left out.
 impl<M: Hash> Hash for Watched<M> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        // A new field has to be named here.
+        // This pattern has no `..`, so that a new field must be listed here.
         let Self {
             machine,
             limits: _,
@@ -397,7 +399,7 @@ impl<M: Hash> Hash for Watched<M> {
     }
 }
 
-/// FNV-1a over what is written.
+/// An FNV-1a hash of the text that is written to it.
 #[derive(Clone, Debug)]
 struct Digest(u64);
 
@@ -410,7 +412,7 @@ impl fmt::Write for Digest {
     }
 }
 
-/// Messages that carry their number, for I10: each arrives once, and none before its predecessor.
+/// Numbered messages in one direction, for I10: each arrives once, and in order.
 #[derive(Clone, Hash, Debug)]
 pub struct Numbered {
     direction: &'static str,
@@ -420,13 +422,13 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    /// Counts the messages of one direction; its name is for the error.
+    /// Counts the messages of one direction, whose name appears in errors.
     #[must_use]
     pub const fn new(direction: &'static str) -> Self {
         Self { direction, sent: 0, received: 0, gaps: false }
     }
 
-    /// The next message to send, of about this many bytes; text or binary. Count it with [`Numbered::count_sent`] once it was taken.
+    /// The next message to send, of about `size` bytes, text or binary. Call [`Numbered::count_sent`] once it has been accepted.
     #[must_use]
     pub fn next_message(&self, size: usize, binary: bool) -> Message {
         let number = self.sent;
@@ -434,15 +436,15 @@ impl Numbered {
         if binary { Message::Binary(text.into_bytes().into()) } else { Message::Text(text.into()) }
     }
 
-    /// The message was taken.
+    /// Records that the message was accepted for sending.
     pub const fn count_sent(&mut self) {
         self.sent = self.sent.saturating_add(1);
     }
 
-    /// A message arrived.
+    /// Records that a message arrived.
     ///
     /// # Errors
-    /// I10, when it is not the next one.
+    /// A violation of I10 if it is not the next message.
     pub fn receive(&mut self, message: &Message) -> Result<(), Violation> {
         let bytes: &[u8] = match message {
             Message::Text(text) => text.as_bytes(),
@@ -461,24 +463,24 @@ impl Numbered {
         }
     }
 
-    /// From now on messages may be missing; they still arrive in order, and none arrives twice.
+    /// Allows messages to be missing from now on. They must still arrive in order, and none twice.
     pub const fn allow_gaps(&mut self) {
         self.gaps = true;
     }
 
-    /// How many were sent.
+    /// The number of messages that were sent.
     #[must_use]
     pub const fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// How many have arrived.
+    /// The number of messages that have arrived; with gaps, the number of the next one.
     #[must_use]
     pub const fn received(&self) -> u64 {
         self.received
     }
 
-    /// Whether all have arrived.
+    /// Whether all messages have arrived.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.sent == self.received

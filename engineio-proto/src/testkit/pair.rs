@@ -1,9 +1,9 @@
-//! A client and a server with a network between them, as a driver would see it.
+//! A client and a server with a network between them.
 //!
-//! The network does to them what HTTP and TCP do: requests travel on connections of their own and overtake each other, links
-//! keep their order, anything can be cut off, before it was processed or after, and whoever is at the other end of it hears of that later or
-//! never. The server's side is a driver like any other: it routes, admits, keeps the table, tells the machine what was
-//! written, and stops reading from a link when the machine wants no more.
+//! The network behaves like HTTP and TCP. Requests have connections of their own and overtake each other. Links keep their order.
+//! Anything can be cut off, before or after it was processed, and the other end is notified later or never. The server's side is a
+//! complete driver: it routes requests, admits them, keeps the session table, reports what was written, and stops reading from a link
+//! when the machine wants no more input.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -30,27 +30,27 @@ use crate::server::{
 use crate::server::{Server, ServerMachine, Session, Transmit};
 use crate::time::Instant;
 
-/// What the network does by itself.
+/// The delays and faults of the network.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "scenarios build it with a literal")]
 pub struct Wires {
-    /// The shortest time that anything is under way.
+    /// The shortest delay.
     pub least_delay: Duration,
-    /// The longest.
+    /// The longest delay.
     pub most_delay: Duration,
-    /// How much longer than its head the body of a POST may take.
+    /// The longest extra delay of a POST body after its head.
     pub slow_bodies: Duration,
-    /// How much longer than a request anything takes on a link.
+    /// The extra delay of everything on a link.
     pub slow_links: Duration,
-    /// How late the server wakes up for a deadline, at most.
+    /// How late the server may wake up for a deadline.
     pub lateness: Duration,
-    /// Of a thousand requests, how many lose their connection at some time: before the server sees them, while they wait, or while
-    /// their answer is under way.
+    /// The number of requests in a thousand that lose their connection at some time: before the server receives them, while they are
+    /// pending, or while their answer is in transit.
     pub lost_requests: u64,
-    /// Of a thousand requests, how many arrive twice, the second one on a connection of its own. The client hears nothing
-    /// of the second, so that order without loss cannot be asked for.
+    /// The number of requests in a thousand that arrive twice, the second time on another connection. The client does not receive the
+    /// answer to the second, so I10 cannot be checked.
     pub repeated_requests: u64,
-    /// Of a thousand links, how many fail at some time.
+    /// The number of links in a thousand that fail at some time.
     pub lost_links: u64,
     /// How far the server's clock may jump backwards from one call to the next.
     pub clock_jitter: Duration,
@@ -72,15 +72,15 @@ impl Default for Wires {
     }
 }
 
-/// What a step has done.
+/// The result of a step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Step<A> {
-    /// Something arrived, or a deadline passed. Look for events of both ends.
+    /// An item arrived, or a deadline passed. Poll the events of both ends.
     Moved,
-    /// It is time for this action of the scenario.
+    /// A scheduled action is due.
     Action(A),
-    /// Nothing is under way and nothing is due, now or ever.
+    /// Nothing is in transit, and no deadline is pending.
     Idle,
 }
 
@@ -88,11 +88,11 @@ pub enum Step<A> {
 #[derive(Debug)]
 struct Exchange {
     request: ClientAction,
-    /// The machine has been told of it.
+    /// The machine was given the request.
     seen: bool,
     /// Its connection is cut.
     cut: bool,
-    /// The machine needs to hear no more of it.
+    /// The machine needs no further input about it.
     over: bool,
 }
 
@@ -115,12 +115,12 @@ struct Wire {
     kind: LinkKind,
     client: End,
     server: End,
-    /// Nothing overtakes what was sent before it.
+    /// The arrival of the last item in each direction: items arrive in order.
     to_client: Instant,
     to_server: Instant,
-    /// The client's end of a WebTransport stream.
+    /// The client's decoder of a WebTransport stream.
     decoder: Decoder,
-    /// The server's, before its first packet.
+    /// The server's decoder of a WebTransport stream, until its first packet has arrived.
     incoming: Option<Incoming>,
 }
 
@@ -141,7 +141,7 @@ enum Item<A> {
     Action(A),
 }
 
-/// What comes out of a link.
+/// An item that a link delivers.
 #[derive(Clone, Debug)]
 enum FromLink {
     Message(Message),
@@ -153,8 +153,8 @@ type Accept<M> = Box<dyn FnMut(Session) -> M>;
 
 /// A client, a server, and the network between them.
 ///
-/// Call [`Pair::step`] until it is [`Step::Idle`]; after each step, take the events of both ends, or leave them to lie for a while to
-/// play a slow application.
+/// Call [`Pair::step`] until it returns [`Step::Idle`]. After each step, poll the events of both ends, or leave them for a while to
+/// simulate a slow application.
 pub struct Pair<M, A> {
     net: SimNet<Item<A>>,
     wires: Wires,
@@ -164,19 +164,19 @@ pub struct Pair<M, A> {
     client: Client,
     exchanges: BTreeMap<u64, Exchange>,
     links: BTreeMap<u64, Wire>,
-    /// Read from links, but not wanted yet.
+    /// Items that links have delivered, and that the machine does not want yet.
     unread: VecDeque<(u64, FromLink)>,
-    /// The deadline that the server has seen, and when it will wake up for it.
+    /// The last deadline of the machine, and when the server wakes up for it.
     wake: Option<(Instant, Instant)>,
     silent: bool,
     log: bool,
-    /// The name of the last repeated request: they count downwards, the client's own upwards.
+    /// The number of the last repeated request. These count downwards; the client's own numbers count upwards.
     repeated: u64,
 }
 
 impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
-    /// Connects a client to a server. `accept` makes the server's machine of the session; with `log`, everything that it sees is written
-    /// down.
+    /// Connects a client to a server. `accept` turns the session into the server's machine. With `log`, the machine's inputs and outputs
+    /// are recorded.
     pub fn new(
         seed: u64,
         config: Config,
@@ -202,37 +202,38 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         }
     }
 
-    /// The time.
+    /// The current time.
     pub const fn now(&self) -> Instant {
         self.net.now()
     }
 
-    /// Chance.
+    /// The random number generator.
     pub const fn random(&mut self) -> &mut Random {
         self.net.random()
     }
 
-    /// The client's end.
+    /// The client.
     pub const fn client(&mut self) -> &mut Client {
         &mut self.client
     }
 
-    /// The server's end, once it was accepted.
+    /// The server's machine, once the client was accepted.
     pub const fn machine(&self) -> Option<&Watched<M>> {
         self.machine.as_ref()
     }
 
-    /// Lets [`Pair::step`] return [`Step::Action`] after this time.
+    /// Schedules an action: [`Pair::step`] returns it as [`Step::Action`] after `delay`.
     pub fn schedule(&mut self, delay: Duration, action: A) {
         self.net.send(delay, Item::Action(action));
     }
 
-    /// Runs a command that takes no time on the server's end; `None` before there is one. `size` is what it may queue, in bytes.
+    /// Runs a command that needs no time on the server's machine. `size` is the largest number of bytes that it may queue. Returns `None`
+    /// if no machine exists yet.
     pub fn command<R: fmt::Debug>(&mut self, size: usize, command: impl FnOnce(&mut M) -> R) -> Option<R> {
         Some(self.machine.as_mut()?.command(size, command))
     }
 
-    /// Runs a command that takes the time.
+    /// Runs a command that needs the current time. See [`Pair::command`].
     pub fn timed_command<R: fmt::Debug>(
         &mut self,
         size: usize,
@@ -242,12 +243,12 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         Some(self.machine.as_mut()?.timed_command(now, size, command))
     }
 
-    /// The next event of the server's end.
+    /// The next event of the server's machine.
     pub fn poll_event(&mut self) -> Option<M::Event> {
         self.machine.as_mut()?.poll_event()
     }
 
-    /// The client's process dies: its connections are cut, and the server's host says so.
+    /// Ends the client's process: its connections are cut, and the server is notified.
     pub fn vanish(&mut self) {
         self.client.vanish();
         for request in self.open_exchanges() {
@@ -259,15 +260,15 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         }
     }
 
-    /// The cable is pulled: nothing arrives any more, and nobody is told.
+    /// Fails the network without notice: nothing arrives any more.
     pub const fn pull_cable(&mut self) {
         self.silent = true;
     }
 
-    /// Goes on to whatever comes next.
+    /// Advances to the next arrival or deadline.
     ///
     /// # Errors
-    /// The first invariant that did not hold.
+    /// The first violated invariant.
     pub fn step(&mut self) -> Result<Step<A>, Violation> {
         self.settle()?;
         let wake = self.wake_time();
@@ -275,7 +276,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         let Some(at) = next.into_iter().flatten().min() else { return Ok(Step::Idle) };
         let mut step = Step::Moved;
         if self.net.next_arrival() == Some(at) {
-            // What has arrived comes before a deadline that it could answer.
+            // An arrival comes before a deadline at the same time, because it may answer it.
             if let Some(item) = self.net.pop() {
                 step = self.arrive(item);
             }
@@ -301,10 +302,10 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         Ok(step)
     }
 
-    /// Hands everything that either end wants to send to the network, and to the server what it is ready to read.
+    /// Passes all actions and transmits to the network, and passes delivered items to the server while it wants input.
     ///
     /// # Errors
-    /// The first invariant that did not hold.
+    /// The first violated invariant.
     pub fn settle(&mut self) -> Result<(), Violation> {
         loop {
             let mut moved = false;
@@ -331,7 +332,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         }
     }
 
-    /// The time that the server reads from its clock.
+    /// The time that the server's clock shows.
     fn machine_time(&mut self) -> Instant {
         let jitter = self.wires.clock_jitter;
         let back = self.net.random().duration(Duration::ZERO, jitter);
@@ -339,7 +340,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         Instant::from_micros(now.saturating_sub(u64::try_from(back.as_micros()).unwrap_or(0)))
     }
 
-    /// When the server wakes up for the deadline that it sees now.
+    /// When the server wakes up for its current deadline.
     fn wake_time(&mut self) -> Option<Instant> {
         let deadline = self.machine.as_ref()?.get().poll_timeout()?;
         if self.wake.is_none_or(|(seen, _)| seen != deadline) {
@@ -374,7 +375,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     fn perform(&mut self, action: ClientAction) {
         match action {
             ClientAction::Get { request, .. } | ClientAction::Post { request, .. } => {
-                // Not the first one: it would open a second session, and there is one server's end here.
+                // The first request is not repeated: it would open a second session, and a pair has only one.
                 if self.net.random().chance(self.wires.repeated_requests) && self.client.is_open() {
                     self.repeated = self.repeated.saturating_sub(1);
                     self.exchanges.insert(self.repeated, Exchange::new(action.clone()));
@@ -383,7 +384,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
                 self.exchanges.insert(request, Exchange::new(action));
                 self.send(Item::Head(request));
                 if self.net.random().chance(self.wires.lost_requests) {
-                    // Any time from before it arrives to long after it was answered.
+                    // At any time from before its arrival to long after its answer.
                     let most = self.wires.most_delay.saturating_mul(8);
                     let delay = self.net.random().duration(Duration::ZERO, most);
                     self.net.send(delay, Item::Cut(request));
@@ -427,7 +428,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         }
     }
 
-    /// What travels for a packet: a message, or pieces of a stream.
+    /// The items that carry a packet: one message, or chunks of a stream.
     fn parts(&mut self, link: u64, frame: &Frame) -> Vec<FromLink> {
         let packet = [frame.head(), frame.data()].concat();
         if self.links.get(&link).is_some_and(|wire| wire.kind == LinkKind::WebSocket) {
@@ -445,7 +446,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         parts
     }
 
-    /// Sends in order.
+    /// Sends an item that does not overtake earlier ones.
     fn send_on(&mut self, link: u64, to_server: bool, part: FromLink) {
         let at = self.net.now() + self.delay() + self.wires.slow_links;
         if self.silent {
@@ -470,7 +471,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
             .collect()
     }
 
-    /// The connection of a request is cut; both ends hear of it in their own time.
+    /// Cuts the connection of a request. Each end is notified after a delay of its own.
     fn cut(&mut self, request: u64) {
         let Some(exchange) = self.exchanges.get_mut(&request) else { return };
         if !core::mem::replace(&mut exchange.cut, true) {
@@ -559,12 +560,12 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         self.machine = Some(Watched::new(machine, limits, max_payload, self.log));
     }
 
-    /// Whether the session of this id takes the request.
+    /// Checks whether the session with this id admits the request.
     fn admit(&mut self, sid: Sid, ask: &Ask) -> Result<(), Response> {
         let Some(machine) = self.machine.as_ref().filter(|machine| machine.get().session().sid() == sid) else {
             return Err(ask.refuse(Refusal::UnknownSid));
         };
-        // A driver that has looked the session up may still find that it ended before the request got its turn.
+        // A driver may have looked up the session just before it ended, and then passes the request on.
         if machine.get().is_drained() && self.net.random().chance(500) {
             return Ok(());
         }
@@ -626,7 +627,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         let aborted = self.net.random().chance(500);
         let Some(exchange) = self.exchanges.get_mut(&request).filter(|exchange| !exchange.over) else { return };
         exchange.over = true;
-        // A connection that is cut may still have taken the reply.
+        // The reply may have been written before the connection was cut.
         let gone = exchange.cut && aborted;
         let request = RequestId(request);
         self.tell(if gone { Input::Aborted { request } } else { Input::Replied { request } });
@@ -687,7 +688,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         }
     }
 
-    /// The `101`: ahead of everything that is sent on the link.
+    /// Sends the `101`, before everything else on the link.
     fn send_opened(&mut self, link: u64) {
         let at = self.net.now() + self.delay();
         if let Some(wire) = self.links.get_mut(&link)
@@ -711,7 +712,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         }
     }
 
-    /// What was read from a link goes to the machine, or to whoever finds out which machine that is.
+    /// Passes a delivered item to the machine, or to the [`Incoming`] that determines the session.
     fn feed(&mut self, link: u64, part: FromLink) {
         let Some(wire) = self.links.get_mut(&link) else { return };
         if let Some(incoming) = &mut wire.incoming {
@@ -726,7 +727,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
                 }
             };
         }
-        // Behind the end of a link, a driver may still have read something.
+        // A driver may still have read something after the end of a link.
         let late = wire.server == End::Closed && self.net.random().chance(500);
         if wire.server == End::Up || late {
             if let FromLink::Down(_) = part {
@@ -741,7 +742,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         }
     }
 
-    /// Whether a WebTransport session has said by now what it is.
+    /// Checks whether a WebTransport session has sent its first packet, and admits or refuses it.
     fn poll_incoming(&mut self, link: u64) {
         let Some(wire) = self.links.get_mut(&link) else { return };
         let Some(mut incoming) = wire.incoming.take() else { return };
@@ -760,10 +761,11 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         self.link_decided(link, LinkKind::WebTransport, admitted, incoming.into_rest());
     }
 
-    /// The end of a run, when nothing is under way any more: whatever has ended is drained, and still answers whoever comes late.
+    /// Checks the end of a run, when nothing is in transit any more. A machine that has ended must be drained, and must answer late
+    /// requests.
     ///
     /// # Errors
-    /// The first invariant that did not hold.
+    /// The first violated invariant.
     pub fn finish(&mut self) -> Result<(), Violation> {
         self.settle()?;
         let now = self.net.now();

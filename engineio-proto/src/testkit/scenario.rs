@@ -1,8 +1,8 @@
-//! Whole lives of a session, made up by a seed: messages both ways, an upgrade, trouble on the way, and an end.
+//! Complete sessions, generated from a seed: messages in both directions, an upgrade, faults, and an end.
 //!
-//! [`run`] plays a [`Scenario`] once, with a client and a server of [`Pair`], and judges it: every invariant after every step, order
-//! without loss (I10), nothing lost by closing in order, the reason of the end where the scenario leaves only one, and nothing
-//! left over afterwards.
+//! [`run`] plays a [`Scenario`] once, with the client and the server of a [`Pair`], and checks it. Every invariant must hold after every
+//! step. Messages arrive in order and without loss (I10), and a graceful close loses none. The close reason is the expected one where the
+//! scenario allows only one. Nothing may be left over afterwards.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -24,51 +24,51 @@ use crate::time::Instant;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Ending {
-    /// The client closes in order.
+    /// The client closes gracefully.
     ClientCloses,
-    /// The server closes in order.
+    /// The server closes gracefully.
     ServerCloses,
     /// The server closes at once.
     ServerDiscards,
     /// The client's process dies.
     ClientVanishes,
-    /// The cable is pulled: neither end hears of it.
+    /// The network fails without notice: neither end detects it.
     CableIsPulled,
 }
 
 impl Ending {
-    /// All of them.
+    /// All endings.
     pub const ALL: [Self; 5] =
         [Self::ClientCloses, Self::ServerCloses, Self::ServerDiscards, Self::ClientVanishes, Self::CableIsPulled];
 }
 
-/// The frame of a life; a seed fills it in.
+/// The settings of a simulated session; a seed determines the details.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "tests build it with a literal")]
 pub struct Scenario {
     /// The server's settings.
     pub config: Config,
-    /// The link that the client starts with; `None` to poll.
+    /// The link that the client connects with; `None` to start with polling.
     pub start: Option<LinkKind>,
-    /// The link that it upgrades to.
+    /// The link that the client upgrades to, if any.
     pub upgrade: Option<LinkKind>,
-    /// What the network does.
+    /// The delays and faults of the network.
     pub wires: Wires,
-    /// How many messages each end sends.
+    /// The number of messages that each end sends.
     pub messages: u64,
-    /// The size of the largest of them, in bytes.
+    /// The size of the largest message, in bytes.
     pub largest: usize,
-    /// Over how much time they are spread.
+    /// The time over which the messages are spread.
     pub span: Duration,
-    /// For how long the server's application may look away, at most, every now and then.
+    /// The longest time for which the server's application stops reading, now and then. Zero if it never stops.
     pub stall: Duration,
-    /// What the client does that the JavaScript one does not.
+    /// Deviations from the JavaScript client.
     pub habits: Habits,
-    /// For how long the client waits for a ping; as long as the server's settings say when `None`.
+    /// How long the client waits for a ping. If `None`, as long as the server's settings imply.
     pub patience: Option<Duration>,
-    /// How it ends; any way when `None`.
+    /// How the session ends. If `None`, the seed decides.
     pub ending: Option<Ending>,
-    /// Whether the end comes after everything has arrived, or at any time.
+    /// Whether the session ends only after every message has arrived. Otherwise it ends at any time.
     pub quiet_end: bool,
 }
 
@@ -91,41 +91,41 @@ impl Default for Scenario {
     }
 }
 
-/// What has happened.
+/// The result of a run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// How long after the session had opened the server saw the upgrade.
+    /// The time from the session's `Open` event to its `Upgraded` event.
     pub upgraded: Option<Duration>,
-    /// Why the session ended; `None` when there never was one.
+    /// Why the session ended; `None` if no session was opened.
     pub reason: Option<CloseReason>,
-    /// Why the client did, in the words of the reference.
+    /// Why the client closed, worded as in the reference.
     pub client_reason: &'static str,
-    /// How it ended.
+    /// How the scenario ended the session.
     pub ending: Ending,
-    /// The time from the end's beginning to the session's last event.
+    /// The time from the start of the ending to the session's last event.
     pub end_took: Duration,
-    /// From the client to the server.
+    /// The messages from the client to the server.
     pub upwards: Numbered,
-    /// From the server to the client.
+    /// The messages from the server to the client.
     pub downwards: Numbered,
-    /// How often a message of the server was refused for lack of room.
+    /// How often a message of the server was refused because the queue was full.
     pub refused: u64,
-    /// The same for every run of the same seed.
+    /// A hash of the run. It is the same in every run of a seed.
     pub digest: u64,
-    /// The steps that it took.
+    /// The number of steps in the run.
     pub steps: u64,
-    /// Everything that the machine saw, when it was asked for.
+    /// Everything that the machine received and returned, if logging was requested.
     pub log: String,
 }
 
-/// A run that went wrong.
+/// A run in which an invariant or a rule was violated.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What did not hold.
+    /// The violation.
     pub violation: Violation,
-    /// Everything that the machine saw, when it was asked for.
+    /// Everything that the machine received and returned, if logging was requested.
     pub log: String,
 }
 
@@ -145,7 +145,7 @@ enum Action {
     End,
 }
 
-/// A scenario being played.
+/// A scenario that is being played.
 struct Play<'a> {
     scenario: &'a Scenario,
     pair: Pair<Session, Action>,
@@ -154,16 +154,15 @@ struct Play<'a> {
     downwards: Numbered,
     to_send_up: u64,
     to_send_down: u64,
-    /// Messages that were refused for lack of room, and that no [`Event::Writable`] has answered yet. More than one when the application
-    /// looks away.
+    /// Refused messages for which no [`Event::Writable`] was polled yet. Can be more than one while the application does not read.
     blocked: u64,
     refused: u64,
-    /// The server's application reads nothing until then.
+    /// When the server's application reads again.
     looks_again: Instant,
     opened_at: Instant,
     upgraded: Option<Duration>,
     client_upgraded: bool,
-    /// Both ends were there when the end began.
+    /// Whether both ends were open when the ending began.
     planned_end: bool,
     ended_at: Option<Instant>,
     closed_at: Option<Instant>,
@@ -171,10 +170,10 @@ struct Play<'a> {
     client_reason: &'static str,
 }
 
-/// Plays the scenario as this seed fills it in. With `log`, a failure tells everything that the machine saw.
+/// Plays a scenario with this seed. With `log`, a failure contains everything that the machine received and returned.
 ///
 /// # Errors
-/// What did not hold.
+/// The first violation.
 pub fn run(seed: u64, scenario: &Scenario, log: bool) -> Result<Report, Box<Failure>> {
     let mut play = Play::new(seed, scenario, log);
     match play.live() {
@@ -238,7 +237,7 @@ impl<'a> Play<'a> {
     }
 
     fn live(&mut self) -> Result<Report, Violation> {
-        // An hour of virtual time is more than any scenario needs.
+        // No scenario needs as much as an hour of virtual time.
         let limit = self.pair.now() + Duration::from_secs(3600);
         let mut steps = 0_u64;
         let mut end_is_near = !self.scenario.quiet_end;
@@ -249,7 +248,7 @@ impl<'a> Play<'a> {
                 Step::Idle => break,
                 Step::Moved => {}
                 Step::Action(action) => {
-                    // An application that has looked away looks at least once before it does so again.
+                    // An application that was not reading reads at least once before it stops again.
                     self.read()?;
                     self.act(action);
                 }
@@ -285,7 +284,7 @@ impl<'a> Play<'a> {
         })
     }
 
-    /// Whether everything that was to happen before the end has happened; also when it cannot any more.
+    /// Whether everything that should happen before the end has happened, or cannot happen any more.
     fn is_complete(&mut self) -> bool {
         let sent = self.to_send_up == 0 && self.to_send_down == 0;
         let arrived = self.upwards.is_complete() && self.downwards.is_complete();
@@ -314,7 +313,7 @@ impl<'a> Play<'a> {
                     let next = self.pair.random().duration(away, self.scenario.stall.saturating_mul(2));
                     self.pair.schedule(next, action);
                 } else {
-                    // Something has to wake it up.
+                    // No later step would make the application read again.
                     self.looks_again = self.pair.now();
                 }
             }
@@ -330,7 +329,7 @@ impl<'a> Play<'a> {
 
     fn send_from_server(&mut self) {
         let message = self.message(|play| &play.downwards);
-        // The machine may add a type and its own keeping to each frame.
+        // Includes what the machine adds to each frame.
         let size = message.len().saturating_add(64);
         match self.pair.command(size, |session| session.send(message)) {
             Some(Ok(())) => {
@@ -350,10 +349,10 @@ impl<'a> Play<'a> {
 
     fn end(&mut self) {
         self.planned_end = self.reason.is_none() && !self.pair.client().is_closed();
-        // Anew when it is tried again: whatever was to end had not begun.
+        // Set again on a retry: the session had not opened before.
         self.ended_at = Some(self.pair.now());
         match self.ending {
-            // As the reference, which closes a transport that is opening when it has opened.
+            // As in the reference, a client that is still opening closes after it has opened.
             Ending::ClientCloses if !self.pair.client().is_open() && !self.pair.client().is_closed() => {
                 self.pair.schedule(Duration::from_millis(50), Action::End);
             }
@@ -370,21 +369,21 @@ impl<'a> Play<'a> {
             Ending::ClientVanishes => {
                 self.pair.vanish();
                 if self.scenario.habits.impatient {
-                    // A POST that was under way is gone with it. What it sent behind that on its link still arrives.
+                    // A POST in flight is lost, but what the client sent on its link afterwards still arrives.
                     self.upwards.allow_gaps();
                 }
             }
             Ending::CableIsPulled => {
                 self.pair.pull_cable();
                 if !self.pair.client().is_open() {
-                    // It has no deadline of its own before it is open; its application has.
+                    // A client has no deadline before it is open, but its application has.
                     self.pair.client().vanish();
                 }
             }
         }
     }
 
-    /// Both applications read what there is, unless the server's looks away.
+    /// Polls all events of both ends. Skips the server's if its application does not read.
     fn read(&mut self) -> Result<(), Violation> {
         while let Some(event) = self.pair.client().poll_event() {
             match event {
@@ -420,18 +419,18 @@ impl<'a> Play<'a> {
                 }
                 Event::Open => self.opened_at = self.pair.now(),
             }
-            // What was read may make the machine want more.
+            // Reading an event may produce transmits.
             self.pair.settle()?;
         }
         Ok(())
     }
 
-    /// I10, where it can be asked for.
+    /// Checks I10, except where repeated requests make it impossible.
     fn ordered(&self, arrived: Result<(), Violation>) -> Result<(), Violation> {
         if self.scenario.wires.repeated_requests > 0 { Ok(()) } else { arrived }
     }
 
-    /// What the scenario promises of its end.
+    /// Checks the end of the run against the scenario.
     fn judge(&mut self) -> Result<(), Violation> {
         let fail = |rule, detail: String| Err(Violation::new(rule, detail));
         if !self.pair.client().is_closed() {
@@ -442,18 +441,18 @@ impl<'a> Play<'a> {
         }
         let wires = &self.scenario.wires;
         let trouble = wires.lost_requests > 0 || wires.lost_links > 0 || wires.repeated_requests > 0;
-        // What ended by itself, before or instead, promises nothing.
+        // A session that ended in another way, or before, has no expected outcome.
         let as_planned = match self.ending {
             Ending::ClientCloses => self.client_reason == "forced close",
             Ending::ServerCloses => self.planned_end && self.client_reason == "transport close",
             _ => self.planned_end,
         };
-        // A heartbeat for which the network is too slow.
+        // The heartbeat was too short for this network.
         let given_up = self.scenario.patience.is_some()
             && self.ending != Ending::CableIsPulled
             && self.reason == Some(CloseReason::PingTimeout);
         let as_planned = as_planned && !given_up;
-        // A `5` may meet the upgrade timeout: what was sent behind it is lost, in the reference as well.
+        // A `5` can arrive after the upgrade timeout. What was sent after it is then lost, in the reference as well.
         let missed = self.client_upgraded && self.upgraded.is_none();
         if trouble || missed || !as_planned || self.reason.is_none() {
             return Ok(());
@@ -468,7 +467,7 @@ impl<'a> Play<'a> {
         if self.scenario.quiet_end && expected.is_some_and(|expected| expected != reason) {
             return fail("reason", format!("{reason:?} after {:?}", self.ending));
         }
-        // Whoever closes in order loses nothing that it has sent, unless it closes its link while a POST is still on its way.
+        // An end that closes gracefully loses nothing it has sent, unless it closes its link while a POST is still in flight.
         let in_order = self.ending == Ending::ClientCloses && !self.scenario.habits.impatient;
         let up = self.scenario.quiet_end || in_order;
         let down = self.scenario.quiet_end || self.ending == Ending::ServerCloses;

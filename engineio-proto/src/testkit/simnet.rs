@@ -1,6 +1,6 @@
-//! The clock and the wires of a simulation: a heap of what is under way, in the order in which it arrives.
+//! The clock and the network of a simulation: a heap of the items that are in transit, ordered by arrival.
 //!
-//! Time is virtual: it jumps to the next arrival, so that an hour of pings takes no longer than their number of steps.
+//! Time is virtual and jumps to the next arrival. An hour of pings takes only as long as the steps in it.
 
 use alloc::collections::BinaryHeap;
 use core::cmp::Ordering;
@@ -9,7 +9,7 @@ use core::time::Duration;
 use super::random::Random;
 use crate::time::Instant;
 
-/// A network of things of type `T` under way.
+/// A network that carries items of type `T`.
 #[derive(Debug)]
 pub struct SimNet<T> {
     now: Instant,
@@ -21,14 +21,14 @@ pub struct SimNet<T> {
 #[derive(Debug)]
 struct Arrival<T> {
     at: Instant,
-    /// Of two that arrive at the same time, the one that was sent first comes first.
+    /// Of two items that arrive at the same time, the one that was sent first comes first.
     order: u64,
     item: T,
 }
 
 impl<T> Ord for Arrival<T> {
     fn cmp(&self, other: &Self) -> Ordering {
-        // The heap gives its greatest, and the earliest is wanted.
+        // The heap pops its greatest item, so the order is reversed to pop the earliest.
         (other.at, other.order).cmp(&(self.at, self.order))
     }
 }
@@ -48,29 +48,29 @@ impl<T> PartialEq for Arrival<T> {
 impl<T> Eq for Arrival<T> {}
 
 impl<T> SimNet<T> {
-    /// A network whose chance events are those of this seed. Its clock starts at an hour, so that there is room to go backwards.
+    /// A network with a random number generator of this seed. Its clock starts at one hour, so that a test can turn it back.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { now: Instant::from_millis(3_600_000), heap: BinaryHeap::new(), sent: 0, random: Random::new(seed) }
     }
 
-    /// The time.
+    /// The current time.
     #[must_use]
     pub const fn now(&self) -> Instant {
         self.now
     }
 
-    /// Chance.
+    /// The random number generator.
     pub const fn random(&mut self) -> &mut Random {
         &mut self.random
     }
 
-    /// Lets `item` arrive after `delay`.
+    /// Sends `item`, which arrives after `delay`.
     pub fn send(&mut self, delay: Duration, item: T) {
         self.send_at(self.now + delay, item);
     }
 
-    /// Lets `item` arrive at this time, or now if that is over.
+    /// Sends `item`, which arrives at this time, or now if that time has passed.
     pub fn send_at(&mut self, at: Instant, item: T) {
         let order = self.sent;
         self.sent = self.sent.wrapping_add(1);
@@ -83,25 +83,25 @@ impl<T> SimNet<T> {
         self.heap.peek().map(|arrival| arrival.at)
     }
 
-    /// Moves the clock to the next arrival, and takes it.
+    /// Advances the clock to the next arrival, and returns the item.
     pub fn pop(&mut self) -> Option<T> {
         let Arrival { at, item, .. } = self.heap.pop()?;
         self.advance(at);
         Some(item)
     }
 
-    /// Moves the clock; never backwards.
+    /// Advances the clock. It never goes backwards.
     pub fn advance(&mut self, to: Instant) {
         self.now = self.now.max(to);
     }
 
-    /// How many items are under way.
+    /// The number of items in transit.
     #[must_use]
     pub fn len(&self) -> usize {
         self.heap.len()
     }
 
-    /// Whether nothing is under way.
+    /// Whether no item is in transit.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()

@@ -1,8 +1,8 @@
-//! A session alone in a hostile world: any inputs, in any order, at any time.
+//! A session without a client: any inputs, in any order, at any time.
 //!
-//! A [`Walk`] is a script that does not depend on what the session says, so that it can be played again in another way: with the
-//! polls in another order (I1), by a clock that goes backwards (I11), or just again (I8). What comes out must not differ.
-//! Its decisions are made by chance, or by the bytes of a fuzzer ([`Choices`]).
+//! A [`Walk`] is a script that does not depend on the session's outputs. It can therefore be played again with a different order of polls
+//! (I1), with a clock that goes backwards (I11), or unchanged (I8), and the outputs must be the same. The decisions of the script are
+//! random, or come from the bytes of a fuzzer ([`Choices`]).
 
 use alloc::format;
 use alloc::string::String;
@@ -23,7 +23,7 @@ use crate::server::{BodyFault, Input, LinkDownCause, Route, Server, Session, Tra
 use crate::time::Instant;
 use crate::{framing, payload};
 
-/// Something that happens to a session.
+/// An input, a command, or a delay.
 #[derive(Clone, Debug)]
 enum Act {
     Handle(Input),
@@ -31,7 +31,7 @@ enum Act {
     SendFrames(Vec<Frame>),
     Close,
     Discard,
-    /// Nothing, for this long; deadlines pass.
+    /// Time passes, and deadlines fire.
     Wait(Duration),
 }
 
@@ -43,47 +43,47 @@ pub struct Walk {
     acts: Vec<Act>,
 }
 
-/// In which order a driver polls, until both polls give `None`.
+/// The order in which a driver polls, until both polls return `None`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PollOrder {
-    /// All events, then all transmits, and again.
+    /// All events, then all transmits, and so on.
     EventsFirst,
-    /// All transmits, then all events, and again.
+    /// All transmits, then all events, and so on.
     TransmitsFirst,
-    /// By chance, with needless polls between.
+    /// In random order, with additional polls that return `None`.
     Any(Random),
-    /// As [`PollOrder::TransmitsFirst`], but only after so many of a thousand acts, as a driver that is busy would. What comes
-    /// out may differ from the others in what is joined with what, and in what is refused.
+    /// As [`PollOrder::TransmitsFirst`], but only after this many of a thousand acts, like a busy driver. What is batched together, and
+    /// what is refused, may differ from the other orders.
     Sometimes(Random, u64),
 }
 
-/// How the clock runs.
+/// The behaviour of the clock.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Clock {
-    /// Forwards.
+    /// Never goes backwards.
     Steady,
-    /// It jumps backwards now and then.
+    /// Jumps backwards now and then.
     Backwards(Random),
-    /// It stands still where [`Clock::Backwards`] with the same chance is behind the latest time that the session was told.
+    /// Stands still where [`Clock::Backwards`] with the same generator would be behind the latest time that the session was given.
     StandsStill(Random),
 }
 
-/// What came out.
+/// The outputs of a run.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Outcome {
     /// The events, in order.
     pub events: Vec<Event>,
-    /// The transmits of each request and each link in their order; sorted by whom they are for.
+    /// The transmits, sorted by request and link. Those of one request or link are in order.
     pub transmits: Vec<String>,
     /// [`Watched::digest`].
     pub digest: u64,
 }
 
 impl Walk {
-    /// A script of this many acts.
+    /// A script of `acts` acts.
     #[must_use]
     pub fn new(random: &mut impl Choices, acts: usize) -> Self {
         let mut config = Config {
@@ -110,10 +110,10 @@ impl Walk {
         Self { config, link, acts }
     }
 
-    /// Plays it, and checks every invariant after every act; at the end, the session is discarded and has to be drained.
+    /// Plays the script and checks every invariant after every act. At the end, the session is discarded and must be drained.
     ///
     /// # Errors
-    /// The first invariant that did not hold.
+    /// The first violation, with the log of the run.
     pub fn play(&self, mut order: PollOrder, mut clock: Clock, log: bool) -> Result<Outcome, (Violation, String)> {
         let mut now = Instant::from_millis(3_600_000);
         let Some(session) = self.open(now) else {
@@ -125,7 +125,7 @@ impl Walk {
         for act in self.acts.iter().chain([&Act::Discard]) {
             if let Act::Wait(time) = act {
                 let until = now + *time;
-                // An act of its own for each deadline on the way.
+                // Each deadline on the way fires separately.
                 while let Some(deadline) = session.get().poll_timeout().filter(|deadline| *deadline <= until) {
                     now = now.max(deadline);
                     latest = latest.max(now);
@@ -190,19 +190,19 @@ impl Walk {
     }
 }
 
-/// What a clock shows that jumps backwards, up to five seconds.
+/// Moves a time back by up to five seconds, at random.
 fn jump(random: &mut Random, now: Instant) -> Instant {
     let back = if random.chance(300) { random.below(5_000_000) } else { 0 };
     Instant::from_micros(now.as_micros().saturating_sub(back))
 }
 
 impl Act {
-    /// Whether the session learns from it how late it is. Messages are sent without a time.
+    /// Whether the session is given the current time. Messages are sent without it.
     const fn tells_the_time(&self) -> bool {
         matches!(self, Self::Handle(_) | Self::Close | Self::Discard)
     }
 
-    /// What it may queue, in bytes; each frame with room for what the machine adds.
+    /// The largest number of bytes that this act may queue, including what the machine adds to each frame.
     fn size(&self) -> usize {
         match self {
             Self::Send(message) => message.len().saturating_add(64),
@@ -227,7 +227,7 @@ impl Output {
         {
             return;
         }
-        // Both polls have to be empty, one right after the other: each may fill what the other takes from.
+        // Both polls must return `None` in a row, since each may produce output for the other.
         let mut quiet = 0;
         let mut events = matches!(order, PollOrder::EventsFirst);
         while quiet < 2 {
@@ -259,19 +259,19 @@ impl Output {
     }
 }
 
-/// Makes acts up: most of them such as happen, some such as do not.
+/// Generates acts: mostly valid ones, and some that are invalid.
 struct Maker<'a, R> {
     random: &'a mut R,
     requests: u64,
     links: u64,
     max_payload: usize,
-    /// Messages and hardly anything else, whether or not the session wants them.
+    /// Generates hardly anything but messages, whether or not the session wants input.
     flood: bool,
 }
 
 impl<R: Choices> Maker<'_, R> {
     fn act(&mut self, link: Option<LinkKind>) -> Act {
-        // What opens the session comes first, nearly always.
+        // The request or link that opens the session almost always comes first.
         let opens = self.requests == 0 && self.links == 0 && self.random.chance(950);
         if self.flood && !opens && self.random.chance(900) {
             return Act::Handle(Input::LinkMessage { link: LinkId(self.links), message: self.message_packet() });
@@ -315,7 +315,7 @@ impl<R: Choices> Maker<'_, R> {
         RequestId(self.requests)
     }
 
-    /// The last one, mostly; also ones that never were.
+    /// Mostly the last request, sometimes an earlier one or one that never existed.
     fn recent_request(&mut self) -> RequestId {
         let back = if self.random.chance(800) { 0 } else { self.random.below(4) };
         RequestId(self.requests.saturating_sub(back))
@@ -333,7 +333,7 @@ impl<R: Choices> Maker<'_, R> {
         if self.random.chance(300) { Message::Binary(text.into_bytes().into()) } else { Message::Text(text.into()) }
     }
 
-    /// A message's packet as a WebSocket carries it.
+    /// A message packet as a WebSocket carries it.
     fn message_packet(&mut self) -> Message {
         match self.application_message() {
             Message::Text(text) => Message::Text(format!("4{text}").into()),
@@ -367,7 +367,7 @@ impl<R: Choices> Maker<'_, R> {
                 Message::Binary(_) => body.push_str("bAQIDBA=="),
             }
         }
-        // A driver stops at the limit; one that does not is refused all the same.
+        // Drivers stop at the limit. A body above it must be refused as well.
         if !self.random.chance(50) {
             while body.len() > self.max_payload {
                 body.pop();
@@ -376,7 +376,7 @@ impl<R: Choices> Maker<'_, R> {
         body.into_bytes().into()
     }
 
-    /// A piece of a stream: whole packets, mostly.
+    /// A chunk of a stream: mostly whole packets.
     fn chunk(&mut self) -> Bytes {
         let mut stream = BytesMut::new();
         for _ in 0..=self.random.below(3) {

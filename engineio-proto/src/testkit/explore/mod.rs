@@ -1,27 +1,26 @@
-//! Every interleaving of a small world, played to its end.
+//! Explores every interleaving of a small world.
 //!
-//! Machines are deterministic, and a small world has few states. So nothing has to be left to chance here: [`explore`] starts with a client
-//! that has sent its first GET, takes every step that is possible, and goes on from each state that it has not seen before. A state
-//! is everything that can have an influence on what comes next: the machine, the client, what is under way, and what was sent and
-//! has arrived. All times count relative to now, so that the same state an hour later is not another one.
+//! Machines are deterministic, and a small world has few states, so nothing needs to be random. [`explore`] starts with a client that has
+//! sent its first GET, takes every possible step, and continues from each state that is new. A state contains everything that can
+//! influence later steps: the machine, the client, the items in transit, and the messages that were sent and received. All times are
+//! relative to the current time, so that the same state an hour later counts as the same.
 //!
 //! # What is explored
 //!
-//! One peer opens by polling and upgrades over a WebSocket. Meanwhile, each end may send its messages, deadlines come (pings, the release of
-//! GETs, timeouts), one of the ends closes (the server gracefully or at once), and one fault happens: a request is cut or lost, a link
-//! breaks or falls silent, a deadline comes before what is under way ([`Fault`]). [`Plan`] has the numbers. A [`Step`] is the smallest that
-//! a driver, a network or an application can do by itself: one head, one body, one packet, one poll, one deadline. Any
-//! order of them is possible, except that without a fault the network delivers before a deadline comes.
+//! One peer opens by polling and upgrades to a WebSocket. Meanwhile, each end may send messages, deadlines fire (pings, the release of
+//! GETs, timeouts), one end closes (the server gracefully or at once), and one fault happens ([`Fault`]): a request is cut or lost, a link
+//! breaks or falls silent, or a deadline fires before items in transit arrive. [`Plan`] sets the numbers. A [`Step`] is the smallest
+//! action that a driver, a network or an application can take by itself: one head, one body, one packet, one poll, one deadline. Steps
+//! can happen in any order, except that without a fault the network delivers everything before a deadline fires.
 //!
-//! After every step, all that [`Watched`] checks must hold. When nothing is under way and both ends live, every message has arrived
-//! (I10). At the end of a path both ends are over, every request was answered or cut (I4), `Closed` came once and the machine answers
-//! who comes late (I5), and whoever closed gracefully has lost nothing (I10).
-//!
+//! After every step, everything that [`Watched`] checks must hold. Whenever nothing is in transit and both ends are open, every message
+//! has arrived (I10). At the end of a path both ends are closed, every request was answered or cut (I4), `Closed` was emitted once and
+//! the machine answers late requests (I5), and an end that closed gracefully has lost nothing (I10).
 //! # A counterexample
 //!
-//! States are visited in the order of their distance from the beginning, so that the [`Counterexample`] is as short as any. It
-//! displays as a numbered list of its steps, each with what the machine heard and said. To replay one, in a debugger or after a change,
-//! give its [`steps`](Counterexample::steps), which print as Rust, to [`replay`] with the same plan.
+//! The search is breadth-first, so no [`Counterexample`] is shorter. It displays as a numbered list of its steps, each with the inputs and
+//! outputs of the machine. To replay it, in a debugger or after a change, pass its [`steps`](Counterexample::steps), which print as Rust,
+//! to [`replay`] with the same plan.
 
 mod world;
 
@@ -46,7 +45,7 @@ use crate::message::Message;
 use crate::server::{Server, ServerMachine, Session};
 use crate::time::Instant;
 
-/// How much happens in the world that is explored. The number of states grows by a factor with each of the numbers.
+/// The size of the world to explore. The number of states grows by a factor with each of the numbers.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "tests build it with a literal")]
 pub struct Plan {
@@ -56,39 +55,39 @@ pub struct Plan {
     pub habits: Habits,
     /// How many messages the client may send.
     pub messages_up: u8,
-    /// How many the server may send.
+    /// The number of messages that the server may send.
     pub messages_down: u8,
-    /// How many deadlines of the server may come before somebody closes. Afterwards there is no limit.
+    /// The number of deadlines of the server that may fire before an end closes. Afterwards there is no limit.
     pub deadlines: u8,
-    /// The fault that may happen, once.
+    /// The fault that may happen once, if any.
     pub fault: Option<Fault>,
 }
 
-/// What can go wrong.
+/// A fault of the network.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The connection of a request is cut; both ends hear of it.
+    /// The connection of a request is cut. Both ends are notified.
     RequestIsCut,
-    /// A request or its answer gets lost; nobody is told.
+    /// A request or its answer is lost. Neither end is notified.
     RequestIsLost,
-    /// A link breaks, with everything that is under way on it; both ends hear of it.
+    /// A link breaks, and everything in transit on it is lost. Both ends are notified.
     LinkBreaks,
-    /// A link delivers nothing any more; nobody is told.
+    /// A link delivers nothing any more. Neither end is notified.
     LinkFallsSilent,
-    /// The network is slow: a deadline comes before what is under way.
+    /// The network is slow: a deadline fires before items in transit arrive.
     DeadlineComesFirst,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 5] =
         [Self::RequestIsCut, Self::RequestIsLost, Self::LinkBreaks, Self::LinkFallsSilent, Self::DeadlineComesFirst];
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        // A ping is due before the GET that holds an upgrade up is released: so it is outstanding while the session moves.
+        // A ping is due before the GET that delays an upgrade is released. It is therefore unanswered while the session moves.
         let config = Config {
             ping_interval: Duration::from_millis(80),
             ping_timeout: Duration::from_millis(200),
@@ -100,12 +99,12 @@ impl Default for Plan {
     }
 }
 
-/// What can be explored: a session, or a machine around one.
+/// A machine that can be explored: a session, or a machine that contains one.
 pub trait Explorable: ServerMachine<Event = Event> + Clone + Hash {
-    /// Sends a message; see [`Session::send`].
+    /// Sends a message. See [`Session::send`].
     ///
     /// # Errors
-    /// As [`Session::send`].
+    /// See [`Session::send`].
     fn send(&mut self, message: Message) -> Result<(), SendError>;
 }
 
@@ -115,17 +114,17 @@ impl Explorable for Session {
     }
 }
 
-/// How much was explored. Displays as one line.
+/// The size of what was explored. Displays as one line.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Explored {
-    /// Distinct states.
+    /// The number of distinct states.
     pub states: usize,
-    /// Steps that were taken, from each state every possible one.
+    /// The number of steps taken: every possible step from every state.
     pub transitions: usize,
-    /// States after which nothing happens any more.
+    /// The number of states from which no step is possible.
     pub ends: usize,
-    /// How many steps the farthest state is from the beginning.
+    /// The distance from the first state to the farthest one, in steps.
     pub depth: usize,
 }
 
@@ -139,23 +138,23 @@ impl fmt::Display for Explored {
     }
 }
 
-/// A path at whose end an invariant does not hold. No other such path is shorter.
+/// A path that ends in a violated invariant. No shorter one exists.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{script}{violation}\nto replay: {steps:?}")]
 #[non_exhaustive]
 pub struct Counterexample {
-    /// What does not hold.
+    /// The violation.
     pub violation: Violation,
-    /// The steps that lead there.
+    /// The steps that lead to it.
     pub steps: Vec<Step>,
-    /// The same for a reader: each step, with what the machine heard and said.
+    /// The same steps as text, each with the inputs and outputs of the machine.
     pub script: String,
 }
 
-/// Explores a session from its first request to its end. `accept` makes the machine of it.
+/// Explores a session from its first request to its end. `accept` turns the session into the machine to explore.
 ///
 /// # Errors
-/// The nearest state in which an invariant does not hold.
+/// The shortest path to a violated invariant.
 pub fn explore<M: Explorable>(plan: &Plan, accept: impl Fn(Session) -> M) -> Result<Explored, Box<Counterexample>> {
     let around = Surroundings { plan, server: Server::new(plan.config.clone()), accept: &accept, log: false };
     let mut search = Search { seen: BTreeSet::new(), paths: Vec::new(), explored: Explored::default() };
@@ -181,7 +180,7 @@ pub fn explore<M: Explorable>(plan: &Plan, accept: impl Fn(Session) -> M) -> Res
     Ok(search.explored)
 }
 
-/// Takes these steps, and tells what the machine heard and said at each of them.
+/// Takes these steps, and returns them as text with the inputs and outputs of the machine at each.
 ///
 /// # Errors
 /// The first violation, with the steps up to it.
@@ -196,7 +195,7 @@ pub fn replay<M: Explorable>(
     for step in steps {
         taken.push(*step);
         let result = world.take(&around, *step);
-        // Writing to memory does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(script, "{:3}. {step}", taken.len());
         let log = world.machine.as_ref().map(|machine| machine.log()).unwrap_or_default();
         for line in log.get(told..).unwrap_or_default().lines() {
@@ -213,7 +212,7 @@ pub fn replay<M: Explorable>(
     }
 }
 
-/// How a state was reached first: from which one, by which step.
+/// The first way to a state: the previous state, and the step from there.
 type Reached = Option<(usize, Step)>;
 
 struct Search {
@@ -224,7 +223,7 @@ struct Search {
 }
 
 impl Search {
-    /// Puts a state on the list, unless it has been there.
+    /// Queues a state, unless it was visited before.
     fn visit<M: Explorable>(&mut self, world: World<M>, reached: Reached, next: &mut Vec<(World<M>, usize)>) {
         if self.seen.insert(fingerprint(&world, world.now)) {
             self.explored.states = self.explored.states.saturating_add(1);
@@ -257,7 +256,7 @@ impl Search {
         Ok(())
     }
 
-    /// Whether any of the steps was possible.
+    /// Takes these steps, and returns whether any of them was possible.
     fn take_all<M: Explorable>(
         &mut self,
         around: &Surroundings<'_, M>,
@@ -278,7 +277,7 @@ impl Search {
         Ok(any)
     }
 
-    /// The steps that lead to a state, and one more.
+    /// The steps that lead to a state, followed by `last`.
     fn path(&self, place: usize, last: Option<Step>) -> Vec<Step> {
         let mut steps: Vec<Step> = last.into_iter().collect();
         let mut reached = self.paths.get(place).copied().flatten();
@@ -291,14 +290,14 @@ impl Search {
     }
 }
 
-/// A number that two worlds share only if they are in the same state, all times relative to now.
+/// A hash that is equal for two worlds only if they are in the same state, with all times relative to now.
 fn fingerprint(world: &impl Hash, now: Instant) -> u64 {
     let mut hasher = Fingerprint { now, sum: 0x9e37_79b9_7f4a_7c15 };
     world.hash(&mut hasher);
     hasher.finish()
 }
 
-/// A hasher that takes times as their distance from now. It is mixed for speed: nobody attacks it.
+/// A hasher that hashes times relative to now. It only has to be fast: its input is not hostile.
 struct Fingerprint {
     now: Instant,
     sum: u64,
@@ -338,7 +337,7 @@ impl Hasher for Fingerprint {
         self.write_usize(number.cast_unsigned());
     }
 
-    /// An [`Instant`]. The first and the last of all are no times, but stand for none.
+    /// Hashes an [`Instant`]. The smallest and the largest value are not times: they mean that there is none.
     fn write_u128(&mut self, micros: u128) {
         match u64::try_from(micros) {
             Ok(time @ (0 | u64::MAX)) => self.mix(time),
@@ -359,7 +358,7 @@ mod tests {
     use crate::id::{RequestId, Sid};
     use crate::server::{Input, Route};
 
-    /// A session that was opened by a GET at this time.
+    /// A session that a GET opened at this time.
     fn opened(now: Instant) -> Session {
         let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
         let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("no handshake") };

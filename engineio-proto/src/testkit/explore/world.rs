@@ -1,7 +1,7 @@
-//! The small world that is explored: one client, one session, and what is under way between them.
+//! The world that is explored: one client, one session, and the items in transit between them.
 //!
-//! The world is a state and a list of the steps that can come next. It never decides anything itself: [`World::steps`] names every step
-//! that is possible, and [`World::take`] takes one of them.
+//! The world holds a state, and lists the steps that are possible in it. It makes no decisions: [`World::urgent_steps`] and
+//! [`World::other_steps`] list the steps, and [`World::take`] takes one.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
@@ -23,35 +23,35 @@ use crate::testkit::client::{Client, ClientAction, ClientEvent, ClientSettings};
 use crate::testkit::invariants::{Numbered, Violation, Watched};
 use crate::time::Instant;
 
-/// One step of the world. Requests and links have the numbers that the client gave them, from 1 on.
+/// One step of the world. Requests and links have the numbers that the client gave them, starting at 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[non_exhaustive]
 pub enum Step {
-    /// The head of this request arrives at the server; for a GET that is all of it.
+    /// The head of this request arrives at the server. A GET has nothing else.
     RequestArrives(u64),
     /// The body of this POST arrives.
     BodyArrives(u64),
-    /// The system has taken the answer to this request.
+    /// The operating system has taken the answer to this request.
     AnswerWritten(u64),
-    /// The client has the answer to this request.
+    /// The answer to this request arrives at the client.
     AnswerArrives(u64),
-    /// The server hears that the connection of this request is cut.
+    /// The server is notified that the connection of this request was cut.
     ServerHearsOfCut(u64),
-    /// The client hears it.
+    /// The client is notified that the connection of this request was cut.
     ClientHearsOfCut(u64),
-    /// The request that becomes this link arrives.
+    /// The request that opens this link arrives at the server.
     LinkRequestArrives(u64),
-    /// The next that this link brings arrives at the server.
+    /// The next item on this link arrives at the server.
     LinkBringsUp(u64),
-    /// The next that this link brings arrives at the client.
+    /// The next item on this link arrives at the client.
     LinkBringsDown(u64),
-    /// The driver takes one transmit.
+    /// The driver polls one transmit.
     PollTransmit,
-    /// The server's application takes one event.
+    /// The server's application polls one event.
     PollEvent,
-    /// The deadline of the server's machine comes.
+    /// The deadline of the server's machine fires.
     ServerTimeout,
-    /// The deadline of the client comes.
+    /// The deadline of the client fires.
     ClientTimeout,
     /// The client's application sends a message.
     ClientSends,
@@ -65,15 +65,15 @@ pub enum Step {
     ServerDiscards,
     /// Fault: the connection of this request is cut.
     RequestIsCut(u64),
-    /// Fault: what is still under way of this request gets lost, and its answer too. Nobody is told.
+    /// Fault: what is still in transit of this request is lost, and so is its answer. Neither end is notified.
     RequestIsLost(u64),
-    /// Fault: this link breaks, with everything that is under way on it. Both ends hear of it.
+    /// Fault: this link breaks, and everything in transit on it is lost. Both ends are notified.
     LinkBreaks(u64),
-    /// Fault: nothing that was sent on this link arrives any more. Nobody is told.
+    /// Fault: nothing that was sent on this link arrives any more. Neither end is notified.
     LinkFallsSilent(u64),
-    /// Fault: the deadline of the server's machine comes before what is under way.
+    /// Fault: the deadline of the server's machine fires before items in transit arrive.
     ServerTimeoutFirst,
-    /// Fault: the deadline of the client comes before what is under way.
+    /// Fault: the deadline of the client fires before items in transit arrive.
     ClientTimeoutFirst,
 }
 
@@ -108,19 +108,19 @@ impl fmt::Display for Step {
     }
 }
 
-/// One HTTP request, from the client's sending it to the last that anybody hears of it.
+/// One HTTP request, until both ends are done with it.
 #[derive(Clone, Hash)]
 struct Exchange {
     request: ClientAction,
-    /// The server has the head.
+    /// The head has arrived at the server.
     seen: bool,
-    /// The body is under way.
+    /// The body is in transit.
     body_due: bool,
-    /// The answer, once the server has given one.
+    /// The status and body of the answer, once the server has answered.
     answer: Option<(u16, Bytes)>,
-    /// The server hears no more of it.
+    /// The server receives nothing more about it.
     server_done: bool,
-    /// The client hears no more of it.
+    /// The client receives nothing more about it.
     client_done: bool,
     cut: bool,
 }
@@ -135,17 +135,17 @@ enum End {
 /// One WebSocket.
 #[derive(Clone, Hash)]
 struct Wire {
-    /// The request for it is under way, with this query.
+    /// The query of the request that opens it, while that request is in transit.
     requested: Option<String>,
     client: End,
     server: End,
     to_server: VecDeque<OnLink>,
     to_client: VecDeque<OnLink>,
-    /// It takes nothing any more.
+    /// Whether a fault has cut it: everything sent on it is dropped.
     dead: bool,
 }
 
-/// What travels on a link.
+/// An item in transit on a link.
 #[derive(Clone, Hash)]
 enum OnLink {
     /// The `101`.
@@ -154,7 +154,7 @@ enum OnLink {
     Down(LinkDownCause),
 }
 
-/// Who has closed.
+/// The end that has closed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Closer {
     Client,
@@ -163,7 +163,7 @@ enum Closer {
     Discarded,
 }
 
-/// The state of everything.
+/// The state of the world.
 #[derive(Clone, Hash)]
 pub(super) struct World<M> {
     pub(super) now: Instant,
@@ -175,36 +175,38 @@ pub(super) struct World<M> {
     links: BTreeMap<u64, Wire>,
     upwards: Numbered,
     downwards: Numbered,
-    /// The server's application knows that the session is open.
+    /// Whether the server's application has polled `Open`.
     server_open: bool,
-    /// The client was open, and it has moved to a link.
+    /// Whether the client was ever open.
     client_open: bool,
+    /// Whether the client has moved to a link.
     client_upgraded: bool,
+    /// Whether the server's application has polled `Upgraded`.
     server_upgraded: bool,
     client_reason: &'static str,
     reason: Option<CloseReason>,
     closer: Option<Closer>,
-    /// How many deadlines may still come before somebody closes.
+    /// The number of deadlines that may still fire before an end closes.
     deadlines: u8,
     /// The fault that may still happen.
     fault: Option<Fault>,
-    /// Whether it has happened.
+    /// Whether the fault has happened.
     faulty: bool,
-    /// Something was lost without a word.
+    /// Whether the fault lost something without notifying the ends.
     lost: bool,
 }
 
-/// What a world is made with, and never changes.
+/// The unchanging parameters of a world.
 pub(super) struct Surroundings<'a, M> {
     pub(super) plan: &'a Plan,
     pub(super) server: Server,
     pub(super) accept: &'a dyn Fn(Session) -> M,
-    /// Whether machines write everything down.
+    /// Whether machines keep a log.
     pub(super) log: bool,
 }
 
 impl<M: Explorable> World<M> {
-    /// The beginning: the client has sent its first GET.
+    /// The first state: the client has sent its first GET.
     pub(super) fn new(plan: &Plan) -> Self {
         let config = &plan.config;
         let client = Client::new(ClientSettings {
@@ -235,12 +237,12 @@ impl<M: Explorable> World<M> {
             faulty: false,
             lost: false,
         };
-        // A client that was just made has nothing to be told.
+        // A new client has no events, so this cannot fail.
         let _ = world.follow_client();
         world
     }
 
-    /// The steps of the network and of the server's polls: as long as there is one, a network that is not slow lets no deadline come.
+    /// The steps of the network and the polls of the server. While one of them is possible, no deadline fires, unless the network is slow.
     pub(super) fn urgent_steps(&self, steps: &mut Vec<Step>) {
         for (&name, exchange) in &self.exchanges {
             let answered = exchange.answer.is_some();
@@ -325,7 +327,7 @@ impl<M: Explorable> World<M> {
         }
     }
 
-    /// Takes a step. False when there was nothing to take.
+    /// Takes a step. Returns false if it was not possible.
     pub(super) fn take(&mut self, around: &Surroundings<'_, M>, step: Step) -> Result<bool, Violation> {
         match step {
             Step::RequestArrives(name) => self.request_arrives(around, name),
@@ -346,7 +348,7 @@ impl<M: Explorable> World<M> {
                     if let Some((status, body)) = exchange.answer.clone() {
                         self.client.response(self.now, name, status, body);
                     }
-                    // Written and arrived is one step for a POST: no packet is in its answer.
+                    // For a POST, writing and arriving are one step, because its answer contains no packets.
                     if is_post {
                         self.answer_written(name);
                     }
@@ -401,7 +403,7 @@ impl<M: Explorable> World<M> {
                 let size = message.len().saturating_add(64);
                 let sent = self.machine.as_mut().map(|machine| machine.command(size, |machine| machine.send(message)));
                 if sent != Some(Ok(())) {
-                    // It has ended, and the application does not know it yet.
+                    // The session has ended, and the application has not polled the event yet.
                     return Ok(false);
                 }
                 self.downwards.count_sent();
@@ -428,13 +430,13 @@ impl<M: Explorable> World<M> {
         }
         self.follow_client()?;
         if self.client.is_closed() {
-            // It hears nothing any more, in whatever order.
+            // A closed client receives nothing. Dropping it now reduces the number of states.
             self.exchanges.values_mut().for_each(|exchange| exchange.client_done = true);
             self.links.values_mut().for_each(|wire| wire.to_client.clear());
         }
         self.exchanges.retain(|_, exchange| !(exchange.server_done && exchange.client_done));
         for wire in self.links.values_mut() {
-            // Nor does an end of a link that is closed.
+            // A closed end of a link receives nothing either.
             if wire.server == End::Closed {
                 wire.to_server.clear();
             }
@@ -463,7 +465,7 @@ impl<M: Explorable> World<M> {
                 if let Some(exchange) = self.exchanges.get_mut(&name) {
                     exchange.cut = true;
                     exchange.body_due = false;
-                    // A server that never saw it is not told of its end either.
+                    // If the head never arrived, the server is not notified.
                     exchange.server_done |= !exchange.seen;
                 }
             }
@@ -496,7 +498,7 @@ impl<M: Explorable> World<M> {
 
     // The client's side.
 
-    /// Does what the client wants done, and hears what it has to tell.
+    /// Performs the client's actions, and processes its events.
     fn follow_client(&mut self) -> Result<(), Violation> {
         while let Some(action) = self.client.poll_action() {
             match action {
@@ -693,9 +695,9 @@ impl<M: Explorable> World<M> {
         Ok(())
     }
 
-    // Judgement.
+    // Checks.
 
-    /// What must hold in this state: for all of it that can be told without taking a step.
+    /// Checks everything that must hold in this state and can be checked without taking a step.
     pub(super) fn check(&self, around: &Surroundings<'_, M>) -> Result<(), Violation> {
         let possible = |steps: &[Step]| steps.iter().any(|step| matches!(self.clone().take(around, *step), Ok(true)));
         let mut steps = Vec::new();
@@ -709,7 +711,7 @@ impl<M: Explorable> World<M> {
         if possible(&steps) { Ok(()) } else { self.clone().check_end() }
     }
 
-    /// I10 while both ends live: when nothing is under way, everything that was sent has arrived.
+    /// Checks I10 while both ends are open: if nothing is in transit, every message has arrived.
     pub(super) fn check_quiet(&self) -> Result<(), Violation> {
         let alive = self.reason.is_none() && self.closer.is_none() && !self.lost;
         if alive && self.client.is_settled() && !(self.upwards.is_complete() && self.downwards.is_complete()) {
@@ -719,7 +721,7 @@ impl<M: Explorable> World<M> {
         Ok(())
     }
 
-    /// The end of a path: both ends are over, everybody was answered, and whoever closed gracefully has lost nothing.
+    /// Checks the end of a path: both ends are closed, every request was answered, and an end that closed gracefully has lost nothing.
     pub(super) fn check_end(mut self) -> Result<(), Violation> {
         if self.client_open && !self.client.is_closed() {
             return Err(Violation::new("I5", "nothing is left to happen, and the client is still there".into()));
