@@ -1,4 +1,4 @@
-//! Applications that are slower than their peers, and the reverse: queues stay within their limits, and nothing is lost.
+//! Applications that are slower than their peers, and the reverse: queues stay within their limits, and no message is lost.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may fail loudly, like the tests")]
 
@@ -36,7 +36,7 @@ fn i9_a_full_queue_refuses_says_when_there_is_room_and_loses_nothing() {
         |seed| {
             let mut scenario = crowded(seed);
             scenario.config.limits.max_outbound = 500;
-            // Whoever was refused once sends no more until there is room, and so never sends all.
+            // A sender that was refused waits until the queue has space, and so never sends all of them.
             scenario.quiet_end = false;
             scenario
         },

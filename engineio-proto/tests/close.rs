@@ -1,4 +1,4 @@
-//! Every way to end, on every carrier, at any time: in the middle of an upgrade, of a message, of nothing.
+//! Every way to end a session, on every transport, at any time: during an upgrade, during a message, and while idle.
 
 mod seeds;
 
@@ -18,7 +18,7 @@ const WS: Option<LinkKind> = Some(LinkKind::WebSocket);
 const WT: Option<LinkKind> = Some(LinkKind::WebTransport);
 const LIVES: [(Option<LinkKind>, Option<LinkKind>); 5] = [(None, None), (None, WS), (None, WT), (WS, None), (WT, None)];
 
-/// All lives with all endings, `seeds` times each.
+/// Runs every kind of session with every ending, `seeds` times each.
 fn each(seeds: u64, quiet_end: bool, wires: &Wires) {
     for (start, upgrade) in LIVES {
         for ending in Ending::ALL {
@@ -27,7 +27,7 @@ fn each(seeds: u64, quiet_end: bool, wires: &Wires) {
                 Scenario { quiet_end, wires, ..scenario(start, upgrade, ending) }
             };
             seeds::play(seeds, make, |seed, report| {
-                // The client polls, or is about to upgrade: it takes what is left soon, if it is there.
+                // The client polls or is about to upgrade, so it soon fetches what is left, unless it is gone.
                 if *wires == Wires::default() && report.client_reason == "transport close" {
                     assert!(report.end_took < Duration::from_secs(1), "SEED={seed}: {report:?}");
                 }
@@ -66,7 +66,7 @@ fn items_46_47_and_53_an_upgrade_that_fails_or_takes_too_long_harms_nobody() {
         |seed, report| {
             upgraded += u64::from(report.upgraded.is_some());
             if report.upgraded.is_none() {
-                // The client had paused for a probe that was closed: as the JavaScript one, it waits for a ping in vain.
+                // The client had paused for a probe that was closed. Like the JavaScript one, it then waits for a ping in vain.
                 assert!(
                     matches!(report.reason, Some(CloseReason::TransportClose | CloseReason::PingTimeout)),
                     "SEED={seed}: {report:?}"
@@ -83,7 +83,7 @@ fn item_78_a_graceful_close_is_over_when_a_get_takes_it_or_else_after_exactly_it
     let (mut taken, mut given_up) = (0, 0);
     let slow = Duration::from_secs(12);
     let make = |_| {
-        // The next GET is under way for longer than the session waits, now and then.
+        // Sometimes the next GET takes longer to arrive than the session waits.
         let wires = Wires { least_delay: slow, most_delay: slow, ..Wires::default() };
         let mut scenario = scenario(None, None, Ending::ServerCloses);
         scenario.config.ping_interval = Duration::from_secs(3600);

@@ -1,4 +1,4 @@
-//! Every interleaving of a small world, and three bugs that are planted to be found.
+//! Explores every interleaving of a small world, and checks that the exploration finds three deliberate bugs.
 
 #![allow(clippy::panic, clippy::expect_used, reason = "tests fail loudly")]
 
@@ -46,11 +46,11 @@ fn what_an_impatient_client_sends_on_its_link_never_overtakes_its_post() {
 /// What is wrong with a [`Buggy`] session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Bug {
-    /// It loses the messages that are queued when the session moves to a link.
+    /// Drops the queued messages when the session moves to a link.
     LosesQueueAtUpgrade,
-    /// When the session ends, it answers its last GET twice.
+    /// Answers the last GET twice when the session ends.
     AnswersTwice,
-    /// It forgets all deadlines when the session moves to a link while a pong is awaited.
+    /// Drops all deadlines when the session moves to a link while a pong is pending.
     ForgetsDeadline,
 }
 
@@ -59,9 +59,9 @@ enum Bug {
 struct Buggy {
     session: Session,
     bug: Bug,
-    /// What comes out before anything else.
+    /// Transmits to return before those of the session.
     ahead: VecDeque<Transmit>,
-    /// The GET that came last.
+    /// The last GET.
     last_poll: Option<RequestId>,
     /// Whether a ping is unanswered.
     pinged: bool,
@@ -178,13 +178,13 @@ impl Machine for Buggy {
     }
 }
 
-/// The shortest way to this bug; it can be replayed.
+/// Finds the shortest path to this bug, and checks that it can be replayed.
 fn found(bug: Bug, plan: &Plan) -> Counterexample {
     let counterexample = *explore(plan, |session| Buggy::new(session, bug)).expect_err("the bug was not found");
     println!("{counterexample}");
     let replayed = replay(plan, |session| Buggy::new(session, bug), &counterexample.steps);
     assert_eq!(replayed, Err(Box::new(counterexample.clone())));
-    // It is not the world that is wrong.
+    // The bug is in the machine, not in the world.
     assert!(replay(plan, |session| session, &counterexample.steps).is_ok());
     counterexample
 }

@@ -1,4 +1,4 @@
-//! WebTransport frames: headers as the reference writes them, however the stream is cut.
+//! WebTransport frames: headers match the reference, and the result does not depend on how the stream is split.
 
 use bytes::Bytes;
 use engineio_proto::framing::{Decoder, header};
@@ -19,7 +19,7 @@ fn binary(length: usize) -> Message {
     Message::Binary(vec![7; length].into())
 }
 
-/// All packets and the error, if any, with a limit and the stream cut into these chunks.
+/// Decodes a stream that is split into these chunks, with a limit. Returns all packets, and the error if there is one.
 fn decode<'a>(limit: usize, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Packet>, Option<ParseError>) {
     let mut decoder = Decoder::new(limit);
     let mut packets = Vec::new();

@@ -1,4 +1,4 @@
-//! Minutes of pings and pongs in virtual time: who answers lives, who does not is found out in time.
+//! Minutes of heartbeats in virtual time: a peer that answers stays connected, and a peer that does not times out.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may fail loudly, like the tests")]
 
@@ -13,7 +13,7 @@ use engineio_proto::{CloseReason, Config, LinkKind, Transports};
 const INTERVAL: Duration = Duration::from_millis(300);
 const TIMEOUT: Duration = Duration::from_millis(400);
 
-/// The carriers that a session can live on: where it starts, and what it upgrades to.
+/// The transports of a session: the one it starts with, and the one it upgrades to.
 const LIVES: [(Option<LinkKind>, Option<LinkKind>); 5] = [
     (None, None),
     (None, Some(LinkKind::WebSocket)),
@@ -47,7 +47,7 @@ fn item_63_who_falls_silent_is_found_out_in_time_also_without_a_get() {
         |seed| Scenario { ending: Some(Ending::CableIsPulled), ..beating(seed) },
         |seed, report| {
             assert_eq!(report.reason, Some(CloseReason::PingTimeout), "SEED={seed}");
-            // One packet after the ping puts the deadline off once.
+            // A packet after the ping extends the deadline once.
             assert!(report.end_took <= INTERVAL + TIMEOUT * 2, "SEED={seed}: {:?}", report.end_took);
         },
     );
@@ -74,7 +74,7 @@ fn our_own_slowness_is_not_the_peers_fault() {
         300,
         |seed| {
             let mut scenario = beating(seed);
-            // So little may lie unread that a slow application stops the driver from reading, pongs included.
+            // The limit is so small that a slow application stops the driver from reading, pongs included.
             scenario.config.limits.soft_inbound = 1;
             scenario.config.limits.max_stall = Duration::from_secs(3600);
             scenario.ending = Some(Ending::ClientCloses);

@@ -1,4 +1,4 @@
-//! Any inputs, in any order, at any time: every invariant holds after each of them.
+//! Random inputs in any order, at any time: every invariant holds after each of them.
 
 mod seeds;
 

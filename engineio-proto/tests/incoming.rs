@@ -1,4 +1,4 @@
-//! A WebTransport session's first packet: a new session, or an upgrade (item 90).
+//! The first packet of a WebTransport session: it opens a new session, or upgrades one (item 90).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, like the tests")]
 

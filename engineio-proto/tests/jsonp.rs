@@ -1,4 +1,4 @@
-//! JSONP: what the reference answers, what the client of 2.x sends, and that its own unescaping undoes ours.
+//! JSONP, compared with the answers of the reference and the requests of the 2.x client. The client's own unescaping undoes ours.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
 
@@ -132,7 +132,7 @@ fn a_payload_that_is_not_utf8_is_an_error_and_other_fields_are_nobodys_business(
     assert_eq!(form(b"x=%ff&d=1:3&\xff=\xff"), Ok(Some("1:3".into())));
 }
 
-/// What engine.io-client 3.5 does to a payload, and a browser to the form that holds it.
+/// The encoding that engine.io-client 3.5 applies to a payload, and a browser to the form that contains it.
 fn posted(payload: &str) -> String {
     let escaped = payload.replace("\\n", "\\\n").replace('\n', "\\n");
     let mut form = String::from("d=");
@@ -146,7 +146,7 @@ fn posted(payload: &str) -> String {
     form
 }
 
-/// What a browser makes of a script's string.
+/// The value of a script's string literal in a browser.
 fn called_with(script: &str) -> String {
     let string = script.strip_prefix("___eio[7](\"").unwrap().strip_suffix("\");").unwrap();
     let mut called = String::new();
@@ -180,7 +180,7 @@ proptest! {
 
     #[test]
     fn i7_what_a_client_posts_is_read(payload in prop_oneof![any::<String>(), "[\\\\\n\r n\u{20ac}%+&=]{0,40}"]) {
-        // The client itself makes a backslash in front of a line feed and `\n` the same.
+        // The client itself does not distinguish a backslash before a line feed from `\n`.
         prop_assume!(!payload.contains("\\\n"));
         prop_assert_eq!(form(posted(&payload).as_bytes()), Ok(Some(payload)));
     }

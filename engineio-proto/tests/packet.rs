@@ -1,4 +1,5 @@
-//! One packet and its text and binary forms: what the reference's parser makes of them and what real clients send, and that decoding undoes encoding.
+//! Packets in text and binary form. They are compared with the reference's parser and with what real clients send. Decoding undoes
+//! encoding.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
 

@@ -1,4 +1,4 @@
-//! Many packets in one HTTP body: what the reference's parser makes of it, and that decoding undoes encoding.
+//! Several packets in one HTTP body, compared with the reference's parser. Decoding undoes encoding.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
 

@@ -1,5 +1,5 @@
-//! Revision 3, packets and payloads: what engine.io-parser 2.2 writes and reads, every decision in the table of `payload::v3`, and that
-//! decoding undoes encoding.
+//! Packets and payloads of revision 3, compared with what engine.io-parser 2.2 writes and reads. Covers every decision in the table of
+//! `payload::v3`. Decoding undoes encoding.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
 
@@ -45,7 +45,7 @@ fn frames(messages: &[Message]) -> Vec<Frame> {
     messages.iter().cloned().map(Frame::message).collect()
 }
 
-/// Encodes for both kinds of clients, and decodes what they get.
+/// Encodes for both kinds of clients, and decodes the results.
 #[track_caller]
 fn assert_encoded(messages: &[Message], with_binary: &[u8], without: &str) {
     let frames = frames(messages);
@@ -149,7 +149,7 @@ fn lengths_that_only_javascript_reads_are_errors() {
 fn a_length_longer_than_the_rest_is_an_error() {
     assert_eq!(decode_text("2:4"), [Err(ParseError::Length)]);
     assert_eq!(decode_text("6:4hello3:4b"), [Ok(message("hello")), Err(ParseError::Length)]);
-    // Counted in bytes, as Python 3.x does for `b64`.
+    // The length counts bytes, as Python 3.x does for `b64`.
     assert_eq!(decode_text("4:4\u{20ac}"), [Err(ParseError::Length)]);
     for length in [u64::MAX.to_string(), (u128::from(u64::MAX) + 1).to_string(), "9".repeat(400)] {
         assert_eq!(decode_text(&format!("{length}:4")), [Err(ParseError::Length)]);
@@ -201,7 +201,7 @@ fn a_text_body_that_is_not_utf8_is_refused_as_a_whole() {
 fn a_binary_body_may_be_text_alone_as_from_python() {
     let body = b"\x00\x06\xff4hello\x00\x04\xff4\xe2\x82\xac";
     assert_eq!(decode_binary(body), [Ok(message("hello")), Ok(message("\u{20ac}"))]);
-    // Nobody sends this, but it is a packet in text like any other.
+    // No implementation sends this, but it is a valid text packet.
     assert_eq!(decode_binary(b"\x00\x01\x00\xffb4AQIDBA=="), [Ok(Packet::from(binary(&[1, 2, 3, 4])))]);
 }
 
@@ -427,7 +427,7 @@ proptest! {
         split in any::<prop::sample::Index>(),
     ) {
         never_panics(body.clone().into(), ContentType::OctetStream)?;
-        // The same with a chance to get past the first length.
+        // The same, but with a first length that is likely to be valid.
         let mut likely = Vec::new();
         for (kind, length) in parts {
             likely.extend([kind, length, 255]);

@@ -1,4 +1,4 @@
-//! Sessions that poll all their life, over connections that do what connections do.
+//! Sessions that only poll, over connections that delay, reorder and lose requests.
 
 mod seeds;
 
@@ -19,13 +19,13 @@ fn item_37_messages_travel_in_batches_and_in_order() {
         300,
         |seed| {
             let mut scenario = polling();
-            // Batches of one packet, of a few, of all.
+            // One packet per batch, a few, or all.
             scenario.config.max_payload = [320, 1000, 1_000_000][usize::try_from(seed % 3).unwrap()];
             scenario
         },
         |seed, report| match report.client_reason {
-            // The JavaScript client counts 1.33 bytes for one of binary, which is a little less than base64 takes, and so
-            // exceeds the limit now and then.
+            // The JavaScript client counts 1.33 bytes for a byte of binary. Base64 needs a little more, so the client sometimes exceeds the
+            // limit.
             "transport error" => too_large += 1,
             _ => assert_eq!((report.upwards.received(), report.downwards.received()), (20, 20), "SEED={seed}"),
         },

@@ -1,5 +1,5 @@
-//! A session of revision 3 over a simulated network: it is made of the same values as one of revision 4, and differs in how packets
-//! travel and in who asks for signs of life. No request is routed to one yet, so that these tests make it by hand.
+//! A session of revision 3 over a simulated network. It consists of the same types as one of revision 4, and differs in the format of
+//! packets and in which end sends pings. No request is routed to such a session yet, so these tests create it by hand.
 
 #![allow(clippy::panic, clippy::expect_used, reason = "tests fail loudly")]
 
@@ -16,10 +16,10 @@ use engineio_proto::{
 };
 
 const LINK: LinkId = LinkId(1_000_000);
-/// How often this client pings.
+/// The interval at which this client pings.
 const INTERVAL: Duration = Duration::from_secs(25);
 
-/// What is under way.
+/// An item in transit.
 enum Item {
     ToServer(Input),
     Answer(RequestId, Response),
@@ -29,16 +29,16 @@ enum Item {
     Deadline,
 }
 
-/// How the client talks.
+/// The transport of the client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Style {
-    /// It polls, and writes and takes text only (`b64`).
+    /// Polls, and sends and receives only text (`b64`).
     Text,
-    /// It polls, and writes binary bodies when something in them is binary.
+    /// Polls, and sends a binary body if it contains a binary packet.
     Binary,
-    /// It has a WebSocket.
+    /// Uses a WebSocket.
     Link,
-    /// It polls, and moves to a WebSocket.
+    /// Polls, and upgrades to a WebSocket.
     Upgrade,
 }
 
@@ -48,11 +48,11 @@ struct World {
     session: Session,
     style: Style,
     requests: u64,
-    /// The GET and the POST under way.
+    /// The GET and the POST in flight.
     get: Option<RequestId>,
     post: Option<RequestId>,
     on_link: bool,
-    /// Waits for its requests before it sends `5`.
+    /// Whether it waits for its requests before it sends `5`.
     pausing: bool,
     buffer: VecDeque<Frame>,
     pongs: usize,
@@ -91,7 +91,7 @@ impl World {
         self.net.send(delay, item);
     }
 
-    /// In order, as a link does; also the head and the body of a POST.
+    /// Sends an item that does not overtake earlier ones, as on a link. Also used for the head and the body of a POST.
     fn send_in_order(&mut self, item: Item) {
         self.net.send(Duration::from_millis(20), item);
     }
@@ -131,7 +131,7 @@ impl World {
         self.flush();
     }
 
-    /// The client moves to its link when nothing is under way any more.
+    /// Moves the client to its link once no request is in flight.
     fn upgrade(&mut self) {
         if self.pausing && self.get.is_none() && self.post.is_none() {
             self.pausing = false;
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// A packet came to the client.
+    /// Handles a packet that arrived at the client.
     fn packet(&mut self, packet: Packet) {
         match packet.packet_type {
             PacketType::Open => {
@@ -269,7 +269,7 @@ fn it_echoes_over_polling_and_websocket_and_answers_pings() {
             match style {
                 Style::Text | Style::Link => assert!(!binary, "SEED={seed}, {style:?}"),
                 Style::Binary => assert!(binary, "SEED={seed}"),
-                // It may have left polling before its first binary message.
+                // The client may have left polling before its first binary message.
                 Style::Upgrade => {}
             }
         }
@@ -289,7 +289,7 @@ fn opened(link: Option<LinkKind>, base64: bool) -> Session {
     session
 }
 
-/// Echoes everything, and gives the bodies of the answers to GETs.
+/// Echoes everything, and returns the bodies of the answers to GETs.
 fn echo(session: &mut Session, body: &'static [u8], content_type: ContentType) -> Vec<Bytes> {
     let (now, post, get) = (Instant::ZERO, RequestId(1), RequestId(2));
     session.handle(now, Input::Post { request: post, content_type });

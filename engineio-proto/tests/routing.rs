@@ -1,4 +1,4 @@
-//! Where a request goes and how a refused one is answered: the codes and bodies of the reference, byte by byte.
+//! Routing of requests, and the answers to refused ones: codes and bodies match the reference byte for byte.
 
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may fail loudly, like the tests")]
 
@@ -64,7 +64,7 @@ fn assert_raw(response: &Response, status: u16, message: &str) {
     assert_eq!(response.headers(), [("connection", "close"), ("content-type", "text/html")]);
 }
 
-/// Refused with this code over HTTP and over WebSocket.
+/// Asserts that the request is refused with this code, over HTTP and over WebSocket.
 fn assert_refused(head: &RequestHead<'_>, code: u8) {
     let http = refused(&RequestHead { websocket: false, ..*head });
     assert_json(&http, 400, code);

@@ -1,6 +1,6 @@
-//! How sessions end, and that nothing is left behind.
+//! The ways in which sessions end. None leaves anything behind.
 //!
-//! `item` in a name is the number of a scenario in the table in adapters/tokio/tests/README.md.
+//! `item` in the name of a test is the number of a scenario in the table in adapters/tokio/tests/README.md.
 
 mod common;
 

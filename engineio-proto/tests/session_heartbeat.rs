@@ -1,7 +1,7 @@
-//! Pings, pongs and their deadlines. Settings: a ping every 300 ms, its pong within 200 ms.
+//! Pings, pongs and their deadlines. The settings are: a ping every 300 ms, its pong within 200 ms.
 //!
-//! `suite` in a name is the number of a case of the official Engine.IO v4 suite, `item` that of a scenario: both are in
-//! the table in adapters/tokio/tests/README.md.
+//! In the name of a test, `suite` is the number of a case of the official Engine.IO v4 suite, and `item` is the number of a scenario.
+//! Both are in the table in adapters/tokio/tests/README.md.
 
 mod common;
 
@@ -199,7 +199,7 @@ fn while_this_side_has_stopped_reading_pings_go_on_until_the_stall_has_its_end()
             pings.push(due.as_micros() / 1000);
         }
     }
-    // The first pong was due at 500: from then on the stall counts.
+    // The first pong was due at 500 ms. The stall counts from then on.
     assert_eq!(pings, [300, 600, 900]);
     assert_eq!(
         peer.turn().get(1).map(String::as_str),
@@ -221,7 +221,7 @@ fn a_pong_behind_messages_that_nobody_has_read_yet_still_counts() {
     peer.session.handle_timeout(peer.now);
     assert_eq!(peer.turn().len(), 3);
     peer.text(9, "a link that is not known: only to pass the time");
-    // The next ping is due as long after the last one as if the pong had been read at once.
+    // The next ping is due at the same time as if the pong had been read at once.
     assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(900)));
 }
 
@@ -238,7 +238,7 @@ fn a_deadline_that_was_overslept_leaves_a_link_the_time_for_one_more_read() {
     peer.text(1, "3");
     assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(4_600)));
 
-    // Once, however late it is again.
+    // Only once, however late it is again.
     peer.sleep_until(4_600);
     peer.turn();
     for late in [8_000, 12_000] {

@@ -1,4 +1,4 @@
-//! Long-polling by script tags: a session whose handshake has a `j` answers its GETs with scripts, and takes forms.
+//! Long-polling by script tags: a session whose handshake has a `j` answers its GETs with scripts, and accepts forms.
 //!
 //! Source: engine.io `lib/transports/polling-jsonp.ts`.
 
@@ -6,7 +6,7 @@ mod common;
 
 use common::{ID, Peer, gone, quiet};
 
-/// A session that polls by scripts, open, without a held GET.
+/// An open session that polls by scripts, without a held GET.
 fn jsonp(j: &str) -> Peer {
     let mut peer = Peer::accepted(quiet(), &format!("EIO=4&transport=polling&{j}"), false);
     peer.get();
@@ -79,7 +79,7 @@ fn a_link_is_not_wrapped_and_an_upgrade_from_scripts_works() {
     peer.up(engineio_proto::LinkKind::WebSocket);
     peer.text(1, "2probe");
     peer.says(&["link 1: 3probe"]);
-    // The GET is let go, so that the client can stop polling.
+    // The GET is released, so that the client can stop polling.
     peer.sleep_until(100);
     peer.says(&[&format!("reply {get}: 200 ___eio[1](\"6\");")]);
     peer.text(1, "5");

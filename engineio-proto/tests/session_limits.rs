@@ -1,4 +1,4 @@
-//! Limits, and what pushes back when they are reached: both directions, both carriers.
+//! Limits, and the backpressure when they are reached, in both directions and on both kinds of transport.
 
 mod common;
 
@@ -6,12 +6,12 @@ use common::{Peer, config, millis, quiet};
 use engineio_proto::server::{Input, LinkDownCause};
 use engineio_proto::{Config, Event, Frame, Instant, LinkId, SendError};
 
-/// What a packet costs beside its own bytes.
+/// The size that a packet counts for beside its own bytes.
 const KEEPING: usize = 40;
 
 fn small() -> Config {
     let mut config = quiet();
-    // Each packet "4xxxx" of these tests weighs 45.
+    // Each packet "4xxxx" of these tests counts as 45 bytes.
     config.limits.max_outbound = 4 * 45;
     config.limits.soft_inbound = 2 * 44;
     config.limits.max_inbound = 4 * 44;
@@ -261,7 +261,7 @@ fn a_link_that_takes_nothing_has_one_ping_waiting() {
     let mut config = config();
     config.limits.soft_inbound = 1;
     let mut peer = Peer::websocket(config);
-    // Unread input puts the deadline of the pong off, and pings go on.
+    // Unread input extends the deadline of the pong, and pings go on.
     peer.session.handle(Instant::ZERO, Input::LinkMessage { link: LinkId(1), message: "4unread".into() });
     for at in [300, 500, 700, 900] {
         peer.session.handle_timeout(Instant::from_millis(at));

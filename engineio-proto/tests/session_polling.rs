@@ -1,7 +1,7 @@
-//! Long-polling: held GETs, one POST at a time, and what happens to peers that do it otherwise.
+//! Long-polling: held GETs, one POST at a time, and what happens to peers that break the rules.
 //!
-//! `suite` in a name is the number of a case of the official Engine.IO v4 suite, `item` that of a scenario: both are in
-//! the table in adapters/tokio/tests/README.md.
+//! In the name of a test, `suite` is the number of a case of the official Engine.IO v4 suite, and `item` is the number of a scenario.
+//! Both are in the table in adapters/tokio/tests/README.md.
 
 mod common;
 
@@ -71,7 +71,7 @@ fn suite_9_items_37_and_41_everything_queued_leaves_in_one_body() {
     peer.says(&["message test1", "message test2", "message test3", "reply 2: 200 ok"]);
     let get = peer.get();
     assert!(peer.session.is_writable());
-    // The GET is held: the first message makes it due, the others still join.
+    // The GET is held. The first message makes its answer due, and the others still join it.
     peer.send("test1");
     assert!(!peer.session.is_writable());
     peer.send("test2");
@@ -175,7 +175,7 @@ fn item_29_overlapping_posts_close_the_session() {
         &format!("reply {get}: 200 1"),
         &gone(first),
     ]);
-    // The body that was still on its way is no longer of interest, nor is the one of the other.
+    // The body that was still in transit is ignored, and so is the body of the other POST.
     peer.body(first, "4late");
     peer.body(second, "4late");
     peer.is_over();

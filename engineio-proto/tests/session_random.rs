@@ -1,5 +1,5 @@
-//! Sessions under random input: whatever comes in whatever order, every request is answered once, every deadline makes progress,
-//! and nothing is left at the end.
+//! Sessions with random inputs. Whatever the order, every request is answered once, every deadline makes progress, and nothing is left at
+//! the end.
 
 mod common;
 mod seeds;
@@ -9,22 +9,22 @@ use engineio_proto::server::{Carrier, LinkDownCause};
 use engineio_proto::testkit::Random;
 use engineio_proto::{ContentType, Instant, LinkKind};
 
-/// What a sane peer sends once its session is open.
+/// Packets that a well-behaved peer sends once its session is open.
 const SANE: [&str; 7] = ["4a", "4b€", "3", "6", "4", "bAQID", "4long long long message"];
-/// What a peer should not say at every time.
+/// Packets that are invalid, or invalid at certain times.
 const OTHER: [&str; 7] = ["2probe", "5", "2", "1", "x", "", "3probe"];
 
 fn one_in(random: &mut Random, times: u64) -> bool {
     random.below(times) == 0
 }
 
-/// Mostly what a sane peer sends, so that sessions live for a while.
+/// Mostly valid packets, so that sessions stay open for a while.
 fn packet(random: &mut Random) -> &'static str {
     let packets = if one_in(random, 60) { OTHER } else { SANE };
     random.pick(&packets).copied().unwrap_or_default()
 }
 
-/// A peer that mostly keeps to the rules, and what it knows about itself.
+/// A peer that mostly follows the protocol, and its own state.
 struct Script {
     random: Random,
     newest: u64,
@@ -89,7 +89,7 @@ fn run(seed: u64) -> Vec<String> {
     let mut script = Script { random, newest: 1, links: 1, reading: None };
     for _ in 0..300 {
         script.step(&mut peer);
-        // A ping passes whatever is queued, and as many replies with one may be unwritten as there are replies.
+        // A ping may exceed the limit, and every unwritten reply may contain one.
         assert!(peer.session.buffered_bytes() <= 500 + 100 + 8 * 41);
         if script.random.below(2) == 0 {
             log.extend(peer.turn());
@@ -117,7 +117,7 @@ fn nothing_is_left_behind_whatever_comes() {
     });
     println!("{reached:#?}");
     if seeds::all() {
-        // A random walk that gets nowhere proves nothing.
+        // The test is only meaningful if the sessions get somewhere.
         for end in ["upgraded WebSocket", "closed: ping timeout", "closed: transport close", "closed: forced close"] {
             assert!(reached.get(end).is_some_and(|&times| times > 20), "{end}: {reached:?}");
         }

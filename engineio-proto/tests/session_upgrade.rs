@@ -1,7 +1,7 @@
-//! From polling to a link: the probe, the switch, and everything that can come between.
+//! The upgrade from polling to a link: the probe, the switch, and everything that can happen in between.
 //!
-//! `suite` in a name is the number of a case of the official Engine.IO v4 suite, `item` that of a scenario: both are in
-//! the table in adapters/tokio/tests/README.md.
+//! In the name of a test, `suite` is the number of a case of the official Engine.IO v4 suite, and `item` is the number of a scenario.
+//! Both are in the table in adapters/tokio/tests/README.md.
 
 mod common;
 
@@ -124,11 +124,11 @@ fn a_get_that_is_still_held_at_the_switch_hears_the_end_of_polling() {
     peer.text(1, "5");
     peer.send("over the link");
     peer.says(&["upgraded WebSocket", &format!("reply {get}: 200 1"), "link 1: 4over the link"]);
-    // Nothing was in it.
+    // The reply contained no messages.
     peer.aborted(get);
     peer.says(&[]);
 
-    // Nor does it matter while a POST keeps what is left of polling alive.
+    // The same holds while a POST keeps the rest of polling alive.
     let mut peer = probed();
     peer.confirms = false;
     let get = peer.get();
@@ -315,7 +315,7 @@ fn item_49_an_upgrade_packet_without_a_probe_moves_the_session() {
         peer.text(1, "4a");
         let said = peer.turn();
         if let Some(get) = get {
-            // What was queued while the GET was held may have been its answer already; it comes once.
+            // A packet that was queued while the GET was held may be in its answer already. It arrives once.
             assert!(said.contains(&format!("reply {get}: 200 1")), "{said:?}");
         }
         assert!(said.ends_with(&["link 1: 40{}".to_owned()]), "{said:?}");
@@ -420,7 +420,7 @@ fn item_57_a_ping_that_is_outstanding_at_the_switch_stays_so_and_the_heartbeat_g
     peer.text(1, "2probe");
     peer.sleep_until(300);
     peer.text(1, "5");
-    // The ping was queued for polling; it goes over the link.
+    // The ping was queued for polling. It is sent on the link.
     peer.says(&["link 1: 3probe", "upgraded WebSocket", "link 1: 2"]);
     peer.sleep_until(499);
     peer.says(&[]);

@@ -1,7 +1,7 @@
-//! A session over a link from its first packet to its last: WebSocket messages, WebTransport bytes.
+//! A session that uses a link from its first packet to its last: WebSocket messages, or WebTransport bytes.
 //!
-//! `suite` in a name is the number of a case of the official Engine.IO v4 suite, `item` that of a scenario: both are in
-//! the table in adapters/tokio/tests/README.md.
+//! In the name of a test, `suite` is the number of a case of the official Engine.IO v4 suite, and `item` is the number of a scenario.
+//! Both are in the table in adapters/tokio/tests/README.md.
 
 mod common;
 

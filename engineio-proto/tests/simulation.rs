@@ -1,4 +1,4 @@
-//! Two runs that must not differ: polled in another order, by another clock, or simply played again.
+//! Two runs that must not differ: with another order of polls, with another clock, or simply repeated.
 
 #![allow(clippy::panic, clippy::expect_used, reason = "helpers of tests may fail loudly, like the tests")]
 
@@ -59,7 +59,7 @@ fn i11_a_clock_that_goes_backwards_changes_nothing() {
     });
 }
 
-/// A session that polls, opened.
+/// An open polling session.
 fn session() -> Session {
     let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
     let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("no handshake") };
@@ -68,7 +68,7 @@ fn session() -> Session {
     session
 }
 
-/// The events of these bodies, each posted after the one before was answered.
+/// The events of these bodies. Each is posted after the previous one was answered.
 fn events(bodies: &[Vec<&str>]) -> Vec<Event> {
     let mut session = session();
     let mut events = Vec::new();

@@ -1,4 +1,4 @@
-//! A thousand upgrades and more, each with its own interleaving of probe, polls, posts and messages both ways.
+//! More than a thousand upgrades, each with its own interleaving of probe, GETs, POSTs and messages in both directions.
 
 mod seeds;
 
@@ -15,7 +15,7 @@ fn upgrading(kind: LinkKind) -> Scenario {
 }
 
 fn all_arrived(seed: u64, report: &Report) {
-    // The probe takes a few exchanges, and a GET that is held is released after 100 ms.
+    // The probe takes a few round trips, and a held GET is released after 100 ms.
     assert!(report.upgraded.is_some_and(|time| time < Duration::from_secs(1)), "SEED={seed}: {report:?}");
     assert_eq!((report.upwards.received(), report.downwards.received()), (20, 20), "SEED={seed}");
 }
@@ -47,7 +47,7 @@ fn item_57_pings_go_on_across_an_upgrade() {
         500,
         |_| {
             let mut scenario = upgrading(LinkKind::WebSocket);
-            // Several pings while the probe waits, and some of them outstanding when the session moves.
+            // Several pings are sent while the probe is pending, and some of them are unanswered when the session moves.
             scenario.config.ping_interval = Duration::from_millis(60);
             scenario.config.ping_timeout = Duration::from_millis(400);
             scenario.patience = Some(Duration::from_secs(2));
@@ -97,7 +97,7 @@ fn i10_a_post_from_before_the_upgrade_comes_before_the_link_also_when_its_body_i
         |_| {
             let mut scenario = upgrading(LinkKind::WebSocket);
             scenario.habits = Habits { impatient: true, ..Habits::default() };
-            // The head of a POST overtakes the `5` that was sent behind it; its body does not.
+            // The head of a POST arrives before the `5` that was sent after it. The body arrives later.
             scenario.wires = Wires {
                 most_delay: Duration::from_millis(5),
                 slow_bodies: Duration::from_millis(300),

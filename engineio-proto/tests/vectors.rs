@@ -1,4 +1,4 @@
-//! The golden vectors of Engine.IO: what the reference parsers answer, held against ours, with every difference listed.
+//! The golden vectors of Engine.IO: compares the answers of the reference parsers with ours. Every difference is listed.
 //!
 //! The files, their format and the list are in `conformance/vectors`.
 

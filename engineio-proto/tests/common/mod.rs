@@ -1,7 +1,8 @@
-//! One session driven by hand in virtual time, and a log of everything that it says, one line each.
+//! Drives one session by hand in virtual time, and logs its outputs, one per line.
 //!
-//! A test hands facts in (`get`, `post`, `up`, `text`, ...), lets time pass (`sleep_until`), and compares what has come out since
-//! (`says`): first all events, then all transmits, again until there are no more. U+001E is shown as `␞`.
+//! A test passes inputs (`get`, `post`, `up`, `text`, ...), lets time pass (`sleep_until`), and compares the outputs since the last
+//! comparison (`says`). Outputs are polled in rounds, until there are no more: first all events, then all transmits. U+001E is shown as
+//! `␞`.
 
 #![allow(dead_code, reason = "every test file uses another part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
@@ -18,7 +19,7 @@ use engineio_proto::{Frame, Instant};
 
 pub(crate) const ID: &str = "lv_VI97HAXpY6yYWAAAB";
 
-/// Settings with short times: ping every 300 ms, pong within 200 ms, upgrade within 1 s.
+/// Settings with short times: a ping every 300 ms, a pong within 200 ms, an upgrade within 1 s.
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.ping_interval = millis(300);
@@ -27,7 +28,7 @@ pub(crate) fn config() -> Config {
     config
 }
 
-/// Settings without a heartbeat that would get in the way.
+/// Settings whose heartbeat is too slow to interfere with a test.
 pub(crate) fn quiet() -> Config {
     let mut config = Config::default();
     config.ping_interval = millis(1_000_000);
@@ -42,19 +43,19 @@ pub(crate) struct Peer {
     pub(crate) server: Server,
     pub(crate) session: Session,
     pub(crate) now: Instant,
-    /// Whether replies are written to the end as soon as they are handed out.
+    /// Whether replies count as written as soon as they are polled.
     pub(crate) confirms: bool,
     requests: u64,
     links: u64,
     waiting: BTreeSet<u64>,
-    /// Requests that went away before their answer was polled: it may come all the same, and leads nowhere.
+    /// Requests that were aborted before their answer was polled. An answer may still follow; it leads nowhere.
     aborted: BTreeSet<u64>,
     closed: bool,
     log: Vec<String>,
 }
 
 impl Peer {
-    /// A session that was accepted and has had no input.
+    /// An accepted session without any input.
     pub(crate) fn accepted(config: Config, query: &str, websocket: bool) -> Self {
         let server = Server::new(config);
         let head = RequestHead { method: "GET", query, origin: None, websocket };
@@ -78,7 +79,7 @@ impl Peer {
         }
     }
 
-    /// A polling session, open, without a held GET. Its handshake was request 1.
+    /// An open polling session without a held GET. Its handshake was request 1.
     pub(crate) fn polling(config: Config) -> Self {
         let mut peer = Self::accepted(config, "EIO=4&transport=polling", false);
         peer.get();
@@ -88,12 +89,12 @@ impl Peer {
         peer
     }
 
-    /// A WebSocket session, open. Its link is 1.
+    /// An open WebSocket session. Its link is 1.
     pub(crate) fn websocket(config: Config) -> Self {
         Self::over_link(config, "EIO=4&transport=websocket", LinkKind::WebSocket)
     }
 
-    /// A WebTransport session, open. Its link is 1.
+    /// An open WebTransport session. Its link is 1.
     pub(crate) fn webtransport(mut config: Config) -> Self {
         config.transports.webtransport = true;
         let server = Server::new(config);
@@ -136,7 +137,7 @@ impl Peer {
         request
     }
 
-    /// A POST whose body has not come yet.
+    /// A POST whose body has not arrived yet.
     pub(crate) fn post_head(&mut self) -> u64 {
         self.post_typed(ContentType::Text)
     }
@@ -175,7 +176,7 @@ impl Peer {
         self.handle(Input::Replied { request: RequestId(request) });
     }
 
-    /// A link comes up; the first one has the number 1.
+    /// Brings a link up. The first one has the number 1.
     pub(crate) fn up(&mut self, kind: LinkKind) -> u64 {
         self.links += 1;
         self.handle(Input::LinkUp { link: LinkId(self.links), kind });
@@ -214,7 +215,7 @@ impl Peer {
         self.session.discard(self.now);
     }
 
-    /// What a request with this query would be told: its status, and the body.
+    /// Whether a request with this query is admitted. The error is the status and body of the refusal.
     pub(crate) fn admits(&self, method: &str, query: &str, websocket: bool) -> Result<(), String> {
         let query = format!("{query}&sid={ID}");
         let head = RequestHead { method, query: &query, origin: None, websocket };
@@ -222,7 +223,7 @@ impl Peer {
         self.session.admit(&ask).map_err(|response| show(&response))
     }
 
-    /// Lets time pass; every deadline is met exactly.
+    /// Lets time pass. Every deadline fires exactly on time.
     pub(crate) fn sleep_until(&mut self, at: u64) {
         let at = Instant::from_millis(at);
         while let Some(due) = self.session.poll_timeout().filter(|&due| due <= at) {
@@ -235,7 +236,7 @@ impl Peer {
         self.now = self.now.max(at);
     }
 
-    /// Polls until nothing comes any more, and returns what came since the last time.
+    /// Polls until there are no more outputs, and returns those since the last call.
     pub(crate) fn turn(&mut self) -> Vec<String> {
         self.drain();
         if self.closed && self.session.is_drained() {
@@ -250,7 +251,7 @@ impl Peer {
         assert_eq!(self.turn(), expected);
     }
 
-    /// Polls everything once, and asserts that the session is over and owes nothing.
+    /// Asserts that there are no more outputs, that the session is drained, and that late requests are answered.
     #[track_caller]
     pub(crate) fn is_over(&mut self) {
         self.says(&[]);
@@ -294,12 +295,12 @@ impl Peer {
     }
 }
 
-/// The line of a request that came too late.
+/// The line of a request that arrived too late.
 pub(crate) fn gone(request: u64) -> String {
     format!("reply {request}: 400 {{\"code\":1,\"message\":\"Session ID unknown\"}}")
 }
 
-/// The line of a polling request that came after an upgrade.
+/// The line of a polling request that arrived after an upgrade.
 pub(crate) fn mismatch(request: u64) -> String {
     format!("reply {request}: 400 {{\"code\":3,\"message\":\"Bad request\"}}")
 }

@@ -1,11 +1,11 @@
-//! Runs a test for many seeds, in this crate and in those above it. The seed of a run that fails is printed; `SEED=n` in the environment
-//! replays that one alone, and a test that can then prints everything that its machines saw.
+//! Runs a test with many seeds; the crates above this one use it as well. A failure prints its seed. `SEED=n` in the environment replays
+//! one seed alone, and a test that supports it then prints all inputs and outputs of its machines.
 
 #![allow(dead_code, unreachable_pub, clippy::panic, reason = "shared by several tests, which fail loudly")]
 
 use engineio_proto::testkit::scenario::{Report, Scenario, run};
 
-/// Plays what `scenario` makes of each seed from 0 to `count`, and hands the reports to `judge`.
+/// Plays the scenario of each seed from 0 to `count`, and passes the reports to `judge`.
 pub fn play(count: u64, scenario: impl Fn(u64) -> Scenario, mut judge: impl FnMut(u64, &Report)) {
     each(count, |seed, replay| match run(seed, &scenario(seed), replay) {
         Ok(report) => {
@@ -16,7 +16,7 @@ pub fn play(count: u64, scenario: impl Fn(u64) -> Scenario, mut judge: impl FnMu
     });
 }
 
-/// Calls `body` with each seed from 0 to `count`, or with the one of the environment; and whether it is that one.
+/// Calls `body` with each seed from 0 to `count`, or with the one from the environment, and with whether it is that one.
 pub fn each(count: u64, mut body: impl FnMut(u64, bool)) {
     let one =
         std::env::var("SEED").ok().map(|seed| seed.parse().unwrap_or_else(|_| panic!("SEED={seed} is no number")));
@@ -28,7 +28,7 @@ pub fn each(count: u64, mut body: impl FnMut(u64, bool)) {
     }
 }
 
-/// Says the seed when the run panics.
+/// Prints the seed if the run panics.
 struct OnPanic(u64);
 
 impl Drop for OnPanic {
@@ -39,7 +39,7 @@ impl Drop for OnPanic {
     }
 }
 
-/// Whether all seeds are run, and not a single one: only then do statistics make sense.
+/// Whether all seeds are run. Statistics make no sense for a single one.
 pub fn all() -> bool {
     std::env::var_os("SEED").is_none()
 }
