@@ -1,7 +1,7 @@
-//! Acks in both directions: each question has one outcome, and each answer is sent once.
+//! Acks in both directions: each awaited ack has one outcome, and each ack is sent once.
 //!
-//! Numbers behind `suite` are those of the official Socket.IO v5 suite, the others those of scenarios: both are in
-//! the table in adapters/tokio/tests/README.md.
+//! In the name of a test, a number after `suite` is that of a case of the official Socket.IO v5 suite. Other numbers are those of
+//! scenarios. Both are in the table in adapters/tokio/tests/README.md.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 mod connection_world;
@@ -128,7 +128,7 @@ fn each_ack_has_its_own_deadline_whatever_the_order_of_asking() {
 #[test]
 fn case_114_every_awaited_ack_fails_when_its_socket_disconnects() {
     let failed = |socket: u32, id: AckId| format!("{socket}: {} failed: socket has been disconnected", id.0);
-    // The peer leaves; this side makes it leave; both with another socket that stays.
+    // Either the peer leaves or this side disconnects it. Another socket stays.
     for by_peer in [true, false] {
         let (mut world, root) = World::joined();
         let custom = world.join("/custom");

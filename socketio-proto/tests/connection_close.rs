@@ -1,6 +1,7 @@
-//! The end of a connection, by either side's doing and at any moment, and what its sockets are told of it.
+//! The end of a connection: by either side, at any time, and the events of its sockets.
 //!
-//! Numbers are those of scenarios in the table in adapters/tokio/tests/README.md; the reasons are the reference's.
+//! Numbers in the names of tests are those of scenarios in the table in adapters/tokio/tests/README.md. The close reasons are those of the
+//! reference.
 
 mod connection_world;
 
@@ -220,7 +221,7 @@ fn commands_after_the_end_are_harmless() {
 fn a_socket_is_told_of_its_end_once_when_both_sides_leave() {
     let (mut world, root) = World::joined();
     world.connection.disconnect(world.now, root);
-    // The peer's own DISCONNECT was under way already. As in the reference, it is out of place now.
+    // The peer's own DISCONNECT was in transit already. As in the reference, it is unexpected now.
     world.send("1");
     world.assert_over(&["0 left: server namespace disconnect", "closed: forced close"]);
 }

@@ -1,7 +1,7 @@
-//! How a peer comes to be on its namespaces: asking, waiting, being refused, and what happens to those who break the order.
+//! How a peer joins namespaces: requests, pending requests, refusals, and what happens to peers that break the order.
 //!
-//! Numbers behind `suite` are those of the official Socket.IO v5 suite, the others those of scenarios: both are in
-//! the table in adapters/tokio/tests/README.md.
+//! In the name of a test, a number after `suite` is that of a case of the official Socket.IO v5 suite. Other numbers are those of
+//! scenarios. Both are in the table in adapters/tokio/tests/README.md.
 
 mod connection_world;
 
@@ -227,7 +227,7 @@ fn data_that_cannot_be_serialised_is_left_out_of_the_refusal() {
 
 #[test]
 fn case_96_a_namespace_without_its_slash_is_no_namespace() {
-    // `0x` has no JSON where the payload belongs.
+    // The payload of `0x` is not JSON.
     let mut world = World::websocket();
     world.send("0x");
     world.assert_over(&["closed: forced close"]);

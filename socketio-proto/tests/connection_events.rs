@@ -1,7 +1,7 @@
-//! Events in both directions, binary ones included, and what is no event.
+//! Events in both directions, with and without binary, and packets that are not valid events.
 //!
-//! Numbers behind `suite` are those of the official Socket.IO v5 suite, the others those of scenarios: both are in
-//! the table in adapters/tokio/tests/README.md.
+//! In the name of a test, a number after `suite` is that of a case of the official Socket.IO v5 suite. Other numbers are those of
+//! scenarios. Both are in the table in adapters/tokio/tests/README.md.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 mod connection_world;

@@ -1,4 +1,4 @@
-//! What a peer cannot make a connection hold, and how it tells the driver to wait.
+//! The limits on what a connection holds for a peer, and how it signals the driver to stop reading.
 
 mod connection_world;
 
@@ -164,7 +164,7 @@ fn our_own_slowness_is_not_the_peer_s_fault() {
     while world.connection.wants_input() {
         world.send(r#"2["x"]"#);
     }
-    // The driver has stopped reading: pongs cannot be seen.
+    // The driver has stopped reading, so it cannot receive pongs.
     world.pass(Duration::from_secs(46));
     assert!(!world.link_is_closed());
     world.told();
@@ -202,7 +202,7 @@ fn a_full_queue_refuses_and_tells_when_there_is_room() {
     }
 }
 
-/// A namespace whose name is that long.
+/// A namespace whose name has this length.
 fn name(length: usize) -> String {
     format!("/{}", "x".repeat(length - 1))
 }
@@ -228,7 +228,7 @@ fn a_namespace_with_too_long_a_name_is_refused_as_if_there_were_none_and_nobody_
                 answered(&mut world, &name);
             }
         }
-        // One byte less may be asked for, and the connection is as it was.
+        // A name that is one byte shorter is accepted, and the connection is unharmed.
         world.send(&format!("0{}", name(512)));
         assert_eq!(world.told(), [format!("1 wants {}", name(512))]);
         world.send(r#"2["x"]"#);

@@ -1,4 +1,4 @@
-//! I1: whoever polls in whatever order gets the same events, the same packets, and both in the same order.
+//! I1: whatever the order of polls, the events and the packets are the same and in the same order.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 mod connection_world;
@@ -29,7 +29,7 @@ const PACKETS: [&str; 12] = [
     "43/custom,0[3]",
 ];
 
-/// The ways to poll.
+/// The order of polls.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     TransmitsFirst,
@@ -64,8 +64,8 @@ impl Run {
         true
     }
 
-    /// The application accepts everything, answers everything, and asks now and then. It does so when everything has been polled, for
-    /// what it does at another time is another thing to do.
+    /// The application accepts every request, answers every event, and now and then requests an ack itself. It acts only when everything
+    /// has been polled: acting at another time would be different input.
     fn answer(&mut self) {
         for event in std::mem::take(&mut self.unanswered) {
             match event {

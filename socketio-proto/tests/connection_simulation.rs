@@ -1,5 +1,4 @@
-//! Whole servers with their clients, a thousand of them and more, each as its seed makes it up; every invariant is checked after
-//! every step.
+//! Simulates more than a thousand servers with their clients, each generated from a seed. Every invariant is checked after every step.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 #[path = "../../engineio-proto/tests/seeds/mod.rs"]
@@ -11,7 +10,7 @@ use engineio_proto::Transports;
 use engineio_proto::testkit::Wires;
 use socketio_proto::testkit::{Report, Scenario, run};
 
-/// Plays the scenario with each seed, and adds up what came of it.
+/// Plays the scenario with each seed, and adds up the reports.
 fn play(count: u64, scenario: &Scenario) -> Report {
     let mut sum = Report::default();
     seeds::each(count, |seed, replay| {

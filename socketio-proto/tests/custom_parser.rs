@@ -1,5 +1,5 @@
-//! The parser that the documentation of [`Parser`] shows, in use: what it encodes and refuses, a connection that speaks it, and packets
-//! that its JavaScript half (`custom_parser.mjs`) has written.
+//! The example parser of the documentation of [`Parser`]: what it encodes and refuses, a connection that uses it, and packets that its
+//! JavaScript half (`custom_parser.mjs`) wrote.
 #![allow(clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail loudly, their helpers too")]
 
 #[path = "custom_parser/compact.rs"]

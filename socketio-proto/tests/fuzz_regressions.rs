@@ -1,9 +1,9 @@
-//! Every seed of the fuzz targets, and every input that has ever broken one, on stable Rust and without a fuzzer.
+//! Runs every seed of the fuzz targets, and every input that ever broke one, on stable Rust and without a fuzzer.
 //!
-//! Beside them, seeds that chance has changed a little: `ROUNDS=n` for more of these (there is no guidance by coverage: that takes a
-//! fuzzer), `TARGET=name SEED=n` to replay one.
+//! Also runs seeds with small random changes. `ROUNDS=n` sets their number, and `TARGET=name SEED=n` replays one. These changes are not
+//! guided by coverage, which needs a fuzzer.
 //!
-//! A find becomes a regression by copying the fuzzer's artifact to `fuzz/regressions/TARGET/`, with a name that says what it was about.
+//! To add a regression, copy the fuzzer's artifact to `fuzz/regressions/TARGET/` and give it a name that describes the bug.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -32,19 +32,19 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Calls a target. It panics when something does not hold; that it could not read the input would be a check that was left out.
+/// Calls a target, which panics if a check fails. It must not reject the input, as the check would then be skipped.
 fn play(target: Target, input: &[u8]) {
     target(input).expect("any bytes are an input");
 }
 
-/// Calls the target with every file of its folder; how many there were.
+/// Calls each target with every file of its folder, and returns the number of files.
 fn replay(kind: &str) -> usize {
     let mut count = 0;
     for (name, target) in TARGETS {
         let folder = fuzz().join(kind).join(name);
         for file in names(&folder) {
             let input = fs::read(folder.join(&file)).expect("a file that can be read");
-            // Shown when the test fails: the last one is the culprit.
+            // Shown when the test fails: the last file is the one that failed.
             println!("fuzz/{kind}/{name}/{file}");
             play(*target, &input);
             count += 1;
@@ -69,7 +69,7 @@ fn seeds_and_nothing_at_all_break_nothing() {
     assert!(replay("seeds") >= TARGETS.len());
 }
 
-/// A seed with a few bytes changed, taken out, or put in from another one.
+/// A seed in which a few bytes are changed, removed, or inserted from another seed.
 fn mutated(random: &mut Random, files: &[Vec<u8>]) -> Vec<u8> {
     let mut input = random.pick(files).cloned().unwrap_or_default();
     for _ in 0..=random.below(6) {
@@ -102,7 +102,7 @@ fn seeds_that_are_changed_a_little_break_nothing() {
         let folder = fuzz().join("seeds").join(name);
         let read = |file: &String| fs::read(folder.join(file)).expect("a file that can be read");
         let files: Vec<Vec<u8>> = names(&folder).iter().map(read).collect();
-        // Shown when the test fails: the last one is the culprit.
+        // Shown when the test fails: the last target is the one that failed.
         println!("TARGET={name}");
         seeds::each(rounds, |seed, _| play(*target, &mutated(&mut Random::new(seed), &files)));
     }

@@ -1,5 +1,5 @@
-//! The scanner's verdict on JSON, seen through [`Payload::from_json`]: the same as `serde_json`'s when it ignores a value, which is
-//! that of `JSON.parse`; and the boundaries that it finds.
+//! The JSON scanner, tested through [`Payload::from_json`]. It accepts the same texts as `serde_json` when it ignores a value, and as
+//! `JSON.parse`. It finds the right boundaries of arguments.
 #![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
 
 use engineio_proto::Text;
@@ -14,7 +14,7 @@ fn ack(text: &str) -> Result<Payload, DecodeError> {
     Payload::from_json(PacketType::Ack, Text::from(text), Vec::new(), &limits)
 }
 
-/// Whether the text is one JSON value, to this scanner: as the only argument.
+/// Whether this scanner accepts the text as one JSON value, in the place of the only argument.
 fn accepts(text: &str) -> bool {
     ack(&format!("[{text}]")).is_ok_and(|payload| payload.len() == 1)
 }
@@ -210,7 +210,7 @@ fn depth_counts_the_list_of_arguments() {
     }
 }
 
-/// Valid JSON of some depth.
+/// Valid JSON of limited depth.
 fn json() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         Just("null".to_owned()),

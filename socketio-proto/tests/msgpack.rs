@@ -1,7 +1,7 @@
-//! The MessagePack parser: the reference's packets byte for byte, what is refused, values that only
-//! JavaScript has, relaying within the format and between the two, limits, and whatever else bytes can say.
+//! The MessagePack parser: packets match the reference byte for byte. Covers refusals, values that only JavaScript has, relaying within the
+//! format and to and from JSON, limits, and arbitrary bytes.
 //!
-//! Bytes in hexadecimal digits were written by socket.io-msgpack-parser 3.0.2 unless it says otherwise.
+//! Bytes in hexadecimal were written by socket.io-msgpack-parser 3.0.2, unless stated otherwise.
 #![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly, their helpers too")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,7 +19,7 @@ use socketio_proto::{
     Payload,
 };
 
-/// Bytes from hexadecimal digits; what is in quotes stands for itself.
+/// Parses bytes from hexadecimal digits. Quoted text stands for itself.
 fn bytes(notation: &str) -> Vec<u8> {
     let mut out = Vec::new();
     for (index, part) in notation.split('\'').enumerate() {
@@ -65,7 +65,7 @@ fn encode<A: Args + ?Sized>(packet: &Outgoing<'_, A>) -> Result<Bytes, EncodeErr
     encode_with(&MsgPack, packet)
 }
 
-/// One argument, as it is written.
+/// The encoded form of one argument.
 fn written<T: Serialize>(value: T) -> Vec<u8> {
     let packet = encode(&Outgoing::ack("/", 0, &(value,))).expect("can be encoded");
     let head = bytes("84 a2'id' 00 a4'type' 03 a4'data' 91");
@@ -116,14 +116,14 @@ fn packets_are_written_as_the_reference_server_writes_them() {
 fn packets_of_reference_peers_are_read_in_any_order_of_keys() {
     for (notation, packet_type, namespace, id) in [
         ("82 a4'type' 00 a3'nsp' a1'/'", PacketType::Connect, "/", None),
-        // A client without auth: its data is undefined, which means that there is none.
+        // A client without auth sends the data `undefined`, which counts as no data.
         ("83 a4'type' 00 a4'data' d40000 a3'nsp' a1'/'", PacketType::Connect, "/", None),
         ("82 a4'type' 01 a3'nsp' a1'/'", PacketType::Disconnect, "/", None),
         ("82 a3'nsp' a2'/a' a4'type' 01", PacketType::Disconnect, "/a", None),
         ("83 a4'type' 01 a3'nsp' a1'/' a2'id' d40000", PacketType::Disconnect, "/", None),
         // python-socketio 5.18.
         ("83 a4'type' 01 a4'data' c0 a3'nsp' a1'/'", PacketType::Disconnect, "/", None),
-        // Not in its shortest form; in JavaScript a whole float is an integer.
+        // Not in the shortest form. In JavaScript, a float without a fraction is an integer.
         ("83 a4'type' cb 3ff0000000000000 a3'nsp' d9 01'/' a2'id' cd 0007", PacketType::Disconnect, "/", Some(7)),
         ("83 01 02 a4'type' 01 a3'nsp' a1'/'", PacketType::Disconnect, "/", None),
         ("83 a4'type' 00 a3'nsp' a1'/' a4'type' 01", PacketType::Disconnect, "/", None),
@@ -234,7 +234,7 @@ fn numbers_are_written_in_their_shortest_form() {
     }
     assert_eq!(written(0.25_f32), bytes("cb3fd0000000000000"));
     assert_eq!(written(f64::NAN)[0], 0xcb);
-    // Beyond what notepack can do.
+    // More than notepack supports.
     assert_eq!(written(u64::MAX), bytes("cfffffffffffffffff"));
     assert_eq!(written(i64::MIN), bytes("d38000000000000000"));
     assert_eq!(written(1e20), bytes("cb4415af1d78b58c40"));
@@ -298,7 +298,7 @@ fn structures_are_maps_with_strings_as_keys() {
         encode(&Outgoing::ack("/", 0, &BTreeMap::from([((), 1)]))),
         Err(EncodeError::Serialize(message)) if message.contains("keys")
     ));
-    // Integers as keys are read as what they are and as strings.
+    // Integer keys can be read as integers and as strings.
     let keys = event(1, "82 07 a1'a' ff a1'b'");
     assert_eq!(keys.get::<BTreeMap<i8, &str>>(0), Ok(BTreeMap::from([(7, "a"), (-1, "b")])));
     assert_eq!(keys.get::<HashMap<String, String>>(0).expect("strings")["-1"], "b");
@@ -386,7 +386,7 @@ fn arguments_are_read_one_by_one_as_a_tuple_and_borrowed() {
     assert_eq!(payload.raw_msgpack(6), Some(&bytes("cb3ff8000000000000")[..]));
     assert_eq!(payload.raw_msgpack(7), None);
     assert_eq!(payload.raw_args_msgpack(), Some(&bytes("01 a3'two' 9103 81 a1'a' 04 c0 c3 cb3ff8000000000000")[..]));
-    // What is JSON's is empty.
+    // The methods for JSON return nothing.
     assert_eq!((payload.raw(0), payload.raw_args(), payload.args().count()), (None, "", 0));
     let detached = payload.detached();
     assert_eq!(detached, payload);
@@ -552,7 +552,7 @@ fn nesting_and_namespaces_are_limited() {
     }
     // A map as a key.
     assert_eq!(decode_with(&limits, &nested(100_000, &[0x81])), Err(DecodeError::Malformed));
-    // More than the limit allows is read where the limit is higher, but not into types that need the stack.
+    // Deeper values can be read if the limit is higher, but not into types that need the stack.
     limits.max_depth = u16::MAX;
     let deep = decode_with(&limits, &nested(60_000, &[0x91])).expect("within the limit").payload.expect("a payload");
     assert!(deep.get::<IgnoredAny>(0).is_ok());
@@ -574,7 +574,7 @@ fn packets_that_cannot_be_sent_are_refused() {
     assert!(refused(encode(&single(PacketType::ConnectError, "/", &1))).contains("one object or string"));
     assert!(refused(encode(&single(PacketType::Disconnect, "/", &json!({})))).contains("no payload"));
     assert!(encode(&single(PacketType::ConnectError, "/", &"x")).is_ok());
-    // A comma is nothing special in this format.
+    // A comma has no special meaning in this format.
     assert_eq!(
         decode_with(&Limits::default(), &encode(&plain(PacketType::Connect, "/a,b")).expect("valid"))
             .expect("valid")
@@ -590,7 +590,7 @@ fn json_payload(text: &str, attachments: &[&'static [u8]]) -> Payload {
 
 #[test]
 fn what_is_relayed_within_the_format_is_untouched() {
-    // Numbers in longer forms than needed, beyond 2^53 and as 32-bit floats, repeated keys, odd keys, undefined, a date, extensions.
+    // Numbers in longer forms than needed, beyond 2^53, or as 32-bit floats; repeated keys, odd keys, undefined, a date, extensions.
     let args = "cd0001 cfffffffffffffff01 d38000000000000001 ca3dcccccd cb7ff8000000000001 82 a1'k' 01 a1'k' 02 81 c0 d9 01'x' \
                 d40000 d700 00000000000005dc d6ff00000001 c702000102 c2 c3 c0";
     let payload = event(14, args);
@@ -709,7 +709,7 @@ fn packed(value: &Value) -> Vec<u8> {
     out
 }
 
-/// What our decoder takes for an ack with this as its data.
+/// Decodes an ack with this as its data.
 fn ack_of(data: &[u8]) -> Result<Packet, DecodeError> {
     decode_with(&Limits::default(), &[&bytes("83 a4'type' 03 a3'nsp' a1'/' a4'data'")[..], data].concat())
 }
@@ -717,7 +717,7 @@ fn ack_of(data: &[u8]) -> Result<Packet, DecodeError> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// The arguments of any packet reach the next peer as they were, whatever they are.
+    /// Arguments of any kind are relayed unchanged.
     #[test]
     fn what_another_library_wrote_is_relayed_as_it_is(values in proptest::collection::vec(value(), 0..20)) {
         let list = packed(&Value::Array(values.clone()));
@@ -729,12 +729,12 @@ proptest! {
         }
         let relayed = encode(&Outgoing::ack("/", 1, &payload)).expect("as it came");
         prop_assert!(relayed.windows(list.len()).any(|window| window == list));
-        // Reading and converting may fail, and nothing worse.
+        // Reading and converting may fail, but must not panic.
         let _ = payload.read::<serde_json::Value>();
         let _ = Json.encode(&Outgoing::ack("/", 1, &payload), &mut Encoder::new());
     }
 
-    /// I7: what was encoded is decoded again.
+    /// I7: an encoded packet decodes to the same packet.
     #[test]
     fn what_was_encoded_is_decoded_again(
         namespace in "/[a-zé,]{0,40}", id in proptest::option::of(0_u64..1 << 53), name in "[a-zé]{11,40}",
@@ -751,7 +751,7 @@ proptest! {
         prop_assert_eq!(&read.0, &args.0);
         prop_assert!(read.1 == args.1 || args.1.is_nan());
         prop_assert_eq!((read.2, read.3, read.4), (args.2.clone(), args.3.clone(), args.4.clone()));
-        // And written again, the same bytes.
+        // Encoding it again gives the same bytes.
         prop_assert_eq!(encode(&Outgoing::event(&namespace, id, &name, &payload)).expect("relayed"), encoded);
     }
 
@@ -760,8 +760,8 @@ proptest! {
         let _ = decode_with(&Limits::default(), &bytes);
     }
 
-    /// The scanner's verdict is that of another library, strings that are not UTF-8 apart, and the byte `c1`: it stands for nothing, and
-    /// that library takes it for nil.
+    /// The scanner accepts the same bytes as another library. The exceptions are strings that are not UTF-8, and the byte `c1`: it is
+    /// unused in the format, but that library reads it as nil.
     #[test]
     fn verdicts_are_those_of_another_library(
         valid in value(), cut in any::<prop::sample::Index>(), changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
@@ -787,7 +787,7 @@ proptest! {
         }
     }
 
-    /// Every event that can be written in one format and read in the other is the same there.
+    /// An event is unchanged after a conversion from JSON to MessagePack and back.
     #[test]
     fn json_survives_the_way_through_messagepack(number: i64, float in -1e15..1e15, text: String, list in proptest::collection::vec(any::<bool>(), 0..20)) {
         let value = json!({"number": number, "float": float, "list": list, "text": text, "null": null});

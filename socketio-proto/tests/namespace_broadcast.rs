@@ -1,4 +1,5 @@
-//! Broadcasts with acks: every recipient counts once, whatever becomes of it. Numbers are those of `adapters/tokio/tests/README.md`.
+//! Broadcasts with acks: every recipient counts once, whatever happens to it. Numbers in the names of tests are those of
+//! `adapters/tokio/tests/README.md`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 use std::time::Duration;
@@ -105,7 +106,7 @@ fn leavers_and_those_who_were_not_reached_count_as_disconnected() {
     let (id, _) = ask(&mut namespace, &Target::everybody());
     namespace.remove(2);
     namespace.handle_ack(1, id, Err(AckError::Disconnected));
-    // The connection of 2 reports its awaited ack too.
+    // The connection of socket 2 reports the pending ack as well.
     namespace.handle_ack(2, id, Err(AckError::Disconnected));
     namespace.remove(1);
     namespace.handle_ack(3, id, answer("[]"));

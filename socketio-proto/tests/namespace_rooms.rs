@@ -1,4 +1,4 @@
-//! Who is in which room, and whom an operation is for. Numbers are those of `adapters/tokio/tests/README.md`.
+//! Room membership, and the recipients of an operation. Numbers in the names of tests are those of `adapters/tokio/tests/README.md`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
 
 use socketio_proto::SocketId;
@@ -178,7 +178,7 @@ fn the_room_of_the_own_id_can_be_left_and_the_socket_is_still_found() {
 
 #[test]
 fn a_target_agrees_with_its_definition_whatever_the_rooms() {
-    // Every membership of four sockets in two rooms, against the definition itself.
+    // Every combination of memberships of four sockets in two rooms, compared with the definition.
     let named = |rooms: &[&str], key: u32, bits: u32| {
         rooms.iter().any(|room| match *room {
             "a" => bits >> (2 * key) & 1 == 1,

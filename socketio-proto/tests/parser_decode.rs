@@ -1,5 +1,5 @@
-//! What the default parser makes of texts: what the reference refuses and what it takes, the places where this parser is stricter
-//! on purpose, attachments, limits, and whatever else bytes can say.
+//! Decoding by the default parser: what the reference accepts and refuses, where this parser is stricter on purpose, attachments, limits,
+//! and arbitrary bytes.
 #![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
 
 use bytes::Bytes;
@@ -52,7 +52,7 @@ fn name(packet: &Packet) -> Option<&str> {
 
 #[test]
 fn empty_text_is_no_packet() {
-    // The reference never gets here: an Engine.IO `4` alone makes it throw.
+    // The reference fails earlier: its Engine.IO parser throws on a `4` alone.
     assert_eq!(refused(""), DecodeError::UnknownType);
 }
 
@@ -309,7 +309,7 @@ fn text_while_attachments_are_awaited_159() {
     assert_eq!(decoder.decode(Message::from(r#"52-["a"]"#)), Ok(None));
     assert_eq!(decoder.decode(Message::Binary(Bytes::new())), Ok(None));
     assert_eq!(decoder.decode(Message::from(r#"2["a"]"#)), Err(DecodeError::UnexpectedText));
-    // Nothing is kept: it could start anew (161).
+    // The decoder keeps nothing of the failed packet and could start again (161).
     assert_eq!(decoder.decode(Message::Binary(Bytes::new())), Err(DecodeError::UnexpectedBinary));
     assert!(decoder.decode(Message::from(r#"2["a"]"#)).expect("valid").is_some());
 }
@@ -554,7 +554,7 @@ proptest! {
             prop_assert!(payload.attachments().iter().map(Bytes::len).sum::<usize>() <= bytes);
             let list = matches!(packet.packet_type, PacketType::Event | PacketType::Ack);
             prop_assert!(!list || depth > 0);
-            // With a depth of one there are scalars in the list; with two, lists and objects of scalars.
+            // With a depth of one, the list contains scalars. With two, it contains lists and objects of scalars.
             for arg in payload.args() {
                 let opened = arg.split('"').step_by(2).collect::<String>();
                 let opened = opened.matches(['[', '{']).count();

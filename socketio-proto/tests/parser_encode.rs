@@ -1,5 +1,5 @@
-//! What the default parser writes: the bytes that `JSON.stringify` and the reference's encoder give, attachments, refusals, memory;
-//! and that it reads back what it has written.
+//! Encoding by the default parser: the bytes match those of `JSON.stringify` and of the reference's encoder. Covers attachments, refusals,
+//! and memory. Encoded packets decode to the same packets.
 #![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use socketio_proto::{
     Parser, Payload,
 };
 
-/// Bytes by `serialize_bytes`, as `bytes::Bytes` and `serde_bytes` give them.
+/// Bytes that are written with `serialize_bytes`, as `bytes::Bytes` and `serde_bytes` do.
 #[derive(Clone, PartialEq, Debug)]
 struct Blob(Vec<u8>);
 
@@ -39,7 +39,7 @@ fn text_of(frame: &Frame) -> &str {
     std::str::from_utf8(frame.data()).expect("UTF-8")
 }
 
-/// The header's text and the attachments.
+/// The text of the header, and the attachments.
 fn parts(encoded: &Encoded) -> (&str, Vec<&[u8]>) {
     let (header, attachments) = encoded.frames().split_first().expect("at least a header");
     assert!(attachments.iter().all(Frame::is_binary));
@@ -54,7 +54,7 @@ fn event<A: Args>(args: A) -> String {
     text.to_owned()
 }
 
-/// The one argument, as it is written.
+/// The encoded form of the only argument.
 #[track_caller]
 fn value<A: Serialize>(value: A) -> String {
     let text = event((value,));
@@ -476,7 +476,7 @@ fn large_packets_have_memory_of_their_own_and_not_much_more_than_they_need() {
     }
 }
 
-/// How much memory a frame's data keeps alive, once nobody else holds it.
+/// The amount of memory that a frame's data keeps alive after everything else was dropped.
 fn kept_alive(encoded: Encoded) -> usize {
     let data = encoded.frames().first().expect("a packet has a frame").data().clone();
     drop(encoded);
@@ -488,7 +488,7 @@ fn a_packet_that_waits_keeps_one_piece_alive_of_the_size_that_was_set() {
     let packet = Outgoing::event("/", None, "a", &1);
     let length = r#"2["a",1]"#.len();
     for (piece, kept) in [(0, length), (7, length), (64, 64), (512, 512), (8192, 8192)] {
-        // The encoder goes, the packet waits.
+        // The encoder is dropped, and the packet is still queued.
         let waiting = Json.encode(&packet, &mut Encoder::with_piece(piece)).expect("valid");
         assert_eq!(kept_alive(waiting), kept, "pieces of {piece} bytes");
     }
@@ -503,7 +503,7 @@ fn small_pieces_are_used_again_too() {
         encoded.frames()[0].data().as_ptr() as usize
     };
     let first = place();
-    // Eight packets of eight bytes fill a piece.
+    // Eight packets of eight bytes fill a buffer of the encoder.
     assert!((1..8).all(|number| place() == first + number * 8));
     assert_eq!(place(), first);
 }
@@ -527,7 +527,7 @@ fn a_custom_parser_can_write_text_and_bytes() {
     assert!(encoder.finish_binary().data().is_empty());
 }
 
-/// The packet that comes of an encoded one.
+/// Decodes an encoded packet.
 fn decoded(encoded: &Encoded) -> Result<Option<Packet>, DecodeError> {
     let mut decoder = Json.decoder(&Limits::default());
     let mut packet = Ok(None);
@@ -622,7 +622,7 @@ fn tree() -> impl Strategy<Value = Tree> {
         Just(Tree::Null),
         any::<bool>().prop_map(Tree::Bool),
         any::<i64>().prop_map(Tree::Integer),
-        // What has a fraction stays a float on the way; up to 15 digits are exact in serde_json without `float_roundtrip`.
+        // A number with a fraction stays a float. Up to 15 digits are exact in serde_json without `float_roundtrip`.
         (any::<i16>(), 1..1000_u16).prop_map(|(whole, part)| Tree::Float(f64::from(whole) + f64::from(part) / 1024.0)),
         any::<String>().prop_map(Tree::Text),
         ".{0,20}".prop_map(Tree::Text),
@@ -653,7 +653,7 @@ proptest! {
         let payload = decoded_packet.payload.clone().expect("a payload");
         prop_assert_eq!(payload.name(), Some(&name[..]));
         prop_assert_eq!(payload.get::<Vec<Tree>>(0).expect("readable"), values);
-        // A relay of it says the same.
+        // Relaying gives the same packet.
         let relayed = Json.encode(&Outgoing::event(&namespace, id, &name, &payload), &mut encoder).expect("valid");
         prop_assert_eq!(decoded(&relayed).expect("valid").expect("whole"), decoded_packet);
     }
@@ -670,7 +670,7 @@ proptest! {
             written.push((Json.encode(&packet, &mut small), Json.encode(&packet, &mut usual)));
             written.push((MsgPack.encode(&packet, &mut small), MsgPack.encode(&packet, &mut usual)));
         }
-        // All of them are compared at the end: none was overwritten by one behind it.
+        // They are compared only at the end, to detect a packet that a later one has overwritten.
         for (small, usual) in written {
             prop_assert_eq!(small, usual);
         }

@@ -1,5 +1,5 @@
-//! Protocol 4 (Socket.IO 1 and 2): where its parser differs from the default one, as the reference's older parser writes
-//! and reads, and that it does not differ elsewhere.
+//! The parser of protocol 4 (Socket.IO 1 and 2), compared with the reference's older parser where it differs from the default one, and
+//! with the default one elsewhere.
 #![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
 
 use bytes::Bytes;
@@ -166,7 +166,7 @@ fn packets_are_written_as_version_2_writes_them() {
 }
 
 proptest! {
-    /// Whatever the default parser takes, this one takes in the same way.
+    /// Everything that the default parser accepts has the same result with this one.
     #[test]
     fn what_the_default_parser_accepts_is_accepted_and_says_the_same(
         text in r#"[0-6](1-)?(/[a-z?=]{0,4},?)?[0-9]{0,3}(\[("[a-z]{0,3}"|[0-9])(,(true|"x"|\{\}))*\]|\{("a":[0-9])?\}|"e"|null|\[\])?"#,

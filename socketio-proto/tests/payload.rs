@@ -1,4 +1,4 @@
-//! Reading a payload: raw, typed, borrowed, as a tuple, with attachments at any depth.
+//! Reading the arguments of a payload: raw, typed, borrowed, as a tuple, and with attachments at any depth.
 #![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ fn with(text: &str, attachments: &[&'static [u8]]) -> Payload {
     Payload::from_json(PacketType::Event, Text::from(text), attachments, &Limits::default()).expect(text)
 }
 
-/// Bytes by `deserialize_byte_buf`, as `bytes::Bytes` and `serde_bytes::ByteBuf` ask for them.
+/// Bytes that are read with `deserialize_byte_buf`, as `bytes::Bytes` and `serde_bytes::ByteBuf` do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Blob(Vec<u8>);
 
@@ -302,7 +302,7 @@ fn errors_say_which_argument_could_not_be_read_and_what_was_found() {
     assert!(size_of::<ReadError>() <= size_of::<String>());
 }
 
-/// Finds fault with its arguments when it has read them all.
+/// Reads all its arguments, and then returns an error.
 #[derive(Deserialize, Debug, PartialEq)]
 #[serde(try_from = "(u8, IgnoredAny)")]
 struct Whole;
@@ -383,7 +383,7 @@ fn nesting_that_would_exhaust_the_stack_is_an_error_with_and_without_attachments
     }
 }
 
-/// What has a meaning of its own to a format is one argument, as it would be inside of a list; in other formats too.
+/// A type with a special meaning in one format is one argument, as it would be inside a list. The same holds in other formats.
 #[test]
 fn an_extension_of_msgpack_is_one_argument_in_json_as_well() {
     #[derive(Serialize, Deserialize, PartialEq, Debug)]

@@ -1,4 +1,4 @@
-//! The golden vectors of Socket.IO: what the reference parsers answer, held against ours, with every difference listed.
+//! The golden vectors of Socket.IO: compares the answers of the reference parsers with ours. Every difference is listed.
 //!
 //! The files, their format and the list are in `conformance/vectors`.
 
@@ -48,14 +48,14 @@ fn decode(parser: &impl Parser, messages: impl IntoIterator<Item = Message>) -> 
     messages.into_iter().map_while(|message| decoder.decode(message).ok()).flatten().collect()
 }
 
-/// The packets that the events and acks of these messages become when their payloads are relayed.
+/// The payloads of the events and acks in these messages, each with the payload that results from relaying it.
 fn relayed(parser: &impl Parser, messages: Vec<Message>) -> Vec<(Payload, Payload)> {
     let relay = |packet: Packet| {
         if !matches!(packet.packet_type, PacketType::Event | PacketType::Ack) {
             return None;
         }
         let outgoing = Outgoing { namespace: "/other", id: Some(1), ..packet.to_outgoing() };
-        // Refused are the names that may be received and not sent in protocol 4.
+        // Protocol 4 refuses to send some event names that it accepts when received.
         let encoded = parser.encode(&outgoing, &mut Encoder::new()).ok()?;
         let message = |frame: &engineio_proto::Frame| {
             let data: Bytes = frame.data().clone();
@@ -68,7 +68,7 @@ fn relayed(parser: &impl Parser, messages: Vec<Message>) -> Vec<(Payload, Payloa
     decode(parser, messages).into_iter().filter_map(relay).collect()
 }
 
-/// Arguments are the same bytes before and after.
+/// Asserts that relaying does not change the bytes of arguments.
 fn relays_are_untouched(parser: &impl Parser, codec: &str, at_least: usize) {
     let mut relays = 0;
     for case in vectors::cases(codec, &directory()) {

@@ -1,6 +1,6 @@
-//! A peer that speaks real frames to a `Connection`, over a WebSocket or by long-polling, in virtual time.
+//! A peer that exchanges real frames with a `Connection`, over a WebSocket or by long-polling, in virtual time.
 //!
-//! Every step ends with a check of what must hold after any step; a test says what it is about and nothing else.
+//! Every step ends with a check of what must hold after any step, so that tests state only what they are about.
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ use socketio_proto::{Config, DisconnectReason, Encoder, Event, Pending, SocketHa
 
 pub(crate) const LINK: LinkId = LinkId(1);
 
-/// The peer, the connection, and the application that answers by hand.
+/// The peer, the connection, and the application, which the test controls.
 pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) connection: Connection,
@@ -32,12 +32,12 @@ pub(crate) struct World {
     received: Vec<Message>,
     link_closed: bool,
     closed: bool,
-    /// Sockets that were told to be about to leave, and have not left yet.
+    /// Sockets for which `Disconnecting` was polled, and `Disconnected` was not yet.
     leaving: Vec<(SocketHandle, DisconnectReason)>,
     ids: u8,
 }
 
-/// Settings of both levels.
+/// The settings of the session and of the connection.
 #[derive(Default)]
 pub(crate) struct Settings {
     pub(crate) engine: engineio_proto::Config,
@@ -45,12 +45,12 @@ pub(crate) struct Settings {
 }
 
 impl World {
-    /// Over a WebSocket; the session is open.
+    /// A world with a WebSocket and an open session.
     pub(crate) fn websocket() -> Self {
         Self::with(false, Settings::default())
     }
 
-    /// By long-polling; the session is open and no GET is held.
+    /// A world with long-polling and an open session. No GET is held.
     pub(crate) fn polling() -> Self {
         Self::with(true, Settings::default())
     }
@@ -87,19 +87,19 @@ impl World {
         world
     }
 
-    /// As [`World::with`], and `/` is joined.
+    /// As [`World::with`], with `/` joined.
     pub(crate) fn joined_with(polling: bool, settings: Settings) -> (Self, SocketHandle) {
         let mut world = Self::with(polling, settings);
         let socket = world.join("/");
         (world, socket)
     }
 
-    /// Over a WebSocket, `/` joined.
+    /// A world with a WebSocket and `/` joined.
     pub(crate) fn joined() -> (Self, SocketHandle) {
         Self::joined_with(false, Settings::default())
     }
 
-    /// The peer joins a namespace and reads the answer.
+    /// Lets the peer join a namespace and read the answer.
     pub(crate) fn join(&mut self, namespace: &str) -> SocketHandle {
         let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
         self.send(&format!("0{prefix}"));
@@ -117,7 +117,7 @@ impl World {
         socket
     }
 
-    /// An id that has not been used.
+    /// A new id.
     pub(crate) fn id(&mut self) -> SocketId {
         self.ids += 1;
         SocketId::from_random([self.ids; 15])
@@ -128,7 +128,7 @@ impl World {
         self.settle();
     }
 
-    /// The peer sends a Socket.IO packet, or several in one body when it polls.
+    /// Lets the peer send a Socket.IO packet, or several in one body if it polls.
     pub(crate) fn send(&mut self, packet: &str) {
         if self.polling {
             let request = self.post(&format!("4{packet}"));
@@ -138,7 +138,7 @@ impl World {
         }
     }
 
-    /// As [`World::send`] over a link at a moment at which a deadline is due that has not been looked at.
+    /// As [`World::send`] over a link, at a time when a deadline is due and was not handled yet.
     pub(crate) fn send_late(&mut self, packet: &str) {
         let message = format!("4{packet}").as_str().into();
         self.connection.handle(self.now, Input::LinkMessage { link: LINK, message });
@@ -146,12 +146,12 @@ impl World {
         self.settle();
     }
 
-    /// The peer sends an attachment over its link.
+    /// Lets the peer send an attachment over its link.
     pub(crate) fn send_binary(&mut self, bytes: &'static [u8]) {
         self.handle(Input::LinkMessage { link: LINK, message: Bytes::from_static(bytes).into() });
     }
 
-    /// The peer's link goes down.
+    /// Takes the peer's link down.
     pub(crate) fn hang_up(&mut self) {
         self.handle(Input::LinkDown { link: LINK, cause: LinkDownCause::Closed });
     }
@@ -174,7 +174,7 @@ impl World {
         request
     }
 
-    /// The answer to a request, once.
+    /// Takes the answer to a request.
     #[track_caller]
     pub(crate) fn reply(&mut self, request: RequestId) -> (u16, String) {
         self.replies.remove(&request.0).expect("the request is answered")
@@ -184,7 +184,7 @@ impl World {
         !self.replies.contains_key(&request.0)
     }
 
-    /// Takes what is to be written, and checks what must hold after every step.
+    /// Polls all transmits, and checks what must hold after every step.
     pub(crate) fn settle(&mut self) {
         while let Some(transmit) = self.connection.poll_transmit() {
             match transmit {
@@ -215,7 +215,7 @@ impl World {
         assert!(self.connection.poll_timeout().is_none_or(|deadline| deadline > self.now), "a deadline is missed");
     }
 
-    /// What the peer got over its link since the last time: messages without the Engine.IO type; heartbeats are left out.
+    /// The messages that the peer received over its link since the last call, without the Engine.IO type. Heartbeats are left out.
     pub(crate) fn messages(&mut self) -> Vec<Message> {
         let strip = |message| match message {
             Message::Text(text) if &*text == "2" => None,
@@ -225,7 +225,7 @@ impl World {
         std::mem::take(&mut self.received).into_iter().filter_map(strip).collect()
     }
 
-    /// As [`World::messages`], all of them texts.
+    /// As [`World::messages`]. All of them must be texts.
     pub(crate) fn texts(&mut self) -> Vec<String> {
         let text = |message| match message {
             Message::Text(text) => String::from(text),
@@ -238,7 +238,7 @@ impl World {
         self.link_closed
     }
 
-    /// The next event. That a socket is about to leave is checked, and not given: it comes once before each `Disconnected`.
+    /// The next event. `Disconnecting` is checked and not returned: it must come once before each `Disconnected`.
     pub(crate) fn event(&mut self) -> Option<Event> {
         let event = self.connection.poll_event();
         if event.is_some() {
@@ -261,17 +261,17 @@ impl World {
         event
     }
 
-    /// All events.
+    /// All pending events.
     pub(crate) fn events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.event()).collect()
     }
 
-    /// All events, in short: see [`short`].
+    /// All pending events in short form, see [`short`].
     pub(crate) fn told(&mut self) -> Vec<String> {
         self.events().iter().map(short).collect()
     }
 
-    /// The one event that there is: a request to join.
+    /// The only pending event, which must be a request to join.
     #[track_caller]
     pub(crate) fn requested(&mut self) -> Pending {
         match self.event() {
@@ -280,7 +280,7 @@ impl World {
         }
     }
 
-    /// Lets that much time pass, deadline by deadline; the peer answers no ping.
+    /// Lets this much time pass, deadline by deadline. The peer answers no ping.
     pub(crate) fn pass(&mut self, duration: Duration) {
         let end = self.now + duration;
         while let Some(deadline) = self.connection.poll_timeout().filter(|deadline| *deadline <= end) {
@@ -291,7 +291,7 @@ impl World {
         self.now = end;
     }
 
-    /// As [`World::pass`], with a peer on a link that answers every ping.
+    /// As [`World::pass`], but the peer answers every ping over its link.
     pub(crate) fn pass_alive(&mut self, duration: Duration) {
         let end = self.now + duration;
         while let Some(deadline) = self.connection.poll_timeout().filter(|deadline| *deadline <= end) {
@@ -306,7 +306,7 @@ impl World {
         self.now = end;
     }
 
-    /// The connection ended with this reason, as the last event, and has nothing left.
+    /// Asserts that the connection ended with this reason, as its last event, and has nothing left.
     #[track_caller]
     pub(crate) fn assert_over(&mut self, told: &[&str]) {
         assert_eq!(self.told(), told);
@@ -315,7 +315,7 @@ impl World {
     }
 }
 
-/// An event in a few words.
+/// An event in short form.
 pub(crate) fn short(event: &Event) -> String {
     match event {
         Event::ConnectRequested(pending) => format!("{} wants {}", pending.socket().0, pending.namespace()),

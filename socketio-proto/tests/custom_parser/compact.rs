@@ -1,4 +1,4 @@
-// A parser of one's own: the example in the documentation of `Parser`, and what its tests use.
+// A custom parser: the example in the documentation of `Parser`, which the tests use as well.
 
 use bytes::Bytes;
 use engineio_proto::{Message, Text};
@@ -6,19 +6,19 @@ use socketio_proto::{
     Args, DecodeError, Decoder, EncodeError, Encoded, Encoder, Limits, Outgoing, Packet, PacketType, Parser, Payload,
 };
 
-/// One binary message for each packet, numbers big-endian:
+/// Encodes each packet as one binary message. Numbers are big-endian.
 ///
-/// | bytes | what |
+/// | bytes | content |
 /// |---|---|
 /// | 1 | type: 0 CONNECT, 1 DISCONNECT, 2 EVENT, 3 ACK, 4 CONNECT_ERROR |
-/// | 1, then so many | length of the namespace, namespace |
-/// | 4 | ack id; `ff ff ff ff` is none |
-/// | 4, then so many | length of the payload, payload as JSON; 0 is none |
-/// | 4, then so many | length of an attachment, attachment; until the end |
+/// | 1, then that many | length of the namespace, namespace |
+/// | 4 | ack id; `ff ff ff ff` if there is none |
+/// | 4, then that many | length of the payload, payload as JSON; 0 if there is none |
+/// | 4, then that many | length of an attachment, attachment; repeated until the end |
 #[derive(Clone, Debug)]
 pub struct Compact;
 
-/// Keeps nothing between messages, but the limits that it keeps to.
+/// Keeps nothing between messages except the limits.
 #[derive(Debug)]
 pub struct CompactDecoder {
     limits: Limits,
@@ -81,7 +81,7 @@ impl Decoder for CompactDecoder {
             attachments.push(sized(&mut rest)?);
         }
         let payload = match packet_type {
-            // Only these come without one.
+            // Only these may have no payload.
             PacketType::Connect | PacketType::Disconnect if json.is_empty() => None,
             _ => Some(Payload::from_json(packet_type, json, attachments, &self.limits)?),
         };
@@ -89,7 +89,7 @@ impl Decoder for CompactDecoder {
     }
 }
 
-/// The next bytes, which share their memory with the message. What a peer announces is compared with what has come.
+/// The next `length` bytes, which share their memory with the message. The length comes from the peer and may exceed what was received.
 fn take(rest: &mut Bytes, length: usize) -> Result<Bytes, DecodeError> {
     if length > rest.len() {
         return Err(DecodeError::Malformed);
