@@ -1,4 +1,4 @@
-//! Broadcasts with acks: every recipient counts once, and the time for the answers is kept.
+//! Broadcasts with acks: every recipient counts once, and the timeout is exact.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use socketio_driver::{AckError, Runtime as _, Server};
 use crate::support::{Manner, Sim, WebSocket};
 use crate::{Log, end};
 
-/// What a client does with a question.
+/// How a client reacts to an event with an ack.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Does {
     Answers(Duration),
@@ -16,7 +16,7 @@ enum Does {
     Nothing,
 }
 
-/// Acts as the client until the server says that it is over: answers pings, and does with each question what it is to do.
+/// Plays the client until the connection ends: answers pings, and reacts to each event with an ack as told.
 async fn act(sim: Sim, mut peer: WebSocket, does: Does) {
     while let Some(packet) = peer.next().await {
         if packet == "2" {
@@ -57,7 +57,7 @@ fn answers_of_all_are_complete_when_all_have_answered_or_left_or_the_time_is_ove
                 peer.send("40").await.unwrap();
                 let reply = peer.next().await.unwrap();
                 let id = reply.split('"').nth(3).unwrap().to_owned();
-                // Far enough from the limit that the rounding of deadlines does not matter.
+                // Far enough from the timeout that the rounding of deadlines does not matter.
                 let early = sim.duration(Duration::from_millis(1800));
                 let late = TIMEOUT + Duration::from_millis(200);
                 let does = [
@@ -70,7 +70,7 @@ fn answers_of_all_are_complete_when_all_have_answered_or_left_or_the_time_is_ove
                 sim.spawn(act(sim.clone(), peer, does));
                 clients.push((id, does));
             }
-            // Nobody knows what time it is after this, but the runtime.
+            // The broadcast must read the time from the runtime: every time kept before this sleep is out of date.
             sim.sleep(sim.duration(Duration::from_secs(60))).await;
             let asked = sim.elapsed();
             let answers = server.broadcast().emit_with_ack("ask", (), TIMEOUT).unwrap().await.answers;

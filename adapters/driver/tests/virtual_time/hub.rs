@@ -24,7 +24,7 @@ fn a_task_that_the_runtime_drops_leaves_nothing() {
             assert_eq!(server.sessions(), 0);
             assert_eq!(replies.lines(), ["400"], "the GET that was held is answered");
             assert_eq!(peer.post("4late").await.status, 400);
-            // Nothing of the application runs where its runtime is gone.
+            // No application code runs after its runtime has dropped the task.
             assert_eq!(log.lines(), ["connect"]);
             end(&sim, server, peer).await;
         });
@@ -38,7 +38,7 @@ fn timers_go_on_after_the_runtime_dropped_their_task() {
         let (server, _) = echo_server(|builder| builder);
         let first = Poller::open(&sim, &server, ENGINE).await;
         sim.settle().await;
-        // The runtime is gone with all its tasks, and the server is served by another.
+        // The runtime has dropped all its tasks, and another one serves the server.
         let tasks = sim.tasks();
         tasks.into_iter().skip(1).for_each(|task| sim.drop_task(task));
         assert_eq!(first.get().await.status, 400);
@@ -120,7 +120,7 @@ fn a_shutdown_cuts_off_peers_that_stay_beyond_its_deadline() {
         sim.clone().run(async move {
             let (server, _) = echo_server(|builder| builder);
             let peer = Poller::open(&sim, &server, ENGINE).await;
-            // It has something to fetch, and never comes.
+            // The peer has packets to fetch, and never sends a GET.
             assert_eq!(peer.post("4one").await.body, "ok");
             let begun = sim.elapsed();
             server.shut_down(sim.sleep(Duration::from_secs(5))).await;

@@ -1,15 +1,15 @@
-//! Servers of the driver, whole, in virtual time: no socket, no thread, no clock. What happens by chance (which task runs first, how a
-//! connection splits and delays bytes) is drawn from a seed; `SEED=n cargo test -p socketio-driver NAME` plays one again.
+//! Complete servers of the driver in virtual time, without sockets, threads or a clock. Random choices (which task runs first, how a
+//! connection splits and delays bytes) come from a seed. `SEED=n cargo test -p socketio-driver NAME` replays one.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
-//! | `sessions` | a session from its handshake to its end, over each transport |
-//! | `turns` | a peer's task: order, bounds, deadlines, links that fail, handlers that panic |
-//! | `requests` | bodies that are slow, long or do not end, and requests that are refused |
-//! | `queue` | what waits to be sent: limits, refusals, and waits for room |
-//! | `broadcasts` | broadcasts with acks: who answers, and until when |
+//! | `sessions` | sessions from the handshake to the end, over each transport |
+//! | `turns` | the task of a peer: order, limits of a turn, deadlines, links that fail, handlers that panic |
+//! | `requests` | slow, long and endless bodies, and refused requests |
+//! | `queue` | the outbound queue of a peer: limits, refusals, and waiting for space |
+//! | `broadcasts` | broadcasts with acks: answers and timeouts |
 //! | `hub` | the table of sessions, timers, the server's shutdown, tasks that the runtime drops |
-//! | `scenarios` | whole lives of many peers, made up by a seed and judged |
+//! | `scenarios` | complete sessions of many peers, generated from a seed and checked |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -34,10 +34,10 @@ use socketio_driver::{CloseReason, Endpoint, EngineServer, EngineServerBuilder, 
 
 use crate::support::Sim;
 
-/// Where an [`echo_server`] answers.
+/// The path of an [`echo_server`].
 const ENGINE: &str = "/engine.io/";
 
-/// What handlers saw, in order.
+/// The calls of handlers, in order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -67,7 +67,7 @@ fn echo_server(change: impl FnOnce(EngineServerBuilder) -> EngineServerBuilder) 
     (change(builder).build(), log)
 }
 
-/// Shuts the server down and sees that nothing is left of it: no session, and, once its peers are dropped, no task but the one that asks.
+/// Shuts the server down and asserts that nothing is left of it: no session, no panic, and, once its peers are dropped, no other task.
 async fn end<E: Endpoint, P: Send>(sim: &Sim, server: E, peers: P) {
     server.shut_down(sim.sleep(Duration::from_secs(60))).await;
     drop((server, peers));

@@ -1,4 +1,4 @@
-//! What waits to be sent: limits, refusals, and waits for room.
+//! The outbound queue of a peer: limits, refusals, and waiting for space.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::{ENGINE, Log, end};
 
 const LIMIT: usize = 10_000;
 
-/// A server whose sockets can be had, oldest first.
+/// A server, and its sockets, oldest first.
 fn server() -> (EngineServer, Arc<Mutex<Vec<EngineSocket>>>) {
     let sockets = Arc::<Mutex<Vec<EngineSocket>>>::default();
     let opened = Arc::clone(&sockets);
@@ -21,7 +21,7 @@ fn server() -> (EngineServer, Arc<Mutex<Vec<EngineSocket>>>) {
     (server, sockets)
 }
 
-/// Sends, and waits for room where there is none. How often it was refused.
+/// Sends a message, waiting for space whenever the queue is full. Returns how often it was refused.
 async fn insist(socket: &EngineSocket, length: usize) -> Result<usize, SendError> {
     let message = "x".repeat(length);
     for refusals in 0..1000 {
@@ -42,7 +42,7 @@ fn a_message_that_is_refused_is_taken_after_one_wait_whatever_its_length() {
             let manner = Manner { capacity: 500, ..Manner::default() };
             let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
             let socket = sockets.lock().unwrap().pop().unwrap();
-            // Small ones, less than half a queue and more, exactly the limit, and above it.
+            // Small messages, lengths around half the limit, exactly the limit, and above it.
             let lengths: Vec<usize> =
                 (0..12).map(|_| [1, 3000, 4900, 6000, LIMIT - 50, LIMIT - 41, LIMIT, 30_000][sim.index(8)]).collect();
             let (expected, log) = (lengths.clone(), Log::default());
@@ -90,7 +90,7 @@ fn a_peer_that_polls_makes_room_when_its_replies_were_written() {
             let mut got = 0;
             while got < total {
                 let mut response = peer.get_unread().await;
-                // Its bytes leave later than the library has taken them.
+                // The bytes are written later than the HTTP library has taken them.
                 let confirmation = response.body_mut().take_confirmation();
                 let reply = crate::support::Reply::read(response).await;
                 sim.sleep(sim.duration(Duration::from_millis(100))).await;
@@ -172,7 +172,7 @@ fn a_connect_handler_may_send_as_much_as_the_limit() {
         sim.clone().run(async move {
             let server = Server::builder().engine(|config| config.limits.max_outbound = LIMIT).build();
             let length = [LIMIT - 100, LIMIT - 50, 3 * LIMIT][sim.index(3)];
-            // The reply to the client's CONNECT lies in the session's queue by then.
+            // The reply to the client's CONNECT is in the session's queue by then.
             server
                 .on_connect(move |socket: Socket| -> Result<(), EmitError> { socket.emit("all", "x".repeat(length)) });
             let mut peer = WebSocket::open(&sim, &server, "/socket.io/", Manner::default()).await;
@@ -197,7 +197,7 @@ fn a_volatile_message_is_dropped_while_anything_waits() {
             sim.settle().await;
             socket.send_volatile("leaves").unwrap();
             sim.settle().await;
-            // The link holds the rest of this one, and the session none of it.
+            // The link buffers the rest of this message, and the session none of it.
             socket.send("x".repeat(2000)).unwrap();
             sim.settle().await;
             socket.send_volatile("dropped").unwrap();

@@ -1,4 +1,4 @@
-//! HTTP requests: bodies that are slow, long or do not end, and requests that are refused.
+//! HTTP requests: slow, long and endless bodies, and refused requests.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn a_body_that_comes_slowly_is_waited_for_until_its_time_is_over() {
             let begun = sim.elapsed();
             assert_eq!(peer.post_in_pieces(body, Ending::Complete).await.status, status);
             let took = sim.elapsed() - begun;
-            // 30 s for the body; then what is left of it is read for 2 s, as long as it comes.
+            // The body has 30 s. Then the rest of it is read for up to 2 s while it arrives.
             assert!((28..=32).contains(&took.as_secs()), "{took:?}");
             end(&sim, server, peer).await;
         }
@@ -60,7 +60,7 @@ fn a_body_above_a_limit_ends_its_session_and_no_other() {
     });
 }
 
-/// Whether the connection ends behind the answer to this request, which is refused, and how long the answer took.
+/// Sends a request that is refused. Returns whether the connection ends after the answer, and how long the answer took.
 async fn refused(sim: &Sim, server: &EngineServer, body: RequestBody, expects: bool) -> (bool, Duration) {
     let target = format!("{ENGINE}?EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAAAAAA");
     let mut post = request(sim, "POST", &target, Some(body));
@@ -80,12 +80,12 @@ fn the_body_of_a_refused_request_is_read_before_the_answer() {
         let (server, _) = echo_server(|builder| builder.config(|config| config.max_payload = 1000));
         let body = |pieces: Vec<_>, ending| RequestBody::new(&sim, pieces, ending);
         let (none, some) = (Duration::ZERO, Duration::from_millis(500));
-        // Read to its end, were it twice what is allowed.
+        // A body of up to twice the limit is read to its end.
         assert_eq!(
             refused(&sim, &server, body(pieces(2, some, 1000), Ending::Complete), false).await,
             (false, 2 * some)
         );
-        // More than that is not read, and less is not waited for longer than 2 s.
+        // A longer body is not read, and the server waits at most 2 s for the rest of a shorter one.
         assert_eq!(refused(&sim, &server, body(pieces(3, none, 1000), Ending::Complete), false).await, (true, none));
         let slow = refused(&sim, &server, body(vec![piece("x")], Ending::Stalls), false).await;
         assert_eq!(slow, (true, Duration::from_secs(2)));
@@ -106,7 +106,7 @@ fn a_post_is_refused_before_its_body_has_come() {
             let sid = websocket.sid.clone();
             let peer = Poller { sim: sim.clone(), server: server.clone(), path: ENGINE, sid };
             let begun = sim.elapsed();
-            // Its session does not poll.
+            // The session does not poll.
             let reply = peer.post_in_pieces([piece("4late")], Ending::Stalls).await;
             assert_eq!(reply.status, 400);
             assert_eq!(sim.elapsed() - begun, Duration::from_secs(2));

@@ -1,12 +1,12 @@
-//! Whole lives of many peers, made up by a seed and judged.
+//! Complete sessions of many peers, generated from a seed and checked.
 //!
-//! Peers poll, upgrade or come over a WebSocket; they send numbered messages, which the server echoes; they are slow, silent, cut off or
-//! leave. Handlers wait, insist on sending, close, or panic. Strangers send requests that nobody wants; the process oversleeps. Whatever
-//! happens:
+//! Peers poll, upgrade, or connect with a WebSocket. They send numbered messages, which the server echoes. They are slow, go silent, lose
+//! their connections, or leave. Handlers wait, keep sending until they succeed, close, or panic. Other clients send unwanted requests, and
+//! the process oversleeps. The test checks that, whatever happens:
 //!
-//! * what the server was handed of a peer is what the peer sent, in order, without a gap or a double, up to some point;
-//! * what the peer got is what the server was able to send, likewise; all of it, if the peer left in order;
-//! * every session is opened once and closed once; every request is answered, and no task and no session is left at the end.
+//! * The server receives what a peer has sent, in order, without gaps or duplicates, up to some point.
+//! * The peer receives what the server was able to send, in the same way; all of it if the peer closes gracefully.
+//! * Every session is opened once and closed once, every request is answered, and no task and no session is left at the end.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -24,41 +24,41 @@ use socketio_driver::{
 use crate::end;
 use crate::support::{Ending, Manner, Poller, Reply, Sim, Upgrading, WebSocket, request};
 
-/// What the server saw of one session.
+/// What the server recorded of one session.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Seen {
     opened: usize,
     closed: usize,
     got: Vec<u64>,
-    /// What it was able to send.
+    /// The messages that it was able to send.
     sent: Vec<u64>,
-    /// What it was not: the peer's queue was full, or the peer gone.
+    /// The messages that were refused: the peer's queue was full, or the session had ended.
     refused: usize,
 }
 
-/// What the server saw.
+/// What the server recorded.
 #[derive(Default)]
 struct Ledger {
     by_session: BTreeMap<String, Seen>,
     /// The ids of sessions, oldest first.
     ids: Vec<String>,
-    /// Waits for room that ended without any.
+    /// How often waiting for space ended without success.
     spins: usize,
 }
 
 type Sessions = Arc<Mutex<Ledger>>;
 
-/// What a peer knows at its end.
+/// What a peer has recorded at its end.
 #[derive(Debug)]
 struct Life {
     sid: String,
     sent: u64,
     got: Vec<u64>,
-    /// It waited for every echo, and closed.
+    /// It waited for every echo, and closed gracefully.
     in_order: bool,
 }
 
-/// How messages look on the wire.
+/// The format of messages on the wire.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Speech {
     Engine,
@@ -73,7 +73,7 @@ impl Speech {
         }
     }
 
-    /// A packet with this number, made longer by `padding` bytes.
+    /// A packet with this number and `padding` additional bytes.
     fn packet(self, number: u64, padding: usize) -> String {
         let padding = "x".repeat(padding);
         match self {
@@ -104,17 +104,17 @@ fn seen<R>(sessions: &Sessions, sid: &str, change: impl FnOnce(&mut Seen) -> R) 
     change(ledger.by_session.entry(sid.to_owned()).or_default())
 }
 
-/// What handlers do, for sockets of either kind.
+/// The handlers, for sockets of both kinds.
 #[derive(Clone)]
 struct Handlers {
     sim: Sim,
     sessions: Sessions,
 }
 
-/// A socket of either kind.
+/// A socket of Engine.IO or Socket.IO.
 trait Echo: Clone + Send + Sync + 'static {
-    /// Whether handlers may panic. Not with Socket.IO, yet: a connection that is discarded drops the events that it has read, and then hands
-    /// out those that its session still had.
+    /// Whether handlers may panic. Not with Socket.IO yet: a discarded connection drops the events that it has read, and then emits those
+    /// that its session still had.
     const MAY_PANIC: bool;
 
     fn session(&self) -> String;
@@ -175,7 +175,7 @@ impl Handlers {
         seen(&self.sessions, &socket.session(), |seen| seen.closed += 1);
     }
 
-    /// Notes a message at once, and echoes it now or later, as the seed says.
+    /// Records a message at once, and echoes it now or later, at random.
     fn received<S: Echo>(&self, socket: S, text: String) -> impl Future<Output = ()> + Send + use<S> {
         let Self { sim, sessions } = self.clone();
         let (sid, number) = (socket.session(), number_of(&text));
@@ -240,7 +240,7 @@ fn socket_server(handlers: &Handlers, max_outbound: usize) -> Server {
     server
 }
 
-/// Sends requests that nobody wants, to sessions of others and to none. None of them takes a packet away.
+/// Sends unwanted requests, to sessions of other peers and to unknown ones. None of these requests removes a packet from a session.
 async fn intrude<E: Endpoint>(sim: Sim, server: E, path: &'static str, sessions: Sessions) {
     for _ in 0..sim.index(12) {
         sim.sleep(sim.duration(Duration::from_secs(4))).await;
@@ -254,7 +254,7 @@ async fn intrude<E: Endpoint>(sim: Sim, server: E, path: &'static str, sessions:
             async move { Reply::read(server.respond(&sim, request, None).await).await.status }
         };
         let status = match sim.index(6) {
-            // No packet begins so: it ends the session.
+            // An invalid packet ends the session.
             0 if sim.chance(100) => poller.post("9").await.status,
             1 => answer("DELETE", target, None).await,
             2 => answer("GET", poller.target("websocket"), None).await,
@@ -276,31 +276,31 @@ async fn intrude<E: Endpoint>(sim: Sim, server: E, path: &'static str, sessions:
     }
 }
 
-/// How a peer's life ends, if nothing else ends it before.
+/// How a peer ends, unless something else ends it first.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum End {
     /// It waits for its echoes, and closes.
     Leaves,
     /// Its connections are cut.
     Cut,
-    /// It says nothing any more, and reads nothing.
+    /// It stops sending and reading.
     Silent,
-    /// It stays until the server ends it.
+    /// It stays connected until the server closes the session.
     Stays,
 }
 
-/// What the tasks of one peer share.
+/// The state that the tasks of one peer share.
 #[derive(Default)]
 struct Shared {
     got: Vec<u64>,
     pings: usize,
-    /// The session is over, as far as the peer can tell.
+    /// The peer has noticed the end of the session.
     over: bool,
-    /// No further GET is to be sent.
+    /// No more GETs are to be sent.
     stop: bool,
 }
 
-/// A peer while it lives.
+/// A running peer.
 struct Peer<E> {
     sim: Sim,
     poller: Poller<E>,
@@ -328,19 +328,19 @@ impl<E: Endpoint> Peer<E> {
         self.speech.packet(self.sent - 1, padding)
     }
 
-    /// A packet has come.
+    /// Handles a received packet.
     fn take(speech: Speech, shared: &mut Shared, packet: &str) {
         match packet {
             "2" => shared.pings += 1,
             "1" => shared.over = true,
             "6" => {}
-            // It has joined; it is disconnected for the server's shutdown.
+            // The client has joined, or the server's shutdown disconnects it.
             packet if speech == Speech::Socket && (packet.starts_with("40") || packet == "41") => {}
             packet => shared.got.push(speech.number(packet).unwrap_or_else(|| panic!("a strange packet: {packet}"))),
         }
     }
 
-    /// Sends GETs, one after the other, until it is told to stop or the session is over.
+    /// Sends GETs one at a time, until it is told to stop or the session ends.
     fn poll_in_background(&self) -> futures_channel::oneshot::Receiver<()> {
         let (ended, end) = futures_channel::oneshot::channel();
         let (poller, shared, speech, sim) =
@@ -349,7 +349,7 @@ impl<E: Endpoint> Peer<E> {
             loop {
                 let mut response = poller.get_unread().await;
                 if sim.chance(300) {
-                    // The bytes take a while to leave.
+                    // The bytes are written a while later.
                     let confirmation = response.body_mut().take_confirmation();
                     sim.sleep(sim.duration(Duration::from_millis(200))).await;
                     if let Some(confirmation) = confirmation {
@@ -372,7 +372,7 @@ impl<E: Endpoint> Peer<E> {
         end
     }
 
-    /// Sends packets in a POST. False when the session is over.
+    /// Sends packets in a POST. Returns false if the session has ended.
     async fn post(&self, packets: Vec<String>) -> bool {
         let body = packets.join("\u{1e}");
         let mut rest = Bytes::from(body);
@@ -393,7 +393,7 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Polls for a while. False when the session is over.
+    /// Polls for a while. Returns false if the session has ended.
     async fn live_polling(&mut self, acts: usize) -> bool {
         for _ in 0..acts {
             self.sim.sleep(self.sim.duration(Duration::from_secs(3))).await;
@@ -407,7 +407,7 @@ impl<E: Endpoint> Peer<E> {
         true
     }
 
-    /// Reads and answers pings for this long. False when the link is gone.
+    /// Reads and answers pings for this long. Returns false if the link is closed.
     async fn read_for(&mut self, websocket: &mut WebSocket, time: Duration) -> bool {
         let mut sleep = Box::pin(self.sim.sleep(time));
         loop {
@@ -427,11 +427,11 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Sends and reads over a link for a while. False when it is gone.
+    /// Sends and reads on a link for a while. Returns false if the link is closed.
     async fn live_on_link(&mut self, websocket: &mut WebSocket, acts: usize) -> bool {
         for _ in 0..acts {
             if self.sim.chance(100) {
-                // It does not read.
+                // A pause without reading.
                 self.sim.sleep(self.sim.duration(Duration::from_secs(10))).await;
             }
             let time = self.sim.duration(Duration::from_secs(3));
@@ -440,7 +440,7 @@ impl<E: Endpoint> Peer<E> {
             }
             for _ in 0..self.sim.index(6) {
                 let packet = self.next_packet();
-                // Others write while it is blocked, or both would wait for each other to read.
+                // A blocked write is abandoned after a while: both ends could be waiting for each other to read.
                 let mut sending = Box::pin(websocket.send(&packet));
                 let sent = poll_fn(|cx| sending.as_mut().poll_unpin(cx).map(|sent| sent.is_ok()));
                 let wait = self.sim.sleep(Duration::from_secs(5));
@@ -454,7 +454,7 @@ impl<E: Endpoint> Peer<E> {
         true
     }
 
-    /// Whether the server has echoed everything that it was able to. Waits for it.
+    /// Waits until the server has echoed everything that it was able to, and returns whether it has.
     async fn echoes(&mut self, sessions: &Sessions, mut websocket: Option<&mut WebSocket>) -> bool {
         for _ in 0..60 {
             let sent = usize::try_from(self.sent).unwrap();
@@ -482,7 +482,7 @@ impl<E: Endpoint> Peer<E> {
     }
 }
 
-/// Lives one life.
+/// Runs one peer.
 async fn live<E: Endpoint>(sim: Sim, server: E, speech: Speech, sessions: Sessions) -> Life {
     let end = [End::Leaves, End::Leaves, End::Cut, End::Silent, End::Stays][sim.index(5)];
     let manner = Manner {
@@ -529,7 +529,7 @@ async fn live<E: Endpoint>(sim: Sim, server: E, speech: Speech, sessions: Sessio
                 && link.next().await.as_deref() == Some("3probe")
                 && sim.chance(900)
             {
-                // As the JavaScript client: the GET that is held ends first.
+                // As in the JavaScript client, the GET that is held ends first.
                 peer.shared(|shared| shared.stop = true);
                 let _ = polls.await;
                 if link.send("5").await.is_ok() {
@@ -562,7 +562,7 @@ async fn live<E: Endpoint>(sim: Sim, server: E, speech: Speech, sessions: Sessio
         }
     }
     let Peer { poller, sent, shared, .. } = peer;
-    // GETs that are under way still end.
+    // GETs in flight still end.
     while Arc::strong_count(&shared) > 1 {
         sim.sleep(Duration::from_secs(1)).await;
     }
@@ -570,7 +570,7 @@ async fn live<E: Endpoint>(sim: Sim, server: E, speech: Speech, sessions: Sessio
     Life { sid: poller.sid, sent, got, in_order }
 }
 
-/// Plays one seed, and judges it. What happened, for a comparison.
+/// Plays one seed and checks it. Returns what happened, for a comparison.
 fn play(sim: &Sim) -> (u64, Vec<(u64, Vec<u64>, bool)>) {
     let sessions = Sessions::default();
     let max_outbound = [20_000, 16 << 20][sim.index(2)];
@@ -600,7 +600,7 @@ fn play(sim: &Sim) -> (u64, Vec<(u64, Vec<u64>, bool)>) {
     (sim.digest(), lives.into_iter().map(|life| (life.sent, life.got, life.in_order)).collect())
 }
 
-/// Lets some peers live at the same time, and ends the server behind or over them.
+/// Runs some peers concurrently, and shuts the server down during or after their sessions.
 async fn live_together<E: Endpoint>(sim: Sim, server: E, speech: Speech, sessions: Sessions) -> Vec<Life> {
     let lives = Arc::<Mutex<BTreeMap<usize, Life>>>::default();
     let count = 1 + sim.index(6);
@@ -627,7 +627,7 @@ async fn live_together<E: Endpoint>(sim: Sim, server: E, speech: Speech, session
         sim.sleep(Duration::from_secs(1)).await;
         assert!(sim.panics().is_empty(), "{:?}", sim.panics());
     }
-    // Whoever intrudes goes on for a while.
+    // The unwanted requests go on for a while.
     sim.sleep(Duration::from_secs(120)).await;
     end(&sim, server, ()).await;
     std::mem::take(&mut *lives.lock().unwrap()).into_values().collect()

@@ -1,4 +1,4 @@
-//! A session from its handshake to its end, over each transport.
+//! Sessions from the handshake to the end, over each transport.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn a_peer_polls_is_pinged_and_leaves() {
             assert_eq!(server.sessions(), 1);
             assert_eq!(peer.post("4one\u{1e}4two").await.body, "ok");
             assert_eq!(peer.get().await.body, "4one\u{1e}4two");
-            // Held until the ping is due, 25 s after the handshake.
+            // The GET is held until the ping is due, 25 s after the handshake.
             assert_eq!(peer.get().await.body, "2");
             assert!((25_000..25_200).contains(&sim.elapsed().as_millis()), "{:?}", sim.elapsed());
             assert_eq!(peer.post("3").await.body, "ok");
@@ -63,7 +63,7 @@ fn a_peer_that_does_not_answer_its_ping_is_closed_when_the_time_is_over() {
             let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
             assert_eq!(peer.next().await.unwrap(), "2");
             assert_eq!(peer.next().await, None);
-            // 25 s to the ping and 20 s to the pong, each rounded up by at most 100 ms.
+            // The ping is due after 25 s and the pong after another 20 s, each rounded up by at most 100 ms.
             assert!((45_000..45_200).contains(&sim.elapsed().as_millis()), "{:?}", sim.elapsed());
             assert_eq!(log.lines(), ["connect", "ping timeout"]);
             end(&sim, server, peer).await;
@@ -92,7 +92,7 @@ fn an_upgrade_loses_nothing_and_answers_the_held_get() {
             let mut websocket = WebSocket::upgrade(&sim, &server, &target, manner, upgrading).await.unwrap();
             websocket.send("2probe").await.unwrap();
             assert_eq!(websocket.next().await.unwrap(), "3probe");
-            // The echo came with the first GET, or comes with one more.
+            // The echo is in the answer to the first GET, or to the next one.
             sim.sleep(Duration::from_millis(500)).await;
             let mut echoes = got.lines().concat();
             if !echoes.contains("4one") {

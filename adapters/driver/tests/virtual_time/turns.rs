@@ -1,4 +1,4 @@
-//! A peer's task: the order of what came, bounds of a turn, deadlines, links that fail, handlers that panic.
+//! The task of a peer: order of inputs, limits of a turn, deadlines, links that fail, handlers that panic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use socketio_driver::{EngineServer, EngineSocket, Message, Runtime as _};
 use crate::support::{Ending, Manner, PipeEnd, Poller, Sim, Upgrading, WebSocket};
 use crate::{ENGINE, Log, echo_server, end};
 
-/// A peer that polls, and whose WebSocket has been probed.
+/// A polling peer whose WebSocket was probed.
 async fn probed(sim: &Sim, server: &EngineServer) -> (Poller<EngineServer>, WebSocket) {
     let peer = Poller::open(sim, server, ENGINE).await;
     let target = peer.target("websocket");
@@ -80,7 +80,7 @@ fn a_peer_that_floods_gives_way_after_four_reads() {
             let task = *sim.tasks().last().unwrap();
             let (polls, before) = (sim.polls(task), peer.pipe.unread_by_peer());
             assert_eq!(before, 0);
-            // No session stops reading for them.
+            // The session does not stop reading for them.
             let mut pings = Vec::new();
             while pings.len() < 4 << 20 {
                 engineio_websocket::encode_ping(&mut pings, &[7; 125], Some([1, 2, 3, 4])).unwrap();
@@ -174,7 +174,7 @@ fn a_pong_that_came_while_the_process_was_stopped_counts() {
             loop {
                 match peer.next().await.as_deref() {
                     Some("4still here") => break,
-                    // The next one was due in the meantime.
+                    // The next ping was due in the meantime.
                     Some("2") => peer.send("3").await.unwrap(),
                     other => panic!("{other:?}"),
                 }
@@ -195,7 +195,7 @@ fn a_pong_that_is_there_is_read_before_its_deadline_is_looked_at() {
             let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
             assert_eq!(peer.next().await.unwrap(), "2");
             sim.sleep(Duration::from_millis(19_500)).await;
-            // In time; the session's turn comes after the deadline, and by less than what counts as a stop.
+            // The pong is in time. The session's turn comes after the deadline, but not late enough to count as a stop.
             peer.pipe.put(masked("3")).await.unwrap();
             sim.stall(Duration::from_secs(5));
             peer.send("4still here").await.unwrap();
@@ -221,12 +221,12 @@ fn what_a_link_has_not_written_counts_against_the_limit() {
             let manner = Manner { capacity: 1000, ..Manner::default() };
             let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
             let socket = sockets.lock().unwrap().pop().unwrap();
-            // Long messages are written from where they are, short ones are copied.
+            // Long messages are written in place, and short ones are copied.
             let message = "x".repeat(if sim.chance(500) { 10_000 } else { 3000 });
             let mut sent = 0;
             while socket.send(&*message).is_ok() {
                 sent += 1;
-                // The first turn hands the link as much as it takes at once.
+                // The first turn passes as much to the link as it accepts at once.
                 if sent >= 8 {
                     sim.settle().await;
                 }
@@ -301,7 +301,7 @@ fn frames_that_came_with_the_request_are_read_first() {
         sim.clone().run(async move {
             let (server, log) = echo_server(|builder| builder);
             let target = format!("{ENGINE}?EIO=4&transport=websocket");
-            // More than is read at once, and ended in the middle of a frame.
+            // More than one read takes, ending in the middle of a frame.
             let mut early: Vec<u8> = masked("4early").to_vec();
             early.extend_from_slice(&masked(&format!("4{}", "l".repeat(150_000))));
             let (early, late) = early.split_at(140_000);
@@ -447,7 +447,7 @@ fn a_get_whose_connection_goes_away_ends_its_session_and_is_forgotten() {
             assert_eq!(server.sessions(), usize::from(!has_come));
             if !has_come {
                 assert_eq!(peer.post("4lost").await.body, "ok");
-                // A reply that nobody reads takes packets with it.
+                // A reply that is not read loses its packets.
                 drop(peer.get_unread().await);
                 sim.settle().await;
                 assert_eq!(server.sessions(), 0);
@@ -486,7 +486,7 @@ fn a_link_that_takes_nothing_any_more_ends_its_session() {
             let (server, log) = echo_server(|builder| builder);
             let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
             peer.pipe.refuse_input();
-            // Its echo cannot be written, while there is nothing more to be read.
+            // The echo cannot be written, and there is nothing left to read.
             peer.pipe.put(masked("4lost")).await.unwrap();
             sim.settle().await;
             assert_eq!(server.sessions(), 0);
@@ -517,7 +517,7 @@ fn a_handler_that_waits_goes_on_behind_the_end_of_its_session() {
             peer.close().await;
             sim.settle().await;
             assert_eq!((server.sessions(), log.lines().len()), (0, 0));
-            // A shutdown waits for it, and for the link unless its peer has gone.
+            // A shutdown waits for the handler, and for the link unless its peer has closed it.
             drop(peer);
             server.shut_down(sim.sleep(Duration::from_secs(60))).await;
             assert_eq!((log.lines().len(), sim.elapsed()), (1, Duration::from_secs(5)));
@@ -537,7 +537,7 @@ fn pings_are_answered_and_a_close_frame_is_echoed() {
             peer.connection.ping(b"latest").unwrap();
             peer.send("4one").await.unwrap();
             assert_eq!(peer.next().await.unwrap(), "4one");
-            // Those before the latest need no answer.
+            // Earlier pings need no answer.
             assert_eq!(peer.pongs.last().unwrap(), "latest");
             peer.connection.close(4001, "over").unwrap();
             assert_eq!(peer.next().await, None);

@@ -1,4 +1,5 @@
-//! Properties: how bytes are cut never matters, and no bytes do harm. `proptest` prints and keeps the seed of a failure.
+//! Property tests: the result does not depend on how bytes are split, and no input causes a panic. `proptest` prints and keeps the seed of
+//! a failure.
 
 use bytes::BufMut;
 use engineio_websocket::{Arena, Connection, ConnectionEvent, Decoder, Error, Event, Limits, Role};
@@ -9,13 +10,13 @@ use crate::common::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, feed, fr
 
 const LIMITS: fn() -> Limits = || Limits::default().with_max_message(60_000).with_max_fragments(8);
 
-/// Payloads around the sizes where something changes.
+/// Payloads with lengths at which the format changes.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let length = prop_oneof![4 => 0..130_usize, 1 => 1900..2200_usize, 1 => 20_000..30_000_usize];
     (length, any::<u8>()).prop_map(|(length, seed)| (0..length).map(|n| (n as u8).wrapping_add(seed) & 0x7f).collect())
 }
 
-/// One frame: mostly good ones, in whatever order.
+/// A frame, mostly a valid one. Frames come in any order.
 fn one_frame() -> impl Strategy<Value = (u8, Vec<u8>)> {
     let first = prop_oneof![
         6 => Just(FIN | TEXT),
@@ -43,7 +44,7 @@ fn stream(role: Role) -> impl Strategy<Value = Vec<u8>> {
         .prop_map(move |frames| frames.iter().flat_map(|(first, payload)| write(*first, payload)).collect())
 }
 
-/// Good messages, cut into frames anywhere with pings between them, and the events they are.
+/// Valid messages, fragmented anywhere and with pings in between, and the events that they decode to.
 fn conversation(role: Role) -> impl Strategy<Value = (Vec<u8>, Vec<Event>)> {
     let write = if role == Role::Server { frame } else { server_frame };
     let message = (any::<bool>(), payload(), vec(any::<(u16, bool)>(), 0..6));
@@ -69,7 +70,7 @@ fn conversation(role: Role) -> impl Strategy<Value = (Vec<u8>, Vec<Event>)> {
     })
 }
 
-/// What a connection makes of these bytes, cut into pieces of this size: its events, and what it writes.
+/// Passes these bytes to a connection in chunks of this size. Returns its events, and what it writes.
 fn through_connection(mut connection: Connection, bytes: &[u8], size: usize) -> (Vec<ConnectionEvent>, Vec<u8>) {
     let mut bytes = bytes.to_vec();
     let (mut events, mut written) = (Vec::new(), Vec::new());
@@ -81,7 +82,7 @@ fn through_connection(mut connection: Connection, bytes: &[u8], size: usize) -> 
     (events, written)
 }
 
-/// Feeds `bytes` in pieces; every second one goes through `payload_room` if there is any.
+/// Decodes `bytes` in chunks. Every second one goes through `payload_room` if possible.
 fn cut(role: Role, mut bytes: &[u8], sizes: &[usize]) -> (Vec<Event>, Result<(), Error>) {
     let mut decoder = Decoder::new(role, LIMITS());
     let mut arena = Arena::new();

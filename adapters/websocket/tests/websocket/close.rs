@@ -1,4 +1,4 @@
-//! Close frames: what they may say, and that nothing counts after them.
+//! Close frames: valid and invalid ones. Everything after a close frame is ignored.
 
 use engineio_websocket::{Arena, CloseFrame, Decoder, Error, Event, Limits, Role, is_valid_close_code};
 

@@ -1,4 +1,4 @@
-//! Frames written by hand, and a decoder that is fed with them.
+//! Frames written by hand, and helpers that decode them.
 
 use engineio_websocket::{Arena, Decoder, Error, Event, Limits, Role, apply_mask};
 
@@ -12,7 +12,7 @@ pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
-/// A frame of a client: masked, with the shortest length.
+/// A frame of a client: masked, with the length in its shortest form.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let key = [0xa1, 0x5e, 0x03, 0xff];
     let mut masked = payload.to_vec();
@@ -25,7 +25,7 @@ pub(crate) fn server_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&header(first, 0, payload.len())[..], payload].concat()
 }
 
-/// A header without key.
+/// A header without the masking key.
 pub(crate) fn header(first: u8, mask: u8, length: usize) -> Vec<u8> {
     let mut bytes = vec![first];
     match length {
@@ -42,10 +42,10 @@ pub(crate) fn header(first: u8, mask: u8, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// What a decoder made of some bytes.
+/// The events that a decoder emitted, and the error that ended it, if any.
 pub(crate) type Outcome = (Vec<Event>, Result<(), Error>);
 
-/// Everything that is in `bytes`, in one go.
+/// Decodes all of `bytes` at once.
 pub(crate) fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Outcome {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
@@ -62,19 +62,19 @@ pub(crate) fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Ou
     }
 }
 
-/// The events in `bytes`, which hold no error.
+/// The events in `bytes`, which must be valid.
 pub(crate) fn good(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Vec<Event> {
     let (events, result) = feed(decoder, arena, bytes);
     assert_eq!(result, Ok(()));
     events
 }
 
-/// A server with the default limits, fed with `bytes`.
+/// The result of a server with the default limits that decodes `bytes`.
 pub(crate) fn server(bytes: &[u8]) -> Outcome {
     feed(&mut Decoder::new(Role::Server, Limits::default()), &mut Arena::new(), bytes)
 }
 
-/// A client with the default limits, fed with `bytes`.
+/// The result of a client with the default limits that decodes `bytes`.
 pub(crate) fn client(bytes: &[u8]) -> Outcome {
     feed(&mut Decoder::new(Role::Client, Limits::default()), &mut Arena::new(), bytes)
 }

@@ -1,4 +1,4 @@
-//! A whole connection: manners, order, and the bounds of its queues.
+//! A whole connection: pongs and close frames, order, and the limits of its queues.
 
 use engineio_websocket::handshake::accept_key;
 use engineio_websocket::{
@@ -31,7 +31,7 @@ fn closed(code: u16, reason: &str) -> ConnectionEvent {
     ConnectionEvent::Closed(Closed::Peer(Some(CloseFrame { code, reason: reason.into() })))
 }
 
-/// Carries bytes both ways until nothing moves.
+/// Carries bytes in both directions until there are no more.
 fn settle(a: &mut Connection, b: &mut Connection) {
     loop {
         let (to_b, to_a) = (written(a), written(b));
@@ -240,7 +240,7 @@ fn unread_events_stop_the_input_by_number() {
         given += 1;
     }
     assert_eq!(given, 32);
-    // A read that brings far more than may be decoded ahead: it waits as bytes, and comes in order.
+    // One read brings far more than may be decoded ahead. The rest is buffered as bytes, and is decoded in order.
     handle(&mut server, &frame(FIN | TEXT, b"y").repeat(1000));
     handle(&mut server, &frame(FIN | PING, b"late"));
     assert_eq!(written(&mut server), b"");
@@ -269,7 +269,7 @@ fn unwritten_output_is_bounded() {
     assert_eq!(server.outgoing_bytes(), 1000);
     assert_eq!(server.send_binary(b""), Err(SendError::Full));
     assert_eq!(server.ping(b""), Err(SendError::Full));
-    // Floods of pings and a close go over it by one pong and one close frame.
+    // Whatever the number of pings, one pong and one close frame at most exceed the limit.
     for _ in 0..1000 {
         handle(&mut server, &frame(FIN | PING, &[7; 125]));
     }

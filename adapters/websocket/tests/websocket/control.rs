@@ -1,4 +1,4 @@
-//! Pings, pongs, and the rules that hold for every control frame.
+//! Pings, pongs, and the rules for all control frames.
 
 use engineio_websocket::{Error, Event};
 

@@ -1,4 +1,4 @@
-//! What the encoders write, byte by byte, and that the decoder reads it back.
+//! The encoders, byte by byte. The decoder reads back what they write.
 
 use engineio_websocket::{
     CloseFrame, EncodeError, Event, FrameHeader, FrameKind, Opcode, encode_binary, encode_close, encode_frame,
@@ -75,7 +75,7 @@ fn close_codes_that_may_not_be_sent_are_refused() {
     }
 }
 
-/// A frame of its own, and what the decoder makes of it.
+/// The event of an unfragmented frame, and the encoded frame.
 fn any_frame() -> impl Strategy<Value = (Event, Vec<u8>)> {
     let written = |(event, mask): (Event, [u8; 4])| {
         let mut out = Vec::new();

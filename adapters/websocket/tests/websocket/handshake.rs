@@ -1,4 +1,4 @@
-//! The opening handshake, both halves.
+//! The opening handshake, server and client half.
 
 use engineio_websocket::handshake::{ClientHandshake, RequestError, ResponseError, accept, accept_key, protocols};
 
@@ -14,7 +14,7 @@ fn request() -> Headers {
     ]
 }
 
-/// The request with one header changed, or left out.
+/// The request with one header changed or left out.
 fn with(name: &str, value: Option<&'static str>) -> Headers {
     let change = |(key, old): (&'static str, &'static str)| {
         if key == name { value.map(|value| (key, value)) } else { Some((key, old)) }
@@ -45,7 +45,7 @@ fn the_answer_can_be_had_as_bytes() {
     }
 }
 
-/// The request with these lines of `Sec-WebSocket-Protocol`.
+/// The request with these `Sec-WebSocket-Protocol` headers.
 fn offering(lines: &[&'static str]) -> Headers {
     request().into_iter().chain(lines.iter().map(|line| ("sec-websocket-PROTOCOL", *line))).collect()
 }
@@ -58,7 +58,7 @@ fn what_a_client_offers_comes_in_its_order_out_of_all_lines_and_lists() {
         (&["y,x"], &["y", "x"]),
         (&["  chat\t,  superchat "], &["chat", "superchat"]),
         (&["b", "a, c"], &["b", "a", "c"]),
-        // Their case tells them apart.
+        // Names that differ only in case are different.
         (&["x, X"], &["x", "X"]),
         (&["v10.stomp, graphql-ws!#$%&'*+-.^_`|~"], &["v10.stomp", "graphql-ws!#$%&'*+-.^_`|~"]),
     ] {

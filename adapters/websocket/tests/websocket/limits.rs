@@ -1,4 +1,4 @@
-//! How much a peer can make a decoder hold.
+//! The limits on what a decoder holds for a peer.
 
 use bytes::BufMut;
 use engineio_websocket::{Arena, Decoder, Error, Event, Limits, Role};
@@ -153,7 +153,7 @@ fn a_large_frame_is_read_straight_into_its_place() {
     let mut direct = 0;
     let mut events = good(&mut decoder, &mut arena, front);
     while let Some(mut room) = decoder.payload_room() {
-        // A transport that brings an odd number of bytes at a time.
+        // A transport that reads an odd number of bytes at a time.
         let count = room.remaining_mut().min(12_345);
         room.put_slice(&rest[..count]);
         rest = &rest[count..];

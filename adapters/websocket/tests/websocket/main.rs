@@ -1,7 +1,7 @@
-//! The tests of the crate: one program, one file for each area.
+//! The tests of the crate: one program, with one file for each area.
 //!
-//! What a test sends is mostly written byte by byte with [`common::frame`], so that it does not depend on the encoder.
-// Helpers of tests may fail loudly, as tests do.
+//! Tests mostly write their input byte by byte with [`common::frame`], so that they do not depend on the encoder.
+// Helpers of tests may panic, as tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod chunking;

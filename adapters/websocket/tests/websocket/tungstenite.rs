@@ -1,5 +1,5 @@
-//! Against an independent implementation, `tungstenite`, in both roles over loopback sockets: every exchange is driven
-//! by what arrives, never by time.
+//! Interoperability with an independent implementation, `tungstenite`, in both roles over loopback sockets. Every exchange is driven by
+//! what arrives, never by time.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Role, WebSocket};
 
-/// Reads an HTTP head; nothing follows it before our answer, or as long as we are the client, before our first frame.
+/// Reads an HTTP head. The peer sends nothing after it until it receives our answer, or our first frame if we are the client.
 fn read_head(stream: &mut TcpStream) -> (String, Vec<(String, String)>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -27,7 +27,7 @@ fn read_head(stream: &mut TcpStream) -> (String, Vec<(String, String)>) {
     (first, lines.filter_map(split).collect())
 }
 
-/// Echoes until the connection is finished; says how it ended.
+/// Echoes until the connection is finished, and returns how it ended.
 fn echo(mut stream: TcpStream, mut websocket: Connection) -> Option<Closed> {
     let mut buffer = [0; 16 * 1024];
     let mut end = None;
@@ -51,7 +51,7 @@ fn echo(mut stream: TcpStream, mut websocket: Connection) -> Option<Closed> {
     end
 }
 
-/// Our echo server behind a real handshake, and tungstenite's client connected to it.
+/// Our echo server after a real handshake, and tungstenite's client connected to it.
 fn with_our_server(limits: Limits, talk: impl FnOnce(&mut WebSocket<TcpStream>)) -> Option<Closed> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -73,7 +73,7 @@ fn with_our_server(limits: Limits, talk: impl FnOnce(&mut WebSocket<TcpStream>))
     server.join().unwrap()
 }
 
-/// Tungstenite's server behind a real handshake, and our echoing client connected to it.
+/// Tungstenite's server after a real handshake, and our echoing client connected to it.
 fn with_our_client(talk: impl FnOnce(&mut WebSocket<TcpStream>)) -> Option<Closed> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -97,7 +97,7 @@ fn with_our_client(talk: impl FnOnce(&mut WebSocket<TcpStream>)) -> Option<Close
     client.join().unwrap()
 }
 
-/// Messages of every size class, whole and in pieces, with pings between.
+/// Messages of every size class, whole and fragmented, with pings in between.
 fn exchange(peer: &mut WebSocket<TcpStream>) {
     for length in [0, 1, 125, 126, 2047, 2049, 65_535, 65_536, 1_000_000] {
         let string = "\u{e9}x".repeat(length / 3) + &"y".repeat(length % 3);
@@ -114,12 +114,12 @@ fn exchange(peer: &mut WebSocket<TcpStream>) {
     peer.write(piece(b"\xbc two", Data::Continue, true)).unwrap();
     peer.flush().unwrap();
     let mut answers = [peer.read().unwrap(), peer.read().unwrap()];
-    // The pong may overtake the message, or come behind it.
+    // The pong may arrive before or after the message.
     answers.sort_by_key(Message::is_text);
     assert_eq!(answers, [Message::Pong(b"between"[..].into()), Message::text("one \u{fc} two")]);
 }
 
-/// Says goodbye, and that the answer has the code and the reason which were sent.
+/// Closes, and asserts that the answer has the same code and reason.
 fn part(peer: &mut WebSocket<TcpStream>, code: u16) {
     peer.close(Some(CloseFrame { code: code.into(), reason: "bye".into() })).unwrap();
     let Message::Close(Some(answer)) = peer.read().unwrap() else { panic!("expected a close frame") };
@@ -190,7 +190,7 @@ fn frames_without_masks_are_refused() {
         let (stream, _) = listener.accept().unwrap();
         echo(stream, Connection::server(Limits::default()))
     });
-    // Their server end, which does not mask, in the place of a client.
+    // Their server end, which does not mask, is used as a client.
     let mut wrong = WebSocket::from_raw_socket(TcpStream::connect(address).unwrap(), Role::Server, None);
     wrong.send(Message::text("hi")).unwrap();
     assert_eq!(server.join().unwrap(), Some(Closed::Error(engineio_websocket::Error::Unmasked)));

@@ -1,4 +1,4 @@
-//! Text must be UTF-8: over the whole message, wherever it was cut.
+//! Text must be valid UTF-8 across the whole message, however it is fragmented or split.
 
 use engineio_websocket::Error;
 
@@ -6,7 +6,7 @@ use crate::common::{BINARY, CONTINUATION, FIN, TEXT, binary, frame, server, text
 
 const GOOD: &str = "\u{3ba}\u{1f79}\u{3c3}\u{3bc}\u{3b5} \u{7ff} \u{800} \u{ffff} \u{10000} \u{10ffff}";
 
-/// An overlong form, a surrogate, a value above the last one, a lone second byte, half a character.
+/// An overlong form, a surrogate, a value above the last character, a continuation byte alone, and an incomplete character.
 const BAD: [&[u8]; 5] = [b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x80", b"abc\xe2\x82"];
 
 #[test]

@@ -1,8 +1,8 @@
-//! A runtime, streams and peers without sockets and without a real clock. Everything that happens by chance is drawn from one seed.
+//! A runtime, streams and peers without sockets or a real clock. All random choices come from one seed.
 //!
-//! * [`Sim`]: the runtime. Time stands still while a task is ready, and jumps to the next wait when none is.
-//! * [`pipe`]: a connection in memory, which splits, delays and cuts.
-//! * [`Poller`] and [`WebSocket`]: a peer over HTTP requests, and one over the client half of `engineio-websocket`.
+//! * [`Sim`]: the runtime. Time stands still while a task is ready, and otherwise advances to the end of the next sleep.
+//! * [`pipe`]: a byte stream in memory that splits, delays and cuts.
+//! * [`Poller`] and [`WebSocket`]: a peer that sends HTTP requests, and one that uses the client half of `engineio-websocket`.
 
 #![allow(dead_code, unused_imports, reason = "the tests of the library use a part of it, those outside another")]
 

@@ -1,4 +1,4 @@
-//! Peers: one that polls, and one that speaks WebSocket.
+//! Peers: one polls, and one uses a WebSocket.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -17,7 +17,7 @@ use socketio_driver::{Body, Endpoint, Runtime as _, Upgrade};
 use super::pipe::{Manner, PipeEnd, pipe};
 use super::sim::{Sim, Sleep};
 
-/// The body of a request: pieces, each after a wait.
+/// The body of a request: chunks, each after a delay.
 pub(crate) struct RequestBody {
     sim: Sim,
     pieces: VecDeque<(Duration, Bytes)>,
@@ -28,11 +28,11 @@ pub(crate) struct RequestBody {
 /// How the body of a request ends.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Ending {
-    /// Behind its last piece.
+    /// After its last chunk.
     Complete,
-    /// Its connection breaks.
+    /// The connection breaks.
     Breaks,
-    /// It never does.
+    /// Never.
     Stalls,
 }
 
@@ -72,7 +72,7 @@ impl HttpBody for RequestBody {
     }
 }
 
-/// A response that was read to its end.
+/// A response whose body was read to its end.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -118,17 +118,17 @@ impl<E: Endpoint> Poller<E> {
         format!("{}?EIO=4&transport={transport}&sid={}", self.path, self.sid)
     }
 
-    /// A GET, whose answer has yet to be read.
+    /// Sends a GET and does not read the body of the answer.
     pub(crate) async fn get_unread(&self) -> http::Response<Body> {
         self.server.respond(&self.sim, request(&self.sim, "GET", &self.target("polling"), None), None).await
     }
 
-    /// A GET.
+    /// Sends a GET and reads the answer.
     pub(crate) async fn get(&self) -> Reply {
         Reply::read(self.get_unread().await).await
     }
 
-    /// A POST.
+    /// Sends a POST and reads the answer.
     pub(crate) async fn post(&self, body: impl Into<Bytes>) -> Reply {
         self.post_in_pieces([(Duration::ZERO, body.into())], Ending::Complete).await
     }
@@ -150,32 +150,32 @@ pub(crate) fn sid_of(open: &str) -> String {
     rest.split_once('"').expect("an open packet").0.to_owned()
 }
 
-/// How the HTTP side of a WebSocket lets go.
+/// How the HTTP server hands over an upgraded connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Upgrading {
-    /// After this long.
+    /// The delay before it does.
     pub(crate) delay: Duration,
-    /// Not at all.
+    /// Whether it fails to.
     pub(crate) fails: bool,
     /// Frames that came with the request.
     pub(crate) early: Bytes,
 }
 
-/// A peer over a WebSocket.
+/// A peer that uses a WebSocket.
 pub(crate) struct WebSocket {
     pub(crate) pipe: PipeEnd,
     pub(crate) connection: Connection,
     pub(crate) closed: Option<Closed>,
-    /// The payloads of pongs.
+    /// The payloads of the received pongs.
     pub(crate) pongs: Vec<Bytes>,
-    /// Of the session that it has opened.
+    /// The id of the session that it opened.
     pub(crate) sid: String,
-    /// What is left to write.
+    /// The bytes that are not written yet.
     unsent: VecDeque<Bytes>,
 }
 
 impl WebSocket {
-    /// Opens one that begins a session, and takes its open packet.
+    /// Opens a WebSocket with a new session, and takes the open packet.
     pub(crate) async fn open<E: Endpoint>(sim: &Sim, server: &E, path: &str, manner: Manner) -> Self {
         let target = format!("{path}?EIO=4&transport=websocket");
         let mut websocket =
@@ -185,7 +185,7 @@ impl WebSocket {
         websocket
     }
 
-    /// Asks for a WebSocket.
+    /// Requests a WebSocket.
     ///
     /// # Errors
     /// The response that refuses it.
@@ -200,7 +200,7 @@ impl WebSocket {
         Self::upgrade_by(sim, respond, target, manner, upgrading).await
     }
 
-    /// As [`WebSocket::upgrade`], by whatever responds.
+    /// As [`WebSocket::upgrade`], with any endpoint.
     ///
     /// # Errors
     /// The response that refuses it.
@@ -234,14 +234,14 @@ impl WebSocket {
             sim.sleep(upgrading.delay).await;
         }
         if !upgrading.fails {
-            // The session may be gone by now.
+            // The session may have ended already.
             let _ = let_go.send(());
         }
         let connection = Connection::client(Limits::default(), [3; 16]);
         Ok(Self { pipe, connection, closed: None, pongs: Vec::new(), sid: String::new(), unsent: VecDeque::new() })
     }
 
-    /// The next message: text as it is, binary as `b` and its bytes in hexadecimal digits. `None` at the end, with [`WebSocket::closed`] set.
+    /// The next message: text as is, binary as `b` and hexadecimal digits. Returns `None` at the end, and sets [`WebSocket::closed`].
     pub(crate) async fn next(&mut self) -> Option<String> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -265,7 +265,7 @@ impl WebSocket {
                 }
                 Some(_) => continue,
                 None if self.closed.is_some() => {
-                    // The answer to a close frame still goes out.
+                    // The answer to a close frame is still written.
                     let _ = self.poll_send(cx);
                     return Poll::Ready(None);
                 }
@@ -283,7 +283,7 @@ impl WebSocket {
         }
     }
 
-    /// Writes what the connection has to send, as far as the pipe takes it.
+    /// Writes what the connection has to send, as far as the pipe accepts it.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         use bytes::Buf as _;
         use socketio_driver::Stream as _;
@@ -300,7 +300,7 @@ impl WebSocket {
         Ok(())
     }
 
-    /// Sends a text, and waits until the pipe has taken it.
+    /// Sends a text, and waits until the pipe has accepted it.
     pub(crate) async fn send(&mut self, text: &str) -> io::Result<()> {
         self.connection.send_text(text).map_err(io::Error::other)?;
         poll_fn(|cx| {
@@ -310,7 +310,7 @@ impl WebSocket {
         .await
     }
 
-    /// Begins the closing handshake, and waits for its end.
+    /// Starts the closing handshake, and waits for its end.
     pub(crate) async fn close(&mut self) {
         // It may be closing already.
         let _ = self.connection.close(1000, "");

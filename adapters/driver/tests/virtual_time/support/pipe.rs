@@ -1,4 +1,4 @@
-//! A connection in memory.
+//! A byte stream in memory that splits, delays and cuts.
 
 use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
@@ -13,14 +13,14 @@ use socketio_driver::{Runtime as _, Stream};
 
 use super::sim::{Sim, Sleep};
 
-/// How a connection treats bytes.
+/// How a connection transports bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
-    /// Bytes that are under way one way at most; a writer waits beyond it.
+    /// The most bytes in transit in one direction. A writer waits while there are that many.
     pub(crate) capacity: usize,
-    /// Whether reads and writes take less than there is, as the seed says.
+    /// Whether reads and writes are split at random.
     pub(crate) splits: bool,
-    /// How long bytes are under way at most.
+    /// The longest delay of bytes.
     pub(crate) max_delay: Duration,
 }
 
@@ -36,19 +36,19 @@ pub(crate) struct PipeEnd {
     manner: Manner,
     incoming: Arc<Mutex<Way>>,
     outgoing: Arc<Mutex<Way>>,
-    /// Until the next bytes are here.
+    /// Ends when the next bytes arrive.
     arrival: Option<Pin<Box<Sleep>>>,
 }
 
 /// One direction.
 #[derive(Default)]
 struct Way {
-    /// With the time at which they come out.
+    /// The bytes in transit, with the time at which they arrive.
     chunks: VecDeque<(Duration, Bytes)>,
     bytes: usize,
-    /// The writer has ended it.
+    /// The writer has closed this direction.
     ended: bool,
-    /// The reader is gone.
+    /// The reader was dropped.
     unread: bool,
     /// The connection was reset.
     cut: bool,
@@ -56,7 +56,7 @@ struct Way {
     writer: Option<Waker>,
 }
 
-/// Two ends of a connection.
+/// Creates a connection and returns its two ends.
 pub(crate) fn pipe(sim: &Sim, manner: Manner) -> (PipeEnd, PipeEnd) {
     let (there, back) = (Arc::<Mutex<Way>>::default(), Arc::<Mutex<Way>>::default());
     let end = |incoming: &Arc<_>, outgoing: &Arc<_>| PipeEnd {
@@ -92,7 +92,7 @@ impl PipeEnd {
         }
     }
 
-    /// From now on what the other end writes fails. It reads nothing of that.
+    /// Makes the other end's writes fail from now on. Nothing it writes is read.
     pub(crate) fn refuse_input(&self) {
         let writer = {
             let mut way = lock(&self.incoming);
@@ -102,12 +102,12 @@ impl PipeEnd {
         writer.into_iter().for_each(Waker::wake);
     }
 
-    /// Bytes that the other end has yet to read.
+    /// The number of bytes that the other end has not read yet.
     pub(crate) fn unread_by_peer(&self) -> usize {
         lock(&self.outgoing).bytes
     }
 
-    /// At most so many of the bytes that have come; none is the end.
+    /// Takes at most this many of the bytes that have arrived. Returns no bytes at the end.
     pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<Bytes>> {
         let mut way = lock(&self.incoming);
         if way.cut {
@@ -145,7 +145,7 @@ impl PipeEnd {
         }
     }
 
-    /// Writes all of this, for a peer.
+    /// Writes all of these bytes, for a peer.
     pub(crate) async fn put(&mut self, mut bytes: Bytes) -> io::Result<()> {
         while !bytes.is_empty() {
             let written = poll_fn(|cx| self.poll_write(cx, &[IoSlice::new(&bytes)])).await?;

@@ -1,4 +1,4 @@
-//! A runtime of one thread in virtual time.
+//! A single-threaded runtime in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
@@ -14,14 +14,14 @@ use socketio_driver::Runtime;
 
 use super::pipe::PipeEnd;
 
-/// Polls without time passing after which a test counts as one that never ends.
+/// The number of polls without a change of time after which a test fails as endless.
 const MAX_POLLS_AT_ONCE: u64 = 100_000;
 
-/// The runtime. A handle: clones are the same runtime.
+/// A handle to the runtime. Clones refer to the same runtime.
 #[derive(Clone)]
 pub(crate) struct Sim(Arc<World>);
 
-/// Names a task: they are numbered in the order in which they are spawned.
+/// The number of a task, in the order in which tasks are spawned.
 pub(crate) type TaskId = u64;
 
 struct World {
@@ -34,17 +34,17 @@ struct State {
     now: Duration,
     random: Random,
     tasks: BTreeMap<TaskId, Task>,
-    /// By number, so that a seed repeats a run whatever the order in which wakers were called.
+    /// Sorted by number, so that a seed reproduces a run whatever the order in which wakers were called.
     ready: BTreeSet<TaskId>,
     next_task: TaskId,
     sleeps: BTreeMap<(Duration, u64), Waker>,
     next_sleep: u64,
-    /// Wait until no task is ready.
+    /// The wakers of those that wait until no task is ready.
     idle: Vec<Waker>,
     max_oversleep: Duration,
     polls_at_once: u64,
     panics: Vec<String>,
-    /// What ran when: two runs of a seed have the same.
+    /// A hash of what ran when. It is equal for two runs of a seed.
     digest: u64,
 }
 
@@ -100,8 +100,8 @@ impl Sim {
         Self(Arc::new(World { start: Instant::now(), seed, state: Mutex::new(state) }))
     }
 
-    /// Runs a test once for each of `seeds` seeds; `SEED=n` in the environment plays that one alone, `SEEDS=n` so many. A failure names
-    /// its seed.
+    /// Runs a test once for each of `seeds` seeds. In the environment, `SEED=n` replays one seed and `SEEDS=n` sets the number of seeds. A
+    /// failure prints its seed.
     pub(crate) fn each_seed(seeds: u64, play: impl Fn(&Sim)) {
         let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().expect("it is a number"));
         let seeds = match number("SEED") {
@@ -117,7 +117,7 @@ impl Sim {
         }
     }
 
-    /// Runs a future to its end, and every task meanwhile.
+    /// Runs a future to its end, and all tasks meanwhile.
     pub(crate) fn run<T: Send + 'static>(&self, main: impl Future<Output = T> + Send + 'static) -> T {
         let result = Arc::new(Mutex::new(None));
         let output = Arc::clone(&result);
@@ -134,7 +134,7 @@ impl Sim {
         value.unwrap_or_else(|| panic!("SEED={}: the test panicked: {:?}", self.0.seed, self.panics()))
     }
 
-    /// Polls a task that is ready, or moves time to the next wait. False when there is neither.
+    /// Polls a ready task, or advances time to the end of the next sleep. Returns false if neither exists.
     fn step(&self) -> bool {
         let mut state = self.0.lock();
         let ready = state.ready.len();
@@ -196,7 +196,7 @@ impl Sim {
         }
         state.ready.remove(&id);
         drop(state);
-        // What it holds may wake other tasks.
+        // Dropping the future may wake other tasks.
         drop(future);
     }
 
@@ -210,7 +210,7 @@ impl Sim {
         id
     }
 
-    /// Drops a task that is not done, as a runtime does that is shut down.
+    /// Drops an unfinished task, as a runtime does at its shutdown.
     pub(crate) fn drop_task(&self, id: TaskId) {
         let task = {
             let mut state = self.0.lock();
@@ -230,12 +230,12 @@ impl Sim {
         self.0.lock().tasks.get(&id).map_or(0, |task| task.polls)
     }
 
-    /// What tasks have panicked with so far.
+    /// The panic messages of tasks so far.
     pub(crate) fn panics(&self) -> Vec<String> {
         self.0.lock().panics.clone()
     }
 
-    /// Waits until every other task waits for something.
+    /// Waits until no other task is ready.
     pub(crate) async fn settle(&self) {
         let mut waited = false;
         poll_fn(|cx| {
@@ -248,7 +248,7 @@ impl Sim {
         .await;
     }
 
-    /// Lets tasks that are ready have a turn, for a number of turns that the seed says.
+    /// Yields to ready tasks a random number of times.
     pub(crate) async fn give_way(&self) {
         for _ in 0..self.index(4) {
             let mut yielded = false;
@@ -263,12 +263,12 @@ impl Sim {
         }
     }
 
-    /// From now on time jumps beyond a wait's end, by so much at most.
+    /// Makes time advance beyond the end of a sleep from now on, by at most `most`.
     pub(crate) fn oversleep(&self, most: Duration) {
         self.0.lock().max_oversleep = most;
     }
 
-    /// Time passes while no task runs: the process was stopped.
+    /// Lets time pass while no task runs, as if the process had been stopped.
     pub(crate) fn stall(&self, duration: Duration) {
         self.0.lock().now += duration;
     }
@@ -308,7 +308,7 @@ impl State {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // Tasks may wake others as they go; those wakers find nothing.
+        // Tasks may wake others while they are dropped. Those wakers find no runtime any more.
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         drop(std::mem::take(&mut state.tasks));
     }
@@ -334,7 +334,7 @@ impl Runtime for Sim {
     }
 }
 
-/// A wait in virtual time.
+/// A sleep in virtual time.
 pub(crate) struct Sleep {
     world: Weak<World>,
     key: (Duration, u64),
