@@ -78,7 +78,7 @@ async fn websockets_come_through_axum_by_themselves_and_by_upgrade() {
     link.text(r#"42["echo"]"#).await;
     assert_eq!(link.next().await, Came::Text(r#"42["echo"]"#.to_owned()));
 
-    // The first frame came with the request, before anybody had left HTTP.
+    // The first frame arrives with the request, before the connection is upgraded.
     let mut wire = Wire::open(address).await;
     let mut bytes = opening(&format!("{PATH}?EIO=4&transport=websocket")).into_bytes();
     bytes.extend(support::websocket::frame(0x81, b"40"));
@@ -120,7 +120,7 @@ async fn r13_r14_a_cors_layer_around_it_answers_preflights_and_marks_every_answe
             && response.header("access-control-allow-credentials") == Some("true")
     };
 
-    // Before any verification: neither transport nor session matters.
+    // The CORS layer answers before any check, so neither transport nor session matters.
     let preflight = [origin[0], ("Access-Control-Request-Method", "POST")];
     let response = exchange(address, request("OPTIONS", &format!("{PATH}?sid=nobody"), &preflight, "")).await;
     assert_eq!(response.status, 200);
@@ -142,11 +142,11 @@ async fn r13_r14_a_cors_layer_around_it_answers_preflights_and_marks_every_answe
     assert_eq!(response.status, 400);
     assert!(marked(&response));
 
-    // An origin that is not welcome is served without the headers, and its browser keeps the answer to itself.
+    // A request from a forbidden origin is answered without the headers, so its browser does not pass the answer on to the page.
     let response = exchange(address, request("GET", &polling, &[("Origin", "https://bad.example")], "")).await;
     assert_eq!(response.status, 200);
     assert_ne!(response.header("access-control-allow-origin"), Some("https://bad.example"));
-    // As in the reference, nothing is said without being asked for.
+    // As in the reference, there are no CORS headers by default.
     let response = exchange(host(Router::new().layer(SocketLayer::new(server()))).await, post(&polling, "")).await;
     assert_eq!(response.header("access-control-allow-origin"), None);
 }
@@ -155,7 +155,7 @@ async fn r13_r14_a_cors_layer_around_it_answers_preflights_and_marks_every_answe
 async fn no_feature_of_ours_makes_axum_serve_another_version_of_http() {
     let address = host(Router::new().layer(SocketLayer::new(Server::new()))).await;
     let mut wire = Wire::open(address).await;
-    // The preface of HTTP/2, and empty settings: a server of it answers with settings, which begin with a zero.
+    // The preface of HTTP/2, and empty settings. An HTTP/2 server would answer with settings, which start with a zero.
     wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
     assert_ne!(wire.closed().await.first(), Some(&0));
 }

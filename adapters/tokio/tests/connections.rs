@@ -1,4 +1,4 @@
-//! HTTP connections: how they end, what they may take, and how long. Nothing is lost at the end of one.
+//! HTTP connections: how they end, and their limits on size and time. Nothing is lost when one ends.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
 
@@ -13,7 +13,7 @@ use support::{Host, within};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
-/// A server that tells which events came, and why sockets left.
+/// A server that reports the received events, and the disconnect reasons of its sockets.
 fn server_that_tells() -> (Server, mpsc::UnboundedReceiver<String>) {
     let server = Server::new();
     let (tell, told) = mpsc::unbounded_channel();
@@ -98,7 +98,7 @@ async fn a_refused_request_is_answered_when_its_body_has_been_read() {
     let (server, _) = server_that_tells();
     let host = Host::start(server).await;
     let body = "x".repeat(20_000);
-    // One connection after all of them.
+    // One connection, which all these requests share.
     let mut wire = Wire::open(host.address).await;
     for refused in [
         unknown_session(&body),
@@ -111,7 +111,7 @@ async fn a_refused_request_is_answered_when_its_body_has_been_read() {
         assert!([400, 404].contains(&response.status), "{response:?}");
         assert_eq!(response.header("connection"), None);
     }
-    // Twice the limit is read to the end, as a body just above it has to be.
+    // A body up to twice the limit is read to the end. This one is just above the limit.
     let session = Polling::join(host.address).await;
     wire.send(post(&session.target(), &"x".repeat(1_000_001))).await;
     assert_eq!(wire.response().await.status, 413);
@@ -134,12 +134,12 @@ async fn a_refused_body_that_does_not_end_is_answered_and_the_connection_closed_
         wire.send("x".repeat(10_000)).await;
         let response = wire.response().await;
         assert_eq!((response.status, response.header("connection")), (400, Some("close")));
-        // It is still read from, and not reset.
+        // The server still reads from the connection, and does not reset it.
         wire.send("x".repeat(1_000)).await;
         wire.stream.shutdown().await.unwrap();
         assert_eq!(wire.closed().await, b"");
     }
-    // A peer that asks first sends nothing.
+    // A peer that waits for `100 Continue` sends no body.
     let mut wire = Wire::open(host.address).await;
     wire.send(endless(20_000).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n")).await;
     assert_eq!(wire.response().await.status, 400);
@@ -150,7 +150,7 @@ async fn a_peer_that_does_not_take_its_answer_loses_its_connection_and_its_sessi
     let (server, mut told) = server_that_tells();
     let host = Host::start_with(server.clone(), |settings| settings.write_timeout = Duration::from_millis(200)).await;
     let session = Polling::join(host.address).await;
-    // More than what the sockets of both ends hold.
+    // More than the socket buffers of both ends hold.
     let size = 12_000_000;
     assert_eq!(session.post(&format!(r#"42["fill",{size}]"#)).await.text(), "ok");
     let _unread = session.start_get().await;
@@ -175,7 +175,7 @@ async fn connections_that_say_nothing_or_half_of_it_are_closed() {
     assert_eq!((response.status, response.header("connection")), (408, Some("close")));
     assert_eq!(half.closed().await, b"");
 
-    // Between two requests, where the time for a head is not what ends it.
+    // The connection is idle between two requests, where the timeout for a head does not apply.
     let (server, _) = server_that_tells();
     let host = Host::start_with(server, |settings| settings.idle_timeout = Duration::from_millis(100)).await;
     let mut idle = Wire::open(host.address).await;
@@ -190,7 +190,7 @@ async fn an_answer_without_its_body_ends_like_any_other() {
     let host = Host::start(server).await;
     for target in ["/elsewhere", "/socket.io/?EIO=4&transport=polling"] {
         let mut wire = Wire::open(host.address).await;
-        // Two on one connection, and then no more.
+        // Two requests on one connection, and no more afterwards.
         for _ in 0..2 {
             wire.send(format!("HEAD {target} HTTP/1.1\r\nHost: test\r\n\r\n")).await;
             while !wire.buffer.ends_with(b"\r\n\r\n") {

@@ -1,5 +1,5 @@
-//! Handlers that wait, panic, flood, or never return: whatever the application does, other peers are served, and nothing of a connection
-//! stays behind.
+//! Handlers that wait, panic, flood, or never return. Whatever the application does, other peers are served, and nothing of a connection
+//! is left over.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -24,7 +24,7 @@ use support::{Host, log, until, within};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// Collects what handlers report.
+/// A channel for the reports of handlers.
 fn channel<T>() -> (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>) {
     mpsc::unbounded_channel()
 }
@@ -33,7 +33,7 @@ async fn next<T>(receiver: &mut mpsc::UnboundedReceiver<T>) -> T {
     within(receiver.recv()).await.expect("the reporter is gone")
 }
 
-/// Nothing is left of any connection.
+/// Waits until nothing is left of any connection.
 async fn nothing_is_left(server: &Server) {
     until(|| server.sessions() == 0 && server.of("/").is_empty()).await;
     assert!(server.of("/").sockets().is_empty());
@@ -72,7 +72,7 @@ async fn a_handler_awaits_an_ack_of_its_own_peer_while_10_000_events_arrive() {
         client.send(&format!(r#"42["count",{number}]"#)).await;
     }
     client.send(r#"430["yes"]"#).await;
-    // The answer does not wait for the events before it.
+    // The ack does not wait for earlier events.
     assert_eq!(next(&mut answers).await, "yes");
     until(|| counted.load(Ordering::Relaxed) == 10_000).await;
 }
@@ -264,7 +264,7 @@ async fn an_engine_io_handler_that_panics_closes_its_session_and_nothing_else() 
     until(|| server.sessions() == 1).await;
 }
 
-/// Handlers of `stay` never return.
+/// Adds a handler of `stay` that never returns.
 fn stay(server: &Server) -> Arc<AtomicUsize> {
     let started = Arc::new(AtomicUsize::new(0));
     let starts = Arc::clone(&started);
@@ -275,7 +275,7 @@ fn stay(server: &Server) -> Arc<AtomicUsize> {
     started
 }
 
-/// Sends 64 MiB of `stay`. They do not fit into the buffers of the kernel, so this ends only when the server reads them, or is gone.
+/// Sends 64 MiB of `stay` events. They exceed the buffers of the kernel, so this ends only when the server reads them or disconnects.
 fn flood(mut flooder: Client) -> JoinHandle<()> {
     let event = format!(r#"42["stay","{}"]"#, "x".repeat(64 << 10));
     tokio::spawn(async move {
@@ -287,7 +287,7 @@ fn flood(mut flooder: Client) -> JoinHandle<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_into_handlers_that_never_return_is_throttled_and_harms_nobody() {
-    // However slow the machine is: no heartbeat ends it.
+    // No heartbeat ends the session, however slow the machine is.
     let server = Server::builder().max_waiting_handlers(8).ping_interval(Duration::from_secs(3600)).build();
     let started = stay(&server);
     echo(&server);
@@ -370,7 +370,7 @@ async fn handlers_go_on_when_those_that_waited_have_ended() {
     }
 }
 
-/// Handlers that wait for a gate: how many do, and how many did at most.
+/// A gate at which handlers wait: counts those that wait, and the highest such number.
 #[derive(Clone)]
 struct Gate {
     permits: Arc<Semaphore>,
@@ -385,7 +385,7 @@ impl Gate {
         (Self { permits: Arc::new(Semaphore::new(0)), waiting: Arc::default(), most: Arc::default(), done }, finished)
     }
 
-    /// A handler that holds what it was started for until it is let through.
+    /// Waits at the gate, and keeps the value alive until then.
     async fn pass<T>(self, held: T) {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed) + 1;
         self.most.fetch_max(waiting, Ordering::Relaxed);
@@ -395,7 +395,8 @@ impl Gate {
         self.done.send(()).unwrap();
     }
 
-    /// So many wait and no more of the events that `sending` sends are read; then all of these pass, and never more wait.
+    /// Asserts that this many handlers wait and no more events from `sending` are read. Then lets all pass, and asserts that there were never
+    /// more waiting handlers.
     async fn holds(
         &self,
         wait: usize,
@@ -426,7 +427,7 @@ impl Gate {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_whose_handlers_wait_are_limited_in_bytes() {
-    // The fourth is beyond the limit, as one may be.
+    // The fourth event exceeds the limit, as one event may.
     for (size, wait) in [(300_000, 4), (900_000, 2), (3_000_000, 1)] {
         let server = Server::builder().max_payload(4_000_000).max_waiting_bytes(1_000_000).build();
         let (gate, mut finished) = Gate::new();
@@ -529,7 +530,7 @@ async fn a_pong_that_stands_behind_a_flood_counts_while_handlers_wait() {
     let server = Server::builder()
         .max_waiting_handlers(1)
         .ping_interval(Duration::from_millis(100))
-        // As long as a slow machine may take for a pong.
+        // Long enough for a pong on a slow machine.
         .ping_timeout(Duration::from_secs(5))
         .build();
     let gate = Arc::new(Notify::new());
@@ -545,7 +546,7 @@ async fn a_pong_that_stands_behind_a_flood_counts_while_handlers_wait() {
     let mut client = Client::join(host.address).await;
     client.send(r#"42["wait"]"#).await;
     client.send(r#"42["wait"]"#).await;
-    // More pings than would have been let pass without an answer.
+    // More pings than may go unanswered.
     for _ in 0..55 {
         assert_eq!(client.websocket.next().await, Came::Text("2".to_owned()));
         client.websocket.text("3").await;
@@ -610,7 +611,7 @@ async fn a_reader_that_pulls_slowly_makes_the_server_stop_reading_and_loses_noth
     let server = Server::new();
     let (came, mut sockets) = channel();
     server.on_connect(move |socket: Socket| {
-        // Whoever wants to pull says so before the connect handler returns.
+        // `recv` must be called before the connect handler returns.
         let reading = socket.clone();
         came.send((socket, tokio::spawn(async move { reading.recv().await }))).unwrap();
     });
@@ -632,7 +633,7 @@ async fn a_reader_that_pulls_slowly_makes_the_server_stop_reading_and_loses_noth
     });
     let mut other = Client::join(host.address).await;
     let (_other_socket, _) = next(&mut sockets).await;
-    // While one peer is held back, 200 others come and go.
+    // While the server does not read from one peer, 200 others connect and disconnect.
     for _ in 0..200 {
         drop(Client::join(host.address).await);
     }
@@ -663,7 +664,7 @@ async fn an_ack_that_is_awaited_between_two_pulls_comes_through_a_full_inbox() {
             }
             outcome.send(Ok(rest.to_string())).unwrap();
         });
-        // The task may not have run yet: its events are kept from here on.
+        // The task may not have run yet. Its events are kept from now on.
         async { tokio::task::yield_now().await }
     });
     let host = Host::start(server.clone()).await;
@@ -702,14 +703,14 @@ async fn a_full_inbox_of_a_socket_that_left_holds_up_no_other_socket_of_its_conn
     assert_eq!(client.packet().await, r#"20["question"]"#);
     client.send(&format!(r#"42/pulled,["event","{}"]"#, "x".repeat(100_000))).await;
     client.send("430[]").await;
-    // An answer does not wait behind the full inbox, as other events do.
+    // An ack does not wait behind the full inbox, unlike other events.
     within(answer).await.unwrap();
     pulled.disconnect();
     assert_eq!(client.packet().await, "1/pulled,");
     is_served(&mut client).await;
 }
 
-/// Emits again while it is serialised.
+/// A value that emits while it is serialised.
 struct Nested(Socket);
 
 impl serde::Serialize for Nested {
@@ -721,7 +722,7 @@ impl serde::Serialize for Nested {
     }
 }
 
-/// Emits when it is dropped.
+/// A value that emits when it is dropped.
 struct Farewell(Socket, &'static str);
 
 impl Drop for Farewell {
@@ -740,7 +741,7 @@ async fn user_values_that_emit_while_they_are_serialised_or_dropped_do_not_deadl
         |socket: Socket, _: Event| {
             let first = Farewell(socket.clone(), "replaced");
             socket.insert(first);
-            // The value that was there is dropped by the handler.
+            // The handler drops the previous value.
             socket.insert(Farewell(socket.clone(), "with the socket"));
         },
     );
@@ -793,7 +794,7 @@ async fn a_socket_that_is_held_after_its_disconnect_holds_no_more_than_itself() 
     socket.disconnect();
     socket.close();
     assert!(server.to("room").sockets().is_empty());
-    // The one that was left unread can still be taken, and answered in vain.
+    // The unread event can still be received, but not acknowledged.
     let unread = within(socket.recv()).await.unwrap();
     assert!(unread.ack("too late").is_err());
     assert!(within(socket.recv()).await.is_none());
@@ -807,7 +808,7 @@ async fn when_server_and_peers_are_gone_nothing_holds_the_handlers() {
     let (came, mut sockets) = channel();
     server.on_connect(move |socket: Socket| {
         let _ = &held;
-        // Events are kept for it, and nobody ever takes them.
+        // Events are kept for `recv`, and never received.
         drop(socket.recv());
         came.send(()).unwrap();
     });
@@ -928,7 +929,7 @@ async fn r93_a_connection_that_ends_while_its_middleware_waits_never_connects() 
     assert!(!connected.load(Ordering::Relaxed));
 }
 
-/// A connect timeout that is over soon, and within which a slow machine joins a namespace: a connection without one would end.
+/// A short connect timeout that is long enough to join a namespace on a slow machine. A connection that has not joined one then ends.
 const TO_JOIN: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -978,7 +979,7 @@ async fn r110_a_packet_for_a_socket_that_the_server_disconnected_meanwhile_is_no
     let session = Polling::join(host.address).await;
     session.post("40/other,").await;
     assert!(session.get().await.text().starts_with("40/other,{"));
-    // One body, so one turn: the disconnect is under way when the event is looked at.
+    // One body is one turn, so the disconnect is in progress when the event is handled.
     assert_eq!(session.post("42[\"leave\"]\u{1e}42[\"event\"]").await.text(), "ok");
     assert_eq!(session.get().await.text(), "41");
     session.post(r#"42/other,["echo",1]"#).await;
@@ -1028,7 +1029,7 @@ async fn middleware_runs_in_order_and_the_first_refusal_ends_it() {
     let server = Server::new();
     for number in 0..4 {
         server.middleware(move |request: ConnectRequest| async move {
-            // Every second one waits.
+            // Every second middleware waits.
             if number % 2 == 1 {
                 tokio::task::yield_now().await;
             }

@@ -1,5 +1,5 @@
-//! Hostile peers, as a table: what they send, and what they and the application must see. After each of them nothing is kept, and others
-//! are served as before.
+//! Tables of hostile peers: what they send, and what they and the application must receive. After each of them nothing is left over, and
+//! other peers are served as before.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -21,7 +21,7 @@ use support::{Host, until, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-/// The server of the table, a peer that behaves all the time, and the reasons of those who had to go.
+/// The server, a well-behaved peer, and the disconnect reasons of the other peers.
 struct World {
     server: Server,
     host: Host,
@@ -44,7 +44,7 @@ impl World {
         within(self.reasons.recv()).await.unwrap()
     }
 
-    /// Nothing is left but the peer that behaves, and that one is served.
+    /// Waits until only the well-behaved peer is left, and checks that it is served.
     async fn is_as_before(&mut self) {
         until(|| self.server.sessions() == 1 && self.server.of("/").len() == 1).await;
         assert_eq!(self.steady.ask(r#"42["echo","steady"]"#).await, r#"2["echo","steady"]"#);
@@ -56,14 +56,14 @@ const BINARY: u8 = 0x82;
 const FIRST_TEXT: u8 = 0x01;
 const MIDDLE: u8 = 0x00;
 const LAST: u8 = 0x80;
-/// The most frames of one message, as in Node's `ws`.
+/// The maximum number of frames in one message, as in Node's `ws`.
 const PIECES: usize = 16_384;
 
 fn text(packet: &str) -> Vec<u8> {
     frame(TEXT, packet.as_bytes())
 }
 
-/// Frames of a peer that has joined `/`, the code that the server closes with, and the reason that the application sees.
+/// Frames of a peer that has joined `/`, the code that the server closes with, and the reason that the application receives.
 fn frames() -> Vec<(&'static str, Vec<u8>, Option<u16>, &'static str)> {
     let protocol = Some(1002);
     let failed = "transport error";
@@ -170,7 +170,7 @@ async fn hostile_frames() {
     let mut world = World::new(Server::new()).await;
     for (name, bytes, code, reason) in frames() {
         let mut client = Client::join(world.host.address).await;
-        // It may be closed before it has sent all.
+        // The server may close the connection before everything is sent.
         let _ = client.websocket.wire.try_send(&bytes).await;
         assert_eq!(client.closed().await, Came::Closed(code), "{name}");
         assert_eq!(world.reason().await, reason, "{name}");
@@ -209,7 +209,7 @@ async fn hostile_frames_right_behind_the_request_for_the_upgrade() {
         assert_eq!(websocket.closed().await, Came::Closed(code), "{name}");
         drop(websocket);
 
-        // As a probe: the session behind it does not mind.
+        // The same on a probe, which does not harm its session.
         let session = Polling::join(world.host.address).await;
         let mut wire = Wire::open(world.host.address).await;
         let _ = wire.try_send([opening(&session.websocket_target()).as_bytes(), &bytes].concat()).await;
@@ -249,14 +249,14 @@ async fn hostile_bodies() {
         let answer = exchange(world.host.address, [head.as_bytes(), body].concat()).await;
         assert_eq!((answer.status, answer.text()), (200, "ok"), "{name}");
         assert_eq!(world.reason().await, reason, "{name}");
-        // Those that Socket.IO refuses are closed in order: their next GET hears of it.
+        // A session that Socket.IO refuses is closed gracefully, and its next GET is answered accordingly.
         let last = session.get().await;
         assert!(last.status == 400 || last.text() == "6\u{1e}1", "{name}: {last:?}");
         world.is_as_before().await;
     }
 }
 
-/// What a connection has to see that sends no request that anybody understands.
+/// The required outcome for a connection whose request is invalid.
 enum See {
     /// An answer with this status.
     Status(u16),
@@ -321,7 +321,7 @@ async fn hostile_http() {
     ];
     for (name, bytes, see) in cases {
         let mut wire = Wire::open(world.host.address).await;
-        // It may be answered before it was read.
+        // The answer may arrive before the request is read.
         let _ = wire.try_send(&bytes).await;
         match see {
             See::Status(status) => {
@@ -346,7 +346,7 @@ async fn requests_that_break_off_anywhere() {
         }
     }
     world.is_as_before().await;
-    // A whole one, whose peer does not wait for the answer. A polling session may go on without it until its first ping.
+    // Whole requests, whose peer does not wait for the answer. A polling session may live until its first ping without it.
     for _ in 0..20 {
         let mut wire = Wire::open(world.host.address).await;
         wire.send(&upgrade).await;
@@ -357,7 +357,7 @@ async fn requests_that_break_off_anywhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_frames_and_bodies_with_random_changes_leave_nothing_behind() {
-    // A change may make a handshake of a request: sessions that nobody comes back to have to end soon.
+    // A change can turn a request into a handshake, so abandoned sessions must end soon.
     let soon = Duration::from_secs(1);
     let server = Server::builder().connect_timeout(soon).engine(|config| config.close_timeout = soon).build();
     let mut world = World::new(server).await;
@@ -385,7 +385,7 @@ async fn requests_frames_and_bodies_with_random_changes_leave_nothing_behind() {
         let _ = wire.try_send(&bytes).await;
         let _ = client.websocket.wire.try_send(&bytes).await;
         drop((wire, client));
-        // Whatever state it is in by now, it can be ended.
+        // The session can be ended in any state.
         while session.post("1").await.status == 200 {}
         world.reason().await;
         world.reason().await;
@@ -417,7 +417,7 @@ async fn a_body_that_never_comes_is_answered_when_its_session_times_out() {
     let session = Polling::join(host.address).await;
     let mut wire = Wire::open(host.address).await;
     wire.send(post(&session.target(), "").replace("Length: 0", "Length: 1000")).await;
-    // A byte now and then does not help.
+    // A byte now and then does not keep the connection alive.
     let drip = async {
         while wire.try_send("4").await.is_ok() && !wire.fill_now() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -455,7 +455,7 @@ async fn floods_that_break_no_rule_are_borne() {
     for (name, bytes, answer) in floods {
         println!("{name}");
         let mut client = Client::join(world.host.address).await;
-        // Reads while it writes: the answers to its pings would block it otherwise.
+        // Reads while it writes: otherwise the answers to its pings would block it.
         let (mut reading, mut writing) = client.websocket.wire.stream.split();
         let mut read = Vec::new();
         within(async {
@@ -507,7 +507,7 @@ async fn thousands_of_namespaces_are_refused_and_those_that_exist_are_capped() {
     assert!(client.ask(&format!("40/{long},")).await.starts_with("4/xxx"));
     for number in 0..limits.max_namespaces * 2 {
         let answer = client.ask(&format!("40/known{number},")).await;
-        // `/` counts too.
+        // `/` counts as well.
         if number + 1 < limits.max_namespaces {
             assert!(answer.starts_with(&format!("0/known{number},{{")), "{answer}");
         } else {

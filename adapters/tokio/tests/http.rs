@@ -1,5 +1,5 @@
-//! Long-polling over real connections: every status and header, and requests that overlap, break off, come in pieces, or meet their session
-//! in the moment it ends.
+//! Long-polling over real connections: every status and header. Requests overlap, break off, arrive in pieces, or arrive while their
+//! session ends.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -22,7 +22,7 @@ const PLAIN: (&str, &str) = ("content-type", "text/plain; charset=UTF-8");
 const HTML: (&str, &str) = ("content-type", "text/html");
 const NO_STORE: (&str, &str) = ("cache-control", "no-store");
 
-/// Checks everything about a response but its date, and how long the connection is kept; the length of the body is checked by reading it.
+/// Checks a whole response, except for its date and the keep-alive time. Reading the body checks its length.
 #[track_caller]
 fn is(response: &Response, status: u16, headers: &[(&str, &str)], body: &str) {
     let mut seen: Vec<_> = response
@@ -37,7 +37,7 @@ fn is(response: &Response, status: u16, headers: &[(&str, &str)], body: &str) {
     assert_eq!((response.status, seen, response.text()), (status, expected, body));
 }
 
-/// A server that tells why sockets have left.
+/// A server that reports the disconnect reasons of its sockets.
 fn server() -> (Server, mpsc::UnboundedReceiver<String>) {
     let server = Server::new();
     let (gone, reasons) = mpsc::unbounded_channel();
@@ -109,7 +109,7 @@ async fn r2_every_refusal_of_a_websocket_over_http() {
     link.text("2probe").await;
     assert_eq!(link.next().await, Came::Text("3probe".to_owned()));
     link.text("5").await;
-    // What comes over the link shows that it carries the session.
+    // An answer on the link shows that the session has moved there.
     link.text(r#"42["echo"]"#).await;
     assert_eq!(link.next().await, Came::Text(r#"42["echo"]"#.to_owned()));
     let sid = &session.sid;
@@ -265,7 +265,7 @@ async fn r3_r4_the_message_of_a_refused_request_reaches_the_client_on_both_trans
     is(&wrong, 403, &[JSON], r#"{"code":4,"message":"wrong \"token\""}"#);
     let right = exchange(host.address, request("GET", &polling, &[("X-Token", "secret")], "")).await;
     assert_eq!(right.status, 200);
-    // What belongs to a session already is not asked again.
+    // Requests of an existing session are not checked again.
     let sid = support::peers::sid_of(right.text());
     assert_eq!(exchange(host.address, post(&format!("{polling}&sid={sid}"), "40")).await.text(), "ok");
 
@@ -341,7 +341,7 @@ async fn r39_a_held_get_that_is_broken_off_ends_the_session() {
     for reset in [false, true] {
         let session = Polling::join(host.address).await;
         let held = session.start_get().await;
-        // The server has it when it answers another one as an overlap would be; a POST is answered after it.
+        // The POST is answered after the GET has arrived, so the server holds the GET.
         session.post("3").await;
         if reset {
             held.reset()
@@ -360,7 +360,7 @@ async fn a_get_that_is_broken_off_after_its_response_was_handed_out_ends_the_ses
     let host = Host::start(server.clone()).await;
     let session = Polling::join(host.address).await;
     let socket = server.of("/").sockets().pop().unwrap();
-    // More than the buffers between here and there take.
+    // More than all buffers on the way can hold.
     let filler = "x".repeat(1 << 20);
     for _ in 0..15 {
         socket.emit("filler", &filler).unwrap();
@@ -419,7 +419,7 @@ async fn requests_that_meet_their_session_in_the_moment_it_ends_are_all_answered
             wire.response().await.status
         };
         let posts = async {
-            // Its overlap with the other POST drops the first of them or is refused itself.
+            // If it overlaps with the other POST, either that one is dropped or this one is refused.
             let mut wire = Wire::open(host.address).await;
             wire.send(post(&session.target(), "3")).await;
             wire.response().await.status
@@ -466,7 +466,7 @@ async fn r29_of_two_posts_the_second_is_refused_and_the_session_ends() {
     let mut first = Wire::open(host.address).await;
     let whole = post(&session.target(), r#"42["echo"]"#);
     first.send(&whole[..whole.len() - 4]).await;
-    // The first has been seen when a second is refused.
+    // Once another POST is refused, the server has received the first one.
     let refused = within(async {
         loop {
             let response = session.post("3").await;
@@ -477,7 +477,7 @@ async fn r29_of_two_posts_the_second_is_refused_and_the_session_ends() {
     })
     .await;
     is(&refused, 400, &[], "");
-    // The rest of its body never comes.
+    // The rest of its body never arrives.
     let closes = ("connection", "close");
     is(&first.response().await, 400, &[closes, JSON], r#"{"code":1,"message":"Session ID unknown"}"#);
     assert_eq!(reason(&mut reasons).await, "transport error");
@@ -496,13 +496,13 @@ async fn r26_r27_a_body_over_the_limit_ends_the_session_and_one_at_the_limit_is_
     is_served(&session).await;
     is(&session.post(&event(1001)).await, 413, &[], "");
     is_gone(&session).await;
-    // Announced, and not sent: the answer comes at once.
+    // The length is announced and the body is not sent: the answer comes at once.
     let session = Polling::join(host.address).await;
     let head = "POST {} HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000000\r\n\r\n".replace("{}", &session.target());
-    // Nobody is to send what nobody reads.
+    // `Connection: close` keeps the client from sending a body that is not read.
     is(&exchange(host.address, head).await, 413, &[("connection", "close")], "");
     is_gone(&session).await;
-    // Not announced.
+    // The length is not announced.
     let session = Polling::join(host.address).await;
     let head = "POST {} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n".replace("{}", &session.target());
     let mut wire = Wire::open(host.address).await;
@@ -589,7 +589,7 @@ async fn r36_connections_that_stay_and_connections_that_close_serve_alike() {
         assert_eq!(wire.response().await.status, 200);
         assert!(wire.closed().await.is_empty());
     }
-    // HTTP/1.0 has no other way.
+    // HTTP/1.0 closes the connection by default.
     let mut wire = Wire::open(host.address).await;
     wire.send(post(&session.target(), r#"42["echo"]"#).replace("HTTP/1.1", "HTTP/1.0")).await;
     assert_eq!(wire.response().await.text(), "ok");
@@ -655,10 +655,10 @@ async fn what_goes_over_a_link_arrives_whole_while_a_post_from_before_the_upgrad
     link.text("2probe").await;
     assert_eq!(link.next().await, Came::Text("3probe".to_owned()));
     link.text("5").await;
-    // Waits behind the POST.
+    // The packet is queued behind the POST.
     link.text(r#"42["echo","the link"]"#).await;
 
-    // More than the kernel takes while nobody reads, in many turns.
+    // More than the kernel buffers for a reader that does not read, over many turns.
     const COUNT: usize = 3_000;
     let filler = "x".repeat(10_000);
     let sending = tokio::spawn(async move {

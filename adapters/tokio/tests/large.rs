@@ -1,4 +1,4 @@
-//! Messages and packets beyond the defaults: one setting lets a large message in and through, and what was taken can be passed on.
+//! Messages and packets beyond the default limits: one setting lets a large message in and out, and a received packet can be relayed.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -41,7 +41,7 @@ fn echo(server: &Server) {
         .on("serialised", |socket: Socket, event: Event| socket.emit("serialised", event.payload().attachments()));
 }
 
-/// The header of an event with attachments.
+/// Reads the header of an event with attachments.
 async fn header(client: &mut Client) -> String {
     match client.next().await {
         Came::Text(text) => text.strip_prefix('4').unwrap().to_owned(),
@@ -57,7 +57,7 @@ async fn attachment(client: &mut Client) -> Vec<u8> {
     }
 }
 
-/// An event with so many attachments: `[name, {placeholder}, {placeholder}, ..]`.
+/// An event with this many attachments: `[name, {placeholder}, {placeholder}, ..]`.
 fn event(name: &str, id: &str, attachments: usize) -> String {
     let placeholder = |number| format!(r#",{{"_placeholder":true,"num":{number}}}"#);
     let placeholders: String = (0..attachments).map(placeholder).collect();
@@ -95,7 +95,7 @@ async fn max_payload_lets_in_binary_by_post_too() {
     echo(&server);
     let host = Host::start(server).await;
     let session = Polling::join(host.address).await;
-    // 12 MB, above what used to be the limit of attachments.
+    // 12 MB, above the former limit of attachments.
     let attachment = "AAAA".repeat(4 * MEGABYTE);
     let sent = event("echo", "", 1);
     let posted =
@@ -117,7 +117,7 @@ async fn as_many_attachments_as_are_taken_can_be_passed_on_in_every_way() {
         ("all", "", event("all", "", COUNT)),
         ("question", "", event("question", "0", COUNT)),
         ("collected", "", event("collected", "1", COUNT)),
-        // An array of them, which is one argument.
+        // An array of the attachments, which is one argument.
         ("serialised", "", event("serialised", "", COUNT).replacen(',', ",[", 1) + "]"),
     ] {
         client.send(&format!("4{}", event(name, id, COUNT))).await;

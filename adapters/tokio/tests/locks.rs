@@ -1,5 +1,6 @@
-//! No lock is held while code of the application runs: a parser that looks at its own server, makes namespaces and broadcasts whenever it is
-//! asked for anything (to encode, to make a decoder, to be cloned, to be dropped) hangs nothing; nor does an observer of rooms that joins rooms.
+//! No lock is held while application code runs. The test uses a parser that inspects its own server, creates namespaces and broadcasts
+//! whenever it is called (to encode, to create a decoder, to be cloned or dropped), and an observer of rooms that joins rooms. Neither
+//! causes a deadlock.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
 
 mod support;
@@ -16,11 +17,11 @@ use support::{Host, until, within};
 use tokio::sync::mpsc;
 
 thread_local! {
-    // What it asks of the server comes back to it.
+    // Calls to the server call the parser again; this flag stops the recursion.
     static LOOKS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The default parser, which looks around.
+/// The default parser, which also uses its server.
 struct Nosy(Arc<Surroundings>);
 
 #[derive(Default)]
@@ -98,7 +99,7 @@ async fn a_parser_may_do_anything_whenever_it_is_asked_for_something() {
     }
     until(|| server.of("/").is_empty()).await;
     assert!(surroundings.looks.load(Ordering::Relaxed) > 10);
-    // The server holds its parsers, and each of them the server.
+    // The server and its parsers own each other, so only the host can be dropped.
     drop(host);
 }
 

@@ -1,4 +1,5 @@
-//! What the log says of peers: who came and went and why, below the level of warnings, for peers can cause as much of it as they like.
+//! Log messages about peers: who connected and disconnected, and why. They are below the level of warnings, because a peer can cause any
+//! number of them.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -84,7 +85,7 @@ async fn sessions_that_end_by_their_peers_fault() {
     said(&["DEBUG", "a session ended", sid, "parse error"]).await;
 }
 
-/// Of these lines one is this loud, and all others are at `debug`, with the number of times.
+/// Asserts that one of these lines has this level, and all others have `debug` and the number of repetitions.
 async fn loud_once(level: &str, parts: &[&str], times: usize) {
     let last = format!("times={times}");
     said(&[&["DEBUG", &*last], parts].concat()).await;
@@ -227,7 +228,7 @@ async fn a_recipient_that_does_not_read_makes_one_warning_however_much_is_broadc
     let server = Server::builder().engine(|config| config.limits.max_outbound = 100_000).build();
     let host = Host::start(server.clone()).await;
     let client = Client::join(host.address).await;
-    // Its task does not run in between: nothing here waits.
+    // The peer's task does not run in between, because this task does not yield.
     for _ in 0..100 {
         server.emit("filling", "x".repeat(50_000)).unwrap();
     }
@@ -269,6 +270,6 @@ async fn an_engine_session_makes_one_warning_and_one_error() {
     gate.notify_waiters();
     loud_once("ERROR", &[&session, "no binary"], 100).await;
     loud_once("WARN", &[&session, "a handler of an Engine.IO session failed", "handler=\"message\""], 100).await;
-    // The session is closed, and another kind of handler is loud for itself.
+    // The session is closed. Another kind of handler has its own limit for log messages.
     said(&["WARN", &session, "a handler of an Engine.IO session failed", "handler=\"close\""]).await;
 }

@@ -1,9 +1,9 @@
 //! The official test suites of Engine.IO v4 and Socket.IO v5, case by case, against servers in this process.
 //!
-//! A name says which case it replays: `eio4_case` for the Engine.IO suite, `sio5_engine_case` for the Engine.IO block within the Socket.IO
-//! suite, which is run on `/socket.io/`, and `sio5_case` for what that suite adds. The settings are those that the suites ask for. Where a
-//! suite sleeps, a test here waits for what the sleep was meant to cover; where it lets several answers pass, ours is named. The timeout of a
-//! ping is the suites' only where nobody is to answer it: a machine may be busy elsewhere for longer.
+//! The name of a test contains the case that it replays: `eio4_case` is a case of the Engine.IO suite. `sio5_engine_case` is a case of the
+//! Engine.IO block within the Socket.IO suite, which runs on `/socket.io/`. `sio5_case` is a case of the rest of that suite. The settings
+//! are those of the suites. Where a suite sleeps, the test waits for the event that the sleep allows for. Where a suite accepts several
+//! answers, the test expects ours. The ping timeout is that of the suites only in tests without pongs: a machine may be busy for longer.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly, its helpers too")]
 
@@ -21,7 +21,7 @@ use support::{Host, until};
 
 const PING_INTERVAL: Duration = Duration::from_millis(300);
 const PING_TIMEOUT: Duration = Duration::from_millis(200);
-/// Nobody is as late as that.
+/// A timeout that is never reached.
 const AMPLE: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -57,7 +57,7 @@ fn socketio(ping_timeout: Duration) -> Server {
     server
 }
 
-/// A server, seen as one of Engine.IO.
+/// A server, used as an Engine.IO server.
 struct World {
     host: Host,
     path: &'static str,
@@ -85,12 +85,12 @@ impl World {
         Self { host, path: PATH, sessions: Box::new(move || server.sessions()) }
     }
 
-    /// The server of either suite.
+    /// The servers of both suites.
     async fn both() -> [Self; 2] {
         [Self::engine().await, Self::socketio().await]
     }
 
-    /// The server of either suite, set up as the suites are, for those who answer no ping or do not get one.
+    /// The servers of both suites with the suites' ping timeout, for peers that answer no ping or do not receive one.
     async fn both_impatient() -> [Self; 2] {
         [Self::of_engine(PING_TIMEOUT).await, Self::of_socketio(PING_TIMEOUT).await]
     }
@@ -99,20 +99,20 @@ impl World {
         Polling::open_at(self.host.address, self.path).await
     }
 
-    /// A WebSocket whose open packet has come.
+    /// A WebSocket that has received its open packet.
     async fn websocket(&self) -> WebSocket {
         let mut link = self.open("EIO=4&transport=websocket").await.unwrap();
         assert!(matches!(link.next().await, Came::Text(open) if open.starts_with("0{")));
         link
     }
 
-    /// A WebSocket, or the status of the refusal.
+    /// Opens a WebSocket. The error is the status of the refusal.
     async fn open(&self, query: &str) -> Result<WebSocket, u16> {
         let target = format!("{}?{query}", self.path);
         WebSocket::try_open(self.host.address, &target).await.map_err(|refused| refused.status)
     }
 
-    /// A session that was upgraded to this link.
+    /// A session that was upgraded, and its link.
     async fn upgraded(&self) -> (Polling, WebSocket) {
         let session = self.polling().await;
         let mut link = WebSocket::open(self.host.address, &session.websocket_target()).await;
@@ -126,7 +126,7 @@ impl World {
         exchange(self.host.address, request(method, &format!("{}?{query}", self.path), &[], "")).await.status
     }
 
-    /// A message goes up and another one comes down.
+    /// Checks that a message is answered.
     async fn is_served(&self, link: &mut WebSocket) {
         let (question, answer) = if self.path == PATH { ("40/random", "44/random,") } else { ("4hello", "4hello") };
         link.text(question).await;
@@ -138,7 +138,7 @@ impl World {
     }
 }
 
-/// What comes over a link besides pings, which are answered.
+/// The next packet or close on a link. Answers pings.
 async fn heard(link: &mut WebSocket) -> Came {
     loop {
         match link.next().await {
@@ -148,7 +148,7 @@ async fn heard(link: &mut WebSocket) -> Came {
     }
 }
 
-/// What a poll brings besides pings, which are answered.
+/// The next packets from polling. Answers pings.
 async fn polled(session: &Polling) -> String {
     loop {
         let response = session.get().await;
@@ -160,20 +160,20 @@ async fn polled(session: &Polling) -> String {
     }
 }
 
-/// A GET that the server has and holds: it has answered a POST that was sent after it.
+/// A GET that the server holds: it has answered a POST that was sent after it.
 async fn held_get(session: &Polling) -> Wire {
     let held = session.start_get().await;
     assert_eq!(session.post("3").await.text(), "ok");
     held
 }
 
-/// The session is not known any more.
+/// Checks that the session is unknown.
 async fn is_gone(session: &Polling) {
     let response = session.get().await;
     assert_eq!((response.status, response.text()), (400, r#"{"code":1,"message":"Session ID unknown"}"#));
 }
 
-/// What an open packet says besides the id.
+/// The contents of an open packet without the id.
 fn offers(open: &str) -> BTreeMap<String, Value> {
     let mut open: BTreeMap<String, Value> = serde_json::from_str(open.strip_prefix('0').unwrap()).unwrap();
     assert!(open.remove("sid").unwrap().is_string());
@@ -282,7 +282,7 @@ async fn eio4_case_10_text_and_binary_come_back_over_polling() {
 async fn eio4_case_11_a_body_that_is_no_packet_ends_the_session() {
     let world = World::engine().await;
     let session = world.polling().await;
-    // As the reference answers it; the suite would also bear a refusal or a connection that breaks off.
+    // The answer of the reference. The suite would also accept a refusal or a closed connection.
     assert_eq!(session.post("abc").await.text(), "ok");
     is_gone(&session).await;
 }
@@ -391,7 +391,7 @@ async fn eio4_case_22_sio5_engine_case_13_a_close_packet_over_a_websocket_closes
     for world in World::both().await {
         let mut link = world.websocket().await;
         link.text("1").await;
-        // The close is next: it does not take a ping that nobody answers, as in the reference.
+        // The close follows at once: as in the reference, it does not depend on an unanswered ping.
         assert!(matches!(link.next().await, Came::Closed(_)));
         world.is_empty().await;
     }
@@ -416,7 +416,7 @@ async fn eio4_case_23_sio5_engine_case_14_a_session_is_upgraded_from_polling_to_
 async fn eio4_case_24_sio5_engine_case_15_after_the_upgrade_polls_are_refused_and_the_websocket_works() {
     for world in World::both().await {
         let (session, mut link) = world.upgraded().await;
-        // Once the link has carried something, the upgrade is over.
+        // The upgrade has finished once the link has carried a packet.
         world.is_served(&mut link).await;
         assert_eq!(session.get().await.status, 400);
         world.is_served(&mut link).await;
@@ -434,21 +434,21 @@ async fn eio4_case_25_sio5_engine_case_16_after_the_upgrade_a_second_websocket_i
     }
 }
 
-/// The server of the Socket.IO suite, and a session over WebSocket that has not joined anything.
+/// The server of the Socket.IO suite, and a WebSocket session that has not joined a namespace.
 async fn session() -> (Host, Client) {
     let host = Host::start(socketio(AMPLE)).await;
     let client = Client::open(host.address).await;
     (host, client)
 }
 
-/// As [`session`], and `/` is joined.
+/// As [`session`], with `/` joined.
 async fn joined() -> (Host, Client) {
     let (host, mut client) = session().await;
     joins(&mut client, "", "{}").await;
     (host, client)
 }
 
-/// Joins the namespace of this prefix; `auth` comes back.
+/// Joins the namespace with this prefix. Checks that `auth` is sent back.
 async fn joins(client: &mut Client, prefix: &str, auth: &str) {
     client.send(&format!("40{prefix}{}", if auth == "{}" { "" } else { auth })).await;
     let reply = client.packet().await;
@@ -459,7 +459,7 @@ async fn joins(client: &mut Client, prefix: &str, auth: &str) {
     assert_eq!(client.packet().await, format!(r#"2{prefix}["auth",{auth}]"#));
 }
 
-/// The next thing is the close.
+/// Checks that the close follows next.
 async fn is_closed(client: &mut Client) {
     let came = client.next().await;
     assert!(matches!(came, Came::Closed(_)), "{came:?}");
@@ -504,7 +504,7 @@ async fn sio5_case_6_an_invalid_packet_before_anything_is_joined_closes() {
 #[tokio::test]
 async fn sio5_case_7_a_client_that_joins_nothing_is_closed() {
     let (_host, mut client) = session().await;
-    // Pings are answered, so it is not they that end it.
+    // Pings are answered, so the heartbeat does not end the session.
     is_closed(&mut client).await;
 }
 
@@ -533,7 +533,7 @@ async fn sio5_case_10_an_event_of_plain_arguments_comes_back() {
 
 const TWO_PLACEHOLDERS: &str = r#"{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}"#;
 
-/// Sends a packet with two attachments; its answer has them too.
+/// Sends a packet with two attachments, and checks that the answer has them as well.
 async fn both_attachments_come_back(client: &mut Client, packet: &str, answer: &str) {
     let attachments = [vec![1, 2, 3], vec![4, 5, 6]];
     client.send(packet).await;

@@ -1,4 +1,4 @@
-//! Rooms and broadcasts: who gets what, once; answers of many; and what becomes of those who cannot keep up.
+//! Rooms and broadcasts: each recipient gets a packet once, broadcasts collect acks, and slow recipients are handled.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -16,7 +16,7 @@ use support::peers::Client;
 use support::{Host, until, within};
 use tokio::sync::mpsc;
 
-/// Three clients, and their sockets in the same order. A client that sends `echo` knows that everything before was delivered.
+/// Three clients, and their sockets in the same order. When a client receives the answer to `echo`, everything sent before has arrived.
 async fn three() -> (Server, Host, [Client; 3], [Socket; 3]) {
     let server = Server::new();
     server.on("echo", |socket: Socket, event: Event| socket.emit("echo", event.payload()));
@@ -27,7 +27,7 @@ async fn three() -> (Server, Host, [Client; 3], [Socket; 3]) {
     (server, host, clients, sockets)
 }
 
-/// The numbers of the events that a client has got so far.
+/// The numbers of the events that a client has received so far.
 async fn got(client: &mut Client) -> Vec<u32> {
     client.send(r#"42["echo"]"#).await;
     let mut numbers = Vec::new();
@@ -111,16 +111,16 @@ async fn r121_all_of_a_room_join_leave_and_disconnect_at_once() {
     until(|| server.of("/").len() == 1).await;
 }
 
-/// Asks everybody, with so much time.
+/// Emits to all sockets and collects their acks, with this timeout.
 fn ask(namespace: &Namespace, timeout: Duration) -> impl Future<Output = Answers> + use<> {
     let answers = namespace.broadcast().emit_with_ack("question", (), timeout).unwrap();
     async move { within(answers).await }
 }
 
-/// Long enough to be never reached.
+/// A timeout that is never reached.
 const HOURS: Duration = Duration::from_secs(7_200);
 
-/// The answers by socket, in the order of these sockets.
+/// The answers, in the order of these sockets.
 fn by(answers: &Answers, sockets: &[Socket; 3]) -> Vec<Result<u32, AckError>> {
     assert_eq!(answers.answers.len(), 3);
     let of = |socket: &Socket| answers.answers.iter().find(|(who, _)| who == socket).unwrap();
@@ -147,7 +147,7 @@ async fn r123_one_stays_silent_and_the_others_answers_are_there_after_the_timeou
         clients[number].send(&format!("431[{number}]")).await;
     }
     assert_eq!(by(&answers.await, &sockets), [Ok(0), Err(AckError::Timeout), Ok(2)]);
-    // Late, and for nothing.
+    // This ack is too late and has no effect.
     clients[1].send("431[1]").await;
     assert_eq!(clients[1].packet().await, r#"21["question"]"#);
     assert_eq!(got(&mut clients[1]).await, [0; 0]);
@@ -212,7 +212,7 @@ async fn r123_binary_travels_both_ways_of_a_broadcast_with_acks() {
 #[tokio::test]
 async fn r124_only_one_of_two_volatile_events_in_one_turn_leaves_and_the_regular_one_after_it_does() {
     let (_server, _host, mut clients, [a, ..]) = three().await;
-    // This task does not wait in between, and the runtime has no other thread: all of it is one turn of the peer.
+    // This task does not yield and the runtime has no other thread, so the peer handles all of these in one turn.
     a.emit_volatile("n", 1).unwrap();
     a.emit_volatile("n", 2).unwrap();
     a.emit("n", 3).unwrap();
@@ -235,7 +235,7 @@ async fn who_a_volatile_question_does_not_leave_for_counts_as_disconnected() {
     assert_eq!(got(&mut clients[1]).await, [1]);
 }
 
-/// A peer whose outbound queue is small, and that does not read.
+/// A peer that does not read, with a small outbound queue.
 async fn deaf() -> (Server, Host, Client, Socket, mpsc::UnboundedReceiver<String>) {
     let server = Server::builder().engine(|config| config.limits.max_outbound = 1 << 20).build();
     let (gone, reasons) = mpsc::unbounded_channel();
@@ -252,7 +252,7 @@ async fn fill(socket: &Socket) -> usize {
     let mut sent = 0;
     let mut refused = 0;
     within(async {
-        // Full for good once its task has had its turns and still has no room.
+        // The queue counts as full if it has no space even after the peer's task had time to run.
         while refused < 100 {
             match socket.emit("filler", &filler) {
                 Ok(()) => (sent, refused) = (sent + 1, 0),
@@ -271,7 +271,7 @@ async fn a_recipient_whose_outbound_queue_is_full_is_closed_by_a_broadcast() {
     let mut other = Client::join(host.address).await;
     fill(&socket).await;
     assert!(socket.is_connected());
-    // Volatile events are dropped, and nobody is closed for them.
+    // Volatile events are dropped, and close no peer.
     let large = "y".repeat(1 << 20);
     server.of("/").broadcast().volatile().emit("volatile", &large).unwrap();
     socket.emit_volatile("volatile", &large).unwrap();
@@ -304,7 +304,7 @@ async fn who_waits_until_there_is_room_loses_nothing() {
 #[tokio::test]
 async fn many_tiny_packets_are_counted_with_what_they_cost() {
     let (_server, _host, mut client, socket, _reasons) = deaf().await;
-    // Nothing of this task gives way: all of it waits in the mailbox.
+    // This task does not yield, so all packets are queued in the mailbox.
     let mut accepted = 0;
     while socket.emit("n", ()).is_ok() {
         accepted += 1;

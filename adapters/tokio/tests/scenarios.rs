@@ -1,6 +1,6 @@
-//! Scenarios of the reference's own tests that concern the server as a whole and no other file here replays.
+//! Scenarios from the reference's own tests that concern a whole server and that no other file here replays.
 //!
-//! `item` in a name is the number of a scenario in the README beside this file, which has a table of all of them.
+//! `item` in the name of a test is the number of a scenario in the README beside this file, which has a table of all of them.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly, its helpers too")]
 
@@ -46,7 +46,7 @@ async fn item_5_a_broken_frame_right_behind_the_handshake_or_on_a_probe_ends_onl
     let server = echo();
     let host = Host::start(server.clone()).await;
     let session = Polling::join(host.address).await;
-    // Reserved bits, and nothing that a length could be read from.
+    // Reserved bits are set, and there are not enough bytes for a length.
     let broken = frame(0xf1, b"broken");
     for target in [WEBSOCKET, &session.websocket_target()] {
         let mut wire = Wire::open(host.address).await;
@@ -59,7 +59,7 @@ async fn item_5_a_broken_frame_right_behind_the_handshake_or_on_a_probe_ends_onl
     assert_eq!(probe.next().await, Came::Text("3probe".to_owned()));
     probe.wire.send(&broken).await;
     assert_eq!(probe.closed().await, Came::Closed(Some(1002)));
-    // Its next poll may still bring what released it for the probe.
+    // The next poll may still return the packet that released the GET for the probe.
     assert_eq!(session.post(r#"42["echo",1]"#).await.text(), "ok");
     within(async { while !session.get().await.text().contains(r#"42["echo",1]"#) {} }).await;
     until(|| server.sessions() == 1).await;
@@ -73,7 +73,7 @@ async fn serves(app: Router) -> std::net::SocketAddr {
     address
 }
 
-/// Marks every answer, and the first one of a session a second time.
+/// Adds a header to every answer, and another one to the first answer of a session.
 async fn marks(request: Request, next: Next) -> Response {
     let first = !request.uri().query().unwrap_or_default().contains("sid=");
     let mut response = next.run(request).await;
@@ -131,7 +131,7 @@ async fn item_17_middlewares_run_in_their_order_and_may_answer_themselves() {
         }
     });
     let server = echo();
-    // The layer that is added last is met first.
+    // The layer that is added last runs first.
     let app =
         Router::new().layer(SocketLayer::new(server.clone())).layer(logs("inner")).layer(asks).layer(logs("outer"));
     let address = serves(app).await;
@@ -176,7 +176,7 @@ async fn item_20_an_upgrade_on_another_path_is_refused_and_does_not_wait_for_any
 async fn item_22_a_session_whose_websocket_a_proxy_blocks_stays_with_polling() {
     let host = Host::start(echo()).await;
     let session = Polling::join(host.address).await;
-    // The proxy has taken away what makes it an upgrade, or answers for itself and the server hears nothing, or cuts it off.
+    // The proxy removes the headers of the upgrade, answers by itself without asking the server, or cuts the connection.
     assert_eq!(exchange(host.address, get(&session.websocket_target())).await.status, 400);
     is_served(&session).await;
     let mut wire = Wire::open(host.address).await;
@@ -310,7 +310,7 @@ async fn item_124_a_volatile_event_with_attachments_leaves_whole_or_not_at_all()
     drop(client);
     until(|| server.of("/").is_empty()).await;
 
-    // No GET is held: what is volatile is dropped, and what is not waits.
+    // No GET is held. Volatile packets are dropped, and others are queued.
     let session = Polling::join(host.address).await;
     let socket = server.of("/").sockets().pop().unwrap();
     socket.emit_volatile("n", binary(4)).unwrap();

@@ -1,4 +1,4 @@
-//! A graceful shutdown: who is connected hears of it and gets what was queued, who comes is refused, and nobody can hold it up for ever.
+//! Graceful shutdown: connected peers are notified and receive what was queued, new peers are refused, and no peer can delay it forever.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -18,7 +18,7 @@ use support::websocket::{Came, WebSocket, opening};
 use support::{Host, until, within};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-/// A server that tells why sockets have left.
+/// A server that reports the disconnect reasons of its sockets.
 fn server() -> (Server, mpsc::UnboundedReceiver<String>) {
     let server = Server::new();
     let (gone, reasons) = mpsc::unbounded_channel();
@@ -43,7 +43,7 @@ async fn r77_a_websocket_gets_what_was_queued_and_a_close_frame_that_says_going_
     for _ in 0..50 {
         assert!(client.packet().await.starts_with(r#"2["queued","#));
     }
-    // No DISCONNECT before: clients would not come back after it.
+    // No DISCONNECT is sent before: clients would not reconnect after it.
     assert_eq!(client.next().await, Came::Closed(Some(1001)));
     assert_eq!(reason(&mut reasons).await, "server shutting down");
     host.ended().await;
@@ -69,7 +69,7 @@ async fn a_session_without_a_held_get_takes_the_rest_and_the_end_with_its_next_o
     let (server, mut reasons) = server();
     let mut host = Host::start(server.clone()).await;
     let session = Polling::join(host.address).await;
-    // From before the listener closes.
+    // Opened before the listener closes.
     let mut wire = Wire::open(host.address).await;
     wire.send(post(&session.target(), "3")).await;
     assert_eq!(wire.response().await.text(), "ok");
@@ -148,7 +148,7 @@ async fn the_deadline_cuts_off_who_does_not_go_and_does_not_wait_for_handlers_th
     let mut client = Client::join(host.address).await;
     client.send(r#"42["stay"]"#).await;
     assert_eq!(client.packet().await, r#"2["staying"]"#);
-    // Never comes for its last packets.
+    // This peer never fetches its last packets.
     let polling = Polling::join(host.address).await;
     server.emit("queued", 1).unwrap();
     assert_eq!(client.packet().await, r#"2["queued",1]"#);
@@ -166,7 +166,7 @@ async fn the_deadline_cuts_off_who_does_not_go_and_does_not_wait_for_handlers_th
     within(shutdown).await.unwrap();
     until(|| server.sessions() == 0).await;
     assert_eq!(polling.get().await.status, 400);
-    // Still running, and still refusing.
+    // The server still runs, and still refuses new sessions.
     assert_eq!(exchange(host.address, get(&format!("{PATH}?EIO=4&transport=polling"))).await.status, 503);
 }
 
@@ -175,7 +175,7 @@ async fn polling_sessions_that_have_nothing_to_fetch_are_not_waited_for() {
     let engine = EngineServer::builder().build();
     let (server, mut reasons) = server();
     let host = Host::start((server.clone(), engine.clone())).await;
-    // As `curl` leaves them: one that has joined, one that has not, and one of Engine.IO.
+    // Sessions as `curl` leaves them: one that has joined, one that has not, and one of Engine.IO.
     let joined = Polling::join(host.address).await;
     let opened = Polling::open(host.address).await;
     let bare = Polling::open_at(host.address, "/engine.io/").await;
@@ -216,14 +216,14 @@ async fn connections_without_a_request_or_with_half_of_one_do_not_hold_up_the_en
     assert_eq!(used.response().await.status, 404);
     let mut half = Wire::open(host.address).await;
     half.send("GET /socket.io/?EIO=4&tran").await;
-    // All of them are in the server's hands when a later one is answered.
+    // The server has accepted all of them when it answers a later one.
     exchange(host.address, get("/")).await;
     host.stop();
     host.ended().await;
     for wire in [&mut idle, &mut used] {
         assert!(wire.closed().await.is_empty());
     }
-    // It would be told that it takes too long, were it not for the end of its task with this test's runtime.
+    // Without the end of its task, which this test's runtime drops, it would receive a timeout error.
     assert!(half.buffer.is_empty());
 }
 

@@ -1,7 +1,7 @@
-//! The example `bare`: a server on the machines alone. The official clients talk to it, and a table of hostile peers does, as bytes over
-//! TCP: each of them gets its answer or its end, and the server goes on.
+//! The example `bare`: a server on the machines alone. It is tested with the official clients, and with a table of hostile peers that send
+//! bytes over TCP. Each of them is answered or disconnected, and the server goes on.
 //!
-//! It has all of the echo server's contract but `ask` and `/guarded`, so the checks of these two are left out.
+//! The example implements the contract of the echo server except for `ask` and `/guarded`. The checks of these two are left out.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 const JAVASCRIPT: &str = include_str!("scripts/javascript.mjs");
 const PYTHON: &str = include_str!("scripts/python_sync.py");
 
-/// What needs `ask` or `/guarded`.
+/// The checks that need `ask` or `/guarded`.
 const LEFT_OUT: [&str; 5] = [
     "the_client_acknowledges_events",
     "an_event_that_is_never_acknowledged_times_out_at_the_server",
@@ -47,10 +47,10 @@ pub(crate) fn groups() -> Vec<Group> {
     groups
 }
 
-/// The table: what the case is called, the flags of its server, and what is done to it.
+/// The table: the name of each case, the flags of its server, and the function that runs it.
 type Case = (&'static str, &'static [&'static str], fn(SocketAddr));
 
-/// For cases that wait until the server has lost its patience: a heartbeat's time.
+/// For cases that wait until the server times out: a short heartbeat.
 const IMPATIENT: &[&str] = &["--ping-interval", "300", "--ping-timeout", "200"];
 
 const CASES: [Case; 15] = [
@@ -78,12 +78,12 @@ pub(crate) fn trials(peers: &Peers) -> Vec<Trial> {
             let launch = Launch { example: Example::Bare, flags: flags.to_vec() };
             let mut server = Server::start(&launch, &peers)??;
             case(server.address());
-            // Whatever it was, others are served.
+            // Other peers are still served.
             opened(server.address());
             server.fault().map_or(Ok(()), |fault| Err(fault.into()))
         })
     };
-    // The README says so, and it is the point of the example.
+    // The README states this limit, and it is the point of the example.
     let short = Trial::test("bare::is_shorter_than_400_lines", || {
         let lines = include_str!("../../examples/bare.rs").lines().count();
         if lines < 400 { Ok(()) } else { Err(format!("it has {lines}").into()) }
@@ -107,7 +107,7 @@ fn sent(address: SocketAddr, bytes: impl AsRef<[u8]>) -> TcpStream {
     stream
 }
 
-/// What comes until the server ends the connection, which it has to.
+/// Reads until the server ends the connection.
 fn rest(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut buffer = [0; 64 * 1024];
@@ -116,14 +116,14 @@ fn rest(mut stream: TcpStream) -> String {
             Ok(0) => break,
             Ok(count) => bytes.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the connection is left open"),
-            // A reset is an end, too.
+            // A reset counts as an end.
             Err(_) => break,
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Status and body of the answer to a request.
+/// The status and body of the answer to a request.
 fn answer(address: SocketAddr, request: impl AsRef<[u8]>) -> (u16, String) {
     parsed(&rest(sent(address, request)))
 }
@@ -183,7 +183,7 @@ impl WebSocket {
         websocket
     }
 
-    /// Opens one and joins the root namespace.
+    /// Opens a WebSocket session and joins the root namespace.
     fn join(address: SocketAddr) -> Self {
         let mut websocket = Self::open(address);
         websocket.send("40");
@@ -199,7 +199,7 @@ impl WebSocket {
 
     fn flush(&mut self) {
         while let Some(bytes) = self.connection.poll_transmit() {
-            // The server may be gone.
+            // The server may have disconnected.
             let _ = self.stream.write_all(&bytes);
         }
     }
@@ -219,7 +219,7 @@ impl WebSocket {
         }
     }
 
-    /// Sends these bytes; the code that the server closes with, after which it has to end the connection.
+    /// Sends these bytes. Returns the code that the server closes with, after which it must end the connection.
     fn closed_over(mut self, bytes: &[u8]) -> Option<u16> {
         self.stream.write_all(bytes).unwrap();
         loop {
@@ -250,7 +250,7 @@ fn half_a_request(address: SocketAddr) {
 
 fn half_a_body(address: SocketAddr) {
     let sid = opened(address);
-    // The session may end first, because it misses a pong: then that is the answer.
+    // The session may end before, because of a missing pong. Then that is the answer.
     let answer = rest(sent(address, post(&sid, 10, "4hal")));
     assert!(answer.is_empty() || parsed(&answer).0 == 400, "{answer}");
     is_gone(address, &sid);
@@ -289,7 +289,7 @@ fn requests_that_are_refused(address: SocketAddr) {
     assert_eq!(answer(address, post(&sid, 2, "40")), (200, "ok".to_owned()));
 }
 
-/// What reaches a server behind a proxy that always adds `Upgrade`.
+/// A request as it reaches a server behind a proxy that always adds `Upgrade`.
 fn upgrades_that_are_none(address: SocketAddr) {
     for connection in ["", "Connection: keep-alive\r\n", "Connection: close\r\n"] {
         let fields = format!("HTTP/1.1\r\nUpgrade: websocket\r\n{connection}");
@@ -304,13 +304,13 @@ fn upgrades_that_are_none(address: SocketAddr) {
 fn a_large_post(address: SocketAddr) {
     for (length, body) in [(1_000_001, ""), (usize::MAX, "40")] {
         let sid = opened(address);
-        // Without the whole body: nobody needs it to say no.
+        // The body is incomplete: the server refuses without reading it.
         assert_eq!(answer(address, post(&sid, length, body)).0, 413);
         assert_eq!(answer(address, post(&sid, 2, "40")).0, 400);
     }
 }
 
-/// Hangs up; returns when the server has done so, too, and so knows.
+/// Closes the connection, and returns when the server has closed it as well and so has noticed.
 fn hung_up(stream: TcpStream) {
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(rest(stream), "");
@@ -331,7 +331,7 @@ fn a_get_that_breaks_off(address: SocketAddr) {
 fn two_gets(address: SocketAddr) {
     let sid = opened(address);
     let gets = [(); 2].map(|()| sent(address, get(&format!("&sid={sid}"))));
-    // Which one was first is for the server's threads to decide.
+    // The order depends on the server's threads.
     let mut answers = gets.map(|get| parsed(&rest(get)));
     answers.sort();
     assert_eq!(answers, [(200, "1".to_owned()), (400, String::new())]);
@@ -350,7 +350,7 @@ fn invalid_text(address: SocketAddr) {
 }
 
 fn a_large_message(address: SocketAddr) {
-    // Its head is enough.
+    // The head is enough.
     let length = 1_000_001_u64.to_be_bytes();
     let head = [&[0x81, 0xff][..], &length, &[0; 4]].concat();
     assert_eq!(WebSocket::open(address).closed_over(&head), Some(1009));
@@ -368,7 +368,7 @@ fn who_takes_nothing(address: SocketAddr) {
     let mut deaf = WebSocket::join(address);
     let mut speaker = WebSocket::join(address);
     let megabyte = "x".repeat(900_000);
-    // More than the machine keeps for a peer, and the system's buffers take.
+    // More than the machine's queue and the buffers of the system can hold.
     for _ in 0..40 {
         speaker.send(&format!(r#"42["broadcast","{megabyte}"]"#));
         let ConnectionEvent::Text(event) = speaker.next() else { panic!("the speaker is not served") };

@@ -1,4 +1,4 @@
-//! The page of the example "chat" in a headless Chromium, two people at once.
+//! The page of the example "chat" in a headless Chromium, with two people at once.
 
 use crate::group::{self, Group, Opposite, Runner};
 use crate::server::{Example, Launch};

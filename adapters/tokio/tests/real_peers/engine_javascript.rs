@@ -1,9 +1,9 @@
-//! engine.io-client 6.6.8, the reference client one level below, in each of its three ways to connect.
+//! engine.io-client 6.6.8, the reference client of Engine.IO, in each of its three ways to connect.
 
 use crate::group::{self, Group, Opposite, Runner};
 use crate::server::{Example, Launch};
 
-/// These want a server whose heartbeat is fast enough to be watched.
+/// The checks that need a server with a heartbeat fast enough to be observed.
 const HEARTBEAT: [&str; 3] = [
     "the_session_outlives_several_heartbeats",
     "heartbeats_go_on_beside_messages",
@@ -27,7 +27,7 @@ pub(crate) fn groups() -> Vec<Group> {
         let name = format!("engine_javascript::{mode}");
         groups.push(group(name, mode, &other, vec!["--max-payload", "4000000"]));
         let name = format!("engine_javascript::heartbeat::{mode}");
-        // The timeout is long enough for a busy machine and short enough to be waited for.
+        // The timeout is long enough for a busy machine, and short enough for a test to wait for it.
         groups.push(group(name, mode, &heartbeat, vec!["--ping-interval", "100", "--ping-timeout", "2000"]));
     }
     groups

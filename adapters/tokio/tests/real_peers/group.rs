@@ -1,6 +1,6 @@
-//! A group: one script in one mode against one server process, and each of its checks a test.
+//! A group: one script in one mode with one server process. Each of the script's checks is a test.
 //!
-//! The script runs once, with the checks that the command line selects; the tests then only look up what it reported.
+//! The script runs once, with the checks that the command line selects. The tests then look up what it reported.
 
 use crate::parsers::{Format, Speaker};
 use crate::server::{self, Launch, Server};
@@ -17,10 +17,10 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The last resort against a hang: the scripts themselves give up on a single check long before.
+/// The last resort against a hang. The scripts themselves abandon a single check much earlier.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What runs the script.
+/// The interpreter of the script.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Runner {
     Node,
@@ -28,7 +28,7 @@ pub(crate) enum Runner {
     Browser,
 }
 
-/// A script, how it is run, and the server it talks to.
+/// A script, how it is run, and the server that it connects to.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     /// The first part of the tests' names.
@@ -42,7 +42,7 @@ pub(crate) struct Group {
     pub(crate) opposite: Opposite,
 }
 
-/// What the script talks to.
+/// The server that the script connects to.
 #[derive(Clone, Debug)]
 pub(crate) enum Opposite {
     Example(Launch),
@@ -52,22 +52,22 @@ pub(crate) enum Opposite {
     Parser(Format),
 }
 
-/// The same, running.
+/// A running server.
 pub(crate) trait Counterpart {
     fn address(&self) -> SocketAddr;
 
-    /// Does what a script asks for.
+    /// Carries out a request of a script.
     fn control(&mut self, what: &str) -> Result<(), String>;
 
-    /// Why it cannot have passed, whatever the script saw.
+    /// The reason why the group has failed, whatever the script reported.
     fn fault(&mut self) -> Option<String>;
 
-    /// What it said until now.
+    /// The output so far.
     fn transcript(&mut self) -> String;
 }
 
 impl Opposite {
-    /// Starts it; the inner error is a failure, the outer one a reason to skip.
+    /// Starts the server. The inner error is a failure, the outer one a reason to skip.
     fn start(&self, peers: &Peers) -> Result<Result<Box<dyn Counterpart>, String>, Missing> {
         Ok(match self {
             Self::Example(launch) => Server::start(launch, peers)?.map(|server| Box::new(server) as _),
@@ -79,7 +79,7 @@ impl Opposite {
     }
 }
 
-/// The outcome of each check that was run, or why none was.
+/// The outcome of each check that was run, or the reason why none was.
 type Report = Result<BTreeMap<String, Result<(), String>>, Missing>;
 
 struct Run {
@@ -89,7 +89,7 @@ struct Run {
 }
 
 impl Run {
-    /// The report, made by whoever asks first; the others wait.
+    /// The report. The first test that needs it runs the script, and the others wait.
     fn report(&self, peers: &Peers) -> &Report {
         self.report.get_or_init(|| perform(&self.group, &self.selected, peers))
     }
@@ -100,7 +100,8 @@ pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real_peers/scripts").join(name)
 }
 
-/// The checks of a script: its functions without parameters, methods of one object in JavaScript, at the top in Python.
+/// The names of the checks of a script: its functions without parameters. In JavaScript they are methods of one object, in Python they are
+/// at the top level.
 pub(crate) fn checks(source: &str) -> Vec<String> {
     let name = |line: &str| {
         let javascript = line.strip_prefix("  async ").and_then(|rest| rest.strip_suffix("() {"));
@@ -110,8 +111,8 @@ pub(crate) fn checks(source: &str) -> Vec<String> {
     source.lines().filter_map(name).collect()
 }
 
-/// Runs the groups that the command line selects, two or more at a time, beside tests that need no group, and says at the end
-/// what was skipped and why.
+/// Runs the groups that the command line selects, two or more at a time, alongside the tests that need no group. At the end, prints what
+/// was skipped and why.
 pub(crate) fn run(arguments: &Arguments, peers: &Peers, groups: Vec<Group>, mut trials: Vec<Trial>) -> ExitCode {
     let mut runs = Vec::new();
     for group in groups {
@@ -128,7 +129,7 @@ pub(crate) fn run(arguments: &Arguments, peers: &Peers, groups: Vec<Group>, mut 
         }
         runs.push(run);
     }
-    // The tests of a group wait for the same script, so it is the groups that have to run beside each other.
+    // All tests of a group wait for the same script, so the groups have to run concurrently.
     if !arguments.list {
         let runs: Arc<[_]> = runs.iter().filter(|run| !run.selected.is_empty()).cloned().collect();
         let next = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -146,7 +147,7 @@ pub(crate) fn run(arguments: &Arguments, peers: &Peers, groups: Vec<Group>, mut 
     if !arguments.list {
         let ran = conclusion.num_passed.saturating_add(conclusion.num_failed);
         eprintln!("real peers: {ran} ran, {} skipped", conclusion.num_ignored);
-        // Lest a run against something else is taken for one against our server.
+        // Printed so that such a run is not mistaken for one with our server.
         for (variable, program) in server::replacements() {
             eprintln!("not our server: {variable}={program}");
         }
@@ -170,7 +171,7 @@ fn outcome(run: &Run, peers: &Peers, check: &str) -> Result<Completion, Failed> 
     }
 }
 
-/// Runs the script against a fresh server.
+/// Runs the script against a new server.
 fn perform(group: &Group, selected: &[String], peers: &Peers) -> Report {
     let path = script(group.script);
     let mut command = match group.runner {
@@ -194,7 +195,7 @@ fn perform(group: &Group, selected: &[String], peers: &Peers) -> Report {
     Ok(results)
 }
 
-/// Follows the script to its end and does to the server what it asks for.
+/// Reads the output of the script to its end, and carries out its requests to the server.
 fn converse(
     group: &Group,
     selected: &[String],
@@ -210,7 +211,7 @@ fn converse(
                 let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
                 if let Some(what) = line.get("do").and_then(Value::as_str) {
                     server.control(what)?;
-                    // A script that is gone by now is noticed at the next turn.
+                    // If the script has ended, the next iteration notices it.
                     let _ = script.write_line("done");
                 }
                 if let Some(check) = line.get("check").and_then(Value::as_str) {
@@ -228,7 +229,7 @@ fn converse(
     for check in selected {
         results.entry(check.clone()).or_insert_with(|| Err(format!("no result: {ending}")));
     }
-    // Once is enough: they are long, and the same for all.
+    // Printed once, because it is long and the same for all tests.
     if let Some(reason) = results.values_mut().find_map(|result| result.as_mut().err()) {
         reason.push_str(&format!("\n{}{}", script.transcript(), server.transcript()));
     }

@@ -5,13 +5,13 @@ use crate::server::{Example, Launch};
 
 const SCRIPT: &str = "javascript.mjs";
 
-/// It takes the five seconds of the server's own timeout, so it is not repeated per transport.
+/// This check takes the five seconds of the server's own timeout, so it is not repeated for each transport.
 const SLOW: &str = "an_event_that_is_never_acknowledged_times_out_at_the_server";
 
-/// What takes a larger `maxPayload` than the others have.
+/// The checks that need a larger `maxPayload` than the others.
 pub(crate) const LARGE: &str = "sixty_megabytes_come_back";
 
-/// What the example `bare` does and the driver does not yet.
+/// The checks that the example `bare` passes and the driver does not yet.
 const TO_COME: [&str; 2] = [
     "the_first_subprotocol_that_is_offered_is_selected",
     "a_websocket_that_is_closed_with_a_code_and_a_reason_gets_them_back",

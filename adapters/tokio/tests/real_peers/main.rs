@@ -1,15 +1,13 @@
-//! The server of this crate against the programs other people run: the reference clients of Socket.IO and Engine.IO,
-//! python-socketio, and a browser; the same with other parsers; the WebSocket crate below it against Node's `ws`; and the codecs
-//! against the reference parsers.
+//! Tests the server of this crate with real peers: the reference clients of Socket.IO and Engine.IO, python-socketio, and a browser, also
+//! with other parsers. Also tests the WebSocket crate with Node's `ws`, and the codecs with the reference parsers.
 //!
-//! The clients are scripts in `scripts/`, one check after the other, each of them a test here; the names of the tests
-//! are read out of the scripts. A *group* is one script in one mode with a server process of its own: the example
-//! programs `echo`, `chat` and `bare`. What a group needs (Node.js, Python, Chromium) is installed on first use, see
-//! `socketio_conformance::peers`; a machine that lacks it skips the group and says why, unless `REQUIRE_ALL=1` is set.
+//! The clients are scripts in `scripts/`. A script runs checks one after the other, and each of them is a test here. The names of the tests
+//! are read from the scripts. A *group* is one script in one mode with its own server process: one of the example programs `echo`, `chat`
+//! and `bare`. What a group needs (Node.js, Python, Chromium) is installed on first use, see `socketio_conformance::peers`. If that is
+//! impossible, the group is skipped and the reason printed, or fails if `REQUIRE_ALL=1` is set.
 //!
-//! For the development of these tests the server can be another program that keeps the same contract:
-//! `PEER_TEST_SERVER_CMD` and `PEER_TEST_CHAT_CMD` name its command line, and the word `reference` stands for the
-//! reference implementation, which has to pass everything here.
+//! While developing these tests, the server can be replaced by another program with the same contract. `PEER_TEST_SERVER_CMD` and
+//! `PEER_TEST_CHAT_CMD` contain its command line. The word `reference` stands for the reference implementation, which must pass all tests.
 
 mod bare;
 mod browser;

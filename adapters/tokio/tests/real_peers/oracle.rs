@@ -1,8 +1,8 @@
-//! The live oracle: generated inputs go to the reference parsers in a Node process and to ours, and the answers have to agree,
-//! or differ by a rule of `conformance/vectors/differences.json`.
+//! The live oracle: sends generated inputs to the reference parsers in a Node process and to ours. The answers must be the same, or differ
+//! by a rule of `conformance/vectors/differences.json`.
 //!
-//! There is a test for each codec. All inputs come from a seed, which is printed; `ORACLE_SEED=n` takes another one, and `ORACLE_INPUTS=n`
-//! another number of inputs for all codecs together.
+//! There is a test for each codec. All inputs come from a seed, which is printed. `ORACLE_SEED=n` sets the seed, and `ORACLE_INPUTS=n` the
+//! number of inputs of all codecs together.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 
@@ -32,13 +32,13 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use vectors::{Codec, Judgement};
 
-/// All codecs together.
+/// The number of inputs of all codecs together.
 const INPUTS: u64 = 20_000;
-/// What goes over the pipe at once.
+/// The number of inputs in one batch.
 const BATCH: u64 = 250;
-/// For a batch: the last resort against a hang.
+/// The timeout of a batch: the last resort against a hang.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Enough to see what they have in common.
+/// The number of differences to print: enough to recognise what they have in common.
 const SHOWN: usize = 10;
 
 /// A test for each codec.
@@ -60,7 +60,7 @@ pub(crate) fn trials(peers: &Peers) -> Vec<Trial> {
     codecs.into_iter().map(trial).collect()
 }
 
-/// Asks the reference so many times.
+/// Sends this many inputs to the reference.
 fn compare(codec: &Codec, mut command: Command, seed: u64, inputs: u64) -> Result<(), Failed> {
     let mut random = Random::new(seed);
     let mut node = Process::start(codec.name, &mut command).map_err(|error| error.to_string())?;
@@ -109,17 +109,17 @@ fn answered(node: &mut Process, question: &str) -> Result<Vec<Box<RawValue>>, Fa
     }
 }
 
-/// The command of the oracle, its packages installed.
+/// The command of the oracle, with its packages installed.
 fn script(peers: &Peers) -> Result<Command, String> {
     static PACKAGES: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    // Says what is missing when there is no Node.js.
+    // The error describes what is missing if there is no Node.js.
     let mut command =
         peers.node().map_err(|missing: Missing| missing.to_string())?.script(&group::script("oracle.mjs"));
     command.env("PEER_PACKAGES", PACKAGES.get_or_init(installed).clone()?);
     Ok(command)
 }
 
-/// The directory with the packages of `conformance/vectors`, installed now if they are not yet, or others.
+/// The directory with the packages of `conformance/vectors`, which are installed if necessary, or with others.
 fn installed() -> Result<PathBuf, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/vectors");
     let peers = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../peers");
@@ -131,7 +131,7 @@ fn installed() -> Result<PathBuf, String> {
     if fs::read_to_string(directory.join("made-from")).is_ok_and(|made_from| made_from == stamp) {
         return Ok(directory);
     }
-    // Somebody else may be at it; whoever is ready first is as good as the other.
+    // Another process may install the packages at the same time. It does not matter which one finishes first.
     let fresh = peers.join(format!("parsers-{}", std::process::id()));
     let install = || -> std::io::Result<()> {
         fs::create_dir_all(&fresh)?;

@@ -1,5 +1,5 @@
-//! Parsers other than the default one: the parser of one's own that the documentation of `socketio_proto::Parser` shows, and MessagePack.
-//! socket.io-client speaks the same format, with `custom_parser.mjs` and with socket.io-msgpack-parser 3.0.2.
+//! Parsers other than the default one: the example parser of the documentation of `socketio_proto::Parser`, and MessagePack. The client is
+//! socket.io-client with the same format, with `custom_parser.mjs` and with socket.io-msgpack-parser 3.0.2.
 
 #[expect(unreachable_pub, reason = "it is an example for other crates")]
 #[path = "../../../../socketio-proto/tests/custom_parser/compact.rs"]
@@ -17,10 +17,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
-/// What the format has and the other one does not.
+/// The checks of features that only this format has.
 const MSGPACK_ONLY: &str = "what_json_does_not_have_comes_back";
 
-/// Which parser.
+/// The parser to use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Format {
     Compact,

@@ -1,5 +1,4 @@
-//! The server under test: an example program of this crate as a child process, which can be stopped, started again on
-//! the same port, and paused.
+//! The server under test: an example program of this crate as a child process. It can be stopped, restarted on the same port, and paused.
 
 use crate::group::{Counterpart, script};
 use serde_json::Value;
@@ -13,10 +12,10 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to say that it listens: a last resort.
+/// The longest time until a server prints its address: a last resort.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The example programs. Each has a contract that the reference implementation keeps as well, see `scripts/reference_*`.
+/// The example programs. The reference implementation fulfils the same contract for each of them, see `scripts/reference_*`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Example {
     Echo,
@@ -24,13 +23,13 @@ pub(crate) enum Example {
     Bare,
 }
 
-/// Which examples are replaced by another program, and by which.
+/// The examples that another program replaces, and that program.
 pub(crate) fn replacements() -> impl Iterator<Item = (&'static str, String)> {
     let all = [Example::Echo, Example::Chat, Example::Bare];
     all.into_iter().filter_map(|example| Some((example.variable(), example.replacement()?)))
 }
 
-/// Which program is started, and with which flags beside `--host` and `--port`.
+/// The program to start, and its flags beside `--host` and `--port`.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
     pub(crate) example: Example,
@@ -46,7 +45,7 @@ impl Example {
         }
     }
 
-    /// The variable of the environment that puts another program in its place.
+    /// The environment variable that replaces it with another program.
     fn variable(self) -> &'static str {
         match self {
             Self::Echo => "PEER_TEST_SERVER_CMD",
@@ -59,7 +58,7 @@ impl Example {
         std::env::var(self.variable()).ok().filter(|line| !line.is_empty())
     }
 
-    /// What starts it, without flags; the inner error is a failure, the outer one a reason to skip.
+    /// The command that starts it, without flags. The inner error is a failure, the outer one a reason to skip.
     fn template(self, peers: &Peers) -> Result<Result<Template, String>, Missing> {
         match self.replacement().as_deref() {
             None => Ok(self.built().map(|program| Template::from(&Command::new(program)))),
@@ -76,8 +75,8 @@ impl Example {
         }
     }
 
-    /// The program, built once per test run. `cargo test --test real_peers` does not build examples, so cargo is asked;
-    /// when everything is up to date it only tells where the program is.
+    /// The program, built once per test run. `cargo test --test real_peers` does not build examples, so this runs cargo. If everything is up
+    /// to date, cargo only prints the path of the program.
     fn built(self) -> Result<PathBuf, String> {
         static BUILT: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
         let [echo, chat, bare] = &BUILT;
@@ -93,8 +92,8 @@ impl Example {
 fn build(example: &str) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // The whole workspace is selected because that decides the features of shared dependencies: with the selection of
-    // `cargo test --workspace` nothing has to be built a second time.
+    // The whole workspace is selected, because the selection determines the features of shared dependencies. With that of
+    // `cargo test --workspace`, nothing is built a second time.
     command.args(["build", "--workspace", "--message-format=json-render-diagnostics", "--example", example]);
     command.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_TARGET_DIR", target_directory());
     if let Some(profile) = profile() {
@@ -124,14 +123,14 @@ fn target_directory() -> PathBuf {
     temporary.parent().map(PathBuf::from).unwrap_or(temporary)
 }
 
-/// The profile this test was built with, so that the example is not built with another one.
+/// The profile of this test, which the example is built with as well.
 fn profile() -> Option<String> {
     let test = std::env::current_exe().ok()?;
     let directory = test.parent()?.parent()?.file_name()?.to_str()?.to_owned();
     Some(if directory == "debug" { "dev".to_owned() } else { directory })
 }
 
-/// A command that can be started many times, which `Command` cannot.
+/// A command that can be started several times, unlike `Command`.
 #[derive(Clone, Debug)]
 struct Template {
     program: OsString,
@@ -151,7 +150,7 @@ impl From<&Command> for Template {
 }
 
 impl Template {
-    /// The process and the address it listens on, once it says so.
+    /// Starts the process and waits until it prints the address that it listens on.
     fn start(&self, port: u16) -> Result<(Process, SocketAddr), String> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).args(["--host", "127.0.0.1", "--port", &port.to_string()]);
@@ -180,13 +179,13 @@ pub(crate) struct Server {
     template: Template,
     address: SocketAddr,
     process: Process,
-    /// What earlier processes of this server printed.
+    /// The output of earlier processes of this server.
     past: String,
     stopped: bool,
 }
 
 impl Server {
-    /// Starts the program on a port of its choice and waits until it listens.
+    /// Starts the program on a port of its choice, and waits until it listens.
     pub(crate) fn start(launch: &Launch, peers: &Peers) -> Result<Result<Self, String>, Missing> {
         let mut template = match launch.example.template(peers)? {
             Ok(template) => template,
@@ -206,7 +205,7 @@ impl Server {
         }))
     }
 
-    /// As a crash would: nobody is told.
+    /// Kills the process, as a crash would: peers are not notified.
     fn stop(&mut self) -> Result<(), String> {
         if let Some(fault) = self.fault() {
             return Err(fault);
@@ -218,8 +217,8 @@ impl Server {
 
     fn start_again(&mut self) -> Result<(), String> {
         self.past.push_str(&self.process.transcript());
-        // The port was free to be taken by any outgoing connection of this machine in the meantime; such a one is gone
-        // soon, so that a few attempts are enough.
+        // In the meantime, an outgoing connection of this machine may have taken the port. Such a connection ends soon, so a few attempts are
+        // enough.
         let mut attempts = 0;
         loop {
             match self.template.start(self.address.port()) {

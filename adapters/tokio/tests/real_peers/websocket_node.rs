@@ -1,8 +1,8 @@
 //! The WebSocket crate against Node's `ws`, in both roles, over blocking sockets of the standard library.
 //!
-//! The checks live in the script in either case: it sends, and expects an echo from our end. A few texts are commands:
-//! `ping PAYLOAD` sends a ping and answers the pong as `pong PAYLOAD`; `close CODE REASON` closes; `last-closed` is
-//! answered with how the connection before ended.
+//! In either role the checks are in the script, which sends messages and expects an echo from our end. Some texts are commands:
+//! `ping PAYLOAD` sends a ping, and answers with `pong PAYLOAD` when the pong arrives. `close CODE REASON` closes. `last-closed` is
+//! answered with how the previous connection ended.
 
 use crate::group::{self, Counterpart, Group, Opposite, Runner};
 use engineio_websocket::handshake::{self, ClientHandshake};
@@ -37,7 +37,7 @@ pub(crate) struct Echo {
 #[derive(Debug, Default)]
 struct Shared {
     records: Mutex<Records>,
-    /// Told when a connection has closed.
+    /// Notified when a connection has closed.
     changed: Condvar,
 }
 
@@ -49,7 +49,7 @@ impl Shared {
 
 #[derive(Debug, Default)]
 struct Records {
-    /// How connections ended that were not asked about yet, by the port that dialled.
+    /// The ends of connections that were not requested yet, by the port of the client.
     closed: BTreeMap<u16, String>,
     transcript: String,
     fault: Option<String>,
@@ -92,7 +92,7 @@ impl Counterpart for Echo {
     }
 }
 
-/// Runs one connection in a thread of its own. A panic there is a fault of the whole group.
+/// Runs one connection in its own thread. A panic there fails the whole group.
 fn serve(
     records: &Arc<Shared>,
     role: &'static str,
@@ -133,7 +133,7 @@ fn accept(mut stream: TcpStream) -> io::Result<(TcpStream, Connection)> {
 
 fn dial(port: u16) -> io::Result<(TcpStream, Connection)> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    // Fixed, because nothing here depends on it: these two values protect against proxies and caches.
+    // Fixed, because no test depends on them: these two values protect against proxies and caches.
     let handshake = ClientHandshake::new([7; 16]).with_protocols(&["chat", "superchat"]);
     let mut request = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n");
     for (name, value) in handshake.headers() {
@@ -147,7 +147,7 @@ fn dial(port: u16) -> io::Result<(TcpStream, Connection)> {
     Ok((stream, Connection::client(limits(), [9; 16])))
 }
 
-/// The first line and the headers of an HTTP message. Read byte by byte: the byte after them is the WebSocket's.
+/// Reads the first line and the headers of an HTTP message. Reads byte by byte, because the bytes after them belong to the WebSocket.
 fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<(String, String)>)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -190,7 +190,7 @@ fn echo(mut stream: TcpStream, mut websocket: Connection, role: &str, records: &
                 }
                 _ => Ok(()),
             };
-            // A message that follows a close of ours finds the connection closing; anything else is a fault.
+            // A message after our close finds the connection closing. Any other error is a failure.
             if let Err(error) = answered
                 && error != SendError::Closed
             {

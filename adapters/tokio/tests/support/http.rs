@@ -15,11 +15,11 @@ pub(crate) struct Wire {
     pub(crate) buffer: BytesMut,
 }
 
-/// A response as it came.
+/// A received response.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// Names in lower case.
+    /// Names are in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
@@ -43,27 +43,27 @@ impl Wire {
         within(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// Sends what the server may refuse to read to the end.
+    /// Sends bytes that the server may not read to the end.
     pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         within(self.stream.write_all(bytes.as_ref())).await
     }
 
-    /// Reads more into the buffer. False at the end of the stream, however it ended.
+    /// Reads more into the buffer. Returns false at the end of the stream, also after an error.
     pub(crate) async fn fill(&mut self) -> bool {
         matches!(within(self.stream.read_buf(&mut self.buffer)).await, Ok(1..))
     }
 
-    /// Reads what is there into the buffer. True when there was something, were it the end.
+    /// Reads the available bytes into the buffer. Returns true if there were any, or if the stream has ended.
     pub(crate) fn fill_now(&mut self) -> bool {
         !matches!(self.stream.try_read_buf(&mut self.buffer), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
-    /// The next response, which has to come.
+    /// Reads the next response, and panics if there is none.
     pub(crate) async fn response(&mut self) -> Response {
         self.try_response().await.expect("the connection ended before a whole response")
     }
 
-    /// The next response, or `None` when the connection ends before a whole one.
+    /// Reads the next response. Returns `None` if the connection ends before a whole one.
     pub(crate) async fn try_response(&mut self) -> Option<Response> {
         let end = loop {
             if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -94,25 +94,25 @@ impl Wire {
         Some(response)
     }
 
-    /// Waits until the server has ended the connection; returns what it sent before.
+    /// Waits until the server has ended the connection. Returns the bytes that it sent before.
     pub(crate) async fn closed(&mut self) -> Vec<u8> {
         while self.fill().await {}
         self.buffer.split().to_vec()
     }
 
-    /// Ends the connection with a reset: what is unread at either end is lost.
+    /// Resets the connection: bytes that are unread at either end are lost.
     pub(crate) fn reset(self) {
         #[allow(deprecated, reason = "it blocks for the time that is set: none")]
         self.stream.set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
-/// A GET.
+/// A GET request.
 pub(crate) fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")
 }
 
-/// A POST of text.
+/// A POST request with a text body.
 pub(crate) fn post(target: &str, body: &str) -> String {
     request("POST", target, &[("Content-Type", "text/plain;charset=UTF-8")], body)
 }
@@ -123,7 +123,7 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body
     format!("{method} {target} HTTP/1.1\r\nHost: test\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// Sends a request on a connection of its own, and reads the answer.
+/// Sends a request on a new connection, and reads the answer.
 pub(crate) async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Response {
     let mut wire = Wire::open(address).await;
     wire.send(request).await;

@@ -1,4 +1,4 @@
-//! What the server logs, for tests that want it said.
+//! Captures the log of the server, for tests that check it.
 
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex, Once};
@@ -7,33 +7,33 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// What was listened for, each in one line: the level, then message and fields.
+/// The captured messages, one per line: the level, then message and fields.
 static LINES: Mutex<Vec<Arc<str>>> = Mutex::new(Vec::new());
 
 struct Keeper(Level);
 
-/// Begins to listen for warnings and errors.
+/// Starts capturing warnings and errors.
 pub(crate) fn listen() {
     listen_to(Level::WARN);
 }
 
-/// Begins to listen for what is this important or more. One level for each test program.
+/// Starts capturing messages of this level and above. A test program can use only one level.
 pub(crate) fn listen_to(level: Level) {
     static BEGUN: Once = Once::new();
     BEGUN.call_once(|| tracing::subscriber::set_global_default(Keeper(level)).unwrap());
 }
 
-/// Whether a line was logged that has all of these in it.
+/// Whether a line that contains all of these was logged.
 pub(crate) fn says(parts: &[&str]) -> bool {
     count(parts) > 0
 }
 
-/// How many lines were logged that have all of these in them.
+/// The number of logged lines that contain all of these.
 pub(crate) fn count(parts: &[&str]) -> usize {
     LINES.lock().unwrap().iter().filter(|line| parts.iter().all(|part| line.contains(part))).count()
 }
 
-/// The longest line that has all of these in it: its length in bytes.
+/// The length in bytes of the longest line that contains all of these.
 pub(crate) fn longest(parts: &[&str]) -> usize {
     let lines = LINES.lock().unwrap();
     lines.iter().filter(|line| parts.iter().all(|part| line.contains(part))).map(|line| line.len()).max().unwrap_or(0)

@@ -1,7 +1,7 @@
 //! A server in this process, and clients written by hand: HTTP as bytes, WebSocket with the machine of `engineio-websocket`, Engine.IO
-//! and Socket.IO as text. They send what a well-behaved client never would, and see every byte of the answer.
+//! and Socket.IO as text. They can send what a well-behaved client never sends, and receive every byte of the answer.
 //!
-//! Tests wait for events; [`within`] is the last resort against one that never comes.
+//! Tests wait for events. [`within`] is the last resort if an event never comes.
 #![allow(dead_code, reason = "every test program uses a part of it")]
 #![allow(
     clippy::unwrap_used,
@@ -25,15 +25,15 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// How long a test may wait for anything.
+/// The longest time that a test waits for an event.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits for something that has to happen.
+/// Waits for a future, and panics if it takes too long.
 pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, event).await.expect("what was waited for has not happened")
 }
 
-/// Waits until a condition holds that nobody announces.
+/// Waits until a condition holds that has no event.
 pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     within(async {
         while !condition() {
@@ -55,7 +55,7 @@ impl Host {
         Self::start_with(endpoint, |_| {}).await
     }
 
-    /// With other limits and deadlines of HTTP connections.
+    /// Starts a server with other limits and deadlines of HTTP connections.
     pub(crate) async fn start_with(endpoint: impl Endpoint, settings: impl FnOnce(&mut Settings)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -66,7 +66,7 @@ impl Host {
         Self { address, stop: Some(stop), task: tokio::spawn(serving.into_future()) }
     }
 
-    /// Begins a graceful shutdown.
+    /// Starts a graceful shutdown.
     pub(crate) fn stop(&mut self) {
         self.stop.take().map(|stop| stop.send(()));
     }

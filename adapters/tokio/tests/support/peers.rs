@@ -1,12 +1,12 @@
-//! Engine.IO and Socket.IO clients as simple as they can be: what they send is written out, and nothing is done behind a test's back
-//! but answering pings.
+//! Minimal Engine.IO and Socket.IO clients. Tests write out what the clients send. The clients do nothing by themselves except answering
+//! pings.
 
 use std::net::SocketAddr;
 
 use super::http::{Response, Wire, exchange, get, post};
 use super::websocket::{Came, WebSocket};
 
-/// Where a server answers by default.
+/// The default path of a server.
 pub(crate) const PATH: &str = "/socket.io/";
 
 /// The session id in an open packet.
@@ -15,7 +15,7 @@ pub(crate) fn sid_of(open: &str) -> String {
     open["sid"].as_str().unwrap().to_owned()
 }
 
-/// A polling session. Every request has a connection of its own.
+/// A polling session. Every request uses a new connection.
 pub(crate) struct Polling {
     pub(crate) address: SocketAddr,
     pub(crate) sid: String,
@@ -58,7 +58,7 @@ impl Polling {
         exchange(self.address, post(&self.target(), body)).await
     }
 
-    /// A GET whose answer is not awaited.
+    /// Sends a GET without waiting for its answer.
     pub(crate) async fn start_get(&self) -> Wire {
         let mut wire = Wire::open(self.address).await;
         wire.send(get(&self.target())).await;
@@ -76,7 +76,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A session that has not joined anything.
+    /// A session that has not joined a namespace.
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let mut websocket = WebSocket::open(address, &format!("{PATH}?EIO=4&transport=websocket")).await;
         let Came::Text(open) = websocket.next().await else { panic!("no open packet") };
@@ -106,7 +106,7 @@ impl Client {
         }
     }
 
-    /// The next Socket.IO packet, or how the connection ended.
+    /// The next Socket.IO packet, or the end of the connection.
     pub(crate) async fn next(&mut self) -> Came {
         loop {
             match self.websocket.next().await {
@@ -116,7 +116,7 @@ impl Client {
         }
     }
 
-    /// Sends an event and waits for what comes next.
+    /// Sends an event, and waits for the next packet.
     pub(crate) async fn ask(&mut self, packet: &str) -> String {
         self.send(packet).await;
         self.packet().await

@@ -1,4 +1,4 @@
-//! The client's end of a WebSocket.
+//! A WebSocket client.
 
 use std::net::SocketAddr;
 
@@ -9,18 +9,18 @@ use engineio_websocket::{Closed, Connection, ConnectionEvent, FrameHeader, Frame
 
 use super::http::{Response, Wire};
 
-/// A WebSocket.
+/// The client's end of a WebSocket.
 pub(crate) struct WebSocket {
     pub(crate) wire: Wire,
     connection: Connection,
 }
 
-/// What came.
+/// A received message, or the end.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Came {
     Text(String),
     Binary(Vec<u8>),
-    /// The close frame's code, `None` when it was empty.
+    /// A close frame, with its code; `None` if it was empty.
     Closed(Option<u16>),
     /// The connection ended without a close frame.
     Lost,
@@ -35,7 +35,7 @@ pub(crate) fn opening(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")
 }
 
-/// A frame of a client with this first byte: masked, with the shortest length.
+/// A frame of a client with this first byte: masked, with the length in its shortest form.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
     let kind = FrameKind::from(engineio_websocket::Opcode::Text);
@@ -49,12 +49,12 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 impl WebSocket {
-    /// Opens one.
+    /// Opens a WebSocket.
     pub(crate) async fn open(address: SocketAddr, target: &str) -> Self {
         Self::try_open(address, target).await.unwrap_or_else(|refused| panic!("refused: {refused:?}"))
     }
 
-    /// Opens one; the answer that refuses it.
+    /// Opens a WebSocket. The error is the answer that refuses it.
     pub(crate) async fn try_open(address: SocketAddr, target: &str) -> Result<Self, Response> {
         let mut wire = Wire::open(address).await;
         wire.send(opening(target)).await;
@@ -76,19 +76,19 @@ impl WebSocket {
         }
     }
 
-    /// Sends a text message. The server may be gone.
+    /// Sends a text message. The server may have disconnected.
     pub(crate) async fn text(&mut self, text: &str) {
         let _ = self.connection.send_text(text);
         self.flush().await;
     }
 
-    /// Sends a binary message. The server may be gone.
+    /// Sends a binary message. The server may have disconnected.
     pub(crate) async fn binary(&mut self, data: &[u8]) {
         let _ = self.connection.send_binary(data);
         self.flush().await;
     }
 
-    /// Closes in order.
+    /// Closes gracefully.
     pub(crate) async fn close(&mut self) {
         let _ = self.connection.close(1000, "");
         self.flush().await;
@@ -102,12 +102,12 @@ impl WebSocket {
         }
     }
 
-    /// Takes bytes that were read from the stream by somebody else.
+    /// Passes bytes that the caller has read from the stream.
     pub(crate) fn came(&mut self, bytes: &mut [u8]) {
         self.connection.handle(bytes);
     }
 
-    /// The next thing that comes.
+    /// The next message, or the end.
     pub(crate) async fn next(&mut self) -> Came {
         loop {
             match self.connection.poll_event() {
@@ -115,7 +115,7 @@ impl WebSocket {
                 Some(ConnectionEvent::Binary(data)) => return Came::Binary(data.to_vec()),
                 Some(ConnectionEvent::Closed(Closed::Peer(frame))) => {
                     self.flush().await;
-                    // As everybody does once both ends have closed; the server may have been faster.
+                    // Both ends have closed, so the stream is closed. The server may have been faster.
                     let _ = self.wire.stream.shutdown().await;
                     return Came::Closed(frame.map(|frame| frame.code));
                 }
@@ -134,7 +134,7 @@ impl WebSocket {
         }
     }
 
-    /// Waits until the server has closed the WebSocket; what the close frame said.
+    /// Waits until the server has closed the WebSocket. Returns the close frame.
     pub(crate) async fn closed(&mut self) -> Came {
         loop {
             match self.next().await {
