@@ -395,8 +395,8 @@ impl Gate {
         self.done.send(()).unwrap();
     }
 
-    /// Asserts that this many handlers wait and no more events from `sending` are read. Then lets all pass, and asserts that there were never
-    /// more waiting handlers.
+    /// Asserts that this many handlers wait and no more events from `sending` are read. Then lets all pass, and asserts that there were
+    /// never more waiting handlers.
     async fn holds(
         &self,
         wait: usize,

@@ -196,7 +196,7 @@ async fn a_message_in_as_many_fragments_as_may_be_is_taken() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_frames_right_behind_the_request_for_the_upgrade() {
-    // 10.2 number 5
+    // Item 5.
     let mut world = World::new(Server::new()).await;
     for (name, bytes, code, _) in frames() {
         if code.is_none() {

@@ -74,7 +74,7 @@ async fn every_refusal_of_the_table_over_http() {
     let cases = [
         ("GET", "EIO=4".to_owned(), unknown_transport),
         ("GET", "EIO=4&transport=abc".to_owned(), unknown_transport),
-        // 10.2 number 1
+        // Item 1.
         ("GET", "EIO=4&transport=constructor".to_owned(), unknown_transport),
         ("GET", "EIO=4&transport=__proto__".to_owned(), unknown_transport),
         ("GET", "EIO=4&transport=webtransport".to_owned(), unknown_transport),
@@ -130,10 +130,10 @@ async fn r2_every_refusal_of_a_websocket_over_http() {
         is(&response, 400, &[HTML, ("connection", "close")], message);
         assert!(wire.closed().await.is_empty());
     }
-    // 10.2 number 51: clients of the reference expect the `101`, and then the end.
+    // Item 51: clients of the reference expect the `101`, and then the end.
     let mut second = WebSocket::open(host.address, &upgraded.websocket_target()).await;
     assert_eq!(second.closed().await, Came::Closed(None));
-    // 10.2 number 52
+    // Item 52.
     is(&upgraded.get().await, 400, &[JSON], r#"{"code":3,"message":"Bad request"}"#);
     is(&upgraded.post("4x").await, 400, &[JSON], r#"{"code":3,"message":"Bad request"}"#);
     is_served(&session).await;
@@ -213,7 +213,7 @@ async fn the_answers_of_a_session_and_their_headers() {
     let session = Polling::join(host.address).await;
     is(&session.post(r#"42["echo","é"]"#).await, 200, &[HTML, NO_STORE], "ok");
     is(&session.get().await, 200, &[PLAIN, NO_STORE], r#"42["echo","é"]"#);
-    // 10.2 number 19
+    // Item 19.
     for method in ["HEAD", "PUT", "OPTIONS", "DELETE", "PATCH"] {
         let mut wire = Wire::open(host.address).await;
         wire.send(request(method, &session.target(), &[("Connection", "close")], "")).await;
@@ -222,7 +222,7 @@ async fn the_answers_of_a_session_and_their_headers() {
         assert!(answer.ends_with(b"\r\n\r\n"), "{method} has a body");
     }
     is_served(&session).await;
-    // A client's close with a GET held: chapter 1.9.
+    // A client closes while a GET is held.
     let mut held = session.start_get().await;
     assert_eq!(session.post("1").await.text(), "ok");
     is(&held.response().await, 200, &[PLAIN, NO_STORE], "6");

@@ -119,7 +119,7 @@ fn script(peers: &Peers) -> Result<Command, String> {
     Ok(command)
 }
 
-/// The directory with the packages of `conformance/vectors`, which are installed if necessary, or with others.
+/// The directory with the packages of `conformance/vectors`, which are installed if they are missing or of another version.
 fn installed() -> Result<PathBuf, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/vectors");
     let peers = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../peers");

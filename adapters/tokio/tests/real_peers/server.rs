@@ -75,8 +75,8 @@ impl Example {
         }
     }
 
-    /// The program, built once per test run. `cargo test --test real_peers` does not build examples, so this runs cargo. If everything is up
-    /// to date, cargo only prints the path of the program.
+    /// The program, built once per test run. `cargo test --test real_peers` does not build examples, so this runs cargo. If everything is
+    /// up to date, cargo only prints the path of the program.
     fn built(self) -> Result<PathBuf, String> {
         static BUILT: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
         let [echo, chat, bare] = &BUILT;
@@ -217,8 +217,8 @@ impl Server {
 
     fn start_again(&mut self) -> Result<(), String> {
         self.past.push_str(&self.process.transcript());
-        // In the meantime, an outgoing connection of this machine may have taken the port. Such a connection ends soon, so a few attempts are
-        // enough.
+        // In the meantime, an outgoing connection of this machine may have taken the port. Such a connection ends soon, so a few
+        // attempts are enough.
         let mut attempts = 0;
         loop {
             match self.template.start(self.address.port()) {

@@ -12,7 +12,7 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
 
-// A person in a tab of their own. A fault of the page fails the check, whatever else it sees.
+// A person in a tab. An error of the page fails the check, whatever else happens.
 class Person {
   static async arrive(context, name) {
     const person = new Person();
@@ -27,7 +27,7 @@ class Person {
     return person;
   }
 
-  // Until the server has answered the join.
+  // Waits until the server has answered the join.
   online = () => this.page.getByRole("status").filter({ hasText: `online as ${this.name}` }).waitFor();
   status = (text) => this.page.getByRole("status").filter({ hasText: text }).waitFor();
   sees = (text) => this.page.getByRole("log").getByText(text, { exact: true }).last().waitFor();
@@ -43,7 +43,7 @@ class Person {
   messages = () => this.page.locator("#log .message").allInnerTexts();
 }
 
-// Two tabs of one browser. Every check takes names of its own: the people of the check before may still be leaving.
+// Two tabs of one browser. Every check uses its own names, because the people of the previous check may still be leaving.
 async function two(first, second) {
   const context = await browser.newContext({ viewport: { width: 760, height: 620 } });
   context.setDefaultTimeout(20_000);
@@ -53,7 +53,7 @@ async function two(first, second) {
   return people;
 }
 
-// For the eyes of whoever works on the page: beside the packages.
+// A screenshot for developers of the page, stored beside the packages.
 const picture = (person, name) => person.page.screenshot({ path: join(process.env.PEER_PACKAGES, "..", "pictures", `${name}.png`) });
 
 async function faultless(...people) {

@@ -1,20 +1,20 @@
-// The frame of every script here: it runs the named checks one after the other and reports each as one line of JSON.
+// Runs the checks of a script one after the other, and reports each as one line of JSON. All scripts here use it.
 //
-// A script is started as `script URL MODE CHECK...`. It prints {"check": name, "ok": true} or {"check": name, "ok": false,
-// "error": text} per check, talks to the test program through {"do": ...} lines (answered by a line on standard input),
-// and ends when its standard input ends, so that no script outlives the test program.
+// A script is started as `script URL MODE CHECK...`. For each check it prints {"check": name, "ok": true} or {"check": name, "ok": false,
+// "error": text}. It sends requests to the test program as {"do": ...} lines, each of which is answered by a line on standard input. It
+// ends when its standard input ends, so that no script outlives the test program.
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { writeSync } from "node:fs";
 
-// The packages are not installed beside the scripts, so their names cannot be imported.
+// The packages are not installed beside the scripts, so they cannot be imported by name.
 export const load = createRequire(join(process.env.PEER_PACKAGES, "package.json"));
 
 export const [url, mode, ...wanted] = process.argv.slice(2);
 
-// The last resort against a hang, not a measure of anything.
+// The last resort against a hang. It measures nothing.
 const DEADLINE_MS = 60_000;
 
 const say = (value) => writeSync(1, `${JSON.stringify(value)}\n`);
@@ -24,14 +24,14 @@ createInterface({ input: process.stdin })
   .on("line", (line) => answers.shift()?.(line))
   .on("close", () => process.exit(3));
 
-// Asks the test program to do something with the server ("stop", "start") and waits until it is done.
+// Asks the test program to do something with the server ("stop", "start"), and waits until it is done.
 export const ask = (what) =>
   new Promise((resolve) => {
     answers.push(resolve);
     say({ do: what });
   });
 
-// A check that failed leaves promises behind that nobody awaits any more; they shall not end the checks after it.
+// A failed check leaves promises that are never awaited. They must not end the checks after it.
 process.on("unhandledRejection", (error) => console.error("left behind:", error?.message ?? error));
 
 const cleanups = [];
@@ -39,8 +39,8 @@ const cleanups = [];
 // Runs `task` at the end of the current check, whatever its outcome.
 export const atEnd = (task) => cleanups.push(task);
 
-// The arguments of the next `event`. A connection that fails or ends while nobody expects it fails the check at once
-// instead of letting it run into the deadline.
+// The arguments of the next `event`. If a connection fails or ends unexpectedly, the check fails at once instead of running into the
+// deadline.
 export function next(emitter, event, endings = ["connect_error", "disconnect", "close", "error"]) {
   return new Promise((resolve, reject) => {
     const listeners = new Map();

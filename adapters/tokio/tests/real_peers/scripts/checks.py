@@ -1,8 +1,8 @@
-# What the Python scripts share: how a check is reported, how the test program is asked for something, and what is sent.
+# Shared code of the Python scripts: reports checks, sends requests to the test program, and has sample values.
 #
-# A script is started as `script URL MODE CHECK...`. It prints {"check": name, "ok": true} or {"check": name, "ok": false,
-# "error": text} per check, talks to the test program through {"do": ...} lines (answered by a line on standard input),
-# and ends when its standard input ends, so that no script outlives the test program.
+# A script is started as `script URL MODE CHECK...`. For each check it prints {"check": name, "ok": true} or {"check": name, "ok": false,
+# "error": text}. It sends requests to the test program as {"do": ...} lines, each of which is answered by a line on standard input. It
+# ends when its standard input ends, so that no script outlives the test program.
 
 import json
 import os
@@ -12,7 +12,7 @@ import threading
 
 url, mode, *wanted = sys.argv[1:]
 
-# The last resort against a hang, not a measure of anything.
+# The last resort against a hang. It measures nothing.
 DEADLINE_SECONDS = 60
 
 TRANSPORTS = {
@@ -41,7 +41,7 @@ threading.Thread(target=read_answers, daemon=True).start()
 
 
 def say(**value):
-    # One write per line: threads of the client library may log at the same time.
+    # One write per line, because threads of the client library may log at the same time.
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 
@@ -53,6 +53,6 @@ def ask(what):
 
 
 def same(seen, expected):
-    # python-socketio hands over a list where the sender had one, and plain values otherwise.
+    # python-socketio returns a list if the sender had one, and plain values otherwise.
     if seen != expected:
         raise AssertionError(f"{str(seen)[:500]} instead of {str(expected)[:500]}")

@@ -1,15 +1,15 @@
-// The JavaScript half of the parser that the documentation of `socketio_proto::Parser` shows: each packet is one binary message,
+// The JavaScript half of the example parser in the documentation of `socketio_proto::Parser`. Each packet is one binary message:
 //
-//   type (1 byte), namespace (length in 1 byte), ack id (4 bytes, ff ff ff ff is none), payload as JSON (length in 4 bytes, 0 is none),
+//   type (1 byte), namespace (length in 1 byte), ack id (4 bytes, ff ff ff ff if none), payload as JSON (length in 4 bytes, 0 if none),
 //   attachments (length in 4 bytes each) until the end
 //
-// with numbers in big-endian. For the option `parser` of socket.io and socket.io-client: `{ parser: { Encoder, Decoder } }`.
+// Numbers are big-endian. For the option `parser` of socket.io and socket.io-client: `{ parser: { Encoder, Decoder } }`.
 
 import { EventEmitter } from "node:events";
 
 const NO_ID = 0xffffffff;
 
-// A copy of the value in which each piece of binary is a placeholder, and the pieces.
+// A copy of the value in which each binary is replaced by a placeholder, and the binaries.
 function split(value, attachments) {
   if (Buffer.isBuffer(value) || value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
     attachments.push(ArrayBuffer.isView(value) ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : Buffer.from(value));

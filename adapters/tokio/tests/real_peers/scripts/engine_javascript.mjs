@@ -1,4 +1,4 @@
-// engine.io-client, the reference client one level below, against the bare echo.
+// Tests the bare echo with engine.io-client, the reference client of Engine.IO.
 
 import assert from "node:assert/strict";
 import { ask, atEnd, load, mode, next, run, url } from "./checks.mjs";
@@ -15,7 +15,7 @@ function opening() {
   return socket;
 }
 
-// An open session; in the upgrade mode one that has been upgraded.
+// An open session. In the upgrade mode, it has been upgraded.
 async function opened() {
   const socket = opening();
   await next(socket, "open");
@@ -39,7 +39,7 @@ await run({
 
   async text_comes_back() {
     const socket = await opened();
-    // The record separator cannot travel unescaped in a polling body, and nothing escapes it at this level.
+    // A polling body cannot contain the record separator unescaped, and nothing escapes it at this level.
     for (const text of texts.filter((text) => text !== "" && !text.includes("\u001e"))) await echoed(socket, text);
   },
 
@@ -65,7 +65,7 @@ await run({
   },
 
   async a_thousand_messages_keep_their_order() {
-    // Not waiting for the upgrade: it happens in the middle of all this.
+    // Does not wait for the upgrade, so that it happens in the middle of all this.
     const socket = opening();
     await next(socket, "open");
     const seen = [];

@@ -1,4 +1,4 @@
-// socket.io-client, the reference client, against the echo server.
+// Tests the echo server with socket.io-client, the reference client.
 
 import assert from "node:assert/strict";
 import { ask, atEnd, load, mode, next, run, url } from "./checks.mjs";
@@ -18,7 +18,7 @@ function manager(options = {}) {
   return created;
 }
 
-// A connected socket; in the upgrade mode one whose connection has been upgraded.
+// A connected socket. In the upgrade mode, its connection has been upgraded.
 async function connected(on = manager(), namespace = "/", auth = undefined) {
   const socket = on.socket(namespace, { auth });
   const connect = next(socket, "connect");
@@ -231,7 +231,7 @@ await run({
   },
 
   async a_thousand_events_keep_their_order() {
-    // Not waiting for the upgrade: it happens in the middle of all this.
+    // Does not wait for the upgrade, so that it happens in the middle of all this.
     const socket = manager().socket("/");
     const seen = [];
     const finished = new Promise((resolve) => {

@@ -1,6 +1,6 @@
-// The reference parsers, for as long as somebody asks: a line of cases in, a line of answers out.
+// Runs the reference parsers: reads lines of cases, and answers each with a line of results, until its input ends.
 //
-// A case is one of `conformance/vectors` without its answer. The packages are where `PEER_PACKAGES` says.
+// A case is one of `conformance/vectors` without its answer. The packages are in the directory `PEER_PACKAGES`.
 
 import { createInterface } from "node:readline";
 import { answer } from "../../../../../conformance/vectors/reference.mjs";

@@ -1,5 +1,4 @@
-// socket.io-client with a parser that is not the default one, against an echo server that uses the same. The mode is the parser and
-// the transport.
+// Tests an echo server with a custom parser, with socket.io-client and the same parser. The mode is the parser and the transport.
 
 import assert from "node:assert/strict";
 import { atEnd, load, mode, next, run, url } from "./checks.mjs";
@@ -10,7 +9,7 @@ const { Manager } = load("socket.io-client");
 
 const [format, transport] = mode.split(" ");
 const parser = format === "custom" ? custom : load("socket.io-msgpack-parser");
-// The parser on this side loses the upper bits of whole numbers beyond 64 bits.
+// The JavaScript parser loses the upper bits of integers beyond 64 bits.
 const values = format === "custom" ? all : all.filter((value) => value !== 1e21);
 const TRANSPORTS = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
 

@@ -1,4 +1,4 @@
-# python-socketio's AsyncClient against the echo server.
+# Tests the echo server with python-socketio's AsyncClient.
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from checks import (BYTES, DEADLINE_SECONDS, FINAL_TRANSPORT, MEGABYTE_OF_BYTES,
 
 
 class Peer:
-    """A client that keeps everything it hears in one queue per namespace and event."""
+    """A client that keeps the received events in one queue per namespace and event."""
 
     def __init__(self, namespaces=("/",), auth=None, **options):
         self.heard = {}
@@ -21,7 +21,7 @@ class Peer:
         self.client = socketio.AsyncClient(**{"reconnection": False, **options})
         for namespace in namespaces:
             self.client.on("*", partial(self.hear, namespace), namespace)
-            # The catch-all does not see the reserved events.
+            # The catch-all handler does not receive the reserved events.
             for event in ("connect", "connect_error", "disconnect"):
                 self.client.on(event, lambda *args, key=(namespace, event): self.queue(*key).put_nowait(args), namespace)
             self.client.on("question", lambda *args: (*args, "and more"), namespace)
@@ -151,5 +151,5 @@ async def main():
 
 
 failed = asyncio.run(main())
-# At once: what the client library still has running is of no interest any more.
+# Exits at once: tasks that the client library still runs do not matter.
 os._exit(failed)

@@ -1,4 +1,4 @@
-# python-socketio's threaded Client against the echo server.
+# Tests the echo server with python-socketio's threaded Client.
 
 import queue
 import sys
@@ -12,14 +12,14 @@ from checks import (BYTES, DEADLINE_SECONDS, FINAL_TRANSPORT, MEGABYTE_OF_BYTES,
 
 
 class Peer:
-    """A client that keeps everything it hears in one queue per namespace and event."""
+    """A client that keeps the received events in one queue per namespace and event."""
 
     def __init__(self, namespaces=("/",), auth=None, **options):
         self.heard = {}
         self.client = socketio.Client(**{"reconnection": False, **options})
         for namespace in namespaces:
             self.client.on("*", partial(self.hear, namespace), namespace)
-            # The catch-all does not see the reserved events.
+            # The catch-all handler does not receive the reserved events.
             for event in ("connect", "connect_error", "disconnect"):
                 self.client.on(event, lambda *args, key=(namespace, event): self.queue(*key).put(args), namespace)
             self.client.on("question", lambda *args: (*args, "and more"), namespace)

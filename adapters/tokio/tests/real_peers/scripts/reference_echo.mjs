@@ -1,5 +1,4 @@
-// The contract of the example "echo", kept by the reference implementation: what the tests demand of our server is
-// what they demand of this one.
+// The contract of the example "echo", fulfilled by the reference implementation. The tests demand the same from it as from our server.
 //
 // Flags: --host --port --ping-interval --ping-timeout --max-payload --connect-timeout (milliseconds, bytes).
 

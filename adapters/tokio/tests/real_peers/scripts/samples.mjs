@@ -1,4 +1,4 @@
-// What is sent to and fro: values in which an encoder could get something wrong.
+// Sample values that are sent in both directions: values that an encoder could get wrong.
 
 export const texts = [
   "",
@@ -23,6 +23,6 @@ export const values = [
 
 export const bytes = Buffer.from(Array.from({ length: 256 }, (_, index) => index));
 
-// Not constant, so that a shifted or repeated block is noticed.
+// The bytes are not constant, so that a shifted or repeated block is detected.
 export const megabyteOfBytes = Buffer.alloc(1_000_000).map((_, index) => (index * 31 + (index >> 8)) & 0xff);
 export const megabyteOfText = Array.from({ length: 100_000 }, (_, index) => String(index).padStart(10, "0")).join("");

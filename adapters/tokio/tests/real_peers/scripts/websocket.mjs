@@ -1,4 +1,4 @@
-// Node's `ws` against our WebSocket crate; the mode says which end Node is.
+// Tests our WebSocket crate with Node's `ws`. The mode is the role of Node's end.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -8,13 +8,13 @@ import { bytes, megabyteOfBytes, megabyteOfText, texts } from "./samples.mjs";
 const { WebSocket, WebSocketServer } = load("ws");
 
 let listening;
-// Which of the subprotocols that our end offers is selected: a function as `ws` wants it, or the first.
+// Selects one of the subprotocols that our end offers: the function that `ws` expects, or the first one.
 let select;
 
 async function opened(offered = []) {
   let socket;
   if (mode === "client") {
-    // It offers compression, which our end does not take.
+    // It offers compression, which our end does not accept.
     socket = new WebSocket(url.replace("http", "ws"), offered);
     await next(socket, "open");
   } else {
@@ -29,7 +29,7 @@ async function opened(offered = []) {
   }
   assert.equal(socket.extensions, "");
   socket.dialledFrom = mode === "client" ? socket._socket.localPort : socket._socket.remotePort;
-  // Every fault is the concern of the check that waits for something else.
+  // An error is reported by the check that waits for something else.
   socket.on("error", () => {});
   atEnd(() => socket.terminate());
   return socket;
@@ -46,7 +46,7 @@ async function echoed(socket, data) {
   assert.deepStrictEqual(await answer, data);
 }
 
-// How our end saw the end of a connection. Others may end at the same time: those of earlier checks.
+// How the connection ended for our end. Connections of earlier checks may end at the same time.
 async function seenEnd(of) {
   const socket = await opened();
   const answer = message(socket);
@@ -65,7 +65,7 @@ await run({
     for (const text of texts) await echoed(socket, text);
     await echoed(socket, Buffer.alloc(0));
     await echoed(socket, bytes);
-    // Both sides of every length encoding.
+    // The lengths on both sides of every change of the length encoding.
     for (const length of [1, 124, 125, 126, 127, 65_535, 65_536, 65_537]) {
       await echoed(socket, Buffer.alloc(length, length));
       await echoed(socket, "x".repeat(length));
@@ -113,7 +113,7 @@ await run({
     const pong = next(socket, "pong");
     const answer = message(socket);
     const euro = Buffer.from("€");
-    // Cut within a character.
+    // Split within a character.
     socket.send(Buffer.concat([Buffer.from("one, "), euro.subarray(0, 1)]), { fin: false, binary: false });
     socket.ping("between");
     socket.send(Buffer.concat([euro.subarray(1), Buffer.from(", two")]), { fin: false, binary: false });
