@@ -1,4 +1,4 @@
-//! The clock of a server's machines: microseconds since its first request, by the runtime's time.
+//! The clock of a server's machines: microseconds since its first request, on the runtime's clock.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -8,19 +8,19 @@ use engineio_proto::Instant;
 
 use crate::runtime::Runtime;
 
-/// Tells the time to machines. Only a runtime knows the time, and a server is made before it has one: the clock starts with the first
-/// request.
+/// The clock of the machines. A server is created before its runtime is known, and only a runtime has a clock. So this clock starts with the
+/// first request.
 #[derive(Default)]
 pub(crate) struct Clock(OnceLock<Started>);
 
 struct Started {
     epoch: RuntimeInstant,
-    /// Reads the runtime's time, for callers that have no runtime at hand.
+    /// Reads the runtime's time, for callers that have no runtime.
     read: Box<dyn Fn() -> RuntimeInstant + Send + Sync>,
 }
 
 impl Clock {
-    /// The time, by a runtime that the caller has at hand. Starts the clock.
+    /// The current time on the clock of this runtime. Starts the clock.
     pub(crate) fn now<R: Runtime>(&self, runtime: &R) -> Instant {
         let now = runtime.now();
         let start = || {
@@ -30,7 +30,7 @@ impl Clock {
         since(self.0.get_or_init(start).epoch, now)
     }
 
-    /// The time. Zero before the first request: until then there is nothing that could take time.
+    /// The current time. Zero before the first request, when nothing needs the time yet.
     pub(crate) fn read(&self) -> Instant {
         self.0.get().map_or(Instant::ZERO, |started| since(started.epoch, (started.read)()))
     }
@@ -38,7 +38,7 @@ impl Clock {
 
 fn since(epoch: RuntimeInstant, now: RuntimeInstant) -> Instant {
     let elapsed = now.saturating_duration_since(epoch);
-    // Without the 128 bits of `as_micros`: this lasts for 580 000 years.
+    // Avoids the 128 bits of `as_micros`. This lasts for 580 000 years.
     let seconds = elapsed.as_secs().saturating_mul(1_000_000);
     Instant::from_micros(seconds.saturating_add(u64::from(elapsed.subsec_micros())))
 }

@@ -1,4 +1,4 @@
-//! What a listener or a router serves: it has a path, answers requests, and can be shut down.
+//! The interface of a service to a listener or a router: it has a path, answers requests, and can be shut down.
 
 use std::future::Future;
 

@@ -1,4 +1,4 @@
-//! All peers of one server: the table of session ids, what they share, and the server's shutdown.
+//! All peers of one server: the table of session ids, their shared state, and the server's shutdown.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -21,21 +21,21 @@ use crate::tasks::Tasks;
 use crate::timers::{Alarm, Sleeper, Timers};
 use crate::turn::{Application, PeerOf};
 
-/// What runs on top of the machines of a server.
+/// The layer above the machines of a server.
 pub(crate) trait ServerApplication: Application {
-    /// What all tasks are to see of a peer whose session this request opens.
+    /// The shared state of a peer whose session this request opens.
     fn shared(&self, parts: &http::request::Parts, config: &Config) -> Self::Shared;
 
-    /// A session was accepted.
+    /// Called when a session was accepted.
     fn open(&self, now: Instant, session: Session, peer: &Arc<PeerOf<Self>>) -> (Self::Machine, Self::Local);
 
-    /// A deadline has passed that the application has set by its [`Alarm`]. Does nothing unless it sets some.
+    /// Called when a deadline has passed that the application has set with its [`Alarm`]. By default, does nothing.
     fn handle_timeout(&self, _now: Instant) {}
 
     /// Asks a peer to close for the server's shutdown.
     fn shut_down() -> Self::Command;
 
-    /// Discards a peer: what waits for it is lost.
+    /// Discards a peer and its queued packets.
     fn discard() -> Self::Command;
 }
 
@@ -76,7 +76,7 @@ impl Hasher for SidHasher {
 const SID_ATTEMPTS: usize = 3;
 
 impl<A: ServerApplication> Hub<A> {
-    /// `application` makes the application, which may set deadlines of its own.
+    /// `application` creates the application, which may set its own deadlines.
     pub(crate) fn new(application: impl FnOnce(Alarm) -> A, config: Config) -> Self {
         let (clock, timers) = (Arc::<Clock>::default(), Arc::<Timers>::default());
         Self {
@@ -107,14 +107,14 @@ impl<A: ServerApplication> Hub<A> {
         lock(&self.peers).get(sid).cloned()
     }
 
-    /// How many sessions there are.
+    /// The number of sessions.
     pub(crate) fn sessions(&self) -> usize {
         lock(&self.peers).len()
     }
 
     pub(crate) fn remove(&self, sid: Sid) {
         let removed = lock(&self.peers).remove(&sid);
-        // Dropped without the lock: it holds values of the application.
+        // Dropped without the lock, because it holds values of the application.
         drop(removed);
     }
 
@@ -122,7 +122,8 @@ impl<A: ServerApplication> Hub<A> {
         self.shutting_down.load(Ordering::Relaxed)
     }
 
-    /// Refuses new sessions from now on, asks all peers to close, and waits until they are gone; discards them when `deadline` is over.
+    /// Refuses new sessions from now on, asks all peers to close, and waits until they have ended. Discards peers that remain when `deadline`
+    /// completes.
     pub(crate) async fn shut_down(&self, deadline: impl Future<Output = ()>) {
         self.shutting_down.store(true, Ordering::Relaxed);
         self.push_to_all(A::shut_down);
@@ -135,12 +136,12 @@ impl<A: ServerApplication> Hub<A> {
     fn push_to_all(&self, command: fn() -> A::Command) {
         let peers: Vec<_> = lock(&self.peers).values().cloned().collect();
         for peer in peers {
-            // A peer that is gone needs no command.
+            // A peer whose session has ended needs no command.
             let _ = peer.push(0, command);
         }
     }
 
-    /// The answer to a request whose session is gone.
+    /// The answer to a request whose session has ended.
     pub(crate) fn unknown_sid(ask: &Ask) -> Response {
         ask.refuse(Refusal::UnknownSid)
     }
@@ -148,14 +149,14 @@ impl<A: ServerApplication> Hub<A> {
     /// Adds a peer, with an id that is not in use.
     ///
     /// # Errors
-    /// Why the handshake is refused: the server is shutting down, or no unused id was found.
+    /// The reason why the handshake is refused: the server is shutting down, or no unused id was found.
     pub(crate) fn add(&self, shared: A::Shared) -> Result<Arc<PeerOf<A>>, Refusal<'static>> {
         for _ in 0..SID_ATTEMPTS {
             let Some(sid) = random_bytes().map(Sid::from_random) else { break };
             let mut peers = lock(&self.peers);
             // Under the lock, so that no peer is added after all were asked to close.
             if self.is_shutting_down() {
-                // `shared` is a value of the application, and is dropped without the lock.
+                // Dropped without the lock, because `shared` is a value of the application.
                 drop(peers);
                 return Err(Refusal::Unavailable);
             }
@@ -169,7 +170,7 @@ impl<A: ServerApplication> Hub<A> {
     /// Starts the timers' task with the first session, and again if its runtime has dropped it.
     pub(crate) fn run_timers<R: Runtime>(self: &Arc<Self>, runtime: &R) {
         let Some(running) = self.timers.start() else { return };
-        // Sets the epoch first: a clone of a clock without one would set its own.
+        // The epoch must be set first: a clone of a clock without one would set its own.
         let (hub, timers, clock, runtime_of_timers) =
             (Arc::downgrade(self), Arc::clone(&self.timers), Arc::clone(&self.clock), runtime.clone());
         runtime.spawn(async move {

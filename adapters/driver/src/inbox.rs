@@ -1,5 +1,5 @@
-//! The events of a socket that wait for `recv`. Their bytes are counted: over the soft limit, the peer is not read from until the
-//! application has taken enough of them.
+//! The events of a socket that `recv` has not returned yet. Their bytes are counted. Above the soft limit, the server does not read from the
+//! peer until the application has received enough of them.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -48,7 +48,7 @@ impl<T> Inbox<T> {
             drop(state);
             return Err(item);
         }
-        // An empty event takes memory too.
+        // An empty event occupies memory as well.
         let bytes = bytes.saturating_add(size_of::<(T, usize)>());
         state.items.push_back((item, bytes));
         state.bytes = state.bytes.saturating_add(bytes);

@@ -1,12 +1,12 @@
-//! The runtime-neutral half of a Socket.IO server: HTTP service, connection turns, application API.
+//! The runtime-independent half of a Socket.IO server: HTTP service, tasks of connections, application API.
 //!
-//! Applications use it through an adapter such as `socketio-tokio`, whose page shows the API. An adapter for another runtime or another
-//! HTTP server brings three things:
+//! Applications use it through an adapter such as `socketio-tokio`, whose documentation shows the API. An adapter for another runtime or
+//! another HTTP server provides three things:
 //!
-//! 1. A [`Runtime`]: how to spawn, how to sleep, and what time it is.
+//! 1. A [`Runtime`]: spawns, sleeps, and reads the time.
 //! 2. Its [`Stream`]: polled reads and writes.
-//! 3. Something that hands requests to an [`Endpoint`] (a [`Server`] or an [`EngineServer`]) whose path matches. `socketio-hyper` does it for
-//!    runtimes that hyper can run on; here is what it comes down to:
+//! 3. Code that passes requests to an [`Endpoint`] (a [`Server`] or an [`EngineServer`]) whose path matches. `socketio-hyper` does this for
+//!    runtimes that hyper can run on. In essence:
 //!
 //! ```
 //! use socketio_driver::{Body, Endpoint, RemoteAddress, Runtime, Upgrade};
@@ -16,7 +16,7 @@
 //!     endpoint: &E,
 //!     address: std::net::SocketAddr,
 //!     mut request: http::Request<String>,
-//!     // What becomes of the connection if the answer is `101`.
+//!     // The connection, if the response is `101`.
 //!     upgrade: Option<Upgrade<R::Stream>>,
 //! ) -> http::Response<Body> {
 //!     if !endpoint.matches(request.uri().path()) {
@@ -27,10 +27,10 @@
 //! }
 //! ```
 //!
-//! Every session has one task, which owns its machine and its links. Requests, emits and broadcasts reach it through a mailbox. Nothing is
-//! locked while handlers run.
+//! Every session has one task, which owns its machine and its links. Requests, emits and broadcasts reach it through a mailbox. No lock is
+//! held while handlers run.
 
-// The runtime of the tests is shared with the tests outside of this crate, and names the crate as they do.
+// The runtime of the tests is shared with the integration tests, which refer to the crate by its name.
 #[cfg(test)]
 extern crate self as socketio_driver;
 

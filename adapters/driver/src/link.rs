@@ -1,11 +1,11 @@
-//! A link of a session: a stream, and what is spoken on it. Bytes of the stream become messages, packets become bytes.
+//! A link of a session: a stream, and the protocol on it. Decodes bytes of the stream into messages, and encodes packets into bytes.
 //!
-//! What is spoken is [`WebSocket`], on either end. WebTransport is to be a second protocol in its place, on the same streams and with the
-//! same output.
+//! The protocol is [`WebSocket`], for servers and clients. WebTransport is planned as a second protocol, with the same streams and the same
+//! output.
 //!
-//! Reading goes through one buffer for each thread, so that an idle link has none; a large frame is read straight into a buffer of its
-//! own. What is written in a turn is gathered in one buffer for each thread too; only what the stream does not take at once is kept
-//! with the link. Large frames are never copied, unless they are masked.
+//! All links of a thread read through one buffer, so an idle link owns none. A large frame is read directly into its own buffer. The output
+//! of a turn is also gathered in one buffer for each thread, and a link keeps only what its stream does not accept at once. Large frames are
+//! never copied, unless they are masked.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -23,19 +23,19 @@ use engineio_websocket::{
 
 use crate::runtime::Stream;
 
-/// Bytes read at once, and so the most input of one turn.
+/// The number of bytes read at once, and so the largest input of one read.
 const READ_BUFFER: usize = 64 * 1024;
-/// Frames up to this length are copied into the output buffer; longer ones are written from where they are.
+/// Frames up to this length are copied into the output buffer. Longer ones are written in place.
 const COPY_LIMIT: usize = 4096;
-/// Output gathered before it is written.
+/// The size of output that is gathered before it is written.
 const WRITE_BUFFER: usize = 64 * 1024;
-/// What a piece of output that is kept costs beside its bytes: its place in the queue, and an allocation.
+/// The cost of a buffered segment of output beside its bytes: its entry in the queue, and an allocation.
 const SEGMENT: usize = 96;
-/// Slices written at once.
+/// The maximum number of slices written at once.
 const MAX_SLICES: usize = 16;
 
 thread_local! {
-    // Initialised once, and read into over and over.
+    // Initialised only once, because reads need initialised memory.
     static INPUT: RefCell<(Box<[u8]>, Arena)> = RefCell::new((vec![0; READ_BUFFER].into_boxed_slice(), Arena::new()));
     static OUTPUT: RefCell<BytesMut> = RefCell::new(BytesMut::new());
 }
@@ -45,7 +45,7 @@ pub(crate) struct Link<S> {
     id: LinkId,
     stream: S,
     protocol: WebSocket,
-    /// What was read beyond the HTTP request.
+    /// The bytes that were read beyond the HTTP request.
     early: Bytes,
     output: Output,
 }
@@ -53,41 +53,41 @@ pub(crate) struct Link<S> {
 /// A WebSocket after its handshake.
 pub(crate) struct WebSocket {
     decoder: Decoder,
-    /// A client's; a server masks nothing.
+    /// The masking keys of a client. A server does not mask.
     masks: Option<Box<MaskKeys>>,
-    /// The payload of the latest ping, until its pong is written; earlier ones need no answer (RFC 6455 section 5.5.3).
+    /// The payload of the latest ping, until its pong is written. Earlier pings need no answer (RFC 6455 section 5.5.3).
     pong: Option<Bytes>,
     closing: bool,
 }
 
-/// What the stream has not taken yet.
+/// Output that the stream has not accepted yet.
 #[derive(Default)]
 struct Output {
     segments: VecDeque<Bytes>,
     length: usize,
 }
 
-/// What came of a read.
+/// The result of a read.
 pub(crate) enum Read {
-    /// Nothing more for now; the task is woken when there is.
+    /// Nothing is available. The task is woken when it is.
     Pending,
-    /// Messages came; there may be more.
+    /// Bytes were read. More may be available.
     Some,
     /// The link is down.
     Down(LinkDownCause),
-    /// The link is down, because the peer broke a rule of WebSocket.
+    /// The link is down, because the peer has violated the WebSocket protocol.
     Failed(engineio_websocket::Error),
 }
 
 impl WebSocket {
-    /// A client's end with `masks`, a server's end without. `max_message` is the largest inbound message, in bytes.
+    /// Creates a client's end with `masks`, and a server's end without. `max_message` is the largest inbound message, in bytes.
     pub(crate) fn new(masks: Option<MaskKeys>, max_message: usize) -> Self {
         let role = if masks.is_some() { Role::Client } else { Role::Server };
         let decoder = Decoder::new(role, Limits::default().with_max_message(max_message));
         Self { decoder, masks: masks.map(Box::new), pong: None, closing: false }
     }
 
-    /// The mask of the next frame.
+    /// The masking key of the next frame.
     fn mask(&mut self) -> Option<[u8; 4]> {
         self.masks.as_mut().map(|masks| masks.next_key())
     }
@@ -95,12 +95,12 @@ impl WebSocket {
 
 impl<S: Stream> Link<S> {
     pub(crate) fn new(id: LinkId, stream: S, protocol: WebSocket, early: Bytes) -> Self {
-        // Even an empty piece would keep the HTTP library's read buffer alive.
+        // Even an empty slice would keep the HTTP library's read buffer alive.
         let early = if early.is_empty() { Bytes::new() } else { early };
         Self { id, stream, protocol, early, output: Output::default() }
     }
 
-    /// What the session is to take it for.
+    /// The kind of the link, for the session.
     pub(crate) fn kind(&self) -> LinkKind {
         LinkKind::WebSocket
     }
@@ -109,17 +109,17 @@ impl<S: Stream> Link<S> {
         self.id
     }
 
-    /// Whether everything that was written has been taken by the stream.
+    /// Whether the stream has accepted all output.
     pub(crate) fn is_flushed(&self) -> bool {
         self.output.is_empty()
     }
 
-    /// Bytes that the stream has not taken, and what keeping them costs.
+    /// The number of bytes that the stream has not accepted, and the cost of buffering them.
     pub(crate) fn buffered(&self) -> usize {
         self.output.length.saturating_add(self.output.segments.len().saturating_mul(SEGMENT))
     }
 
-    /// Reads once, at most [`READ_BUFFER`] bytes, and hands over every message in them.
+    /// Reads once, at most [`READ_BUFFER`] bytes, and passes on every message in them.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, mut message: impl FnMut(Message)) -> Read {
         INPUT.with_borrow_mut(|(buffer, arena)| self.read_with(cx, buffer, arena, &mut message))
     }
@@ -154,11 +154,11 @@ impl<S: Stream> Link<S> {
             Event::Binary(data) => message(Message::Binary(data)),
             Event::Ping(payload) => *pong = Some(payload),
             Event::Pong(_) => {}
-            // Nothing follows a close frame, and no compression was agreed on.
+            // Nothing follows a close frame, and no compression was negotiated.
             last => closed = closed_by(last),
         });
         match (decoded, closed) {
-            // The peer hears its own code and reason, as from the reference's WebSocket library.
+            // The peer receives its own code and reason, as from the reference's WebSocket library.
             (Ok(()), Some(frame)) => {
                 self.close(frame.as_ref().map(|frame| (frame.code, &*frame.reason)));
                 Read::Down(LinkDownCause::Closed)
@@ -171,12 +171,12 @@ impl<S: Stream> Link<S> {
         }
     }
 
-    /// Reads what came with the HTTP request.
+    /// Reads the bytes that arrived with the HTTP request.
     #[cold]
     fn read_early(&mut self, buffer: &mut [u8]) -> usize {
         let piece = self.early.split_to(buffer.len().min(self.early.len()));
         if self.early.is_empty() {
-            // Even an empty piece would keep the HTTP library's read buffer alive.
+            // Even an empty slice would keep the HTTP library's read buffer alive.
             self.early = Bytes::new();
         }
         let (front, _) = buffer.split_at_mut(piece.len());
@@ -184,11 +184,11 @@ impl<S: Stream> Link<S> {
         piece.len()
     }
 
-    /// Has a batch filled with packets and writes it, until there are no more or the stream takes no more. While it takes none, `fill` is
-    /// not called: packets stay where they are, in the machine, which counts them.
+    /// Lets `fill` fill batches with packets and writes them, until there are no more or the stream accepts no more. While the stream accepts
+    /// none, `fill` is not called: the packets stay in the machine, which counts them.
     ///
     /// # Errors
-    /// When the stream failed.
+    /// If the stream failed.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, mut fill: impl FnMut(&mut Batch<'_>)) -> io::Result<()> {
         OUTPUT.with_borrow_mut(|buffer| {
             let result = self.write_with(cx, buffer, &mut fill);
@@ -207,38 +207,39 @@ impl<S: Stream> Link<S> {
         let mut more = true;
         while self.output.flush(&mut self.stream, cx, buffer)? {
             if !more {
-                // A stream that buffers wakes the task until it has written.
+                // A buffering stream wakes the task until it has written everything.
                 let (Poll::Pending | Poll::Ready(())) = self.stream.poll_flush(cx)?;
                 return Ok(());
             }
             if let Some(payload) = self.protocol.pong.take() {
-                // The decoder lets no longer payload through.
+                // This cannot fail: the decoder accepts no longer payload.
                 let _ = encode_pong(buffer, &payload, self.protocol.mask());
             }
             let mut batch = Batch { output: &mut self.output, buffer, masks: self.protocol.masks.as_deref_mut() };
             fill(&mut batch);
-            // With room left, that was all there is.
+            // If the batch has capacity left, there are no more packets.
             more = !batch.has_room();
         }
-        // An exact copy: the thread's buffer must not be pinned by a slow peer.
+        // Copied exactly, so that a slow peer does not keep the thread's buffer alive.
         self.output.push(Bytes::copy_from_slice(buffer));
         Ok(())
     }
 
-    /// Queues a close frame behind everything that was handed out; nothing is written after it.
+    /// Queues a close frame behind all other output. Nothing is written after it.
     pub(crate) fn close(&mut self, close_frame: Option<(u16, &str)>) {
         if !std::mem::replace(&mut self.protocol.closing, true) {
             let mut close = BytesMut::new();
-            // The code and the reason are our own, or came in a valid frame.
+            // This cannot fail: the code and the reason are our own, or came in a valid frame.
             let _ = encode_close(&mut close, close_frame, self.protocol.mask());
             self.output.push(close.freeze());
         }
     }
 
-    /// Writes what is left, ends the stream, and waits for the peer to do so too, so that nothing in flight is lost to a reset.
+    /// Writes the remaining output, shuts down the stream, and waits until the peer has done so as well. Otherwise a reset could discard
+    /// output in transit.
     pub(crate) async fn linger(self) {
         let Self { mut output, mut stream, protocol, early, .. } = self;
-        // What was read of a message that has not ended goes at once.
+        // Frees an incomplete message at once.
         drop((protocol, early));
         let mut rest = BytesMut::new();
         let flushed = poll_fn(|cx| match output.flush(&mut stream, cx, &mut rest) {
@@ -255,7 +256,7 @@ impl<S: Stream> Link<S> {
     }
 }
 
-/// Packets that are written at once.
+/// Packets that are written together.
 pub(crate) struct Batch<'a> {
     output: &'a mut Output,
     buffer: &'a mut BytesMut,
@@ -263,7 +264,7 @@ pub(crate) struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Adds a packet. Whether there is room for another one.
+    /// Adds a packet. Returns whether there is capacity for another one.
     #[inline]
     pub(crate) fn add(&mut self, frame: &Frame) -> bool {
         match &mut self.masks {
@@ -291,12 +292,12 @@ impl Output {
         }
     }
 
-    /// Adds a packet: copied behind what is in `buffer` when it is small, by reference when it is large.
+    /// Adds a packet. A small one is copied to the end of `buffer`, a large one is added by reference.
     #[inline]
     fn add(&mut self, buffer: &mut BytesMut, frame: &Frame) {
         encode_header(buffer, opcode(frame).into(), frame.packet_len(), None);
         match *frame.head() {
-            // One byte nearly always: written out, it needs no call to copy it.
+            // The head is nearly always one byte: this case avoids the call to copy it.
             [digit] => buffer.extend_from_slice(&[digit]),
             ref head => buffer.extend_from_slice(head),
         }
@@ -309,15 +310,15 @@ impl Output {
         }
     }
 
-    /// Writes everything: segments, then `buffer`. False when the stream takes no more for now.
+    /// Writes everything: the segments, then `buffer`. Returns false if the stream accepts no more for now.
     fn flush<S: Stream>(&mut self, stream: &mut S, cx: &mut Context<'_>, buffer: &mut BytesMut) -> io::Result<bool> {
         while !self.is_empty() || !buffer.is_empty() {
             if self.is_empty() {
-                // Nearly always all there is.
+                // The usual case: there is only `buffer`.
                 match stream.poll_write(cx, &[IoSlice::new(buffer)]) {
                     Poll::Pending => return Ok(false),
                     Poll::Ready(written) => match taken(written)? {
-                        // Unlike `advance`, this leaves the buffer its whole room.
+                        // Unlike `advance`, this keeps the whole capacity of the buffer.
                         written if written >= buffer.len() => buffer.clear(),
                         written => buffer.advance(written),
                     },
@@ -353,7 +354,7 @@ impl Output {
     }
 }
 
-/// Adds a client's packet: a copy of it with its mask on.
+/// Adds a packet of a client, as a masked copy.
 fn add_masked(buffer: &mut BytesMut, frame: &Frame, mask: [u8; 4]) {
     encode_header(buffer, opcode(frame).into(), frame.packet_len(), Some(mask));
     let start = buffer.len();
@@ -367,7 +368,7 @@ fn opcode(frame: &Frame) -> Opcode {
     if frame.is_binary() { Opcode::Binary } else { Opcode::Text }
 }
 
-/// The close frame that came.
+/// The received close frame.
 #[cold]
 fn closed_by(event: Event) -> Option<Option<CloseFrame>> {
     match event {
@@ -376,7 +377,7 @@ fn closed_by(event: Event) -> Option<Option<CloseFrame>> {
     }
 }
 
-/// A stream that takes nothing is at its end.
+/// The number of written bytes. A stream that accepts no bytes has ended.
 fn taken(written: io::Result<usize>) -> io::Result<usize> {
     match written {
         Ok(0) => Err(io::ErrorKind::WriteZero.into()),
@@ -396,7 +397,7 @@ mod tests {
     use crate::sync::lock;
     use crate::testkit::{Manner, PipeEnd, Sim, pipe};
 
-    /// Writes these messages, reads so many, and closes. What came.
+    /// Writes these messages, reads `expected` messages, and closes. Returns the messages that were read.
     async fn exchange(mut link: Link<PipeEnd>, messages: Vec<Message>, expected: usize) -> Vec<Message> {
         let mut frames: VecDeque<Frame> = messages.into_iter().map(Frame::message).collect();
         let (mut got, mut closes) = (Vec::new(), false);

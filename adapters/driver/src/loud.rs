@@ -1,9 +1,7 @@
-//! Logs what a peer can cause as often as it likes loudly only once: for each session and kind of handler, or for each thing that it
-//! happens to. Later times are logged at `debug`, with their number. So a peer cannot fill a disk.
+//! Limits repeated warnings and errors that peers can cause, so that a peer cannot fill a disk, for example by not reading.
 //!
-//! A peer can cause some warnings and errors as often as it likes. Each of them is logged at its level once per session and kind of
-//! handler, or once per object that it is about. Repetitions are logged at `debug` with their number. So a peer cannot fill a disk, for
-//! example by not reading. Texts that may contain input from a peer are truncated.
+//! Each of these messages is logged at its level once per session and kind of handler, or once per object that it is about. Repetitions are
+//! logged at `debug` with their number. Texts that may contain input from a peer are truncated.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,7 +1,7 @@
-//! A peer as all other tasks see it: a mailbox. Everything else of a peer belongs to its one task.
+//! The mailbox of a peer, which is all that other tasks can access. Everything else of a peer belongs to its own task.
 //!
-//! An emit, a broadcast and an HTTP request each take the mailbox's lock for one push. The mailbox counts its own bytes and those that the
-//! machine still holds, so that an emit knows at once whether the peer's queue is full.
+//! An emit, a broadcast and an HTTP request each lock the mailbox for one push. The mailbox counts its own bytes and those that the machine
+//! still holds, so an emit can determine at once whether the peer's queue is full.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -17,9 +17,9 @@ use crate::spare;
 use crate::sync::lock;
 use crate::upgrade::AnyUpgrade;
 
-/// What HTTP brings to a session.
+/// An event of an HTTP request, for its session.
 pub(crate) enum HttpEvent {
-    /// A GET or a POST; the session admits or refuses it.
+    /// A GET or a POST, which the session admits or refuses.
     Request { request: RequestId, ask: Ask, content_type: ContentType, reply: oneshot::Sender<Response> },
     /// The body of a POST.
     Body { request: RequestId, body: Bytes },
@@ -27,47 +27,46 @@ pub(crate) enum HttpEvent {
     BodyRejected { request: RequestId, fault: BodyFault },
     /// A reply was written.
     Replied { request: RequestId },
-    /// The connection of a request went away.
+    /// The connection of a request was lost.
     Aborted { request: RequestId },
-    /// A link that the session may admit; the answer decides between `101` and a refusal.
+    /// A link, which the session admits or refuses. The answer decides between `101` and a refusal.
     Link { link: LinkId, ask: Ask, upgrade: AnyUpgrade, admission: oneshot::Sender<Result<(), Response>> },
     /// The link that opened the session.
     FirstLink { link: LinkId, upgrade: AnyUpgrade },
 }
 
 impl HttpEvent {
-    /// Whether it is a GET, to be held until there is something to say.
+    /// Whether this is a GET, which is held until a packet is queued.
     pub(crate) fn is_poll(&self) -> bool {
         matches!(self, Self::Request { ask, .. } if ask.kind() == AskKind::Poll)
     }
 }
 
-/// A peer, as all other tasks see it. `C` is a command of the application to the peer's machine; `S` is what the application keeps with
-/// every peer.
+/// A peer's state for other tasks. `C` is a command of the application to the peer's machine. `S` is the application's own state of a peer.
 pub(crate) struct Peer<C, S> {
     sid: Sid,
     max_outbound: usize,
     mailbox: Mutex<Mailbox<C>>,
-    /// What the application keeps with every peer.
+    /// The application's own state of a peer.
     pub(crate) shared: S,
 }
 
 struct Mailbox<C> {
     commands: Vec<C>,
     http: Vec<HttpEvent>,
-    /// Bytes of packets in `commands`.
+    /// The size of the packets in `commands`, in bytes.
     bytes: usize,
-    /// Bytes that the machine and its link held at the end of the last turn.
+    /// The number of bytes that the machine and its links held at the end of the last turn.
     buffered: usize,
-    /// The task will look here without being woken.
+    /// Whether the task will check the mailbox without being woken.
     awake: bool,
     closed: bool,
     task: Option<Waker>,
-    /// Set while a message was refused or somebody waits for room.
+    /// Set while a message was refused, or a task waits for capacity.
     wanted: Option<Box<Wanted>>,
 }
 
-/// The room that is wanted. Most peers never have one of these.
+/// The capacity that other tasks wait for. Most peers never need this.
 #[derive(Default)]
 struct Wanted {
     /// The largest message that was refused.
@@ -75,10 +74,10 @@ struct Wanted {
     waiting: Vec<Waker>,
 }
 
-/// What was in a mailbox.
+/// The contents of a mailbox.
 pub(crate) struct Contents<C> {
     pub(crate) commands: Vec<C>,
-    /// Bytes of packets in them.
+    /// The size of the packets in `commands`, in bytes.
     pub(crate) bytes: usize,
     pub(crate) http: Vec<HttpEvent>,
 }
@@ -90,7 +89,7 @@ impl<C: 'static, S> Peer<C, S> {
             http: Vec::new(),
             bytes: 0,
             buffered: 0,
-            // The task's first turn comes without a wake-up.
+            // The task's first turn runs without a wake-up.
             awake: true,
             closed: false,
             task: None,
@@ -104,9 +103,9 @@ impl<C: 'static, S> Peer<C, S> {
         self.sid
     }
 
-    /// Gives the machine a command that sends `bytes` bytes. A command of 0 bytes is always taken. The command is made only when it is taken.
+    /// Pushes a command that sends `bytes` bytes. A command of 0 bytes is always accepted. The command is created only if it is accepted.
     ///
-    /// A packet counts as much as in the machine's queue (`Frame::queued_len`); otherwise the machine might have no room for it.
+    /// A packet must count as much as in the machine's queue (`Frame::queued_len`). Otherwise the machine might not have the capacity for it.
     pub(crate) fn push(&self, bytes: usize, command: impl FnOnce() -> C) -> Result<(), SendError> {
         let waker = self.push_quietly(bytes, command)?;
         if let Some(waker) = waker {
@@ -115,7 +114,7 @@ impl<C: 'static, S> Peer<C, S> {
         Ok(())
     }
 
-    /// As [`Peer::push`], but the caller wakes the task, with the waker that this returns.
+    /// As [`Peer::push`], but the caller wakes the task, with the returned waker.
     pub(crate) fn push_quietly(&self, bytes: usize, command: impl FnOnce() -> C) -> Result<Option<Waker>, SendError> {
         let mut mailbox = lock(&self.mailbox);
         if mailbox.closed {
@@ -124,7 +123,7 @@ impl<C: 'static, S> Peer<C, S> {
         if bytes > 0 && !mailbox.takes(bytes, self.max_outbound) {
             let wanted = mailbox.wanted.get_or_insert_default();
             wanted.bytes = wanted.bytes.max(bytes);
-            // A `Replied` that the task has not seen makes room.
+            // A `Replied` that the task has not handled frees capacity.
             let waker = if mailbox.http.is_empty() { None } else { mailbox.waker() };
             drop(mailbox);
             if let Some(waker) = waker {
@@ -140,7 +139,7 @@ impl<C: 'static, S> Peer<C, S> {
         Ok(mailbox.waker())
     }
 
-    /// Hands in what HTTP brings. False when the peer is gone: the caller answers the request itself.
+    /// Pushes an HTTP event. Returns false if the session has ended: the caller then answers the request itself.
     pub(crate) fn push_http(&self, event: HttpEvent) -> bool {
         let mut mailbox = lock(&self.mailbox);
         if mailbox.closed {
@@ -156,7 +155,7 @@ impl<C: 'static, S> Peer<C, S> {
         true
     }
 
-    /// Has the task take a turn.
+    /// Wakes the task for a turn.
     pub(crate) fn wake(&self) {
         let waker = lock(&self.mailbox).waker();
         if let Some(waker) = waker {
@@ -164,8 +163,8 @@ impl<C: 'static, S> Peer<C, S> {
         }
     }
 
-    /// Waits until at most half of the outbound limit is used and there is room for the largest message that was refused meanwhile. An empty
-    /// queue takes any message.
+    /// Waits until at most half of the outbound limit is used and there is capacity for the largest message that was refused meanwhile. An
+    /// empty queue accepts any message.
     pub(crate) async fn ready(&self) -> Result<(), SendError> {
         poll_fn(|cx| {
             let mut mailbox = lock(&self.mailbox);
@@ -183,7 +182,8 @@ impl<C: 'static, S> Peer<C, S> {
         .await
     }
 
-    /// For the task: takes the contents, and counts them as the machine's from now on. The task gives the vector of commands back to [`spare`].
+    /// For the task: takes the contents, and counts them as the machine's from now on. The task gives the vector of commands back to
+    /// [`spare`].
     pub(crate) fn take(&self) -> Option<Contents<C>> {
         let mut mailbox = lock(&self.mailbox);
         mailbox.awake = true;
@@ -199,7 +199,7 @@ impl<C: 'static, S> Peer<C, S> {
         })
     }
 
-    /// For the task, at the end of a turn that another one follows: how much the machine still holds.
+    /// For the task, at the end of a turn that is followed by another one: sets how much the machine still holds.
     pub(crate) fn set_buffered(&self, buffered: usize) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.buffered = buffered;
@@ -208,7 +208,8 @@ impl<C: 'static, S> Peer<C, S> {
         wake(wanted);
     }
 
-    /// For the task, at the end of a turn: how much the machine still holds. False when the mailbox is not empty: another turn has to follow.
+    /// For the task, at the end of a turn: sets how much the machine still holds. Returns false if the mailbox is not empty, so that another
+    /// turn must follow.
     pub(crate) fn sleep(&self, cx: &Context<'_>, buffered: usize) -> bool {
         let mut mailbox = lock(&self.mailbox);
         mailbox.buffered = buffered;
@@ -226,7 +227,7 @@ impl<C: 'static, S> Peer<C, S> {
         true
     }
 
-    /// For the task, at its end: closes the mailbox, and returns what is left in it.
+    /// For the task, at its end: closes the mailbox, and returns its contents.
     pub(crate) fn close(&self) -> Contents<C> {
         let mut mailbox = lock(&self.mailbox);
         mailbox.closed = true;
@@ -244,40 +245,41 @@ impl<C: 'static, S> Peer<C, S> {
 }
 
 impl<C> Mailbox<C> {
-    /// Bytes that wait to be sent, here and in the machine.
+    /// The number of bytes that are queued for sending, here and in the machine.
     fn outbound(&self) -> usize {
         self.bytes.saturating_add(self.buffered)
     }
 
-    /// Whether there is room for a message. An empty queue has room for any: otherwise a message larger than the limit could never be sent.
+    /// Whether there is capacity for a message. An empty queue accepts any message: otherwise one above the limit could never be sent.
     fn takes(&self, bytes: usize, max_outbound: usize) -> bool {
         let outbound = self.outbound();
         outbound == 0 || outbound.saturating_add(bytes) <= max_outbound
     }
 
-    /// Whether `ready` may return. A message that was refused must not be refused again and again.
+    /// Whether `ready` may return. Takes the refused message into account, so that it is not refused again and again.
     fn is_ready(&self, max_outbound: usize) -> bool {
         let refused = self.wanted.as_ref().map_or(0, |wanted| wanted.bytes);
         self.outbound() <= max_outbound / 2 && self.takes(refused, max_outbound)
     }
 
-    /// Takes those that wait for room, if there is as much as they want.
+    /// Takes the waiting tasks, if there is as much capacity as they need.
     fn take_wanted(&mut self, max_outbound: usize) -> Option<Box<Wanted>> {
         if self.wanted.is_some() && self.is_ready(max_outbound) { self.wanted.take() } else { None }
     }
 
-    /// Whether the task has to look at this now. A `Replied` only makes room, which matters when there is little or somebody waits for it.
+    /// Whether the task must handle this event now. A `Replied` only frees capacity, which matters if the queue is more than half full or a
+    /// task waits for capacity.
     fn is_urgent(&self, event: &HttpEvent, max_outbound: usize) -> bool {
         !matches!(event, HttpEvent::Replied { .. }) || self.buffered > max_outbound / 2 || self.wanted.is_some()
     }
 
-    /// The waker to call, unless the task will look anyway.
+    /// The waker to call, unless the task will check the mailbox anyway.
     fn waker(&mut self) -> Option<Waker> {
         if std::mem::replace(&mut self.awake, true) { None } else { self.task.clone() }
     }
 }
 
-/// Wakes those that wait for room.
+/// Wakes the tasks that wait for capacity.
 fn wake(wanted: Option<Box<Wanted>>) {
     wanted.into_iter().flat_map(|wanted| wanted.waiting).for_each(Waker::wake);
 }
@@ -300,7 +302,7 @@ mod tests {
 
     const MAX: usize = 1000;
 
-    /// A waker that counts.
+    /// A waker that counts its wake-ups.
     #[derive(Default)]
     struct Woken(AtomicUsize);
 
@@ -316,7 +318,7 @@ mod tests {
         }
     }
 
-    /// A mailbox whose task has gone to sleep, and what counts its wake-ups.
+    /// A mailbox whose task sleeps, and the counter of its wake-ups.
     fn asleep() -> (Peer<u32, ()>, Arc<Woken>) {
         let (peer, woken) = (Peer::new(Sid::from_random([1; 15]), MAX, ()), Arc::<Woken>::default());
         assert!(rest(&peer, &woken, 0));
@@ -361,7 +363,7 @@ mod tests {
         peer.wake();
         assert_eq!(woken.times(), 1);
         drop(peer.take());
-        // It is awake, and looks again before it rests.
+        // The task is awake, and checks the mailbox again before it sleeps.
         peer.push(1, || 3).unwrap();
         assert_eq!(woken.times(), 1);
         assert!(!rest(&peer, &woken, 0), "it may not rest over what lies there");
@@ -432,7 +434,7 @@ mod tests {
         assert_eq!(woken.times(), 2);
         assert!(!rest(&peer, &woken, MAX / 2 + 1));
         drop(peer.take());
-        // A refusal makes room matter, too.
+        // A refusal makes free capacity urgent as well.
         assert!(rest(&peer, &woken, MAX / 2));
         peer.push_http(replied(3));
         assert_eq!(woken.times(), 2);
@@ -476,7 +478,7 @@ mod tests {
         assert_eq!(ready.now_or_never(), Some(Ok(())));
         peer.push(800, || 3).unwrap();
         drop(peer.take());
-        // Once there was room, it is forgotten.
+        // It is forgotten once there was capacity.
         peer.set_buffered(500);
         assert_eq!(peer.ready().now_or_never(), Some(Ok(())));
     }
@@ -489,7 +491,7 @@ mod tests {
         drop(peer.take());
         assert!(rest(&peer, &woken, 1));
         assert_eq!(peer.ready().now_or_never(), None);
-        // The reply may have been all that the queue held: the task has to look.
+        // The reply may have been all that was queued, so the task must handle it.
         let wakes = woken.times();
         peer.push_http(replied(1));
         assert_eq!(woken.times(), wakes + 1);

@@ -1,4 +1,4 @@
-//! What an adapter brings: spawn, sleep, a clock, and a byte stream. Everything else here is the same on every runtime.
+//! The interface to a runtime: spawn, sleep, a clock, and a byte stream. The rest of this crate is independent of the runtime.
 
 use std::future::Future;
 use std::io;
@@ -8,39 +8,40 @@ use std::time::{Duration, Instant};
 
 use bytes::BufMut;
 
-/// A runtime: how to run a task, how to wait, and what a connection is.
+/// A runtime: spawns tasks, sleeps, reads the time, and defines the type of a connection.
 pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
-    /// A connection that left HTTP; see [`Upgrade`](crate::Upgrade).
+    /// A connection that was upgraded from HTTP; see [`Upgrade`](crate::Upgrade).
     type Stream: Stream;
-    /// A wait.
+    /// A future that completes after some time.
     type Sleep: Future<Output = ()> + Send + Sync + 'static;
 
-    /// Runs a task to its end.
+    /// Spawns a task, which runs to its end in the background.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 
-    /// The time now, on the clock that [`sleep`](Runtime::sleep) waits by. The driver has no other clock. In a runtime for tests, time may
+    /// The current time, on the clock that [`sleep`](Runtime::sleep) uses. The driver has no other clock. In a runtime for tests, time may
     /// stand still or jump.
     fn now(&self) -> Instant;
 
-    /// Waits for this long.
+    /// Completes after this time.
     fn sleep(&self, duration: Duration) -> Self::Sleep;
 }
 
-/// A byte stream, both ways, that is polled by one task.
+/// A bidirectional byte stream, polled by one task.
 pub trait Stream: Send + Unpin + 'static {
-    /// Reads once into the front of `buffer`, which is never empty. `Ok(0)` is the end of the stream.
+    /// Reads once into the front of `buffer`, which is never empty. Returns `Ok(0)` at the end of the stream.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// The errors of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Reads once into memory for a large message, at most `room.remaining_mut()` bytes, which is never 0. `Ok(0)` is the end of the stream.
+    /// Reads once into memory for a large message, at most `room.remaining_mut()` bytes, which is never 0. Returns `Ok(0)` at the end of the
+    /// stream.
     ///
-    /// `room` is not initialised; `spare` is. By default the bytes are read into `spare` and copied. A runtime that can read into
-    /// uninitialised memory saves the copy by doing so.
+    /// `room` is not initialised, and `spare` is. By default, the bytes are read into `spare` and copied. A runtime that can read into
+    /// uninitialised memory can avoid the copy.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// The errors of the stream.
     fn poll_read_large(
         &mut self,
         cx: &mut Context<'_>,
@@ -54,21 +55,21 @@ pub trait Stream: Send + Unpin + 'static {
         Poll::Ready(Ok(read))
     }
 
-    /// Writes a part of these slices, in order.
+    /// Writes some bytes of these slices, in order. Returns the number of bytes that were written.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// The errors of the stream.
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
-    /// Flushes what was written.
+    /// Flushes all written bytes.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// The errors of the stream.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ends the writing half.
+    /// Shuts down the writing half.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// The errors of the stream.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }

@@ -1,8 +1,8 @@
-//! The one task of a peer of a server: what it owns beside its [`Turn`]. Requests and their replies, links that HTTP has yet to let go, and
-//! the ends of a session.
+//! The task of a peer on a server. It owns the peer's [`Turn`], the pending requests, and the links whose upgrade is pending, and handles
+//! the end of the session.
 //!
-//! A turn applies what is in the mailbox, handles all input of one read, fires what is due, runs the application on what happened,
-//! applies what the application asked for meanwhile, and writes once.
+//! One turn applies what is in the mailbox, handles all input of one read, fires due deadlines, runs the application, applies the commands
+//! that the application gave meanwhile, and writes once.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -23,13 +23,13 @@ use crate::tasks::TaskGuard;
 use crate::turn::{Core, PASSES_PER_TURN, PeerOf, Turn, linger};
 use crate::upgrade::Upgrade;
 
-/// RFC 6455 section 7.4.1: the server goes down.
+/// RFC 6455 section 7.4.1: the server is shutting down.
 const GOING_AWAY: u16 = 1001;
 
 impl<A: ServerApplication> Core<'_, A> {
-    /// Has the machine go for the server's shutdown, in order where there is something to wait for. A client that polls, has no GET open and
-    /// nothing to fetch is not waited for: it may never come again, and learns from the refusal of its next request (the reference's
-    /// `Server.close` discards everybody at once, engine.io `lib/server.ts`).
+    /// Closes the machine for the server's shutdown, gracefully if there is something to wait for. A polling client without a held GET and
+    /// without queued packets is discarded: it may never send another GET, and the refusal of its next request informs it. (The reference's
+    /// `Server.close` discards all clients at once, engine.io `lib/server.ts`.)
     pub(crate) fn shut_down(&mut self, close: impl FnOnce(&mut A::Machine, Instant)) {
         let machine = &mut *self.machine;
         let polls = machine.session().carrier() == Carrier::Polling;
@@ -41,10 +41,10 @@ impl<A: ServerApplication> Core<'_, A> {
     }
 }
 
-/// Opens a session: gives it a place in the hub, and a task.
+/// Opens a session: adds it to the hub, and spawns its task.
 ///
 /// # Errors
-/// The refusal, when the server is shutting down or no unused id was to be had.
+/// The refusal, if the server is shutting down or no unused id was found.
 pub(crate) fn open<A: ServerApplication, R: Runtime>(
     hub: &Arc<Hub<A>>,
     runtime: &R,
@@ -52,7 +52,7 @@ pub(crate) fn open<A: ServerApplication, R: Runtime>(
     shared: A::Shared,
 ) -> Result<Arc<PeerOf<A>>, Response> {
     hub.run_timers(runtime);
-    // Counted before it can be told to go, so that a shutdown waits for it.
+    // Counted before it can be asked to close, so that a shutdown waits for it.
     let guard = hub.tasks.enter();
     let peer = match hub.add(shared) {
         Ok(peer) => peer,
@@ -60,7 +60,7 @@ pub(crate) fn open<A: ServerApplication, R: Runtime>(
     };
     let now = hub.clock.now(runtime);
     let session = handshake.accept(now, peer.sid());
-    // Spawned as it is: an async block around it would hold it twice, in memory too.
+    // Spawned directly: an async block around it would contain it twice and double its memory.
     runtime.spawn(ServerTask::new(Arc::clone(hub), guard, runtime.clone(), Arc::clone(&peer), now, session));
     Ok(peer)
 }
@@ -70,15 +70,15 @@ struct ServerTask<A: ServerApplication, R: Runtime> {
     turn: Turn<A, R::Stream>,
     hub: Arc<Hub<A>>,
     runtime: R,
-    /// Links that HTTP has yet to let go; `true` for the one that opens the session.
+    /// Links whose upgrade is pending. The flag is true for the link that opens the session.
     upgrading: Vec<(LinkId, Upgrade<R::Stream>, bool)>,
-    /// GETs that wait until the links have been read.
+    /// GETs that are deferred until the links have been read.
     deferred_polls: Vec<HttpEvent>,
-    /// Requests that wait for their answer.
+    /// Pending requests.
     replies: VecDeque<(RequestId, oneshot::Sender<Response>)>,
-    /// Bounds how long the last packets of a closed session may take.
+    /// The timeout for the last packets of a closed session.
     closing: Option<Pin<Box<R::Sleep>>>,
-    /// A shutdown waits for this task.
+    /// Lets a shutdown wait for this task.
     _guard: TaskGuard,
 }
 
@@ -104,15 +104,15 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         }
     }
 
-    /// Applies what other tasks, and the handlers of this turn, have put into the mailbox. Whether there was anything.
+    /// Applies what other tasks, and the handlers of this turn, have pushed into the mailbox. Returns whether there was anything.
     fn empty_mailbox(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let Some(Contents { commands, bytes, http }) = self.turn.peer.take() else { return false };
         for event in http {
             if let HttpEvent::Aborted { .. } = event {
-                // It may be one of those.
+                // The aborted request may be one of the deferred GETs.
                 self.handle_deferred_polls(now);
             }
-            // A GET brings no packet. What has come over a link was sent before it, an upgrade packet for one.
+            // A GET carries no packet. The peer sent what has arrived on a link before it, for example an upgrade packet.
             if self.turn.has_links() && event.is_poll() {
                 self.deferred_polls.push(event);
             } else {
@@ -120,7 +120,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             }
         }
         if bytes.saturating_add(self.turn.machine.buffered_bytes()) > self.hub.config().limits.max_outbound {
-            // The mailbox has taken them without knowing what the machine has said on its own in this turn.
+            // The mailbox accepted them without counting the packets that the machine itself has queued in this turn.
             self.transmit(now, cx);
         }
         self.turn.execute(&self.hub.application, now, commands);
@@ -166,7 +166,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         machine.handle(now, input);
     }
 
-    /// Takes over links that HTTP has let go.
+    /// Takes over links whose upgrade is complete.
     fn connect_links(&mut self, now: Instant, cx: &mut Context<'_>) {
         let mut index: usize = 0;
         while let Some((link, upgrade, first)) = self.upgrading.get_mut(index) {
@@ -194,7 +194,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         }
     }
 
-    /// Reads from the links; see [`Turn::read`].
+    /// Reads from the links. See [`Turn::read`].
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let Self { turn, hub, runtime, .. } = self;
         let session = turn.peer.sid();
@@ -206,7 +206,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         })
     }
 
-    /// Hands out what the machine has to send. Whether there was anything.
+    /// Sends the machine's output. Returns whether there was any.
     fn transmit(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let Self { turn, hub, runtime, .. } = self;
         let mut any = turn.write(now, cx, |link| linger(&hub.tasks, runtime, link));
@@ -215,10 +215,10 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             match transmit {
                 Transmit::Reply { request, response } => {
                     if let Some(index) = self.replies.iter().position(|(waiting, _)| *waiting == request)
-                        // Requests are mostly answered in the order in which they came.
+                        // Requests are mostly answered in their order.
                         && let Some((_, reply)) = self.replies.swap_remove_front(index)
                     {
-                        // The guard of a request that has gone away hands in `Aborted`, before this or after it.
+                        // If the request was dropped, its guard reports `Aborted`, before or after this.
                         let _ = reply.send(response);
                     }
                 }
@@ -234,7 +234,8 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         any
     }
 
-    /// Whether nothing is left to do. A closed session's last packets get [`Config::close_timeout`](engineio_proto::Config).
+    /// Whether nothing is left to do. The last packets of a closed session time out after
+    /// [`Config::close_timeout`](engineio_proto::Config).
     fn is_done(&mut self, cx: &mut Context<'_>) -> bool {
         if self.turn.machine.is_drained() {
             return true;
@@ -257,7 +258,7 @@ fn log_failed_link(session: engineio_proto::Sid, error: Error, limit: usize) {
     }
 }
 
-// Nothing in it is ever pinned in place.
+// No field is ever pinned in place.
 impl<A: ServerApplication, R: Runtime> Unpin for ServerTask<A, R> {}
 
 impl<A: ServerApplication, R: Runtime> Future for ServerTask<A, R> {
@@ -277,7 +278,7 @@ impl<A: ServerApplication, R: Runtime> Future for ServerTask<A, R> {
         loop {
             let happened = task.turn.dispatch(&task.hub.application, now, cx);
             let asked = task.empty_mailbox(now, cx);
-            // What leaves may have been the last of a session: the application hears of it in this turn.
+            // The output may have been the last of a session: the application handles the end in this turn.
             let left = task.transmit(now, cx);
             passes = passes.saturating_add(1);
             let more = (happened || asked || left) && task.turn.machine.has_events();
@@ -292,7 +293,7 @@ impl<A: ServerApplication, R: Runtime> Future for ServerTask<A, R> {
             return Poll::Ready(());
         }
         task.turn.set_timer(&task.hub.timers, now);
-        // What made the machine want input again may have happened in this very turn.
+        // The machine may have started to want input again in this turn.
         let again =
             (more && task.turn.machine.wants_input()) || passes == PASSES_PER_TURN || !task.deferred_polls.is_empty();
         task.turn.end(cx, again);
@@ -335,7 +336,7 @@ mod tests {
 
     const PATH: &str = "/engine.io/";
 
-    /// What an application needs at least: it echoes, and panics when it is told to.
+    /// A minimal application: it echoes, and panics when told to.
     #[derive(Default)]
     struct Echo {
         /// How often a task has ended.
@@ -403,7 +404,7 @@ mod tests {
         Arc::new(Service::new(|_| Echo::default(), Config::default(), HttpSettings::new(PATH)))
     }
 
-    /// What is left of peers that have gone: sessions, counted tasks, timers.
+    /// What is left of closed peers: sessions, counted tasks, timers.
     async fn left(sim: &Sim, server: &Server) -> (usize, bool, usize) {
         sim.settle().await;
         let hub = &server.hub;
@@ -425,7 +426,7 @@ mod tests {
                 open_by_polling(&sim, &server).await;
                 assert_eq!(left(&sim, &server).await, (1, false, 1));
                 match sim.index(3) {
-                    // Its deadlines pass.
+                    // The deadlines of the session pass.
                     0 => sim.sleep(Duration::from_secs(120)).await,
                     1 => sim.drop_task(*sim.tasks().last().unwrap()),
                     _ => server.hub.shut_down(sim.sleep(Duration::from_secs(1))).await,
@@ -464,7 +465,7 @@ mod tests {
                 let task = sim.spawn_task(async move { drop(client(&runtime, &to, upgrading).await) });
                 sim.sleep(Duration::from_secs(9)).await;
                 assert_eq!(left(&sim, &server).await, (1, false, 1));
-                // A session whose first input does not come is given up.
+                // A session without a first input times out.
                 sim.sleep(Duration::from_secs(2)).await;
                 assert_eq!(left(&sim, &server).await, (0, true, 0));
                 sim.drop_task(task);
@@ -472,7 +473,7 @@ mod tests {
         });
     }
 
-    /// A client over a WebSocket that opens its session.
+    /// A WebSocket client that opens its session.
     async fn client(sim: &Sim, server: &Server, upgrading: Upgrading) -> Client {
         let target = format!("{PATH}?EIO=4&transport=websocket");
         let respond = |request, upgrade| server.respond(sim, request, upgrade);

@@ -1,20 +1,19 @@
-//! One vector in reserve for each thread, so that peers that are busy allocate none for their mailboxes, and peers that are idle keep
-//! none.
+//! Keeps one spare vector for each thread, so that busy peers do not allocate vectors for their mailboxes, and idle peers keep none.
 //!
-//! A turn fills a vector, empties it and gives it up; the next turn on the thread, of whichever peer, takes it up again.
+//! A turn fills a vector, empties it, and gives it back. The next turn on the thread, of any peer, takes it again.
 
 use std::any::Any;
 use std::cell::RefCell;
 
-/// Longer vectors are given back to the allocator: they come from bursts.
+/// The maximum capacity of a spare vector. Longer ones come from bursts and are freed.
 const KEPT: usize = 256;
 
 thread_local! {
-    // For one type of items at a time: a thread rarely serves more than one kind of peers.
+    // For one type of items at a time, because a thread rarely serves more than one kind of peer.
     static SPARE: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
 }
 
-/// Runs `work` on the thread's spare vector of `T`, made if there is none.
+/// Runs `work` on the thread's spare vector of `T`. Creates the vector if there is none.
 fn with<T: 'static, R>(work: impl FnOnce(&mut Vec<T>) -> R) -> R {
     SPARE.with_borrow_mut(|spare| {
         if let Some(spare) = spare.as_mut().and_then(|spare| spare.downcast_mut()) {
@@ -27,13 +26,13 @@ fn with<T: 'static, R>(work: impl FnOnce(&mut Vec<T>) -> R) -> R {
     })
 }
 
-/// An empty vector, with memory if there is some in reserve.
+/// Takes the spare vector, or returns a new one.
 #[inline]
 pub(crate) fn take<T: 'static>() -> Vec<T> {
     with(std::mem::take)
 }
 
-/// Keeps the memory of an empty vector in reserve.
+/// Gives an empty vector back.
 #[inline]
 pub(crate) fn give<T: 'static>(vector: Vec<T>) {
     debug_assert!(vector.is_empty());

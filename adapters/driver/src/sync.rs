@@ -1,5 +1,5 @@
-//! Locks that go on after a panic: what they guard is consistent at every point where user code could panic, because no user code
-//! runs under them.
+//! Locks that ignore poisoning. The guarded state is consistent wherever application code could panic, because no application code runs
+//! under a lock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! Counts the tasks of a server, and waits for the last.
+//! Counts the tasks of a server, and waits for the last one.
 
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 use crate::runtime::Runtime;
 use crate::sync::lock;
 
-/// The tasks of one server. A handle: clones count together.
+/// The tasks of one server. This is a handle: clones share one count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tasks(Arc<Mutex<Running>>);
 
@@ -17,7 +17,7 @@ struct Running {
     waiting: Vec<Waker>,
 }
 
-/// Counts one task while it lives.
+/// Counts one task until it is dropped.
 #[derive(Debug)]
 pub(crate) struct TaskGuard(Tasks);
 
@@ -29,7 +29,7 @@ impl Tasks {
         TaskGuard(self.clone())
     }
 
-    /// Spawns a task that is counted.
+    /// Spawns a counted task.
     pub(crate) fn spawn(&self, runtime: &impl Runtime, task: impl Future<Output = ()> + Send + 'static) {
         let guard = self.enter();
         runtime.spawn(async move {

@@ -1,8 +1,8 @@
 //! One timer for all peers and for the application: an ordered map of coarse slots, and one task that sleeps until the first.
 //!
-//! A deadline is rounded up by at most a fiftieth of its distance, at most 100 ms, and at least to the next millisecond. So heartbeats of
-//! many peers share slots, while an ack's 50 ms stay 50 ms. A peer sets its timer when its deadline is earlier than its slot. A deadline
-//! that moves to a later time costs nothing: the peer is woken once too early, and sets its timer again. A peer that ends cancels its timer.
+//! A deadline is rounded up by at most a fiftieth of its distance, at most 100 ms, and at least to the next millisecond. So the heartbeats
+//! of many peers share slots, while an ack's 50 ms stay 50 ms. A peer sets its timer if its deadline is earlier than its slot. Moving a
+//! deadline to a later time costs nothing: the peer is woken once too early, and sets its timer again. A peer that ends cancels its timer.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -23,7 +23,7 @@ use crate::sync::lock;
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     slots: Mutex<Slots>,
-    /// Whether there is a task that runs them.
+    /// Whether a task runs the timers.
     running: AtomicBool,
 }
 
@@ -39,25 +39,25 @@ impl Drop for RunningTimers {
 
 #[derive(Debug, Default)]
 struct Slots {
-    /// By time in milliseconds, rounded.
+    /// The sleepers, sorted by their rounded time in milliseconds.
     sleepers: BTreeSet<(u64, Sleeper)>,
-    /// Wakes the task that sleeps, when a slot before its own was added.
+    /// Wakes the sleeping task after an earlier slot was added.
     sleeper: Option<Waker>,
     /// Tells the task to end.
     stopped: bool,
 }
 
-/// Rounds a deadline up to the slot that it shares with others, in milliseconds.
+/// Rounds a deadline up to a slot, in milliseconds.
 fn slot(now: Instant, deadline: Instant) -> u64 {
     let distance = deadline.saturating_duration_since(now).as_millis().min(u128::from(u64::MAX));
     let width = u64::try_from(distance / 50).unwrap_or(u64::MAX).clamp(1, 100);
     deadline.as_micros().div_ceil(1000).div_ceil(width).saturating_mul(width)
 }
 
-/// Who waits for a deadline.
+/// The owner of a deadline.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Sleeper {
-    /// What belongs to no peer.
+    /// The application, for deadlines that belong to no peer.
     Application,
     /// The task of a session.
     Peer(Sid),
@@ -69,25 +69,25 @@ impl From<Sid> for Sleeper {
     }
 }
 
-/// What a sleeper waits for.
+/// A timer that is set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timer {
     /// The deadline that it was set for.
     pub(crate) deadline: Instant,
-    /// When the peer will be woken for it.
+    /// When its owner is woken.
     pub(crate) wake_at: Instant,
     slot: u64,
 }
 
 impl Timers {
-    /// Claims to be the task that runs the timers. `None` when there is one.
+    /// Claims the role of the task that runs the timers. Returns `None` if a task has it already.
     pub(crate) fn start(self: &Arc<Self>) -> Option<RunningTimers> {
-        // A load first: nearly always there is one, and a store would take the cache line from other processors.
+        // Loads first: a task nearly always exists, and a store would take the cache line from other processors.
         let started = self.running.load(Ordering::Relaxed) || self.running.swap(true, Ordering::Relaxed);
         (!started).then(|| RunningTimers(Arc::clone(self)))
     }
 
-    /// Sets the timer of a peer: it is woken at the deadline or a little later. Replaces the timer `before`.
+    /// Sets a timer: its owner is woken at the deadline or a little later. Replaces the timer `before`.
     pub(crate) fn set(
         &self,
         now: Instant,
@@ -116,7 +116,7 @@ impl Timers {
         lock(&self.slots).sleepers.remove(&(timer.slot, peer.into()));
     }
 
-    /// How many timers are set.
+    /// The number of timers that are set.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         lock(&self.slots).sleepers.len()
@@ -134,7 +134,7 @@ impl Timers {
         }
     }
 
-    /// The task: calls `wake` for every peer whose slot has come.
+    /// Runs the timers: calls `wake` for every owner whose slot is due.
     pub(crate) async fn run<R: Runtime>(&self, runtime: R, clock: &Clock, wake: impl Fn(Sleeper)) {
         loop {
             let now = clock.now(&runtime);
@@ -157,7 +157,7 @@ impl Timers {
         }
     }
 
-    /// Waits until the first slot has come, or until an earlier one was added.
+    /// Waits until the first slot is due, or an earlier one was added.
     async fn next_slot<R: Runtime>(&self, runtime: &R, clock: &Clock) {
         let first = lock(&self.slots).sleepers.first().map(|(first, _)| *first);
         let wait = first.map(|first| Instant::from_millis(first).saturating_duration_since(clock.now(runtime)));
@@ -178,8 +178,8 @@ impl Timers {
     }
 }
 
-/// Deadlines that belong to no peer: any task may set one, and the application is told when the first of them has come. It then sets what
-/// is left.
+/// Deadlines that belong to no peer. Any task may set one. The application is notified when the first of them has passed, and then sets
+/// the next one.
 #[derive(Debug)]
 pub(crate) struct Alarm {
     clock: Arc<Clock>,
@@ -192,12 +192,12 @@ impl Alarm {
         Self { clock, timers, armed: Mutex::new(None) }
     }
 
-    /// The time.
+    /// The current time.
     pub(crate) fn now(&self) -> Instant {
         self.clock.read()
     }
 
-    /// Sees to it that the application is told at this deadline or a little later. What was set for an earlier time stays.
+    /// Notifies the application at this deadline or a little later. An earlier deadline that was set stays.
     pub(crate) fn set(&self, deadline: Instant) {
         let now = self.now();
         let mut armed = lock(&self.armed);
@@ -227,10 +227,10 @@ mod tests {
         Sid::from_random([number; 15])
     }
 
-    /// Who was woken, and when.
+    /// The owners that were woken, and when.
     type Woken = Arc<Mutex<Vec<(Sleeper, Instant)>>>;
 
-    /// Runs timers, and logs whom they wake.
+    /// Runs timers, and records the owners that they wake.
     fn running(sim: &Sim) -> (Arc<Timers>, Arc<Clock>, Woken) {
         let (timers, clock) = (Arc::<Timers>::default(), Arc::<Clock>::default());
         let woken = Woken::default();

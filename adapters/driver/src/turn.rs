@@ -1,8 +1,8 @@
-//! What the task of a peer does in a turn, on either end: it reads and writes links, runs the application, and sets its timer.
+//! One turn of a peer's task, on a server or a client: reads and writes links, runs the application, and sets the timer.
 //!
-//! [`Turn`] is the machine of a peer with its links, and knows nothing of servers: what else is asked of the task (requests, replies, links
-//! that are about to come) is the caller's, [`ServerTask`](crate::server_task). Nothing is locked while handlers run: they reach their own
-//! peer as everybody does, through its mailbox. No channel, no further task and no timer object belongs to a peer.
+//! [`Turn`] is the machine of a peer with its links. It does not depend on servers: the caller, [`ServerTask`](crate::server_task), handles
+//! requests, replies and pending upgrades. No lock is held while handlers run, and they reach their own peer through its mailbox, as other
+//! tasks do. A peer has no channel, no further task and no timer object.
 
 use std::sync::Arc;
 use std::task::Context;
@@ -20,27 +20,27 @@ use crate::spare;
 use crate::tasks::Tasks;
 use crate::timers::{Timer, Timers};
 
-/// Reads of one turn: a flooding peer gives way to its neighbours after this many times 64 KiB.
+/// The maximum number of reads in one turn: a flooding peer yields to others after this many times 64 KiB.
 const READS_PER_TURN: usize = 4;
-/// Rounds of application and output of one turn: a peer with a thousand small events gives way too.
+/// The maximum number of rounds of application and output in one turn: a peer with a thousand small events yields as well.
 pub(crate) const PASSES_PER_TURN: usize = 16;
-/// Events of one round.
+/// The maximum number of events in one round.
 pub(crate) const EVENTS_PER_PASS: usize = 256;
-/// How long a link may take to go once it was closed.
+/// The longest time for which a closed link lingers.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// A peer of this application.
 pub(crate) type PeerOf<A> = Peer<<A as Application>::Command, <A as Application>::Shared>;
 
-/// What runs on top of the machines. One value serves all peers.
+/// The layer above the machines. One value serves all peers.
 pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// The machine of a peer.
     type Machine: ServerMachine + Send + 'static;
-    /// What other tasks can ask of a peer's machine.
+    /// A command from another task to a peer's machine.
     type Command: Send + 'static;
-    /// What all tasks see of a peer.
+    /// The state of a peer that all tasks can access.
     type Shared: Send + Sync + 'static;
-    /// What the peer's task alone sees: sockets, handlers that wait, acks.
+    /// The state of a peer that only its own task can access: sockets, waiting handlers, acks.
     type Local: Send + 'static;
 
     /// Applies a command.
@@ -50,10 +50,10 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// events stay in the machine, and fill it until it wants no more input; outcomes of acks do not wait.
     fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool;
 
-    /// The task is about to end in order: handlers that still wait, to be run to their end by themselves.
+    /// Called before the task ends normally. Returns a future that runs the waiting handlers to their end.
     fn leftover(&self, local: &mut Self::Local) -> Option<BoxFuture<'static, ()>>;
 
-    /// The task ends, in whatever way: leaves no trace of the peer.
+    /// Called when the task ends, for whatever reason. Removes all traces of the peer.
     fn finish(&self, peer: &Arc<PeerOf<Self>>, local: &mut Self::Local);
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Core<'a, A: Application> {
     pub(crate) peer: &'a Arc<PeerOf<A>>,
     pub(crate) machine: &'a mut A::Machine,
     pub(crate) local: &'a mut A::Local,
-    /// Whether a packet would leave at once: nothing waits, neither in the machine nor in the link.
+    /// Whether a packet would be written at once, because the links have no buffered output.
     pub(crate) link_is_flushed: bool,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Turn<A: Application, S> {
     pub(crate) machine: A::Machine,
     pub(crate) local: A::Local,
     links: Vec<Link<S>>,
-    /// What the timers will wake the task for.
+    /// The timer that wakes the task, if one is set.
     timer: Option<Timer>,
 }
 
@@ -110,15 +110,15 @@ impl<A: Application, S: Stream> Turn<A, S> {
         !self.links.is_empty()
     }
 
-    /// A link is up.
+    /// Adds a link that is up.
     pub(crate) fn link_up(&mut self, now: Instant, link: Link<S>) {
         self.machine.handle(now, Input::LinkUp { link: link.id(), kind: link.kind() });
-        // Exactly: nearly every peer has one link all its life.
+        // Reserved exactly, because nearly every peer has only one link.
         self.links.reserve_exact(1);
         self.links.push(link);
     }
 
-    /// Takes a link away that the machine is through with.
+    /// Removes a link that the machine has closed.
     pub(crate) fn take_link(&mut self, id: LinkId) -> Option<Link<S>> {
         let index = self.links.iter().position(|link| link.id() == id)?;
         Some(self.links.swap_remove(index))
@@ -130,9 +130,9 @@ impl<A: Application, S: Stream> Turn<A, S> {
         link
     }
 
-    /// Reads from every link until it has nothing more for now. Those that go down are handed to `down`, with the rule that their peer broke,
-    /// if it did. True when there may be more: the turn has read enough, or the machine wants no more for now. Nobody will wake the task
-    /// for that.
+    /// Reads from every link until nothing more is available. Links that go down are passed to `down`, with the error if the peer has violated
+    /// the protocol. Returns true if more may be available, because the turn has read enough or the machine wants no more input. The task is
+    /// not woken for that.
     pub(crate) fn read(
         &mut self,
         now: Instant,
@@ -157,14 +157,14 @@ impl<A: Application, S: Stream> Turn<A, S> {
         false
     }
 
-    /// Writes what the machine has for its links. Those that fail are handed to `down`. Whether there was anything.
+    /// Writes the machine's packets to its links. Links that fail are passed to `down`. Returns whether there were any packets.
     pub(crate) fn write(&mut self, now: Instant, cx: &mut Context<'_>, mut down: impl FnMut(Link<S>)) -> bool {
         let mut any = false;
         let mut index: usize = 0;
         while let Some(link) = self.links.get_mut(index) {
             let id = link.id();
             let machine = &mut self.machine;
-            // While a link takes nothing, its packets stay in the machine, which counts them.
+            // While a link accepts nothing, its packets stay in the machine, which counts them.
             let written = link.poll_write(cx, |batch| {
                 machine.poll_frames(id, |frame| {
                     any = true;
@@ -179,14 +179,14 @@ impl<A: Application, S: Stream> Turn<A, S> {
         any
     }
 
-    /// Fires what is due.
+    /// Fires due deadlines.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.machine.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.machine.handle_timeout(now);
         }
     }
 
-    /// Sees to it that the task is woken for the machine's next deadline.
+    /// Sets the timer for the machine's next deadline.
     pub(crate) fn set_timer(&mut self, timers: &Timers, now: Instant) {
         let Some(deadline) = self.machine.poll_timeout() else { return };
         if self.timer.is_none_or(|timer| deadline < timer.deadline || timer.wake_at <= now) {
@@ -194,19 +194,19 @@ impl<A: Application, S: Stream> Turn<A, S> {
         }
     }
 
-    /// The task is not to be woken any more.
+    /// Cancels the timer.
     pub(crate) fn cancel_timer(&mut self, timers: &Timers) {
         if let Some(timer) = self.timer.take() {
             timers.cancel(self.peer.sid(), timer);
         }
     }
 
-    /// Bytes that wait to be sent, in the machine and in its links.
+    /// The number of bytes that are queued for sending, in the machine and in its links.
     fn buffered(&self) -> usize {
         self.links.iter().map(Link::buffered).fold(self.machine.buffered_bytes(), usize::saturating_add)
     }
 
-    /// Ends a turn: the task sleeps, unless another turn is to follow at once or the mailbox is not empty.
+    /// Ends a turn: the task sleeps, unless another turn follows at once or the mailbox is not empty.
     pub(crate) fn end(&self, cx: &Context<'_>, again: bool) {
         let buffered = self.buffered();
         if again {
@@ -218,12 +218,12 @@ impl<A: Application, S: Stream> Turn<A, S> {
     }
 }
 
-/// Leaves a link that is no longer the machine's to a task of its own, which sees it out.
+/// Spawns a task that lets a link linger which no longer belongs to a machine.
 pub(crate) fn linger<R: Runtime>(tasks: &Tasks, runtime: &R, link: Link<R::Stream>) {
     let sleep = runtime.sleep(LINGER);
     tasks.spawn(runtime, async move {
         let (lingering, sleep) = (std::pin::pin!(link.linger()), std::pin::pin!(sleep));
-        // Whichever comes first, the link is done with.
+        // The link is dropped when either has completed.
         let _ = select(lingering, sleep).await;
     });
 }

@@ -1,4 +1,4 @@
-//! A connection that is about to leave HTTP: the byte stream that it becomes once its `101` is written.
+//! A connection that is being upgraded from HTTP: the byte stream that it becomes after its `101` was written.
 
 use std::any::Any;
 use std::fmt;
@@ -10,19 +10,19 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-/// A connection that is about to leave HTTP. Resolves to its stream, and to the bytes that were read beyond the request.
+/// A connection that is being upgraded from HTTP. Resolves to its stream, and to the bytes that were read beyond the request.
 ///
-/// An adapter makes one for every request that asks for an upgrade, from whatever its HTTP server offers, and hands it to
+/// An adapter creates one for every request that asks for an upgrade, from what its HTTP server provides, and passes it to
 /// [`Endpoint::respond`](crate::Endpoint::respond). Dropping it refuses the upgrade.
 pub struct Upgrade<S>(BoxFuture<'static, io::Result<(S, Bytes)>>);
 
 impl<S: Send + 'static> Upgrade<S> {
-    /// An upgrade that is complete when this future is. It is polled after the response with status 101 was given out.
+    /// Creates an upgrade that completes with this future. It is polled after the response with status 101 was returned.
     pub fn new(stream: impl Future<Output = io::Result<(S, Bytes)>> + Send + 'static) -> Self {
         Self(Box::pin(stream))
     }
 
-    /// Without the type of its stream, for mailboxes that serve all runtimes.
+    /// Erases the type of the stream, for mailboxes that serve all runtimes.
     pub(crate) fn erase(self) -> AnyUpgrade {
         AnyUpgrade(Box::new(self))
     }
@@ -42,11 +42,11 @@ impl<S> fmt::Debug for Upgrade<S> {
     }
 }
 
-/// An [`Upgrade`] of any runtime's stream.
+/// An [`Upgrade`] to a stream of any runtime.
 pub(crate) struct AnyUpgrade(Box<dyn Any + Send>);
 
 impl AnyUpgrade {
-    /// The upgrade to this type of stream. One to another type fails: a server is served by one runtime at a time.
+    /// The upgrade to this type of stream. It fails if the stream has another type, because one runtime at a time serves a server.
     pub(crate) fn of<S: Send + 'static>(self) -> Upgrade<S> {
         match self.0.downcast() {
             Ok(upgrade) => *upgrade,

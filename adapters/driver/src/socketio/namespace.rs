@@ -85,7 +85,7 @@ impl<P: Parser> Namespace<P> {
     /// let server = Server::new();
     /// let notes = Arc::new(Mutex::new(Vec::<String>::new()));
     /// server.on("note", move |socket: Socket, event: Event| {
-    ///     // What the future is to own is cloned before it: the closure stays, for the next event.
+    ///     // The future needs its own clone, because the closure is called again for the next event.
     ///     let notes = Arc::clone(&notes);
     ///     async move {
     ///         let note: String = event.read()?;
