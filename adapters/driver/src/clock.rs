@@ -8,8 +8,8 @@ use engineio_proto::Instant;
 
 use crate::runtime::Runtime;
 
-/// The clock of the machines. A server is created before its runtime is known, and only a runtime has a clock. So this clock starts with the
-/// first request.
+/// The clock of the machines. A server is created before its runtime is known, and only a runtime has a clock. So this clock starts
+/// with the first request.
 #[derive(Default)]
 pub(crate) struct Clock(OnceLock<Started>);
 

@@ -122,8 +122,8 @@ impl<A: ServerApplication> Hub<A> {
         self.shutting_down.load(Ordering::Relaxed)
     }
 
-    /// Refuses new sessions from now on, asks all peers to close, and waits until they have ended. Discards peers that remain when `deadline`
-    /// completes.
+    /// Refuses new sessions from now on, asks all peers to close, and waits until they have ended. Discards peers that remain when
+    /// `deadline` completes.
     pub(crate) async fn shut_down(&self, deadline: impl Future<Output = ()>) {
         self.shutting_down.store(true, Ordering::Relaxed);
         self.push_to_all(A::shut_down);

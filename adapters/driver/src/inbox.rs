@@ -1,5 +1,5 @@
-//! The events of a socket that `recv` has not returned yet. Their bytes are counted. Above the soft limit, the server does not read from the
-//! peer until the application has received enough of them.
+//! The events of a socket that `recv` has not returned yet. Their bytes are counted. Above the soft limit, the server does not read
+//! from the peer until the application has received enough of them.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;

@@ -3,9 +3,9 @@
 //! The protocol is [`WebSocket`], for servers and clients. WebTransport is planned as a second protocol, with the same streams and the same
 //! output.
 //!
-//! All links of a thread read through one buffer, so an idle link owns none. A large frame is read directly into its own buffer. The output
-//! of a turn is also gathered in one buffer for each thread, and a link keeps only what its stream does not accept at once. Large frames are
-//! never copied, unless they are masked.
+//! All links of a thread read through one buffer, so an idle link owns none. A large frame is read directly into its own buffer. The
+//! output of a turn is also gathered in one buffer for each thread, and a link keeps only what its stream does not accept at once. Large
+//! frames are never copied, unless they are masked.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -184,8 +184,8 @@ impl<S: Stream> Link<S> {
         piece.len()
     }
 
-    /// Lets `fill` fill batches with packets and writes them, until there are no more or the stream accepts no more. While the stream accepts
-    /// none, `fill` is not called: the packets stay in the machine, which counts them.
+    /// Lets `fill` fill batches with packets and writes them, until there are no more or the stream accepts no more. While the stream
+    /// accepts none, `fill` is not called: the packets stay in the machine, which counts them.
     ///
     /// # Errors
     /// If the stream failed.

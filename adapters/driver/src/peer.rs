@@ -105,7 +105,8 @@ impl<C: 'static, S> Peer<C, S> {
 
     /// Pushes a command that sends `bytes` bytes. A command of 0 bytes is always accepted. The command is created only if it is accepted.
     ///
-    /// A packet must count as much as in the machine's queue (`Frame::queued_len`). Otherwise the machine might not have the capacity for it.
+    /// A packet must count as much as in the machine's queue (`Frame::queued_len`). Otherwise the machine might not have the capacity for
+    /// it.
     pub(crate) fn push(&self, bytes: usize, command: impl FnOnce() -> C) -> Result<(), SendError> {
         let waker = self.push_quietly(bytes, command)?;
         if let Some(waker) = waker {
@@ -208,8 +209,8 @@ impl<C: 'static, S> Peer<C, S> {
         wake(wanted);
     }
 
-    /// For the task, at the end of a turn: sets how much the machine still holds. Returns false if the mailbox is not empty, so that another
-    /// turn must follow.
+    /// For the task, at the end of a turn: sets how much the machine still holds. Returns false if the mailbox is not empty, so that
+    /// another turn must follow.
     pub(crate) fn sleep(&self, cx: &Context<'_>, buffered: usize) -> bool {
         let mut mailbox = lock(&self.mailbox);
         mailbox.buffered = buffered;

@@ -34,8 +34,8 @@ pub trait Stream: Send + Unpin + 'static {
     /// The errors of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Reads once into memory for a large message, at most `room.remaining_mut()` bytes, which is never 0. Returns `Ok(0)` at the end of the
-    /// stream.
+    /// Reads once into memory for a large message, at most `room.remaining_mut()` bytes, which is never 0. Returns `Ok(0)` at the end of
+    /// the stream.
     ///
     /// `room` is not initialised, and `spare` is. By default, the bytes are read into `spare` and copied. A runtime that can read into
     /// uninitialised memory can avoid the copy.

@@ -1,7 +1,7 @@
 //! The HTTP service: answers requests, on the types of the `http` crate.
 //!
 //! A request that opens a session spawns its task. Every other request goes into the mailbox of its session and waits for the answer.
-//! Every request is answered: by its session, or with code 1 if the session is gone.
+//! Every request is answered: by its session, or with code 1 if the session has ended.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -46,8 +46,9 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// Applies a command.
     fn execute(&self, core: &mut Core<'_, Self>, command: Self::Command);
 
-    /// Runs the application on what happened and what it is ready for, at most [`EVENTS_PER_PASS`]. Whether there was anything. While it is not ready,
-    /// events stay in the machine, and fill it until it wants no more input; outcomes of acks do not wait.
+    /// Runs the application on the machine's events, as far as it is ready for them, at most [`EVENTS_PER_PASS`]. Returns whether there
+    /// were any. While the application is not ready, events stay in the machine, which fills up until it wants no more input. Outcomes of
+    /// acks are handled in any case.
     fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool;
 
     /// Called before the task ends normally. Returns a future that runs the waiting handlers to their end.
@@ -101,7 +102,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
         spare::give(commands);
     }
 
-    /// Runs the application on what happened. Whether anything has.
+    /// Runs the application on the machine's events. Returns whether there were any.
     pub(crate) fn dispatch(&mut self, application: &A, now: Instant, cx: &mut Context<'_>) -> bool {
         application.dispatch(&mut self.core(now), cx)
     }
@@ -130,9 +131,9 @@ impl<A: Application, S: Stream> Turn<A, S> {
         link
     }
 
-    /// Reads from every link until nothing more is available. Links that go down are passed to `down`, with the error if the peer has violated
-    /// the protocol. Returns true if more may be available, because the turn has read enough or the machine wants no more input. The task is
-    /// not woken for that.
+    /// Reads from every link until nothing more is available. Links that go down are passed to `down`, with the error if the peer has
+    /// violated the protocol. Returns true if more may be available, because the turn has read enough or the machine wants no more input.
+    /// The task is not woken for that.
     pub(crate) fn read(
         &mut self,
         now: Instant,
@@ -218,7 +219,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
     }
 }
 
-/// Spawns a task that lets a link linger which no longer belongs to a machine.
+/// Spawns a task in which a link lingers after its machine has closed it.
 pub(crate) fn linger<R: Runtime>(tasks: &Tasks, runtime: &R, link: Link<R::Stream>) {
     let sleep = runtime.sleep(LINGER);
     tasks.spawn(runtime, async move {

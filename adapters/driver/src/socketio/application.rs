@@ -387,7 +387,7 @@ impl<P: Parser> Running<P> {
 }
 
 /// Closes the connection if an accepted packet did not fit in the machine's queue, because replies of the machine have filled
-/// it; otherwise the client would miss a packet. All other errors mean that the socket or the connection is gone.
+/// it; otherwise the client would miss a packet. All other errors mean that the socket or the connection is closed.
 #[inline]
 fn not_lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, sent: Result<(), EmitError>) {
     if let Err(error) = sent {

@@ -249,7 +249,7 @@ impl<P: Parser> Socket<P> {
     }
 
     fn command(&self, command: Command<P>) {
-        // Ignored, because a connection that is gone is already closed.
+        // The error is ignored, because it means that the connection is already closed.
         let _ = self.0.peer.push(0, || command);
     }
 
