@@ -295,7 +295,7 @@ mod tests {
             let far = timers.set(clock.now(&sim), Instant::from_millis(20_000), peer(1), None);
             sim.settle().await;
             let polls = sim.polls(task);
-            // A later slot does not concern it, nor does a further peer in the same slot.
+            // The task is not woken for a later slot, or for another peer in the same slot.
             timers.set(clock.now(&sim), Instant::from_millis(25_000), peer(2), None);
             timers.set(clock.now(&sim), Instant::from_millis(20_000), peer(3), None);
             sim.settle().await;

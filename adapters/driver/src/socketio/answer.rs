@@ -24,7 +24,7 @@ impl Answer {
 }
 
 impl Future for Answer {
-    /// The arguments of the ack, or why there is none.
+    /// The arguments of the ack, or the reason why the ack failed.
     type Output = Result<Payload, AckError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
