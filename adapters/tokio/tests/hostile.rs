@@ -515,7 +515,7 @@ async fn thousands_of_namespaces_are_refused_and_those_that_exist_are_capped() {
         }
     }
     assert_eq!(client.ask(r#"42["echo",1]"#).await, r#"2["echo",1]"#);
-    // Names that are too long are refused like any other, and are not even looked up; of anything but a CONNECT they are the last.
+    // A name that is too long is refused like an unknown one, without a lookup. In any packet but a CONNECT, it closes the connection.
     world.server.of(&format!("/{long}x"));
     for packet in [format!("40/{long}x"), format!("40/{long}x,"), format!("40/{}", long.repeat(1000))] {
         let name = packet[2..].trim_end_matches(',').to_owned();
@@ -576,23 +576,23 @@ async fn r46_r47_r48_r50_a_probe_that_goes_wrong_is_closed_and_its_session_goes_
     let server = Server::builder().upgrade_timeout(Duration::from_secs(3)).build();
     let mut world = World::new(server).await;
     let session = Polling::join(world.host.address).await;
-    // Half open: nothing ever comes.
+    // A probe that never sends anything.
     let mut probe = WebSocket::open(world.host.address, &session.websocket_target()).await;
     let mut second = WebSocket::open(world.host.address, &session.websocket_target()).await;
     assert_eq!(second.closed().await, Came::Closed(None));
     assert_eq!(probe.closed().await, Came::Closed(None));
-    // Half way.
+    // A probe that sends `2probe`, and no `5`.
     let mut probe = WebSocket::open(world.host.address, &session.websocket_target()).await;
     probe.text("2probe").await;
     assert_eq!(probe.next().await, Came::Text("3probe".to_owned()));
     assert_eq!(probe.closed().await, Came::Closed(None));
-    // Something else.
+    // A probe that sends another packet first.
     for packet in ["2", "2probes", "3probe", "1", "6", "40", "42[\"echo\",1]", "x", ""] {
         let mut probe = WebSocket::open(world.host.address, &session.websocket_target()).await;
         probe.text(packet).await;
         assert_eq!(probe.closed().await, Came::Closed(None), "{packet}");
     }
-    // Gone by itself, at any moment.
+    // A probe whose peer disconnects, at any time.
     for packets in 0..3 {
         let mut probe = WebSocket::open(world.host.address, &session.websocket_target()).await;
         for _ in 0..packets {
