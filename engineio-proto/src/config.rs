@@ -7,7 +7,8 @@ use crate::message::Message;
 /// Settings that all sessions of a server share. Defaults are those of engine.io 6.6 (`lib/server.ts`).
 ///
 /// A machine's deadlines are exact, but a driver may be late for them. `socketio-driver` rounds a deadline up by at most a fiftieth of its
-/// distance and by at most 100 ms, so that many peers share a wake-up. A GET that arrives in that time still fires the deadline.
+/// distance and by at most 100 ms, so that many peers share a wake-up. If a GET arrives
+/// between the deadline and the late wake-up, the machine handles the deadline first.
 #[derive(Clone, Hash, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -82,7 +83,8 @@ pub struct Limits {
     /// top of its own. Default 64 KiB.
     pub soft_inbound: usize,
     /// Bytes of unread messages at which the session is closed, counted as for [`soft_inbound`](Self::soft_inbound). A session reaches this
-    /// limit when its driver goes on reading although `wants_input` is false. Default 16 MiB.
+    /// limit only if its driver reads although `wants_input` is false. A Socket.IO connection can also reach it while an ack is awaited,
+    /// because it then keeps reading to find the ack. Default 16 MiB.
     pub max_inbound: usize,
     /// Chunks that the body of a POST may consist of; a chunk is what the driver reads at once. Default 10 000, as in the reference.
     pub max_body_chunks: usize,

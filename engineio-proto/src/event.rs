@@ -86,7 +86,7 @@ pub enum TransportError {
     /// The link failed: reset, protocol error, message too large.
     #[error("link failed")]
     LinkFailed,
-    /// The unread input exceeded [`Limits::max_inbound`](crate::Limits): the peer went on sending, and the driver went on reading.
+    /// The unread input exceeded [`Limits::max_inbound`](crate::Limits).
     #[error("more unread input than limits.max_inbound allows")]
     InboundOverflow,
     /// The application did not read for longer than [`Limits::max_stall`](crate::Limits). A pong may have been among the unread input.

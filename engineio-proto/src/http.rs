@@ -18,7 +18,7 @@ use crate::handshake::Query;
     reason = "drivers build it with a literal; a new field needs their attention anyway"
 )]
 pub struct RequestHead<'a> {
-    /// The method as received, in upper case.
+    /// The method exactly as received. Methods are case-sensitive: `get` is not `GET`.
     pub method: &'a str,
     /// The query without its question mark, still percent-encoded. Empty if the target has none.
     pub query: &'a str,

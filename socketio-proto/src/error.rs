@@ -9,7 +9,7 @@ use core::fmt::{self, Display};
 use engineio_proto::SendError;
 use serde::de::{Expected, Unexpected};
 
-/// A command was refused. The state is unchanged.
+/// Why a command failed. The state is unchanged, unless the method says otherwise: `accept` and `refuse` of a connection do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {

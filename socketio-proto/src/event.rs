@@ -83,7 +83,8 @@ pub enum AckError {
     /// The timeout expired.
     #[error("operation has timed out")]
     Timeout,
-    /// The socket disconnected before the ack arrived.
+    /// The socket disconnected before the ack arrived, or the event was not sent: it was volatile and dropped, or refused
+    /// because of a limit after the command was accepted.
     #[error("socket has been disconnected")]
     Disconnected,
 }

@@ -12,12 +12,13 @@
 //! * Plain nouns (`session`, `fault`, ...) are getters.
 //!
 //! Pass in any number of inputs and commands, then poll until nothing is left, then wait for the next input or the deadline.
-//! The caller is responsible for three things:
+//! The caller is responsible for four things:
 //!
 //! * While `wants_input` returns false, stop reading from the peer's link until the application has taken events.
-//! * `handle_timeout` does nothing before the deadline, so no timer has to be cancelled. `poll_timeout` can return `None` even
-//!   while a link is closing. After [`Transmit::CloseLink`](engineio_proto::server::Transmit::CloseLink), the caller limits how
-//!   long it waits for the peer to close, and then ends the transport.
+//! * Call `handle_timeout` at the time that `poll_timeout` returns. A call that comes too early does nothing, so timers need not be
+//!   cancelled.
+//! * After [`Transmit::CloseLink`](engineio_proto::server::Transmit::CloseLink), limit how long you wait for the peer to close, and then
+//!   end the transport. The machine has no deadline for this.
 //! * Once `is_drained` returns true, drop the connection and forget its session id.
 //!
 //! ```

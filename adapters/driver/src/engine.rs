@@ -174,7 +174,8 @@ impl EngineServerBuilder {
         self
     }
 
-    /// Sets the handler for messages: `Fn(EngineSocket, Message)`, sync or async. Without it, messages wait for [`EngineSocket::recv`].
+    /// Sets the handler for messages: `Fn(EngineSocket, Message)`, sync or async. Without it, messages go to
+    /// [`EngineSocket::recv`], which must be called before the connect handler has ended; otherwise they are dropped.
     pub fn on_message<M>(mut self, handler: impl Handler<(EngineSocket, Message), HandlerResult, M>) -> Self {
         self.handlers.message = Some(erase(handler));
         self

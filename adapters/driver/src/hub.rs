@@ -170,7 +170,6 @@ impl<A: ServerApplication> Hub<A> {
     /// Starts the timers' task with the first session, and again if its runtime has dropped it.
     pub(crate) fn run_timers<R: Runtime>(self: &Arc<Self>, runtime: &R) {
         let Some(running) = self.timers.start() else { return };
-        // The epoch must be set first: a clone of a clock without one would set its own.
         let (hub, timers, clock, runtime_of_timers) =
             (Arc::downgrade(self), Arc::clone(&self.timers), Arc::clone(&self.clock), runtime.clone());
         runtime.spawn(async move {

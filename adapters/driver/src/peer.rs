@@ -108,36 +108,36 @@ impl<C: 'static, S> Peer<C, S> {
     /// A packet must count as much as in the machine's queue (`Frame::queued_len`). Otherwise the machine might not have the capacity for
     /// it.
     pub(crate) fn push(&self, bytes: usize, command: impl FnOnce() -> C) -> Result<(), SendError> {
-        let waker = self.push_quietly(bytes, command)?;
+        let (pushed, waker) = self.push_quietly(bytes, command);
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
+        pushed
     }
 
-    /// As [`Peer::push`], but the caller wakes the task, with the returned waker.
-    pub(crate) fn push_quietly(&self, bytes: usize, command: impl FnOnce() -> C) -> Result<Option<Waker>, SendError> {
+    /// As [`Peer::push`], but the caller wakes the task, with the returned waker, whether or not the command was accepted.
+    pub(crate) fn push_quietly(
+        &self,
+        bytes: usize,
+        command: impl FnOnce() -> C,
+    ) -> (Result<(), SendError>, Option<Waker>) {
         let mut mailbox = lock(&self.mailbox);
         if mailbox.closed {
-            return Err(SendError::Closed);
+            return (Err(SendError::Closed), None);
         }
         if bytes > 0 && !mailbox.takes(bytes, self.max_outbound) {
             let wanted = mailbox.wanted.get_or_insert_default();
             wanted.bytes = wanted.bytes.max(bytes);
             // A `Replied` that the task has not handled frees capacity.
             let waker = if mailbox.http.is_empty() { None } else { mailbox.waker() };
-            drop(mailbox);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-            return Err(SendError::Full);
+            return (Err(SendError::Full), waker);
         }
         mailbox.bytes = mailbox.bytes.saturating_add(bytes);
         if mailbox.commands.capacity() == 0 {
             mailbox.commands = spare::take();
         }
         mailbox.commands.push(command());
-        Ok(mailbox.waker())
+        (Ok(()), mailbox.waker())
     }
 
     /// Pushes an HTTP event. Returns false if the session has ended: the caller then answers the request itself.
@@ -377,8 +377,9 @@ mod tests {
     #[test]
     fn a_waker_that_is_handed_out_is_the_only_one() {
         let (peer, woken) = asleep();
-        let waker = peer.push_quietly(1, || 1).unwrap().unwrap();
-        assert!(peer.push_quietly(1, || 2).unwrap().is_none());
+        let (pushed, waker) = peer.push_quietly(1, || 1);
+        let waker = waker.filter(|_| pushed.is_ok()).unwrap();
+        assert!(matches!(peer.push_quietly(1, || 2), (Ok(()), None)));
         peer.push(1, || 3).unwrap();
         assert_eq!(woken.times(), 0);
         waker.wake();

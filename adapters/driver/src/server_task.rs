@@ -72,6 +72,8 @@ struct ServerTask<A: ServerApplication, R: Runtime> {
     runtime: R,
     /// Links whose upgrade is pending. The flag is true for the link that opens the session.
     upgrading: Vec<(LinkId, Upgrade<R::Stream>, bool)>,
+    /// Whether one of them came since they were last polled.
+    has_new_links: bool,
     /// GETs that are deferred until the links have been read.
     deferred_polls: Vec<HttpEvent>,
     /// Pending requests.
@@ -97,6 +99,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             hub,
             runtime,
             upgrading: Vec::new(),
+            has_new_links: false,
             deferred_polls: Vec::new(),
             replies: VecDeque::new(),
             closing: None,
@@ -158,16 +161,22 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
                 let admitted = answer.is_ok();
                 if admission.send(answer).is_ok() && admitted {
                     self.upgrading.push((link, upgrade.of(), false));
+                    self.has_new_links = true;
                 }
                 return;
             }
-            HttpEvent::FirstLink { link, upgrade } => return self.upgrading.push((link, upgrade.of(), true)),
+            HttpEvent::FirstLink { link, upgrade } => {
+                self.upgrading.push((link, upgrade.of(), true));
+                self.has_new_links = true;
+                return;
+            }
         };
         machine.handle(now, input);
     }
 
     /// Takes over links whose upgrade is complete.
     fn connect_links(&mut self, now: Instant, cx: &mut Context<'_>) {
+        self.has_new_links = false;
         let mut index: usize = 0;
         while let Some((link, upgrade, first)) = self.upgrading.get_mut(index) {
             let (link, first) = (*link, *first);
@@ -294,8 +303,11 @@ impl<A: ServerApplication, R: Runtime> Future for ServerTask<A, R> {
         }
         task.turn.set_timer(&task.hub.timers, now);
         // The machine may have started to want input again in this turn.
-        let again =
-            (more && task.turn.machine.wants_input()) || passes == PASSES_PER_TURN || !task.deferred_polls.is_empty();
+        let again = (more && task.turn.machine.wants_input())
+            || passes == PASSES_PER_TURN
+            || !task.deferred_polls.is_empty()
+            // The upgrade of a link that came during this turn was not polled, so it has no waker.
+            || task.has_new_links;
         task.turn.end(cx, again);
         Poll::Pending
     }
@@ -331,7 +343,7 @@ mod tests {
     use super::*;
     use crate::service::{HttpSettings, Service};
     use crate::sync::lock;
-    use crate::testkit::{Manner, Reply, Sim, Upgrading, WebSocket as Client, request};
+    use crate::testkit::{Ending, Manner, Reply, RequestBody, Sim, Upgrading, WebSocket as Client, request};
     use crate::turn::Application;
 
     const PATH: &str = "/engine.io/";
@@ -341,6 +353,8 @@ mod tests {
     struct Echo {
         /// How often a task has ended.
         finished: Mutex<usize>,
+        /// A client that requests its upgrade while the message `upgrade` is handled.
+        upgrade: Mutex<Option<BoxFuture<'static, Client>>>,
     }
 
     enum Command {
@@ -382,6 +396,12 @@ mod tests {
             while let Some(event) = core.machine.poll_event() {
                 any = true;
                 if let Event::Message(message) = event {
+                    if message == Message::from("upgrade")
+                        && let Some(upgrade) = lock(&self.upgrade).as_mut()
+                    {
+                        let waker = futures_util::task::noop_waker();
+                        assert!(upgrade.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+                    }
                     assert_ne!(message, Message::from("panic"), "as it should");
                     core.machine.send_frame(Frame::message(message)).unwrap();
                 }
@@ -469,6 +489,36 @@ mod tests {
                 sim.sleep(Duration::from_secs(2)).await;
                 assert_eq!(left(&sim, &server).await, (0, true, 0));
                 sim.drop_task(task);
+            });
+        });
+    }
+
+    #[test]
+    fn a_link_that_comes_while_the_application_runs_is_read_without_waiting_for_something_else() {
+        Sim::each_seed(20, |sim| {
+            let sim = sim.clone();
+            sim.clone().run(async move {
+                let server = server();
+                let get = request(&sim, "GET", &format!("{PATH}?EIO=4&transport=polling"), None);
+                let open = Reply::read(server.respond(&sim, get, None).await).await;
+                let sid = crate::testkit::sid_of(&open.body);
+                let (runtime, to, target) =
+                    (sim.clone(), Arc::clone(&server), format!("{PATH}?EIO=4&transport=websocket&sid={sid}"));
+                *lock(&server.hub.application.upgrade) = Some(Box::pin(async move {
+                    let respond = |request, upgrade| to.respond(&runtime, request, upgrade);
+                    Client::upgrade_by(&runtime, respond, &target, Manner::default(), Upgrading::default())
+                        .await
+                        .unwrap()
+                }));
+                let body = RequestBody::new(&sim, [(Duration::ZERO, "4upgrade".into())], Ending::Complete);
+                let post = request(&sim, "POST", &format!("{PATH}?EIO=4&transport=polling&sid={sid}"), Some(body));
+                assert_eq!(Reply::read(server.respond(&sim, post, None).await).await.body, "ok");
+                let upgrade = lock(&server.hub.application.upgrade).take().unwrap();
+                let mut client = upgrade.await;
+                client.send("2probe").await.unwrap();
+                assert_eq!(client.next().await.as_deref(), Some("3probe"));
+                assert!(sim.elapsed() < Duration::from_secs(1), "{:?}", sim.elapsed());
+                server.hub.shut_down(sim.sleep(Duration::from_secs(1))).await;
             });
         });
     }

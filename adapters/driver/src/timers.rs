@@ -201,8 +201,10 @@ impl Alarm {
     pub(crate) fn set(&self, deadline: Instant) {
         let now = self.now();
         let mut armed = lock(&self.armed);
-        if armed.is_none_or(|armed| deadline < armed.deadline || armed.wake_at <= now) {
-            *armed = Some(self.timers.set(now, deadline, Sleeper::Application, *armed));
+        // A slot that is due stays until the application was notified of it.
+        let waiting = armed.filter(|armed| armed.wake_at > now);
+        if waiting.is_none_or(|waiting| deadline < waiting.deadline) {
+            *armed = Some(self.timers.set(now, deadline, Sleeper::Application, waiting));
         }
     }
 }

@@ -33,7 +33,8 @@ pub trait Listener: Send + 'static {
     /// Must be cancel safe: if the future is dropped before it is ready, no connection is lost.
     ///
     /// # Errors
-    /// Errors of the operating system. They are logged, and accepting continues.
+    /// Errors of the operating system. Accepting continues. Errors other than an aborted, reset or refused connection are logged, and
+    /// delay the next accept by 100 ms.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
 }
 

@@ -3,6 +3,9 @@
 //! A [`Server`] has namespaces. A [`Namespace`] has event handlers and sockets. A [`Socket`] is one client on one namespace. Handlers are
 //! sync or async closures whose parameters have explicit types. They return `()` or a `Result`, whose error is logged.
 //!
+//! The methods of `Server` that are named like those of `Namespace` act on `/` only: middleware of `/` does not protect `/admin`. Each
+//! namespace has its own middleware and handlers ([`Server::of`]). In these docs, *the reference* is socket.io 4.8 on Node.js.
+//!
 //! ```
 //! use socketio_tokio::{ConnectRequest, DisconnectReason, Event, Refusal, Server, Socket};
 //!
@@ -57,10 +60,14 @@
 //!
 //! * **Listen**: [`serve`] takes a tokio listener and the server. For axum or another tower stack, use [`SocketLayer`].
 //! * **Send**: [`Socket::emit`] and [`Socket::emit_with_ack`] send to one socket. [`Socket::to`], [`Namespace::to`], [`Namespace::emit`]
-//!   and [`Broadcast`] send to many. Sending never waits. If a peer does not read, its queue fills up to a limit, and then `emit` returns
-//!   an error.
-//! * **Pull events instead of handling them**: [`Socket::recv`] returns events one at a time. Until they are taken, nothing more is read
-//!   from the client.
+//!   and [`Broadcast`] send to many. Sending never waits. If a peer does not read, its queue fills up to a limit. Then [`Socket::emit`]
+//!   returns an error, and a broadcast closes the connection of that peer, because it would miss a packet. Volatile events are dropped
+//!   instead.
+//! * **Send to one socket by its id**, from any task: clone the `Server` and call `server.to(id).emit(..)`, or get the socket with
+//!   `server.of("/").socket(id)`.
+//! * **Pull events instead of handling them**: [`Socket::recv`] returns events that have no handler, one at a time. Call it first in the
+//!   connect handler: if it has not been called when that handler ends, such events are dropped. Above 64 KiB of untaken events
+//!   ([`EngineLimits::soft_inbound`](EngineLimits)), the server stops reading from the client.
 //! * **Binary**: `bytes::Bytes` anywhere in emitted data is sent as an attachment, and is read back as `Bytes`.
 //! * **Store data with a client**: [`Socket::insert`] and [`Socket::get`]. The data is kept until the disconnect handler returns. A middleware
 //!   passes data to the socket with [`ConnectRequest::insert`].
@@ -69,7 +76,8 @@
 //! * **Settings and limits**: [`Server::builder`]. Every queue has a limit. The default is that of the reference if it has one.
 //! * **Engine.IO alone**: [`EngineServer`].
 //! * **The state machines** are in `engineio-proto` and `socketio-proto`. The example `bare` is a server built on them with threads.
-//! * **Logs**: through `tracing`. Errors of handlers are logged as warnings, and panics as errors, once per session and kind of handler.
+//! * **Logs**: through `tracing`. Errors of handlers are logged as warnings, and panics as errors, once per session and kind of handler. A
+//!   handler that panics also closes its connection.
 //!   Repetitions are logged at `debug` with their number, so that a client cannot fill the log. Connects, disconnects with their reason,
 //!   refusals and protocol errors of peers are at `debug`. Events without a handler are at `trace`.
 //!
@@ -85,10 +93,12 @@
 //! | `io.of("/admin")` | [`Server::of`] |
 //! | `socket.handshake.auth`, `.headers`, `.address` | [`Socket::read_auth`], [`Socket::handshake`] |
 //! | `socket.data` | [`Socket::insert`], [`Socket::get`]; in a middleware [`ConnectRequest::insert`] |
-//! | `socket.join("r")`, `socket.rooms.has("r")` | [`Socket::join`], [`Socket::is_in`] |
+//! | `socket.join("r")`, `socket.leave("r")`, `socket.rooms.has("r")` | [`Socket::join`], [`Socket::leave`], [`Socket::is_in`] |
 //! | `socket.to("r").emit(..)`, `socket.broadcast.emit(..)` | [`Socket::to`], [`Socket::broadcast`] |
 //! | `io.to("r").except("s").emit(..)` | [`Server::to`], [`Broadcast::except`] |
 //! | `io.emit(..)` | [`Server::emit`] |
+//! | `io.to(socketId).emit(..)`, `io.sockets.sockets.get(socketId)` | [`Server::to`], [`Namespace::socket`] |
+//! | `io.of("/").adapter.on("join-room", ..)` | [`Namespace::on_room`], [`RoomEvent`] |
 //! | `socket.volatile.emit(..)` | [`Socket::emit_volatile`], [`Broadcast::volatile`] |
 //! | the acknowledgement callback of an event | [`Event::ack`], [`Event::take_ack`] |
 //! | `socket.emitWithAck(..)`, `socket.timeout(ms).emitWithAck(..)` | [`Socket::emit_with_ack`], [`Socket::emit_with_ack_timeout`] |

@@ -4,7 +4,8 @@ use crate::close_code;
 
 /// A protocol error of the peer. It ends the connection.
 ///
-/// The peer is sent a close frame with [`Error::close_code`]. Nothing more is decoded.
+/// A [`Connection`](crate::Connection) sends the peer a close frame with [`Error::close_code`]; a user of a
+/// [`Decoder`](crate::Decoder) has to send it. Nothing more is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

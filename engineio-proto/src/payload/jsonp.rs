@@ -96,7 +96,8 @@ impl fmt::Write for Script<'_> {
 pub fn decode_form(body: &Bytes) -> Result<Option<Text>, ParseError> {
     let mut values = body.split(|byte| *byte == b'&').filter_map(|parameter| {
         let mut halves = parameter.splitn(2, |byte| *byte == b'=');
-        let is_payload = *form::decode(halves.next()?) == *b"d";
+        // Encoded or not: no other name decodes to `d`, so names are not decoded.
+        let is_payload = matches!(halves.next()?, b"d" | b"%64");
         is_payload.then(|| halves.next().unwrap_or_default())
     });
     let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };

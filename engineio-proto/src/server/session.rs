@@ -708,9 +708,9 @@ impl Session {
         if self.is_carrier(id) || self.is_probe(id) {
             return;
         }
-        let mut link = Link::new(id, kind, self.config.max_payload);
         if self.stage == Stage::Opening && self.carrier != Carrier::Polling {
             self.carrier = Carrier::Link(kind);
+            let mut link = Link::new(id, kind, self.config.max_payload);
             // As urgent packets, they leave before every other packet, even before a ping.
             link.push_urgent(Urgent::Open);
             if self.config.initial_packet.is_some() {
@@ -723,7 +723,7 @@ impl Session {
         if let Some(polling) = &mut self.polling
             && let (Action::Begin, _) = polling.upgrade.handle(upgrade::Input::LinkUp)
         {
-            polling.upgrade.begin(link);
+            polling.upgrade.begin(Link::new(id, kind, self.config.max_payload));
             self.set(Timer::Upgrade, self.now + self.config.upgrade_timeout);
         } else {
             self.close_link(id);
@@ -788,10 +788,10 @@ impl Session {
                 if polling.has_post() && matches!(packet.packet_type, PacketType::Message | PacketType::Close) =>
             {
                 polling.delay(packet);
+                self.sign_of_life();
                 if self.is_backlog(self.unread()) {
                     self.stop_reading();
                 }
-                self.sign_of_life();
             }
             _ => self.receive(packet),
         }
@@ -920,8 +920,11 @@ impl Session {
         }
     }
 
-    /// This side stops reading for now.
+    /// This side stops reading for now. While the session is closing, no ping is sent any more.
     fn stop_reading(&mut self) {
+        if self.stage != Stage::Open {
+            return;
+        }
         let actions = self.heartbeat.handle_stop_reading(self.pace());
         self.act(actions);
     }
@@ -990,9 +993,12 @@ impl Session {
             }
             PacketType::Message => {
                 self.events.push(Event::Message(packet.data));
+                self.sign_of_life();
+                // After the sign of life, which would end the stall of the end that answers pings.
                 if self.is_backlog(self.events.weight()) {
                     self.stop_reading();
                 }
+                return;
             }
             // An open session does not use these packets. The reference ignores them too.
             PacketType::Open | PacketType::Upgrade | PacketType::Noop => {}

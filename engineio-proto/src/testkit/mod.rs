@@ -24,14 +24,14 @@
 //! | I6 | Splitting or joining bytes does not change the events, and neither does distributing packets differently over POST bodies. | two runs: tests `i6_..`, targets `http_bodies`, `webtransport`, `websocket_decoder` |
 //! | I7 | Decoding an encoded value returns the same value. Decoding never panics, whatever the input, and allocates no more than the limits. | tests `i7_..`, all targets that decode |
 //! | I8 | The same settings, seed and inputs give the same log. | [`Watched::digest`] of two runs |
-//! | I9 | The bytes queued for sending never exceed the limit by more than one unit. The same holds for the bytes that the application has not read yet. | [`Watched::check`], [`Watched::poll_event`] |
+//! | I9 | The bytes queued for sending never exceed the limit by more than one unit, and one ping for each unwritten reply. The same holds for the bytes that the application has not read yet. | [`Watched::check`], [`Watched::poll_event`] |
 //! | I10 | While a session is open, messages arrive once and in order, also across an upgrade. | [`Numbered`], in [`scenario`], [`explore`] and in the simulated servers of `socketio-proto` |
 //! | I11 | A clock that goes backwards has the same effect as a clock that stands still. | two runs of a [`Walk`] |
 //! | I12 | Every pending ack has exactly one outcome. After the end, every table is empty. | the simulated servers of `socketio-proto`, target `socket_connection` |
 //! | I13 | With recovery: a client receives every event of its rooms once and in order, or is informed that it was not recovered. | nowhere yet: recovery is not implemented |
 //! | I14 | An emit of a client is delivered at most once; with retries, at least once. The delays of reconnection follow the formula. | nowhere yet: clients are not implemented |
 //! | I15 | In a cluster without faults, an operation has the same effect as on one node. With faults, the caller learns what is missing. | nowhere yet: clusters are not implemented |
-//! | I16 | The bytes held for a peer never exceed the limits by more than one unit. All queues count, and so do replies that were handed out and are not confirmed yet. The cost of one input depends on its size only, not on what is queued. | [`Watched::check`], [`Watched::poll_transmit`]; floods in the test `session_limits` |
+//! | I16 | The bytes held for a peer never exceed the limits by more than one unit, and one ping for each unwritten reply. All queues count, and so do replies that were handed out and are not confirmed yet. The cost of one input depends on its size only, not on what is queued. | [`Watched::check`], [`Watched::poll_transmit`]; floods in the test `session_limits` |
 
 mod client;
 pub mod explore;

@@ -167,8 +167,9 @@ impl<P: Parser> Connection<P> {
     ///
     /// # Errors
     /// [`EmitError::Disconnected`] if the connection is closed, or if the request was refused after
-    /// [`Config::connect_timeout`]. Any other error means that the reply could not be queued; the connection is then closing.
-    /// In both cases `id` is unused and the socket does not exist.
+    /// [`Config::connect_timeout`]. [`EmitError::Encode`] if the parser cannot encode the reply; the peer is then refused. Any other
+    /// error means that the reply could not be queued; the connection is then closing. In all cases `id` is unused and the socket
+    /// does not exist.
     pub fn accept(&mut self, now: Instant, pending: Pending, id: &SocketId) -> Result<SocketHandle, EmitError> {
         #[derive(Serialize)]
         struct Accepted<'a> {
@@ -190,6 +191,9 @@ impl<P: Parser> Connection<P> {
             self.sockets.remove_pending(socket);
         }
         self.set(Timer::Pending, self.sockets.earliest());
+        if let Err(EmitError::Encode(_)) = result {
+            self.answer_refused(pending.namespace(), "internal error");
+        }
         result?;
         Ok(socket)
     }

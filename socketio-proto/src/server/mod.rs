@@ -10,7 +10,14 @@
 //! | [`Acked`](crate::Event::Acked) | Pass the outcome to the code that waits for it. If the id is odd, it belongs to a broadcast: call [`Namespace::handle_ack`]. |
 //! | [`Disconnecting`](crate::Event::Disconnecting) | Run the handler. The socket is still in its rooms. |
 //! | [`Disconnected`](crate::Event::Disconnected) | Call [`Namespace::remove`], then run the handler. |
-//! | [`Closed`](crate::Event::Closed) | Nothing: `Disconnected` was emitted for every socket. |
+//! | [`Writable`](crate::Event::Writable) | Send again what was refused with `Full`. |
+//! | [`Closed`](crate::Event::Closed) | Nothing: `Disconnected` was emitted for every socket. Drop the connection once `is_drained` returns true. |
+//!
+//! A [`Namespace`] is driven on its own. To broadcast, encode the packet once, call [`Namespace::apply`], and pass the packet to
+//! [`Connection::send`] of each recipient. For acks, use [`Namespace::reserve_ack`], [`Operation::EmitWithAck`],
+//! [`Connection::send_with_ack`], and then [`Namespace::handle_ack`]. After every change, take [`Namespace::poll_event`] until it returns
+//! `None`. Call [`Namespace::handle_timeout`] at [`Namespace::poll_timeout`]. `adapters/tokio/examples/bare.rs` is a whole server without
+//! the driver.
 
 mod connection;
 mod inbox;

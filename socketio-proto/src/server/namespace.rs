@@ -89,7 +89,7 @@ pub enum Operation<'a, K> {
     },
     /// Sends a packet with an ack. The adapter delivers it to each recipient and passes each outcome to
     /// [`Namespace::handle_ack`]. [`NamespaceEvent::BroadcastDone`] is emitted when all recipients have answered or left, or
-    /// after `timeout`. It is emitted immediately if there is no recipient.
+    /// by [`Namespace::handle_timeout`] once `deadline` has passed. It is emitted immediately if there is no recipient.
     EmitWithAck {
         /// The recipients. A socket that is added later is not a recipient.
         target: &'a Target<K>,
@@ -126,7 +126,7 @@ pub enum Operation<'a, K> {
 }
 
 /// The ack id of a broadcast that has not been sent yet. Encode the packet with this id, then apply [`Operation::EmitWithAck`].
-/// Dropping it has no effect.
+/// Dropping it has no effect. Only the namespace that has reserved it can use it; another one may return no recipients.
 #[derive(Debug)]
 #[must_use = "send a broadcast that carries it"]
 pub struct ReservedAck(AckId);
@@ -404,13 +404,16 @@ impl<K: Copy + Ord> Namespace<K> {
 
     fn await_acks(&mut self, target: &Target<K>, id: AckId, deadline: Instant) -> Recipients<'_, K> {
         let recipients: BTreeSet<K> = self.recipients(target).collect();
+        // Reserved by another namespace: this id belongs to another broadcast here.
+        if self.broadcasts.contains_key(&id) {
+            return Recipients::nobody();
+        }
         if recipients.is_empty() {
             self.events.push_back(NamespaceEvent::BroadcastDone { broadcast: id });
             return Recipients::nobody();
         }
         self.awaited.extend(recipients.iter().map(|&key| (key, id)));
         self.deadlines.insert((deadline, id));
-        // No other broadcast has this id: it was reserved.
         let missing = self.broadcasts.entry(id).or_insert(MissingAcks { recipients, deadline });
         Recipients { source: Source::Awaited(missing.recipients.iter()), except: Vec::new(), sender: None }
     }

@@ -205,7 +205,7 @@ impl<P: Parser> SocketIo<P> {
         let handle = match core.machine.accept(core.now, pending, &id) {
             Ok(handle) => handle,
             Err(error) => {
-                return tracing::debug!(session = %peer.sid(), %error, "a client disconnected before its request to join was accepted");
+                return tracing::debug!(session = %peer.sid(), %error, "a client could not be accepted");
             }
         };
         let socket = namespace.add(&id, |key| {

@@ -38,7 +38,8 @@ impl<P: Parser> ConnectRequest<P> {
     }
 
     /// Passes a value to the socket that is created if the client may join. Handlers read it with [`Socket::get`](crate::Socket::get).
-    /// Returns the previous value of the same type. Values that are inserted after the guard has decided are dropped.
+    /// Returns the previous value of the same type. Values that are inserted after the last middleware has accepted the client
+    /// are dropped.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         self.extensions.insert(value)
     }

@@ -89,7 +89,9 @@ impl<P: Parser> NamespaceInner<P> {
 
     /// Adds an observer of rooms.
     pub(crate) fn observe_rooms(&self) {
-        lock(&self.members).machine.observe_rooms();
+        let mut members = lock(&self.members);
+        members.observers = members.observers.saturating_add(1);
+        members.machine.observe_rooms();
     }
 
     /// The sockets of a target.
@@ -113,18 +115,17 @@ impl<P: Parser> NamespaceInner<P> {
 
     /// Pushes a packet into the mailbox of each socket of a target.
     pub(crate) fn emit(&self, target: &Target<SocketKey>, encoded: &Encoded, volatile: bool) {
-        let mut wakers = Vec::new();
+        let mut delivery = Delivery::new(encoder::weight(encoded), volatile);
         {
             let mut members = lock(&self.members);
             let Members { machine, sockets, .. } = &mut *members;
-            let bytes = encoder::weight(encoded);
             let recipients = machine.apply(Operation::Emit { target });
             for socket in recipients.filter_map(|key| find(sockets, key)) {
                 let send = || Command::Send { socket: socket.handle, encoded: encoded.clone(), volatile };
-                deliver(socket, bytes, volatile, send, &mut wakers);
+                delivery.push(socket, send);
             }
         }
-        wakers.into_iter().for_each(Waker::wake);
+        delivery.finish();
     }
 
     /// Pushes a packet into the mailbox of one socket, as an operation of the machine. Returns the errors of
@@ -138,12 +139,12 @@ impl<P: Parser> NamespaceInner<P> {
             return Err(EmitError::Disconnected);
         }
         let command = || Command::Send { socket: socket.handle, encoded, volatile };
-        let pushed = socket.peer.push_quietly(bytes, command);
+        let (pushed, waker) = socket.peer.push_quietly(bytes, command);
         drop(members);
-        if let Some(waker) = pushed? {
+        if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
+        Ok(pushed?)
     }
 
     /// Reserves an ack id for an emit to several sockets.
@@ -161,12 +162,12 @@ impl<P: Parser> NamespaceInner<P> {
         volatile: bool,
         sink: AnswersSink<P>,
     ) {
-        let (id, bytes) = (ack.id(), encoder::weight(encoded));
-        let (mut wakers, mut unreached) = (Vec::new(), Vec::new());
+        let id = ack.id();
+        let (mut delivery, mut unreached) = (Delivery::new(encoder::weight(encoded), volatile), Vec::new());
         let mut members = lock(&self.members);
         let Members { machine, sockets, broadcasts, .. } = &mut *members;
         broadcasts.insert(id, AwaitedAnswers { answers: Vec::new(), sink });
-        // The connection of each recipient enforces the timeout. A deadline of the machine would only come later.
+        // The connection of each recipient has the same timeout, from the turn in which it executes the command.
         let operation = Operation::EmitWithAck { target, ack, deadline: self.alarm.now() + timeout };
         for socket in machine.apply(operation).filter_map(|key| find(sockets, key)) {
             let sink = AckSink::Broadcast { namespace: Arc::clone(self), key: socket.key };
@@ -179,7 +180,7 @@ impl<P: Parser> NamespaceInner<P> {
                 volatile,
                 sink,
             };
-            if !deliver(socket, bytes, volatile, send, &mut wakers) {
+            if !delivery.push(socket, send) {
                 unreached.push(socket.key);
             }
         }
@@ -189,7 +190,7 @@ impl<P: Parser> NamespaceInner<P> {
         let next = members.machine.poll_timeout();
         let outcomes = members.take_events();
         drop(members);
-        wakers.into_iter().for_each(Waker::wake);
+        delivery.finish();
         if let Some(deadline) = next {
             self.alarm.set(deadline);
         }
@@ -219,61 +220,82 @@ impl<P: Parser> NamespaceInner<P> {
             let _ = sink.send(answers);
         }
         if outcomes.rooms {
-            self.tell_observers();
+            self.notify_observers();
         }
     }
 
     /// Passes queued room events to the observers. Does nothing if another task is already doing so, or a caller further up the
     /// stack.
-    fn tell_observers(&self) {
+    fn notify_observers(&self) {
+        if std::mem::replace(&mut lock(&self.members).notifying, true) {
+            return;
+        }
+        let notifying = Notifying(self);
         loop {
-            let events = {
+            let (event, observers) = {
                 let mut members = lock(&self.members);
-                if members.telling || members.room_events.is_empty() {
-                    return;
-                }
-                members.telling = true;
-                std::mem::take(&mut members.room_events)
+                let Some(next) = members.room_events.pop_front() else {
+                    members.notifying = false;
+                    break;
+                };
+                next
             };
-            let handlers = self.handlers();
-            for event in events {
-                for observer in &handlers.rooms {
-                    // A panic of an observer is not the fault of the task that caused the event.
-                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(event.clone()))) {
-                        let (panic, namespace) = (panic_message(panic.as_ref()), &*self.name);
-                        let panic = brief(&panic);
-                        loud_once!(self.room_panicked, error, namespace, handler = "room", panic, "a handler panicked");
-                    }
+            for observer in self.handlers().rooms.iter().take(observers) {
+                // A panic of an observer is not the fault of the task that caused the event.
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(event.clone()))) {
+                    let (panic, namespace) = (panic_message(panic.as_ref()), &*self.name);
+                    let panic = brief(&panic);
+                    loud_once!(self.room_panicked, error, namespace, handler = "room", panic, "a handler panicked");
                 }
             }
-            lock(&self.members).telling = false;
         }
+        std::mem::forget(notifying);
     }
 }
 
-/// Pushes a packet into one mailbox. If the mailbox is full, the connection of the recipient is closed, because it would
-/// otherwise miss a packet without noticing. A volatile packet is dropped instead.
-fn deliver<P: Parser>(
-    socket: &SocketInner<P>,
+/// Lets other tasks notify the observers if this one panics, for example in the subscriber of the log.
+struct Notifying<'a, P: Parser>(&'a NamespaceInner<P>);
+
+impl<P: Parser> Drop for Notifying<'_, P> {
+    fn drop(&mut self) {
+        lock(&self.0.members).notifying = false;
+    }
+}
+
+/// A packet that is pushed into the mailboxes of its recipients while the namespace is locked. [`Delivery::finish`] does the rest
+/// without the lock: it runs wakers and the subscriber of the log.
+struct Delivery<P: Parser> {
     bytes: usize,
     volatile: bool,
-    command: impl FnOnce() -> Command<P>,
-    wakers: &mut Vec<Waker>,
-) -> bool {
-    match socket.peer.push_quietly(bytes, command) {
-        Ok(waker) => {
-            wakers.extend(waker);
-            true
+    wakers: Vec<Waker>,
+    /// Recipients that were closed.
+    full: Vec<Arc<SocketInner<P>>>,
+}
+
+impl<P: Parser> Delivery<P> {
+    const fn new(bytes: usize, volatile: bool) -> Self {
+        Self { bytes, volatile, wakers: Vec::new(), full: Vec::new() }
+    }
+
+    /// Pushes the packet into one mailbox. If the mailbox is full, the connection of the recipient is closed, because it would
+    /// otherwise miss a packet without noticing. A volatile packet is dropped instead.
+    fn push(&mut self, socket: &Arc<SocketInner<P>>, command: impl FnOnce() -> Command<P>) -> bool {
+        let (pushed, waker) = socket.peer.push_quietly(self.bytes, command);
+        self.wakers.extend(waker);
+        if pushed == Err(SendError::Full) && !self.volatile {
+            let (_, waker) = socket.peer.push_quietly(0, || Command::Discard);
+            self.wakers.extend(waker);
+            self.full.push(Arc::clone(socket));
         }
-        Err(SendError::Full) if !volatile => {
+        pushed.is_ok()
+    }
+
+    fn finish(self) {
+        self.wakers.into_iter().for_each(Waker::wake);
+        for socket in self.full {
             let (session, times) = (socket.peer.sid(), &socket.peer.shared.loud.full);
             loud_once!(times, warn, %session, socket = %socket.id, "closed: its outbound queue is full (limits.max_outbound), and a broadcast did not fit");
-            if let Ok(waker) = socket.peer.push_quietly(0, || Command::Discard) {
-                wakers.extend(waker);
-            }
-            false
         }
-        Err(_) => false,
     }
 }
 
@@ -322,7 +344,7 @@ impl<P: Parser> Members<P> {
                 _ => continue,
             };
             outcomes.rooms = true;
-            self.room_events.push_back(room_event);
+            self.room_events.push_back((room_event, self.observers));
         }
         outcomes
     }

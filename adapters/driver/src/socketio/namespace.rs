@@ -21,7 +21,8 @@ impl<P: Parser> Namespace<P> {
     /// Adds a middleware, which decides whether a client may join: `Fn(ConnectRequest) -> Result<(), Refusal>`, or a closure that
     /// returns a future of this result. Middleware runs in the order in which it was added, before the socket exists. The first
     /// refusal is sent to the client, and the rest does not run. A middleware passes values to those after it and to the socket
-    /// with [`ConnectRequest::insert`]. Middleware and handlers apply to clients that request to join after they were set.
+    /// with [`ConnectRequest::insert`]. Middleware and handlers apply to clients that request to join after they were set. If the
+    /// connection ends while a middleware waits, its future is dropped.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -120,7 +121,8 @@ impl<P: Parser> Namespace<P> {
     }
 
     /// Sets the handler that runs when a socket is about to leave. The socket is still in its rooms until the handler returns
-    /// or first waits.
+    /// or first waits. Its values ([`Socket::get`]) are dropped when the disconnect handler has ended, or at once without one: an
+    /// async handler reads them before it waits.
     pub fn on_disconnecting<M>(&self, handler: impl Handler<(Socket<P>, DisconnectReason), HandlerResult, M>) -> &Self {
         self.0.change_handlers(|handlers| handlers.disconnecting = Some(Arc::new(erase(handler))));
         self
@@ -134,7 +136,8 @@ impl<P: Parser> Namespace<P> {
 
     /// Adds a handler for room events: a room is created or deleted, or a socket joins or leaves a room. It receives the events
     /// from now on. A namespace can have several of these handlers. Each of them receives all events in the order in which they
-    /// happened. They run in the task that caused the event or in another one that causes room events, so they should be short.
+    /// happened. They run in the task that caused the event or in another one that causes room events, which does nothing else
+    /// meanwhile. Events are queued while they run, without a limit, so they must be fast: pass slow work to another task.
     pub fn on_room(&self, handler: impl Fn(RoomEvent) + Send + Sync + 'static) -> &Self {
         self.0.change_handlers(|handlers| handlers.rooms.push(Arc::new(handler)));
         self.0.observe_rooms();

@@ -60,7 +60,8 @@ impl Default for Server<Json> {
 }
 
 impl<P: Parser> ServerBuilder<P> {
-    /// The path of the server. Default: `/socket.io/`.
+    /// The path of the server. Every request below it matches, such as `/socket.io/x`; one without the trailing slash does not.
+    /// Default: `/socket.io/`.
     pub fn path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.http.path);
         self
@@ -84,7 +85,8 @@ impl<P: Parser> ServerBuilder<P> {
         self
     }
 
-    /// How long a client may take to join a first namespace. Default: 45 s.
+    /// How long a client may take to join a first namespace, including the time of its middleware. Every request to join is also
+    /// refused with the message `timeout` if its middleware takes longer than this. Default: 45 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.socket.connect_timeout = timeout;
         self
@@ -181,7 +183,8 @@ impl<P: Parser> ServerBuilder<P> {
 }
 
 impl<P: Parser> Server<P> {
-    /// The namespace of this name. Creates it if it does not exist. The leading `/` is optional.
+    /// The namespace of this name. Creates it if it does not exist. The leading `/` is optional. A client can join only namespaces that
+    /// exist; for others it is refused with `Invalid namespace`.
     pub fn of(&self, name: &str) -> Namespace<P> {
         Namespace(self.0.hub.application.of(name))
     }

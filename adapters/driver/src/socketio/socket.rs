@@ -144,7 +144,8 @@ impl<P: Parser> Socket<P> {
         self.0.send(event, &args, false)
     }
 
-    /// Same as [`Socket::emit`], but the event is dropped if it cannot be sent immediately.
+    /// Same as [`Socket::emit`], but the event is dropped unless it can be written at once: nothing is queued before it, and the WebSocket
+    /// has written everything, or a polling client has a GET waiting.
     ///
     /// # Errors
     /// Fails with an [`EmitError`]. It is not an error if the event is dropped.
@@ -155,7 +156,10 @@ impl<P: Parser> Socket<P> {
     /// Sends an event with an ack. The event is sent even if the [`Answer`] is not awaited. The [`Answer`] resolves to the
     /// arguments of the client's ack.
     ///
-    /// There is no timeout: the answer resolves when the client sends the ack, or fails when the socket disconnects. See
+    /// There is no timeout: the answer resolves when the client sends the ack. It fails with
+    /// [`AckError::Disconnected`](crate::AckError::Disconnected) when the socket disconnects, and also if the event could not be sent
+    /// after all, for example because too many acks are awaited already
+    /// ([`SocketLimits::max_awaited_acks`](crate::SocketLimits)). The socket may then still be connected. See
     /// [`Socket::emit_with_ack_timeout`].
     ///
     /// # Errors
@@ -172,7 +176,8 @@ impl<P: Parser> Socket<P> {
         self.0.send_with_ack(event, &args, Some(timeout))
     }
 
-    /// Waits until the outbound queue of the peer is less than half full.
+    /// Waits until the outbound queue of the peer is at most half full and has capacity for the largest message that was refused with
+    /// [`SendError::Full`] in the meantime.
     ///
     /// # Errors
     /// If the connection is closed.
@@ -184,8 +189,8 @@ impl<P: Parser> Socket<P> {
     /// should call this method.
     ///
     /// Events without a handler are buffered while the connect handler runs, and after the first call of this method. Otherwise
-    /// they are dropped, as in the reference. While more bytes than the soft limit are buffered, the server does not read from
-    /// the peer.
+    /// they are dropped, as in the reference. While more bytes than
+    /// [`EngineLimits::soft_inbound`](crate::EngineLimits) (64 KiB by default) are buffered, the server does not read from the peer.
     pub fn recv(&self) -> impl Future<Output = Option<Event<P>>> + Send + '_ {
         let inner = &self.0;
         inner.inbox.start_receiving();
@@ -253,7 +258,8 @@ impl<P: Parser> Socket<P> {
         let _ = self.0.peer.push(0, || command);
     }
 
-    /// Stores a value with the socket until the disconnect handler has returned. Returns the previous value of the same type.
+    /// Stores a value with the socket. It is kept until the disconnect handler has ended. Returns the previous value of the same type.
+    /// Once the socket is disconnected, so also in the disconnect handler, the new value is dropped and `None` is returned.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         // A value stored after the cleanup would be kept as long as the socket.
         self.0.extensions.insert_if(value, || self.is_connected())

@@ -91,8 +91,9 @@ pub(crate) enum AckSink<P: Parser> {
     Broadcast { namespace: Arc<NamespaceInner<P>>, key: SocketKey },
 }
 
-/// One client on one namespace. This is a handle: clones refer to the same socket. It does not keep the connection open. After
-/// the socket has disconnected, a handle keeps only the data of the socket itself alive.
+/// One client on one namespace. This is a handle: clones refer to the same socket. It does not keep the connection open. A
+/// handle that is kept after the socket has disconnected keeps the namespace and the handshake in memory, but no connection and no
+/// queued packets.
 pub struct Socket<P: Parser = Json>(pub(crate) Arc<SocketInner<P>>);
 
 pub(crate) struct SocketInner<P: Parser> {
@@ -186,9 +187,12 @@ pub(super) struct Members<P: Parser> {
     /// Broadcasts with acks that are still awaited.
     pub(super) broadcasts: HashMap<AckId, AwaitedAnswers<P>>,
     /// Events that observers have not received yet, in order.
-    pub(super) room_events: VecDeque<RoomEvent>,
+    /// Each with the number of observers at that time: later ones do not receive it.
+    pub(super) room_events: VecDeque<(RoomEvent, usize)>,
+    /// How many observers there are: so many of the handlers' `rooms`.
+    pub(super) observers: usize,
     /// Whether a task is passing events to the observers. Other tasks leave their events to it, so that the order is kept.
-    pub(super) telling: bool,
+    pub(super) notifying: bool,
 }
 
 /// The answers to a broadcast that have arrived so far.
@@ -202,7 +206,8 @@ pub(crate) type AnswerOf<P> = (Socket<P>, Result<Payload, AckError>);
 
 pub(crate) type AnswersSink<P> = oneshot::Sender<Vec<AnswerOf<P>>>;
 
-/// An event of a room: the event of the machine, with the ids of sockets.
+/// A change of a room, passed to [`Namespace::on_room`]. `Created` comes before the first `Joined`, and `Deleted` after the last `Left`.
+/// The room of a socket's own id counts too.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum RoomEvent {
@@ -276,7 +281,8 @@ impl<P: Parser> NamespaceInner<P> {
             last_serial: 0,
             broadcasts: HashMap::new(),
             room_events: VecDeque::new(),
-            telling: false,
+            observers: 0,
+            notifying: false,
         };
         Self {
             name,

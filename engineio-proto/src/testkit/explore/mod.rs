@@ -14,8 +14,11 @@
 //! can happen in any order, except that without a fault the network delivers everything before a deadline fires.
 //!
 //! After every step, everything that [`Watched`] checks must hold. Whenever nothing is in transit and both ends are open, every message
-//! has arrived (I10). At the end of a path both ends are closed, every request was answered or cut (I4), `Closed` was emitted once and
-//! the machine answers late requests (I5), and an end that closed gracefully has lost nothing (I10).
+//! has arrived (I10), unless the client is pausing its polls or something was lost silently. At the end of a path both ends are closed
+//! (a client that never opened is not), every request was answered or cut (I4), and `Closed` was emitted once and the machine answers late
+//! requests (I5). Without a fault, an end that closed gracefully has lost nothing (I10), if the other end saw a graceful close: a POST
+//! that crosses the close is refused, which the client sees as an error.
+//!
 //! # A counterexample
 //!
 //! The search is breadth-first, so no [`Counterexample`] is shorter. It displays as a numbered list of its steps, each with the inputs and
@@ -337,11 +340,17 @@ impl Hasher for Fingerprint {
         self.write_usize(number.cast_unsigned());
     }
 
-    /// Hashes an [`Instant`]. The smallest and the largest value are not times: they mean that there is none.
+    /// Hashes an [`Instant`]. The smallest and the largest value are not times: they mean that there is none, and hash unlike every time.
     fn write_u128(&mut self, micros: u128) {
         match u64::try_from(micros) {
-            Ok(time @ (0 | u64::MAX)) => self.mix(time),
-            Ok(time) => self.mix(self.now.as_micros().wrapping_sub(time).wrapping_add(1)),
+            Ok(time @ (0 | u64::MAX)) => {
+                self.mix(0);
+                self.mix(time);
+            }
+            Ok(time) => {
+                self.mix(1);
+                self.mix(self.now.as_micros().wrapping_sub(time));
+            }
             Err(_) => self.write(&micros.to_le_bytes()),
         }
     }

@@ -263,7 +263,7 @@ impl<M: Explorable> World<M> {
         for (&name, wire) in &self.links {
             for (possible, step) in [
                 (wire.requested.is_some(), Step::LinkRequestArrives(name)),
-                (reads && !wire.to_server.is_empty(), Step::LinkBringsUp(name)),
+                (reads && wire.requested.is_none() && !wire.to_server.is_empty(), Step::LinkBringsUp(name)),
                 (!wire.to_client.is_empty(), Step::LinkBringsDown(name)),
             ] {
                 steps.extend(possible.then_some(step));
