@@ -439,87 +439,73 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_a_task_however_it_ends() {
-        Sim::each_seed(40, |sim| {
-            let sim = sim.clone();
-            sim.clone().run(async move {
-                let server = server();
-                open_by_polling(&sim, &server).await;
-                assert_eq!(left(&sim, &server).await, (1, false, 1));
-                match sim.index(3) {
-                    // The deadlines of the session pass.
-                    0 => sim.sleep(Duration::from_secs(120)).await,
-                    1 => sim.drop_task(*sim.tasks().last().unwrap()),
-                    _ => server.hub.shut_down(sim.sleep(Duration::from_secs(1))).await,
-                }
-                assert_eq!(left(&sim, &server).await, (0, true, 0));
-                assert_eq!(*lock(&server.hub.application.finished), 1);
-            });
+        Sim::run_each_seed(40, |sim| async move {
+            let server = server();
+            open_by_polling(&sim, &server).await;
+            assert_eq!(left(&sim, &server).await, (1, false, 1));
+            match sim.index(3) {
+                // The deadlines of the session pass.
+                0 => sim.sleep(Duration::from_secs(120)).await,
+                1 => sim.drop_task(*sim.tasks().last().unwrap()),
+                _ => server.hub.shut_down(sim.sleep(Duration::from_secs(1))).await,
+            }
+            assert_eq!(left(&sim, &server).await, (0, true, 0));
+            assert_eq!(*lock(&server.hub.application.finished), 1);
         });
     }
 
     #[test]
     fn a_task_that_panics_leaves_nothing() {
-        Sim::each_seed(20, |sim| {
-            let sim = sim.clone();
-            sim.clone().run(async move {
-                let server = server();
-                let mut client = client(&sim, &server, Upgrading::default()).await;
-                assert!(client.next().await.unwrap().starts_with('0'));
-                client.send("4panic").await.unwrap();
-                assert_eq!(client.next().await, None);
-                assert_eq!(left(&sim, &server).await, (0, true, 0));
-                assert_eq!(*lock(&server.hub.application.finished), 1);
-                assert_eq!(sim.panics().len(), 1);
-            });
+        Sim::run_each_seed(20, |sim| async move {
+            let server = server();
+            let mut client = client(&sim, &server, Upgrading::default()).await;
+            assert!(client.next().await.unwrap().starts_with('0'));
+            client.send("4panic").await.unwrap();
+            assert_eq!(client.next().await, None);
+            assert_eq!(left(&sim, &server).await, (0, true, 0));
+            assert_eq!(*lock(&server.hub.application.finished), 1);
+            assert_eq!(sim.panics().len(), 1);
         });
     }
 
     #[test]
     fn a_link_that_http_never_lets_go_ends_with_its_session() {
-        Sim::each_seed(20, |sim| {
-            let sim = sim.clone();
-            sim.clone().run(async move {
-                let server = server();
-                let upgrading = Upgrading { delay: Duration::from_secs(1_000_000), ..Upgrading::default() };
-                let (runtime, to) = (sim.clone(), Arc::clone(&server));
-                let task = sim.spawn_task(async move { drop(client(&runtime, &to, upgrading).await) });
-                sim.sleep(Duration::from_secs(9)).await;
-                assert_eq!(left(&sim, &server).await, (1, false, 1));
-                // A session without a first input times out.
-                sim.sleep(Duration::from_secs(2)).await;
-                assert_eq!(left(&sim, &server).await, (0, true, 0));
-                sim.drop_task(task);
-            });
+        Sim::run_each_seed(20, |sim| async move {
+            let server = server();
+            let upgrading = Upgrading { delay: Duration::from_secs(1_000_000), ..Upgrading::default() };
+            let (runtime, to) = (sim.clone(), Arc::clone(&server));
+            let task = sim.spawn_task(async move { drop(client(&runtime, &to, upgrading).await) });
+            sim.sleep(Duration::from_secs(9)).await;
+            assert_eq!(left(&sim, &server).await, (1, false, 1));
+            // A session without a first input times out.
+            sim.sleep(Duration::from_secs(2)).await;
+            assert_eq!(left(&sim, &server).await, (0, true, 0));
+            sim.drop_task(task);
         });
     }
 
     #[test]
     fn a_link_that_comes_while_the_application_runs_is_read_without_waiting_for_something_else() {
-        Sim::each_seed(20, |sim| {
-            let sim = sim.clone();
-            sim.clone().run(async move {
-                let server = server();
-                let get = request(&sim, "GET", &format!("{PATH}?EIO=4&transport=polling"), None);
-                let open = Reply::read(server.respond(&sim, get, None).await).await;
-                let sid = crate::testkit::sid_of(&open.body);
-                let (runtime, to, target) =
-                    (sim.clone(), Arc::clone(&server), format!("{PATH}?EIO=4&transport=websocket&sid={sid}"));
-                *lock(&server.hub.application.upgrade) = Some(Box::pin(async move {
-                    let respond = |request, upgrade| to.respond(&runtime, request, upgrade);
-                    Client::upgrade_by(&runtime, respond, &target, Manner::default(), Upgrading::default())
-                        .await
-                        .unwrap()
-                }));
-                let body = RequestBody::new(&sim, [(Duration::ZERO, "4upgrade".into())], Ending::Complete);
-                let post = request(&sim, "POST", &format!("{PATH}?EIO=4&transport=polling&sid={sid}"), Some(body));
-                assert_eq!(Reply::read(server.respond(&sim, post, None).await).await.body, "ok");
-                let upgrade = lock(&server.hub.application.upgrade).take().unwrap();
-                let mut client = upgrade.await;
-                client.send("2probe").await.unwrap();
-                assert_eq!(client.next().await.as_deref(), Some("3probe"));
-                assert!(sim.elapsed() < Duration::from_secs(1), "{:?}", sim.elapsed());
-                server.hub.shut_down(sim.sleep(Duration::from_secs(1))).await;
-            });
+        Sim::run_each_seed(20, |sim| async move {
+            let server = server();
+            let get = request(&sim, "GET", &format!("{PATH}?EIO=4&transport=polling"), None);
+            let open = Reply::read(server.respond(&sim, get, None).await).await;
+            let sid = crate::testkit::sid_of(&open.body);
+            let (runtime, to, target) =
+                (sim.clone(), Arc::clone(&server), format!("{PATH}?EIO=4&transport=websocket&sid={sid}"));
+            *lock(&server.hub.application.upgrade) = Some(Box::pin(async move {
+                let respond = |request, upgrade| to.respond(&runtime, request, upgrade);
+                Client::upgrade_by(&runtime, respond, &target, Manner::default(), Upgrading::default()).await.unwrap()
+            }));
+            let body = RequestBody::new(&sim, [(Duration::ZERO, "4upgrade".into())], Ending::Complete);
+            let post = request(&sim, "POST", &format!("{PATH}?EIO=4&transport=polling&sid={sid}"), Some(body));
+            assert_eq!(Reply::read(server.respond(&sim, post, None).await).await.body, "ok");
+            let upgrade = lock(&server.hub.application.upgrade).take().unwrap();
+            let mut client = upgrade.await;
+            client.send("2probe").await.unwrap();
+            assert_eq!(client.next().await.as_deref(), Some("3probe"));
+            assert!(sim.elapsed() < Duration::from_secs(1), "{:?}", sim.elapsed());
+            server.hub.shut_down(sim.sleep(Duration::from_secs(1))).await;
         });
     }
 

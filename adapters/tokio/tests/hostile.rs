@@ -103,7 +103,7 @@ fn frames() -> Vec<(&'static str, Vec<u8>, Option<u16>, &'static str)> {
         ("a close in order", frame(0x88, b"\x03\xe8"), Some(1000), "transport close"),
         ("a text frame with nothing in it", text(""), None, "parse error"),
         ("no packet type", text("x"), None, "parse error"),
-        ("base64 that is none", text("b!!!!"), None, "parse error"),
+        ("invalid base64", text("b!!!!"), None, "parse error"),
         ("a ping in the wrong direction", text("2"), None, failed),
         ("an Engine.IO close", text("1"), None, "transport close"),
     ];
@@ -235,7 +235,7 @@ async fn hostile_bodies() {
         ("no packet type", b"abc", "parse error"),
         ("bytes that are not UTF-8", b"42[\"a\",\"\xff\xfe\"]", "parse error"),
         ("a zero", b"\0", "parse error"),
-        ("base64 that is none", b"b????", "parse error"),
+        ("invalid base64", b"b????", "parse error"),
         ("a ping in the wrong direction", b"2", "transport error"),
         ("an Engine.IO close", b"1\x1e4garbage", "transport close"),
         ("broken JSON", b"42[\"a\"", "forced close"),

@@ -338,9 +338,9 @@ enum Stop {
     Kind,
     /// Bytes behind another type than that of a message.
     OtherType,
-    /// Base64 that is none.
+    /// Invalid base64.
     Base64,
-    /// A part of text that is none.
+    /// Invalid UTF-8 in a text packet.
     Utf8,
     /// Something that both refuse, or nothing.
     Other,

@@ -349,7 +349,7 @@ fn is_deep(value: &Tree) -> bool {
     matches!(value, Tree::Deep)
 }
 
-/// Values that JSON can say and ours cannot read: no type of Rust holds them, or they are too deep for who reads.
+/// Values that JSON can express and our reader cannot read: no Rust type holds them, or they are nested too deeply.
 fn unlike_rust(theirs: &Tree, ours: &Tree) -> bool {
     match (theirs, ours) {
         (Tree::HalfPair(units), Tree::Name(name)) => String::from_utf16_lossy(units) == *name,

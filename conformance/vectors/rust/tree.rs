@@ -222,7 +222,7 @@ impl Serialize for Tree {
         match self {
             Self::Null | Self::Undefined => serializer.serialize_unit(),
             Self::Bool(value) => serializer.serialize_bool(*value),
-            // JavaScript has one kind of number; whoever writes Rust has whole ones in integers.
+            // JavaScript has one number type. Rust code keeps whole numbers in integers.
             Self::Number(number) if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_991.0 => {
                 serializer.serialize_i64(*number as i64)
             }

@@ -99,7 +99,7 @@ impl<P: Parser> Broadcast<P> {
 
     /// Disconnects all these sockets from the namespace.
     pub fn disconnect(&self) {
-        self.sockets().iter().for_each(Socket::disconnect);
+        self.namespace.disconnect(&self.target);
     }
 }
 

@@ -96,9 +96,19 @@ impl<P: Parser> NamespaceInner<P> {
 
     /// The sockets of a target.
     pub(crate) fn sockets(&self, target: &Target<SocketKey>) -> Vec<Socket<P>> {
+        self.recipients(Operation::Fetch { target })
+    }
+
+    /// Disconnects the sockets of a target.
+    pub(crate) fn disconnect(&self, target: &Target<SocketKey>) {
+        self.recipients(Operation::Disconnect { target }).iter().for_each(Socket::disconnect);
+    }
+
+    /// Applies an operation whose recipients are used without the lock.
+    fn recipients(&self, operation: Operation<'_, SocketKey>) -> Vec<Socket<P>> {
         let mut members = lock(&self.members);
         let Members { machine, sockets, .. } = &mut *members;
-        let recipients = machine.apply(Operation::Fetch { target });
+        let recipients = machine.apply(operation);
         recipients.filter_map(|key| find(sockets, key)).cloned().map(Socket).collect()
     }
 

@@ -47,53 +47,46 @@ async fn act(sim: Sim, mut peer: WebSocket, does: Does) {
 #[test]
 fn answers_of_all_are_complete_when_all_have_answered_or_left_or_the_time_is_over() {
     const TIMEOUT: Duration = Duration::from_secs(2);
-    Sim::each_seed(200, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let server = Server::new();
-            let mut clients = Vec::new();
-            for _ in 0..sim.index(6) {
-                let mut peer = WebSocket::open(&sim, &server, "/socket.io/", Manner::default()).await;
-                peer.send("40").await.unwrap();
-                let reply = peer.next().await.unwrap();
-                let id = reply.split('"').nth(3).unwrap().to_owned();
-                // Far enough from the timeout that the rounding of deadlines does not matter.
-                let early = sim.duration(Duration::from_millis(1800));
-                let late = TIMEOUT + Duration::from_millis(200);
-                let does = [
-                    Does::Answers(early),
-                    Does::Answers(late),
-                    Does::Leaves(early),
-                    Does::Breaks(early),
-                    Does::Nothing,
-                ][sim.index(5)];
-                sim.spawn(act(sim.clone(), peer, does));
-                clients.push((id, does));
+    Sim::run_each_seed(200, |sim| async move {
+        let server = Server::new();
+        let mut clients = Vec::new();
+        for _ in 0..sim.index(6) {
+            let mut peer = WebSocket::open(&sim, &server, "/socket.io/", Manner::default()).await;
+            peer.send("40").await.unwrap();
+            let reply = peer.next().await.unwrap();
+            let id = reply.split('"').nth(3).unwrap().to_owned();
+            // Far enough from the timeout that the rounding of deadlines does not matter.
+            let early = sim.duration(Duration::from_millis(1800));
+            let late = TIMEOUT + Duration::from_millis(200);
+            let does =
+                [Does::Answers(early), Does::Answers(late), Does::Leaves(early), Does::Breaks(early), Does::Nothing]
+                    [sim.index(5)];
+            sim.spawn(act(sim.clone(), peer, does));
+            clients.push((id, does));
+        }
+        // The broadcast must read the time from the runtime: every time kept before this sleep is out of date.
+        sim.sleep(sim.duration(Duration::from_secs(60))).await;
+        let asked = sim.elapsed();
+        let answers = server.broadcast().emit_with_ack("ask", (), TIMEOUT).unwrap().await.answers;
+        let took = sim.elapsed() - asked;
+        assert_eq!(answers.len(), clients.len(), "one for each");
+        for (id, does) in &clients {
+            let (_, answer) = answers.iter().find(|(socket, _)| *socket.id() == **id).unwrap();
+            match does {
+                Does::Answers(after) if *after < TIMEOUT => assert_eq!(answer.as_ref().unwrap().get(0), Ok(1)),
+                Does::Leaves(_) | Does::Breaks(_) => assert_eq!(*answer, Err(AckError::Disconnected), "{does:?}"),
+                Does::Answers(_) | Does::Nothing => assert_eq!(*answer, Err(AckError::Timeout), "{does:?}"),
             }
-            // The broadcast must read the time from the runtime: every time kept before this sleep is out of date.
-            sim.sleep(sim.duration(Duration::from_secs(60))).await;
-            let asked = sim.elapsed();
-            let answers = server.broadcast().emit_with_ack("ask", (), TIMEOUT).unwrap().await.answers;
-            let took = sim.elapsed() - asked;
-            assert_eq!(answers.len(), clients.len(), "one for each");
-            for (id, does) in &clients {
-                let (_, answer) = answers.iter().find(|(socket, _)| *socket.id() == **id).unwrap();
-                match does {
-                    Does::Answers(after) if *after < TIMEOUT => assert_eq!(answer.as_ref().unwrap().get(0), Ok(1)),
-                    Does::Leaves(_) | Does::Breaks(_) => assert_eq!(*answer, Err(AckError::Disconnected), "{does:?}"),
-                    Does::Answers(_) | Does::Nothing => assert_eq!(*answer, Err(AckError::Timeout), "{does:?}"),
-                }
-            }
-            let waits =
-                |does: &Does| matches!(does, Does::Nothing) || matches!(does, Does::Answers(after) if *after > TIMEOUT);
-            if clients.iter().any(|(_, does)| waits(does)) {
-                assert!((TIMEOUT..TIMEOUT + Duration::from_millis(101)).contains(&took), "{took:?} for {clients:?}");
-            } else {
-                assert!(took < Duration::from_millis(1900), "{took:?} for {clients:?}");
-            }
-            drop(answers);
-            end(&sim, server, ()).await;
-        });
+        }
+        let waits =
+            |does: &Does| matches!(does, Does::Nothing) || matches!(does, Does::Answers(after) if *after > TIMEOUT);
+        if clients.iter().any(|(_, does)| waits(does)) {
+            assert!((TIMEOUT..TIMEOUT + Duration::from_millis(101)).contains(&took), "{took:?} for {clients:?}");
+        } else {
+            assert!(took < Duration::from_millis(1900), "{took:?} for {clients:?}");
+        }
+        drop(answers);
+        end(&sim, server, ()).await;
     });
 }
 

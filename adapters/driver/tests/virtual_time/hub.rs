@@ -9,25 +9,22 @@ use crate::{ENGINE, Log, echo_server, end};
 
 #[test]
 fn a_task_that_the_runtime_drops_leaves_nothing() {
-    Sim::each_seed(50, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let (server, log) = echo_server(|builder| builder);
-            let peer = Poller::open(&sim, &server, ENGINE).await;
-            let task = *sim.tasks().last().unwrap();
-            let (get, replies) = (peer.clone(), Log::default());
-            let gets = replies.clone();
-            sim.spawn(async move { gets.push(get.get().await.status.to_string()) });
-            sim.give_way().await;
-            sim.drop_task(task);
-            sim.settle().await;
-            assert_eq!(server.sessions(), 0);
-            assert_eq!(replies.lines(), ["400"], "the GET that was held is answered");
-            assert_eq!(peer.post("4late").await.status, 400);
-            // No application code runs after its runtime has dropped the task.
-            assert_eq!(log.lines(), ["connect"]);
-            end(&sim, server, peer).await;
-        });
+    Sim::run_each_seed(50, |sim| async move {
+        let (server, log) = echo_server(|builder| builder);
+        let peer = Poller::open(&sim, &server, ENGINE).await;
+        let task = *sim.tasks().last().unwrap();
+        let (get, replies) = (peer.clone(), Log::default());
+        let gets = replies.clone();
+        sim.spawn(async move { gets.push(get.get().await.status.to_string()) });
+        sim.give_way().await;
+        sim.drop_task(task);
+        sim.settle().await;
+        assert_eq!(server.sessions(), 0);
+        assert_eq!(replies.lines(), ["400"], "the GET that was held is answered");
+        assert_eq!(peer.post("4late").await.status, 400);
+        // No application code runs after its runtime has dropped the task.
+        assert_eq!(log.lines(), ["connect"]);
+        end(&sim, server, peer).await;
     });
 }
 
@@ -78,56 +75,50 @@ fn deadlines_fire_in_order_and_those_that_are_near_share_a_slot() {
 
 #[test]
 fn a_shutdown_refuses_newcomers_answers_polls_and_closes_links() {
-    Sim::each_seed(50, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let (server, log) = echo_server(|builder| builder);
-            let polls = Poller::open(&sim, &server, ENGINE).await;
-            let silent = Poller::open(&sim, &server, ENGINE).await;
-            let mut websocket = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
-            let replies = Log::default();
-            let (get, gets) = (polls.clone(), replies.clone());
-            sim.spawn(async move { gets.push(get.get().await.body) });
-            sim.settle().await;
-            let (ending, wait) = (server.clone(), sim.clone());
-            sim.spawn(async move { ending.shut_down(wait.sleep(Duration::from_secs(60))).await });
-            assert_eq!(websocket.next().await, None);
-            let Some(engineio_websocket::Closed::Peer(Some(frame))) = &websocket.closed else {
-                panic!("{:?}", websocket.closed)
-            };
-            assert_eq!(frame.code, 1001);
-            drop(websocket);
-            sim.settle().await;
-            assert_eq!(sim.elapsed(), Duration::ZERO, "nobody had to be waited for");
-            assert_eq!(replies.lines(), ["1"]);
-            assert_eq!(server.sessions(), 0);
-            assert_eq!(silent.get().await.status, 400);
-            let target = format!("{ENGINE}?EIO=4&transport=polling");
-            let refused = Reply::read(
-                socketio_driver::Endpoint::respond(&server, &sim, request(&sim, "GET", &target, None), None).await,
-            );
-            assert_eq!(refused.await.status, 503);
-            assert_eq!(log.lines().iter().filter(|line| *line == "forced close").count(), 3);
-            end(&sim, server, (polls, silent)).await;
-        });
+    Sim::run_each_seed(50, |sim| async move {
+        let (server, log) = echo_server(|builder| builder);
+        let polls = Poller::open(&sim, &server, ENGINE).await;
+        let silent = Poller::open(&sim, &server, ENGINE).await;
+        let mut websocket = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+        let replies = Log::default();
+        let (get, gets) = (polls.clone(), replies.clone());
+        sim.spawn(async move { gets.push(get.get().await.body) });
+        sim.settle().await;
+        let (ending, wait) = (server.clone(), sim.clone());
+        sim.spawn(async move { ending.shut_down(wait.sleep(Duration::from_secs(60))).await });
+        assert_eq!(websocket.next().await, None);
+        let Some(engineio_websocket::Closed::Peer(Some(frame))) = &websocket.closed else {
+            panic!("{:?}", websocket.closed)
+        };
+        assert_eq!(frame.code, 1001);
+        drop(websocket);
+        sim.settle().await;
+        assert_eq!(sim.elapsed(), Duration::ZERO, "nobody had to be waited for");
+        assert_eq!(replies.lines(), ["1"]);
+        assert_eq!(server.sessions(), 0);
+        assert_eq!(silent.get().await.status, 400);
+        let target = format!("{ENGINE}?EIO=4&transport=polling");
+        let refused = Reply::read(
+            socketio_driver::Endpoint::respond(&server, &sim, request(&sim, "GET", &target, None), None).await,
+        );
+        assert_eq!(refused.await.status, 503);
+        assert_eq!(log.lines().iter().filter(|line| *line == "forced close").count(), 3);
+        end(&sim, server, (polls, silent)).await;
     });
 }
 
 #[test]
 fn a_shutdown_cuts_off_peers_that_stay_beyond_its_deadline() {
-    Sim::each_seed(20, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let (server, _) = echo_server(|builder| builder);
-            let peer = Poller::open(&sim, &server, ENGINE).await;
-            // The peer has packets to fetch, and never sends a GET.
-            assert_eq!(peer.post("4one").await.body, "ok");
-            let begun = sim.elapsed();
-            server.shut_down(sim.sleep(Duration::from_secs(5))).await;
-            assert_eq!(sim.elapsed() - begun, Duration::from_secs(5));
-            sim.settle().await;
-            assert_eq!(server.sessions(), 0);
-            end(&sim, server, peer).await;
-        });
+    Sim::run_each_seed(20, |sim| async move {
+        let (server, _) = echo_server(|builder| builder);
+        let peer = Poller::open(&sim, &server, ENGINE).await;
+        // The peer has packets to fetch, and never sends a GET.
+        assert_eq!(peer.post("4one").await.body, "ok");
+        let begun = sim.elapsed();
+        server.shut_down(sim.sleep(Duration::from_secs(5))).await;
+        assert_eq!(sim.elapsed() - begun, Duration::from_secs(5));
+        sim.settle().await;
+        assert_eq!(server.sessions(), 0);
+        end(&sim, server, peer).await;
     });
 }

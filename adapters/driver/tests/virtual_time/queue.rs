@@ -35,179 +35,156 @@ async fn insist(socket: &EngineSocket, length: usize) -> Result<usize, SendError
 
 #[test]
 fn a_message_that_is_refused_is_taken_after_one_wait_whatever_its_length() {
-    Sim::each_seed(100, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let (server, sockets) = server();
-            let manner = Manner { capacity: 500, ..Manner::default() };
-            let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
-            let socket = sockets.lock().unwrap().pop().unwrap();
-            // Small messages, lengths around half the limit, exactly the limit, and above it.
-            let lengths: Vec<usize> =
-                (0..12).map(|_| [1, 3000, 4900, 6000, LIMIT - 50, LIMIT - 41, LIMIT, 30_000][sim.index(8)]).collect();
-            let (expected, log) = (lengths.clone(), Log::default());
-            let (done, waits) = (log.clone(), socket.clone());
-            sim.spawn(async move {
-                for length in lengths {
-                    let refusals = insist(&waits, length).await.unwrap();
-                    assert!(refusals <= 1, "{refusals} refusals of {length} bytes");
-                }
-                done.push("sent");
-            });
-            sim.settle().await;
-            for length in expected {
-                assert_eq!(peer.next().await.unwrap().len(), length + 1);
+    Sim::run_each_seed(100, |sim| async move {
+        let (server, sockets) = server();
+        let manner = Manner { capacity: 500, ..Manner::default() };
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let socket = sockets.lock().unwrap().pop().unwrap();
+        // Small messages, lengths around half the limit, exactly the limit, and above it.
+        let lengths: Vec<usize> =
+            (0..12).map(|_| [1, 3000, 4900, 6000, LIMIT - 50, LIMIT - 41, LIMIT, 30_000][sim.index(8)]).collect();
+        let (expected, log) = (lengths.clone(), Log::default());
+        let (done, waits) = (log.clone(), socket.clone());
+        sim.spawn(async move {
+            for length in lengths {
+                let refusals = insist(&waits, length).await.unwrap();
+                assert!(refusals <= 1, "{refusals} refusals of {length} bytes");
             }
-            sim.settle().await;
-            assert_eq!(log.lines(), ["sent"]);
-            assert!(sim.panics().is_empty(), "{:?}", sim.panics());
-            drop(socket);
-            peer.close().await;
-            end(&sim, server, peer).await;
+            done.push("sent");
         });
+        sim.settle().await;
+        for length in expected {
+            assert_eq!(peer.next().await.unwrap().len(), length + 1);
+        }
+        sim.settle().await;
+        assert_eq!(log.lines(), ["sent"]);
+        assert!(sim.panics().is_empty(), "{:?}", sim.panics());
+        drop(socket);
+        peer.close().await;
+        end(&sim, server, peer).await;
     });
 }
 
 #[test]
 fn a_peer_that_polls_makes_room_when_its_replies_were_written() {
-    Sim::each_seed(100, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let (server, sockets) = server();
-            let peer = Poller::open(&sim, &server, ENGINE).await;
-            sim.settle().await;
-            let socket = sockets.lock().unwrap().pop().unwrap();
-            let lengths: Vec<usize> = (0..8).map(|_| [1, 4000, 6000, LIMIT, 30_000][sim.index(5)]).collect();
-            let total: usize = lengths.iter().sum();
-            let (log, waits) = (Log::default(), socket.clone());
-            let done = log.clone();
-            sim.spawn(async move {
-                for length in lengths {
-                    insist(&waits, length).await.unwrap();
-                }
-                done.push("sent");
-            });
-            let mut got = 0;
-            while got < total {
-                let mut response = peer.get_unread().await;
-                // The bytes are written later than the HTTP library has taken them.
-                let confirmation = response.body_mut().take_confirmation();
-                let reply = crate::support::Reply::read(response).await;
-                sim.sleep(sim.duration(Duration::from_millis(100))).await;
-                confirmation.unwrap().written();
-                got += reply.body.matches('x').count();
+    Sim::run_each_seed(100, |sim| async move {
+        let (server, sockets) = server();
+        let peer = Poller::open(&sim, &server, ENGINE).await;
+        sim.settle().await;
+        let socket = sockets.lock().unwrap().pop().unwrap();
+        let lengths: Vec<usize> = (0..8).map(|_| [1, 4000, 6000, LIMIT, 30_000][sim.index(5)]).collect();
+        let total: usize = lengths.iter().sum();
+        let (log, waits) = (Log::default(), socket.clone());
+        let done = log.clone();
+        sim.spawn(async move {
+            for length in lengths {
+                insist(&waits, length).await.unwrap();
             }
-            assert!(
-                sim.elapsed() < Duration::from_secs(5),
-                "it waited for something else than room: {:?}",
-                sim.elapsed()
-            );
-            assert_eq!(log.lines(), ["sent"]);
-            drop(socket);
-            peer.post("1").await;
-            end(&sim, server, peer).await;
+            done.push("sent");
         });
+        let mut got = 0;
+        while got < total {
+            let mut response = peer.get_unread().await;
+            // The bytes are written later than the HTTP library has taken them.
+            let confirmation = response.body_mut().take_confirmation();
+            let reply = crate::support::Reply::read(response).await;
+            sim.sleep(sim.duration(Duration::from_millis(100))).await;
+            confirmation.unwrap().written();
+            got += reply.body.matches('x').count();
+        }
+        assert!(sim.elapsed() < Duration::from_secs(5), "it waited for something else than room: {:?}", sim.elapsed());
+        assert_eq!(log.lines(), ["sent"]);
+        drop(socket);
+        peer.post("1").await;
+        end(&sim, server, peer).await;
     });
 }
 
 #[test]
 fn several_who_wait_for_room_all_get_it() {
-    Sim::each_seed(100, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let (server, sockets) = server();
-            let manner = Manner { capacity: 500, splits: true, ..Manner::default() };
-            let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
-            let socket = sockets.lock().unwrap().pop().unwrap();
-            let log = Log::default();
-            for length in [1, 2000, 6000, 9000] {
-                let (waits, done) = (socket.clone(), log.clone());
-                sim.spawn(async move {
-                    for _ in 0..5 {
-                        insist(&waits, length).await.unwrap();
-                    }
-                    done.push("sent");
-                });
-            }
-            for _ in 0..20 {
-                assert!(peer.next().await.unwrap().starts_with("4x"));
-            }
-            sim.settle().await;
-            assert_eq!(log.lines().len(), 4);
-            drop(socket);
-            peer.close().await;
-            end(&sim, server, peer).await;
-        });
+    Sim::run_each_seed(100, |sim| async move {
+        let (server, sockets) = server();
+        let manner = Manner { capacity: 500, splits: true, ..Manner::default() };
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let socket = sockets.lock().unwrap().pop().unwrap();
+        let log = Log::default();
+        for length in [1, 2000, 6000, 9000] {
+            let (waits, done) = (socket.clone(), log.clone());
+            sim.spawn(async move {
+                for _ in 0..5 {
+                    insist(&waits, length).await.unwrap();
+                }
+                done.push("sent");
+            });
+        }
+        for _ in 0..20 {
+            assert!(peer.next().await.unwrap().starts_with("4x"));
+        }
+        sim.settle().await;
+        assert_eq!(log.lines().len(), 4);
+        drop(socket);
+        peer.close().await;
+        end(&sim, server, peer).await;
     });
 }
 
 #[test]
 fn who_waits_for_room_hears_of_the_end() {
-    Sim::each_seed(50, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let (server, sockets) = server();
-            let manner = Manner { capacity: 500, ..Manner::default() };
-            let peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
-            let socket = sockets.lock().unwrap().pop().unwrap();
-            socket.send("x".repeat(9000)).unwrap();
-            let (waits, log) = (socket.clone(), Log::default());
-            let told = log.clone();
-            sim.spawn(async move { told.push(insist(&waits, 8000).await.unwrap_err().to_string()) });
-            sim.settle().await;
-            assert!(log.lines().is_empty());
-            peer.pipe.cut();
-            sim.settle().await;
-            assert_eq!(log.lines(), [SendError::Closed.to_string()]);
-            drop(socket);
-            end(&sim, server, peer).await;
-        });
+    Sim::run_each_seed(50, |sim| async move {
+        let (server, sockets) = server();
+        let manner = Manner { capacity: 500, ..Manner::default() };
+        let peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let socket = sockets.lock().unwrap().pop().unwrap();
+        socket.send("x".repeat(9000)).unwrap();
+        let (waits, log) = (socket.clone(), Log::default());
+        let told = log.clone();
+        sim.spawn(async move { told.push(insist(&waits, 8000).await.unwrap_err().to_string()) });
+        sim.settle().await;
+        assert!(log.lines().is_empty());
+        peer.pipe.cut();
+        sim.settle().await;
+        assert_eq!(log.lines(), [SendError::Closed.to_string()]);
+        drop(socket);
+        end(&sim, server, peer).await;
     });
 }
 
 #[test]
 fn a_connect_handler_may_send_as_much_as_the_limit() {
-    Sim::each_seed(50, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let server = Server::builder().engine(|config| config.limits.max_outbound = LIMIT).build();
-            let length = [LIMIT - 100, LIMIT - 50, 3 * LIMIT][sim.index(3)];
-            // The reply to the client's CONNECT is in the session's queue by then.
-            server
-                .on_connect(move |socket: Socket| -> Result<(), EmitError> { socket.emit("all", "x".repeat(length)) });
-            let mut peer = WebSocket::open(&sim, &server, "/socket.io/", Manner::default()).await;
-            peer.send("40").await.unwrap();
-            assert!(peer.next().await.unwrap().starts_with("40"));
-            assert!(peer.next().await.is_some_and(|all| all.len() > length));
-            peer.close().await;
-            end(&sim, server, peer).await;
-        });
+    Sim::run_each_seed(50, |sim| async move {
+        let server = Server::builder().engine(|config| config.limits.max_outbound = LIMIT).build();
+        let length = [LIMIT - 100, LIMIT - 50, 3 * LIMIT][sim.index(3)];
+        // The reply to the client's CONNECT is in the session's queue by then.
+        server.on_connect(move |socket: Socket| -> Result<(), EmitError> { socket.emit("all", "x".repeat(length)) });
+        let mut peer = WebSocket::open(&sim, &server, "/socket.io/", Manner::default()).await;
+        peer.send("40").await.unwrap();
+        assert!(peer.next().await.unwrap().starts_with("40"));
+        assert!(peer.next().await.is_some_and(|all| all.len() > length));
+        peer.close().await;
+        end(&sim, server, peer).await;
     });
 }
 
 #[test]
 fn a_volatile_message_is_dropped_while_anything_waits() {
-    Sim::each_seed(50, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let (server, sockets) = server();
-            let manner = Manner { capacity: 500, ..Manner::default() };
-            let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
-            let socket = sockets.lock().unwrap().pop().unwrap();
-            sim.settle().await;
-            socket.send_volatile("leaves").unwrap();
-            sim.settle().await;
-            // The link buffers the rest of this message, and the session none of it.
-            socket.send("x".repeat(2000)).unwrap();
-            sim.settle().await;
-            socket.send_volatile("dropped").unwrap();
-            socket.send("last").unwrap();
-            assert_eq!(peer.next().await.unwrap(), "4leaves");
-            assert_eq!(peer.next().await.unwrap().len(), 2001);
-            assert_eq!(peer.next().await.unwrap(), "4last");
-            drop(socket);
-            peer.close().await;
-            end(&sim, server, peer).await;
-        });
+    Sim::run_each_seed(50, |sim| async move {
+        let (server, sockets) = server();
+        let manner = Manner { capacity: 500, ..Manner::default() };
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let socket = sockets.lock().unwrap().pop().unwrap();
+        sim.settle().await;
+        socket.send_volatile("leaves").unwrap();
+        sim.settle().await;
+        // The link buffers the rest of this message, and the session none of it.
+        socket.send("x".repeat(2000)).unwrap();
+        sim.settle().await;
+        socket.send_volatile("dropped").unwrap();
+        socket.send("last").unwrap();
+        assert_eq!(peer.next().await.unwrap(), "4leaves");
+        assert_eq!(peer.next().await.unwrap().len(), 2001);
+        assert_eq!(peer.next().await.unwrap(), "4last");
+        drop(socket);
+        peer.close().await;
+        end(&sim, server, peer).await;
     });
 }

@@ -98,42 +98,36 @@ fn the_body_of_a_refused_request_is_read_before_the_answer() {
 
 #[test]
 fn a_post_is_refused_before_its_body_has_come() {
-    Sim::each_seed(50, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let (server, _) = echo_server(|builder| builder);
-            let websocket = WebSocket::open(&sim, &server, ENGINE, crate::support::Manner::default()).await;
-            let sid = websocket.sid.clone();
-            let peer = Poller { sim: sim.clone(), server: server.clone(), path: ENGINE, sid };
-            let begun = sim.elapsed();
-            // The session does not poll.
-            let reply = peer.post_in_pieces([piece("4late")], Ending::Stalls).await;
-            assert_eq!(reply.status, 400);
-            assert_eq!(sim.elapsed() - begun, Duration::from_secs(2));
-            end(&sim, server, (peer, websocket)).await;
-        });
+    Sim::run_each_seed(50, |sim| async move {
+        let (server, _) = echo_server(|builder| builder);
+        let websocket = WebSocket::open(&sim, &server, ENGINE, crate::support::Manner::default()).await;
+        let sid = websocket.sid.clone();
+        let peer = Poller { sim: sim.clone(), server: server.clone(), path: ENGINE, sid };
+        let begun = sim.elapsed();
+        // The session does not poll.
+        let reply = peer.post_in_pieces([piece("4late")], Ending::Stalls).await;
+        assert_eq!(reply.status, 400);
+        assert_eq!(sim.elapsed() - begun, Duration::from_secs(2));
+        end(&sim, server, (peer, websocket)).await;
     });
 }
 
 #[test]
 fn a_second_get_ends_the_session_and_both_are_answered() {
-    Sim::each_seed(100, |sim| {
-        let sim = sim.clone();
-        sim.clone().run(async move {
-            let (server, log) = echo_server(|builder| builder);
-            let peer = Poller::open(&sim, &server, ENGINE).await;
-            let replies = Log::default();
-            for _ in 0..2 {
-                let (get, gets) = (peer.clone(), replies.clone());
-                sim.spawn(async move { gets.push(get.get().await.status.to_string()) });
-            }
-            sim.settle().await;
-            let mut statuses = replies.lines();
-            statuses.sort();
-            assert_eq!(statuses, ["200", "400"]);
-            assert_eq!(log.lines(), ["connect", "transport error"]);
-            end(&sim, server, peer).await;
-        });
+    Sim::run_each_seed(100, |sim| async move {
+        let (server, log) = echo_server(|builder| builder);
+        let peer = Poller::open(&sim, &server, ENGINE).await;
+        let replies = Log::default();
+        for _ in 0..2 {
+            let (get, gets) = (peer.clone(), replies.clone());
+            sim.spawn(async move { gets.push(get.get().await.status.to_string()) });
+        }
+        sim.settle().await;
+        let mut statuses = replies.lines();
+        statuses.sort();
+        assert_eq!(statuses, ["200", "400"]);
+        assert_eq!(log.lines(), ["connect", "transport error"]);
+        end(&sim, server, peer).await;
     });
 }
 

@@ -49,7 +49,7 @@ fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Unstructured
     match input.int_in_range(0..=8)? {
         0 => {
             let key = input.int_in_range(0..=15_u8)?;
-            // Two of them may have one id: whoever came last is found by it.
+            // Two of them may have the same id, which then finds the one added last.
             let id = SocketId::from_random([key / 2; 15]);
             machine.add(key, &id);
             if !model.rooms.contains_key(&key) {

@@ -117,6 +117,14 @@ impl Sim {
         }
     }
 
+    /// Same as [`Sim::each_seed`], for a test that is one future.
+    pub(crate) fn run_each_seed<F>(seeds: u64, play: impl Fn(Self) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::each_seed(seeds, |sim| sim.run(play(sim.clone())));
+    }
+
     /// Runs a future to its end, and all tasks meanwhile.
     pub(crate) fn run<T: Send + 'static>(&self, main: impl Future<Output = T> + Send + 'static) -> T {
         let result = Arc::new(Mutex::new(None));
