@@ -1,4 +1,4 @@
-//! Base64: the encoding of binary messages on carriers that only take text.
+//! Base64: the encoding of binary messages on transports that only take text.
 //!
 //! The encoder uses the standard alphabet with padding. The decoder also accepts the URL-safe alphabet, missing padding and line breaks.
 //! The feature `simd` uses vector instructions for the standard alphabet. They accept the same input and produce the same output as the

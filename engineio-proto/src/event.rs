@@ -22,7 +22,7 @@ pub enum Event {
     Closed(CloseReason),
 }
 
-/// The carrier of a session that does not poll.
+/// The transport of a session that does not poll.
 ///
 /// Exhaustive: the protocol has these two.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -44,7 +44,7 @@ pub enum CloseReason {
     PingTimeout,
     /// The peer closed: it sent a close packet, or closed its link gracefully.
     TransportClose,
-    /// The carrier failed, or the peer broke one of its rules.
+    /// The transport failed, or the peer broke one of its rules.
     TransportError(TransportError),
     /// The peer sent an invalid packet.
     ParseError(ParseError),
@@ -52,7 +52,7 @@ pub enum CloseReason {
     ForcedClose,
 }
 
-/// Why the carrier failed.
+/// Why the transport failed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {

@@ -1,7 +1,7 @@
 //! Pings and pongs: one end sends pings, the other answers them with pongs, and each detects that the other no longer responds.
 //!
-//! The server sends the pings in revision 4, and the client in revision 3. [`Heartbeat::asks`] is for the server of revision 4 and the
-//! client of revision 3, `Heartbeat::answers` for the other two. A heartbeat does not depend on a session. It gets times and facts, and
+//! The server sends the pings in revision 4, and the client in revision 3. [`Heartbeat::sending_pings`] is for the server of revision 4 and the
+//! client of revision 3, `Heartbeat::answering_pings` for the other two. A heartbeat does not depend on a session. It gets times and facts, and
 //! returns what to send, which timers to set, and when to close ([`Actions`]).
 //!
 //! The end that asks sends a ping one interval after the last pong, or after the opening. The pong must arrive within the timeout, counted
@@ -46,15 +46,15 @@ pub(crate) struct Heartbeat {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
     /// Sends pings.
-    Asks(Pong),
+    SendsPings(Pong),
     /// Answers pings.
     #[allow(dead_code, reason = "no request is routed to revision 3 yet, only tests of the testkit make such sessions")]
-    Answers,
+    AnswersPings,
 }
 
 /// The durations of a heartbeat.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Timing {
     interval: Duration,
     timeout: Duration,
     max_stall: Duration,
@@ -62,16 +62,16 @@ pub(crate) struct Pace {
 
 /// The timers of a heartbeat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Beat {
+pub(crate) enum HeartbeatTimer {
     /// The next ping. The end that asks sends it. The end that answers must have received it.
     Ping,
     /// The pong must have arrived. Used only by the end that asks.
     Pong,
 }
 
-/// Facts about the session that determine what happens at a deadline.
+/// What a session has read and not read, which determines what happens at a deadline.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts {
+pub(crate) struct ReadState {
     /// This side has stopped reading.
     pub(crate) has_stopped_reading: bool,
     /// The peer may have sent packets that this side has not read yet.
@@ -83,9 +83,9 @@ pub(crate) struct Facts {
 #[must_use]
 pub(crate) struct Actions {
     pub(crate) send: Option<Send>,
-    /// Set [`Beat::Ping`] to this time.
+    /// Set [`HeartbeatTimer::Ping`] to this time.
     pub(crate) ping: Option<Instant>,
-    /// Set [`Beat::Pong`] to this time; [`Instant::FAR_FUTURE`] clears it.
+    /// Set [`HeartbeatTimer::Pong`] to this time; [`Instant::FAR_FUTURE`] clears it.
     pub(crate) pong: Option<Instant>,
     pub(crate) close: Option<CloseReason>,
 }
@@ -109,14 +109,14 @@ enum Pong {
     Extended,
 }
 
-impl From<&Config> for Pace {
+impl From<&Config> for Timing {
     #[inline]
     fn from(config: &Config) -> Self {
         Self { interval: config.ping_interval, timeout: config.ping_timeout, max_stall: config.limits.max_stall }
     }
 }
 
-impl Pace {
+impl Timing {
     /// Whether a deadline is handled so late that the peer would lose too much of its time.
     fn overslept(&self, now: Instant, due: Instant) -> bool {
         now - due > self.timeout / 2
@@ -138,14 +138,14 @@ impl Actions {
 
 impl Heartbeat {
     /// The end that sends pings.
-    pub(crate) const fn asks() -> Self {
-        Self::new(Role::Asks(Pong::Idle))
+    pub(crate) const fn sending_pings() -> Self {
+        Self::new(Role::SendsPings(Pong::Idle))
     }
 
     /// The end that answers pings.
     #[cfg(feature = "testkit")]
-    pub(crate) const fn answers() -> Self {
-        Self::new(Role::Answers)
+    pub(crate) const fn answering_pings() -> Self {
+        Self::new(Role::AnswersPings)
     }
 
     const fn new(role: Role) -> Self {
@@ -154,83 +154,83 @@ impl Heartbeat {
     }
 
     /// The session is open.
-    pub(crate) fn handle_open(&self, now: Instant, pace: Pace) -> Actions {
+    pub(crate) fn handle_open(&self, now: Instant, timing: Timing) -> Actions {
         let wait = match self.role {
-            Role::Asks(_) => pace.interval,
-            Role::Answers => pace.silence(),
+            Role::SendsPings(_) => timing.interval,
+            Role::AnswersPings => timing.silence(),
         };
         Actions { ping: Some(now + wait), ..Actions::NONE }
     }
 
     /// A ping arrived.
-    pub(crate) fn handle_ping(&mut self, now: Instant, pace: Pace) -> Actions {
+    pub(crate) fn handle_ping(&mut self, now: Instant, timing: Timing) -> Actions {
         match self.role {
-            Role::Asks(_) => Actions::close(CloseReason::TransportError(TransportError::HeartbeatDirection)),
-            Role::Answers => Actions { send: Some(Send::Pong), ..self.handle_packet(now, pace) },
+            Role::SendsPings(_) => Actions::close(CloseReason::TransportError(TransportError::HeartbeatDirection)),
+            Role::AnswersPings => Actions { send: Some(Send::Pong), ..self.handle_packet(now, timing) },
         }
     }
 
     /// A pong arrived.
-    pub(crate) fn handle_pong(&mut self, now: Instant, pace: Pace) -> Actions {
+    pub(crate) fn handle_pong(&mut self, now: Instant, timing: Timing) -> Actions {
         match self.role {
-            Role::Asks(Pong::Idle) => Actions::NONE,
-            Role::Asks(Pong::Awaited | Pong::Extended) => {
+            Role::SendsPings(Pong::Idle) => Actions::NONE,
+            Role::SendsPings(Pong::Awaited | Pong::Extended) => {
                 // The peer counts the time to its next ping from the last one. After a stall, the interval starts there, so that the peer
                 // does not time out.
                 let has_stalled = self.stalled || self.stalled_since != Instant::FAR_FUTURE;
                 let from = if has_stalled { self.pinged } else { now };
-                *self = Self::asks();
-                Actions { ping: Some(from + pace.interval), pong: Some(Instant::FAR_FUTURE), ..Actions::NONE }
+                *self = Self::sending_pings();
+                Actions { ping: Some(from + timing.interval), pong: Some(Instant::FAR_FUTURE), ..Actions::NONE }
             }
-            Role::Answers => Actions::close(CloseReason::TransportError(TransportError::HeartbeatDirection)),
+            Role::AnswersPings => Actions::close(CloseReason::TransportError(TransportError::HeartbeatDirection)),
         }
     }
 
     /// Whether [`Heartbeat::handle_packet`] has anything to do.
     #[inline]
     pub(crate) fn heeds_packets(&self) -> bool {
-        matches!(self.role, Role::Asks(Pong::Awaited) | Role::Answers)
+        matches!(self.role, Role::SendsPings(Pong::Awaited) | Role::AnswersPings)
     }
 
     /// Another packet arrived, which shows that the peer is alive.
-    pub(crate) fn handle_packet(&mut self, now: Instant, pace: Pace) -> Actions {
+    pub(crate) fn handle_packet(&mut self, now: Instant, timing: Timing) -> Actions {
         match self.role {
-            Role::Asks(Pong::Awaited) => {
-                self.role = Role::Asks(Pong::Extended);
-                Actions { pong: Some(now + pace.timeout), ..Actions::NONE }
+            Role::SendsPings(Pong::Awaited) => {
+                self.role = Role::SendsPings(Pong::Extended);
+                Actions { pong: Some(now + timing.timeout), ..Actions::NONE }
             }
-            Role::Asks(Pong::Idle | Pong::Extended) => Actions::NONE,
-            Role::Answers => {
-                *self = Self::new(Role::Answers);
-                Actions { ping: Some(now + pace.silence()), ..Actions::NONE }
+            Role::SendsPings(Pong::Idle | Pong::Extended) => Actions::NONE,
+            Role::AnswersPings => {
+                *self = Self::new(Role::AnswersPings);
+                Actions { ping: Some(now + timing.silence()), ..Actions::NONE }
             }
         }
     }
 
     /// This side stops reading for now. The pong may be behind the unread input. On polling, it arrives in a POST of its own, after the one
     /// that waits. While this side does not read, the next ping does not wait for a pong.
-    pub(crate) fn handle_stop_reading(&mut self, pace: Pace) -> Actions {
+    pub(crate) fn handle_stop_reading(&mut self, timing: Timing) -> Actions {
         self.stalled = true;
-        let awaits = matches!(self.role, Role::Asks(Pong::Awaited | Pong::Extended));
-        Actions { ping: awaits.then(|| self.pinged + pace.interval), ..Actions::NONE }
+        let awaits = matches!(self.role, Role::SendsPings(Pong::Awaited | Pong::Extended));
+        Actions { ping: awaits.then(|| self.pinged + timing.interval), ..Actions::NONE }
     }
 
     /// A timer that was set to `due` has fired.
     pub(crate) fn handle_timeout(
         &mut self,
-        beat: Beat,
+        timer: HeartbeatTimer,
         now: Instant,
         due: Instant,
-        facts: Facts,
-        pace: Pace,
+        read_state: ReadState,
+        timing: Timing,
     ) -> Actions {
-        match (self.role, beat) {
-            (Role::Asks(pong), Beat::Ping) => self.ping(pong, now, due, facts, pace),
-            (Role::Asks(_), Beat::Pong) => match self.put_off(now, due, facts, pace) {
+        match (self.role, timer) {
+            (Role::SendsPings(pong), HeartbeatTimer::Ping) => self.ping(pong, now, due, read_state, timing),
+            (Role::SendsPings(_), HeartbeatTimer::Pong) => match self.put_off(now, due, read_state, timing) {
                 Ok(deadline) => Actions { pong: Some(deadline), ..Actions::NONE },
                 Err(reason) => Actions::close(reason),
             },
-            (Role::Answers, _) => match self.put_off(now, due, facts, pace) {
+            (Role::AnswersPings, _) => match self.put_off(now, due, read_state, timing) {
                 Ok(deadline) => Actions { ping: Some(deadline), ..Actions::NONE },
                 Err(reason) => Actions::close(reason),
             },
@@ -238,37 +238,43 @@ impl Heartbeat {
     }
 
     /// Sends the ping that was due at `due`.
-    fn ping(&mut self, pong: Pong, now: Instant, due: Instant, facts: Facts, pace: Pace) -> Actions {
+    fn ping(&mut self, pong: Pong, now: Instant, due: Instant, read_state: ReadState, timing: Timing) -> Actions {
         let mut actions = Actions { send: Some(Send::Ping), ..Actions::NONE };
         // If a pong is still awaited, it may have arrived without having been read. Its deadline stays.
         if pong == Pong::Idle {
-            *self = Self::new(Role::Asks(Pong::Awaited));
+            *self = Self::new(Role::SendsPings(Pong::Awaited));
             // The peer's time starts when the ping was due, unless this is too long ago.
-            let from = if pace.overslept(now, due) { now } else { due };
-            actions.pong = Some(from + pace.timeout);
+            let from = if timing.overslept(now, due) { now } else { due };
+            actions.pong = Some(from + timing.timeout);
         }
         self.pinged = now;
-        if facts.has_stopped_reading {
-            actions.ping = self.handle_stop_reading(pace).ping;
+        if read_state.has_stopped_reading {
+            actions.ping = self.handle_stop_reading(timing).ping;
         }
         actions
     }
 
     /// The deadline `due` has passed without the awaited packet. Returns the extended deadline, or why to close.
-    fn put_off(&mut self, now: Instant, due: Instant, facts: Facts, pace: Pace) -> Result<Instant, CloseReason> {
-        let stalls = facts.has_stopped_reading;
+    fn put_off(
+        &mut self,
+        now: Instant,
+        due: Instant,
+        read_state: ReadState,
+        timing: Timing,
+    ) -> Result<Instant, CloseReason> {
+        let stalls = read_state.has_stopped_reading;
         if core::mem::replace(&mut self.stalled, stalls) || stalls {
             if self.stalled_since == Instant::FAR_FUTURE {
                 self.stalled_since = due;
             }
-            if now - self.stalled_since < pace.max_stall {
-                return Ok(now + pace.timeout);
+            if now - self.stalled_since < timing.max_stall {
+                return Ok(now + timing.timeout);
             }
             return Err(CloseReason::TransportError(TransportError::Stalled));
         }
-        if pace.overslept(now, due) && facts.may_be_unread && !self.overslept {
+        if timing.overslept(now, due) && read_state.may_be_unread && !self.overslept {
             self.overslept = true;
-            return Ok(now + pace.timeout / 4);
+            return Ok(now + timing.timeout / 4);
         }
         Err(CloseReason::PingTimeout)
     }
@@ -278,10 +284,14 @@ impl Heartbeat {
 mod tests {
     use super::*;
 
-    const NOTHING: Facts = Facts { has_stopped_reading: false, may_be_unread: false };
+    const NOTHING: ReadState = ReadState { has_stopped_reading: false, may_be_unread: false };
 
-    fn pace() -> Pace {
-        Pace { interval: Duration::from_secs(25), timeout: Duration::from_secs(20), max_stall: Duration::from_secs(60) }
+    fn timing() -> Timing {
+        Timing {
+            interval: Duration::from_secs(25),
+            timeout: Duration::from_secs(20),
+            max_stall: Duration::from_secs(60),
+        }
     }
 
     const fn at(seconds: u64) -> Instant {
@@ -290,37 +300,40 @@ mod tests {
 
     #[test]
     fn who_asks_pings_and_closes_when_no_pong_comes() {
-        let mut heartbeat = Heartbeat::asks();
-        assert_eq!(heartbeat.handle_open(at(0), pace()).ping, Some(at(25)));
-        let asked = heartbeat.handle_timeout(Beat::Ping, at(25), at(25), NOTHING, pace());
+        let mut heartbeat = Heartbeat::sending_pings();
+        assert_eq!(heartbeat.handle_open(at(0), timing()).ping, Some(at(25)));
+        let asked = heartbeat.handle_timeout(HeartbeatTimer::Ping, at(25), at(25), NOTHING, timing());
         assert_eq!((asked.send, asked.pong), (Some(Send::Ping), Some(at(45))));
-        assert_eq!(heartbeat.handle_packet(at(30), pace()).pong, Some(at(50)), "put off once");
+        assert_eq!(heartbeat.handle_packet(at(30), timing()).pong, Some(at(50)), "put off once");
         assert!(!heartbeat.heeds_packets());
-        let answered = heartbeat.handle_pong(at(40), pace());
+        let answered = heartbeat.handle_pong(at(40), timing());
         assert_eq!((answered.ping, answered.pong), (Some(at(65)), Some(Instant::FAR_FUTURE)));
-        assert_eq!(heartbeat.handle_pong(at(41), pace()), Actions::NONE, "nobody asked for it");
-        let _ = heartbeat.handle_timeout(Beat::Ping, at(65), at(65), NOTHING, pace());
-        let missing = heartbeat.handle_timeout(Beat::Pong, at(85), at(85), NOTHING, pace());
+        assert_eq!(heartbeat.handle_pong(at(41), timing()), Actions::NONE, "nobody asked for it");
+        let _ = heartbeat.handle_timeout(HeartbeatTimer::Ping, at(65), at(65), NOTHING, timing());
+        let missing = heartbeat.handle_timeout(HeartbeatTimer::Pong, at(85), at(85), NOTHING, timing());
         assert_eq!(missing.close, Some(CloseReason::PingTimeout));
     }
 
     #[test]
     fn who_answers_sends_pongs_and_closes_when_no_ping_comes() {
-        let mut heartbeat = Heartbeat::answers();
-        assert_eq!(heartbeat.handle_open(at(0), pace()).ping, Some(at(45)));
-        let answer = heartbeat.handle_ping(at(25), pace());
+        let mut heartbeat = Heartbeat::answering_pings();
+        assert_eq!(heartbeat.handle_open(at(0), timing()).ping, Some(at(45)));
+        let answer = heartbeat.handle_ping(at(25), timing());
         assert_eq!((answer.send, answer.ping), (Some(Send::Pong), Some(at(70))));
-        let stalled = Facts { has_stopped_reading: true, ..NOTHING };
-        assert_eq!(heartbeat.handle_timeout(Beat::Ping, at(70), at(70), stalled, pace()).ping, Some(at(90)));
-        assert_eq!(heartbeat.handle_packet(at(80), pace()).ping, Some(at(125)), "any packet is a sign of life");
-        let missing = heartbeat.handle_timeout(Beat::Ping, at(125), at(125), NOTHING, pace());
+        let stalled = ReadState { has_stopped_reading: true, ..NOTHING };
+        assert_eq!(
+            heartbeat.handle_timeout(HeartbeatTimer::Ping, at(70), at(70), stalled, timing()).ping,
+            Some(at(90))
+        );
+        assert_eq!(heartbeat.handle_packet(at(80), timing()).ping, Some(at(125)), "any packet is a sign of life");
+        let missing = heartbeat.handle_timeout(HeartbeatTimer::Ping, at(125), at(125), NOTHING, timing());
         assert_eq!(missing.close, Some(CloseReason::PingTimeout));
     }
 
     #[test]
     fn each_end_refuses_what_only_it_may_send() {
         let refused = Some(CloseReason::TransportError(TransportError::HeartbeatDirection));
-        assert_eq!(Heartbeat::asks().handle_ping(at(1), pace()).close, refused);
-        assert_eq!(Heartbeat::answers().handle_pong(at(1), pace()).close, refused);
+        assert_eq!(Heartbeat::sending_pings().handle_ping(at(1), timing()).close, refused);
+        assert_eq!(Heartbeat::answering_pings().handle_pong(at(1), timing()).close, refused);
     }
 }

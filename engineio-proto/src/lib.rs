@@ -62,13 +62,13 @@
 //! let Route::Open(handshake) = server.route(&head) else { panic!("it opens a session") };
 //! let secret = [7; 15]; // Use a cryptographically secure generator.
 //! let mut session = handshake.accept(now, Sid::from_random(secret));
-//! session.handle(now, Input::Poll { request: RequestId(1) });
+//! session.handle(now, Input::Get { request: RequestId(1) });
 //! drain(&mut session, &mut responses);
 //! assert!(responses[&RequestId(1)].starts_with(br#"0{"sid":"BwcHBwcHBwcHBwcHBwcH","#));
 //!
 //! // A GET is held until a POST brings a message. Both are answered.
 //! session.handle(now, Input::Replied { request: RequestId(1) });
-//! session.handle(now, Input::Poll { request: RequestId(2) });
+//! session.handle(now, Input::Get { request: RequestId(2) });
 //! session.handle(now, Input::Post { request: RequestId(3), content_type: ContentType::Text });
 //! session.handle(now, Input::Body { request: RequestId(3), body: "4hello".into() });
 //! drain(&mut session, &mut responses);
@@ -80,7 +80,7 @@
 //! session.handle_timeout(now);
 //! session.handle(now, Input::Replied { request: RequestId(2) });
 //! session.handle(now, Input::Replied { request: RequestId(3) });
-//! session.handle(now, Input::Poll { request: RequestId(4) });
+//! session.handle(now, Input::Get { request: RequestId(4) });
 //! drain(&mut session, &mut responses);
 //! assert_eq!(responses[&RequestId(4)], b"2");
 //! ```

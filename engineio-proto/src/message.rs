@@ -8,7 +8,7 @@ use bytes::Bytes;
 /// Text that is known to be UTF-8. Clones and sub-slices share its memory.
 pub type Text = bytestring::ByteString;
 
-/// One message of the application. It is the same on every carrier.
+/// One message of the application. It is the same on every transport.
 ///
 /// Exhaustive: the protocol has these two kinds.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -26,7 +26,12 @@ impl<T> Outbox<T> {
 
     /// Checks whether these packets fit if `waiting` bytes wait already, here or elsewhere. Everything fits if nothing waits.
     #[inline]
-    pub(crate) fn check_room(&mut self, frames: &[Frame], waiting: usize, limits: &Limits) -> Result<(), SendError> {
+    pub(crate) fn check_capacity(
+        &mut self,
+        frames: &[Frame],
+        waiting: usize,
+        limits: &Limits,
+    ) -> Result<(), SendError> {
         if waiting > 0 {
             let sum = |sum: usize, frame: &Frame| sum.saturating_add(frame.weight());
             if frames.iter().fold(waiting, sum) > limits.max_outbound {

@@ -136,7 +136,7 @@ impl From<Message> for Packet {
 
 /// An encoded packet: its type, and the bytes after the type.
 ///
-/// A packet is encoded once. The same frame, which is cheap to clone, can then be sent to any number of peers on any carrier: each carrier
+/// A packet is encoded once. The same frame, which is cheap to clone, can then be sent to any number of peers on any transport: each transport
 /// adds its own WebSocket or WebTransport header, or the base64 form that polling needs. On a link, the packet is [`Frame::head`] followed
 /// by [`Frame::data`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -199,7 +199,7 @@ impl Frame {
         }
     }
 
-    /// Converts the packet to text, for a carrier that does not take binary. A binary message becomes `b` and base64. Other packets are
+    /// Converts the packet to text, for a transport that does not take binary. A binary message becomes `b` and base64. Other packets are
     /// unchanged.
     #[must_use]
     pub fn into_base64(self) -> Self {

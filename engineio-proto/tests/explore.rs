@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use engineio_proto::server::{Carrier, Input, ServerMachine, Session, Transmit};
+use engineio_proto::server::{Input, ServerMachine, Session, Transmit, Transport};
 use engineio_proto::testkit::Habits;
 use engineio_proto::testkit::explore::{Counterexample, Explorable, Explored, Fault, Plan, explore, replay};
 use engineio_proto::{Event, Frame, Instant, LinkId, Machine, Message, PacketType, RequestId, SendError};
@@ -92,15 +92,15 @@ impl Machine for Buggy {
     type Transmit = Transmit;
 
     fn handle(&mut self, now: Instant, input: Input) {
-        let polled = self.session.carrier() == Carrier::Polling;
+        let polled = self.session.transport() == Transport::Polling;
         match &input {
-            Input::Poll { request } => self.last_poll = Some(*request),
+            Input::Get { request } => self.last_poll = Some(*request),
             Input::Body { body, .. } if body.starts_with(b"3") => self.pinged = false,
             Input::LinkMessage { message, .. } if *message == Message::from("3") => self.pinged = false,
             _ => {}
         }
         self.session.handle(now, input);
-        if polled && self.session.carrier() != Carrier::Polling {
+        if polled && self.session.transport() != Transport::Polling {
             self.forgetful = self.bug == Bug::ForgetsDeadline && self.pinged;
             if self.bug == Bug::LosesQueueAtUpgrade {
                 let queued = std::iter::from_fn(|| self.session.poll_transmit());

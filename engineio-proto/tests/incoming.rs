@@ -5,7 +5,7 @@
 use core::time::Duration;
 
 use bytes::Bytes;
-use engineio_proto::server::{AskKind, Incoming, IncomingOutcome, Input, Server, Transmit};
+use engineio_proto::server::{Incoming, IncomingOutcome, Input, RequestKind, Server, Transmit};
 use engineio_proto::{Config, Instant, LinkId, LinkKind, Message, Sid, Transports, framing};
 
 fn server() -> Server {
@@ -39,8 +39,8 @@ fn seen(outcome: Option<IncomingOutcome>) -> Option<Seen> {
             assert_eq!(handshake.link(), Some(LinkKind::WebTransport));
             Seen::Open
         }
-        IncomingOutcome::Attach { sid, ask } => {
-            assert_eq!(ask.kind(), AskKind::Link(LinkKind::WebTransport));
+        IncomingOutcome::Attach { sid, session_request } => {
+            assert_eq!(session_request.kind(), RequestKind::Link(LinkKind::WebTransport));
             Seen::Attach(sid.to_string())
         }
         IncomingOutcome::Refuse => Seen::Refuse,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use engineio_proto::payload::v3;
-use engineio_proto::server::{Carrier, Input, Session, Transmit};
+use engineio_proto::server::{Input, Session, Transmit, Transport};
 use engineio_proto::testkit::{Numbered, SimNet};
 use engineio_proto::{
     CloseReason, Config, ContentType, Event, Frame, Instant, LinkId, LinkKind, Message, Packet, PacketType, RequestId,
@@ -100,7 +100,7 @@ impl World {
         self.requests += 1;
         let request = RequestId(self.requests);
         self.get = Some(request);
-        self.send(1, Item::ToServer(Input::Poll { request }));
+        self.send(1, Item::ToServer(Input::Get { request }));
     }
 
     fn flush(&mut self) {
@@ -263,7 +263,7 @@ fn it_echoes_over_polling_and_websocket_and_answers_pings() {
             assert_eq!(world.closed, None, "SEED={seed}, {style:?}");
             assert_eq!((world.echoed.sent(), world.echoed.received()), (40, 40), "SEED={seed}, {style:?}");
             assert_eq!(world.pongs, 3, "SEED={seed}, {style:?}");
-            let on_link = world.session.carrier() == Carrier::Link(LinkKind::WebSocket);
+            let on_link = world.session.transport() == Transport::Link(LinkKind::WebSocket);
             assert_eq!(on_link, matches!(style, Style::Link | Style::Upgrade));
             let binary = world.content_types.contains(&"application/octet-stream");
             match style {
@@ -282,7 +282,7 @@ fn opened(link: Option<LinkKind>, base64: bool) -> Session {
     let mut session = Session::revision_3(Config::default(), link, base64, Sid::from_random([3; 15]), now);
     match link {
         Some(kind) => session.handle(now, Input::LinkUp { link: LINK, kind }),
-        None => session.handle(now, Input::Poll { request: RequestId(0) }),
+        None => session.handle(now, Input::Get { request: RequestId(0) }),
     }
     while session.poll_transmit().is_some() || session.poll_event().is_some() {}
     session.handle(now, Input::Replied { request: RequestId(0) });
@@ -299,7 +299,7 @@ fn echo(session: &mut Session, body: &'static [u8], content_type: ContentType) -
             session.send(message).expect("there is room");
         }
     }
-    session.handle(now, Input::Poll { request: get });
+    session.handle(now, Input::Get { request: get });
     let answers = std::iter::from_fn(|| session.poll_transmit());
     let answers = answers.filter_map(|transmit| match transmit {
         Transmit::Reply { request, response } if request == get => Some(response.into_body()),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may fail loudly, like the tests")]
 
-use engineio_proto::server::{AskKind, Input, Refusal, Route, Server, Transmit};
+use engineio_proto::server::{Input, Refusal, RequestKind, Route, Server, Transmit};
 use engineio_proto::{Config, Instant, LinkId, LinkKind, RequestHead, RequestId, Response, Sid, Transports};
 use proptest::prelude::*;
 
@@ -35,9 +35,9 @@ fn opens(head: &RequestHead<'_>) -> Option<LinkKind> {
     }
 }
 
-fn asks(head: &RequestHead<'_>) -> (String, AskKind) {
+fn asks(head: &RequestHead<'_>) -> (String, RequestKind) {
     match server().route(head) {
-        Route::Session { sid, ask } => (sid.to_string(), ask.kind()),
+        Route::Session { sid, session_request } => (sid.to_string(), session_request.kind()),
         other => panic!("{head:?} went to {other:?}"),
     }
 }
@@ -111,10 +111,14 @@ fn item_2_an_id_that_cannot_be_one_is_unknown() {
             assert_refused(&get(&format!("EIO=4&transport={transport}&sid={sid}")), 1);
         }
     }
-    let Route::Session { ask, .. } = server().route(&upgrade("EIO=4&transport=websocket&sid=gone")) else { panic!() };
-    assert_raw(&ask.refuse(Refusal::UnknownSid), 400, "Session ID unknown");
-    let Route::Session { ask, .. } = server().route(&get("EIO=4&transport=polling&sid=gone")) else { panic!() };
-    assert_json(&ask.refuse(Refusal::UnknownSid), 400, 1);
+    let Route::Session { session_request, .. } = server().route(&upgrade("EIO=4&transport=websocket&sid=gone")) else {
+        panic!()
+    };
+    assert_raw(&session_request.refuse(Refusal::UnknownSid), 400, "Session ID unknown");
+    let Route::Session { session_request, .. } = server().route(&get("EIO=4&transport=polling&sid=gone")) else {
+        panic!()
+    };
+    assert_json(&session_request.refuse(Refusal::UnknownSid), 400, 1);
 }
 
 #[test]
@@ -146,7 +150,7 @@ fn item_8_the_driver_gives_the_id_and_refuses_with_code_3_when_it_has_none() {
         let input = if link {
             Input::LinkUp { link: LinkId(1), kind: LinkKind::WebSocket }
         } else {
-            Input::Poll { request: RequestId(1) }
+            Input::Get { request: RequestId(1) }
         };
         session.handle(Instant::ZERO, input);
         let packet = match session.poll_transmit() {
@@ -230,16 +234,19 @@ fn a_handshake_opens_a_session() {
 #[test]
 fn a_request_of_a_session_names_it_and_what_it_wants() {
     let polling = "EIO=4&transport=polling&sid=abc";
-    assert_eq!(asks(&get(polling)), ("abc".into(), AskKind::Poll));
-    assert_eq!(asks(&RequestHead { method: "POST", ..get(polling) }), ("abc".into(), AskKind::Post));
-    assert_eq!(asks(&upgrade("EIO=4&transport=websocket&sid=abc")), ("abc".into(), AskKind::Link(LinkKind::WebSocket)));
-    assert_eq!(asks(&get("sid=%61bc&EIO=4&transport=polling&sid=d%65f")), ("def".into(), AskKind::Poll));
+    assert_eq!(asks(&get(polling)), ("abc".into(), RequestKind::Get));
+    assert_eq!(asks(&RequestHead { method: "POST", ..get(polling) }), ("abc".into(), RequestKind::Post));
+    assert_eq!(
+        asks(&upgrade("EIO=4&transport=websocket&sid=abc")),
+        ("abc".into(), RequestKind::Link(LinkKind::WebSocket))
+    );
+    assert_eq!(asks(&get("sid=%61bc&EIO=4&transport=polling&sid=d%65f")), ("def".into(), RequestKind::Get));
 }
 
 #[test]
 fn item_19_another_method_is_left_to_the_session() {
     for method in ["HEAD", "PUT", "OPTIONS", "DELETE"] {
-        assert_eq!(asks(&RequestHead { method, ..get("EIO=4&transport=polling&sid=abc") }).1, AskKind::Other);
+        assert_eq!(asks(&RequestHead { method, ..get("EIO=4&transport=polling&sid=abc") }).1, RequestKind::Other);
     }
 }
 

@@ -6,7 +6,7 @@
 mod common;
 
 use common::{ID, Peer, gone, millis, quiet};
-use engineio_proto::server::{BodyFault, Carrier, Input, Transmit};
+use engineio_proto::server::{BodyFault, Input, Transmit, Transport};
 use engineio_proto::{ContentType, Event, Instant, LinkKind, RequestId, SendError};
 
 #[test]
@@ -14,7 +14,7 @@ fn suite_1_the_first_get_is_answered_with_the_open_packet() {
     let mut config = common::config();
     config.ping_timeout = millis(200);
     let mut peer = Peer::accepted(config, "EIO=4&transport=polling", false);
-    assert_eq!(peer.session.carrier(), Carrier::Polling);
+    assert_eq!(peer.session.transport(), Transport::Polling);
     assert_eq!(peer.try_send("early"), Err(SendError::NotConnected));
     peer.get();
     peer.says(&[
@@ -376,7 +376,7 @@ fn a_link_to_a_session_that_opens_by_polling_is_closed_and_the_session_opens() {
 fn time_that_goes_backwards_stands_still() {
     let mut peer = Peer::polling(common::config());
     peer.sleep_until(250);
-    peer.session.handle(Instant::ZERO, Input::Poll { request: RequestId(50) });
+    peer.session.handle(Instant::ZERO, Input::Get { request: RequestId(50) });
     peer.session.handle_timeout(Instant::from_millis(1));
     assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(300)));
     assert_eq!(peer.session.poll_event(), None::<Event>);

@@ -5,7 +5,7 @@ mod common;
 mod seeds;
 
 use common::{Peer, config};
-use engineio_proto::server::{Carrier, LinkDownCause};
+use engineio_proto::server::{LinkDownCause, Transport};
 use engineio_proto::testkit::Random;
 use engineio_proto::{ContentType, Instant, LinkKind};
 
@@ -51,10 +51,10 @@ impl Script {
                 let kind = if one_in(random, 4) { LinkKind::WebTransport } else { LinkKind::WebSocket };
                 self.links = peer.up(kind);
             }
-            18 if peer.session.carrier() == Carrier::Polling => peer.text(self.links, "2probe"),
-            19 if peer.session.carrier() == Carrier::Polling => peer.text(self.links, "5"),
+            18 if peer.session.transport() == Transport::Polling => peer.text(self.links, "2probe"),
+            19 if peer.session.transport() == Transport::Polling => peer.text(self.links, "5"),
             20..26 => {
-                if peer.session.carrier() != Carrier::Polling || one_in(random, 20) {
+                if peer.session.transport() != Transport::Polling || one_in(random, 20) {
                     let packet = packet(random);
                     peer.text(self.links.saturating_sub(random.below(12) / 11), packet);
                 }

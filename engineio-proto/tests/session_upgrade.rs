@@ -7,7 +7,7 @@ mod common;
 
 use common::{Peer, config, mismatch, quiet};
 use engineio_proto::LinkKind::{WebSocket, WebTransport};
-use engineio_proto::server::{Carrier, LinkDownCause};
+use engineio_proto::server::{LinkDownCause, Transport};
 
 /// A polling session whose probe (link 1) was answered at 0 ms.
 fn probed() -> Peer {
@@ -29,7 +29,7 @@ fn suite_23_a_probe_releases_the_held_get_and_takes_over() {
     peer.says(&[&format!("reply {get}: 200 6")]);
     peer.text(1, "5");
     peer.says(&["upgraded WebSocket"]);
-    assert_eq!(peer.session.carrier(), Carrier::Link(WebSocket));
+    assert_eq!(peer.session.transport(), Transport::Link(WebSocket));
     peer.text(1, "4hello");
     peer.send("hello");
     peer.says(&["message hello", "link 1: 4hello"]);
@@ -320,7 +320,7 @@ fn item_49_an_upgrade_packet_without_a_probe_moves_the_session() {
         }
         assert!(said.ends_with(&["link 1: 40{}".to_owned()]), "{said:?}");
         assert!(said.contains(&"message a".to_owned()), "{said:?}");
-        assert_eq!(peer.session.carrier(), Carrier::Link(WebSocket));
+        assert_eq!(peer.session.transport(), Transport::Link(WebSocket));
     }
 }
 
@@ -439,5 +439,5 @@ fn a_webtransport_probe_takes_over_and_the_bytes_behind_its_upgrade_packet_belon
     peer.says(&["link 1: 3probe"]);
     peer.bytes(1, b"\x015\x024a\x014");
     peer.says(&["upgraded WebTransport", "message a", "message "]);
-    assert_eq!(peer.session.carrier(), Carrier::Link(WebTransport));
+    assert_eq!(peer.session.transport(), Transport::Link(WebTransport));
 }

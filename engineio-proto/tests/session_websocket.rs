@@ -6,7 +6,7 @@
 mod common;
 
 use common::{ID, Peer, config, quiet};
-use engineio_proto::server::{Carrier, LinkDownCause};
+use engineio_proto::server::{LinkDownCause, Transport};
 use engineio_proto::{LinkKind, SendError};
 
 fn open_packet(upgrades: &str) -> String {
@@ -22,7 +22,7 @@ fn suite_5_a_websocket_hears_the_open_packet_first_and_is_offered_no_upgrades() 
     assert_eq!(peer.session.send("early".into()), Err(SendError::NotConnected));
     peer.up(LinkKind::WebSocket);
     peer.says(&["open", &format!("link 1: {}", open_packet("[]"))]);
-    assert_eq!(peer.session.carrier(), Carrier::Link(LinkKind::WebSocket));
+    assert_eq!(peer.session.transport(), Transport::Link(LinkKind::WebSocket));
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn session() -> Session {
     let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
     let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("no handshake") };
     let mut session = handshake.accept(Instant::ZERO, Sid::from_random([1; 15]));
-    session.handle(Instant::ZERO, Input::Poll { request: RequestId(0) });
+    session.handle(Instant::ZERO, Input::Get { request: RequestId(0) });
     session
 }
 

@@ -125,7 +125,7 @@ fn run(seed: u64, way: Way) -> (Vec<String>, Vec<String>) {
     let link = LinkId(1);
     let mut requests = (1..).map(RequestId);
     let first = if polling {
-        Input::Poll { request: requests.next().unwrap() }
+        Input::Get { request: requests.next().unwrap() }
     } else {
         Input::LinkUp { link, kind: LinkKind::WebSocket }
     };
@@ -133,7 +133,7 @@ fn run(seed: u64, way: Way) -> (Vec<String>, Vec<String>) {
     run.poll(way);
     for _ in 0..12 {
         if polling {
-            run.connection.handle(now, Input::Poll { request: requests.next().unwrap() });
+            run.connection.handle(now, Input::Get { request: requests.next().unwrap() });
             let packets = (0..random.below(20)).filter_map(|_| random.pick(&PACKETS).copied()).chain(["40"]);
             let body = Bytes::from(packets.collect::<Vec<_>>().join("\u{1e}"));
             let request = requests.next().unwrap();

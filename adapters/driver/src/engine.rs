@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Context;
 
-use engineio_proto::server::{Carrier, Session};
+use engineio_proto::server::{Session, Transport};
 use engineio_proto::{CloseReason, Config, Event, Frame, Instant, Message, SendError, Sid};
 use futures_util::future::BoxFuture;
 use http::request::Parts;
@@ -18,7 +18,7 @@ use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, MaxWaiting, S
 use crate::handshake::Handshake;
 use crate::hub::ServerApplication;
 use crate::inbox::Inbox;
-use crate::loud::{Ends, Loud, brief, loud_once};
+use crate::log_limit::{HandlerFailures, LogCounters, log_limited, truncate};
 use crate::peer::Peer;
 use crate::runtime::Runtime;
 use crate::service::{HttpSettings, Service};
@@ -59,7 +59,7 @@ struct Shared {
     /// 1 while the inbox is over its limit, otherwise 0.
     full: AtomicUsize,
     upgraded: AtomicBool,
-    loud: Loud,
+    log_counters: LogCounters,
 }
 
 /// A command from another task to a session.
@@ -291,7 +291,7 @@ impl EngineSocket {
 impl Engine {
     /// Whether handlers may start: the limits of waiting handlers are not reached, and the inbox is not full.
     fn is_ready(&self, local: &Local) -> bool {
-        self.max_waiting.has_room(local.waiting.len(), local.waiting.bytes())
+        self.max_waiting.has_capacity(local.waiting.len(), local.waiting.bytes())
             && local.peer.shared.full.load(Ordering::Relaxed) == 0
     }
 }
@@ -304,7 +304,7 @@ impl ServerApplication for Engine {
             soft_inbound: config.limits.soft_inbound,
             full: AtomicUsize::new(0),
             upgraded: AtomicBool::new(false),
-            loud: Loud::default(),
+            log_counters: LogCounters::default(),
         }
     }
 
@@ -337,7 +337,7 @@ impl Application for Engine {
                     Ok(()) => {}
                     Err(SendError::Full) => {
                         let session = core.peer.sid();
-                        loud_once!(core.peer.shared.loud.full, warn, %session, "closed: its outbound queue is full (limits.max_outbound)");
+                        log_limited!(core.peer.shared.log_counters.full, warn, %session, "closed: its outbound queue is full (limits.max_outbound)");
                         core.machine.discard(core.now);
                     }
                     Err(error) => tracing::debug!(session = %core.peer.sid(), %error, "a message was dropped"),
@@ -366,7 +366,7 @@ impl Application for Engine {
             match event {
                 Event::Open => {
                     core.local.opened = true;
-                    shared.upgraded.store(core.machine.carrier() != Carrier::Polling, Ordering::Relaxed);
+                    shared.upgraded.store(core.machine.transport() != Transport::Polling, Ordering::Relaxed);
                     if let Some(connect) = &self.handlers.connect {
                         start(core, cx, Running::Connect, 0, || connect((socket,)));
                     } else {
@@ -442,21 +442,21 @@ pub(crate) fn log_closed(session: Sid, reason: CloseReason) {
 }
 
 fn log(peer: &EnginePeer, running: &Running, ended: Ended<HandlerResult>) {
-    let (session, loud) = (peer.sid(), &peer.shared.loud);
-    let (handler, Ends { failed, panicked }) = match running {
-        Running::Connect => ("connect", &loud.connect),
-        Running::Message => ("message", &loud.events),
-        Running::Close => ("close", &loud.disconnect),
+    let (session, log_counters) = (peer.sid(), &peer.shared.log_counters);
+    let (handler, HandlerFailures { failed, panicked }) = match running {
+        Running::Connect => ("connect", &log_counters.connect),
+        Running::Message => ("message", &log_counters.events),
+        Running::Close => ("close", &log_counters.disconnect),
     };
     match ended {
         Ended::Returned(Ok(())) => {}
         Ended::Returned(Err(error)) => {
-            let error = brief(&error);
-            loud_once!(failed, warn, %session, handler, error, "a handler of an Engine.IO session failed");
+            let error = truncate(&error);
+            log_limited!(failed, warn, %session, handler, error, "a handler of an Engine.IO session failed");
         }
         Ended::Panicked(panic) => {
-            let panic = brief(&panic);
-            loud_once!(panicked, error, %session, handler, panic, "a handler of an Engine.IO session panicked: its session is closed");
+            let panic = truncate(&panic);
+            log_limited!(panicked, error, %session, handler, panic, "a handler of an Engine.IO session panicked: its session is closed");
         }
     }
 }

@@ -196,7 +196,7 @@ impl MaxWaiting {
 
     /// Whether another handler may start.
     #[inline]
-    pub(crate) fn has_room(&self, handlers: usize, bytes: usize) -> bool {
+    pub(crate) fn has_capacity(&self, handlers: usize, bytes: usize) -> bool {
         handlers < self.handlers && bytes < self.bytes
     }
 }

@@ -8,12 +8,12 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use engineio_proto::server::{Ask, Refusal, Server, Session};
+use engineio_proto::server::{Refusal, Server, Session, SessionRequest};
 use engineio_proto::{Config, Instant, LinkId, RequestId, Response, Sid};
 use futures_util::future::{Either, select};
 
 use crate::clock::Clock;
-use crate::loud::{Times, loud_once};
+use crate::log_limit::{Occurrences, log_limited};
 use crate::peer::Peer;
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -142,8 +142,8 @@ impl<A: ServerApplication> Hub<A> {
     }
 
     /// The answer to a request whose session has ended.
-    pub(crate) fn unknown_sid(ask: &Ask) -> Response {
-        ask.refuse(Refusal::UnknownSid)
+    pub(crate) fn unknown_sid(session_request: &SessionRequest) -> Response {
+        session_request.refuse(Refusal::UnknownSid)
     }
 
     /// Adds a peer, with an id that is not in use.
@@ -202,8 +202,8 @@ pub(crate) fn random_bytes() -> Option<[u8; 15]> {
     match getrandom::fill(&mut random) {
         Ok(()) => Some(random),
         Err(error) => {
-            static NO_RANDOMNESS: Times = Times::new();
-            loud_once!(NO_RANDOMNESS, error, %error, "no randomness for a session id");
+            static NO_RANDOMNESS: Occurrences = Occurrences::new();
+            log_limited!(NO_RANDOMNESS, error, %error, "no randomness for a session id");
             None
         }
     }

@@ -43,7 +43,7 @@ mod handshake;
 mod hub;
 mod inbox;
 mod link;
-mod loud;
+mod log_limit;
 mod peer;
 mod runtime;
 mod server_task;

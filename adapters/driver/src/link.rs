@@ -132,7 +132,7 @@ impl<S: Stream> Link<S> {
         message: &mut impl FnMut(Message),
     ) -> Read {
         let filled = if self.early.is_empty() {
-            let (read, goes_to_its_place) = match self.protocol.decoder.payload_room() {
+            let (read, goes_to_its_place) = match self.protocol.decoder.payload_buffer() {
                 Some(mut room) => (self.stream.poll_read_large(cx, &mut room, buffer), true),
                 None => (self.stream.poll_read(cx, buffer), false),
             };
@@ -218,7 +218,7 @@ impl<S: Stream> Link<S> {
             let mut batch = Batch { output: &mut self.output, buffer, masks: self.protocol.masks.as_deref_mut() };
             fill(&mut batch);
             // If the batch has capacity left, there are no more packets.
-            more = !batch.has_room();
+            more = !batch.has_capacity();
         }
         // Copied exactly, so that a slow peer does not keep the thread's buffer alive.
         self.output.push(Bytes::copy_from_slice(buffer));
@@ -271,11 +271,11 @@ impl Batch<'_> {
             None => self.output.add(self.buffer, frame),
             Some(masks) => add_masked(self.buffer, frame, masks.next_key()),
         }
-        self.has_room()
+        self.has_capacity()
     }
 
     #[inline]
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         self.buffer.len() < WRITE_BUFFER && self.output.segments.len() < MAX_SLICES
     }
 }

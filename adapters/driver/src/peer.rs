@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use engineio_proto::server::{Ask, AskKind, BodyFault};
+use engineio_proto::server::{BodyFault, RequestKind, SessionRequest};
 use engineio_proto::{ContentType, LinkId, RequestId, Response, SendError, Sid};
 use futures_channel::oneshot;
 
@@ -20,7 +20,12 @@ use crate::upgrade::AnyUpgrade;
 /// An event of an HTTP request, for its session.
 pub(crate) enum HttpEvent {
     /// A GET or a POST, which the session admits or refuses.
-    Request { request: RequestId, ask: Ask, content_type: ContentType, reply: oneshot::Sender<Response> },
+    Request {
+        request: RequestId,
+        session_request: SessionRequest,
+        content_type: ContentType,
+        reply: oneshot::Sender<Response>,
+    },
     /// The body of a POST.
     Body { request: RequestId, body: Bytes },
     /// The body of a POST was not read to its end.
@@ -30,7 +35,12 @@ pub(crate) enum HttpEvent {
     /// The connection of a request was lost.
     Aborted { request: RequestId },
     /// A link, which the session admits or refuses. The answer decides between `101` and a refusal.
-    Link { link: LinkId, ask: Ask, upgrade: AnyUpgrade, admission: oneshot::Sender<Result<(), Response>> },
+    Link {
+        link: LinkId,
+        session_request: SessionRequest,
+        upgrade: AnyUpgrade,
+        admission: oneshot::Sender<Result<(), Response>>,
+    },
     /// The link that opened the session.
     FirstLink { link: LinkId, upgrade: AnyUpgrade },
 }
@@ -38,7 +48,7 @@ pub(crate) enum HttpEvent {
 impl HttpEvent {
     /// Whether this is a GET, which is held until a packet is queued.
     pub(crate) fn is_poll(&self) -> bool {
-        matches!(self, Self::Request { ask, .. } if ask.kind() == AskKind::Poll)
+        matches!(self, Self::Request { session_request, .. } if session_request.kind() == RequestKind::Get)
     }
 }
 

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use engineio_proto::server::{AskKind, Carrier, Handshake, Input, ServerMachine, Session, Transmit};
+use engineio_proto::server::{Handshake, Input, RequestKind, ServerMachine, Session, Transmit, Transport};
 use engineio_proto::{Instant, LinkId, Machine as _, RequestId, Response};
 use engineio_websocket::Error;
 use futures_channel::oneshot;
@@ -32,7 +32,7 @@ impl<A: ServerApplication> Core<'_, A> {
     /// `Server.close` discards all clients at once, engine.io `lib/server.ts`.)
     pub(crate) fn shut_down(&mut self, close: impl FnOnce(&mut A::Machine, Instant)) {
         let machine = &mut *self.machine;
-        let polls = machine.session().carrier() == Carrier::Polling;
+        let polls = machine.session().transport() == Transport::Polling;
         let nothing_to_fetch = polls && machine.buffered_bytes() == 0 && !machine.is_writable();
         close(machine, self.now);
         if nothing_to_fetch {
@@ -139,16 +139,18 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
     fn handle_http(&mut self, now: Instant, event: HttpEvent) {
         let machine = &mut self.turn.machine;
         let input = match event {
-            HttpEvent::Request { request, ask, content_type, reply } => match machine.session().admit(&ask) {
-                Ok(()) => {
-                    self.replies.push_back((request, reply));
-                    match ask.kind() {
-                        AskKind::Post => Input::Post { request, content_type },
-                        _ => Input::Poll { request },
+            HttpEvent::Request { request, session_request, content_type, reply } => {
+                match machine.session().admit(&session_request) {
+                    Ok(()) => {
+                        self.replies.push_back((request, reply));
+                        match session_request.kind() {
+                            RequestKind::Post => Input::Post { request, content_type },
+                            _ => Input::Get { request },
+                        }
                     }
+                    Err(response) => return drop(reply.send(response)),
                 }
-                Err(response) => return drop(reply.send(response)),
-            },
+            }
             HttpEvent::Body { request, body } => Input::Body { request, body },
             HttpEvent::BodyRejected { request, fault } => Input::BodyRejected { request, fault },
             HttpEvent::Replied { request } => Input::Replied { request },
@@ -156,8 +158,8 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
                 self.replies.retain(|(waiting, _)| *waiting != request);
                 Input::Aborted { request }
             }
-            HttpEvent::Link { link, ask, upgrade, admission } => {
-                let answer = machine.session().admit(&ask);
+            HttpEvent::Link { link, session_request, upgrade, admission } => {
+                let answer = machine.session().admit(&session_request);
                 let admitted = answer.is_ok();
                 if admission.send(answer).is_ok() && admitted {
                     self.upgrading.push((link, upgrade.of(), false));
@@ -322,8 +324,12 @@ impl<A: ServerApplication, R: Runtime> Drop for ServerTask<A, R> {
         let contents = turn.peer.close();
         for event in std::mem::take(&mut self.deferred_polls).into_iter().chain(contents.http) {
             match event {
-                HttpEvent::Request { ask, reply, .. } => drop(reply.send(Hub::<A>::unknown_sid(&ask))),
-                HttpEvent::Link { ask, admission, .. } => drop(admission.send(Err(Hub::<A>::unknown_sid(&ask)))),
+                HttpEvent::Request { session_request, reply, .. } => {
+                    drop(reply.send(Hub::<A>::unknown_sid(&session_request)))
+                }
+                HttpEvent::Link { session_request, admission, .. } => {
+                    drop(admission.send(Err(Hub::<A>::unknown_sid(&session_request))))
+                }
                 _ => {}
             }
         }

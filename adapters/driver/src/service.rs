@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use engineio_proto::server::{Ask, AskKind, BodyFault, Refusal, Route};
+use engineio_proto::server::{BodyFault, Refusal, RequestKind, Route, SessionRequest};
 use engineio_proto::{Config, ContentType, RequestHead, RequestId, Response};
 use engineio_websocket::handshake as websocket;
 use futures_channel::oneshot;
@@ -23,7 +23,7 @@ use crate::body::{Body, Collected, Confirmation, RequestBody};
 use crate::handler::panic_message;
 use crate::handshake::Handshake;
 use crate::hub::{Hub, ServerApplication};
-use crate::loud::{Times, brief, loud_once};
+use crate::log_limit::{Occurrences, log_limited, truncate};
 use crate::peer::HttpEvent;
 use crate::runtime::Runtime;
 use crate::server_task;
@@ -83,13 +83,19 @@ pub(crate) struct HttpSettings {
     /// The size limit in bytes of a handshake's request head, which is kept with its session.
     pub(crate) max_head: usize,
     /// Panics of the user's callbacks. Any request can cause them.
-    panicked: Times,
+    panicked: Occurrences,
 }
 
 impl HttpSettings {
     pub(crate) fn new(path: &str) -> Self {
         // The limit of Node's HTTP server.
-        Self { path: path.to_owned(), allow: None, select_protocol: None, max_head: 16 * 1024, panicked: Times::new() }
+        Self {
+            path: path.to_owned(),
+            allow: None,
+            select_protocol: None,
+            max_head: 16 * 1024,
+            panicked: Occurrences::new(),
+        }
     }
 }
 
@@ -141,14 +147,14 @@ impl<A: ServerApplication> Service<A> {
         let head = RequestHead::new(parts.method.as_str(), target, fields(&parts.headers));
         match hub.server.route(&head) {
             Route::Reply(response) => convert(response),
-            Route::Session { sid, ask } => {
-                let Some(peer) = hub.peer(&sid) else { return convert(Hub::<A>::unknown_sid(&ask)) };
-                match ask.kind() {
-                    AskKind::Link(_) => match settings.accept_websocket(parts, upgrade, body.is_at_end()) {
-                        Ok((accept, upgrade)) => attach(hub, &peer, ask, accept, upgrade).await,
+            Route::Session { sid, session_request } => {
+                let Some(peer) = hub.peer(&sid) else { return convert(Hub::<A>::unknown_sid(&session_request)) };
+                match session_request.kind() {
+                    RequestKind::Link(_) => match settings.accept_websocket(parts, upgrade, body.is_at_end()) {
+                        Ok((accept, upgrade)) => attach(hub, &peer, session_request, accept, upgrade).await,
                         Err(response) => response,
                     },
-                    _ => exchange(hub, runtime, &peer, ask, &parts.headers, body).await,
+                    _ => exchange(hub, runtime, &peer, session_request, &parts.headers, body).await,
                 }
             }
             Route::Open(handshake) => {
@@ -166,7 +172,7 @@ impl<A: ServerApplication> Service<A> {
                     Ok(link) => link,
                     Err(response) => return response,
                 };
-                let ask = handshake.ask();
+                let session_request = handshake.session_request();
                 let shared = hub.application.shared(parts, hub.config());
                 let peer = match server_task::open(hub, runtime, handshake, shared) {
                     Ok(peer) => peer,
@@ -177,7 +183,7 @@ impl<A: ServerApplication> Service<A> {
                         peer.push_http(HttpEvent::FirstLink { link: hub.link_id(), upgrade });
                         switching_protocols(accept)
                     }
-                    None => exchange(hub, runtime, &peer, ask, &parts.headers, body).await,
+                    None => exchange(hub, runtime, &peer, session_request, &parts.headers, body).await,
                 }
             }
             _ => convert(Refusal::BadRequest.response(head.websocket)),
@@ -254,19 +260,19 @@ async fn exchange<A: ServerApplication, B: HttpBody, R: Runtime>(
     hub: &Hub<A>,
     runtime: &R,
     peer: &Arc<PeerOf<A>>,
-    ask: Ask,
+    session_request: SessionRequest,
     headers: &HeaderMap,
     body: &mut RequestBody<'_, B>,
 ) -> http::Response<Body> {
     let request = hub.request_id();
     let content_type = ContentType::from_header(headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes));
     let (reply, mut answer) = oneshot::channel();
-    if !peer.push_http(HttpEvent::Request { request, ask, content_type, reply }) {
-        return convert(Hub::<A>::unknown_sid(&ask));
+    if !peer.push_http(HttpEvent::Request { request, session_request, content_type, reply }) {
+        return convert(Hub::<A>::unknown_sid(&session_request));
     }
     let mut guard = WaitGuard::<A> { peer, request, waits: true };
     let mut early = None;
-    if ask.kind() == AskKind::Post {
+    if session_request.kind() == RequestKind::Post {
         let config = hub.config();
         let collecting = pin!(body.collect(config.max_payload, config.limits.max_body_chunks));
         let collected = within(select(collecting, &mut answer), || runtime.sleep(config.body_timeout)).await;
@@ -313,7 +319,7 @@ async fn exchange<A: ServerApplication, B: HttpBody, R: Runtime>(
             response
         }
         // The runtime has dropped the session's task.
-        Err(oneshot::Canceled) => convert(Hub::<A>::unknown_sid(&ask)),
+        Err(oneshot::Canceled) => convert(Hub::<A>::unknown_sid(&session_request)),
     }
 }
 
@@ -321,18 +327,18 @@ async fn exchange<A: ServerApplication, B: HttpBody, R: Runtime>(
 async fn attach<A: ServerApplication>(
     hub: &Hub<A>,
     peer: &Arc<PeerOf<A>>,
-    ask: Ask,
+    session_request: SessionRequest,
     accept: Accept,
     upgrade: AnyUpgrade,
 ) -> http::Response<Body> {
     let (admission, answer) = oneshot::channel();
-    if !peer.push_http(HttpEvent::Link { link: hub.link_id(), ask, upgrade, admission }) {
-        return convert(Hub::<A>::unknown_sid(&ask));
+    if !peer.push_http(HttpEvent::Link { link: hub.link_id(), session_request, upgrade, admission }) {
+        return convert(Hub::<A>::unknown_sid(&session_request));
     }
     match answer.await {
         Ok(Ok(())) => switching_protocols(accept),
         Ok(Err(response)) => convert(response),
-        Err(oneshot::Canceled) => convert(Hub::<A>::unknown_sid(&ask)),
+        Err(oneshot::Canceled) => convert(Hub::<A>::unknown_sid(&session_request)),
     }
 }
 
@@ -364,8 +370,8 @@ impl HttpSettings {
     }
 
     fn log_panic(&self, handler: &str, panic: &str) {
-        let panic = brief(panic);
-        loud_once!(self.panicked, error, handler, panic, "a handler panicked");
+        let panic = truncate(panic);
+        log_limited!(self.panicked, error, handler, panic, "a handler panicked");
     }
 
     /// Checks a WebSocket handshake. Returns the response's headers and the upgrade, or the response that refuses the handshake.
@@ -403,8 +409,8 @@ impl HttpSettings {
         let protocol = self.select_protocol(&offered).and_then(|protocol| HeaderValue::from_str(protocol).ok());
         let upgrade = upgrade.ok_or_else(|| {
             // One for the process: every request has the same fault.
-            static NO_UPGRADES: Times = Times::new();
-            loud_once!(
+            static NO_UPGRADES: Occurrences = Occurrences::new();
+            log_limited!(
                 NO_UPGRADES,
                 error,
                 "a WebSocket was refused because the HTTP server does not offer upgrades: serve connections with upgrades enabled"

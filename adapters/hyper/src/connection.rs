@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use socketio_driver::{Endpoint, RemoteAddress, Runtime, Upgrade};
 
-use crate::connections::Member;
+use crate::connections::ConnectionGuard;
 use crate::exchange::{Exchange, RequestBody, ResponseBody};
 use crate::settings::Settings;
 use crate::stream::Stream;
@@ -54,7 +54,7 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
     }
 
     /// Serves one connection until it ends.
-    pub(crate) async fn serve<I>(&self, io: I, address: Option<SocketAddr>, mut member: Member)
+    pub(crate) async fn serve<I>(&self, io: I, address: Option<SocketAddr>, mut member: ConnectionGuard)
     where
         I: Read + Write + Unpin + Send + 'static,
         R::Stream: From<I>,

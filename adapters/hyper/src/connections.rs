@@ -22,16 +22,16 @@ struct Open {
     finished: Option<Waker>,
 }
 
-/// Membership of an open connection. Dropping it removes the connection.
+/// The registration of an open connection. Dropping it removes the connection.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct ConnectionGuard {
     connections: Arc<Connections>,
     place: usize,
     /// The waker that is registered in the entry.
     waker: Option<Waker>,
 }
 
-/// Membership of a lingering connection. Dropping it makes space for another one.
+/// The registration of a lingering connection. Dropping it makes space for another one.
 #[derive(Debug)]
 pub(crate) struct Lingering(Arc<Connections>);
 
@@ -41,8 +41,8 @@ impl Connections {
     }
 
     /// Registers a connection.
-    pub(crate) fn enter(self: &Arc<Self>) -> Member {
-        Member { connections: Arc::clone(self), place: self.open().wakers.insert(None), waker: None }
+    pub(crate) fn enter(self: &Arc<Self>) -> ConnectionGuard {
+        ConnectionGuard { connections: Arc::clone(self), place: self.open().wakers.insert(None), waker: None }
     }
 
     /// Tells all connections to shut down.
@@ -72,7 +72,7 @@ impl Connections {
     }
 }
 
-impl Member {
+impl ConnectionGuard {
     pub(crate) fn connections(&self) -> &Arc<Connections> {
         &self.connections
     }
@@ -90,7 +90,7 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let mut open = self.connections.open();
         let waker = open.wakers.try_remove(self.place);

@@ -120,7 +120,7 @@ impl Exchange {
 
     /// Returns whether to withhold the peer's FIN from hyper because a complete request is still unanswered. The task is woken once its
     /// response is written.
-    pub(crate) fn withholds_end(&self, cx: &Context<'_>) -> bool {
+    pub(crate) fn withholds_eof(&self, cx: &Context<'_>) -> bool {
         match self.phase() {
             Phase::Idle | Phase::Held => false,
             // hyper may hold the rest of the body, which the endpoint reads before this is called again.

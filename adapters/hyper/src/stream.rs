@@ -96,7 +96,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
     }
 
     /// Called when nothing could be read. Returns whether the time for the next request is over.
-    fn is_too_late(&mut self, cx: &mut Context<'_>) -> bool {
+    fn deadline_passed(&mut self, cx: &mut Context<'_>) -> bool {
         let requests = self.exchange.requests();
         if self.idle.requests != requests {
             self.idle = Idle { since: self.runtime.now(), requests, begun: false };
@@ -219,7 +219,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Read for Stream<I, R> {
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    if stream.exchange.phase() == Phase::Idle && stream.is_too_late(cx) {
+                    if stream.exchange.phase() == Phase::Idle && stream.deadline_passed(cx) {
                         stream.ended = true;
                         if stream.idle.begun {
                             stream.own_response = Some(refusal("408", &stream.settings));
@@ -232,7 +232,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Read for Stream<I, R> {
                 }
             }
         }
-        if stream.exchange.withholds_end(cx) { Poll::Pending } else { Poll::Ready(Ok(())) }
+        if stream.exchange.withholds_eof(cx) { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 }
 
@@ -268,7 +268,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Write for Stream<I, R> {
         self.blocked = None;
         if self.exchange.flushed() {
             // hyper may not read again before there is input, so the wait for the next request begins here.
-            let _ = self.is_too_late(cx);
+            let _ = self.deadline_passed(cx);
         }
         Poll::Ready(Ok(()))
     }

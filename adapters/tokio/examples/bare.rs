@@ -14,7 +14,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{env, iter, thread, time, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use engineio_proto::server::{AskKind, BodyFault, Handshake, Input, LinkDownCause, Refusal, Route, Server, Transmit};
+use engineio_proto::server::{
+    BodyFault, Handshake, Input, LinkDownCause, Refusal, RequestKind, Route, Server, Transmit,
+};
 use engineio_proto::{Config, ContentType, Instant, LinkId, Message, RequestHead, RequestId, Response, SendError, Sid};
 use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake};
 use serde_json::{Value, json};
@@ -290,19 +292,19 @@ impl Visitor {
         let key = head.websocket.then(|| handshake::accept(fields.clone())).transpose();
         let key = key.map_err(|error| Response::new(error.status(), error.headers(), Bytes::new()))?;
         let known = |sid| lock(&self.hub.peers).get(&sid).cloned();
-        let (ask, peer) = match self.hub.engine.route(&head) {
-            Route::Open(new) => (new.ask(), self.hub.open(new).ok_or(Refusal::Unavailable)),
-            Route::Session { sid, ask } => (ask, known(sid).ok_or(Refusal::UnknownSid)),
+        let (session_request, peer) = match self.hub.engine.route(&head) {
+            Route::Open(new) => (new.session_request(), self.hub.open(new).ok_or(Refusal::Unavailable)),
+            Route::Session { sid, session_request } => (session_request, known(sid).ok_or(Refusal::UnknownSid)),
             Route::Reply(response) => return Err(response),
             _ => return Err(status(400)),
         };
-        let peer = peer.map_err(|refusal| ask.refuse(refusal))?;
+        let peer = peer.map_err(|refusal| session_request.refuse(refusal))?;
 
         let (request, link, stream) = (RequestId(self.name), LinkId(self.name), Arc::clone(&self.stream));
         let max_payload = self.hub.engine.config().max_payload;
         peer.tell(|state, now| {
-            state.machine.session().admit(&ask)?;
-            let input = if let (AskKind::Link(kind), Some(key)) = (ask.kind(), key) {
+            state.machine.session().admit(&session_request)?;
+            let input = if let (RequestKind::Link(kind), Some(key)) = (session_request.kind(), key) {
                 let limits = websocket::Limits::default().with_max_message(max_payload);
                 // The session already limits what waits to be sent.
                 let websocket = websocket::Connection::server(limits).with_max_outgoing(usize::MAX);
@@ -312,8 +314,8 @@ impl Visitor {
             } else {
                 state.held.insert(request, stream);
                 let content_type = ContentType::from_header(field("content-type"));
-                let post = ask.kind() == AskKind::Post;
-                if post { Input::Post { request, content_type } } else { Input::Poll { request } }
+                let post = session_request.kind() == RequestKind::Post;
+                if post { Input::Post { request, content_type } } else { Input::Get { request } }
             };
             state.machine.handle(now, input);
             Ok(())
@@ -321,12 +323,12 @@ impl Visitor {
 
         let hand_in = |input| peer.tell(|state, now| state.machine.handle(now, input));
         let whole = |bytes: &[u8]| (bytes.len() >= length).then_some(length);
-        match ask.kind() {
-            AskKind::Link(_) => self.read_link(&peer, link),
-            AskKind::Post if length > max_payload => {
+        match session_request.kind() {
+            RequestKind::Link(_) => self.read_link(&peer, link),
+            RequestKind::Post if length > max_payload => {
                 hand_in(Input::BodyRejected { request, fault: BodyFault::TooLarge })
             }
-            AskKind::Post => _ = self.read_part(whole).map(|body| hand_in(Input::Body { request, body })),
+            RequestKind::Post => _ = self.read_part(whole).map(|body| hand_in(Input::Body { request, body })),
             _ => {}
         }
         Ok(peer)

@@ -75,7 +75,7 @@ impl Arena {
 
     /// Returns whether `length` more bytes fit behind the gathered ones. Begins a new block if nothing is gathered yet.
     #[inline]
-    pub(crate) fn has_room(&mut self, length: usize) -> bool {
+    pub(crate) fn has_capacity(&mut self, length: usize) -> bool {
         let gathered = self.room.len();
         if self.room.capacity().saturating_sub(gathered) >= length {
             return true;
@@ -87,7 +87,7 @@ impl Arena {
         false
     }
 
-    /// Appends bytes to what [`Arena::take`] returns. The caller has checked [`has_room`](Self::has_room).
+    /// Appends bytes to what [`Arena::take`] returns. The caller has checked [`has_capacity`](Self::has_capacity).
     #[inline]
     pub(crate) fn gather(&mut self, bytes: &[u8]) {
         self.room.extend_from_slice(bytes);

@@ -124,7 +124,7 @@ impl Decoder {
     /// connection. Every later call returns the same error and consumes nothing.
     #[inline]
     pub fn decode(&mut self, input: &mut &mut [u8], arena: &mut Arena) -> Result<Option<Event>, Error> {
-        // At least one step even without input: the caller may have read into `payload_room`.
+        // At least one step even without input: the caller may have read into `payload_buffer`.
         loop {
             if let Some((kind, payload)) = self.short_frame(input) {
                 return message(kind, arena.store(payload)).map(Some).inspect_err(|error| self.fail(*error));
@@ -189,7 +189,7 @@ impl Decoder {
         loop {
             let mut count: usize = 0;
             for slot in &mut lengths {
-                if input.first() != Some(&SHORT_TEXT) || !arena.has_room(MAX_SHORT) {
+                if input.first() != Some(&SHORT_TEXT) || !arena.has_capacity(MAX_SHORT) {
                     break;
                 }
                 let Some((_, payload)) = self.short_frame(input) else { break };
@@ -215,7 +215,7 @@ impl Decoder {
     /// Returns `None` if no data frame is unfinished. Also returns `None` if less than 16 KiB are missing: a read into a buffer that can
     /// also take the next frames is faster then.
     #[must_use]
-    pub fn payload_room(&mut self) -> Option<Limit<&mut Vec<u8>>> {
+    pub fn payload_buffer(&mut self) -> Option<Limit<&mut Vec<u8>>> {
         let missing = self.missing();
         if missing < DIRECT_READ || self.frame.opcode.is_control() {
             return None;
@@ -364,7 +364,7 @@ impl Decoder {
         self.take_payload(input);
     }
 
-    /// Continues a payload whose first bytes arrived in an earlier input or through `payload_room`.
+    /// Continues a payload whose first bytes arrived in an earlier input or through `payload_buffer`.
     #[cold]
     fn rest_of_payload(&mut self, input: &mut &mut [u8], arena: &mut Arena) -> Result<Option<Event>, Error> {
         self.take_payload(input);

@@ -5,7 +5,7 @@
 //! * [`handshake`] validates the HTTP headers that open a WebSocket, and provides the headers of the answer.
 //! * [`Decoder`] turns bytes into [`Event`]s. The `encode_*` functions and [`FrameHeader`] turn messages into bytes. Servers with many
 //!   connections use this layer: a decoder takes about 100 bytes, small payloads share an [`Arena`], and large frames can be read
-//!   directly into their final place ([`Decoder::payload_room`]).
+//!   directly into their final place ([`Decoder::payload_buffer`]).
 //! * [`Connection`] is a whole WebSocket connection. It answers pings, performs the closing handshake, and queues messages in both
 //!   directions within bounds.
 //!

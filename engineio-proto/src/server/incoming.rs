@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use super::{Ask, AskKind, Handshake};
+use super::{Handshake, RequestKind, SessionRequest};
 use crate::config::Config;
 use crate::event::LinkKind;
 use crate::framing::Decoder;
@@ -52,7 +52,7 @@ pub enum IncomingOutcome {
         /// The id of the session to upgrade.
         sid: Sid,
         /// The argument for [`Session::admit`](super::Session::admit).
-        ask: Ask,
+        session_request: SessionRequest,
     },
     /// Close the WebTransport session. The first packet was invalid or not an open packet, it did not arrive in time, or the server does
     /// not offer WebTransport ([`Transports`](crate::Transports)).
@@ -96,7 +96,10 @@ impl Incoming {
                     // WebTransport has no query that names a revision. Only revision 4 supports it.
                     Some(Ok(sid)) => IncomingOutcome::Attach {
                         sid,
-                        ask: Ask { kind: AskKind::Link(LinkKind::WebTransport), consistent: true },
+                        session_request: SessionRequest {
+                            kind: RequestKind::Link(LinkKind::WebTransport),
+                            consistent: true,
+                        },
                     },
                     _ => IncomingOutcome::Refuse,
                 }

@@ -15,7 +15,7 @@ use crate::packet::Frame;
 #[non_exhaustive]
 pub enum Input {
     /// A GET arrived. It is held until packets are queued for it.
-    Poll {
+    Get {
         /// The id of the request.
         request: RequestId,
     },
@@ -149,7 +149,7 @@ pub enum Transmit {
 ///
 /// Exhaustive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Carrier {
+pub enum Transport {
     /// HTTP requests.
     Polling,
     /// A WebSocket or WebTransport.

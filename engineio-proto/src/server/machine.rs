@@ -9,7 +9,7 @@ use crate::time::Instant;
 
 /// The machine of one peer, server side: a [`Session`], or a machine that owns one.
 pub trait ServerMachine: Machine<Input = Input, Transmit = Transmit> {
-    /// The session. It has the id, the settings, the carrier, and [`Session::admit`].
+    /// The session. It has the id, the settings, the transport, and [`Session::admit`].
     fn session(&self) -> &Session;
 }
 

@@ -13,7 +13,7 @@ use alloc::format;
 use alloc::string::ToString as _;
 
 pub use self::incoming::{Incoming, IncomingOutcome};
-pub use self::io::{BodyFault, Carrier, Input, LinkDownCause, Transmit};
+pub use self::io::{BodyFault, Input, LinkDownCause, Transmit, Transport};
 pub use self::machine::ServerMachine;
 pub use self::session::Session;
 use crate::config::Config;
@@ -40,13 +40,13 @@ pub struct Server {
 pub enum Route {
     /// The request opens a session. Accept or refuse it.
     Open(Handshake),
-    /// The request belongs to a session. Look up the id. If there is no such session, answer with `ask.refuse(Refusal::UnknownSid)`.
+    /// The request belongs to a session. Look up the id. If there is no such session, answer with `session_request.refuse(Refusal::UnknownSid)`.
     /// Otherwise, call [`Session::admit`] before sending a `101` or reading a body.
     Session {
         /// The session id in the request.
         sid: Sid,
         /// What the request asks of the session.
-        ask: Ask,
+        session_request: SessionRequest,
     },
     /// Answer the request with this response.
     Reply(Response),
@@ -54,18 +54,18 @@ pub enum Route {
 
 /// What a request asks of its session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ask {
-    pub(crate) kind: AskKind,
+pub struct SessionRequest {
+    pub(crate) kind: RequestKind,
     /// Whether a session of revision 4 can answer the request: `EIO` is exactly `4`, and `transport` matches the kind of the request.
     pub(crate) consistent: bool,
 }
 
-/// The kind of an [`Ask`].
+/// The kind of a [`SessionRequest`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum AskKind {
-    /// A GET. Pass [`Input::Poll`] to the session.
-    Poll,
+pub enum RequestKind {
+    /// A GET. Pass [`Input::Get`] to the session.
+    Get,
     /// A POST. Pass [`Input::Post`] to the session, then the body.
     Post,
     /// A link. Answer with `101`, then pass [`Input::LinkUp`] to the session.
@@ -74,17 +74,17 @@ pub enum AskKind {
     Other,
 }
 
-impl Ask {
+impl SessionRequest {
     /// The kind of the request.
     #[must_use]
-    pub const fn kind(&self) -> AskKind {
+    pub const fn kind(&self) -> RequestKind {
         self.kind
     }
 
     /// The response that refuses this request.
     #[must_use]
     pub fn refuse(&self, refusal: Refusal<'_>) -> Response {
-        refusal.response(matches!(self.kind, AskKind::Link(_)))
+        refusal.response(matches!(self.kind, RequestKind::Link(_)))
     }
 }
 
@@ -204,12 +204,15 @@ impl Server {
         if !query.sid.is_empty() {
             let Ok(sid) = Sid::new(&query.sid) else { return refuse(Refusal::UnknownSid) };
             let kind = match head.method {
-                _ if head.websocket => AskKind::Link(LinkKind::WebSocket),
-                "GET" => AskKind::Poll,
-                "POST" => AskKind::Post,
-                _ => AskKind::Other,
+                _ if head.websocket => RequestKind::Link(LinkKind::WebSocket),
+                "GET" => RequestKind::Get,
+                "POST" => RequestKind::Post,
+                _ => RequestKind::Other,
             };
-            return Route::Session { sid, ask: Ask { kind, consistent: revision4 && consistent } };
+            return Route::Session {
+                sid,
+                session_request: SessionRequest { kind, consistent: revision4 && consistent },
+            };
         }
         if head.method != "GET" {
             return refuse(Refusal::BadHandshakeMethod);
@@ -256,12 +259,12 @@ impl Handshake {
 
     /// What the request asks of the session that it opens. With this, a driver can handle it like every later request.
     #[must_use]
-    pub const fn ask(&self) -> Ask {
+    pub const fn session_request(&self) -> SessionRequest {
         let kind = match self.link {
-            Some(kind) => AskKind::Link(kind),
-            None => AskKind::Poll,
+            Some(kind) => RequestKind::Link(kind),
+            None => RequestKind::Get,
         };
-        Ask { kind, consistent: true }
+        SessionRequest { kind, consistent: true }
     }
 }
 

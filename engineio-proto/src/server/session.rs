@@ -14,12 +14,12 @@ use bytes::Bytes;
 
 use super::polling::Polling;
 use super::upgrade::{self, Action};
-use super::{Ask, AskKind, BodyFault, Carrier, Handshake, Input, LinkDownCause, Refusal, Transmit};
+use super::{BodyFault, Handshake, Input, LinkDownCause, Refusal, RequestKind, SessionRequest, Transmit, Transport};
 use crate::config::Config;
 use crate::error::{ParseError, SendError};
 use crate::event::{CloseReason, Event, LinkKind, TransportError};
 use crate::handshake::open_packet;
-use crate::heartbeat::{Actions, Beat, Facts, Heartbeat, Pace, Send};
+use crate::heartbeat::{Actions, Heartbeat, HeartbeatTimer, ReadState, Send, Timing};
 use crate::http::{ContentType, Response};
 use crate::id::{LinkId, RequestId, Sid};
 use crate::link::{Link, Urgent};
@@ -101,14 +101,14 @@ pub struct Session {
     /// Why the session ended, until the application takes the event.
     closed: Option<CloseReason>,
     stage: Stage,
-    carrier: Carrier,
+    transport: Transport,
     heartbeat: Heartbeat,
     wire: Wire,
 }
 
 impl Session {
     pub(super) fn new(Handshake { config, link, wire }: Handshake, sid: Sid, now: Instant) -> Self {
-        Self::with(config, link, wire, Heartbeat::asks(), sid, now)
+        Self::with(config, link, wire, Heartbeat::sending_pings(), sid, now)
     }
 
     /// A session of revision 3, for tests of its parts. No request is routed to such a session yet.
@@ -116,7 +116,7 @@ impl Session {
     #[doc(hidden)]
     #[must_use]
     pub fn revision_3(config: Config, link: Option<LinkKind>, base64: bool, sid: Sid, now: Instant) -> Self {
-        Self::with(Arc::new(config), link, Wire::v3(base64, None), Heartbeat::answers(), sid, now)
+        Self::with(Arc::new(config), link, Wire::v3(base64, None), Heartbeat::answering_pings(), sid, now)
     }
 
     fn with(
@@ -137,7 +137,7 @@ impl Session {
             polling: None,
             closed: None,
             stage: Stage::Opening,
-            carrier: link.map_or(Carrier::Polling, Carrier::Link),
+            transport: link.map_or(Transport::Polling, Transport::Link),
             heartbeat,
             wire,
             config,
@@ -160,13 +160,13 @@ impl Session {
 
     /// What carries the session now. After the session has ended, what carried it last.
     #[must_use]
-    pub const fn carrier(&self) -> Carrier {
-        self.carrier
+    pub const fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// Whether the session accepts this request. Call it before sending a `101` or reading a body.
     ///
-    /// A link is admitted even if it cannot become the carrier, because another upgrade is in progress or the session does not poll. The
+    /// A link is admitted even if it cannot become the transport, because another upgrade is in progress or the session does not poll. The
     /// session then answers [`Input::LinkUp`] with [`Transmit::CloseLink`]. Clients of the reference expect the `101`.
     ///
     /// # Errors
@@ -174,17 +174,19 @@ impl Session {
     /// POST (500), or the session has ended (400, code 1).
     ///
     /// Source: engine.io `lib/server.ts`, `verify` and `onWebSocket`; `lib/transports/polling.ts`, `onRequest`.
-    pub fn admit(&self, ask: &Ask) -> Result<(), Response> {
+    pub fn admit(&self, session_request: &SessionRequest) -> Result<(), Response> {
         if self.stage == Stage::Closed {
-            return Err(ask.refuse(Refusal::UnknownSid));
+            return Err(session_request.refuse(Refusal::UnknownSid));
         }
-        let polls = self.carrier == Carrier::Polling;
-        match ask.kind {
-            _ if !ask.consistent => Err(ask.refuse(Refusal::BadRequest)),
-            AskKind::Link(_) => Ok(()),
-            AskKind::Poll | AskKind::Post if polls => Ok(()),
-            AskKind::Other if polls => Err(Response::empty(500)),
-            AskKind::Poll | AskKind::Post | AskKind::Other => Err(ask.refuse(Refusal::BadRequest)),
+        let polls = self.transport == Transport::Polling;
+        match session_request.kind {
+            _ if !session_request.consistent => Err(session_request.refuse(Refusal::BadRequest)),
+            RequestKind::Link(_) => Ok(()),
+            RequestKind::Get | RequestKind::Post if polls => Ok(()),
+            RequestKind::Other if polls => Err(Response::empty(500)),
+            RequestKind::Get | RequestKind::Post | RequestKind::Other => {
+                Err(session_request.refuse(Refusal::BadRequest))
+            }
         }
     }
 
@@ -199,7 +201,7 @@ impl Session {
     /// if a pong is missing, the session has then ended. The input that opens the session is never too late.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.advance(now);
-        if matches!(input, Input::Poll { .. } | Input::LinkUp { .. }) && self.stage != Stage::Opening {
+        if matches!(input, Input::Get { .. } | Input::LinkUp { .. }) && self.stage != Stage::Opening {
             self.fire_due();
         }
         match input {
@@ -207,7 +209,7 @@ impl Session {
             Input::LinkBytes { link, chunk } => self.handle_link_bytes(link, chunk),
             Input::LinkUp { link, kind } => self.handle_link_up(link, kind),
             Input::LinkDown { link, cause } => self.handle_link_down(link, cause),
-            Input::Poll { request } => self.handle_poll(request),
+            Input::Get { request } => self.handle_get(request),
             Input::Post { request, content_type } => self.handle_post(request, content_type),
             Input::Body { request, body } => self.handle_body(request, body),
             Input::BodyRejected { request, fault } => self.handle_body_rejected(request, fault),
@@ -246,10 +248,10 @@ impl Session {
         while let Some((timer, due)) = self.timers.pop_due(self.now) {
             let Some(timer) = Timer::ALL.get(timer) else { return };
             match timer {
-                Timer::Ping => self.handle_beat(Beat::Ping, due),
-                Timer::Pong => self.handle_beat(Beat::Pong, due),
+                Timer::Ping => self.handle_heartbeat_timeout(HeartbeatTimer::Ping, due),
+                Timer::Pong => self.handle_heartbeat_timeout(HeartbeatTimer::Pong, due),
                 Timer::Upgrade => self.step_upgrade(upgrade::Input::Timeout),
-                Timer::Noop => self.release_poll(),
+                Timer::Noop => self.release_get(),
                 Timer::Close => self.finish(CloseReason::ForcedClose),
                 Timer::Opening => self.finish(CloseReason::TransportError(TransportError::NeverOpened)),
             }
@@ -302,11 +304,11 @@ impl Session {
             Stage::Open => {}
         }
         let cut = |frame: &Frame| self.wire.is_cut_in_bodies(frame);
-        if self.carrier == Carrier::Polling && frames.iter().any(cut) {
+        if self.transport == Transport::Polling && frames.iter().any(cut) {
             return Err(SendError::Separator);
         }
         let waiting = self.buffered_bytes();
-        self.outbox.check_room(frames, waiting, &self.config.limits)
+        self.outbox.check_capacity(frames, waiting, &self.config.limits)
     }
 
     /// Closes the session gracefully: queued packets are sent first. Does nothing if the session is closing or closed.
@@ -324,7 +326,7 @@ impl Session {
             Stage::Open => {
                 // With packets queued, a held GET counts as answered by them. The close packet then needs another GET.
                 let answered = self.answer_due_poll();
-                if !answered && self.holds_poll() {
+                if !answered && self.holds_get() {
                     self.finish(CloseReason::ForcedClose);
                     return;
                 }
@@ -359,7 +361,7 @@ impl Session {
         let link = self.link.as_ref()?;
         let frame = self.outbox.pop()?;
         let transmit = Transmit::Link { link: link.id(), frame: self.wire.on_link(link.kind(), frame) };
-        self.room_made();
+        self.capacity_freed();
         Some(transmit)
     }
 
@@ -390,13 +392,13 @@ impl Session {
     pub fn poll_frames(&mut self, link: LinkId, mut write: impl FnMut(&Frame) -> bool) {
         let mut more = true;
         let kind = match &self.link {
-            Some(carrier) if carrier.id() == link && !carrier.has_urgent() => carrier.kind(),
+            Some(transport) if transport.id() == link && !transport.has_urgent() => transport.kind(),
             _ => {
                 while more && let Some(frame) = self.pop_urgent(link) {
                     more = write(&frame);
                 }
                 match &self.link {
-                    Some(carrier) if carrier.id() == link => carrier.kind(),
+                    Some(transport) if transport.id() == link => transport.kind(),
                     _ => return,
                 }
             }
@@ -406,7 +408,7 @@ impl Session {
             more = if plain { write(frame) } else { write(&self.wire.on_link(kind, frame.clone())) };
             self.outbox.drop_first();
         }
-        self.room_made();
+        self.capacity_freed();
     }
 
     /// Returns the next event. Continues to decode a POST whose messages had filled the queue.
@@ -441,7 +443,7 @@ impl Session {
     /// Whether a message would be sent at once. A volatile message is dropped if this is false.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.stage == Stage::Open && self.outbox.is_empty() && (self.link.is_some() || self.holds_poll())
+        self.stage == Stage::Open && self.outbox.is_empty() && (self.link.is_some() || self.holds_get())
     }
 
     /// Bytes that wait to be sent. Each packet counts its own bytes and 40 more. Packets in the reply to a GET count until the reply is
@@ -488,10 +490,12 @@ impl Session {
     // Requests.
 
     /// A GET arrived.
-    fn handle_poll(&mut self, request: RequestId) {
+    fn handle_get(&mut self, request: RequestId) {
         match self.stage {
             Stage::Closed => return self.reply(request, Refusal::UnknownSid.response(false)),
-            _ if self.carrier != Carrier::Polling => return self.reply(request, Refusal::BadRequest.response(false)),
+            _ if self.transport != Transport::Polling => {
+                return self.reply(request, Refusal::BadRequest.response(false));
+            }
             Stage::Opening => {
                 // The reply to the handshake has no further packets: some clients read its whole body as the open packet.
                 self.polling = Some(Polling::new().into());
@@ -508,7 +512,7 @@ impl Session {
         // A held GET counts as answered once packets are queued, whether or not its reply has been polled.
         self.answer_due_poll();
         let unread = self.polling.as_ref().is_some_and(|polling| polling.is_unread());
-        if unread || self.holds_poll() {
+        if unread || self.holds_get() {
             self.reply(request, Response::empty(400));
             self.finish(CloseReason::TransportError(TransportError::PollOverlap));
         } else if self.stage == Stage::Open {
@@ -530,7 +534,7 @@ impl Session {
             let refusal = if over { Refusal::UnknownSid } else { Refusal::BadRequest };
             return self.reply(request, refusal.response(false));
         };
-        if self.carrier != Carrier::Polling {
+        if self.transport != Transport::Polling {
             return self.reply(request, Refusal::BadRequest.response(false));
         }
         let fault = if polling.has_post() {
@@ -585,7 +589,7 @@ impl Session {
         let Some(polling) = &mut self.polling else { return };
         polling.handle_replied(request);
         self.leave_polling();
-        self.room_made();
+        self.capacity_freed();
     }
 
     /// The connection of a request was lost. The session ends if packets may be lost with it, because messages must arrive without gaps.
@@ -622,7 +626,7 @@ impl Session {
 
     /// The current POST is finished. After an upgrade, handles the packets of the link that waited for it.
     fn post_finished(&mut self) {
-        if self.carrier == Carrier::Polling {
+        if self.transport == Transport::Polling {
             return;
         }
         while let Some(packet) = self.polling.as_mut().and_then(|polling| polling.pop_delayed()) {
@@ -634,7 +638,7 @@ impl Session {
     /// After an upgrade, drops the state of polling once no request is in progress.
     fn leave_polling(&mut self) {
         let over = self.polling.as_ref().is_some_and(|polling| !polling.is_under_way());
-        if self.carrier != Carrier::Polling && over {
+        if self.transport != Transport::Polling && over {
             self.polling = None;
         }
     }
@@ -645,7 +649,7 @@ impl Session {
     }
 
     /// Whether a GET is held.
-    fn holds_poll(&self) -> bool {
+    fn holds_get(&self) -> bool {
         self.polling.as_ref().is_some_and(|polling| polling.is_holding())
     }
 
@@ -664,7 +668,7 @@ impl Session {
     }
 
     /// Releases the held GET, because a probe waits for the peer to stop polling.
-    fn release_poll(&mut self) {
+    fn release_get(&mut self) {
         if !self.answer_due_poll()
             && let Some(request) = self.take_held()
         {
@@ -693,7 +697,7 @@ impl Session {
 
     fn reply_poll(&mut self, request: RequestId, response: Response, bytes: usize) {
         // After an upgrade, a reply has only the close packet, which may be lost. The session does not wait until it is written.
-        if self.carrier == Carrier::Polling
+        if self.transport == Transport::Polling
             && let Some(polling) = &mut self.polling
         {
             polling.push_reply(request, bytes);
@@ -701,15 +705,15 @@ impl Session {
         self.reply(request, response);
     }
 
-    // Links. A session has at most two: the carrier, and the probe, which tries to become the carrier. Any other link is closed.
+    // Links. A session has at most two: the transport, and the probe, which tries to become the transport. Any other link is closed.
 
     /// A link came up. It is the session's first input, a probe, or refused.
     fn handle_link_up(&mut self, id: LinkId, kind: LinkKind) {
         if self.is_carrier(id) || self.is_probe(id) {
             return;
         }
-        if self.stage == Stage::Opening && self.carrier != Carrier::Polling {
-            self.carrier = Carrier::Link(kind);
+        if self.stage == Stage::Opening && self.transport != Transport::Polling {
+            self.transport = Transport::Link(kind);
             let mut link = Link::new(id, kind, self.config.max_payload);
             // As urgent packets, they leave before every other packet, even before a ping.
             link.push_urgent(Urgent::Open);
@@ -749,7 +753,7 @@ impl Session {
         if let Some(link) = self.heard_link(id) {
             link.push_bytes(chunk);
         }
-        // The link is looked up for each packet, because a packet may make the probe the carrier, or end either of them.
+        // The link is looked up for each packet, because a packet may make the probe the transport, or end either of them.
         while let Some(packet) = self.heard_link(id).and_then(Link::next_packet) {
             let failed = packet.is_err();
             self.handle_link_packet(id, packet);
@@ -831,10 +835,10 @@ impl Session {
         }
     }
 
-    /// Makes the probe the carrier. It carries the queued packets. A ping that was sent over polling stays outstanding.
+    /// Makes the probe the transport. It carries the queued packets. A ping that was sent over polling stays outstanding.
     fn switch_to(&mut self, probe: Link) {
         let kind = probe.kind();
-        self.carrier = Carrier::Link(kind);
+        self.transport = Transport::Link(kind);
         self.link = Some(probe);
         // The peer has upgraded without waiting for its held GET. Queued packets go over the link only: split over both, they could arrive
         // out of order.
@@ -848,7 +852,7 @@ impl Session {
         }
     }
 
-    /// Closes a link that is not the carrier.
+    /// Closes a link that is not the transport.
     fn close_link(&mut self, link: LinkId) {
         self.outbox.push_control(Transmit::CloseLink { link });
     }
@@ -881,13 +885,13 @@ impl Session {
         self.polling.as_ref().is_some_and(|polling| polling.upgrade.is_probe(id))
     }
 
-    /// The carrier or the probe.
+    /// The transport or the probe.
     fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
         let probe = self.polling.as_mut().and_then(|polling| polling.upgrade.probe_mut());
         self.link.as_mut().into_iter().chain(probe).find(|link| link.id() == id)
     }
 
-    /// The carrier or the probe. `None` after the session has ended, when the input of links is ignored.
+    /// The transport or the probe. `None` after the session has ended, when the input of links is ignored.
     fn heard_link(&mut self, id: LinkId) -> Option<&mut Link> {
         if self.stage == Stage::Closed { None } else { self.link_mut(id) }
     }
@@ -895,11 +899,11 @@ impl Session {
     // The heartbeat.
 
     /// A deadline of the heartbeat has passed.
-    fn handle_beat(&mut self, beat: Beat, due: Instant) {
+    fn handle_heartbeat_timeout(&mut self, timer: HeartbeatTimer, due: Instant) {
         let may_be_unread = self.link.is_some() || self.polling.as_ref().is_some_and(|polling| polling.has_post());
         let has_stopped_reading = self.is_decoding() || self.is_backlog(self.unread());
-        let facts = Facts { has_stopped_reading, may_be_unread };
-        let actions = self.heartbeat.handle_timeout(beat, self.now, due, facts, self.pace());
+        let read_state = ReadState { has_stopped_reading, may_be_unread };
+        let actions = self.heartbeat.handle_timeout(timer, self.now, due, read_state, self.timing());
         if actions.close.is_some() {
             // The peer did not answer in time, and may never read these packets.
             self.drop_link_packets();
@@ -915,7 +919,7 @@ impl Session {
     #[inline]
     fn sign_of_life(&mut self) {
         if self.heartbeat.heeds_packets() {
-            let actions = self.heartbeat.handle_packet(self.now, self.pace());
+            let actions = self.heartbeat.handle_packet(self.now, self.timing());
             self.act(actions);
         }
     }
@@ -925,12 +929,12 @@ impl Session {
         if self.stage != Stage::Open {
             return;
         }
-        let actions = self.heartbeat.handle_stop_reading(self.pace());
+        let actions = self.heartbeat.handle_stop_reading(self.timing());
         self.act(actions);
     }
 
-    fn pace(&self) -> Pace {
-        Pace::from(&*self.config)
+    fn timing(&self) -> Timing {
+        Timing::from(&*self.config)
     }
 
     /// Performs the actions of the heartbeat.
@@ -973,7 +977,7 @@ impl Session {
         self.stage = Stage::Open;
         self.events.push(Event::Open);
         self.clear(Timer::Opening);
-        let actions = self.heartbeat.handle_open(self.now, self.pace());
+        let actions = self.heartbeat.handle_open(self.now, self.timing());
         self.act(actions);
     }
 
@@ -984,11 +988,11 @@ impl Session {
             PacketType::Close => return self.finish(CloseReason::TransportClose),
             _ if self.stage != Stage::Open => return,
             PacketType::Pong => {
-                let actions = self.heartbeat.handle_pong(self.now, self.pace());
+                let actions = self.heartbeat.handle_pong(self.now, self.timing());
                 return self.act(actions);
             }
             PacketType::Ping => {
-                let actions = self.heartbeat.handle_ping(self.now, self.pace());
+                let actions = self.heartbeat.handle_ping(self.now, self.timing());
                 return self.act(actions);
             }
             PacketType::Message => {
@@ -1006,12 +1010,12 @@ impl Session {
         self.sign_of_life();
     }
 
-    /// Decodes a message packet that can be returned directly: the carrier is this link, the session is open, no event is queued, and no
+    /// Decodes a message packet that can be returned directly: this link is the transport, the session is open, no event is queued, and no
     /// request is in progress.
     #[inline]
     fn plain_message(&self, link: LinkId, packet: &Message) -> Option<Message> {
         let open = self.stage == Stage::Open && self.polling.is_none() && self.events.is_empty();
-        if !open || self.link.as_ref().is_none_or(|carrier| carrier.id() != link) {
+        if !open || self.link.as_ref().is_none_or(|transport| transport.id() != link) {
             return None;
         }
         self.wire.decode_plain(packet)
@@ -1030,14 +1034,14 @@ impl Session {
 
     /// Capacity may be free again: packets have left the outbox, or a reply was written.
     #[inline]
-    fn room_made(&mut self) {
+    fn capacity_freed(&mut self) {
         if self.outbox.has_refused() {
-            self.room_made_for_refused();
+            self.notify_writable();
         }
     }
 
     #[cold]
-    fn room_made_for_refused(&mut self) {
+    fn notify_writable(&mut self) {
         let waiting = self.buffered_bytes();
         if self.stage == Stage::Open && self.outbox.take_writable(waiting, &self.config.limits) {
             self.events.push(Event::Writable);

@@ -1,6 +1,6 @@
 //! The upgrade from polling to a link, as a table of transitions.
 //!
-//! While a session polls, one link at a time (the probe) may try to become the carrier. The peer sends `2probe` on it, receives `3probe`,
+//! While a session polls, one link at a time (the probe) may try to become the transport. The peer sends `2probe` on it, receives `3probe`,
 //! and moves the session to it with `5`. Until then, the session polls. A probe that fails does not affect the session.
 //!
 //! | state | input | next state | action |
@@ -100,7 +100,7 @@ enum State {
 /// An input of an upgrade.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Input {
-    /// A link came up that is neither the carrier nor the probe.
+    /// A link came up that is neither the transport nor the probe.
     LinkUp,
     /// `2probe` on the probe.
     Probe,
@@ -131,7 +131,7 @@ pub(super) enum Action {
     CloseProbe,
     /// Drop the probe, which went down.
     Forget,
-    /// Make the probe the carrier.
+    /// Make the probe the transport.
     Switch,
 }
 
@@ -233,7 +233,7 @@ mod tests {
             if from == State::Over {
                 assert_eq!(to, State::Over);
             }
-            // A probe that is not kept was closed, went down, or became the carrier.
+            // A probe that is not kept was closed, went down, or became the transport.
             let held = matches!(from, State::Probing | State::Probed);
             let keeps = matches!(to, State::Probing | State::Probed);
             if held && !keeps {

@@ -124,7 +124,7 @@ enum Pause {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Carrier {
+enum Transport {
     Polling,
     Link(u64),
 }
@@ -134,7 +134,7 @@ enum Carrier {
 pub struct Client {
     settings: ClientSettings,
     stage: Stage,
-    carrier: Carrier,
+    transport: Transport,
     sid: String,
     /// The GET in flight.
     get: Option<u64>,
@@ -158,7 +158,7 @@ impl Client {
     pub fn new(settings: ClientSettings) -> Self {
         let mut client = Self {
             stage: Stage::Opening,
-            carrier: Carrier::Polling,
+            transport: Transport::Polling,
             sid: String::new(),
             get: None,
             post: None,
@@ -176,7 +176,7 @@ impl Client {
             None => client.poll(),
             Some(kind) => {
                 let link = client.connect(kind);
-                client.carrier = Carrier::Link(link);
+                client.transport = Transport::Link(link);
             }
         }
         client
@@ -220,7 +220,7 @@ impl Client {
     /// Whether the client uses a link instead of polling.
     #[must_use]
     pub const fn is_on_link(&self) -> bool {
-        matches!(self.carrier, Carrier::Link(_))
+        matches!(self.transport, Transport::Link(_))
     }
 
     /// Whether the client is open, has nothing left to send, and is not about to leave polling. A message that is missing then, and not in
@@ -289,10 +289,10 @@ impl Client {
         let Ok(packets) = Packets::new(body) else { return self.end("transport error") };
         for packet in packets {
             let Ok(packet) = packet else { return self.end("transport error") };
-            match (packet.packet_type, self.carrier) {
-                (PacketType::Close, Carrier::Polling) => return self.end("transport close"),
+            match (packet.packet_type, self.transport) {
+                (PacketType::Close, Transport::Polling) => return self.end("transport close"),
                 // This ends polling, but not the session.
-                (PacketType::Close, Carrier::Link(_)) => break,
+                (PacketType::Close, Transport::Link(_)) => break,
                 _ => self.packet(now, packet),
             }
             if self.stage == Stage::Closed {
@@ -300,7 +300,7 @@ impl Client {
             }
         }
         self.read_late(now);
-        if self.pause == Pause::No && self.carrier == Carrier::Polling {
+        if self.pause == Pause::No && self.transport == Transport::Polling {
             self.poll();
         }
         self.continue_pause();
@@ -337,7 +337,7 @@ impl Client {
                 return self.probed(link);
             }
             self.send_over(link, Frame::text(PacketType::Ping, Text::from_static("probe")));
-        } else if self.carrier == Carrier::Link(link) && kind == Some(LinkKind::WebTransport) {
+        } else if self.transport == Transport::Link(link) && kind == Some(LinkKind::WebTransport) {
             self.send_over(link, Frame::text(PacketType::Open, Text::new()));
         }
     }
@@ -347,7 +347,7 @@ impl Client {
         if self.stage == Stage::Closed {
             return;
         }
-        if self.carrier == Carrier::Link(link) {
+        if self.transport == Transport::Link(link) {
             if self.get.is_some() {
                 return self.late.push_back(packet);
             }
@@ -365,7 +365,7 @@ impl Client {
 
     /// Handles a link that went down, or never came up.
     pub fn link_down(&mut self, link: u64) {
-        if self.carrier == Carrier::Link(link) {
+        if self.transport == Transport::Link(link) {
             self.end("transport close");
         } else if self.is_probe(link) {
             self.probe = None;
@@ -389,7 +389,7 @@ impl Client {
                 self.stage = Stage::Open;
                 self.deadline = Some(now + self.settings.patience);
                 self.events.push_back(ClientEvent::Open);
-                if let (Carrier::Polling, Some(kind)) = (self.carrier, self.settings.upgrade) {
+                if let (Transport::Polling, Some(kind)) = (self.transport, self.settings.upgrade) {
                     let link = self.connect(kind);
                     self.probe = Some((link, false));
                 }
@@ -411,20 +411,20 @@ impl Client {
         if !matches!(self.stage, Stage::Open | Stage::Closing) || self.buffer.is_empty() || self.pause != Pause::No {
             return;
         }
-        match self.carrier {
-            Carrier::Link(link) => {
+        match self.transport {
+            Transport::Link(link) => {
                 for frame in core::mem::take(&mut self.buffer) {
                     self.send_over(link, frame);
                 }
             }
-            Carrier::Polling if self.post.is_none() => {
+            Transport::Polling if self.post.is_none() => {
                 let batch = self.batch();
                 let mut body = BytesMut::new();
                 let frames: Vec<&Frame> = self.buffer.iter().take(batch).collect();
                 payload::encode(frames.iter().copied(), &mut body);
                 self.post(body.freeze(), batch);
             }
-            Carrier::Polling => {}
+            Transport::Polling => {}
         }
     }
 
@@ -456,7 +456,7 @@ impl Client {
         }
         self.probe = None;
         self.pause = Pause::No;
-        self.carrier = Carrier::Link(link);
+        self.transport = Transport::Link(link);
         if let Some((_, packets)) = self.post.take() {
             self.buffer.drain(..packets.min(self.buffer.len()));
         }
@@ -472,20 +472,20 @@ impl Client {
         }
     }
 
-    /// Closes the carrier and the client.
+    /// Closes the transport and the client.
     fn end(&mut self, reason: &'static str) {
         let was = core::mem::replace(&mut self.stage, Stage::Closed);
         if was == Stage::Closed {
             return;
         }
         self.deadline = None;
-        match self.carrier {
-            Carrier::Link(link) => self.actions.push_back(ClientAction::Close { link }),
+        match self.transport {
+            Transport::Link(link) => self.actions.push_back(ClientAction::Close { link }),
             // Sent even while another POST is in flight, and after an error.
-            Carrier::Polling if was != Stage::Opening && reason != "transport close" => {
+            Transport::Polling if was != Stage::Opening && reason != "transport close" => {
                 self.post(Bytes::from_static(b"1"), 0);
             }
-            Carrier::Polling => {}
+            Transport::Polling => {}
         }
         if let Some((link, _)) = self.probe.take() {
             self.actions.push_back(ClientAction::Close { link });

@@ -157,7 +157,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
             Input::LinkMessage { message: Message::Binary(data), .. } => {
                 self.max_payload = self.max_payload.max(data.len());
             }
-            Input::Poll { request } | Input::Post { request, .. } => {
+            Input::Get { request } | Input::Post { request, .. } => {
                 self.requests.insert(*request, Fate::Open);
             }
             Input::Replied { request } => drop(self.unwritten.remove(request)),
@@ -318,7 +318,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
 
         let (get, post, link) = (RequestId(u64::MAX), RequestId(u64::MAX - 1), LinkId(u64::MAX));
         for input in [
-            Input::Poll { request: get },
+            Input::Get { request: get },
             Input::Post { request: post, content_type: ContentType::Text },
             Input::Body { request: post, body: bytes::Bytes::from_static(b"4late") },
             Input::LinkUp { link, kind: LinkKind::WebSocket },

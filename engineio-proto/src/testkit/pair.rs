@@ -25,7 +25,7 @@ use crate::id::{LinkId, RequestId, Sid};
 use crate::message::{Message, Text};
 use crate::packet::{Frame, Packet};
 use crate::server::{
-    Ask, AskKind, BodyFault, Handshake, Incoming, IncomingOutcome, Input, LinkDownCause, Refusal, Route,
+    BodyFault, Handshake, Incoming, IncomingOutcome, Input, LinkDownCause, Refusal, RequestKind, Route, SessionRequest,
 };
 use crate::server::{Server, ServerMachine, Session, Transmit};
 use crate::time::Instant;
@@ -561,15 +561,15 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     }
 
     /// Checks whether the session with this id admits the request.
-    fn admit(&mut self, sid: Sid, ask: &Ask) -> Result<(), Response> {
+    fn admit(&mut self, sid: Sid, session_request: &SessionRequest) -> Result<(), Response> {
         let Some(machine) = self.machine.as_ref().filter(|machine| machine.get().session().sid() == sid) else {
-            return Err(ask.refuse(Refusal::UnknownSid));
+            return Err(session_request.refuse(Refusal::UnknownSid));
         };
         // A driver may have looked up the session just before it ended, and then passes the request on.
         if machine.get().is_drained() && self.net.random().chance(500) {
             return Ok(());
         }
-        machine.get().session().admit(ask)
+        machine.get().session().admit(session_request)
     }
 
     fn head(&mut self, request: u64) {
@@ -583,9 +583,11 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         let admitted = match route {
             Route::Open(handshake) => {
                 self.accept(handshake);
-                Ok(AskKind::Poll)
+                Ok(RequestKind::Get)
             }
-            Route::Session { sid, ask } => self.admit(sid, &ask).map(|()| ask.kind()),
+            Route::Session { sid, session_request } => {
+                self.admit(sid, &session_request).map(|()| session_request.kind())
+            }
             Route::Reply(response) => Err(response),
         };
         let Some(exchange) = self.exchanges.get_mut(&request) else { return };
@@ -596,8 +598,8 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
             }
             Ok(kind) => {
                 exchange.seen = true;
-                if kind == AskKind::Poll {
-                    self.tell(Input::Poll { request: RequestId(request) });
+                if kind == RequestKind::Get {
+                    self.tell(Input::Get { request: RequestId(request) });
                 } else {
                     let content_type = ContentType::Text;
                     self.tell(Input::Post { request: RequestId(request), content_type });
@@ -679,7 +681,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
                 self.accept(handshake);
                 true
             }
-            Route::Session { sid, ask } => self.admit(sid, &ask).is_ok(),
+            Route::Session { sid, session_request } => self.admit(sid, &session_request).is_ok(),
             Route::Reply(_) => false,
         };
         self.link_decided(link, LinkKind::WebSocket, admitted, Bytes::new());
@@ -755,7 +757,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
                 self.accept(handshake);
                 true
             }
-            IncomingOutcome::Attach { sid, ask } => self.admit(sid, &ask).is_ok(),
+            IncomingOutcome::Attach { sid, session_request } => self.admit(sid, &session_request).is_ok(),
             IncomingOutcome::Refuse => false,
         };
         self.link_decided(link, LinkKind::WebTransport, admitted, incoming.into_rest());

@@ -278,7 +278,7 @@ impl<R: Choices> Maker<'_, R> {
         }
         let choice = if opens { link.map_or(0, |_| 50) } else { self.random.below(125) };
         Act::Handle(match choice {
-            0..15 => Input::Poll { request: self.new_request() },
+            0..15 => Input::Get { request: self.new_request() },
             15..30 => {
                 let content_type = if self.random.chance(20) { ContentType::OctetStream } else { ContentType::Text };
                 Input::Post { request: self.new_request(), content_type }

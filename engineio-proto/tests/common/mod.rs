@@ -133,7 +133,7 @@ impl Peer {
 
     pub(crate) fn get(&mut self) -> u64 {
         let request = self.request();
-        self.handle(Input::Poll { request: RequestId(request) });
+        self.handle(Input::Get { request: RequestId(request) });
         request
     }
 
@@ -219,8 +219,10 @@ impl Peer {
     pub(crate) fn admits(&self, method: &str, query: &str, websocket: bool) -> Result<(), String> {
         let query = format!("{query}&sid={ID}");
         let head = RequestHead { method, query: &query, origin: None, websocket };
-        let Route::Session { ask, .. } = self.server.route(&head) else { panic!("{query} goes to no session") };
-        self.session.admit(&ask).map_err(|response| show(&response))
+        let Route::Session { session_request, .. } = self.server.route(&head) else {
+            panic!("{query} goes to no session")
+        };
+        self.session.admit(&session_request).map_err(|response| show(&response))
     }
 
     /// Lets time pass. Every deadline fires exactly on time.

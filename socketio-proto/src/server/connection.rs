@@ -18,7 +18,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use engineio_proto::server::{Carrier, Input, Session, Transmit};
+use engineio_proto::server::{Input, Session, Transmit, Transport};
 use engineio_proto::{
     Arc, CloseReason, Event as LowerEvent, Frame, Instant, LinkId, Message, SendError, Text, Timers, TransportError,
 };
@@ -520,7 +520,7 @@ impl<P: Parser> Connection<P> {
             LowerEvent::Open => self.set(Timer::Connect, Some(self.now + self.config.connect_timeout)),
             LowerEvent::Writable => self.inbox.set_writable(true),
             LowerEvent::Closed(reason) => self.closed(reason),
-            // The carrier concerns only the session.
+            // The transport concerns only the session.
             _ => {}
         }
     }
@@ -668,7 +668,7 @@ impl<P: Parser> Connection<P> {
     /// immediately.
     fn unexpected_packet(&mut self, fault: Fault) {
         self.fault = Some(fault);
-        let at_once = self.session.carrier() != Carrier::Polling || self.session.is_writable();
+        let at_once = self.session.transport() != Transport::Polling || self.session.is_writable();
         self.end(if at_once {
             DisconnectReason::Closed(CloseReason::ForcedClose)
         } else {

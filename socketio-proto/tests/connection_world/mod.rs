@@ -163,7 +163,7 @@ impl World {
 
     pub(crate) fn get(&mut self) -> RequestId {
         let request = self.request();
-        self.handle(Input::Poll { request });
+        self.handle(Input::Get { request });
         request
     }
 

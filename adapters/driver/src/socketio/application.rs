@@ -23,7 +23,7 @@ use super::state::{
 use crate::engine::log_closed;
 use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, run};
 use crate::hub::{ServerApplication, random_bytes};
-use crate::loud::{Ends, brief, loud_once};
+use crate::log_limit::{HandlerFailures, log_limited, truncate};
 use crate::sync::lock;
 use crate::timers::Alarm;
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
@@ -42,8 +42,8 @@ impl<P: Parser> AckSink<P> {
 pub(crate) struct Local<P: Parser> {
     peer: Arc<SocketPeer<P>>,
     /// The socket of the namespace that was joined first, usually the only one.
-    first: Option<Member<P>>,
-    others: BTreeMap<SocketHandle, Member<P>>,
+    first: Option<JoinedSocket<P>>,
+    others: BTreeMap<SocketHandle, JoinedSocket<P>>,
     /// Requests whose middleware waits.
     joining: Waiting<Joining<P>, MiddlewareResult>,
     waiting: Waiting<Running<P>, HandlerResult>,
@@ -51,12 +51,12 @@ pub(crate) struct Local<P: Parser> {
     acks: BTreeMap<(SocketHandle, AckId), AckSink<P>>,
 }
 
-struct Member<P: Parser> {
+struct JoinedSocket<P: Parser> {
     socket: Arc<SocketInner<P>>,
     handlers: Arc<Handlers<P>>,
 }
 
-impl<P: Parser> Clone for Member<P> {
+impl<P: Parser> Clone for JoinedSocket<P> {
     fn clone(&self) -> Self {
         Self { socket: Arc::clone(&self.socket), handlers: Arc::clone(&self.handlers) }
     }
@@ -75,7 +75,7 @@ struct Joining<P: Parser> {
 
 /// A waiting handler, and what it was started for.
 struct Running<P: Parser> {
-    member: Member<P>,
+    member: JoinedSocket<P>,
     kind: Kind,
 }
 
@@ -132,7 +132,7 @@ impl<P: Parser> SocketIo<P> {
     fn may_wait(&self, local: &Local<P>) -> bool {
         let waiting = local.waiting.len().saturating_add(local.joining.len());
         let bytes = local.waiting.bytes().saturating_add(local.joining.bytes());
-        self.max_waiting.has_room(waiting, bytes)
+        self.max_waiting.has_capacity(waiting, bytes)
     }
 
     fn connect_requested(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, pending: Pending) {
@@ -178,9 +178,9 @@ impl<P: Parser> SocketIo<P> {
             Ended::Returned(Ok(())) => self.run_middleware(core, cx, joining),
             Ended::Returned(Err(refusal)) => refuse(core, joining.pending, &refusal),
             Ended::Panicked(panic) => {
-                let (session, namespace, panic) = (core.peer.sid(), &*joining.namespace.name, brief(&panic));
-                let times = &core.peer.shared.loud.middleware;
-                loud_once!(times, error, %session, namespace, panic, "a middleware panicked: its connection is closed");
+                let (session, namespace, panic) = (core.peer.sid(), &*joining.namespace.name, truncate(&panic));
+                let times = &core.peer.shared.log_counters.middleware;
+                log_limited!(times, error, %session, namespace, panic, "a middleware panicked: its connection is closed");
                 core.machine.discard(core.now);
                 refuse(core, joining.pending, &Refusal::new("internal error"));
             }
@@ -212,7 +212,7 @@ impl<P: Parser> SocketIo<P> {
             SocketInner::new(Arc::clone(peer), Arc::clone(&namespace), (handle, key, id.clone()), auth, extensions)
         });
         tracing::debug!(session = %peer.sid(), namespace = &*namespace.name, socket = %id, "a socket connected");
-        let member = Member { socket, handlers };
+        let member = JoinedSocket { socket, handlers };
         if core.local.first.is_none() {
             core.local.first = Some(member.clone());
         } else {
@@ -246,7 +246,7 @@ impl<P: Parser> SocketIo<P> {
             if let Err((payload, _)) =
                 member.socket.inbox.push((payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes)
             {
-                let (namespace, event) = (&*member.socket.namespace.name, payload.name().map(brief));
+                let (namespace, event) = (&*member.socket.namespace.name, payload.name().map(truncate));
                 tracing::trace!(namespace, socket = %member.socket.id, event, "an event has no handler");
             }
             return;
@@ -274,7 +274,7 @@ impl<P: Parser> SocketIo<P> {
         &self,
         core: &mut Core<'_, Self>,
         cx: &mut Context<'_>,
-        member: &Member<P>,
+        member: &JoinedSocket<P>,
         (index, payload, token): (usize, Payload, Option<AckToken>),
     ) {
         let (handlers, bytes) = (&member.handlers, payload.size());
@@ -362,24 +362,24 @@ impl<P: Parser> Running<P> {
             Kind::Event(_) | Kind::Disconnecting => {}
             Kind::Disconnect => socket.forget(),
         }
-        let loud = &socket.peer.shared.loud;
-        let (handler, Ends { failed, panicked }) = match self.kind {
-            Kind::Connect => ("connect", &loud.connect),
-            Kind::Event(index) => (self.member.handlers.name(index), &loud.events),
-            Kind::Disconnecting => ("disconnecting", &loud.disconnecting),
-            Kind::Disconnect => ("disconnect", &loud.disconnect),
+        let log_counters = &socket.peer.shared.log_counters;
+        let (handler, HandlerFailures { failed, panicked }) = match self.kind {
+            Kind::Connect => ("connect", &log_counters.connect),
+            Kind::Event(index) => (self.member.handlers.name(index), &log_counters.events),
+            Kind::Disconnecting => ("disconnecting", &log_counters.disconnecting),
+            Kind::Disconnect => ("disconnect", &log_counters.disconnect),
         };
         let (session, namespace, id) = (socket.peer.sid(), &*socket.namespace.name, &socket.id);
         match ended {
             Ended::Returned(Ok(())) => Ok(()),
             Ended::Returned(Err(error)) => {
-                let error = brief(&error);
-                loud_once!(failed, warn, %session, namespace, socket = %id, handler, error, "a handler failed");
+                let error = truncate(&error);
+                log_limited!(failed, warn, %session, namespace, socket = %id, handler, error, "a handler failed");
                 Ok(())
             }
             Ended::Panicked(panic) => {
-                let panic = brief(&panic);
-                loud_once!(panicked, error, %session, namespace, socket = %id, handler, panic, "a handler panicked: its connection is closed");
+                let panic = truncate(&panic);
+                log_limited!(panicked, error, %session, namespace, socket = %id, handler, panic, "a handler panicked: its connection is closed");
                 Err(Panicked)
             }
         }
@@ -399,7 +399,7 @@ fn not_lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, sent: Result<(), EmitEr
 fn lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, error: &EmitError) {
     if let EmitError::Send(SendError::Full) = error {
         let session = core.peer.sid();
-        loud_once!(core.peer.shared.loud.full, warn, %session, "closed: its outbound queue is full (limits.max_outbound)");
+        log_limited!(core.peer.shared.log_counters.full, warn, %session, "closed: its outbound queue is full (limits.max_outbound)");
         core.machine.discard(core.now);
     } else {
         tracing::debug!(session = %core.peer.sid(), %error, "a packet was dropped");
@@ -436,19 +436,19 @@ fn leave<P: Parser>(socket: &SocketInner<P>) {
 }
 
 fn member<'a, P: Parser>(
-    first: &'a Option<Member<P>>,
-    others: &'a BTreeMap<SocketHandle, Member<P>>,
+    first: &'a Option<JoinedSocket<P>>,
+    others: &'a BTreeMap<SocketHandle, JoinedSocket<P>>,
     id: SocketHandle,
-) -> Option<&'a Member<P>> {
+) -> Option<&'a JoinedSocket<P>> {
     first.as_ref().filter(|first| first.socket.handle == id).or_else(|| others.get(&id))
 }
 
 impl<P: Parser> Local<P> {
-    fn member(&self, id: SocketHandle) -> Option<&Member<P>> {
+    fn member(&self, id: SocketHandle) -> Option<&JoinedSocket<P>> {
         member(&self.first, &self.others, id)
     }
 
-    fn remove(&mut self, id: SocketHandle) -> Option<Member<P>> {
+    fn remove(&mut self, id: SocketHandle) -> Option<JoinedSocket<P>> {
         self.first.take_if(|first| first.socket.handle == id).or_else(|| self.others.remove(&id))
     }
 }

@@ -21,7 +21,7 @@ use super::state::{
     SocketKey,
 };
 use crate::handler::panic_message;
-use crate::loud::{brief, loud_once};
+use crate::log_limit::{log_limited, truncate};
 use crate::sync::lock;
 
 impl<P: Parser> NamespaceInner<P> {
@@ -254,8 +254,8 @@ impl<P: Parser> NamespaceInner<P> {
                 // A panic of an observer is not the fault of the task that caused the event.
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(event.clone()))) {
                     let (panic, namespace) = (panic_message(panic.as_ref()), &*self.name);
-                    let panic = brief(&panic);
-                    loud_once!(self.room_panicked, error, namespace, handler = "room", panic, "a handler panicked");
+                    let panic = truncate(&panic);
+                    log_limited!(self.room_panicked, error, namespace, handler = "room", panic, "a handler panicked");
                 }
             }
         }
@@ -303,8 +303,8 @@ impl<P: Parser> Delivery<P> {
     fn finish(self) {
         self.wakers.into_iter().for_each(Waker::wake);
         for socket in self.full {
-            let (session, times) = (socket.peer.sid(), &socket.peer.shared.loud.full);
-            loud_once!(times, warn, %session, socket = %socket.id, "closed: its outbound queue is full (limits.max_outbound), and a broadcast did not fit");
+            let (session, times) = (socket.peer.sid(), &socket.peer.shared.log_counters.full);
+            log_limited!(times, warn, %session, socket = %socket.id, "closed: its outbound queue is full (limits.max_outbound), and a broadcast did not fit");
         }
     }
 }

@@ -23,7 +23,7 @@ use super::extensions::Extensions;
 use crate::handler::{ErasedHandler, HandlerResult};
 use crate::handshake::Handshake;
 use crate::inbox::Inbox;
-use crate::loud::{Loud, Times};
+use crate::log_limit::{LogCounters, Occurrences};
 use crate::peer::Peer;
 use crate::sync::lock;
 use crate::timers::Alarm;
@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) soft_inbound: usize,
     /// Number of inboxes over that limit.
     pub(crate) full_inboxes: AtomicUsize,
-    pub(crate) loud: Loud,
+    pub(crate) log_counters: LogCounters,
 }
 
 impl Shared {
@@ -49,7 +49,7 @@ impl Shared {
             next_ack: AtomicU32::new(0),
             soft_inbound: config.limits.soft_inbound,
             full_inboxes: AtomicUsize::new(0),
-            loud: Loud::default(),
+            log_counters: LogCounters::default(),
         }
     }
 
@@ -163,7 +163,7 @@ pub(crate) struct NamespaceInner<P: Parser> {
     pub(super) members: Mutex<Members<P>>,
     handlers: Mutex<Arc<Handlers<P>>>,
     /// Panics of room observers, which clients may be able to cause repeatedly.
-    pub(super) room_panicked: Times,
+    pub(super) room_panicked: Occurrences,
 }
 
 /// How a plain emit of a socket reaches the peer. Fixed when the server is built.
@@ -292,7 +292,7 @@ impl<P: Parser> NamespaceInner<P> {
             alarm,
             members: Mutex::new(members),
             handlers: Mutex::new(Arc::new(Handlers::new())),
-            room_panicked: Times::new(),
+            room_panicked: Occurrences::new(),
         }
     }
 

@@ -82,7 +82,7 @@ fn through_connection(mut connection: Connection, bytes: &[u8], size: usize) -> 
     (events, written)
 }
 
-/// Decodes `bytes` in chunks. Every second one goes through `payload_room` if possible.
+/// Decodes `bytes` in chunks. Every second one goes through `payload_buffer` if possible.
 fn cut(role: Role, mut bytes: &[u8], sizes: &[usize]) -> (Vec<Event>, Result<(), Error>) {
     let mut decoder = Decoder::new(role, LIMITS());
     let mut arena = Arena::new();
@@ -93,7 +93,7 @@ fn cut(role: Role, mut bytes: &[u8], sizes: &[usize]) -> (Vec<Event>, Result<(),
         let size = sizes.next().copied().unwrap_or(1).clamp(1, bytes.len());
         let (mut piece, mut rest) = bytes.split_at(size);
         direct = !direct;
-        if direct && let Some(mut room) = decoder.payload_room() {
+        if direct && let Some(mut room) = decoder.payload_buffer() {
             let count = room.remaining_mut().min(bytes.len());
             room.put_slice(&bytes[..count]);
             (piece, rest) = (&[], &bytes[count..]);

@@ -85,7 +85,7 @@ fn an_announced_length_alone_takes_at_most_64_kib() {
     let bytes = [&header(FIN | BINARY, 0x80, 1 << 40)[..], &[0; 4], b"x"].concat();
     assert_eq!(feed(&mut decoder, &mut Arena::new(), &bytes), (vec![], Ok(())));
     assert_eq!(decoder.buffered_bytes(), 64 * 1024);
-    let room = decoder.payload_room().map(|room| room.remaining_mut());
+    let room = decoder.payload_buffer().map(|room| room.remaining_mut());
     assert_eq!(room, Some(64 * 1024 - 1));
 }
 
@@ -152,7 +152,7 @@ fn a_large_frame_is_read_straight_into_its_place() {
     let (front, mut rest) = bytes.split_at(1000);
     let mut direct = 0;
     let mut events = good(&mut decoder, &mut arena, front);
-    while let Some(mut room) = decoder.payload_room() {
+    while let Some(mut room) = decoder.payload_buffer() {
         // A transport that reads an odd number of bytes at a time.
         let count = room.remaining_mut().min(12_345);
         room.put_slice(&rest[..count]);
@@ -172,10 +172,10 @@ fn a_frame_that_was_read_to_its_end_comes_without_input() {
     let mut decoder = decoder(Limits::default());
     let mut arena = Arena::new();
     good(&mut decoder, &mut arena, &bytes[..20]);
-    let mut room = decoder.payload_room().unwrap();
+    let mut room = decoder.payload_buffer().unwrap();
     assert_eq!(room.remaining_mut(), bytes.len() - 20);
     room.put_slice(&bytes[20..]);
-    assert!(decoder.payload_room().is_none());
+    assert!(decoder.payload_buffer().is_none());
     assert_eq!(feed(&mut decoder, &mut arena, &[]), (vec![binary(&payload)], Ok(())));
 }
 
@@ -183,13 +183,13 @@ fn a_frame_that_was_read_to_its_end_comes_without_input() {
 fn no_room_is_offered_for_small_frames_control_frames_or_between_frames() {
     let mut decoder = decoder(Limits::default());
     let mut arena = Arena::new();
-    assert!(decoder.payload_room().is_none());
+    assert!(decoder.payload_buffer().is_none());
     let small = frame(FIN | BINARY, &[1; 16_000]);
     good(&mut decoder, &mut arena, &small[..10]);
-    assert!(decoder.payload_room().is_none());
+    assert!(decoder.payload_buffer().is_none());
     good(&mut decoder, &mut arena, &small[10..]);
     good(&mut decoder, &mut arena, &frame(FIN | PING, &[1; 100])[..50]);
-    assert!(decoder.payload_room().is_none());
+    assert!(decoder.payload_buffer().is_none());
 }
 
 #[test]

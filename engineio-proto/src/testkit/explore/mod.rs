@@ -372,7 +372,7 @@ mod tests {
         let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
         let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("no handshake") };
         let mut session = handshake.accept(now, Sid::from_random([1; 15]));
-        session.handle(now, Input::Poll { request: RequestId(1) });
+        session.handle(now, Input::Get { request: RequestId(1) });
         session
     }
 

@@ -18,7 +18,7 @@ use crate::http::{ContentType, RequestHead, Response};
 use crate::id::{LinkId, RequestId, Sid};
 use crate::message::{Message, Text};
 use crate::packet::{Frame, Packet};
-use crate::server::{Ask, AskKind, Input, LinkDownCause, Refusal, Route, Server, Session, Transmit};
+use crate::server::{Input, LinkDownCause, Refusal, RequestKind, Route, Server, Session, SessionRequest, Transmit};
 use crate::testkit::client::{Client, ClientAction, ClientEvent, ClientSettings};
 use crate::testkit::invariants::{Numbered, Violation, Watched};
 use crate::time::Instant;
@@ -595,20 +595,22 @@ impl<M: Explorable> World<M> {
                 } else {
                     Watched::without_history(machine, limits, max_payload)
                 });
-                Ok(AskKind::Poll)
+                Ok(RequestKind::Get)
             }
-            Route::Session { sid, ask } => self.admit(sid, &ask).map(|()| ask.kind()),
+            Route::Session { sid, session_request } => {
+                self.admit(sid, &session_request).map(|()| session_request.kind())
+            }
             Route::Reply(response) => Err(response),
         };
         let Some(exchange) = self.exchanges.get_mut(&name) else { return };
         exchange.seen = true;
         let request = RequestId(name);
         match admitted {
-            Ok(AskKind::Post) => {
+            Ok(RequestKind::Post) => {
                 exchange.body_due = true;
                 self.tell(Input::Post { request, content_type: ContentType::Text });
             }
-            Ok(_) => self.tell(Input::Poll { request }),
+            Ok(_) => self.tell(Input::Get { request }),
             Err(response) => {
                 exchange.server_done = true;
                 exchange.answer = Some((response.status(), response.into_body()));
@@ -624,10 +626,10 @@ impl<M: Explorable> World<M> {
         }
     }
 
-    fn admit(&self, sid: Sid, ask: &Ask) -> Result<(), Response> {
+    fn admit(&self, sid: Sid, session_request: &SessionRequest) -> Result<(), Response> {
         match &self.machine {
-            Some(machine) if machine.get().session().sid() == sid => machine.get().session().admit(ask),
-            _ => Err(ask.refuse(Refusal::UnknownSid)),
+            Some(machine) if machine.get().session().sid() == sid => machine.get().session().admit(session_request),
+            _ => Err(session_request.refuse(Refusal::UnknownSid)),
         }
     }
 
@@ -635,7 +637,7 @@ impl<M: Explorable> World<M> {
         let Some(query) = self.links.get_mut(&name).and_then(|wire| wire.requested.take()) else { return };
         let head = RequestHead { method: "GET", query: &query, origin: None, websocket: true };
         let admitted = match around.server.route(&head) {
-            Route::Session { sid, ask } => self.admit(sid, &ask).is_ok(),
+            Route::Session { sid, session_request } => self.admit(sid, &session_request).is_ok(),
             _ => false,
         };
         let Some(wire) = self.links.get_mut(&name) else { return };

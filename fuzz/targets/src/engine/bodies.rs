@@ -36,7 +36,7 @@ fn play(bodies: &[&str], soft_inbound: usize, eager: bool) -> Vec<Event> {
     let now = Instant::ZERO;
     let session = handshake.accept(now, Sid::from_random([7; 15]));
     let mut session = Watched::new(session, limits, max_payload, false);
-    session.handle(now, Fact::Poll { request: RequestId(0) });
+    session.handle(now, Fact::Get { request: RequestId(0) });
     let mut events = Vec::new();
     for (request, body) in (1..).map(RequestId).zip(bodies) {
         session.handle(now, Fact::Post { request, content_type: ContentType::Text });

@@ -3,7 +3,7 @@
 use arbitrary::{Result, Unstructured};
 use std::collections::BTreeMap;
 
-use engineio_proto::server::{AskKind, Input as Fact, Refusal, Route, Server, Transmit};
+use engineio_proto::server::{Input as Fact, Refusal, RequestKind, Route, Server, Transmit};
 use engineio_proto::{
     Config, ContentType, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, Response, Sid, Transports,
 };
@@ -49,17 +49,17 @@ pub fn http_route(data: &[u8]) -> Result<()> {
     };
     match (route, refusal) {
         (Route::Reply(response), Some(refusal)) => refused(&response, refusal, websocket),
-        (Route::Session { sid, ask }, None) => {
+        (Route::Session { sid, session_request }, None) => {
             assert_eq!(sid.as_str(), parameter("sid"));
             let kind = match method {
-                _ if websocket => AskKind::Link(LinkKind::WebSocket),
-                "GET" => AskKind::Poll,
-                "POST" => AskKind::Post,
-                _ => AskKind::Other,
+                _ if websocket => RequestKind::Link(LinkKind::WebSocket),
+                "GET" => RequestKind::Get,
+                "POST" => RequestKind::Post,
+                _ => RequestKind::Other,
             };
-            assert_eq!(ask.kind(), kind);
-            refused(&ask.refuse(Refusal::UnknownSid), Refusal::UnknownSid, websocket);
-            admitted(&ask, revision4 && consistent);
+            assert_eq!(session_request.kind(), kind);
+            refused(&session_request.refuse(Refusal::UnknownSid), Refusal::UnknownSid, websocket);
+            admitted(&session_request, revision4 && consistent);
         }
         (Route::Open(handshake), None) => {
             assert_eq!(handshake.link().is_some(), websocket);
@@ -86,25 +86,25 @@ fn refused(response: &Response, refusal: Refusal<'_>, websocket: bool) {
 }
 
 /// A polling session admits consistent requests, and an upgrade.
-fn admitted(ask: &engineio_proto::server::Ask, consistent: bool) {
+fn admitted(session_request: &engineio_proto::server::SessionRequest, consistent: bool) {
     let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
     let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("no handshake") };
     let now = Instant::ZERO;
     let mut session = handshake.accept(now, Sid::from_random([7; 15]));
-    session.handle(now, Fact::Poll { request: RequestId(1) });
-    let admitted = session.admit(ask);
-    assert_eq!(admitted.is_ok(), consistent && ask.kind() != AskKind::Other, "{admitted:?}");
+    session.handle(now, Fact::Get { request: RequestId(1) });
+    let admitted = session.admit(session_request);
+    assert_eq!(admitted.is_ok(), consistent && session_request.kind() != RequestKind::Other, "{admitted:?}");
 }
 
 /// A handshake opens a session on its transport. The response is a script if the query has a `j`, and binary is sent as text to clients
-/// that ask for it.
+/// that session_request for it.
 fn opens(handshake: engineio_proto::server::Handshake, base64: bool, j: Option<&str>) {
     let (now, link, websocket) = (Instant::ZERO, LinkId(1), handshake.link().is_some());
     let mut session = handshake.accept(now, Sid::from_random([7; 15]));
     if websocket {
         session.handle(now, Fact::LinkUp { link, kind: LinkKind::WebSocket });
     } else {
-        session.handle(now, Fact::Poll { request: RequestId(1) });
+        session.handle(now, Fact::Get { request: RequestId(1) });
         session.handle(now, Fact::Replied { request: RequestId(1) });
         session.handle(now, Fact::Post { request: RequestId(2), content_type: ContentType::Text });
     }

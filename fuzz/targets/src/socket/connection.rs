@@ -281,7 +281,7 @@ impl<P: Parser> World<P> {
         if self.polling && self.get.is_none() {
             let request = self.request();
             self.get = Some(request);
-            self.handle(Fact::Poll { request });
+            self.handle(Fact::Get { request });
         }
     }
 

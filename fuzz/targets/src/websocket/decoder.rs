@@ -70,7 +70,7 @@ fn cut(limits: &Limits, mut decoder: Decoder, mut bytes: &[u8], mut cuts: Cuts<'
     let mut events = Vec::new();
     while !bytes.is_empty() {
         let mut piece = cuts.next(&mut bytes);
-        if direct && let Some(mut room) = decoder.payload_room() {
+        if direct && let Some(mut room) = decoder.payload_buffer() {
             let count = room.remaining_mut().min(piece.len());
             room.put_slice(&piece[..count]);
             piece = &piece[count..];

@@ -10,15 +10,15 @@ const MAX_TEXT: usize = 500;
 
 /// Counts how often something happened.
 #[derive(Debug, Default)]
-pub(crate) struct Times(AtomicU32);
+pub(crate) struct Occurrences(AtomicU32);
 
-impl Times {
+impl Occurrences {
     pub(crate) const fn new() -> Self {
         Self(AtomicU32::new(0))
     }
 
     /// Counts one more occurrence and returns the number of occurrences. Saturates.
-    pub(crate) fn another(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         let more = |times: u32| Some(times.saturating_add(1));
         let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         before.unwrap_or_else(|times| times).saturating_add(1)
@@ -27,37 +27,37 @@ impl Times {
 
 /// The counters of one session, for what is logged at its level once per session.
 #[derive(Debug, Default)]
-pub(crate) struct Loud {
-    pub(crate) middleware: Times,
-    pub(crate) connect: Ends,
+pub(crate) struct LogCounters {
+    pub(crate) middleware: Occurrences,
+    pub(crate) connect: HandlerFailures,
     /// Handlers of events (Socket.IO) or messages (Engine.IO).
-    pub(crate) events: Ends,
-    pub(crate) disconnecting: Ends,
-    pub(crate) disconnect: Ends,
+    pub(crate) events: HandlerFailures,
+    pub(crate) disconnecting: HandlerFailures,
+    pub(crate) disconnect: HandlerFailures,
     /// The outbound queue was full, which closes the session.
-    pub(crate) full: Times,
+    pub(crate) full: Occurrences,
 }
 
 /// The failures and panics of one kind of handler.
 #[derive(Debug, Default)]
-pub(crate) struct Ends {
-    pub(crate) failed: Times,
-    pub(crate) panicked: Times,
+pub(crate) struct HandlerFailures {
+    pub(crate) failed: Occurrences,
+    pub(crate) panicked: Occurrences,
 }
 
 /// Logs at `$level` the first time. After that, logs at `debug` with the field `times`.
-macro_rules! loud_once {
+macro_rules! log_limited {
     ($times:expr, $level:ident, $($what:tt)+) => {
-        match $times.another() {
+        match $times.count() {
             1 => tracing::$level!($($what)+),
             times => tracing::debug!(times, $($what)+),
         }
     };
 }
-pub(crate) use loud_once;
+pub(crate) use log_limited;
 
 /// The text, truncated to [`MAX_TEXT`] bytes.
-pub(crate) fn brief(text: &str) -> &str {
+pub(crate) fn truncate(text: &str) -> &str {
     let mut end = text.len().min(MAX_TEXT);
     while !text.is_char_boundary(end) {
         end = end.saturating_sub(1);
@@ -71,18 +71,18 @@ mod tests {
 
     #[test]
     fn times_are_counted_and_stay_at_their_end() {
-        let times = Times::new();
-        assert_eq!([times.another(), times.another(), times.another()], [1, 2, 3]);
-        let times = Times(AtomicU32::new(u32::MAX - 1));
-        assert_eq!([times.another(), times.another(), times.another()], [u32::MAX; 3]);
+        let times = Occurrences::new();
+        assert_eq!([times.count(), times.count(), times.count()], [1, 2, 3]);
+        let times = Occurrences(AtomicU32::new(u32::MAX - 1));
+        assert_eq!([times.count(), times.count(), times.count()], [u32::MAX; 3]);
     }
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        assert_eq!(brief(""), "");
+        assert_eq!(truncate(""), "");
         let exact = "x".repeat(MAX_TEXT);
-        assert_eq!(brief(&exact), exact);
-        assert_eq!(brief(&format!("{exact}y")), exact);
-        assert_eq!(brief(&"€".repeat(MAX_TEXT)), "€".repeat(MAX_TEXT / 3));
+        assert_eq!(truncate(&exact), exact);
+        assert_eq!(truncate(&format!("{exact}y")), exact);
+        assert_eq!(truncate(&"€".repeat(MAX_TEXT)), "€".repeat(MAX_TEXT / 3));
     }
 }
