@@ -157,13 +157,13 @@ pub struct Case {
 impl Case {
     /// Returns this case with a mutant between the suite and the implementation.
     #[must_use]
-    pub fn broken_by(&self, mutant: &str) -> Self {
+    pub fn with_mutant(&self, mutant: &str) -> Self {
         Self { mutant: Some(mutant.to_owned()), ..self.clone() }
     }
 
     /// Returns whether the case needs a build of the suite with the feature `webtransport`.
-    pub fn is_on_request(&self) -> bool {
-        self.needs.iter().any(|need| need == ON_REQUEST)
+    pub fn needs_webtransport(&self) -> bool {
+        self.needs.iter().any(|need| need == WEBTRANSPORT)
     }
 }
 
@@ -171,13 +171,13 @@ impl Case {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    case: Vec<Written>,
+    case: Vec<RawCase>,
 }
 
 /// A case as written in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RawCase {
     id: String,
     level: Level,
     requirement: String,
@@ -203,13 +203,13 @@ enum Each {
     Values(BTreeMap<String, toml::Value>),
 }
 
-/// The built-in cases for servers. Cases that this build does not support are left out, see [`cases_not_built`].
+/// The built-in cases for servers. Cases that this build does not support are left out, see [`excluded_cases`].
 ///
 /// # Errors
 /// A message with the file and the line. A test checks that no built-in case fails to parse.
 pub fn server_cases() -> Result<Vec<Case>, String> {
     let mut cases = load(SERVER, Role::Server)?;
-    cases.retain(|case| BUILT || !case.is_on_request());
+    cases.retain(|case| HAS_WEBTRANSPORT || !case.needs_webtransport());
     Ok(cases)
 }
 
@@ -217,17 +217,17 @@ pub fn server_cases() -> Result<Vec<Case>, String> {
 ///
 /// # Errors
 /// As for [`server_cases`].
-pub fn cases_not_built() -> Result<Vec<Case>, String> {
+pub fn excluded_cases() -> Result<Vec<Case>, String> {
     let mut cases = load(SERVER, Role::Server)?;
-    cases.retain(|case| !BUILT && case.is_on_request());
+    cases.retain(|case| !HAS_WEBTRANSPORT && case.needs_webtransport());
     Ok(cases)
 }
 
-/// Whether this build supports [`ON_REQUEST`].
-const BUILT: bool = cfg!(feature = "webtransport");
+/// Whether this build supports [`WEBTRANSPORT`].
+const HAS_WEBTRANSPORT: bool = cfg!(feature = "webtransport");
 
 /// The capability that requires the feature `webtransport` of this crate, because QUIC takes long to build.
-const ON_REQUEST: &str = "webtransport";
+const WEBTRANSPORT: &str = "webtransport";
 
 /// The built-in cases for clients.
 ///
@@ -257,14 +257,14 @@ fn load(files: &[(&str, &str)], role: Role) -> Result<Vec<Case>, String> {
 pub fn parse(text: &str, role: Role) -> Result<Vec<Case>, String> {
     let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
     let mut cases = Vec::new();
-    for written in file.case {
-        let steps = script(&written.steps).map_err(|error| format!("{}: {error}", written.id))?;
-        match &written.each {
-            None => cases.push(case(&written, role, &steps, "", Vec::new())?),
+    for raw in file.case {
+        let steps = script(&raw.steps).map_err(|error| format!("{}: {error}", raw.id))?;
+        match &raw.each {
+            None => cases.push(case(&raw, role, &steps, "", Vec::new())?),
             Some(Each::Names(names)) => {
                 for name in names {
                     let variables = vec![("each".to_owned(), Value::Text(name.clone()))];
-                    cases.push(case(&written, role, &steps, name, variables)?);
+                    cases.push(case(&raw, role, &steps, name, variables)?);
                 }
             }
             Some(Each::Values(values)) => {
@@ -273,12 +273,12 @@ pub fn parse(text: &str, role: Role) -> Result<Vec<Case>, String> {
                     match value {
                         toml::Value::Table(fields) => {
                             for (field, value) in fields {
-                                variables.push((format!("each.{field}"), plain(value)?));
+                                variables.push((format!("each.{field}"), variable_value(value)?));
                             }
                         }
-                        value => variables.push(("each".to_owned(), plain(value)?)),
+                        value => variables.push(("each".to_owned(), variable_value(value)?)),
                     }
-                    cases.push(case(&written, role, &steps, name, variables)?);
+                    cases.push(case(&raw, role, &steps, name, variables)?);
                 }
             }
         }
@@ -286,10 +286,10 @@ pub fn parse(text: &str, role: Role) -> Result<Vec<Case>, String> {
     Ok(cases)
 }
 
-fn plain(value: &toml::Value) -> Result<Value, String> {
+fn variable_value(value: &toml::Value) -> Result<Value, String> {
     match value {
         toml::Value::String(text) => Ok(Value::Text(text.clone())),
-        #[allow(clippy::cast_precision_loss, reason = "nobody writes numbers that large")]
+        #[allow(clippy::cast_precision_loss, reason = "case files have no numbers that large")]
         toml::Value::Integer(number) => Ok(Value::Number(*number as f64)),
         toml::Value::Float(number) => Ok(Value::Number(*number)),
         other => Err(format!("{other} cannot be a variable")),
@@ -297,13 +297,13 @@ fn plain(value: &toml::Value) -> Result<Value, String> {
 }
 
 fn case(
-    written: &Written,
+    raw: &RawCase,
     role: Role,
     steps: &[Step],
     name: &str,
     variables: Vec<(String, Value)>,
 ) -> Result<Case, String> {
-    let id = if name.is_empty() { written.id.clone() } else { format!("{}/{name}", written.id) };
+    let id = if name.is_empty() { raw.id.clone() } else { format!("{}/{name}", raw.id) };
     let fill = |text: &String| {
         // Longest names first: `$each` is a prefix of `$each.send`.
         variables
@@ -311,36 +311,36 @@ fn case(
             .rev()
             .fold(text.clone(), |text, (name, value)| text.replace(&format!("${name}"), &value.text()))
     };
-    let mutants: Vec<String> = written.mutants.iter().map(fill).collect();
+    let mutants: Vec<String> = raw.mutants.iter().map(fill).collect();
     for mutant in &mutants {
         Mutant::parse(mutant).map_err(|error| format!("{id}: {error}"))?;
     }
     if id.split('/').count() < 2 || steps.is_empty() {
         return Err(format!("{id}: an id needs a group, and a case needs steps"));
     }
-    if role == Role::Server && steps.iter().any(for_clients_only) {
+    if role == Role::Server && steps.iter().any(is_for_clients_only) {
         return Err(format!("{id}: a case for servers cannot use `accept` and other steps for clients"));
     }
-    let endpoint = written.endpoint.unwrap_or_else(|| Endpoint::of(&id));
-    let mut needs = written.needs.clone();
+    let endpoint = raw.endpoint.unwrap_or_else(|| Endpoint::of(&id));
+    let mut needs = raw.needs.clone();
     needs.extend(endpoint.needs().iter().map(|need| (*need).to_owned()));
-    let environment: Vec<_> = written.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
+    let environment: Vec<_> = raw.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
     let used = match role {
-        Role::Server => used_by(steps, &fill),
-        Role::Client => named_in(&environment),
+        Role::Server => transports_of_steps(steps, &fill),
+        Role::Client => transports_of_environment(&environment),
     };
-    needs.extend(used.into_iter().filter(|transport| !written.needs.iter().any(|need| need == transport)));
+    needs.extend(used.into_iter().filter(|transport| !raw.needs.iter().any(|need| need == transport)));
     Ok(Case {
         id,
         role,
-        level: written.level,
-        requirement: fill(&written.requirement),
-        source: written.source.clone(),
-        official: written.official.clone(),
+        level: raw.level,
+        requirement: fill(&raw.requirement),
+        source: raw.source.clone(),
+        official: raw.official.clone(),
         needs,
         mutants,
         environment,
-        alone: written.alone,
+        alone: raw.alone,
         mutant: None,
         endpoint,
         variables,
@@ -348,8 +348,8 @@ fn case(
     })
 }
 
-/// The transports that the environment tells a client to use.
-fn named_in(environment: &[(String, String)]) -> BTreeSet<String> {
+/// The transports that the environment selects for a client.
+fn transports_of_environment(environment: &[(String, String)]) -> BTreeSet<String> {
     let setting = environment.iter().find(|(name, _)| name == "TRANSPORTS");
     // The default of the contract.
     let names = setting.map_or("polling,websocket", |(_, value)| value.as_str());
@@ -357,7 +357,7 @@ fn named_in(environment: &[(String, String)]) -> BTreeSet<String> {
 }
 
 /// The transports that these steps require of a server.
-fn used_by(steps: &[Step], fill: &impl Fn(&String) -> String) -> BTreeSet<String> {
+fn transports_of_steps(steps: &[Step], fill: &impl Fn(&String) -> String) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for step in steps {
         let transport = match &step.action {
@@ -373,7 +373,7 @@ fn used_by(steps: &[Step], fill: &impl Fn(&String) -> String) -> BTreeSet<String
                 Some("polling".to_owned())
             }
             Action::Repeat { steps, .. } => {
-                used.append(&mut used_by(steps, fill));
+                used.append(&mut transports_of_steps(steps, fill));
                 None
             }
             _ => None,
@@ -383,7 +383,7 @@ fn used_by(steps: &[Step], fill: &impl Fn(&String) -> String) -> BTreeSet<String
     used
 }
 
-fn for_clients_only(step: &Step) -> bool {
+fn is_for_clients_only(step: &Step) -> bool {
     match &step.action {
         Action::AcceptSession { .. }
         | Action::AcceptConnect { .. }
@@ -393,7 +393,7 @@ fn for_clients_only(step: &Step) -> bool {
         | Action::AcceptRequest { .. }
         | Action::AcceptLink { .. }
         | Action::Answer { .. } => true,
-        Action::Repeat { steps, .. } => steps.iter().any(for_clients_only),
+        Action::Repeat { steps, .. } => steps.iter().any(is_for_clients_only),
         _ => false,
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lexopt::prelude::*;
-use socketio_conformance::case::{Case, Level, Role, cases_not_built, client_cases, server_cases};
-use socketio_conformance::field::{self, Expected, Field, Peer, Running, settle};
+use socketio_conformance::case::{Case, Level, Role, client_cases, excluded_cases, server_cases};
+use socketio_conformance::field::{self, Expected, Field, Peer, RunningServer, retry_unexpected};
 use socketio_conformance::mutant::Mutant;
 use socketio_conformance::proof::prove;
 use socketio_conformance::report::{Run, failure, html, junit, summary};
@@ -202,7 +202,7 @@ fn start() -> Result<bool, Failure> {
     }
     let known: Vec<(String, Vec<String>)> = built_in
         .iter()
-        .chain(&cases_not_built()?)
+        .chain(&excluded_cases()?)
         .chain(&cases)
         .map(|case| (case.id.clone(), case.needs.clone()))
         .collect();
@@ -210,17 +210,17 @@ fn start() -> Result<bool, Failure> {
         arguments.filters.is_empty() || arguments.filters.iter().any(|prefix| case.id.starts_with(prefix.as_str()))
     };
     let mut cases: Vec<Case> = cases.into_iter().filter(chosen).collect();
-    let asked = |case: &Case| arguments.peer.is_none_or(|peer| peer.is_asked(case));
-    cases.retain(asked);
-    let not_built = match role {
+    let runs_case = |case: &Case| arguments.peer.is_none_or(|peer| peer.runs_case(case));
+    cases.retain(runs_case);
+    let excluded = match role {
         Role::Server if arguments.files.is_empty() => {
-            cases_not_built()?.iter().filter(|case| chosen(case) && asked(case)).count()
+            excluded_cases()?.iter().filter(|case| chosen(case) && runs_case(case)).count()
         }
         _ => 0,
     };
-    if not_built > 0 {
+    if excluded > 0 {
         eprintln!(
-            "{not_built} WebTransport cases are not in this build: build with --features webtransport to run them"
+            "{excluded} WebTransport cases are not in this build: build with --features webtransport to run them"
         );
     }
     if let Some(mutant) = &arguments.mutant {
@@ -228,7 +228,7 @@ fn start() -> Result<bool, Failure> {
         if arguments.mutants {
             return Err("--mutant and --mutants cannot be combined: one applies a mutant to all cases, the other applies each case's own".into());
         }
-        cases = cases.iter().map(|case| case.broken_by(mutant)).collect();
+        cases = cases.iter().map(|case| case.with_mutant(mutant)).collect();
     }
     if arguments.list {
         let mut out = std::io::stdout().lock();
@@ -262,7 +262,7 @@ fn start() -> Result<bool, Failure> {
             (subject, format!("{} {}", peer.title, peer.version))
         }
         (None, "server", Some(url)) => {
-            (Subject::Server(Arc::new(way(url, arguments.webtransport.as_deref())?)), url.clone())
+            (Subject::Server(Arc::new(connector(url, arguments.webtransport.as_deref())?)), url.clone())
         }
         (None, "client", _) if !arguments.command.is_empty() => {
             (Subject::Client(arguments.command.clone()), arguments.command.join(" "))
@@ -277,9 +277,9 @@ fn start() -> Result<bool, Failure> {
     };
     let (mut json_file, mut junit_file) = (create(&arguments.json)?, create(&arguments.junit)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    if let Subject::Server(way) = &subject {
-        let reached = runtime.block_on(way.connect());
-        reached.map_err(|error| format!("no server at {name} ({error}): start it first, see fixtures/SERVER.md"))?;
+    if let Subject::Server(connector) = &subject {
+        let connected = runtime.block_on(connector.connect());
+        connected.map_err(|error| format!("no server at {name} ({error}): start it first, see fixtures/SERVER.md"))?;
     }
     let results = runtime.block_on(async {
         let (options, transcript) = (&arguments.options, arguments.transcript);
@@ -287,7 +287,7 @@ fn start() -> Result<bool, Failure> {
         match &expected {
             Some(expected) => {
                 let again = |result: &CaseResult| println!("again: {} {}", result.id, result.seen);
-                settle(&subject, &cases, options, expected, results, again).await
+                retry_unexpected(&subject, &cases, options, expected, results, again).await
             }
             None => results,
         }
@@ -328,12 +328,12 @@ fn start() -> Result<bool, Failure> {
 }
 
 /// How to reach a server, and its WebTransport if that has another address.
-fn way(url: &str, webtransport: Option<&str>) -> Result<Tcp, Failure> {
-    let way = Tcp::new(url)?;
+fn connector(url: &str, webtransport: Option<&str>) -> Result<Tcp, Failure> {
+    let connector = Tcp::new(url)?;
     match webtransport {
-        None => Ok(way),
+        None => Ok(connector),
         #[cfg(feature = "webtransport")]
-        Some(webtransport) => Ok(way.with_webtransport(webtransport)?),
+        Some(webtransport) => Ok(connector.with_webtransport(webtransport)?),
         #[cfg(not(feature = "webtransport"))]
         Some(_) => Err("--webtransport requires a program built with --features webtransport".into()),
     }
@@ -360,8 +360,8 @@ fn print_field() {
     }
 }
 
-/// Installs an implementation. A server runs as long as the returned [`Running`] is kept.
-fn set_up(peer: &Peer, keep: bool) -> Result<(Subject, Option<Running>), Failure> {
+/// Installs an implementation. A server runs as long as the returned [`RunningServer`] is kept.
+fn set_up(peer: &Peer, keep: bool) -> Result<(Subject, Option<RunningServer>), Failure> {
     eprintln!("setting up {} {}", peer.title, peer.version);
     let field = Field::in_checkout();
     if peer.role == Role::Client {
@@ -407,14 +407,14 @@ fn is_as_expected(
 
 /// Checks that each rule of a mutant has matched at least once. Otherwise it is unknown whether the cases would have noticed it.
 fn all_matched(mutant: &str, results: &[CaseResult]) -> Result<(), Failure> {
-    let played: Vec<_> = results.iter().filter(|result| result.verdict != Verdict::Skip).collect();
-    let mut idle = played.first().map(|result| result.idle_rules.clone()).unwrap_or_default();
-    idle.retain(|number| played.iter().all(|result| result.idle_rules.contains(number)));
+    let ran: Vec<_> = results.iter().filter(|result| result.verdict != Verdict::Skip).collect();
+    let mut idle = ran.first().map(|result| result.idle_rules.clone()).unwrap_or_default();
+    idle.retain(|number| ran.iter().all(|result| result.idle_rules.contains(number)));
     match idle.first() {
         Some(number) => Err(format!(
             "--mutant: rule {number} of `{mutant}` has matched nothing in {} cases, so it has broken nothing. --transcript shows the \
              traffic, --filter selects cases; README.md, section Mutants, describes what rules match",
-            played.len()
+            ran.len()
         )
         .into()),
         None => Ok(()),

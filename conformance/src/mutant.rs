@@ -116,7 +116,7 @@ impl Mutant {
     }
 
     /// Whether the end of a link is hidden from the client.
-    fn swallows(&self) -> bool {
+    fn swallows_close(&self) -> bool {
         self.rules(Place::Close, "", "").any(|change| matches!(change, Change::Swallow))
     }
 
@@ -145,7 +145,7 @@ fn parse(mut tokens: &[Token]) -> Result<Rule, String> {
     let (mut method, mut pattern, mut nth) = (None, None, None);
     let verb = loop {
         match next() {
-            Some(Token::Regex(regex)) => pattern = Some(compiled(regex)?),
+            Some(Token::Regex(regex)) => pattern = Some(compile_regex(regex)?),
             Some(Token::Word(word)) if word.chars().all(|letter| letter.is_ascii_uppercase()) => {
                 method = Some(word.clone());
             }
@@ -160,7 +160,7 @@ fn parse(mut tokens: &[Token]) -> Result<Rule, String> {
         "status" => Change::Status(number(next())?),
         "body" => Change::Body(payload(next())?.into_bytes()),
         "replace" => match next() {
-            Some(Token::Regex(regex)) => Change::Replace(Some(compiled(regex)?), payload(next())?.text()?),
+            Some(Token::Regex(regex)) => Change::Replace(Some(compile_regex(regex)?), payload(next())?.text()?),
             other => match payload(other)? {
                 Payload::Text(text) => Change::Replace(None, text),
                 Payload::Bytes(bytes) => Change::ReplaceBytes(bytes),
@@ -173,7 +173,7 @@ fn parse(mut tokens: &[Token]) -> Result<Rule, String> {
         }
         "without" => Change::Without(payload(next())?.text()?),
         "target" => match next() {
-            Some(Token::Regex(regex)) => Change::Target(compiled(regex)?, payload(next())?.text()?),
+            Some(Token::Regex(regex)) => Change::Target(compile_regex(regex)?, payload(next())?.text()?),
             other => return Err(format!("expected a regular expression, found {other:?}")),
         },
         "instead" => Change::Instead(number(next())?, payload(next())?.into_bytes()),
@@ -197,7 +197,7 @@ fn parse(mut tokens: &[Token]) -> Result<Rule, String> {
     if next().is_some() {
         return Err("unexpected text after the rule".to_owned());
     }
-    if !change.is_for(place) {
+    if !change.applies_to(place) {
         return Err(format!("{verb:?} has no effect there: see README.md, section Mutants"));
     }
     Ok(Rule { place, method, pattern, nth, seen: AtomicU32::new(0), used: AtomicBool::new(false), change })
@@ -205,7 +205,7 @@ fn parse(mut tokens: &[Token]) -> Result<Rule, String> {
 
 impl Change {
     /// Whether the proxy supports this change there. An unsupported one would never be noticed.
-    fn is_for(&self, place: Place) -> bool {
+    fn applies_to(&self, place: Place) -> bool {
         match place {
             Place::Answer => matches!(
                 self,
@@ -251,7 +251,7 @@ impl Change {
     }
 }
 
-fn compiled(template: &crate::script::value::Template) -> Result<Regex, String> {
+fn compile_regex(template: &crate::script::value::Template) -> Result<Regex, String> {
     let source = template.literal().ok_or("variables are not allowed here")?;
     Regex::new(&source).map_err(|error| format!("/{source}/: {error}"))
 }
@@ -298,12 +298,12 @@ const MAX_LINE: usize = 1000;
 
 /// A connector that leads to a server through a [`Mutant`].
 #[derive(Clone)]
-pub struct Broken {
+pub struct MutantProxy {
     inner: Arc<dyn Connector>,
     mutant: Arc<Mutant>,
 }
 
-impl Broken {
+impl MutantProxy {
     /// Breaks the traffic with this server.
     pub fn new(inner: Arc<dyn Connector>, mutant: impl Into<Arc<Mutant>>) -> Self {
         Self { inner, mutant: mutant.into() }
@@ -321,24 +321,24 @@ impl Broken {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
                 let (inner, mutant) = (Arc::clone(&self.inner), Arc::clone(&self.mutant));
-                connections.spawn(async move { through(&mutant, Box::new(stream), &*inner).await });
+                connections.spawn(async move { proxy_connection(&mutant, Box::new(stream), &*inner).await });
             }
         };
         Ok((url, serving))
     }
 }
 
-impl std::fmt::Debug for Broken {
+impl std::fmt::Debug for MutantProxy {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Broken").field("mutant", &self.mutant).finish_non_exhaustive()
+        formatter.debug_struct("MutantProxy").field("mutant", &self.mutant).finish_non_exhaustive()
     }
 }
 
-impl Connector for Broken {
+impl Connector for MutantProxy {
     fn connect(&self) -> Connecting<'_> {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (inner, mutant) = (Arc::clone(&self.inner), Arc::clone(&self.mutant));
-        tokio::spawn(async move { through(&mutant, Box::new(theirs), &*inner).await });
+        tokio::spawn(async move { proxy_connection(&mutant, Box::new(theirs), &*inner).await });
         Box::pin(async { Ok(Box::new(ours) as BoxStream) })
     }
 
@@ -349,18 +349,18 @@ impl Connector for Broken {
     fn webtransport<'a>(&'a self, path: &'a str) -> Opening<'a> {
         Box::pin(async move {
             let inner = self.inner.webtransport(path).await?;
-            Ok(Arc::new(BrokenSession { inner, mutant: Arc::clone(&self.mutant) }) as Arc<dyn Session>)
+            Ok(Arc::new(MutantSession { inner, mutant: Arc::clone(&self.mutant) }) as Arc<dyn Session>)
         })
     }
 }
 
 /// A WebTransport session that leads through a [`Mutant`].
-struct BrokenSession {
+struct MutantSession {
     inner: Arc<dyn Session>,
     mutant: Arc<Mutant>,
 }
 
-impl Session for BrokenSession {
+impl Session for MutantSession {
     fn stream(&self) -> Connecting<'_> {
         Box::pin(async {
             let server = self.inner.stream().await?;
@@ -368,7 +368,7 @@ impl Session for BrokenSession {
             let (inner, mutant) = (Arc::clone(&self.inner), Arc::clone(&self.mutant));
             tokio::spawn(async move {
                 // An error ends the stream, too.
-                let _ = stream(&mutant, Box::new(theirs), server).await;
+                let _ = forward_stream(&mutant, Box::new(theirs), server).await;
                 inner.close(0, "");
             });
             Ok(Box::new(ours) as BoxStream)
@@ -376,7 +376,7 @@ impl Session for BrokenSession {
     }
 
     fn ended(&self) -> Ending<'_> {
-        if self.mutant.swallows() { Box::pin(std::future::pending()) } else { self.inner.ended() }
+        if self.mutant.swallows_close() { Box::pin(std::future::pending()) } else { self.inner.ended() }
     }
 
     fn close(&self, code: u32, reason: &str) {
@@ -385,18 +385,18 @@ impl Session for BrokenSession {
 }
 
 /// Forwards the stream of a WebTransport session until it ends.
-async fn stream(mutant: &Mutant, client: BoxStream, server: BoxStream) -> io::Result<()> {
+async fn forward_stream(mutant: &Mutant, client: BoxStream, server: BoxStream) -> io::Result<()> {
     let (client_reader, mut client_writer) = tokio::io::split(client);
     let (server_reader, mut server_writer) = tokio::io::split(server);
     let (mut client, mut server) = (Source::new(client_reader), Source::new(server_reader));
     let down = async {
-        let ended = stream_packets(mutant, Place::ToClient, &mut server, &mut client_writer).await;
-        if mutant.swallows() {
+        let ended = forward_packets(mutant, Place::ToClient, &mut server, &mut client_writer).await;
+        if mutant.swallows_close() {
             std::future::pending::<()>().await;
         }
         ended
     };
-    let up = stream_packets(mutant, Place::ToServer, &mut client, &mut server_writer);
+    let up = forward_packets(mutant, Place::ToServer, &mut client, &mut server_writer);
     tokio::select! {
         ended = down => ended,
         ended = up => ended,
@@ -404,16 +404,16 @@ async fn stream(mutant: &Mutant, client: BoxStream, server: BoxStream) -> io::Re
 }
 
 /// A longer frame may never arrive completely, so rules match its length instead.
-const WHOLE: u64 = 1_000_000;
+const MAX_MATCHED_LENGTH: u64 = 1_000_000;
 
 /// Forwards the packets of one direction until the stream ends.
-async fn stream_packets(mutant: &Mutant, place: Place, source: &mut Reader, writer: &mut Writer) -> io::Result<()> {
+async fn forward_packets(mutant: &Mutant, place: Place, source: &mut Reader, writer: &mut Writer) -> io::Result<()> {
     if !mutant.has(place) {
         // Also forwards invalid frames, in the same chunks.
-        return copied(source, writer).await;
+        return forward_bytes(source, writer).await;
     }
     while let Some(header) = Header::read(source).await? {
-        if header.length == 0 || header.length > WHOLE {
+        if header.length == 0 || header.length > MAX_MATCHED_LENGTH {
             let shown = format!("length {}", header.length);
             let rules: Vec<&Change> = mutant.rules(place, "", &shown).collect();
             if rules.iter().any(|change| matches!(change, Change::Cut)) {
@@ -422,14 +422,14 @@ async fn stream_packets(mutant: &Mutant, place: Place, source: &mut Reader, writ
             if !rules.iter().any(|change| matches!(change, Change::Drop)) {
                 writer.write_all(&header.bytes).await?;
                 writer.flush().await?;
-                return copied(source, writer).await;
+                return forward_bytes(source, writer).await;
             }
             // Scripts announce such a frame without sending its payload, so the next frame follows.
             continue;
         }
         let packet = webtransport::packet(source, &header).await?;
         let before = packet.clone();
-        let (packets, cut) = packets_after(mutant, place, vec![packet]).await;
+        let (packets, cut) = apply_rules_to_all(mutant, place, vec![packet]).await;
         for packet in packets {
             let mut bytes = webtransport::encode(&packet);
             if packet == before {
@@ -447,9 +447,9 @@ async fn stream_packets(mutant: &Mutant, place: Place, source: &mut Reader, writ
 }
 
 /// Forwards the bytes of one direction as they arrive, until the stream ends.
-async fn copied<W: AsyncWrite + Unpin>(source: &mut Reader, writer: &mut W) -> io::Result<()> {
+async fn forward_bytes<W: AsyncWrite + Unpin>(source: &mut Reader, writer: &mut W) -> io::Result<()> {
     loop {
-        let bytes = source.some().await?;
+        let bytes = source.read_some().await?;
         if bytes.is_empty() {
             return Ok(());
         }
@@ -462,18 +462,25 @@ type Reader = Source<ReadHalf<BoxStream>>;
 type Writer = WriteHalf<BoxStream>;
 
 /// Proxies one connection until it ends. An error closes both sides.
-async fn through(mutant: &Mutant, client: BoxStream, server: &dyn Connector) {
+async fn proxy_connection(mutant: &Mutant, client: BoxStream, server: &dyn Connector) {
     let Ok(stream) = server.connect().await else { return };
     let (reader, client_writer) = tokio::io::split(client);
     let client_source = Source::new(reader);
     let (reader, server_writer) = tokio::io::split(stream);
     let server_source = Source::new(reader);
-    let mut wire =
-        Wire { mutant, server, client_source, client_writer, server_source, server_writer, doubles: Vec::new() };
-    while let Ok(true) = wire.turn().await {}
+    let mut connection = ProxiedConnection {
+        mutant,
+        server,
+        client_source,
+        client_writer,
+        server_source,
+        server_writer,
+        duplicates: Vec::new(),
+    };
+    while let Ok(true) = connection.forward_exchange().await {}
 }
 
-struct Wire<'a> {
+struct ProxiedConnection<'a> {
     mutant: &'a Mutant,
     server: &'a dyn Connector,
     client_source: Reader,
@@ -481,16 +488,16 @@ struct Wire<'a> {
     server_source: Reader,
     server_writer: Writer,
     /// The connections of duplicated requests, whose responses are discarded.
-    doubles: Vec<BoxStream>,
+    duplicates: Vec<BoxStream>,
 }
 
-impl Wire<'_> {
+impl ProxiedConnection<'_> {
     /// Forwards one request and its response. Returns whether the connection stays open.
-    async fn turn(&mut self) -> io::Result<bool> {
+    async fn forward_exchange(&mut self) -> io::Result<bool> {
         let mut head = match read_request_head(&mut self.client_source).await {
             Ok(Some(head)) => head,
             Ok(None) => return Ok(false),
-            Err(_) => return self.unreadable().await.map(|()| false),
+            Err(_) => return self.forward_invalid().await.map(|()| false),
         };
         let (method, target) = (head.method.clone(), head.target.clone());
         let (mut replaced_body, mut duplicate) = (None, false);
@@ -516,37 +523,37 @@ impl Wire<'_> {
                 Change::Instead(status, body) => {
                     // The body must not be taken for the next request. A body with a wrong length is answered all the same.
                     let _ = read_body(&mut self.client_source, request_framing(&head)).await;
-                    return self.answer(&own(*status, body)).await.map(|()| true);
+                    return self.send_response(&proxy_response(*status, body)).await.map(|()| true);
                 }
-                Change::Accept => return self.accept(&head).await.map(|()| false),
+                Change::Accept => return self.accept_websocket(&head).await.map(|()| false),
                 Change::Duplicate => duplicate = true,
                 _ => {}
             }
         }
         if head.is_upgrade() {
             if duplicate {
-                self.double(&head.encode(None)).await?;
+                self.send_duplicate(&head.encode(None)).await?;
             }
-            self.link(&head, &method, &target).await?;
+            self.forward_websocket(&head, &method, &target).await?;
             return Ok(false);
         }
         let revision = revision(&target);
         let framing = request_framing(&head);
-        let mut left = framing;
+        let mut remaining = framing;
         if replaced_body.is_some() || duplicate || (framing != Framing::None && self.mutant.has(Place::ToServer)) {
             let mut body = read_body(&mut self.client_source, framing).await?;
-            left = Framing::None;
+            remaining = Framing::None;
             if let Some(replaced) = replaced_body {
                 body = replaced;
             }
             if let Some(packets) = decode_body(revision, false, &body) {
-                let (packets, cut) = packets_after(self.mutant, Place::ToServer, packets).await;
+                let (packets, cut) = apply_rules_to_all(self.mutant, Place::ToServer, packets).await;
                 if cut {
                     return Ok(false);
                 }
                 if packets.is_empty() {
                     // The server receives no packet, and the client does not notice.
-                    self.answer(&own(200, b"ok")).await?;
+                    self.send_response(&proxy_response(200, b"ok")).await?;
                     return Ok(true);
                 }
                 body = encode_body(revision, &packets);
@@ -557,15 +564,15 @@ impl Wire<'_> {
             let request = head.encode((framing != Framing::None || !body.is_empty()).then_some(&body));
             self.server_writer.write_all(&request).await?;
             if duplicate {
-                self.double(&request).await?;
+                self.send_duplicate(&request).await?;
             }
         } else {
             self.server_writer.write_all(&head.encode(None)).await?;
         }
         self.server_writer.flush().await?;
-        let response = self.response(&method, left).await?;
+        let response = self.read_response(&method, remaining).await?;
         let changes: Vec<&Change> = self.mutant.rules(Place::Answer, &method, &target).collect();
-        let Some(response) = self.changed(response, &changes).await? else { return Ok(false) };
+        let Some(response) = self.apply_to_response(response, &changes).await? else { return Ok(false) };
         let binary = header(&response.headers, "content-type").is_some_and(|value| value.contains("octet-stream"));
         let mut response = response;
         if method == "GET"
@@ -574,7 +581,7 @@ impl Wire<'_> {
             && let Some(packets) = decode_body(revision, binary, &response.body)
         {
             let before = packets.clone();
-            let (packets, cut) = packets_after(self.mutant, Place::ToClient, packets).await;
+            let (packets, cut) = apply_rules_to_all(self.mutant, Place::ToClient, packets).await;
             if cut {
                 return Ok(false);
             }
@@ -588,33 +595,33 @@ impl Wire<'_> {
                 }
             }
         }
-        self.answer(&response).await?;
+        self.send_response(&response).await?;
         Ok(true)
     }
 
     /// Repeats a request on a separate connection.
-    async fn double(&mut self, request: &[u8]) -> io::Result<()> {
+    async fn send_duplicate(&mut self, request: &[u8]) -> io::Result<()> {
         let mut stream = self.server.connect().await?;
         stream.write_all(request).await?;
         stream.flush().await?;
-        self.doubles.push(stream);
+        self.duplicates.push(stream);
         Ok(())
     }
 
     /// Handles input that is not a valid request. Rules match its first line.
-    async fn unreadable(&mut self) -> io::Result<()> {
+    async fn forward_invalid(&mut self) -> io::Result<()> {
         let line = self.client_source.buffered().split(|byte| *byte == b'\n').next().unwrap_or_default();
         let line = String::from_utf8_lossy(line.get(..MAX_LINE).unwrap_or(line)).into_owned();
         match self.mutant.rules(Place::Request, UNREADABLE, &line).last() {
-            Some(Change::Instead(status, body)) => self.answer(&own(*status, body)).await,
+            Some(Change::Instead(status, body)) => self.send_response(&proxy_response(*status, body)).await,
             Some(Change::Hang) => self.hang().await,
             Some(Change::Cut) => Ok(()),
-            _ => self.raw().await,
+            _ => self.forward_raw().await,
         }
     }
 
     /// Forwards input that cannot be parsed, unchanged.
-    async fn raw(&mut self) -> io::Result<()> {
+    async fn forward_raw(&mut self) -> io::Result<()> {
         let length = self.client_source.buffered().len();
         let bytes = self.client_source.consume(length);
         self.server_writer.write_all(&bytes).await?;
@@ -625,15 +632,15 @@ impl Wire<'_> {
     }
 
     /// Waits for the response. Meanwhile it forwards the rest of the body, and the client may disconnect.
-    async fn response(&mut self, method: &str, mut left: Framing) -> io::Result<Response> {
+    async fn read_response(&mut self, method: &str, mut remaining: Framing) -> io::Result<Response> {
         let mut answer = std::pin::pin!(read_response(&mut self.server_source, method));
         let mut ended = false;
         loop {
             let buffered = self.client_source.buffered().len();
-            let length = match &mut left {
-                Framing::Length(left) => {
-                    let length = buffered.min(*left);
-                    *left = left.saturating_sub(length);
+            let length = match &mut remaining {
+                Framing::Length(remaining) => {
+                    let length = buffered.min(*remaining);
+                    *remaining = remaining.saturating_sub(length);
                     length
                 }
                 Framing::Chunked => buffered,
@@ -659,7 +666,7 @@ impl Wire<'_> {
     }
 
     /// Applies the rules for responses. Returns `None` if the connection ends.
-    async fn changed(&mut self, mut response: Response, changes: &[&Change]) -> io::Result<Option<Response>> {
+    async fn apply_to_response(&mut self, mut response: Response, changes: &[&Change]) -> io::Result<Option<Response>> {
         for change in changes {
             match change {
                 Change::Status(status) => response.status = *status,
@@ -682,14 +689,14 @@ impl Wire<'_> {
                     self.client_writer.flush().await?;
                     return Ok(None);
                 }
-                Change::Instead(status, body) => response = own(*status, body),
+                Change::Instead(status, body) => response = proxy_response(*status, body),
                 _ => {}
             }
         }
         Ok(Some(response))
     }
 
-    async fn answer(&mut self, response: &Response) -> io::Result<()> {
+    async fn send_response(&mut self, response: &Response) -> io::Result<()> {
         let mut response = response.clone();
         // The body is no longer chunked, and its length may have changed.
         let chunked = header(&response.headers, "transfer-encoding").is_some();
@@ -710,49 +717,55 @@ impl Wire<'_> {
     }
 
     /// Opens a WebSocket without the server.
-    async fn accept(&mut self, head: &RequestHead) -> io::Result<()> {
+    async fn accept_websocket(&mut self, head: &RequestHead) -> io::Result<()> {
         let key = header(&head.headers, "sec-websocket-key").unwrap_or_default();
         let headers = [("Upgrade", "websocket"), ("Connection", "Upgrade")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into_iter()
             .chain([("Sec-WebSocket-Accept".to_owned(), websocket::accept(key))])
             .collect();
-        self.answer(&Response { status: 101, reason: "Switching Protocols".to_owned(), headers, body: Vec::new() })
-            .await?;
+        self.send_response(&Response {
+            status: 101,
+            reason: "Switching Protocols".to_owned(),
+            headers,
+            body: Vec::new(),
+        })
+        .await?;
         self.hang().await
     }
 
     /// Sends nothing until the client disconnects.
     async fn hang(&mut self) -> io::Result<()> {
-        while !self.client_source.some().await?.is_empty() {}
+        while !self.client_source.read_some().await?.is_empty() {}
         Ok(())
     }
 
-    async fn link(&mut self, head: &RequestHead, method: &str, target: &str) -> io::Result<()> {
+    async fn forward_websocket(&mut self, head: &RequestHead, method: &str, target: &str) -> io::Result<()> {
         self.server_writer.write_all(&head.encode(None)).await?;
         self.server_writer.flush().await?;
-        let response = self.response(method, Framing::None).await?;
+        let response = self.read_response(method, Framing::None).await?;
         let opened = response.status == 101;
         let changes: Vec<&Change> = self.mutant.rules(Place::Answer, method, target).collect();
         if changes.iter().any(|change| matches!(change, Change::Accept)) {
-            return self.accept(head).await;
+            return self.accept_websocket(head).await;
         }
-        let Some(response) = self.changed(response, &changes).await? else { return Ok(()) };
-        self.answer(&response).await?;
+        let Some(response) = self.apply_to_response(response, &changes).await? else { return Ok(()) };
+        self.send_response(&response).await?;
         if !(opened && response.status == 101) {
             return Ok(());
         }
         let mutant = self.mutant;
-        let swallow = mutant.swallows();
+        let swallow = mutant.swallows_close();
         let down = async {
             let ended =
-                frames(mutant, Place::ToClient, &mut self.server_source, &mut self.client_writer, swallow).await;
+                forward_frames(mutant, Place::ToClient, &mut self.server_source, &mut self.client_writer, swallow)
+                    .await;
             if swallow {
                 std::future::pending::<()>().await;
             }
             ended
         };
-        let up = frames(mutant, Place::ToServer, &mut self.client_source, &mut self.server_writer, false);
+        let up = forward_frames(mutant, Place::ToServer, &mut self.client_source, &mut self.server_writer, false);
         tokio::select! {
             ended = down => ended,
             ended = up => ended,
@@ -761,7 +774,7 @@ impl Wire<'_> {
 }
 
 /// Forwards the frames of one direction until the stream ends.
-async fn frames<W: AsyncWrite + Unpin>(
+async fn forward_frames<W: AsyncWrite + Unpin>(
     mutant: &Mutant,
     place: Place,
     source: &mut Reader,
@@ -770,7 +783,7 @@ async fn frames<W: AsyncWrite + Unpin>(
 ) -> io::Result<()> {
     if !mutant.has(place) && !swallow {
         // Also forwards invalid frames.
-        return copied(source, writer).await;
+        return forward_bytes(source, writer).await;
     }
     loop {
         let frame = read_frame(source).await?;
@@ -786,11 +799,11 @@ async fn frames<W: AsyncWrite + Unpin>(
         let mut out = Vec::new();
         let mut cut = false;
         match packet {
-            Some(packet) if frame.reserved == 0 => cut = broken(mutant, place, packet, &mut out).await,
-            _ => match control(mutant, place, &frame).await {
-                Control::Write(frame) => writer.write_all(&frame.encode(None)).await?,
-                Control::Drop => continue,
-                Control::Cut => return Ok(()),
+            Some(packet) if frame.reserved == 0 => cut = apply_rules(mutant, place, packet, &mut out).await,
+            _ => match apply_rules_to_frame(mutant, place, &frame).await {
+                FrameAction::Write(frame) => writer.write_all(&frame.encode(None)).await?,
+                FrameAction::Drop => continue,
+                FrameAction::Cut => return Ok(()),
             },
         }
         for packet in out {
@@ -808,34 +821,34 @@ async fn frames<W: AsyncWrite + Unpin>(
 }
 
 /// What to do with a frame that is not a packet.
-enum Control {
+enum FrameAction {
     Write(Frame),
     Drop,
     Cut,
 }
 
 /// Applies the rules to a frame that is not a packet. Rules match it as `frame N payload`.
-async fn control(mutant: &Mutant, place: Place, frame: &Frame) -> Control {
+async fn apply_rules_to_frame(mutant: &Mutant, place: Place, frame: &Frame) -> FrameAction {
     let text = format!("frame {} {}", frame.opcode, String::from_utf8_lossy(&frame.payload));
     let mut frame = frame.clone();
     for change in mutant.rules(place, "", &text) {
         match change {
-            Change::Drop => return Control::Drop,
-            Change::Cut => return Control::Cut,
+            Change::Drop => return FrameAction::Drop,
+            Change::Cut => return FrameAction::Cut,
             Change::Hold(time) => tokio::time::sleep(*time).await,
             Change::Replace(None, text) => frame.payload = text.clone().into_bytes(),
             Change::ReplaceBytes(bytes) => frame.payload.clone_from(bytes),
             _ => {}
         }
     }
-    Control::Write(frame)
+    FrameAction::Write(frame)
 }
 
 /// Applies the rules of one direction to packets. Also returns whether to cut the connection.
-async fn packets_after(mutant: &Mutant, place: Place, packets: Vec<Payload>) -> (Vec<Payload>, bool) {
+async fn apply_rules_to_all(mutant: &Mutant, place: Place, packets: Vec<Payload>) -> (Vec<Payload>, bool) {
     let mut out = Vec::new();
     for packet in packets {
-        if broken(mutant, place, packet, &mut out).await {
+        if apply_rules(mutant, place, packet, &mut out).await {
             return (out, true);
         }
     }
@@ -843,7 +856,7 @@ async fn packets_after(mutant: &Mutant, place: Place, packets: Vec<Payload>) -> 
 }
 
 /// Applies the rules to one packet. Returns whether to cut the connection.
-async fn broken(mutant: &Mutant, place: Place, packet: Payload, out: &mut Vec<Payload>) -> bool {
+async fn apply_rules(mutant: &Mutant, place: Place, packet: Payload, out: &mut Vec<Payload>) -> bool {
     let text = match &packet {
         Payload::Text(text) => text.clone(),
         Payload::Bytes(bytes) => match msgpack::decode_packet(bytes) {
@@ -880,7 +893,7 @@ async fn broken(mutant: &Mutant, place: Place, packet: Payload, out: &mut Vec<Pa
     false
 }
 
-fn own(status: u16, body: &[u8]) -> Response {
+fn proxy_response(status: u16, body: &[u8]) -> Response {
     let headers = vec![("Content-Type".to_owned(), "text/plain; charset=UTF-8".to_owned())];
     Response { status, reason: "-".to_owned(), headers, body: body.to_vec() }
 }
@@ -930,8 +943,8 @@ mod tests {
     #[tokio::test]
     async fn a_request_can_be_made_twice() {
         let pipes = Arc::new(Pipes::default());
-        let broken = Broken::new(pipes.clone(), Mutant::parse("request GET /poll/ duplicate").unwrap());
-        let mut client = broken.connect().await.unwrap();
+        let proxy = MutantProxy::new(pipes.clone(), Mutant::parse("request GET /poll/ duplicate").unwrap());
+        let mut client = proxy.connect().await.unwrap();
         client.write_all(b"GET /poll HTTP/1.1\r\n\r\n").await.unwrap();
         for number in 0..2 {
             while pipes.0.lock().unwrap().len() <= number {

@@ -69,8 +69,8 @@ impl Process {
     /// # Errors
     /// An error of the operating system if the exit status cannot be read.
     pub fn next(&mut self, deadline: Instant) -> io::Result<Progress> {
-        let patience = deadline.saturating_duration_since(Instant::now());
-        match self.lines.recv_timeout(patience) {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        match self.lines.recv_timeout(timeout) {
             Ok((at, output, line)) => {
                 self.note(at, output, &line);
                 Ok(Progress::Line(output, line))
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_says_nothing_runs_into_the_deadline_and_dies_with_its_owner() {
+    fn a_silent_child_times_out_and_can_be_killed() {
         let mut process = shell("read line; echo \"$line\"; read line");
         assert_eq!(process.next(Instant::now()).unwrap(), Progress::TimedOut);
         process.write_line("hello").unwrap();

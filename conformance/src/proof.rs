@@ -47,7 +47,7 @@ pub async fn prove(
     mut progress: impl FnMut(&Trial),
 ) -> Result<Vec<Trial>, String> {
     let broken: Vec<Case> =
-        cases.iter().flat_map(|case| case.mutants.iter().map(|mutant| case.broken_by(mutant))).collect();
+        cases.iter().flat_map(|case| case.mutants.iter().map(|mutant| case.with_mutant(mutant))).collect();
     let results = run(subject, &broken, options, |_| {}).await;
     if results.len() != broken.len() {
         return Err(format!("{} of {} results are missing", broken.len().saturating_sub(results.len()), broken.len()));

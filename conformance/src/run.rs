@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::case::Endpoint;
 use crate::case::{Case, Level};
 use crate::mutant::Mutant;
-use crate::play::{Setting, Stop, play};
+use crate::play::{ScriptOptions, Stop, play};
 use crate::transcript::{Entry, Transcript};
 use crate::wire::Connector;
 
@@ -109,19 +109,19 @@ pub async fn run(
     options: &Options,
     mut progress: impl FnMut(&CaseResult),
 ) -> Vec<CaseResult> {
-    let free = Arc::new(Semaphore::new(options.jobs.max(1)));
-    let quiet = Arc::new(RwLock::new(()));
+    let permits = Arc::new(Semaphore::new(options.jobs.max(1)));
+    let exclusive = Arc::new(RwLock::new(()));
     let mut running = JoinSet::new();
     for (index, case) in cases.iter().cloned().enumerate() {
         let (subject, options) = (subject.clone(), options.clone());
-        let (free, quiet) = (Arc::clone(&free), Arc::clone(&quiet));
+        let (permits, exclusive) = (Arc::clone(&permits), Arc::clone(&exclusive));
         running.spawn(async move {
-            let _turn = free.acquire_owned().await;
+            let _permit = permits.acquire_owned().await;
             let (_others, _alone);
             if case.alone {
-                _alone = quiet.write_owned().await;
+                _alone = exclusive.write_owned().await;
             } else {
-                _others = quiet.read_owned().await;
+                _others = exclusive.read_owned().await;
             }
             (index, run_one(&subject, &case, &options).await)
         });
@@ -147,9 +147,9 @@ async fn run_one(subject: &Subject, case: &Case, options: &Options) -> CaseResul
         (Some(reason), _) => Err(Stop::Skipped(reason)),
         (None, Err(error)) => Err(Stop::Broken { step: String::new(), error: error.clone() }),
         (None, Ok(mutant)) => {
-            let setting = setting(subject, case, options, mutant.clone());
-            let playing = play(setting, transcript.clone(), &case.steps);
-            tokio::time::timeout(HARD_DEADLINE, playing).await.unwrap_or_else(|_| {
+            let script_options = script_options(subject, case, options, mutant.clone());
+            let script = play(script_options, transcript.clone(), &case.steps);
+            tokio::time::timeout(HARD_DEADLINE, script).await.unwrap_or_else(|_| {
                 let expected = format!("an end within {} s", HARD_DEADLINE.as_secs());
                 Err(Stop::Failed { step: String::new(), expected, seen: "none".to_owned() })
             })
@@ -176,11 +176,11 @@ async fn run_one(subject: &Subject, case: &Case, options: &Options) -> CaseResul
     }
 }
 
-fn setting(subject: &Subject, case: &Case, options: &Options, mutant: Option<Arc<Mutant>>) -> Setting {
+fn script_options(subject: &Subject, case: &Case, options: &Options, mutant: Option<Arc<Mutant>>) -> ScriptOptions {
     let (connector, command, mutant) = match subject {
         Subject::Server(connector) => {
             let connector = match mutant {
-                Some(mutant) => Arc::new(crate::mutant::Broken::new(Arc::clone(connector), mutant)),
+                Some(mutant) => Arc::new(crate::mutant::MutantProxy::new(Arc::clone(connector), mutant)),
                 None => Arc::clone(connector),
             };
             (Some(connector), Vec::new(), None)
@@ -190,7 +190,7 @@ fn setting(subject: &Subject, case: &Case, options: &Options, mutant: Option<Arc
     // Each case has its own data, which is the same in every run with the same seed.
     let seed = case.id.bytes().fold(options.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let path = options.paths.iter().find(|(name, _)| name == case.endpoint.name());
-    Setting {
+    ScriptOptions {
         connector,
         command,
         mutant,

@@ -61,11 +61,11 @@ impl Transcript {
         self.write(Direction::Note, "", what.into());
     }
 
-    pub(crate) fn out(&self, who: &str, what: impl Into<String>) {
+    pub(crate) fn sent(&self, who: &str, what: impl Into<String>) {
         self.write(Direction::Out, who, what.into());
     }
 
-    pub(crate) fn arrived(&self, who: &str, what: impl Into<String>) {
+    pub(crate) fn received(&self, who: &str, what: impl Into<String>) {
         self.write(Direction::In, who, what.into());
     }
 

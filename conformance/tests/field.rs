@@ -1,9 +1,9 @@
-//! The field, as far as it is installed in a minute: the reference and python-socketio, as servers and as clients, against what is
-//! written in `expected/`. A difference is a regression of the suite, or news about an implementation.
+//! Runs third-party implementations that install within a minute (the reference and python-socketio, as servers and as clients), and
+//! compares the results with `expected/`. A difference is a regression of the suite, or a change of an implementation.
 //!
-//! One test per implementation. The reference as a server is tried with all cases, the others with the `must` cases only: that is what a
-//! minute has room for (`FIELD=all` tries them with all). A machine that lacks the tool skips it and says why, unless `REQUIRE_ALL=1` is set. `FILTER=eio4/upgrade` looks at some of the
-//! cases only. The others of the field are run by hand: `socketio-conformance field NAME`.
+//! There is one test per implementation. The reference as a server runs all cases. The others run only the `must` cases to save time, or
+//! all cases with `FIELD=all`. If a tool is missing, its test is skipped with the reason, unless `REQUIRE_ALL=1` is set.
+//! `FILTER=eio4/upgrade` selects cases by id. Run the other implementations by hand: `socketio-conformance field NAME`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,26 +12,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use socketio_conformance::case::{Case, Level, Role, client_cases, server_cases};
-use socketio_conformance::field::{Expected, Field, Peer, StartError, peer, settle};
+use socketio_conformance::field::{Expected, Field, Peer, StartError, peer, retry_unexpected};
 use socketio_conformance::peers::all_required;
 use socketio_conformance::report::{failure, summary};
 use socketio_conformance::run::{Options, Subject, Verdict, run};
 use socketio_conformance::wire::Tcp;
 
-const TRIED: [&str; 4] = ["node", "python-aiohttp", "client-node", "client-python"];
+const TESTED: [&str; 4] = ["node", "python-aiohttp", "client-node", "client-python"];
 
 /// What is printed at the end.
 #[derive(Clone, Default)]
-struct Notes(Arc<Mutex<Found>>);
+struct Notes(Arc<Mutex<Collected>>);
 
 #[derive(Default)]
-struct Found {
+struct Collected {
     summaries: Vec<String>,
     missing: BTreeSet<String>,
 }
 
 impl Notes {
-    fn add(&self, note: impl FnOnce(&mut Found)) {
+    fn add(&self, note: impl FnOnce(&mut Collected)) {
         note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -39,9 +39,9 @@ impl Notes {
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let notes = Notes::default();
-    let trials = TRIED.iter().filter_map(|name| peer(name)).map(|peer| {
+    let trials = TESTED.iter().filter_map(|name| peer(name)).map(|peer| {
         let notes = notes.clone();
-        Trial::ignorable_test(peer.name, move || meet(peer, &notes))
+        Trial::ignorable_test(peer.name, move || test_peer(peer, &notes))
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     notes.add(|found| {
@@ -52,8 +52,8 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// Sets the implementation up, runs its cases, compares.
-fn meet(peer: &'static Peer, notes: &Notes) -> Result<Completion, Failed> {
+/// Installs an implementation, runs its cases and compares the results.
+fn test_peer(peer: &'static Peer, notes: &Notes) -> Result<Completion, Failed> {
     let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let field = Field::new(temporary.parent().unwrap_or(temporary));
     let skip = |missing: String| {
@@ -69,7 +69,7 @@ fn meet(peer: &'static Peer, notes: &Notes) -> Result<Completion, Failed> {
     };
     let filter = std::env::var("FILTER").unwrap_or_default();
     let all = std::env::var("FIELD").is_ok_and(|value| value == "all") || peer.name == "node";
-    cases.retain(|case| peer.is_asked(case) && case.id.starts_with(&filter) && (all || case.level == Level::Must));
+    cases.retain(|case| peer.runs_case(case) && case.id.starts_with(&filter) && (all || case.level == Level::Must));
     let mut running = None;
     let subject = match peer.role {
         Role::Server => match field.start(peer) {
@@ -95,7 +95,7 @@ fn meet(peer: &'static Peer, notes: &Notes) -> Result<Completion, Failed> {
     }
 }
 
-/// Runs the cases; the error says what is not as expected.
+/// Runs the cases. The error lists the results that are not as expected.
 fn compare(peer: &Peer, subject: &Subject, cases: &[Case], whole: bool, notes: &Notes) -> Result<(), String> {
     let expected = Expected::read(peer).map_err(|error| error.to_string())?;
     let jobs = if peer.role == Role::Server { 24 } else { 6 };
@@ -104,18 +104,18 @@ fn compare(peer: &Peer, subject: &Subject, cases: &[Case], whole: bool, notes: &
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let results = runtime.map_err(|error| error.to_string())?.block_on(async {
         let results = run(subject, cases, &options, |_| {}).await;
-        settle(subject, cases, &options, &expected, results, |_| {}).await
+        retry_unexpected(subject, cases, &options, &expected, results, |_| {}).await
     });
     notes.add(|found| found.summaries.push(format!("{} {}\n{}", peer.title, peer.version, summary(&results))));
     let differences = expected.differences(&results, whole);
-    let told = differences.iter().map(|difference| {
+    let reports = differences.iter().map(|difference| {
         let result = results.iter().find(|result| result.id == difference.id && result.verdict != Verdict::Pass);
         format!("{difference}\n{}", result.map(failure).unwrap_or_default())
     });
-    let told: Vec<String> = told.collect();
-    if told.is_empty() && results.len() == cases.len() {
+    let reports: Vec<String> = reports.collect();
+    if reports.is_empty() && results.len() == cases.len() {
         return Ok(());
     }
     let advice = format!("a regression, or: socketio-conformance field {} --update", peer.name);
-    Err(format!("{} of {} cases are not as expected: {advice}\n{}", told.len(), cases.len(), told.join("\n")))
+    Err(format!("{} of {} cases are not as expected: {advice}\n{}", reports.len(), cases.len(), reports.join("\n")))
 }

@@ -1,8 +1,8 @@
-//! The suite tested: every case passes against a good peer and fails against each of its mutants. A case that cannot fail is a defect.
+//! Tests the suite: every case passes against a correct peer and fails under each of its mutants. A case that cannot fail is a defect.
 //!
-//! The good server is our own, in this process; for what it does not offer, it is the reference on Node.js, and on deno for WebTransport
-//! (with the feature `webtransport`). The good client is the reference, and for revision 3 its 2.x line. `FILTER=eio4/upgrade cargo test …` looks
-//! at some of the cases only, `PEER=http://127.0.0.1:3000` at another server.
+//! The correct server is our own, in this process. For what it does not support, it is the reference on Node.js, or on deno for
+//! WebTransport (with the feature `webtransport`). The correct client is the reference, and for revision 3 its 2.x line.
+//! `FILTER=eio4/upgrade cargo test …` selects cases by id, and `PEER=http://127.0.0.1:3000` another server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -32,13 +32,13 @@ use socketio_conformance::wire::Tcp;
 use socketio_tokio::serve;
 use tokio::net::TcpListener;
 
-/// What our server does not offer yet.
-const NOT_OURS: [&str; 3] = ["eio3", "recovery", "webtransport"];
+/// The capabilities that our server does not support yet.
+const UNSUPPORTED_BY_OURS: [&str; 3] = ["eio3", "recovery", "webtransport"];
 
-/// What the reference on Node.js does not offer.
-const NOT_ON_NODE: [&str; 2] = ["webtransport", "exact-timers"];
+/// The capabilities that the reference on Node.js does not support.
+const UNSUPPORTED_BY_NODE: [&str; 2] = ["webtransport", "exact-timers"];
 
-fn chosen(cases: Result<Vec<Case>, String>) -> Vec<Case> {
+fn selected_cases(cases: Result<Vec<Case>, String>) -> Vec<Case> {
     let filter = std::env::var("FILTER").unwrap_or_default();
     let mut cases = cases.unwrap();
     cases.retain(|case| case.id.starts_with(&filter));
@@ -61,8 +61,8 @@ async fn our_server() -> Subject {
     server(&url)
 }
 
-/// Runs cases that are expected to pass. Those that do not are tried once more, with few others beside them: a busy machine proves nothing.
-async fn passing(subject: &Subject, cases: &[Case], options: &Options) -> Vec<CaseResult> {
+/// Runs cases that are expected to pass. Those that do not pass run once more with fewer cases at once, in case the machine was busy.
+async fn run_with_retry(subject: &Subject, cases: &[Case], options: &Options) -> Vec<CaseResult> {
     let mut results = run(subject, cases, options, |_| {}).await;
     assert_eq!(results.len(), cases.len(), "a result is missing");
     let others: Vec<usize> = (0..results.len()).filter(|index| results[*index].verdict != Verdict::Pass).collect();
@@ -74,18 +74,18 @@ async fn passing(subject: &Subject, cases: &[Case], options: &Options) -> Vec<Ca
     results
 }
 
-/// Every case passes, and fails under each of its mutants.
-async fn tell_good_from_broken(subject: &Subject, cases: &[Case]) {
-    tell_good_from_some_broken(subject, cases, cases).await;
+/// Asserts that every case passes, and fails under each of its mutants.
+async fn assert_every_mutant_is_noticed(subject: &Subject, cases: &[Case]) {
+    assert_mutants_are_noticed(subject, cases, cases).await;
 }
 
-/// Every case passes, and those of the second list fail under each of their mutants.
-async fn tell_good_from_some_broken(subject: &Subject, cases: &[Case], broken: &[Case]) {
-    let results = passing(subject, cases, &Options::default()).await;
+/// Asserts that every case passes, and that the cases in `broken` fail under each of their mutants.
+async fn assert_mutants_are_noticed(subject: &Subject, cases: &[Case], broken: &[Case]) {
+    let results = run_with_retry(subject, cases, &Options::default()).await;
     let failed: Vec<String> = results.iter().filter(|result| result.verdict != Verdict::Pass).map(failure).collect();
     assert!(failed.is_empty(), "these do not pass against a good peer:\n{}", failed.join("\n"));
 
-    // What is broken stays broken: there is no need to be patient with it.
+    // A broken peer does not recover, so a short grace is enough.
     let options = Options { grace: Duration::from_millis(700), jobs: 12, ..Options::default() };
     let trials = prove(subject, broken, &options, |_| {}).await.unwrap();
     let faults: Vec<String> = trials.iter().filter_map(Trial::fault).collect();
@@ -96,32 +96,32 @@ fn field() -> Field {
     Field::new(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
 }
 
-/// A tool that is not here is a reason to skip, unless everything is required.
+/// Reports that a test is skipped because a tool is missing. Panics if all tools are required.
 fn skipped(missing: &dyn std::fmt::Display) {
     assert!(!all_required(), "{missing}");
     eprintln!("skipped: {missing}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn server_cases_tell_our_server_from_broken_ones() {
-    let mut cases = chosen(server_cases());
+async fn server_cases_notice_every_mutant_of_our_server() {
+    let mut cases = selected_cases(server_cases());
     if let Ok(url) = std::env::var("PEER") {
-        return tell_good_from_broken(&server(&url), &cases).await;
+        return assert_every_mutant_is_noticed(&server(&url), &cases).await;
     }
     let known = known::failures();
-    cases.retain(|case| !needs_any(case, &NOT_OURS) && !known.contains_key(&case.id));
-    tell_good_from_broken(&our_server().await, &cases).await;
+    cases.retain(|case| !needs_any(case, &UNSUPPORTED_BY_OURS) && !known.contains_key(&case.id));
+    assert_every_mutant_is_noticed(&our_server().await, &cases).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn server_cases_tell_the_reference_from_broken_servers_where_ours_cannot_serve() {
+async fn server_cases_that_ours_cannot_pass_notice_every_mutant_of_the_reference() {
     let known = known::failures();
-    let mut cases = chosen(server_cases());
-    cases.retain(|case| needs_any(case, &NOT_OURS) || known.contains_key(&case.id));
+    let mut cases = selected_cases(server_cases());
+    cases.retain(|case| needs_any(case, &UNSUPPORTED_BY_OURS) || known.contains_key(&case.id));
     let expected = Expected::read(peer("node").unwrap()).unwrap();
     let fails = |case: &Case| expected.results.get(&case.id).is_some_and(|outcome| outcome.verdict == Verdict::Fail);
-    // What the reference does not do either has no good peer to be tried on.
-    cases.retain(|case| !needs_any(case, &NOT_ON_NODE) && !fails(case));
+    // Cases that the reference fails as well have no correct peer to run against.
+    cases.retain(|case| !needs_any(case, &UNSUPPORTED_BY_NODE) && !fails(case));
     if cases.is_empty() {
         return;
     }
@@ -130,27 +130,27 @@ async fn server_cases_tell_the_reference_from_broken_servers_where_ours_cannot_s
         Err(StartError::Missing(missing)) => return skipped(&missing),
         Err(error) => panic!("{error}"),
     };
-    tell_good_from_broken(&server(running.url()), &cases).await;
+    assert_every_mutant_is_noticed(&server(running.url()), &cases).await;
 }
 
-/// What the reference does not do.
-const NOT_ON_DENO: &str = "eio4/webtransport/second-stream";
+/// The case that the reference on deno fails.
+const UNSUPPORTED_BY_DENO: &str = "eio4/webtransport/second-stream";
 
-/// WebTransport without QUIC: what that case asks for, and that frames and rules for them are what they should be, in every build.
+/// WebTransport without QUIC: tests that case, and the frames and the rules for them, in every build.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cases_of_webtransport_tell_a_strict_server_in_memory_from_broken_ones() {
+async fn webtransport_cases_notice_every_mutant_of_a_strict_server_in_memory() {
     const SERVED: [&str; 5] = ["handshake", "text", "binary", "empty-message", "many-in-one-write"];
-    let mut cases = chosen(case::parse(include_str!("../cases/server/eio4-webtransport.toml"), Role::Server));
+    let mut cases = selected_cases(case::parse(include_str!("../cases/server/eio4-webtransport.toml"), Role::Server));
     let served = |id: &str| id.split('/').nth(2).is_some_and(|name| SERVED.contains(&name));
-    cases.retain(|case| case.id == NOT_ON_DENO || (case.id.starts_with("eio4/") && served(&case.id)));
-    tell_good_from_broken(&Subject::Server(Arc::new(strict::Strict)), &cases).await;
+    cases.retain(|case| case.id == UNSUPPORTED_BY_DENO || (case.id.starts_with("eio4/") && served(&case.id)));
+    assert_every_mutant_is_noticed(&Subject::Server(Arc::new(strict::StrictServer)), &cases).await;
 }
 
 #[cfg(feature = "webtransport")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn server_cases_of_webtransport_tell_the_reference_on_deno_from_broken_servers() {
-    let mut cases = chosen(server_cases());
-    cases.retain(|case| case.is_on_request() && case.id != NOT_ON_DENO);
+async fn webtransport_cases_notice_every_mutant_of_the_reference_on_deno() {
+    let mut cases = selected_cases(server_cases());
+    cases.retain(|case| case.needs_webtransport() && case.id != UNSUPPORTED_BY_DENO);
     if cases.is_empty() {
         return;
     }
@@ -159,35 +159,35 @@ async fn server_cases_of_webtransport_tell_the_reference_on_deno_from_broken_ser
         Err(StartError::Missing(missing)) => return skipped(&missing),
         Err(error) => panic!("{error}"),
     };
-    tell_good_from_broken(&server(running.url()), &cases).await;
+    assert_every_mutant_is_noticed(&server(running.url()), &cases).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn client_cases_tell_the_reference_from_broken_clients() {
-    tell_client_from_broken_ones("client-node").await;
+async fn client_cases_notice_every_mutant_of_the_reference() {
+    assert_client_mutants_are_noticed("client-node").await;
 }
 
-/// The last line of the reference that speaks revision 3 as a client.
+/// The 2.x line is the last one whose client uses revision 3.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn client_cases_of_revision_3_tell_the_2_x_client_from_broken_ones() {
-    tell_client_from_broken_ones("client-socketio2").await;
+async fn client_cases_of_revision_3_notice_every_mutant_of_the_2_x_client() {
+    assert_client_mutants_are_noticed("client-socketio2").await;
 }
 
-/// With the cases that this client does not lack anything for.
-async fn tell_client_from_broken_ones(name: &str) {
+/// Uses the cases whose capabilities this client supports.
+async fn assert_client_mutants_are_noticed(name: &str) {
     let client = peer(name).unwrap();
-    let mut cases = chosen(client_cases());
+    let mut cases = selected_cases(client_cases());
     cases.retain(|case| !needs_any(case, client.lacks));
     if cases.is_empty() {
         return;
     }
-    // Every run starts a program, so that one variant of each case has to do, unless `MUTANTS=all` asks for all.
+    // Every run starts a program, so only one variant of each case runs, unless `MUTANTS=all` is set.
     let mut broken = cases.clone();
     if !std::env::var("MUTANTS").is_ok_and(|value| value == "all") {
         broken.dedup_by(|next, first| variant_of(&next.id).is_some_and(|case| variant_of(&first.id) == Some(case)));
     }
     match field().command_line(client) {
-        Ok(command) => tell_good_from_some_broken(&Subject::Client(command), &cases, &broken).await,
+        Ok(command) => assert_mutants_are_noticed(&Subject::Client(command), &cases, &broken).await,
         Err(missing) => skipped(&missing),
     }
 }

@@ -1,4 +1,4 @@
-//! Each case of the three official suites has a case here: `OFFICIAL.md` says which, and the cases say the same.
+//! Each case of the three official suites has a case here. `OFFICIAL.md` and the cases name each other.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
 
 use socketio_conformance::case::{Case, server_cases};
@@ -32,12 +32,12 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// The case of this id, or one of those that it has for each of several values.
-fn named<'a>(cases: &'a [Case], id: &str) -> Option<&'a Case> {
-    cases.iter().find(|case| belongs(case, id))
+/// The case with this id, or one of its variants.
+fn find<'a>(cases: &'a [Case], id: &str) -> Option<&'a Case> {
+    cases.iter().find(|case| has_id(case, id))
 }
 
-fn belongs(case: &Case, id: &str) -> bool {
+fn has_id(case: &Case, id: &str) -> bool {
     case.id.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -55,11 +55,11 @@ fn the_table_has_every_official_case_once() {
 }
 
 #[test]
-fn what_the_table_names_exists_and_says_what_it_replays() {
+fn every_case_in_the_table_exists_and_names_the_official_case() {
     let cases = server_cases().unwrap();
     for row in rows() {
         for id in &row.ids {
-            let case = named(&cases, id).unwrap_or_else(|| panic!("OFFICIAL.md names {id}, which does not exist"));
+            let case = find(&cases, id).unwrap_or_else(|| panic!("OFFICIAL.md names {id}, which does not exist"));
             let official = case.official.as_deref().unwrap_or_default();
             let same =
                 official.starts_with(&format!("{}: ", row.suite)) && official.contains(&format!("'{}'", row.title));
@@ -73,10 +73,10 @@ fn what_the_table_names_exists_and_says_what_it_replays() {
 }
 
 #[test]
-fn whatever_replays_an_official_case_is_in_the_table() {
+fn every_case_that_replays_an_official_one_is_in_the_table() {
     let rows = rows();
     for case in server_cases().unwrap().iter().filter(|case| case.official.is_some()) {
-        let listed = rows.iter().any(|row| row.ids.iter().any(|id| belongs(case, id)));
+        let listed = rows.iter().any(|row| row.ids.iter().any(|id| has_id(case, id)));
         assert!(listed, "{} replays an official case and is not in OFFICIAL.md", case.id);
     }
 }

@@ -1,8 +1,8 @@
-//! Our own server under the suite, twice: over sockets, and in memory under virtual time, where a heartbeat of minutes costs nothing and
-//! no machine is too slow, so that next to no grace is given.
+//! Runs the suite against our own server: over sockets, and in memory in virtual time, where long heartbeats take no real time and a slow
+//! machine does not matter, so little grace is needed.
 //!
-//! All cases run, those of parts that are not built, too. What fails is listed in `known-failures.txt`, with a reason; whoever fails without
-//! being listed is a defect, and so is a listed case that passes. `UPDATE=1` rewrites the list as far as it is about parts that are not built.
+//! All cases run, including those for unsupported features. `known-failures.txt` lists the cases that fail, with reasons. A failed case
+//! that is not listed is a defect, and so is a listed case that passes. `UPDATE=1` updates the entries for unsupported features.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,9 +22,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::Settings;
-use memory::Memory;
+use memory::InMemoryServer;
 use socketio_conformance::case::{Case, Level, server_cases};
-use socketio_conformance::field::{Expected, Outcome, peer, settle};
+use socketio_conformance::field::{Expected, Outcome, peer, retry_unexpected};
 use socketio_conformance::report::failure;
 use socketio_conformance::run::{CaseResult, Options, Subject, Verdict, run};
 use socketio_conformance::wire::Tcp;
@@ -34,26 +34,26 @@ use tokio::net::TcpListener;
 /// as the reference does, and far deadlines share the ticks of its timers.
 const VIRTUAL_GRACE: Duration = Duration::from_millis(250);
 
-/// Parts of the protocols that no server of ours offers, and what the list says of their cases.
-const NOT_BUILT: [(&str, &str); 2] =
+/// The capabilities that our server does not support, and the reason that the list has for their cases.
+const UNSUPPORTED: [(&str, &str); 2] =
     [("eio3", "Engine.IO revision 3 is not served yet"), ("recovery", "connection state recovery is not built yet")];
 
-fn chosen() -> Vec<Case> {
+fn selected_cases() -> Vec<Case> {
     let filter = std::env::var("FILTER").unwrap_or_default();
     let mut cases = server_cases().unwrap();
-    // Nobody serves WebTransport here, and the list must not depend on how the suite was built.
-    cases.retain(|case| case.id.starts_with(&filter) && !case.is_on_request());
+    // WebTransport is not served here, and the list must not depend on how the suite was built.
+    cases.retain(|case| case.id.starts_with(&filter) && !case.needs_webtransport());
     cases
 }
 
-/// Everything passes but what is listed, which fails.
-fn assert_as_known(cases: &[Case], results: &[CaseResult]) {
+/// Asserts that all cases pass except the listed ones, which fail.
+fn assert_only_listed_failures(cases: &[Case], results: &[CaseResult]) {
     assert_eq!(results.len(), cases.len(), "a result is missing");
     let mut known = known::failures();
     let mut wrong = Vec::new();
     for (case, result) in cases.iter().zip(results) {
         let listed = known.contains_key(&result.id);
-        let reason = NOT_BUILT.iter().find(|(part, _)| case.needs.iter().any(|need| need == part));
+        let reason = UNSUPPORTED.iter().find(|(part, _)| case.needs.iter().any(|need| need == part));
         match (result.verdict, listed, reason) {
             (Verdict::Pass, false, _) | (Verdict::Fail, true, _) => {}
             (Verdict::Pass, true, _) => wrong.push(format!("{} passes: take it off the list", result.id)),
@@ -81,33 +81,33 @@ fn assert_as_known(cases: &[Case], results: &[CaseResult]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_sockets_our_server_fails_no_case_but_the_listed() {
+async fn over_sockets_our_server_fails_only_the_listed_cases() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { socketio_tokio::serve(listener, contract::endpoints(Settings::default())).await });
-    let cases = chosen();
+    let cases = selected_cases();
     let options = Options { jobs: 12, ..Options::default() };
     let subject = Subject::Server(Arc::new(Tcp::new(&url).unwrap()));
     let results = run(&subject, &cases, &options, |_| {}).await;
-    // A busy machine is no defect.
-    let results = settle(&subject, &cases, &options, &known_as_expected(), results, |_| {}).await;
-    assert_as_known(&cases, &results);
+    // A failure may be due to a busy machine.
+    let results = retry_unexpected(&subject, &cases, &options, &expected_from_list(), results, |_| {}).await;
+    assert_only_listed_failures(&cases, &results);
 }
 
-/// The list in the form that a second attempt looks at.
-fn known_as_expected() -> Expected {
-    let mut expected = Expected::of(peer("ours").unwrap());
+/// The list as expected results, for the second attempt.
+fn expected_from_list() -> Expected {
+    let mut expected = Expected::empty(peer("ours").unwrap());
     for (id, seen) in known::failures() {
         expected.results.insert(id, Outcome { verdict: Verdict::Fail, level: Level::Must, seen });
     }
     expected
 }
 
-/// Runs cases on a server in memory, with a clock that moves when everybody waits; returns how long that clock says it took.
-fn under_virtual_time(settings: Settings, cases: &[Case], options: &Options) -> (Vec<CaseResult>, Duration) {
+/// Runs cases on a server in memory with a clock that advances when all tasks wait. Also returns the duration on that clock.
+fn run_in_virtual_time(settings: Settings, cases: &[Case], options: &Options) -> (Vec<CaseResult>, Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let subject = Subject::Server(Arc::new(Memory::new(contract::endpoints(settings))));
+        let subject = Subject::Server(Arc::new(InMemoryServer::new(contract::endpoints(settings))));
         // The server's epoch is a time of the machine, which went on while this one was standing still.
         tokio::time::sleep(Duration::from_secs(60)).await;
         let begin = tokio::time::Instant::now();
@@ -117,36 +117,36 @@ fn under_virtual_time(settings: Settings, cases: &[Case], options: &Options) -> 
 
 /// One case at a time. Nothing takes time here but waiting, so that no deadline of the suite can come before what the server does by itself.
 #[test]
-fn in_memory_our_server_fails_no_case_but_the_listed() {
-    let cases = chosen();
+fn in_memory_our_server_fails_only_the_listed_cases() {
+    let cases = selected_cases();
     let options = Options { grace: VIRTUAL_GRACE, jobs: 1, ..Options::default() };
     let begin = Instant::now();
-    let (results, virtually) = under_virtual_time(Settings::default(), &cases, &options);
-    println!("{} cases took {virtually:?} of virtual time, and {:?} of ours", results.len(), begin.elapsed());
-    assert_as_known(&cases, &results);
+    let (results, virtual_time) = run_in_virtual_time(Settings::default(), &cases, &options);
+    println!("{} cases took {virtual_time:?} of virtual time, and {:?} of ours", results.len(), begin.elapsed());
+    assert_only_listed_failures(&cases, &results);
 }
 
 /// Nothing in the suite or in our server assumes a short heartbeat. That of the reference (25 s and 20 s) would be too long: some cases keep
 /// a probe or an idle connection for as long as an interval, and a server ends these after 10 s and 30 s.
 #[test]
-fn in_memory_with_a_long_heartbeat_our_server_fails_no_case_but_the_listed() {
+fn in_memory_with_a_long_heartbeat_our_server_fails_only_the_listed_cases() {
     let settings =
         Settings { ping_interval: Duration::from_secs(3), ping_timeout: Duration::from_secs(2), ..Settings::default() };
-    let cases = chosen();
+    let cases = selected_cases();
     let options = Options { grace: VIRTUAL_GRACE, jobs: 1, ..Options::default() };
-    let (results, _) = under_virtual_time(settings, &cases, &options);
-    assert_as_known(&cases, &results);
+    let (results, _) = run_in_virtual_time(settings, &cases, &options);
+    assert_only_listed_failures(&cases, &results);
 }
 
-/// What a case would have the server refuse is not refused by a server that is gone.
+/// A refused connection must not count as the refusal that a case requires of the server.
 #[tokio::test]
-async fn no_case_passes_where_there_is_no_server() {
+async fn no_case_passes_without_a_server() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let options = Options { grace: Duration::ZERO, jobs: 64, ..Options::default() };
     let subject = Subject::Server(Arc::new(Tcp::new(&url).unwrap()));
-    let results = run(&subject, &chosen(), &options, |_| {}).await;
+    let results = run(&subject, &selected_cases(), &options, |_| {}).await;
     let passed: Vec<_> =
         results.iter().filter(|result| result.verdict == Verdict::Pass).map(|result| &result.id).collect();
     assert!(passed.is_empty(), "passed without a server: {passed:?}");

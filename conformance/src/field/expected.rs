@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::Peer;
-use crate::case::{Level, cases_not_built};
+use crate::case::{Level, excluded_cases};
 use crate::run::{CaseResult, Verdict};
 
 /// The expected results of one implementation.
@@ -67,7 +67,7 @@ impl fmt::Display for Difference {
 
 impl Expected {
     /// Expected results without any outcome.
-    pub fn of(peer: &Peer) -> Self {
+    pub fn empty(peer: &Peer) -> Self {
         Self { implementation: peer.title.to_owned(), version: peer.version.to_owned(), results: BTreeMap::new() }
     }
 
@@ -78,7 +78,7 @@ impl Expected {
     pub fn read(peer: &Peer) -> io::Result<Self> {
         match fs::read_to_string(path(peer)) {
             Ok(text) => serde_json::from_str(&text).map_err(io::Error::other),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::of(peer)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::empty(peer)),
             Err(error) => Err(error),
         }
     }
@@ -103,7 +103,7 @@ impl Expected {
         peer.title.clone_into(&mut self.implementation);
         peer.version.clone_into(&mut self.version);
         if whole {
-            self.results.retain(|id, _| is_not_built(id));
+            self.results.retain(|id, _| is_excluded(id));
         }
         for result in results {
             let seen = if result.verdict == Verdict::Pass { String::new() } else { first_line(&result.seen) };
@@ -123,7 +123,7 @@ impl Expected {
         }
         if whole {
             let ran = |id: &String| results.iter().any(|result| result.id == *id);
-            for (id, outcome) in self.results.iter().filter(|(id, _)| !ran(id) && !is_not_built(id)) {
+            for (id, outcome) in self.results.iter().filter(|(id, _)| !ran(id) && !is_excluded(id)) {
                 differences.push(Difference { id: id.clone(), expected: Some(outcome.verdict), found: None });
             }
         }
@@ -132,9 +132,9 @@ impl Expected {
 }
 
 /// Returns whether this build of the suite leaves a case out.
-fn is_not_built(id: &str) -> bool {
+fn is_excluded(id: &str) -> bool {
     static IDS: LazyLock<BTreeSet<String>> =
-        LazyLock::new(|| cases_not_built().unwrap_or_default().into_iter().map(|case| case.id).collect());
+        LazyLock::new(|| excluded_cases().unwrap_or_default().into_iter().map(|case| case.id).collect());
     IDS.contains(id)
 }
 
@@ -167,11 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_kept_and_no_difference() {
+    fn excluded_cases_are_kept_and_are_no_difference() {
         let peer = super::super::peer("deno").unwrap();
-        let mut expected = Expected::of(peer);
+        let mut expected = Expected::empty(peer);
         let left_out: Vec<CaseResult> =
-            cases_not_built().unwrap().iter().map(|case| result(&case.id, Verdict::Pass)).collect();
+            excluded_cases().unwrap().iter().map(|case| result(&case.id, Verdict::Pass)).collect();
         expected.update(peer, &left_out, true);
         assert_eq!(expected.differences(&[], true), []);
         expected.update(peer, &[], true);
@@ -180,9 +180,9 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_what_is_new_and_what_is_gone_are_differences() {
+    fn changed_new_and_removed_cases_are_differences() {
         let peer = super::super::peer("node").unwrap();
-        let mut expected = Expected::of(peer);
+        let mut expected = Expected::empty(peer);
         let before = [result("a", Verdict::Pass), result("b", Verdict::Fail), result("c", Verdict::Skip)];
         expected.update(peer, &before, true);
         assert_eq!(expected.differences(&before, true), []);
@@ -190,12 +190,12 @@ mod tests {
         assert_eq!(expected.results["b"].seen, "something");
 
         let after = [result("a", Verdict::Fail), result("b", Verdict::Fail), result("d", Verdict::Pass)];
-        let told: Vec<String> = expected.differences(&after, true).iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = expected.differences(&after, true).iter().map(ToString::to_string).collect();
         let changed = ["a: expected pass, found fail", "d: expected nothing, found pass"];
-        assert_eq!(told, [changed[0], changed[1], "c: expected skip, found nothing"]);
+        assert_eq!(lines, [changed[0], changed[1], "c: expected skip, found nothing"]);
 
-        let told: Vec<String> = expected.differences(&after, false).iter().map(ToString::to_string).collect();
-        assert_eq!(told, changed);
+        let lines: Vec<String> = expected.differences(&after, false).iter().map(ToString::to_string).collect();
+        assert_eq!(lines, changed);
         expected.update(peer, &after, false);
         assert_eq!(expected.results.len(), 4);
     }

@@ -195,7 +195,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn names_are_told_apart() {
+    fn names_are_unique() {
         let names: BTreeSet<_> = servers().iter().chain(clients()).map(|peer| peer.name).collect();
         assert_eq!(names.len(), servers().len() + clients().len());
     }

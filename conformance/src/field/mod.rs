@@ -1,6 +1,6 @@
 //! Third-party implementations (and ours) in pinned versions: installs, starts and stops them.
 //!
-//! [`servers`] and [`clients`] list them. [`Field::start`] starts a server, which is killed when the [`Running`] value is dropped.
+//! [`servers`] and [`clients`] list them. [`Field::start`] starts a server, which is killed when the [`RunningServer`] value is dropped.
 //! [`Field::command_line`] returns the command that starts a client. [`Expected`] holds the reviewed results of an earlier run. Programs
 //! and packages are installed on demand under the target directory, see [`crate::peers`]. The fixtures are read from the sources of this
 //! crate, so this module only works in a checkout.
@@ -9,14 +9,14 @@ mod expected;
 mod list;
 #[cfg(test)]
 mod notes;
-mod running;
-mod settle;
+mod retry;
+mod running_server;
 mod table;
 
 pub use expected::{Difference, Expected, Outcome};
 pub use list::{clients, peer, servers};
-pub use running::Running;
-pub use settle::settle;
+pub use retry::retry_unexpected;
+pub use running_server::RunningServer;
 pub use table::table;
 
 use std::ffi::OsString;
@@ -49,8 +49,8 @@ pub struct Peer {
 impl Peer {
     /// Returns whether to run a case on this peer. Cases that need a build of the suite with a feature run only on peers with all their
     /// capabilities, so that the results of all other peers do not depend on the build.
-    pub fn is_asked(&self, case: &Case) -> bool {
-        !case.is_on_request() || case.needs.iter().all(|need| !self.lacks.contains(&need.as_str()))
+    pub fn runs_case(&self, case: &Case) -> bool {
+        !case.needs_webtransport() || case.needs.iter().all(|need| !self.lacks.contains(&need.as_str()))
     }
 }
 
@@ -99,11 +99,11 @@ impl Field {
     ///
     /// # Errors
     /// [`Missing`] if something cannot be installed. Otherwise an error with everything that the server has printed.
-    pub fn start(&self, peer: &Peer) -> Result<Running, StartError> {
+    pub fn start(&self, peer: &Peer) -> Result<RunningServer, StartError> {
         let mut command = self.command(peer)?;
         // A `PORT` in the environment of the suite is not meant for the servers.
         command.env("PORT", "0");
-        Running::start(peer.name, &mut command)
+        RunningServer::start(peer.name, &mut command)
     }
 
     /// Installs a client if necessary, and returns the command that starts it. The last word is `{url}`, to be replaced by the URL to

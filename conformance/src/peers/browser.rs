@@ -45,5 +45,5 @@ fn on_the_path(name: &str) -> Option<PathBuf> {
 }
 
 fn runs(program: &Path) -> bool {
-    install::answer(program, &["--version"]).is_some()
+    install::output_of(program, &["--version"]).is_some()
 }

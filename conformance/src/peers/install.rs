@@ -58,7 +58,7 @@ pub(super) fn run(command: &mut Command, purpose: &str) -> Result<(), Missing> {
 }
 
 /// The output of the command, or `None` if it cannot run or fails.
-pub(super) fn answer(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<String> {
+pub(super) fn output_of(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

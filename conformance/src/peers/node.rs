@@ -83,14 +83,14 @@ pub(super) const DENO: Packages = Packages {
 };
 
 pub(super) fn find(root: &Path, packages: &Packages) -> Result<Node, Missing> {
-    let found = install::answer("node", &["--version"]).ok_or_else(|| Missing::new(ADVICE))?;
+    let found = install::output_of("node", &["--version"]).ok_or_else(|| Missing::new(ADVICE))?;
     if install::version(&found).is_none_or(|version| version < (18, 0)) {
         return Err(Missing::new(format!("{ADVICE} (found {found})")));
     }
     let Packages { name, package, package_lock, runtime } = packages;
     let directory = root.join(name);
     install::once(root, &directory, &format!("{package}{package_lock}{NPM_SETTINGS}"), || {
-        if install::answer("npm", &["--version"]).is_none() {
+        if install::output_of("npm", &["--version"]).is_none() {
             return Err(Missing::new(ADVICE));
         }
         install::write(&directory.join("package.json"), package)?;
@@ -106,7 +106,7 @@ pub(super) fn find(root: &Path, packages: &Packages) -> Result<Node, Missing> {
         return Ok(Node { program: "node".into(), arguments: &[], directory });
     };
     let program = directory.join("node_modules").join(program);
-    if install::answer(&program, &["--version"]).is_none() {
+    if install::output_of(&program, &["--version"]).is_none() {
         return Err(Missing::new(format!("{name} does not support this machine: cannot run {}", program.display())));
     }
     Ok(Node { program, arguments, directory })

@@ -26,7 +26,7 @@ impl Python {
 }
 
 pub(super) fn find(root: &Path) -> Result<Python, Missing> {
-    let found = install::answer("python3", &["--version"]).ok_or_else(|| Missing::new(ADVICE))?;
+    let found = install::output_of("python3", &["--version"]).ok_or_else(|| Missing::new(ADVICE))?;
     if install::version(&found).is_none_or(|version| version < (3, 11)) {
         return Err(Missing::new(format!("{ADVICE} (found {found})")));
     }

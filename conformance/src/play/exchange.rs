@@ -7,27 +7,27 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::Context;
-use super::inbox::{Event, Inbox, Task};
+use super::events::{Event, Inbox, Task};
 use crate::wire::http::{RequestHead, read_response};
 use crate::wire::{Source, printable};
 
 /// What to do on a connection after its request.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum Command {
     Write(Vec<u8>),
     /// Shut down the writing half. Input is still read.
-    Finish,
+    ShutDown,
 }
 
 /// Why a connection broke: it was reset, or a write failed. Not set if the peer closed it cleanly.
-pub(crate) type Broken = Arc<OnceLock<String>>;
+pub(crate) type ConnectionError = Arc<OnceLock<String>>;
 
 /// A pending request. Dropping it cuts the connection.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) inbox: Inbox,
-    more: UnboundedSender<Order>,
-    broken: Broken,
+    sender: UnboundedSender<Command>,
+    connection_error: ConnectionError,
     who: String,
     _task: Task,
 }
@@ -35,37 +35,39 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Sends a request. The response or the end of the connection arrives in the inbox.
     pub(crate) fn start(context: &Arc<Context>, who: &str, head: RequestHead, body: Option<Vec<u8>>) -> Self {
-        let (post, inbox) = Inbox::new();
-        let (more, rest) = mpsc::unbounded_channel();
-        let broken = Broken::default();
+        let (events, inbox) = Inbox::new();
+        let (sender, commands) = mpsc::unbounded_channel();
+        let connection_error = ConnectionError::default();
         let task = Task::spawn({
-            let (context, broken) = (Arc::clone(context), Arc::clone(&broken));
+            let (context, connection_error) = (Arc::clone(context), Arc::clone(&connection_error));
             let who = who.to_owned();
-            async move { post.put(exchange(&context, &who, &head, body.as_deref(), Some((rest, &broken))).await) }
+            async move {
+                events.send(exchange(&context, &who, &head, body.as_deref(), Some((commands, &connection_error))).await)
+            }
         });
-        Self { inbox, more, broken, who: who.to_owned(), _task: task }
+        Self { inbox, sender, connection_error, who: who.to_owned(), _task: task }
     }
 
     /// Presents a task that ends with a response as an exchange.
-    pub(crate) fn of(who: &str, future: impl Future<Output = Event> + Send + 'static) -> Self {
-        let (post, inbox) = Inbox::new();
-        let (more, _) = mpsc::unbounded_channel();
-        let task = Task::spawn(async move { post.put(future.await) });
-        Self { inbox, more, broken: Broken::default(), who: who.to_owned(), _task: task }
+    pub(crate) fn from_future(who: &str, future: impl Future<Output = Event> + Send + 'static) -> Self {
+        let (events, inbox) = Inbox::new();
+        let (sender, _) = mpsc::unbounded_channel();
+        let task = Task::spawn(async move { events.send(future.await) });
+        Self { inbox, sender, connection_error: ConnectionError::default(), who: who.to_owned(), _task: task }
     }
 
     /// Opens a connection without sending a request. Responses are read one after the other as they arrive.
     pub(crate) fn raw(context: &Arc<Context>, who: &str) -> Self {
-        let (post, inbox) = Inbox::new();
-        let (more, rest) = mpsc::unbounded_channel();
-        let broken = Broken::default();
+        let (events, inbox) = Inbox::new();
+        let (sender, commands) = mpsc::unbounded_channel();
+        let connection_error = ConnectionError::default();
         let task = Task::spawn({
-            let (context, broken) = (Arc::clone(context), Arc::clone(&broken));
+            let (context, connection_error) = (Arc::clone(context), Arc::clone(&connection_error));
             let who = who.to_owned();
             async move {
                 let stream = match context.connect().await {
                     Ok(stream) => stream,
-                    Err(event) => return post.put(event),
+                    Err(event) => return events.send(event),
                 };
                 let (reader, mut writer) = tokio::io::split(stream);
                 let reading = async {
@@ -73,47 +75,47 @@ impl Exchange {
                     loop {
                         match read_response(&mut source, "").await {
                             Ok(response) => {
-                                context.transcript.arrived(&who, response.summary());
-                                post.put(Event::Answer(response));
+                                context.transcript.received(&who, response.summary());
+                                events.send(Event::Answer(response));
                             }
                             Err(error) => {
-                                note(&broken, &error);
-                                context.transcript.arrived(&who, error.to_string());
-                                return post.put(Event::closed(error.to_string()));
+                                record_error(&connection_error, &error);
+                                context.transcript.received(&who, error.to_string());
+                                return events.send(Event::closed(error.to_string()));
                             }
                         }
                     }
                 };
                 // The script may continue to write after the peer has shut down its half.
-                tokio::join!(reading, carry_out(&mut writer, rest, &broken));
+                tokio::join!(reading, run_commands(&mut writer, commands, &connection_error));
             }
         });
-        Self { inbox, more, broken, who: who.to_owned(), _task: task }
+        Self { inbox, sender, connection_error, who: who.to_owned(), _task: task }
     }
 
     /// Writes these bytes, regardless of the length that the request announced.
     pub(crate) fn write(&self, context: &Context, bytes: Vec<u8>) {
-        context.transcript.out(&self.who, printable(&bytes));
+        context.transcript.sent(&self.who, printable(&bytes));
         // The inbox reports if the connection is closed.
-        let _ = self.more.send(Order::Write(bytes));
+        let _ = self.sender.send(Command::Write(bytes));
     }
 
     /// Shuts down the writing half of the connection.
-    pub(crate) fn finish(&self, context: &Context) {
-        context.transcript.out(&self.who, "shuts down its writing half");
-        let _ = self.more.send(Order::Finish);
+    pub(crate) fn shut_down(&self, context: &Context) {
+        context.transcript.sent(&self.who, "shuts down its writing half");
+        let _ = self.sender.send(Command::ShutDown);
     }
 
     /// Why the connection broke, if it did.
-    pub(crate) fn broken(&self) -> Option<&str> {
-        self.broken.get().map(String::as_str)
+    pub(crate) fn connection_error(&self) -> Option<&str> {
+        self.connection_error.get().map(String::as_str)
     }
 }
 
 /// Stores the first error other than the end of the stream.
-fn note(broken: &Broken, error: &io::Error) {
+fn record_error(connection_error: &ConnectionError, error: &io::Error) {
     if error.kind() != io::ErrorKind::UnexpectedEof {
-        let _ = broken.set(error.to_string());
+        let _ = connection_error.set(error.to_string());
     }
 }
 
@@ -123,7 +125,7 @@ pub(crate) async fn exchange(
     who: &str,
     head: &RequestHead,
     body: Option<&[u8]>,
-    more: Option<(UnboundedReceiver<Order>, &Broken)>,
+    commands: Option<(UnboundedReceiver<Command>, &ConnectionError)>,
 ) -> Event {
     let mut stream = match context.connect().await {
         Ok(stream) => stream,
@@ -133,7 +135,7 @@ pub(crate) async fn exchange(
     if let Some(body) = body {
         line.push_str(&format!("\n{}", printable(body)));
     }
-    context.transcript.out(who, line);
+    context.transcript.sent(who, line);
     let request = head.encode(body);
     let (reader, mut writer) = tokio::io::split(&mut stream);
     let mut source = Source::new(reader);
@@ -141,8 +143,8 @@ pub(crate) async fn exchange(
         // A server may respond and close before it has read everything. The response decides.
         let _ = writer.write_all(&request).await;
         let _ = writer.flush().await;
-        if let Some((more, broken)) = more {
-            carry_out(&mut writer, more, broken).await;
+        if let Some((commands, connection_error)) = commands {
+            run_commands(&mut writer, commands, connection_error).await;
         }
         std::future::pending().await
     };
@@ -152,25 +154,29 @@ pub(crate) async fn exchange(
     };
     match answer {
         Ok(response) => {
-            context.transcript.arrived(who, response.summary());
+            context.transcript.received(who, response.summary());
             Event::Answer(response)
         }
         Err(error) => {
-            context.transcript.arrived(who, error.to_string());
+            context.transcript.received(who, error.to_string());
             Event::closed(error.to_string())
         }
     }
 }
 
 /// Executes the orders of the script.
-async fn carry_out(writer: &mut (impl AsyncWrite + Unpin), mut rest: UnboundedReceiver<Order>, broken: &Broken) {
-    while let Some(order) = rest.recv().await {
-        let done = match order {
-            Order::Write(bytes) => write(writer, &bytes).await,
-            Order::Finish => writer.shutdown().await,
+async fn run_commands(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut commands: UnboundedReceiver<Command>,
+    connection_error: &ConnectionError,
+) {
+    while let Some(command) = commands.recv().await {
+        let done = match command {
+            Command::Write(bytes) => write(writer, &bytes).await,
+            Command::ShutDown => writer.shutdown().await,
         };
         if let Err(error) = done {
-            note(broken, &error);
+            record_error(connection_error, &error);
         }
     }
 }

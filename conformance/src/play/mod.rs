@@ -1,18 +1,18 @@
 //! Runs a script: executes its steps one after the other against the implementation.
 
+mod client_session;
+mod events;
 mod exchange;
-mod hosted;
-mod inbox;
 mod link;
 mod player;
 mod program;
-mod visit;
+mod server_session;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use self::inbox::Event;
+use self::events::Event;
 use self::player::Player;
 use crate::case::Endpoint;
 use crate::mutant::Mutant;
@@ -46,13 +46,13 @@ impl Context {
         match &self.connector {
             Some(connector) => {
                 let connected = connector.connect().await;
-                connected.map_err(|error| self.is_unreachable(format!("no connection: {error}")))
+                connected.map_err(|error| self.record_unreachable(format!("no connection: {error}")))
             }
             None => Err(Event::closed("no connection: this case plays the server")),
         }
     }
 
-    fn is_unreachable(&self, reason: String) -> Event {
+    fn record_unreachable(&self, reason: String) -> Event {
         let _ = self.unreachable.set(reason.clone());
         Event::closed(reason)
     }
@@ -62,7 +62,7 @@ impl Context {
         match &self.connector {
             Some(connector) => {
                 let opened = connector.webtransport(&self.path).await;
-                opened.map_err(|error| self.is_unreachable(format!("no WebTransport session: {error}")))
+                opened.map_err(|error| self.record_unreachable(format!("no WebTransport session: {error}")))
             }
             None => Err(Event::closed("no connection: this case plays the server")),
         }
@@ -94,12 +94,12 @@ pub(crate) enum Stop {
     Failed { step: String, expected: String, seen: String },
     /// The case cannot be decided here.
     Skipped(String),
-    /// The case itself is wrong: the script asks for something impossible.
+    /// The case itself is wrong: the script requires something impossible.
     Broken { step: String, error: String },
 }
 
 /// How to run a script.
-pub(crate) struct Setting {
+pub(crate) struct ScriptOptions {
     pub(crate) connector: Option<Arc<dyn Connector>>,
     /// The command line of the client under test. `{url}` is replaced by the URL of the suite.
     pub(crate) command: Vec<String>,
@@ -117,20 +117,20 @@ pub(crate) struct Setting {
 }
 
 /// Runs the steps and returns the result.
-pub(crate) async fn play(setting: Setting, transcript: Transcript, steps: &[Step]) -> Result<(), Stop> {
+pub(crate) async fn play(options: ScriptOptions, transcript: Transcript, steps: &[Step]) -> Result<(), Stop> {
     let context = Arc::new(Context {
-        connector: setting.connector.clone(),
+        connector: options.connector.clone(),
         transcript,
         answers_heartbeats: AtomicBool::new(true),
         unreachable: OnceLock::new(),
-        path: setting.path.clone(),
+        path: options.path.clone(),
     });
-    let mut scope = Scope::new(setting.seed);
-    scope.set("path", Value::Text(setting.path.clone()));
-    for (name, value) in &setting.variables {
+    let mut scope = Scope::new(options.seed);
+    scope.set("path", Value::Text(options.path.clone()));
+    for (name, value) in &options.variables {
         scope.set(name, value.clone());
     }
-    let mut player = Player::new(Arc::clone(&context), setting, scope);
+    let mut player = Player::new(Arc::clone(&context), options, scope);
     player.start_program().await?;
     let result = player.steps(steps).await;
     match context.unreachable.get() {

@@ -9,7 +9,7 @@ use tokio::process::{ChildStdin, Command};
 use tokio::sync::watch;
 
 use super::Context;
-use super::inbox::{Event, Inbox, Task};
+use super::events::{Event, Inbox, Task};
 use crate::wire::packets::Payload;
 
 /// A running program. Dropping it kills the program.
@@ -18,7 +18,7 @@ pub(crate) struct Program {
     /// Receives a packet for every line, and the exit of the program.
     pub(crate) inbox: Inbox,
     input: Option<ChildStdin>,
-    ended: watch::Receiver<Option<String>>,
+    exited: watch::Receiver<Option<String>>,
     _watching: Task,
 }
 
@@ -41,44 +41,44 @@ impl Program {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{program} could not be started: {error}")))?;
-        let (post, inbox) = Inbox::new();
+        let (events, inbox) = Inbox::new();
         let (input, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let context = Arc::clone(context);
-        let (end, ended) = watch::channel(None);
+        let (exit, exited) = watch::channel(None);
         let watching = Task::spawn(async move {
-            let reports = async {
+            let stdout_lines = async {
                 let Some(stdout) = stdout else { return };
                 let mut lines = BufReader::new(stdout).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
-                    context.transcript.arrived("report", &line);
-                    post.put(Event::Packet(Payload::Text(line)));
+                    context.transcript.received("report", &line);
+                    events.send(Event::Packet(Payload::Text(line)));
                 }
             };
-            let complaints = async {
+            let stderr_lines = async {
                 let Some(stderr) = stderr else { return };
                 let mut lines = BufReader::new(stderr).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
-                    context.transcript.arrived("stderr", line);
+                    context.transcript.received("stderr", line);
                 }
             };
-            tokio::join!(reports, complaints);
+            tokio::join!(stdout_lines, stderr_lines);
             let status = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
             let how = format!("the client exited with {status}");
-            context.transcript.arrived("report", &how);
-            end.send_replace(Some(how.clone()));
-            post.put(Event::closed(how));
+            context.transcript.received("report", &how);
+            exit.send_replace(Some(how.clone()));
+            events.send(Event::closed(how));
         });
-        Ok(Self { inbox, input, ended, _watching: watching })
+        Ok(Self { inbox, input, exited, _watching: watching })
     }
 
     /// How the program has exited, once it has.
-    pub(crate) fn ended(&self) -> watch::Receiver<Option<String>> {
-        self.ended.clone()
+    pub(crate) fn exited(&self) -> watch::Receiver<Option<String>> {
+        self.exited.clone()
     }
 
     /// Writes a command to the program's standard input.
     pub(crate) async fn write_line(&mut self, context: &Context, line: &str) {
-        context.transcript.out("report", line);
+        context.transcript.sent("report", line);
         if let Some(input) = &mut self.input {
             // If the program has exited, that is reported separately.
             let _ = input.write_all(format!("{line}\n").as_bytes()).await;

@@ -37,7 +37,7 @@ pub(crate) fn tokens(line: &str) -> Result<Vec<Token>, String> {
             '#' => break,
             '"' => {
                 rest.next();
-                tokens.push(Token::Double(double(&mut rest)?));
+                tokens.push(Token::Double(double_quoted(&mut rest)?));
             }
             '\'' => {
                 rest.next();
@@ -163,7 +163,7 @@ fn name(rest: &mut Characters<'_>) -> Option<String> {
 }
 
 /// The content of a `"…"`, including the closing quote.
-fn double(rest: &mut Characters<'_>) -> Result<Template, String> {
+fn double_quoted(rest: &mut Characters<'_>) -> Result<Template, String> {
     let mut parts = Vec::new();
     let mut literal = String::new();
     loop {

@@ -73,7 +73,7 @@ pub(crate) enum Action {
     /// `check LEFT = RIGHT`, also `!=`, `<`, `>`
     Check { left: Expression, comparison: Comparison, right: Expression },
     /// `check VALUE /REGEX/`, or `not /REGEX/`
-    Resembles { value: Expression, not: bool, pattern: Match },
+    CheckPattern { value: Expression, not: bool, pattern: Match },
     /// `repeat COUNT { … }`
     Repeat { times: Expression, steps: Vec<Step> },
     /// `accept TRANSPORT [HANDSHAKE]`: a new session of the client.

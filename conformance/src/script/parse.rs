@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    fn need_symbol(&mut self, symbol: char) -> Result<(), String> {
+    fn expect_symbol(&mut self, symbol: char) -> Result<(), String> {
         if self.symbol(symbol) { Ok(()) } else { Err(format!("a {symbol} is missing")) }
     }
 
@@ -149,14 +149,14 @@ impl<'a> Reader<'a> {
             "requests" if self.word("refused") => Action::RequestsRefused,
             "let" => {
                 let name = self.any_word().ok_or("let needs a name")?;
-                self.need_symbol('=')?;
+                self.expect_symbol('=')?;
                 Action::Let { name, value: self.expression()? }
             }
             "check" => {
                 let left = self.expression()?;
                 let not = self.word("not");
                 if not || matches!(self.peek(), Some(Token::Regex(_))) {
-                    return Ok(Action::Resembles { value: left, not, pattern: self.matching()? });
+                    return Ok(Action::CheckPattern { value: left, not, pattern: self.matching()? });
                 }
                 let comparison = match self.next() {
                     Some(Token::Symbol('=')) => Comparison::Equal,
@@ -169,7 +169,7 @@ impl<'a> Reader<'a> {
             }
             "repeat" => {
                 let times = self.expression()?;
-                self.need_symbol('{')?;
+                self.expect_symbol('{')?;
                 Action::Repeat { times, steps: Vec::new() }
             }
             "accept" => self.accept()?,
@@ -414,14 +414,14 @@ impl<'a> Reader<'a> {
             Some(Token::Variable(name)) => Ok(Expression::Variable(name.clone())),
             Some(Token::Symbol('(')) => {
                 let inside = self.expression()?;
-                self.need_symbol(')')?;
+                self.expect_symbol(')')?;
                 Ok(inside)
             }
             Some(Token::Word(word)) => match Function::named(word) {
                 Some(function) => {
-                    self.need_symbol('(')?;
+                    self.expect_symbol('(')?;
                     let argument = self.expression()?;
-                    self.need_symbol(')')?;
+                    self.expect_symbol(')')?;
                     Ok(Expression::Call(function, Box::new(argument)))
                 }
                 None => Err(format!("{word:?} is not a value; write texts in quotes")),
@@ -455,7 +455,7 @@ mod tests {
     fn a_value_is_checked_against_a_value_or_a_regular_expression() {
         for (line, not) in [("check $a /x/", false), ("check $a not /x/", true)] {
             let steps = script(line).unwrap();
-            assert!(matches!(&steps[0].action, Action::Resembles { not: seen, .. } if *seen == not));
+            assert!(matches!(&steps[0].action, Action::CheckPattern { not: seen, .. } if *seen == not));
         }
         assert!(matches!(script("check $a != 1").unwrap()[0].action, Action::Check { .. }));
         assert!(script("check $a").is_err());

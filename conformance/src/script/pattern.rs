@@ -125,7 +125,7 @@ impl JsonPattern {
         match (self, value) {
             (Self::Any(name), value) => {
                 if !name.is_empty() {
-                    captures.push((name.clone(), remembered(value)));
+                    captures.push((name.clone(), json_variable(value)));
                 }
                 true
             }
@@ -156,7 +156,7 @@ impl JsonPattern {
 }
 
 /// A JSON value as a variable: a string without its quotes, anything else as JSON text.
-pub(crate) fn remembered(value: &Json) -> Value {
+pub(crate) fn json_variable(value: &Json) -> Value {
     match value {
         Json::String(text) => Value::Text(text.clone()),
         Json::Number(number) => number.as_f64().map_or_else(|| Value::Text(number.to_string()), Value::Number),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_is_remembered() {
+    fn named_parts_are_captured() {
         let text = |text: &str| Value::Text(text.to_owned());
         assert_eq!(
             found(r#"42*id["ask",*x]"#, r#"4217["ask",{"y":1}]"#),

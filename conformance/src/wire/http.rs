@@ -157,11 +157,11 @@ pub(crate) async fn read_request_head<R: AsyncRead + Unpin>(source: &mut Source<
 pub(crate) async fn read_body<R: AsyncRead + Unpin>(source: &mut Source<R>, framing: Framing) -> io::Result<Vec<u8>> {
     match framing {
         Framing::None => Ok(Vec::new()),
-        Framing::Length(length) => Ok(source.exactly(length).await?.to_vec()),
+        Framing::Length(length) => Ok(source.read_exact(length).await?.to_vec()),
         Framing::Chunked => {
             let mut body = Vec::new();
             loop {
-                let line = source.line().await?;
+                let line = source.read_line().await?;
                 let digits = line.split(';').next().unwrap_or_default().trim();
                 let length = usize::from_str_radix(digits, 16)
                     .map_err(|_| io::Error::other(format!("{line:?} is not a chunk length")))?;
@@ -169,11 +169,11 @@ pub(crate) async fn read_body<R: AsyncRead + Unpin>(source: &mut Source<R>, fram
                     return Err(io::Error::other("the body is too large"));
                 }
                 if length == 0 {
-                    while !source.line().await?.is_empty() {}
+                    while !source.read_line().await?.is_empty() {}
                     return Ok(body);
                 }
-                body.extend_from_slice(&source.exactly(length).await?);
-                source.line().await?;
+                body.extend_from_slice(&source.read_exact(length).await?);
+                source.read_line().await?;
             }
         }
         Framing::UntilTheEnd => {

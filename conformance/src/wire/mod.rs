@@ -168,7 +168,7 @@ impl<R: AsyncRead + Unpin> Source<R> {
     }
 
     /// Reads exactly this many bytes.
-    pub(crate) async fn exactly(&mut self, length: usize) -> io::Result<BytesMut> {
+    pub(crate) async fn read_exact(&mut self, length: usize) -> io::Result<BytesMut> {
         if length > MAX_BODY {
             return Err(io::Error::other(format!("{length} bytes were announced")));
         }
@@ -181,7 +181,7 @@ impl<R: AsyncRead + Unpin> Source<R> {
     }
 
     /// Reads a line and removes its terminator.
-    pub(crate) async fn line(&mut self) -> io::Result<String> {
+    pub(crate) async fn read_line(&mut self) -> io::Result<String> {
         const MAX_LINE: usize = 8192;
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -198,7 +198,7 @@ impl<R: AsyncRead + Unpin> Source<R> {
     }
 
     /// Returns the buffered bytes, or reads once.
-    pub(crate) async fn some(&mut self) -> io::Result<BytesMut> {
+    pub(crate) async fn read_some(&mut self) -> io::Result<BytesMut> {
         if self.buffer.is_empty() {
             self.fill().await?;
         }

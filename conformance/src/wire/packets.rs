@@ -26,7 +26,7 @@ impl Payload {
     }
 
     /// A description for reports, in one line.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::Text(text) => printable(text.as_bytes()),
             Self::Bytes(bytes) => match msgpack::decode_packet(bytes) {

@@ -15,10 +15,10 @@ use super::{BoxStream, Connecting, Ending, Session};
 
 /// A server that sends nothing for this long counts as dead. Keep-alives of QUIC are below the protocol under test, so that a silence in
 /// a script does not count.
-const DEAD: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The interval of QUIC keep-alives.
-const ASKED: Duration = Duration::from_secs(2);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Opens a session at an `https://` URL.
 pub(super) async fn open(url: &str) -> io::Result<Arc<dyn Session>> {
@@ -31,8 +31,8 @@ pub(super) async fn open(url: &str) -> io::Result<Arc<dyn Session>> {
     let configuration = ClientConfig::builder()
         .with_bind_config(family)
         .with_no_cert_validation()
-        .keep_alive_interval(Some(ASKED))
-        .max_idle_timeout(Some(DEAD))
+        .keep_alive_interval(Some(KEEP_ALIVE_INTERVAL))
+        .max_idle_timeout(Some(IDLE_TIMEOUT))
         .map_err(io::Error::other)?
         .build();
     let connection = Endpoint::client(configuration)?.connect(url).await.map_err(io::Error::other)?;

@@ -70,20 +70,20 @@ impl Frame {
 
 /// Reads one frame without validation.
 pub(crate) async fn read_frame<R: AsyncRead + Unpin>(source: &mut Source<R>) -> io::Result<Frame> {
-    let start = source.exactly(2).await?;
+    let start = source.read_exact(2).await?;
     let (first, second) = match start.as_ref() {
         [first, second] => (*first, *second),
         _ => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
     let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     let length = match second & 0x7f {
-        126 => number(&source.exactly(2).await?),
-        127 => number(&source.exactly(8).await?),
+        126 => number(&source.read_exact(2).await?),
+        127 => number(&source.read_exact(8).await?),
         short => u64::from(short),
     };
     let masked = second & 0x80 != 0;
-    let mask = if masked { source.exactly(4).await?.to_vec() } else { Vec::new() };
-    let mut payload = source.exactly(usize::try_from(length).unwrap_or(usize::MAX)).await?.to_vec();
+    let mask = if masked { source.read_exact(4).await?.to_vec() } else { Vec::new() };
+    let mut payload = source.read_exact(usize::try_from(length).unwrap_or(usize::MAX)).await?.to_vec();
     if masked {
         payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
     }

@@ -33,14 +33,14 @@ impl Header {
         if source.buffered().is_empty() && !source.fill().await? {
             return Ok(None);
         }
-        let mut bytes = source.exactly(1).await?.to_vec();
+        let mut bytes = source.read_exact(1).await?.to_vec();
         let first = bytes.first().copied().unwrap_or_default();
         let extended = match first & 0x7f {
             126 => 2,
             127 => 8,
             _ => 0,
         };
-        bytes.extend(source.exactly(extended).await?);
+        bytes.extend(source.read_exact(extended).await?);
         let length = match bytes.get(1..) {
             Some([]) | None => u64::from(first & 0x7f),
             Some(number) => number.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)),
@@ -62,7 +62,7 @@ pub(crate) fn encode(packet: &Payload) -> Vec<u8> {
 pub(crate) async fn packet<R: AsyncRead + Unpin>(source: &mut Source<R>, header: &Header) -> io::Result<Payload> {
     // A length above the address space also exceeds the limit of the suite.
     let length = usize::try_from(header.length).unwrap_or(MAX_BODY.saturating_add(1));
-    let content = source.exactly(length).await?.to_vec();
+    let content = source.read_exact(length).await?.to_vec();
     if header.binary {
         return Ok(Payload::Bytes(content));
     }

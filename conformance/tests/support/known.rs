@@ -1,4 +1,4 @@
-//! The list of the cases that our own server is known to fail: a to-do list, an id and a reason in each line.
+//! The list of the cases that our own server is known to fail. Each line has an id and a reason.
 
 use std::collections::BTreeMap;
 

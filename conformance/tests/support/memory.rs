@@ -1,4 +1,4 @@
-//! The way to a server that is in this process: a pipe for every connection, with the listener of `socketio-hyper` at the far end.
+//! A connector to a server in this process: each connection is a pipe, whose other end the listener of `socketio-hyper` accepts.
 
 use std::future::{IntoFuture as _, pending, ready};
 use std::io;
@@ -11,33 +11,33 @@ use socketio_hyper::Listener;
 use socketio_tokio::{AsyncStream, Endpoint, Tokio};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// What a pipe holds before a writer waits: about what the buffers of a socket do.
-const PIPE: usize = 128 * 1024;
+/// The capacity of a pipe in bytes, similar to the buffers of a socket.
+const PIPE_CAPACITY: usize = 128 * 1024;
 
 /// An endpoint, served in memory.
-pub(crate) struct Memory<E> {
+pub(crate) struct InMemoryServer<E> {
     endpoint: E,
-    /// Takes the far ends of pipes; there once somebody has connected.
+    /// Takes the server's ends of pipes. Set by the first connection.
     pipes: OnceLock<UnboundedSender<Box<dyn AsyncStream>>>,
 }
 
-/// Accepts the far ends of pipes.
+/// Accepts the server's ends of pipes.
 struct Pipes(UnboundedReceiver<Box<dyn AsyncStream>>);
 
-impl<E: Endpoint> Memory<E> {
+impl<E: Endpoint> InMemoryServer<E> {
     pub(crate) fn new(endpoint: E) -> Self {
         Self { endpoint, pipes: OnceLock::new() }
     }
 }
 
-impl<E: Endpoint> Connector for Memory<E> {
+impl<E: Endpoint> Connector for InMemoryServer<E> {
     fn connect(&self) -> Connecting<'_> {
         let pipes = self.pipes.get_or_init(|| {
             let (sender, receiver) = unbounded_channel();
             tokio::spawn(socketio_hyper::serve(Tokio, Pipes(receiver), self.endpoint.clone()).into_future());
             sender
         });
-        let (near, far) = tokio::io::duplex(PIPE);
+        let (near, far) = tokio::io::duplex(PIPE_CAPACITY);
         let connected = match pipes.send(Box::new(far)) {
             Ok(()) => Ok(Box::new(near) as BoxStream),
             Err(_) => Err(io::ErrorKind::ConnectionRefused.into()),

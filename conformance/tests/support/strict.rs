@@ -1,5 +1,5 @@
-//! A server in memory that keeps to a sentence of the text that no server of the field keeps to: a second stream ends a WebTransport
-//! session. It opens a session and echoes what is short, without a heartbeat, and does nothing else.
+//! A server in memory that follows a rule of the protocol text that no listed implementation follows: a second stream ends a WebTransport
+//! session. It opens a session and echoes short messages, without a heartbeat, and does nothing else.
 
 use std::io;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use socketio_conformance::wire::{BoxStream, Connecting, Connector, Ending, Openi
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::Notify;
 
-pub(crate) struct Strict;
+pub(crate) struct StrictServer;
 
-impl Connector for Strict {
+impl Connector for StrictServer {
     fn connect(&self) -> Connecting<'_> {
         Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
     }

@@ -1,4 +1,4 @@
-//! rust_socketio keeps the client contract (`fixtures/CLIENT.md`) as far as it can.
+//! rust_socketio implements the client contract (`fixtures/CLIENT.md`) as far as it can.
 //!
 //! A client is one namespace on a connection of its own; a second namespace opens a second connection. It cannot acknowledge, has no buffer
 //! for what is emitted while there is no connection, no volatile events, no retries, and reports neither upgrades nor attempts nor ids.
@@ -28,7 +28,7 @@ fn main() {
         let auth = env::var("AUTH").ok().and_then(|auth| serde_json::from_str(&auth).ok());
         thread::spawn(move || {
             for namespace in namespaces.split(',') {
-                told(connect(namespace, auth.clone()));
+                report_error(connect(namespace, auth.clone()));
             }
         });
     }
@@ -56,19 +56,20 @@ fn report(line: Value) {
     }
 }
 
-/// What the library gives back as an error is told, and ends nothing.
-fn told(result: Result<(), Failure>) {
+/// Reports an error of the library and continues.
+fn report_error(result: Result<(), Failure>) {
     if let Err(error) = result {
         report(json!({ "event": "error", "message": error.to_string() }));
     }
 }
 
-/// Runs commands one after the other, on a thread of their own: while a handler runs, the library holds the locks that some of them need.
+/// Runs commands one after the other on a separate thread, because while a handler runs, the library holds the locks that some of them
+/// need.
 static COMMANDS: LazyLock<mpsc::Sender<(String, Value)>> = LazyLock::new(|| {
     let (sender, commands) = mpsc::channel::<(String, Value)>();
     thread::spawn(move || {
         for (namespace, command) in commands {
-            told(perform(&namespace, &command));
+            report_error(perform(&namespace, &command));
         }
     });
     sender
@@ -139,7 +140,7 @@ fn received(namespace: &str, event: Event, payload: Payload, client: &RawClient)
     }
     report(json!({ "event": "received", "namespace": namespace, "name": name, "args": arguments }));
     if name == "echo" {
-        told(client.emit("echo-back", payload).map_err(Into::into));
+        report_error(client.emit("echo-back", payload).map_err(Into::into));
     }
 }
 
@@ -184,10 +185,10 @@ fn perform(namespace: &str, command: &Value) -> Result<(), Failure> {
         }
         "emit-with-ack" => {
             let name = operand(0).ok_or("the name is missing")?.to_owned();
-            // It demands a time limit, and tells nobody when that is over.
+            // The library requires a timeout, but does not report when it expires.
             let timeout = operands.get(1).and_then(Value::as_u64).unwrap_or(60_000);
             let (at, event) = (namespace.to_owned(), name.clone());
-            let answered = move |payload: Payload, _: RawClient| {
+            let on_ack = move |payload: Payload, _: RawClient| {
                 // The text of the acknowledgement, an array, is taken for one argument.
                 let arguments = match values(&payload).as_slice() {
                     [Value::Array(arguments)] => arguments.clone(),
@@ -196,7 +197,7 @@ fn perform(namespace: &str, command: &Value) -> Result<(), Failure> {
                 report(json!({ "event": "acked", "namespace": at, "name": event, "args": arguments }));
             };
             let arguments = payload(operands.get(2..).unwrap_or_default())?;
-            client(namespace)?.emit_with_ack(name, arguments, Duration::from_millis(timeout), answered)?;
+            client(namespace)?.emit_with_ack(name, arguments, Duration::from_millis(timeout), on_ack)?;
         }
         "connect" => connect(operand(0).unwrap_or(namespace), operands.get(1).cloned())?,
         "disconnect" => client(operand(0).unwrap_or(namespace))?.disconnect()?,

@@ -1,4 +1,4 @@
-//! socketioxide keeps the server contract (`fixtures/SERVER.md`).
+//! socketioxide implements the server contract (`fixtures/SERVER.md`).
 //!
 //! Its revision 3 is a feature of the build: with it every endpoint accepts both revisions. A refusal carries a message only.
 //!
@@ -88,7 +88,7 @@ fn socketio(settings: &Settings, path: &'static str, builder: SocketIoBuilder) -
         let watch = Arc::new(Watch::default());
         io.ns(namespace, move |socket: SocketRef, TryData(auth): TryData<Value>| {
             connected(&socket, auth.ok(), watch);
-            done()
+            ready_now()
         });
     }
     io.ns("/refuse", (async |_: SocketRef| ()).with(refuse));
@@ -99,89 +99,89 @@ async fn refuse(_: SocketRef) -> Result<(), &'static str> {
     Err("refused")
 }
 
-/// The future of a handler that has done its work.
-fn done() -> Ready<()> {
+/// The future of a handler that has already finished.
+fn ready_now() -> Ready<()> {
     ready(())
 }
 
 fn connected(socket: &SocketRef, auth: Option<Value>, watch: Arc<Watch>) {
     match auth {
-        Some(auth) if !auth.is_nil() => report(socket.emit("auth", &auth)),
-        _ => report(socket.emit("auth", &serde_json::json!({}))),
+        Some(auth) if !auth.is_nil() => log_error(socket.emit("auth", &auth)),
+        _ => log_error(socket.emit("auth", &serde_json::json!({}))),
     }
     socket.on("message", |socket: SocketRef, Data::<Arguments>(arguments)| {
-        report(socket.emit("message-back", &arguments));
-        done()
+        log_error(socket.emit("message-back", &arguments));
+        ready_now()
     });
     socket.on("message-with-ack", |Data::<Arguments>(arguments), ack: AckSender| {
-        report(ack.send(&arguments));
-        done()
+        log_error(ack.send(&arguments));
+        ready_now()
     });
     socket.on("broadcast", async |socket: SocketRef, io: SocketIo, Data::<Arguments>(arguments)| {
         if let Some(namespace) = io.of(socket.ns()) {
-            report(namespace.emit("broadcast-back", &arguments).await);
+            log_error(namespace.emit("broadcast-back", &arguments).await);
         }
     });
     socket.on("to-others", async |socket: SocketRef, Data::<Arguments>(arguments)| {
-        report(socket.broadcast().emit("others-back", &arguments).await);
+        log_error(socket.broadcast().emit("others-back", &arguments).await);
     });
     socket.on("join", |socket: SocketRef, Data::<String>(room)| {
         socket.join(room.clone());
-        report(socket.emit("joined", &room));
-        done()
+        log_error(socket.emit("joined", &room));
+        ready_now()
     });
     socket.on("leave", |socket: SocketRef, Data::<String>(room)| {
         socket.leave(room.clone());
-        report(socket.emit("left", &room));
-        done()
+        log_error(socket.emit("left", &room));
+        ready_now()
     });
     socket.on("to-room", async |socket: SocketRef, Data::<Arguments>(mut arguments)| {
         let Some(room) = arguments.take_text() else { return };
-        report(socket.within(room).emit("room-back", &arguments).await);
+        log_error(socket.within(room).emit("room-back", &arguments).await);
     });
     socket.on("emit-with-ack", |socket: SocketRef, Data::<Arguments>(arguments)| {
-        let asked = socket.emit_with_ack::<_, Arguments>("ack-me", &arguments).map_err(|error| format!("{error:?}"));
+        let pending = socket.emit_with_ack::<_, Arguments>("ack-me", &arguments).map_err(|error| format!("{error:?}"));
         async move {
-            match asked {
+            match pending {
                 Ok(answer) => match answer.await {
-                    Ok(answer) => report(socket.emit("acked", &answer)),
-                    Err(_) => report(socket.emit("ack-timeout", &Arguments::default())),
+                    Ok(answer) => log_error(socket.emit("acked", &answer)),
+                    Err(_) => log_error(socket.emit("ack-timeout", &Arguments::default())),
                 },
                 Err(error) => eprintln!("{error}"),
             }
         }
     });
     socket.on("volatile", |socket: SocketRef, Data::<Arguments>(arguments)| {
-        report(socket.volatile().emit("volatile-back", &arguments));
-        done()
+        log_error(socket.volatile().emit("volatile-back", &arguments));
+        ready_now()
     });
     socket.on("burst", |socket: SocketRef, Data::<Arguments>(mut arguments)| {
         let count = arguments.take_number().unwrap_or_default();
         for number in 0..count {
-            report(socket.emit("burst-back", &arguments.after(number)));
+            log_error(socket.emit("burst-back", &arguments.after(number)));
         }
-        done()
+        ready_now()
     });
     socket.on("disconnect-me", |socket: SocketRef| {
-        report(socket.disconnect());
-        done()
+        log_error(socket.disconnect());
+        ready_now()
     });
     let watching = watch.clone();
     socket.on("watch", move |socket: SocketRef, Data::<String>(sid)| {
         watching.add(socket, sid);
-        done()
+        ready_now()
     });
     socket.on_disconnect(async move |socket: SocketRef, reason: DisconnectReason| {
         watch.ended(socket.id.to_string(), reason.to_string());
     });
 }
 
-/// Who ended how, and who wants to know.
+/// The disconnect reasons of sockets, and the sockets that watch for them.
 #[derive(Default)]
-struct Watch(Mutex<Known>);
+struct Watch(Mutex<WatchState>);
 
 #[derive(Default)]
-struct Known {
+struct WatchState {
     ended: HashMap<String, String>,
     watchers: HashMap<String, Vec<SocketRef>>,
 }
@@ -190,7 +190,7 @@ impl Watch {
     fn add(&self, socket: SocketRef, sid: String) {
         let Ok(mut known) = self.0.lock() else { return };
         match known.ended.get(&sid) {
-            Some(reason) => report(socket.emit("watched", &(sid, reason))),
+            Some(reason) => log_error(socket.emit("watched", &(sid, reason))),
             None => known.watchers.entry(sid).or_default().push(socket),
         }
     }
@@ -198,14 +198,14 @@ impl Watch {
     fn ended(&self, sid: String, reason: String) {
         let Ok(mut known) = self.0.lock() else { return };
         for socket in known.watchers.remove(&sid).unwrap_or_default() {
-            report(socket.emit("watched", &(&sid, &reason)));
+            log_error(socket.emit("watched", &(&sid, &reason)));
         }
         known.ended.insert(sid, reason);
     }
 }
 
-/// What cannot be sent is told in the log: the client sees that nothing came.
-fn report<E: std::fmt::Debug>(result: Result<(), E>) {
+/// Logs a failed emit. The client notices that nothing arrives.
+fn log_error<E: std::fmt::Debug>(result: Result<(), E>) {
     if let Err(error) = result {
         eprintln!("{error:?}");
     }
@@ -240,11 +240,11 @@ impl EngineIoHandler for Echo {
         if message.as_str() == "close-me" {
             socket.close(EngineReason::ClosingServer);
         } else {
-            report(socket.emit(message));
+            log_error(socket.emit(message));
         }
     }
 
     fn on_binary(self: &Arc<Self>, message: Bytes, socket: Arc<EngineSocket<()>>) {
-        report(socket.emit_binary(message));
+        log_error(socket.emit_binary(message));
     }
 }

@@ -5,38 +5,38 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::packets::packet_term;
-use super::{Object, Player, Trouble, failed, link_of};
-use crate::play::inbox::{Event, shown_packets};
-use crate::play::link::{Carrier, Side};
+use super::{Object, Player, StepError, failed, link_of};
+use crate::play::events::{Event, describe_packets};
+use crate::play::link::{LinkTransport, Side};
 use crate::script::value::Expression;
 use crate::script::{Choice, Outcome, RawFrame, Step, Term};
 use crate::wire::packets::Payload;
 use crate::wire::websocket::{BINARY, Frame, TEXT};
 
 impl Player {
-    pub(super) async fn send(&mut self, subject: &str, packets: Vec<Payload>) -> Result<(), Trouble> {
+    pub(super) async fn send(&mut self, subject: &str, packets: Vec<Payload>) -> Result<(), StepError> {
         for packet in &packets {
-            self.watch(subject, packet, false);
+            self.track_namespaces(subject, packet, false);
         }
-        let patience = self.setting.grace * 4;
+        let timeout = self.options.grace * 4;
         let context = Arc::clone(&self.context);
         if subject == "report" {
             let program =
-                self.program.as_mut().ok_or_else(|| Trouble::Broken("only a client takes commands".to_owned()))?;
+                self.program.as_mut().ok_or_else(|| StepError::Broken("only a client takes commands".to_owned()))?;
             for packet in packets {
-                program.write_line(&context, &packet.shown()).await;
+                program.write_line(&context, &packet.describe()).await;
             }
-            self.zero = Instant::now();
+            self.last_activity = Instant::now();
             return Ok(());
         }
         match self.object(subject)? {
-            Object::Visit(visit) => {
-                if visit.is_polling() {
-                    context.transcript.note(format!("{subject} sends {}", shown_packets(&packets)));
+            Object::ClientSession(session) => {
+                if session.is_polling() {
+                    context.transcript.note(format!("{subject} sends {}", describe_packets(&packets)));
                 }
-                visit.send(packets, patience).await;
+                session.send(packets, timeout).await;
             }
-            Object::Hosted(hosted) => hosted.send(packets).await,
+            Object::ServerSession(session) => session.send(packets).await,
             Object::Link(link) => {
                 for packet in packets {
                     link.send(&context, packet).await;
@@ -51,25 +51,25 @@ impl Player {
                     exchange.write(&context, bytes);
                 }
             }
-            Object::Arrival(..) => {
-                return Err(Trouble::Broken("a request of the client is answered, not sent to".to_owned()));
+            Object::IncomingRequest(..) => {
+                return Err(StepError::Broken("a request of the client is answered, not sent to".to_owned()));
             }
         }
-        self.zero = Instant::now();
+        self.last_activity = Instant::now();
         Ok(())
     }
 
-    pub(super) async fn alive(&mut self, step: &Step, subject: &str) -> Result<(), Trouble> {
+    pub(super) async fn alive(&mut self, step: &Step, subject: &str) -> Result<(), StepError> {
         self.counter = self.counter.saturating_add(1);
         let mark = format!("alive-{}", self.counter);
         let text = |text: String| Payload::Text(text);
-        let (question, answer) = if matches!(self.object(subject)?, Object::Hosted(_)) {
+        let (question, answer) = if matches!(self.object(subject)?, Object::ServerSession(_)) {
             let joined = self.joined(subject).and_then(|joined| joined.first()).map_or("/", String::as_str);
             (
                 self.packet(2, joined, "", &format!(r#"["echo","{mark}"]"#))?,
                 self.packet_term(2, joined, "", &format!(r#"["echo-back","{mark}"]"#)),
             )
-        } else if !self.setting.endpoint.is_socketio() {
+        } else if !self.options.endpoint.is_socketio() {
             (text(format!("4{mark}")), packet_term(&format!("4{mark}")))
         } else {
             match self.joined(subject).and_then(|joined| joined.first()) {
@@ -90,19 +90,19 @@ impl Player {
         loop {
             return match self.expect(subject, false, std::slice::from_ref(&answer), window.clone()).await {
                 // A noop has no content. It is allowed where it is not needed, as on a WebSocket after an upgrade.
-                Err(Trouble::Failed(_, seen)) if seen == "6" && noops.next().is_some() => continue,
-                Err(Trouble::Failed(expected, seen)) => failed(format!("the session to be alive: {expected}"), seen),
+                Err(StepError::Failed(_, seen)) if seen == "6" && noops.next().is_some() => continue,
+                Err(StepError::Failed(expected, seen)) => failed(format!("the session to be alive: {expected}"), seen),
                 other => other,
             };
         }
     }
 
-    pub(super) async fn dead(&mut self, step: &Step, subject: &str) -> Result<(), Trouble> {
+    pub(super) async fn dead(&mut self, step: &Step, subject: &str) -> Result<(), StepError> {
         let window = self.window(step)?;
         self.expect(subject, false, &[Term(vec![Choice(vec![Outcome::Closed])])], window).await?;
-        let patience = self.setting.grace * 4;
-        if let Object::Visit(visit) = self.object(subject)? {
-            match tokio::time::timeout(patience, visit.ask()).await {
+        let timeout = self.options.grace * 4;
+        if let Object::ClientSession(session) = self.object(subject)? {
+            match tokio::time::timeout(timeout, session.poll_once()).await {
                 Ok(Event::Answer(response)) if response.status < 400 => {
                     return failed("the session to be closed", format!("a poll got the answer {}", response.summary()));
                 }
@@ -118,38 +118,38 @@ impl Player {
         subject: &str,
         code: Option<&Expression>,
         reason: Option<&Expression>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), StepError> {
         let code = code.map(|code| code.value(&mut self.scope)?.number()).transpose()?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
         let code = code.map(|code| code as u16);
         let reason = self.text_or(reason, "")?;
-        let patience = self.setting.grace * 4;
+        let timeout = self.options.grace * 4;
         let context = Arc::clone(&self.context);
         match self.object(subject)? {
-            Object::Visit(visit) => visit.close(code, &reason, patience).await,
-            Object::Hosted(hosted) => hosted.close(code, &reason).await,
+            Object::ClientSession(session) => session.close(code, &reason, timeout).await,
+            Object::ServerSession(session) => session.close(code, &reason).await,
             other => link_of(subject, other)?.close(&context, code, &reason).await,
         }
-        self.zero = Instant::now();
+        self.last_activity = Instant::now();
         Ok(())
     }
 
-    pub(super) fn abort(&mut self, subject: &str) -> Result<(), Trouble> {
+    pub(super) fn abort(&mut self, subject: &str) -> Result<(), StepError> {
         if subject == "report" {
             self.program = None;
             return Ok(());
         }
         let gone = match self.object(subject)? {
-            Object::Visit(visit) => {
-                visit.abort();
+            Object::ClientSession(session) => {
+                session.abort();
                 false
             }
-            Object::Hosted(hosted) => {
-                hosted.abort();
+            Object::ServerSession(session) => {
+                session.abort();
                 false
             }
-            Object::Arrival(arrival, _) => {
-                arrival.cut();
+            Object::IncomingRequest(request, _) => {
+                request.abort();
                 false
             }
             Object::Exchange(_) | Object::Link(_) => true,
@@ -157,30 +157,30 @@ impl Player {
         if gone {
             self.objects.remove(subject);
         }
-        self.zero = Instant::now();
+        self.last_activity = Instant::now();
         Ok(())
     }
 
-    pub(super) async fn frame(&mut self, subject: &str, raw: &RawFrame) -> Result<(), Trouble> {
+    pub(super) async fn frame(&mut self, subject: &str, raw: &RawFrame) -> Result<(), StepError> {
         let payload = raw.payload.value(&mut self.scope)?.into_bytes();
         let announced = raw.length.as_ref().map(|length| length.value(&mut self.scope)?.number()).transpose()?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
         let announced = announced.map(|length| length as u64);
         let context = Arc::clone(&self.context);
         let link = link_of(subject, self.object(subject)?)?;
-        if link.manner.carrier == Carrier::WebTransport {
+        if link.config.transport == LinkTransport::WebTransport {
             if raw.more || raw.wrong_mask || raw.reserved != 0 || !matches!(raw.opcode, TEXT | BINARY) {
-                return Err(Trouble::Broken("WebTransport has only text and binary frames".to_owned()));
+                return Err(StepError::Broken("WebTransport has only text and binary frames".to_owned()));
             }
             let announced = announced.unwrap_or(payload.len() as u64);
-            link.stream_frame(&context, raw.opcode == BINARY, &payload, announced).await;
-            self.zero = Instant::now();
+            link.send_stream_frame(&context, raw.opcode == BINARY, &payload, announced).await;
+            self.last_activity = Instant::now();
             return Ok(());
         }
-        let masked = (link.manner.side == Side::Client) != raw.wrong_mask;
+        let masked = (link.config.side == Side::Client) != raw.wrong_mask;
         let frame = Frame { fin: !raw.more, reserved: raw.reserved, opcode: raw.opcode, masked, payload };
-        link.frame(&context, &frame, announced).await;
-        self.zero = Instant::now();
+        link.send_frame(&context, &frame, announced).await;
+        self.last_activity = Instant::now();
         Ok(())
     }
 }

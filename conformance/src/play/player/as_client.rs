@@ -3,9 +3,9 @@
 use serde_json::Value as Json;
 
 use super::packets::packet_outcome;
-use super::{MAIN, Object, Player, Trouble, carrier, failed, revision_of};
-use crate::play::visit::{Visit, Wish};
-use crate::script::pattern::remembered;
+use super::{MAIN, Object, Player, StepError, failed, link_transport, revision_of};
+use crate::play::client_session::{ClientSession, SessionOptions};
+use crate::script::pattern::json_variable;
 use crate::script::value::Expression;
 use crate::script::{Choice, Step, Term};
 use crate::wire::packets::Revision;
@@ -17,36 +17,36 @@ impl Player {
         transport: &Expression,
         query: Option<&Expression>,
         headers: &[Expression],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), StepError> {
         let transport = transport.value(&mut self.scope)?.text();
         let mut query =
             query.map(|query| query.value(&mut self.scope)).transpose()?.map(|q| q.text()).unwrap_or_default();
         if !query.split('&').any(|pair| pair.starts_with("EIO=")) {
-            let revision = if self.setting.endpoint.is_revision_3() { "EIO=3" } else { "EIO=4" };
+            let revision = if self.options.endpoint.is_revision_3() { "EIO=3" } else { "EIO=4" };
             query = if query.is_empty() { revision.to_owned() } else { format!("{revision}&{query}") };
         }
         let revision = revision_of(&query);
-        let wish = Wish { name: subject.to_owned(), query, revision, headers: self.headers(headers)? };
-        let patience = self.setting.grace * 4;
-        let carrier = if transport == "polling" { None } else { Some(carrier(&transport)?) };
+        let options = SessionOptions { name: subject.to_owned(), query, revision, headers: self.headers(headers)? };
+        let timeout = self.options.grace * 4;
+        let link_transport = if transport == "polling" { None } else { Some(link_transport(&transport)?) };
         let opening = async {
-            match carrier {
-                None => Visit::polling(&self.context, wish).await,
-                Some(carrier) => Visit::by_link(&self.context, wish, carrier, patience).await,
+            match link_transport {
+                None => ClientSession::open_polling(&self.context, options).await,
+                Some(link_transport) => ClientSession::open_link(&self.context, options, link_transport, timeout).await,
             }
         };
-        let visit = match tokio::time::timeout(patience, opening).await {
-            Ok(Ok(visit)) => visit,
+        let session = match tokio::time::timeout(timeout, opening).await {
+            Ok(Ok(session)) => session,
             Ok(Err(seen)) => return failed("a session", seen),
-            Err(_) => return failed("a session", format!("nothing within {} ms", patience.as_millis())),
+            Err(_) => return failed("a session", format!("nothing within {} ms", timeout.as_millis())),
         };
         let prefix = if subject == MAIN { String::new() } else { format!("{subject}.") };
-        if let Json::Object(handshake) = &visit.handshake {
+        if let Json::Object(handshake) = &session.handshake {
             for (name, value) in handshake {
-                self.scope.set(&format!("{prefix}{name}"), remembered(value));
+                self.scope.set(&format!("{prefix}{name}"), json_variable(value));
             }
         }
-        self.started(subject, Object::Visit(Box::new(visit)));
+        self.insert(subject, Object::ClientSession(Box::new(session)));
         Ok(())
     }
 
@@ -56,11 +56,11 @@ impl Player {
         subject: &str,
         namespace: Option<&Expression>,
         auth: Option<&Expression>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), StepError> {
         let namespace = self.text_or(namespace, "/")?;
         let auth = self.text_or(auth, "")?;
         let window = self.window(step)?;
-        let three = self.visit(Some(subject))?.revision() == Revision::Three;
+        let three = self.client_session(Some(subject))?.revision() == Revision::Three;
         // In revision 3, every session is connected to the main namespace without a request.
         if !(three && namespace == "/") {
             let connect = self.packet(0, &namespace, "", &auth)?;

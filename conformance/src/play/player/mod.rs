@@ -12,15 +12,15 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-pub(super) use self::waiting::Starting;
+pub(super) use self::waiting::Startup;
+use super::client_session::{ClientSession, websocket_request};
+use super::events::{Inbox, Task};
 use super::exchange::Exchange;
-use super::hosted::{self, Arrival, Hall, Hosted, plain};
-use super::inbox::{Inbox, Task};
-use super::link::{Carrier, Link, Manner, Side};
+use super::link::{Link, LinkConfig, LinkTransport, Side};
 use super::program::Program;
-use super::visit::{Visit, link_request};
-use super::{Context, Setting, Stop, set_headers};
-use crate::mutant::Broken;
+use super::server_session::{self, IncomingRequest, Listener, ServerSession, text_response};
+use super::{Context, ScriptOptions, Stop, set_headers};
+use crate::mutant::MutantProxy;
 use crate::script::value::{Expression, Scope, Value};
 use crate::script::{Action, Choice, Comparison, Outcome, Step};
 use crate::wire::http::Headers;
@@ -29,27 +29,27 @@ use crate::wire::{Connector, Tcp, printable};
 
 /// An object that the script has named.
 enum Object {
-    Visit(Box<Visit>),
-    Hosted(Box<Hosted>),
+    ClientSession(Box<ClientSession>),
+    ServerSession(Box<ServerSession>),
     Exchange(Exchange),
     Link(Link),
-    Arrival(Arrival, Inbox),
+    IncomingRequest(IncomingRequest, Inbox),
 }
 
 pub(super) struct Player {
     context: Arc<Context>,
-    setting: Setting,
+    options: ScriptOptions,
     scope: Scope,
     objects: BTreeMap<String, Object>,
-    hall: Option<Hall>,
+    listener: Option<Listener>,
     /// The namespaces that each session is connected to.
     joined: BTreeMap<String, Vec<String>>,
     program: Option<Program>,
     proxy: Option<Task>,
     /// Whether the program has done anything yet, so that it has started.
-    awake: bool,
+    program_started: bool,
     /// When a step last did something or saw what it waited for. `after` and `within` count from here.
-    zero: Instant,
+    last_activity: Instant,
     counter: u32,
 }
 
@@ -57,56 +57,57 @@ pub(super) struct Player {
 const MAIN: &str = "main";
 
 /// The failure of a step, before the step is added to it.
-enum Trouble {
+enum StepError {
     /// What was expected, and what was seen.
     Failed(String, String),
     Skipped(String),
     Broken(String),
 }
 
-impl From<String> for Trouble {
+impl From<String> for StepError {
     fn from(error: String) -> Self {
         Self::Broken(error)
     }
 }
 
-fn failed<T>(expected: impl Into<String>, seen: impl Into<String>) -> Result<T, Trouble> {
-    Err(Trouble::Failed(expected.into(), seen.into()))
+fn failed<T>(expected: impl Into<String>, seen: impl Into<String>) -> Result<T, StepError> {
+    Err(StepError::Failed(expected.into(), seen.into()))
 }
 
 impl Player {
-    pub(super) fn new(context: Arc<Context>, setting: Setting, scope: Scope) -> Self {
+    pub(super) fn new(context: Arc<Context>, options: ScriptOptions, scope: Scope) -> Self {
         Self {
             context,
-            setting,
+            options,
             scope,
             objects: BTreeMap::new(),
-            hall: None,
+            listener: None,
             joined: BTreeMap::new(),
             program: None,
             proxy: None,
-            awake: false,
-            zero: Instant::now(),
+            program_started: false,
+            last_activity: Instant::now(),
             counter: 0,
         }
     }
 
     pub(super) async fn start_program(&mut self) -> Result<(), Stop> {
-        if self.setting.connector.is_some() {
+        if self.options.connector.is_some() {
             return Ok(());
         }
         let broken =
             |error: std::io::Error| Stop::Broken { step: "start the client".to_owned(), error: error.to_string() };
-        let (hall, url) = Hall::open(&self.context).await.map_err(broken)?;
-        self.hall = Some(hall);
+        let (listener, url) = Listener::bind(&self.context).await.map_err(broken)?;
+        self.listener = Some(listener);
         let mut url = url;
-        if let Some(mutant) = self.setting.mutant.take() {
-            let way: Arc<dyn Connector> = Arc::new(Tcp::new(&url).map_err(std::io::Error::other).map_err(broken)?);
-            let (broken_url, serving) = Broken::new(way, mutant).listen().await.map_err(broken)?;
-            url = broken_url;
+        if let Some(mutant) = self.options.mutant.take() {
+            let connector: Arc<dyn Connector> =
+                Arc::new(Tcp::new(&url).map_err(std::io::Error::other).map_err(broken)?);
+            let (proxy_url, serving) = MutantProxy::new(connector, mutant).listen().await.map_err(broken)?;
+            url = proxy_url;
             self.proxy = Some(Task::spawn(serving));
         }
-        let program = Program::start(&self.context, &self.setting.command, &self.setting.environment, &url);
+        let program = Program::start(&self.context, &self.options.command, &self.options.environment, &url);
         self.program = Some(program.map_err(broken)?);
         self.scope.set("url", Value::Text(url));
         Ok(())
@@ -126,27 +127,27 @@ impl Player {
                 continue;
             }
             self.context.transcript.note(&step.text);
-            self.step(step).await.map_err(|trouble| match trouble {
-                Trouble::Failed(expected, seen) => Stop::Failed { step: step.text.clone(), expected, seen },
-                Trouble::Skipped(reason) => Stop::Skipped(reason),
-                Trouble::Broken(error) => Stop::Broken { step: step.text.clone(), error },
+            self.step(step).await.map_err(|error| match error {
+                StepError::Failed(expected, seen) => Stop::Failed { step: step.text.clone(), expected, seen },
+                StepError::Skipped(reason) => Stop::Skipped(reason),
+                StepError::Broken(error) => Stop::Broken { step: step.text.clone(), error },
             })?;
         }
         Ok(())
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), Trouble> {
+    async fn step(&mut self, step: &Step) -> Result<(), StepError> {
         let subject = step.subject.as_deref().unwrap_or(MAIN);
         match &step.action {
             Action::Open { transport, query, headers } => self.open(subject, transport, query.as_ref(), headers).await,
             Action::Connect { namespace, auth } => self.connect(step, subject, namespace.as_ref(), auth.as_ref()).await,
             Action::Upgrade { transport } => {
                 let transport = self.text_or(transport.as_ref(), "websocket")?;
-                let carrier = carrier(&transport)?;
-                let patience = self.setting.grace * 4;
-                match self.visit(Some(subject))?.upgrade(carrier, patience).await {
+                let link_transport = link_transport(&transport)?;
+                let timeout = self.options.grace * 4;
+                match self.client_session(Some(subject))?.upgrade(link_transport, timeout).await {
                     Ok(()) => {
-                        self.zero = Instant::now();
+                        self.last_activity = Instant::now();
                         Ok(())
                     }
                     Err(seen) => failed("the upgrade to succeed", seen),
@@ -166,14 +167,14 @@ impl Player {
             Action::Close { code, reason } => self.close(subject, code.as_ref(), reason.as_ref()).await,
             Action::Abort => self.abort(subject),
             Action::Poll { session } => {
-                let exchange = self.visit(session.as_deref())?.poll(subject).await;
-                self.started(subject, Object::Exchange(exchange));
+                let exchange = self.client_session(session.as_deref())?.poll(subject).await;
+                self.insert(subject, Object::Exchange(exchange));
                 Ok(())
             }
             Action::Post { session, packets } => {
                 let packets = self.payloads(packets)?;
-                let exchange = self.visit(session.as_deref())?.post(subject, &packets);
-                self.started(subject, Object::Exchange(exchange));
+                let exchange = self.client_session(session.as_deref())?.post(subject, &packets);
+                self.insert(subject, Object::Exchange(exchange));
                 Ok(())
             }
             Action::Request { method, target, headers, body } => {
@@ -182,36 +183,36 @@ impl Player {
                 set_headers(&mut head.headers, self.headers(headers)?);
                 let body = body.as_ref().map(|body| body.value(&mut self.scope)).transpose()?.map(Value::into_bytes);
                 let exchange = Exchange::start(&self.context, subject, head, body);
-                self.started(subject, Object::Exchange(exchange));
+                self.insert(subject, Object::Exchange(exchange));
                 Ok(())
             }
             Action::WebSocket { session, target, headers } => {
                 let headers = self.headers(headers)?;
                 let link = match target {
-                    None => self.visit(session.as_deref())?.dial(subject, headers, false),
+                    None => self.client_session(session.as_deref())?.open_websocket(subject, headers, false),
                     Some(target) => {
                         let target = target.value(&mut self.scope)?.text();
                         let revision = revision_of(&target);
                         let mut head = self.context.request("GET", &target);
                         set_headers(&mut head.headers, headers);
-                        let manner = Manner::new(Side::Client, revision, false);
-                        Link::dial(&self.context, subject, link_request(head), manner)
+                        let config = LinkConfig::new(Side::Client, revision, false);
+                        Link::open_websocket(&self.context, subject, websocket_request(head), config)
                     }
                 };
-                self.started(subject, Object::Link(link));
+                self.insert(subject, Object::Link(link));
                 Ok(())
             }
             Action::WebTransport { session } => {
                 let link = match session {
-                    Some(session) => self.visit(Some(session))?.carry_over(subject).await,
-                    None => Link::webtransport(&self.context, subject, Manner::on_webtransport(false)),
+                    Some(session) => self.client_session(Some(session))?.open_webtransport(subject).await,
+                    None => Link::open_webtransport(&self.context, subject, LinkConfig::webtransport(false)),
                 };
-                self.started(subject, Object::Link(link));
+                self.insert(subject, Object::Link(link));
                 Ok(())
             }
             Action::Tcp => {
                 let exchange = Exchange::raw(&self.context, subject);
-                self.started(subject, Object::Exchange(exchange));
+                self.insert(subject, Object::Exchange(exchange));
                 Ok(())
             }
             Action::Frame(frame) => self.frame(subject, frame).await,
@@ -220,29 +221,33 @@ impl Player {
                 let context = Arc::clone(&self.context);
                 match self.object(subject)? {
                     Object::Exchange(exchange) => exchange.write(&context, bytes),
-                    other => link_of(subject, other)?.bytes(&context, bytes).await,
+                    other => link_of(subject, other)?.send_bytes(&context, bytes).await,
                 }
-                self.zero = Instant::now();
+                self.last_activity = Instant::now();
                 Ok(())
             }
             Action::Finish => {
                 let context = Arc::clone(&self.context);
                 match self.object(subject)? {
-                    Object::Exchange(exchange) => exchange.finish(&context),
-                    _ => return Err(Trouble::Broken(format!("{subject} is neither a request nor a `tcp` connection"))),
+                    Object::Exchange(exchange) => exchange.shut_down(&context),
+                    _ => {
+                        return Err(StepError::Broken(format!(
+                            "{subject} is neither a request nor a `tcp` connection"
+                        )));
+                    }
                 }
-                self.zero = Instant::now();
+                self.last_activity = Instant::now();
                 Ok(())
             }
             Action::Stream(bytes) => {
                 let bytes = bytes.value(&mut self.scope)?.into_bytes();
                 let context = Arc::clone(&self.context);
                 let link = link_of(subject, self.object(subject)?)?;
-                if link.manner.carrier == Carrier::WebSocket {
-                    return Err(Trouble::Broken("a WebSocket has no streams".to_owned()));
+                if link.config.transport == LinkTransport::WebSocket {
+                    return Err(StepError::Broken("a WebSocket has no streams".to_owned()));
                 }
-                link.stream(&context, bytes);
-                self.zero = Instant::now();
+                link.open_stream(&context, bytes);
+                self.last_activity = Instant::now();
                 Ok(())
             }
             Action::Heartbeat { auto } => {
@@ -255,16 +260,16 @@ impl Player {
                 Ok(())
             }
             Action::Check { left, comparison, right } => self.check(left, *comparison, right),
-            Action::Resembles { value, not, pattern } => {
+            Action::CheckPattern { value, not, pattern } => {
                 let value = value.value(&mut self.scope)?.text();
-                let found = self.fits(pattern, &Payload::Text(value.clone()))?;
+                let found = self.match_payload(pattern, &Payload::Text(value.clone()))?;
                 if found.is_some() != *not {
                     for (name, value) in found.unwrap_or_default() {
                         self.scope.set(&name, value);
                     }
                     return Ok(());
                 }
-                let shown = self.shown(&Choice(vec![Outcome::Packet(pattern.clone())]));
+                let shown = self.describe_choice(&Choice(vec![Outcome::Packet(pattern.clone())]));
                 failed(if *not { format!("anything but {shown}") } else { shown }, printable(value.as_bytes()))
             }
             Action::Repeat { .. } => Ok(()),
@@ -275,25 +280,25 @@ impl Player {
                 self.accept_connect(step, subject, namespace.as_ref(), reply.as_ref()).await
             }
             Action::RequestsManual => {
-                let mut hall = self
-                    .hall
+                let mut listener = self
+                    .listener
                     .take()
-                    .ok_or_else(|| Trouble::Broken("requests are answered only to clients".to_owned()))?;
-                if let Object::Hosted(hosted) = self.object(subject)? {
-                    hosted.hand_over(&mut hall);
+                    .ok_or_else(|| StepError::Broken("requests are answered only to clients".to_owned()))?;
+                if let Object::ServerSession(session) = self.object(subject)? {
+                    session.release_requests(&mut listener);
                 }
-                self.hall = Some(hall);
+                self.listener = Some(listener);
                 Ok(())
             }
             Action::RequestsRefused => {
-                let mut hall = self
-                    .hall
+                let mut listener = self
+                    .listener
                     .take()
-                    .ok_or_else(|| Trouble::Broken("requests are refused only to clients".to_owned()))?;
-                if let Object::Hosted(hosted) = self.object(subject)? {
-                    hosted.refuse(&mut hall);
+                    .ok_or_else(|| StepError::Broken("requests are refused only to clients".to_owned()))?;
+                if let Object::ServerSession(session) = self.object(subject)? {
+                    session.refuse_requests(&mut listener);
                 }
-                self.hall = Some(hall);
+                self.listener = Some(listener);
                 Ok(())
             }
             Action::AcceptUpgrade => self.accept_upgrade(step, subject).await,
@@ -301,10 +306,10 @@ impl Player {
                 self.accept_request(step, subject, method, target.as_ref()).await
             }
             Action::AcceptLink { target } => {
-                let arrival = self.arrival(step, "GET", true, target.as_ref()).await?;
-                self.describe(subject, &arrival.head);
-                match hosted::bare_link(&self.context, subject, arrival).await {
-                    Ok(link) => self.started(subject, Object::Link(link)),
+                let request = self.accept_matching(step, "GET", true, target.as_ref()).await?;
+                self.set_request_variables(subject, &request.head);
+                match server_session::accept_link(&self.context, subject, request).await {
+                    Ok(link) => self.insert(subject, Object::Link(link)),
                     Err(seen) => return failed("a WebSocket", seen),
                 }
                 Ok(())
@@ -314,19 +319,19 @@ impl Player {
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
                 let status = status as u16;
                 let body = body.as_ref().map(|body| body.value(&mut self.scope)).transpose()?.map(Value::into_bytes);
-                let mut response = plain(status, &body.unwrap_or_default());
+                let mut response = text_response(status, &body.unwrap_or_default());
                 set_headers(&mut response.headers, self.headers(headers)?);
                 match self.object(subject)? {
-                    Object::Arrival(arrival, _) => arrival.answer(response),
-                    _ => return Err(Trouble::Broken(format!("{subject} is not a request of the client"))),
+                    Object::IncomingRequest(request, _) => request.answer(response),
+                    _ => return Err(StepError::Broken(format!("{subject} is not a request of the client"))),
                 }
-                self.zero = Instant::now();
+                self.last_activity = Instant::now();
                 Ok(())
             }
         }
     }
 
-    fn check(&mut self, left: &Expression, comparison: Comparison, right: &Expression) -> Result<(), Trouble> {
+    fn check(&mut self, left: &Expression, comparison: Comparison, right: &Expression) -> Result<(), StepError> {
         let (left, right) = (left.value(&mut self.scope)?, right.value(&mut self.scope)?);
         let (holds, sign) = match comparison {
             Comparison::Equal => (left.text() == right.text(), "="),
@@ -343,21 +348,21 @@ impl Player {
 
     // Objects
 
-    fn object(&mut self, name: &str) -> Result<&mut Object, Trouble> {
-        self.objects.get_mut(name).ok_or_else(|| Trouble::Broken(format!("{name:?} does not exist yet")))
+    fn object(&mut self, name: &str) -> Result<&mut Object, StepError> {
+        self.objects.get_mut(name).ok_or_else(|| StepError::Broken(format!("{name:?} does not exist yet")))
     }
 
-    fn visit(&mut self, name: Option<&str>) -> Result<&mut Visit, Trouble> {
+    fn client_session(&mut self, name: Option<&str>) -> Result<&mut ClientSession, StepError> {
         let name = name.unwrap_or(MAIN);
         match self.object(name)? {
-            Object::Visit(visit) => Ok(visit),
-            _ => Err(Trouble::Broken(format!("{name} is not a session"))),
+            Object::ClientSession(session) => Ok(session),
+            _ => Err(StepError::Broken(format!("{name} is not a session"))),
         }
     }
 
-    fn started(&mut self, name: &str, object: Object) {
+    fn insert(&mut self, name: &str, object: Object) {
         self.objects.insert(name.to_owned(), object);
-        self.zero = Instant::now();
+        self.last_activity = Instant::now();
     }
 
     fn headers(&mut self, headers: &[Expression]) -> Result<Headers, String> {
@@ -384,20 +389,20 @@ impl Player {
     }
 }
 
-fn link_of<'a>(name: &str, object: &'a mut Object) -> Result<&'a mut Link, Trouble> {
+fn link_of<'a>(name: &str, object: &'a mut Object) -> Result<&'a mut Link, StepError> {
     match object {
         Object::Link(link) => Some(link),
-        Object::Visit(visit) => visit.link_mut(),
-        Object::Hosted(hosted) => hosted.link_mut(),
-        Object::Exchange(_) | Object::Arrival(..) => None,
+        Object::ClientSession(session) => session.link_mut(),
+        Object::ServerSession(session) => session.link_mut(),
+        Object::Exchange(_) | Object::IncomingRequest(..) => None,
     }
-    .ok_or_else(|| Trouble::Broken(format!("{name} is not a link")))
+    .ok_or_else(|| StepError::Broken(format!("{name} is not a link")))
 }
 
-fn carrier(transport: &str) -> Result<Carrier, String> {
+fn link_transport(transport: &str) -> Result<LinkTransport, String> {
     match transport {
-        "websocket" => Ok(Carrier::WebSocket),
-        "webtransport" => Ok(Carrier::WebTransport),
+        "websocket" => Ok(LinkTransport::WebSocket),
+        "webtransport" => Ok(LinkTransport::WebTransport),
         other => Err(format!("the suite does not support the transport {other}")),
     }
 }

@@ -12,7 +12,7 @@ use crate::wire::packets::Payload;
 impl Player {
     /// Encodes a Socket.IO packet with the parser of this endpoint.
     pub(super) fn packet(&self, kind: u8, namespace: &str, id: &str, data: &str) -> Result<Payload, String> {
-        if self.setting.endpoint != Endpoint::Msgpack {
+        if self.options.endpoint != Endpoint::Msgpack {
             return Ok(Payload::Text(json_packet(kind, namespace, id, data)));
         }
         let mut packet = json!({ "type": kind, "nsp": namespace });
@@ -27,7 +27,7 @@ impl Player {
 
     /// The pattern for such a packet.
     pub(super) fn packet_term(&self, kind: u8, namespace: &str, id: &str, data: &str) -> Term {
-        if self.setting.endpoint != Endpoint::Msgpack {
+        if self.options.endpoint != Endpoint::Msgpack {
             return packet_term(&json_packet(kind, namespace, id, data));
         }
         let id = if id.is_empty() { String::new() } else { format!(r#""id":{id},"#) };

@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::packets::text_or_bytes;
-use super::{MAIN, Object, Player, Trouble, failed};
-use crate::play::hosted::Hall;
-use crate::play::inbox::{Arrived, Event};
-use crate::script::pattern::{self, Captures, remembered};
+use super::{MAIN, Object, Player, StepError, failed};
+use crate::play::events::{Event, TimedEvent};
+use crate::play::server_session::Listener;
+use crate::script::pattern::{self, Captures, json_variable};
 use crate::script::value::{Expression, Value};
 use crate::script::{Choice, Match, Outcome, Status, Step, Term};
 use crate::wire::http::{RequestHead, header};
@@ -18,31 +18,32 @@ use crate::wire::packets::{Payload, Revision};
 use crate::wire::{msgpack, printable};
 
 /// How long a client may take to start.
-pub(super) const STARTING: Duration = Duration::from_secs(30);
+pub(super) const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// When a step may see what it waits for: not before `after` and not after `within`, both counted from [`Player::zero`].
+/// When a step may see what it waits for: not before `after` and not after `within`, both counted from
+/// [`Player::last_activity`].
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     pub(super) after: Option<Duration>,
     pub(super) deadline: Instant,
     pub(super) within: Duration,
-    pub(super) starting: Option<Starting>,
+    pub(super) startup: Option<Startup>,
 }
 
-/// A newly started client that has not done anything yet.
+/// A newly started client that has not done anything yet, so it may still be starting.
 #[derive(Clone, Debug)]
-pub(in crate::play) struct Starting {
+pub(in crate::play) struct Startup {
     /// The time left once the client has done something or has exited.
     pub(in crate::play) time: Duration,
-    pub(in crate::play) ended: watch::Receiver<Option<String>>,
+    pub(in crate::play) exited: watch::Receiver<Option<String>>,
 }
 
 impl Player {
-    pub(super) fn duration(&mut self, expression: &Expression) -> Result<Duration, Trouble> {
+    pub(super) fn duration(&mut self, expression: &Expression) -> Result<Duration, StepError> {
         let milliseconds = expression.value(&mut self.scope)?.number()?;
         let duration = Duration::try_from_secs_f64((milliseconds / 1000.0).max(0.0)).unwrap_or(Duration::MAX);
-        if duration > self.setting.patience {
-            return Err(Trouble::Skipped(format!(
+        if duration > self.options.patience {
+            return Err(StepError::Skipped(format!(
                 "this would take {} s; run the implementation with a shorter heartbeat, or the suite with --patience",
                 duration.as_secs()
             )));
@@ -50,23 +51,23 @@ impl Player {
         Ok(duration)
     }
 
-    pub(super) fn window(&mut self, step: &Step) -> Result<Window, Trouble> {
+    pub(super) fn window(&mut self, step: &Step) -> Result<Window, StepError> {
         let after = step.after.as_ref().map(|after| self.duration(after)).transpose()?;
         let within = match &step.within {
             Some(within) => self.duration(within)?,
             None => after.unwrap_or_default(),
         };
         // A slow machine must not shorten the time of the peer, and some programs take long to start.
-        let time = within + self.setting.grace;
-        let program = self.program.as_ref().filter(|_| !self.awake);
-        let starting = program.map(|program| Starting { time, ended: program.ended() });
-        let deadline = Instant::now() + time + starting.as_ref().map_or(Duration::ZERO, |_| STARTING);
-        Ok(Window { after, deadline, within, starting })
+        let time = within + self.options.grace;
+        let program = self.program.as_ref().filter(|_| !self.program_started);
+        let startup = program.map(|program| Startup { time, exited: program.exited() });
+        let deadline = Instant::now() + time + startup.as_ref().map_or(Duration::ZERO, |_| STARTUP_TIMEOUT);
+        Ok(Window { after, deadline, within, startup })
     }
 
-    /// Records that a step saw what it waited for.
-    pub(super) fn happened(&mut self, at: Instant, window: &Window, what: &str) -> Result<(), Trouble> {
-        let since = at.saturating_duration_since(self.zero);
+    /// Fails if an event arrived too early. Otherwise records it as the last activity.
+    pub(super) fn check_timing(&mut self, at: Instant, window: &Window, what: &str) -> Result<(), StepError> {
+        let since = at.saturating_duration_since(self.last_activity);
         if let Some(after) = window.after
             && since < after
         {
@@ -75,29 +76,29 @@ impl Player {
                 format!("it arrived after {} ms, too early", since.as_millis()),
             );
         }
-        self.zero = at.max(self.zero);
-        self.awake = true;
+        self.last_activity = at.max(self.last_activity);
+        self.program_started = true;
         Ok(())
     }
 
-    pub(super) async fn next(&mut self, subject: &str, deadline: Instant) -> Result<Option<Arrived>, Trouble> {
+    pub(super) async fn next(&mut self, subject: &str, deadline: Instant) -> Result<Option<TimedEvent>, StepError> {
         if subject == "report" {
             return match &mut self.program {
                 Some(program) => Ok(program.inbox.next(deadline).await),
-                None => Err(Trouble::Broken("only a client reports".to_owned())),
+                None => Err(StepError::Broken("only a client reports".to_owned())),
             };
         }
         Ok(match self.object(subject)? {
-            Object::Visit(visit) => visit.next(deadline).await,
-            Object::Hosted(hosted) => hosted.next(deadline).await,
+            Object::ClientSession(session) => session.next(deadline).await,
+            Object::ServerSession(session) => session.next(deadline).await,
             Object::Exchange(exchange) => exchange.inbox.next(deadline).await,
             Object::Link(link) => link.inbox.next(deadline).await,
-            Object::Arrival(arrival, inbox) => {
-                if let Some(body) = inbox.waiting() {
+            Object::IncomingRequest(request, inbox) => {
+                if let Some(body) = inbox.try_next() {
                     return Ok(Some(body));
                 }
-                match tokio::time::timeout_at(deadline, arrival.gone()).await {
-                    Ok(()) => Some(Arrived { at: Instant::now(), event: Event::closed("by the client") }),
+                match tokio::time::timeout_at(deadline, request.disconnected()).await {
+                    Ok(()) => Some(TimedEvent { at: Instant::now(), event: Event::closed("by the client") }),
                     Err(_) => None,
                 }
             }
@@ -113,25 +114,26 @@ impl Player {
     }
 
     /// Tracks namespaces: CONNECT packets that were received, and DISCONNECT packets in either direction.
-    pub(super) fn watch(&mut self, subject: &str, packet: &Payload, came: bool) {
+    pub(super) fn track_namespaces(&mut self, subject: &str, packet: &Payload, received: bool) {
         let (kind, namespace) = match packet {
             Payload::Text(text) => {
                 let Some((kind, rest)) = text.split_at_checked(2) else { return };
                 let namespace = if rest.starts_with('/') { rest.split(',').next().unwrap_or(rest) } else { "/" };
                 // In revision 3, a query may follow the namespace.
-                let three = self.setting.endpoint.is_revision_3();
+                let three = self.options.endpoint.is_revision_3();
                 let namespace = namespace.split_once('?').filter(|_| three).map_or(namespace, |(name, _)| name);
                 (kind.to_owned(), namespace.to_owned())
             }
             Payload::Bytes(bytes) => {
                 let Some(packet) = msgpack::decode_packet(bytes) else { return };
-                let text = |key| packet.get(key).map(|value: &Json| remembered(value).text()).unwrap_or_default();
+                let text = |key| packet.get(key).map(|value: &Json| json_variable(value).text()).unwrap_or_default();
                 (format!("4{}", text("type")), text("nsp"))
             }
         };
         // In revision 3 the CONNECT of the server counts, even if the suite is the server: no client requests the main namespace.
-        let three = |object: &Object| matches!(object, Object::Hosted(hosted) if hosted.revision() == Revision::Three);
-        let joins = kind == "40" && came != self.objects.get(subject).is_some_and(three);
+        let three =
+            |object: &Object| matches!(object, Object::ServerSession(session) if session.revision() == Revision::Three);
+        let joins = kind == "40" && received != self.objects.get(subject).is_some_and(three);
         let joined = self.joined.entry(subject.to_owned()).or_default();
         if kind == "41" || joins {
             joined.retain(|known| *known != namespace);
@@ -147,28 +149,29 @@ impl Player {
         skip: bool,
         terms: &[Term],
         window: Window,
-    ) -> Result<(), Trouble> {
-        let mut passed = Vec::new();
+    ) -> Result<(), StepError> {
+        let mut skipped = Vec::new();
         for Term(choices) in terms {
             let mut missing: Vec<&Choice> = choices.iter().collect();
             while !missing.is_empty() {
-                let expected = missing.iter().map(|choice| self.shown(choice)).collect::<Vec<_>>().join(" and ");
+                let expected =
+                    missing.iter().map(|choice| self.describe_choice(choice)).collect::<Vec<_>>().join(" and ");
                 let arrived = self.next(subject, window.deadline).await?;
-                if let Some(Arrived { event: Event::Packet(packet), .. }) = &arrived {
-                    self.watch(subject, packet, true);
+                if let Some(TimedEvent { event: Event::Packet(packet), .. }) = &arrived {
+                    self.track_namespaces(subject, packet, true);
                 }
                 let Some(arrived) = arrived else {
-                    let waited = (window.within + self.setting.grace).as_millis();
+                    let waited = (window.within + self.options.grace).as_millis();
                     let before =
-                        if passed.is_empty() { String::new() } else { format!(", only {}", passed.join("  ")) };
-                    let waiting = self.hall.as_ref().map(Hall::shown).filter(|shown| !shown.is_empty());
+                        if skipped.is_empty() { String::new() } else { format!(", only {}", skipped.join("  ")) };
+                    let waiting = self.listener.as_ref().map(Listener::describe).filter(|shown| !shown.is_empty());
                     let waiting = waiting.map(|shown| format!("; requests not accepted: {shown}")).unwrap_or_default();
                     return failed(expected, format!("nothing within {waited} ms{before}{waiting}"));
                 };
                 let mut found = None;
                 for (index, Choice(outcomes)) in missing.iter().enumerate() {
                     for outcome in outcomes {
-                        if let Some(captures) = self.matches(subject, outcome, &arrived.event)? {
+                        if let Some(captures) = self.match_outcome(subject, outcome, &arrived.event)? {
                             found = Some((index, captures));
                             break;
                         }
@@ -180,16 +183,16 @@ impl Player {
                 match found {
                     Some((index, captures)) => {
                         missing.remove(index);
-                        self.happened(arrived.at, &window, &expected)?;
+                        self.check_timing(arrived.at, &window, &expected)?;
                         for (name, value) in captures {
                             self.scope.set(&name, value);
                         }
                     }
                     None if matches!(arrived.event, Event::Opened(_) | Event::Ping(_) | Event::Pong(_)) => {}
                     None if skip && !matches!(arrived.event, Event::Closed { .. }) => {
-                        passed.push(arrived.event.shown())
+                        skipped.push(arrived.event.describe())
                     }
-                    None => return failed(expected, self.seen(subject, &arrived.event)),
+                    None => return failed(expected, self.describe_event(subject, &arrived.event)),
                 }
             }
         }
@@ -197,31 +200,40 @@ impl Player {
     }
 
     /// Why the connection of an object broke, if it did.
-    pub(super) fn broken(&self, subject: &str) -> Option<&str> {
+    pub(super) fn connection_error(&self, subject: &str) -> Option<&str> {
         match self.objects.get(subject) {
-            Some(Object::Exchange(exchange)) => exchange.broken(),
+            Some(Object::Exchange(exchange)) => exchange.connection_error(),
             _ => None,
         }
     }
 
     /// Describes an event for reports.
-    pub(super) fn seen(&self, subject: &str, event: &Event) -> String {
-        let shown = event.shown();
-        match (event, self.broken(subject)) {
+    pub(super) fn describe_event(&self, subject: &str, event: &Event) -> String {
+        let shown = event.describe();
+        match (event, self.connection_error(subject)) {
             (Event::Closed { .. }, Some(why)) if !shown.contains(why) => format!("{shown}; cause: {why}"),
             _ => shown,
         }
     }
 
-    pub(super) fn matches(&self, subject: &str, outcome: &Outcome, event: &Event) -> Result<Option<Captures>, String> {
+    pub(super) fn match_outcome(
+        &self,
+        subject: &str,
+        outcome: &Outcome,
+        event: &Event,
+    ) -> Result<Option<Captures>, String> {
         let nothing = Some(Captures::new());
         match (outcome, event) {
-            (Outcome::Packet(wanted), Event::Packet(payload)) => self.fits(wanted, payload),
+            (Outcome::Packet(wanted), Event::Packet(payload)) => self.match_payload(wanted, payload),
             (Outcome::Ping(None), Event::Ping(_)) | (Outcome::Pong(None), Event::Pong(_)) => Ok(nothing),
             (Outcome::Ping(Some(wanted)), Event::Ping(payload))
-            | (Outcome::Pong(Some(wanted)), Event::Pong(payload)) => self.fits(wanted, &text_or_bytes(payload)),
+            | (Outcome::Pong(Some(wanted)), Event::Pong(payload)) => {
+                self.match_payload(wanted, &text_or_bytes(payload))
+            }
             (Outcome::Closed, Event::Closed { .. }) => Ok(nothing),
-            (Outcome::Finished, Event::Closed { .. }) => Ok(nothing.filter(|_| self.broken(subject).is_none())),
+            (Outcome::Finished, Event::Closed { .. }) => {
+                Ok(nothing.filter(|_| self.connection_error(subject).is_none()))
+            }
             (Outcome::CloseFrame(code), Event::Closed { code: Some(seen), .. }) => {
                 let code = code.value(&mut self.scope.clone())?.number()?;
                 Ok((code == f64::from(*seen)).then(Captures::new))
@@ -232,13 +244,17 @@ impl Player {
                 }
                 let mut captures = Captures::new();
                 if let Some(body) = body {
-                    let Some(found) = self.fits(body, &text_or_bytes(&response.body))? else { return Ok(None) };
+                    let Some(found) = self.match_payload(body, &text_or_bytes(&response.body))? else {
+                        return Ok(None);
+                    };
                     captures.extend(found);
                 }
                 for (name, wanted) in headers {
                     let Some(value) = header(&response.headers, name) else { return Ok(None) };
                     if let Some(wanted) = wanted {
-                        let Some(found) = self.fits(wanted, &Payload::Text(value.to_owned()))? else { return Ok(None) };
+                        let Some(found) = self.match_payload(wanted, &Payload::Text(value.to_owned()))? else {
+                            return Ok(None);
+                        };
                         captures.extend(found);
                     }
                 }
@@ -248,7 +264,7 @@ impl Player {
         }
     }
 
-    pub(super) fn fits(&self, wanted: &Match, seen: &Payload) -> Result<Option<Captures>, String> {
+    pub(super) fn match_payload(&self, wanted: &Match, seen: &Payload) -> Result<Option<Captures>, String> {
         match (wanted, seen) {
             (Match::Anything, _) => Ok(Some(Captures::new())),
             (Match::Exact(expression), seen) => {
@@ -271,11 +287,11 @@ impl Player {
     }
 
     /// Describes a choice for reports, with the values of its variables.
-    pub(super) fn shown(&self, Choice(outcomes): &Choice) -> String {
+    pub(super) fn describe_choice(&self, Choice(outcomes): &Choice) -> String {
         let matching = |wanted: &Match| match wanted {
             Match::Anything => "anything".to_owned(),
             Match::Exact(expression) => match expression.value(&mut self.scope.clone()) {
-                Ok(Value::Bytes(bytes)) => Payload::Bytes(bytes).shown(),
+                Ok(Value::Bytes(bytes)) => Payload::Bytes(bytes).describe(),
                 Ok(value) => printable(value.text().as_bytes()),
                 Err(error) => error,
             },
@@ -319,27 +335,29 @@ impl Player {
         outcomes.iter().map(outcome).collect::<Vec<_>>().join(" or ")
     }
 
-    pub(super) async fn silence(&mut self, subject: &str, duration: &Expression) -> Result<(), Trouble> {
+    pub(super) async fn silence(&mut self, subject: &str, duration: &Expression) -> Result<(), StepError> {
         let duration = self.duration(duration)?;
         let deadline = Instant::now() + duration;
         if subject == "arrivals" || subject == "posts" {
             let counts = |head: &RequestHead| Ok(subject == "arrivals" || head.method == "POST");
-            let hall =
-                self.hall.as_mut().ok_or_else(|| Trouble::Broken("requests arrive only from clients".to_owned()))?;
-            return match hall.accept(deadline, None, counts).await? {
+            let listener = self
+                .listener
+                .as_mut()
+                .ok_or_else(|| StepError::Broken("requests arrive only from clients".to_owned()))?;
+            return match listener.accept(deadline, None, counts).await? {
                 None => Ok(()),
-                Some(arrival) => failed(
+                Some(request) => failed(
                     format!("no request for {} ms", duration.as_millis()),
-                    format!("{} {}", arrival.head.method, arrival.head.target),
+                    format!("{} {}", request.head.method, request.head.target),
                 ),
             };
         }
         while let Some(arrived) = self.next(subject, deadline).await? {
             if !matches!(arrived.event, Event::Opened(_) | Event::Ping(_) | Event::Pong(_)) {
-                return failed(format!("nothing for {} ms", duration.as_millis()), arrived.event.shown());
+                return failed(format!("nothing for {} ms", duration.as_millis()), arrived.event.describe());
             }
         }
-        self.zero = Instant::now();
+        self.last_activity = Instant::now();
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The suite as a server: accepts the requests of the client under test, and serves its sessions.
 //!
-//! Every request waits in the hall until a step accepts it. Requests of a session that a step has accepted are served directly, as a
+//! The listener queues every request until a step accepts it. Requests of a session that a step has accepted are served directly, as a
 //! correct server would.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,17 +15,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::Context;
-use super::inbox::{Arrived, Event, Inbox, Post, Task};
-use super::link::{Link, Manner, Side};
-use super::player::Starting;
-use super::visit::on_link;
+use super::client_session::link_message;
+use super::events::{Event, EventSender, Inbox, Task, TimedEvent};
+use super::link::{Link, LinkConfig, Side};
+use super::player::Startup;
 use crate::wire::http::{RequestHead, Response, header, read_body, read_request_head, request_framing};
 use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
 use crate::wire::{BoxStream, Source, printable, websocket};
 
 /// A request of the client.
 #[derive(Debug)]
-pub(crate) struct Arrival {
+pub(crate) struct IncomingRequest {
     pub(crate) at: Instant,
     pub(crate) head: RequestHead,
     pub(crate) body: Vec<u8>,
@@ -50,50 +50,55 @@ impl std::fmt::Debug for Reply {
     }
 }
 
-impl Arrival {
+impl IncomingRequest {
     pub(crate) fn answer(&mut self, response: Response) {
         if let Some(reply) = self.reply.take() {
             let _ = reply.send(Reply::Answer(response));
         }
     }
 
-    /// Cuts the connection.
-    pub(crate) fn cut(&mut self) {
+    /// Aborts the connection.
+    pub(crate) fn abort(&mut self) {
         self.reply = None;
     }
 
-    /// Waits until the client cuts the connection.
-    pub(crate) async fn gone(&mut self) {
+    /// Waits until the client disconnects.
+    pub(crate) async fn disconnected(&mut self) {
         match &mut self.reply {
             Some(reply) => reply.closed().await,
             None => std::future::pending().await,
         }
     }
 
-    /// Opens the WebSocket that this request asks for.
-    async fn link(&mut self, context: &Arc<Context>, who: &str, manner: Arc<Manner>) -> Result<Link, String> {
+    /// Accepts the WebSocket that this request opens.
+    async fn accept_websocket(
+        &mut self,
+        context: &Arc<Context>,
+        who: &str,
+        config: Arc<LinkConfig>,
+    ) -> Result<Link, String> {
         let reply = self.reply.take().ok_or("the request is already answered")?;
         let (sender, halves) = oneshot::channel();
         let _ = reply.send(Reply::Link(sender));
         let (source, writer) = halves.await.map_err(|_| "the client has disconnected")?;
-        Ok(Link::over(context, who, source, writer, manner))
+        Ok(Link::upgraded(context, who, source, writer, config))
     }
 }
 
-/// The queue of requests that no step has accepted yet.
+/// Accepts connections, and queues the requests that no step has accepted yet.
 #[derive(Debug)]
-pub(crate) struct Hall {
-    receiver: mpsc::UnboundedReceiver<Arrival>,
-    waiting: VecDeque<Arrival>,
+pub(crate) struct Listener {
+    receiver: mpsc::UnboundedReceiver<IncomingRequest>,
+    pending: VecDeque<IncomingRequest>,
     sessions: Sessions,
     _listening: Task,
 }
 
-type Sessions = Arc<Mutex<BTreeMap<String, mpsc::UnboundedSender<Arrival>>>>;
+type Sessions = Arc<Mutex<BTreeMap<String, mpsc::UnboundedSender<IncomingRequest>>>>;
 
-impl Hall {
+impl Listener {
     /// Listens on a free port of this machine. Also returns the URL for the client.
-    pub(crate) async fn open(context: &Arc<Context>) -> io::Result<(Self, String)> {
+    pub(crate) async fn bind(context: &Arc<Context>) -> io::Result<(Self, String)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -113,60 +118,60 @@ impl Hall {
                 }
             }
         });
-        Ok((Self { receiver, waiting: VecDeque::new(), sessions, _listening: listening }, url))
+        Ok((Self { receiver, pending: VecDeque::new(), sessions, _listening: listening }, url))
     }
 
-    /// Waits for the first request that `fits`, which may already be queued. `starting` is set until the first request of a newly started
+    /// Waits for the first request that `fits`, which may already be queued. `startup` is set until the first request of a newly started
     /// program, and holds the time that is left after that request.
     pub(crate) async fn accept(
         &mut self,
         mut deadline: Instant,
-        starting: Option<Starting>,
+        startup: Option<Startup>,
         mut fits: impl FnMut(&RequestHead) -> Result<bool, String>,
-    ) -> Result<Option<Arrival>, String> {
-        let (time, mut ended) = starting.map(|program| (program.time, program.ended)).unzip();
-        let mut passed = VecDeque::new();
+    ) -> Result<Option<IncomingRequest>, String> {
+        let (time, mut exited) = startup.map(|program| (program.time, program.exited)).unzip();
+        let mut skipped = VecDeque::new();
         let found = loop {
-            let next = match self.waiting.pop_front() {
-                Some(arrival) => Some(arrival),
+            let next = match self.pending.pop_front() {
+                Some(request) => Some(request),
                 None => tokio::select! {
                     biased;
                     next = timeout_at(deadline, self.receiver.recv()) => next.ok().flatten(),
                     // A program that has exited gets no extra time to start.
-                    () = over(&mut ended) => {
-                        ended = None;
+                    () = program_exited(&mut exited) => {
+                        exited = None;
                         deadline = time.map_or(deadline, |time| deadline.min(Instant::now() + time));
                         continue;
                     }
                 },
             };
             match next {
-                Some(arrival) if fits(&arrival.head)? => break Some(arrival),
-                Some(arrival) => {
+                Some(request) if fits(&request.head)? => break Some(request),
+                Some(request) => {
                     if let Some(time) = time {
                         deadline = deadline.min(Instant::now() + time);
                     }
-                    passed.push_back(arrival);
+                    skipped.push_back(request);
                 }
                 None => break None,
             }
         };
-        passed.append(&mut self.waiting);
-        self.waiting = passed;
+        skipped.append(&mut self.pending);
+        self.pending = skipped;
         Ok(found)
     }
 
     /// The requests that no step has accepted, for reports.
-    pub(crate) fn shown(&self) -> String {
-        let targets = self.waiting.iter().map(|arrival| format!("{} {}", arrival.head.method, arrival.head.target));
+    pub(crate) fn describe(&self) -> String {
+        let targets = self.pending.iter().map(|request| format!("{} {}", request.head.method, request.head.target));
         targets.collect::<Vec<_>>().join(", ")
     }
 }
 
 /// Waits until the program has exited. Waits forever if there is no program.
-async fn over(ended: &mut Option<watch::Receiver<Option<String>>>) {
-    match ended {
-        Some(ended) => drop(ended.wait_for(Option::is_some).await),
+async fn program_exited(exited: &mut Option<watch::Receiver<Option<String>>>) {
+    match exited {
+        Some(exited) => drop(exited.wait_for(Option::is_some).await),
         None => std::future::pending().await,
     }
 }
@@ -174,7 +179,7 @@ async fn over(ended: &mut Option<watch::Receiver<Option<String>>>) {
 async fn connection(
     context: Arc<Context>,
     stream: BoxStream,
-    hall: mpsc::UnboundedSender<Arrival>,
+    queue: mpsc::UnboundedSender<IncomingRequest>,
     sessions: Sessions,
 ) {
     let (reader, mut writer) = tokio::io::split(stream);
@@ -183,12 +188,12 @@ async fn connection(
         let head = match read_request_head(&mut source).await {
             Ok(Some(head)) => head,
             Ok(None) => return,
-            Err(error) => return context.transcript.arrived("client", error.to_string()),
+            Err(error) => return context.transcript.received("client", error.to_string()),
         };
         let Ok(body) = read_body(&mut source, request_framing(&head)).await else {
             return context
                 .transcript
-                .arrived("client", format!("{} {} with an incomplete body", head.method, head.target));
+                .received("client", format!("{} {} with an incomplete body", head.method, head.target));
         };
         let mut line = format!("{} {}", head.method, head.target);
         if head.is_upgrade() {
@@ -197,30 +202,30 @@ async fn connection(
         if !body.is_empty() {
             line.push_str(&format!("\n{}", printable(&body)));
         }
-        context.transcript.arrived("client", line);
+        context.transcript.received("client", line);
         let (reply, mut replied) = oneshot::channel();
         let key = header(&head.headers, "sec-websocket-key").unwrap_or_default().to_owned();
-        let owner = (!head.is_upgrade())
+        let session = (!head.is_upgrade())
             .then(|| head.query("sid"))
             .flatten()
             .and_then(|sid| sessions.lock().unwrap_or_else(PoisonError::into_inner).get(&sid).cloned());
-        let arrival = Arrival { at: Instant::now(), head, body, reply: Some(reply) };
-        let _ = match owner {
-            Some(session) => session.send(arrival),
-            None => hall.send(arrival),
+        let request = IncomingRequest { at: Instant::now(), head, body, reply: Some(reply) };
+        let _ = match session {
+            Some(session) => session.send(request),
+            None => queue.send(request),
         };
         let answer = loop {
             tokio::select! {
                 answer = &mut replied => break answer,
                 // The next request may arrive early. The end of the stream means that the client cancels the request.
                 more = source.fill(), if source.buffered().is_empty() => if !matches!(more, Ok(true)) {
-                    return context.transcript.arrived("client", "the connection of a request was cut");
+                    return context.transcript.received("client", "the connection of a request was cut");
                 },
             }
         };
         match answer {
             Ok(Reply::Answer(response)) => {
-                context.transcript.out("client", response.summary());
+                context.transcript.sent("client", response.summary());
                 if writer.write_all(&response.encode()).await.is_err() {
                     return;
                 }
@@ -234,20 +239,20 @@ async fn connection(
                 let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
                 let response =
                     Response { status: 101, reason: "Switching Protocols".to_owned(), headers, body: Vec::new() };
-                context.transcript.out("client", "101");
+                context.transcript.sent("client", "101");
                 if writer.write_all(&response.encode()).await.is_ok() {
                     let _ = halves.send((source, writer));
                 }
                 return;
             }
-            Err(_) => return context.transcript.out("client", "the connection is cut"),
+            Err(_) => return context.transcript.sent("client", "the connection is cut"),
         }
     }
 }
 
 /// A session of the client under test that the suite serves.
 #[derive(Debug)]
-pub(crate) struct Hosted {
+pub(crate) struct ServerSession {
     context: Arc<Context>,
     name: String,
     pub(crate) sid: String,
@@ -260,10 +265,10 @@ pub(crate) struct Hosted {
     _heartbeat: Option<Task>,
 }
 
-/// The held poll, and the packets that wait for one.
+/// The held poll, and the packets that are queued for the next one.
 #[derive(Debug, Default)]
 struct Polling {
-    parked: Option<Arrival>,
+    held_poll: Option<IncomingRequest>,
     queue: Vec<Payload>,
     revision: Option<Revision>,
 }
@@ -274,16 +279,16 @@ impl Polling {
         if self.queue.is_empty() {
             return;
         }
-        if let Some(mut poll) = self.parked.take() {
+        if let Some(mut poll) = self.held_poll.take() {
             let revision = self.revision.unwrap_or(Revision::Four);
-            poll.answer(plain(200, &encode_body(revision, &self.queue)));
+            poll.answer(text_response(200, &encode_body(revision, &self.queue)));
             self.queue.clear();
         }
     }
 }
 
 /// A response as the reference server sends it.
-pub(crate) fn plain(status: u16, body: &[u8]) -> Response {
+pub(crate) fn text_response(status: u16, body: &[u8]) -> Response {
     let headers = vec![
         ("Content-Type".to_owned(), "text/plain; charset=UTF-8".to_owned()),
         ("Cache-Control".to_owned(), "no-store".to_owned()),
@@ -292,25 +297,25 @@ pub(crate) fn plain(status: u16, body: &[u8]) -> Response {
 }
 
 /// Returns whether a request opens a session on this transport.
-pub(crate) fn opens(head: &RequestHead, transport: &str) -> bool {
+pub(crate) fn is_handshake(head: &RequestHead, transport: &str) -> bool {
     head.query("sid").is_none()
         && head.query("transport").as_deref() == Some(transport)
         && head.is_upgrade() == (transport == "websocket")
 }
 
-/// The revision that a client asks for. As in servers, everything other than 4 means 3.
+/// The revision that a client requests. As in servers, everything other than 4 means 3.
 fn revision_of(head: &RequestHead) -> Revision {
     if head.query("EIO").as_deref() == Some("4") { Revision::Four } else { Revision::Three }
 }
 
-impl Hosted {
+impl ServerSession {
     /// Answers a handshake. `wanted` overrides values of the open packet. `null` removes one.
     pub(crate) async fn new(
         context: &Arc<Context>,
-        hall: &Hall,
+        listener: &Listener,
         name: &str,
         sid: String,
-        mut arrival: Arrival,
+        mut request: IncomingRequest,
         wanted: Option<Json>,
     ) -> Result<Self, String> {
         let mut handshake =
@@ -320,8 +325,8 @@ impl Hosted {
             handshake.retain(|_, value| !value.is_null());
         }
         let sid = handshake.get("sid").and_then(Json::as_str).unwrap_or_default().to_owned();
-        let revision = revision_of(&arrival.head);
-        let (post, inbox) = Inbox::new();
+        let revision = revision_of(&request.head);
+        let (events, inbox) = Inbox::new();
         let open = Payload::Text(format!("0{handshake}"));
         let polling = Arc::new(Mutex::new(Polling { revision: Some(revision), ..Polling::default() }));
         let mut session = Self {
@@ -336,31 +341,31 @@ impl Hosted {
             _serving: None,
             _heartbeat: None,
         };
-        if arrival.head.is_upgrade() {
-            let link = arrival.link(context, name, Manner::new(Side::Server, revision, true)).await?;
+        if request.head.is_upgrade() {
+            let link = request.accept_websocket(context, name, LinkConfig::new(Side::Server, revision, true)).await?;
             link.send(context, open).await;
             session.link = Some(link);
         } else {
             let (sender, mut requests) = mpsc::unbounded_channel();
-            hall.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(sid, sender);
-            arrival.answer(plain(200, &encode_body(revision, &[open])));
+            listener.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(sid, sender);
+            request.answer(text_response(200, &encode_body(revision, &[open])));
             session._serving = Some(Task::spawn({
                 let (context, polling) = (Arc::clone(context), Arc::clone(&session.polling));
                 async move {
-                    while let Some(arrival) = requests.recv().await {
-                        serve(&context, &polling, revision, arrival, &post);
+                    while let Some(request) = requests.recv().await {
+                        serve(&context, &polling, revision, request, &events);
                     }
                 }
             }));
         }
         let interval = handshake.get("pingInterval").and_then(Json::as_u64).filter(|interval| *interval > 0);
         session.interval = interval.filter(|_| revision == Revision::Four).map(Duration::from_millis);
-        session.keep_alive();
+        session.start_heartbeat();
         Ok(session)
     }
 
     /// Starts the heartbeat on the current transport of the session.
-    fn keep_alive(&mut self) {
+    fn start_heartbeat(&mut self) {
         let Some(interval) = self.interval else { return };
         let context = Arc::clone(&self.context);
         let polling = Arc::clone(&self.polling);
@@ -374,7 +379,7 @@ impl Hosted {
                 }
                 let ping = Payload::Text("2".to_owned());
                 match &outbox {
-                    Some(outbox) => outbox.put_message(&context, &name, ping),
+                    Some(outbox) => outbox.queue_message(&context, &name, ping),
                     None => {
                         let mut polling = polling.lock().unwrap_or_else(PoisonError::into_inner);
                         polling.queue.push(ping);
@@ -389,8 +394,8 @@ impl Hosted {
         self.revision
     }
 
-    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<Arrived> {
-        if let Some(arrived) = self.inbox.waiting() {
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<TimedEvent> {
+        if let Some(arrived) = self.inbox.try_next() {
             return Some(arrived);
         }
         match &mut self.link {
@@ -403,7 +408,7 @@ impl Hosted {
         match &self.link {
             Some(link) => {
                 for packet in packets {
-                    link.send(&self.context, on_link(self.revision, packet)).await;
+                    link.send(&self.context, link_message(self.revision, packet)).await;
                 }
             }
             None => {
@@ -414,31 +419,33 @@ impl Hosted {
         }
     }
 
-    /// Leaves the requests of the session to the script, including a held poll.
-    pub(crate) fn hand_over(&mut self, hall: &mut Hall) {
-        hall.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.sid);
+    /// Returns the requests of the session to the listener's queue, including a held poll, so that the script answers them.
+    pub(crate) fn release_requests(&mut self, listener: &mut Listener) {
+        listener.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.sid);
         self._heartbeat = None;
-        hall.waiting.extend(self.polling.lock().unwrap_or_else(PoisonError::into_inner).parked.take());
+        listener.pending.extend(self.polling.lock().unwrap_or_else(PoisonError::into_inner).held_poll.take());
     }
 
     /// Answers all requests of the session as for an unknown session, including those that wait.
-    pub(crate) fn refuse(&mut self, hall: &mut Hall) {
-        let unknown =
-            |mut arrival: Arrival| arrival.answer(plain(400, br#"{"code":1,"message":"Session ID unknown"}"#));
+    pub(crate) fn refuse_requests(&mut self, listener: &mut Listener) {
+        let refuse = |mut request: IncomingRequest| {
+            request.answer(text_response(400, br#"{"code":1,"message":"Session ID unknown"}"#))
+        };
         let (sender, mut requests) = mpsc::unbounded_channel();
-        hall.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(self.sid.clone(), sender);
-        while let Ok(arrival) = hall.receiver.try_recv() {
-            hall.waiting.push_back(arrival);
+        listener.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(self.sid.clone(), sender);
+        while let Ok(request) = listener.receiver.try_recv() {
+            listener.pending.push_back(request);
         }
-        let named =
-            |arrival: &Arrival| !arrival.head.is_upgrade() && arrival.head.query("sid").as_ref() == Some(&self.sid);
-        let (ours, others): (Vec<_>, Vec<_>) = hall.waiting.drain(..).partition(named);
-        hall.waiting.extend(others);
-        ours.into_iter().for_each(unknown);
+        let named = |request: &IncomingRequest| {
+            !request.head.is_upgrade() && request.head.query("sid").as_ref() == Some(&self.sid)
+        };
+        let (ours, others): (Vec<_>, Vec<_>) = listener.pending.drain(..).partition(named);
+        listener.pending.extend(others);
+        ours.into_iter().for_each(refuse);
         self._heartbeat = None;
         self._serving = Some(Task::spawn(async move {
-            while let Some(arrival) = requests.recv().await {
-                unknown(arrival);
+            while let Some(request) = requests.recv().await {
+                refuse(request);
             }
         }));
     }
@@ -456,18 +463,20 @@ impl Hosted {
         self.link = None;
         self._serving = None;
         self._heartbeat = None;
-        self.polling.lock().unwrap_or_else(PoisonError::into_inner).parked = None;
+        self.polling.lock().unwrap_or_else(PoisonError::into_inner).held_poll = None;
     }
 
     /// Performs the server's part of an upgrade whose request has arrived.
-    pub(crate) async fn upgrade(&mut self, mut arrival: Arrival, patience: Duration) -> Result<(), String> {
-        let mut link = arrival.link(&self.context, &self.name, Manner::new(Side::Server, self.revision, true)).await?;
-        let deadline = Instant::now() + patience;
+    pub(crate) async fn upgrade(&mut self, mut request: IncomingRequest, timeout: Duration) -> Result<(), String> {
+        let mut link = request
+            .accept_websocket(&self.context, &self.name, LinkConfig::new(Side::Server, self.revision, true))
+            .await?;
+        let deadline = Instant::now() + timeout;
         expect_packet(&mut link, "2probe", deadline).await?;
         link.send(&self.context, Payload::Text("3probe".to_owned())).await;
         {
             let mut polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner);
-            if polling.parked.is_some() {
+            if polling.held_poll.is_some() {
                 polling.queue.push(Payload::Text("6".to_owned()));
                 polling.flush();
             }
@@ -475,7 +484,7 @@ impl Hosted {
         expect_packet(&mut link, "5", deadline).await?;
         let queue = std::mem::take(&mut self.polling.lock().unwrap_or_else(PoisonError::into_inner).queue);
         self.link = Some(link);
-        self.keep_alive();
+        self.start_heartbeat();
         self.send(queue).await;
         Ok(())
     }
@@ -485,10 +494,14 @@ impl Hosted {
     }
 }
 
-/// Opens a WebSocket that does not belong to a session.
-pub(crate) async fn bare_link(context: &Arc<Context>, who: &str, mut arrival: Arrival) -> Result<Link, String> {
-    let revision = revision_of(&arrival.head);
-    arrival.link(context, who, Manner::new(Side::Server, revision, false)).await
+/// Accepts a WebSocket that does not belong to a session.
+pub(crate) async fn accept_link(
+    context: &Arc<Context>,
+    who: &str,
+    mut request: IncomingRequest,
+) -> Result<Link, String> {
+    let revision = revision_of(&request.head);
+    request.accept_websocket(context, who, LinkConfig::new(Side::Server, revision, false)).await
 }
 
 async fn expect_packet(link: &mut Link, wanted: &str, deadline: Instant) -> Result<(), String> {
@@ -496,31 +509,37 @@ async fn expect_packet(link: &mut Link, wanted: &str, deadline: Instant) -> Resu
         match link.inbox.next(deadline).await.map(|arrived| arrived.event) {
             Some(Event::Ping(_) | Event::Pong(_)) => {}
             Some(Event::Packet(packet)) if packet.is(wanted) => return Ok(()),
-            Some(other) => return Err(format!("{} instead of {wanted}", other.shown())),
+            Some(other) => return Err(format!("{} instead of {wanted}", other.describe())),
             None => return Err(format!("no {wanted}")),
         }
     }
 }
 
 /// Handles one request of a polling session.
-fn serve(context: &Arc<Context>, polling: &Arc<Mutex<Polling>>, revision: Revision, mut arrival: Arrival, post: &Post) {
+fn serve(
+    context: &Arc<Context>,
+    polling: &Arc<Mutex<Polling>>,
+    revision: Revision,
+    mut request: IncomingRequest,
+    events: &EventSender,
+) {
     let mut state = polling.lock().unwrap_or_else(PoisonError::into_inner);
-    if arrival.head.method == "GET" {
-        if let Some(parked) = &state.parked
-            && parked.reply.as_ref().is_some_and(|reply| !reply.is_closed())
+    if request.head.method == "GET" {
+        if let Some(held_poll) = &state.held_poll
+            && held_poll.reply.as_ref().is_some_and(|reply| !reply.is_closed())
         {
-            arrival.answer(plain(400, b""));
-            return post.put(Event::closed("a second poll overlaps the first"));
+            request.answer(text_response(400, b""));
+            return events.send(Event::closed("a second poll overlaps the first"));
         }
-        state.parked = Some(arrival);
+        state.held_poll = Some(request);
         return state.flush();
     }
-    let binary = header(&arrival.head.headers, "content-type").is_some_and(|value| value.contains("octet-stream"));
-    let packets = decode_body(revision, binary, &arrival.body);
+    let binary = header(&request.head.headers, "content-type").is_some_and(|value| value.contains("octet-stream"));
+    let packets = decode_body(revision, binary, &request.body);
     let headers = vec![("Content-Type".to_owned(), "text/html".to_owned())];
-    arrival.answer(Response { status: 200, reason: "OK".to_owned(), headers, body: b"ok".to_vec() });
+    request.answer(Response { status: 200, reason: "OK".to_owned(), headers, body: b"ok".to_vec() });
     let Some(packets) = packets else {
-        return post.put(Event::closed(format!("a POST does not consist of packets: {}", printable(&arrival.body))));
+        return events.send(Event::closed(format!("a POST does not consist of packets: {}", printable(&request.body))));
     };
     for packet in packets {
         if context.answers_heartbeats() && revision == Revision::Four && packet.is("3") {
@@ -534,8 +553,8 @@ fn serve(context: &Arc<Context>, polling: &Arc<Mutex<Polling>>, revision: Revisi
         if packet.is("1") {
             state.queue.push(Payload::Text("6".to_owned()));
             state.flush();
-            return post.put(Event::closed("by a close packet"));
+            return events.send(Event::closed("by a close packet"));
         }
-        post.put(Event::Packet(packet));
+        events.send(Event::Packet(packet));
     }
 }

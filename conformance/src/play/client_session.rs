@@ -13,15 +13,15 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Context;
+use super::events::{Event, EventSender, Inbox, Task, TimedEvent};
 use super::exchange::{Exchange, exchange};
-use super::inbox::{Arrived, Event, Inbox, Post, Task};
-use super::link::{Carrier, Link, Manner, Outbox, Side};
+use super::link::{Link, LinkConfig, LinkTransport, Outbox, Side};
 use crate::wire::http::{Headers, RequestHead, Response, header};
 use crate::wire::packets::{Payload, Revision, decode_body, encode_body};
 
 /// How to open a session.
 #[derive(Clone, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct SessionOptions {
     pub(crate) name: String,
     /// Query parameters other than `transport` and `sid`. Includes `EIO`.
     pub(crate) query: String,
@@ -33,18 +33,18 @@ pub(crate) struct Wish {
 #[derive(Debug)]
 pub(crate) struct Shared {
     context: Arc<Context>,
-    wish: Wish,
+    options: SessionOptions,
     sid: String,
     /// One POST at a time, as the protocol requires.
     posting: Arc<tokio::sync::Mutex<()>>,
-    post: Post,
+    events: EventSender,
     /// Where packets are sent if the session is on a link.
     outbox: Mutex<Option<Outbox>>,
 }
 
-/// A session.
+/// A session that the suite has opened as a client.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct ClientSession {
     pub(crate) shared: Arc<Shared>,
     /// The handshake, for the variables of the script.
     pub(crate) handshake: Json,
@@ -67,47 +67,53 @@ impl Drop for Poller {
     }
 }
 
-impl Visit {
+impl ClientSession {
     /// Opens a session over polling.
-    pub(crate) async fn polling(context: &Arc<Context>, wish: Wish) -> Result<Self, String> {
-        let head = request(context, &wish, "polling", "", "GET");
-        let event = exchange(context, &wish.name, &head, None, None).await;
-        let Event::Answer(response) = event else { return Err(event.shown()) };
+    pub(crate) async fn open_polling(context: &Arc<Context>, options: SessionOptions) -> Result<Self, String> {
+        let head = request(context, &options, "polling", "", "GET");
+        let event = exchange(context, &options.name, &head, None, None).await;
+        let Event::Answer(response) = event else { return Err(event.describe()) };
         if response.status != 200 {
             return Err(format!("the answer {}", response.summary()));
         }
-        let packets = packets(wish.revision, &response).ok_or_else(|| format!("the answer {}", response.summary()))?;
+        let packets =
+            packets(options.revision, &response).ok_or_else(|| format!("the answer {}", response.summary()))?;
         let mut packets = packets.into_iter();
         let handshake = match packets.next() {
             Some(Payload::Text(text)) => handshake(&text)?,
             other => return Err(format!("{other:?}")),
         };
-        let visit = Self::new(context, wish, handshake, None)?;
+        let session = Self::new(context, options, handshake, None)?;
         for packet in packets {
-            visit.shared.post.put(Event::Packet(packet));
+            session.shared.events.send(Event::Packet(packet));
         }
-        Ok(visit)
+        Ok(session)
     }
 
     /// Opens a session over WebSocket or WebTransport.
-    pub(crate) async fn by_link(
+    pub(crate) async fn open_link(
         context: &Arc<Context>,
-        wish: Wish,
-        carrier: Carrier,
-        patience: Duration,
+        options: SessionOptions,
+        transport: LinkTransport,
+        timeout: Duration,
     ) -> Result<Self, String> {
-        let mut link = match carrier {
-            Carrier::WebSocket => {
-                let head = link_request(request(context, &wish, "websocket", "", "GET"));
-                Link::dial(context, &wish.name, head, Manner::new(Side::Client, wish.revision, true))
+        let mut link = match transport {
+            LinkTransport::WebSocket => {
+                let head = websocket_request(request(context, &options, "websocket", "", "GET"));
+                Link::open_websocket(
+                    context,
+                    &options.name,
+                    head,
+                    LinkConfig::new(Side::Client, options.revision, true),
+                )
             }
-            Carrier::WebTransport => {
-                let link = Link::webtransport(context, &wish.name, Manner::on_webtransport(true));
+            LinkTransport::WebTransport => {
+                let link = Link::open_webtransport(context, &options.name, LinkConfig::webtransport(true));
                 link.send(context, Payload::Text("0".to_owned())).await;
                 link
             }
         };
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         loop {
             let Some(arrived) = link.inbox.next(deadline).await else {
                 return Err("no open packet arrived".to_owned());
@@ -115,20 +121,25 @@ impl Visit {
             match arrived.event {
                 Event::Opened(_) | Event::Ping(_) | Event::Pong(_) => {}
                 Event::Packet(Payload::Text(text)) => {
-                    return Self::new(context, wish, handshake(&text)?, Some(link));
+                    return Self::new(context, options, handshake(&text)?, Some(link));
                 }
-                other => return Err(other.shown()),
+                other => return Err(other.describe()),
             }
         }
     }
 
-    fn new(context: &Arc<Context>, wish: Wish, handshake: Json, link: Option<Link>) -> Result<Self, String> {
+    fn new(
+        context: &Arc<Context>,
+        options: SessionOptions,
+        handshake: Json,
+        link: Option<Link>,
+    ) -> Result<Self, String> {
         let sid = handshake.get("sid").and_then(Json::as_str).ok_or("the open packet has no sid")?.to_owned();
-        let (post, inbox) = Inbox::new();
+        let (events, inbox) = Inbox::new();
         let outbox = Mutex::new(link.as_ref().map(|link| link.outbox.clone()));
-        let revision = wish.revision;
+        let revision = options.revision;
         let posting = Arc::default();
-        let shared = Arc::new(Shared { context: Arc::clone(context), wish, sid, posting, post, outbox });
+        let shared = Arc::new(Shared { context: Arc::clone(context), options, sid, posting, events, outbox });
         let interval = handshake.get("pingInterval").and_then(Json::as_u64).map(Duration::from_millis);
         let heartbeat = interval.filter(|_| revision == Revision::Three).map(|interval| {
             let shared = Arc::clone(&shared);
@@ -138,7 +149,7 @@ impl Visit {
     }
 
     pub(crate) fn revision(&self) -> Revision {
-        self.shared.wish.revision
+        self.shared.options.revision
     }
 
     pub(crate) fn is_polling(&self) -> bool {
@@ -146,20 +157,20 @@ impl Visit {
     }
 
     /// The next packet, or the end of the session.
-    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<Arrived> {
-        if let Some(arrived) = self.inbox.waiting() {
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<TimedEvent> {
+        if let Some(arrived) = self.inbox.try_next() {
             return Some(arrived);
         }
         match &mut self.link {
             Some(link) => link.inbox.next(deadline).await,
             None => {
-                self.keep_polling();
+                self.start_polling();
                 self.inbox.next(deadline).await
             }
         }
     }
 
-    fn keep_polling(&mut self) {
+    fn start_polling(&mut self) {
         if self.poller.is_some() {
             return;
         }
@@ -168,11 +179,13 @@ impl Visit {
             let (shared, stop) = (Arc::clone(&self.shared), Arc::clone(&stop));
             async move {
                 loop {
-                    let mut poll =
-                        Exchange::of(&shared.wish.name, Shared::poll(Arc::clone(&shared), shared.wish.name.clone()));
+                    let mut poll = Exchange::from_future(
+                        &shared.options.name,
+                        Shared::poll(Arc::clone(&shared), shared.options.name.clone()),
+                    );
                     let far = Instant::now() + Duration::from_secs(86_400);
                     tokio::select! {
-                        arrived = poll.inbox.next(far) => if shared.digest(arrived?) {
+                        arrived = poll.inbox.next(far) => if shared.handle_poll_response(arrived?) {
                             return None;
                         },
                         () = stop.notified() => return Some(poll),
@@ -197,7 +210,7 @@ impl Visit {
                 self.shared.context.transcript.note(format!("the pending poll is {who} now"));
                 poll
             }
-            None => Exchange::of(who, Shared::poll(Arc::clone(&self.shared), who.to_owned())),
+            None => Exchange::from_future(who, Shared::poll(Arc::clone(&self.shared), who.to_owned())),
         }
     }
 
@@ -208,7 +221,7 @@ impl Visit {
         let who_task = who.to_owned();
         // While it runs, pongs wait, because they must not overlap it.
         let running = Arc::clone(&shared.posting).try_lock_owned().ok();
-        Exchange::of(who, async move {
+        Exchange::from_future(who, async move {
             let event = shared.post_body(&who_task, body).await;
             drop(running);
             event
@@ -216,40 +229,40 @@ impl Visit {
     }
 
     /// Sends packets on the current transport. A refusal ends the session, and is reported to the step that waits for packets.
-    pub(crate) async fn send(&mut self, packets: Vec<Payload>, patience: Duration) {
+    pub(crate) async fn send(&mut self, packets: Vec<Payload>, timeout: Duration) {
         match &self.link {
             Some(link) => {
                 for packet in packets {
-                    link.send(&self.shared.context, on_link(self.revision(), packet)).await;
+                    link.send(&self.shared.context, link_message(self.revision(), packet)).await;
                 }
             }
-            None => match tokio::time::timeout(patience, self.shared.post(&packets)).await {
+            None => match tokio::time::timeout(timeout, self.shared.post(&packets)).await {
                 Ok(Event::Answer(response)) if response.status == 200 => {}
                 Ok(Event::Answer(response)) => {
-                    self.shared.post.put(Event::closed(format!("the POST got the answer {}", response.summary())));
+                    self.shared.events.send(Event::closed(format!("the POST got the answer {}", response.summary())));
                 }
-                Ok(event) => self.shared.post.put(event),
-                Err(_) => self.shared.post.put(Event::closed("by the suite, because the POST got no answer")),
+                Ok(event) => self.shared.events.send(event),
+                Err(_) => self.shared.events.send(Event::closed("by the suite, because the POST got no answer")),
             },
         }
     }
 
     /// Upgrades from polling to a link as the reference client does.
-    pub(crate) async fn upgrade(&mut self, carrier: Carrier, patience: Duration) -> Result<(), String> {
+    pub(crate) async fn upgrade(&mut self, transport: LinkTransport, timeout: Duration) -> Result<(), String> {
         let context = Arc::clone(&self.shared.context);
-        let who = self.shared.wish.name.clone();
+        let who = self.shared.options.name.clone();
         let mut poll = self.take_poll().await;
-        let mut link = match carrier {
-            Carrier::WebSocket => self.dial(&who, Vec::new(), false),
-            Carrier::WebTransport => self.carry_over(&who).await,
+        let mut link = match transport {
+            LinkTransport::WebSocket => self.open_websocket(&who, Vec::new(), false),
+            LinkTransport::WebTransport => self.open_webtransport(&who).await,
         };
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         link.send(&context, Payload::Text("2probe".to_owned())).await;
         loop {
             match link.inbox.next(deadline).await.map(|arrived| arrived.event) {
                 Some(Event::Opened(_) | Event::Ping(_) | Event::Pong(_)) => {}
                 Some(Event::Packet(packet)) if packet.is("3probe") => break,
-                Some(other) => return Err(other.shown()),
+                Some(other) => return Err(other.describe()),
                 None => return Err("no 3probe".to_owned()),
             }
         }
@@ -257,11 +270,11 @@ impl Visit {
             let Some(arrived) = poll.inbox.next(deadline).await else {
                 return Err("the poll that was held during the upgrade got no answer".to_owned());
             };
-            if self.shared.digest(arrived) {
+            if self.shared.handle_poll_response(arrived) {
                 return Err("the session ended during the upgrade".to_owned());
             }
         }
-        link.manner.session.store(true, Ordering::Relaxed);
+        link.config.session.store(true, Ordering::Relaxed);
         link.send(&context, Payload::Text("5".to_owned())).await;
         *self.shared.outbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.outbox.clone());
         self.link = Some(link);
@@ -269,26 +282,26 @@ impl Visit {
     }
 
     /// Opens a WebSocket that names this session.
-    pub(crate) fn dial(&self, who: &str, headers: Headers, session: bool) -> Link {
+    pub(crate) fn open_websocket(&self, who: &str, headers: Headers, session: bool) -> Link {
         let sid = format!("&sid={}", self.shared.sid);
-        let mut head = link_request(request(&self.shared.context, &self.shared.wish, "websocket", &sid, "GET"));
+        let mut head = websocket_request(request(&self.shared.context, &self.shared.options, "websocket", &sid, "GET"));
         super::set_headers(&mut head.headers, headers);
-        Link::dial(&self.shared.context, who, head, Manner::new(Side::Client, self.revision(), session))
+        Link::open_websocket(&self.shared.context, who, head, LinkConfig::new(Side::Client, self.revision(), session))
     }
 
     /// Opens a WebTransport session whose first packet names this session.
-    pub(crate) async fn carry_over(&self, who: &str) -> Link {
-        let link = Link::webtransport(&self.shared.context, who, Manner::on_webtransport(false));
+    pub(crate) async fn open_webtransport(&self, who: &str) -> Link {
+        let link = Link::open_webtransport(&self.shared.context, who, LinkConfig::webtransport(false));
         let hello = format!("0{}", serde_json::json!({ "sid": self.shared.sid }));
         link.send(&self.shared.context, Payload::Text(hello)).await;
         link
     }
 
     /// Closes the session as a correct client does.
-    pub(crate) async fn close(&mut self, code: Option<u16>, reason: &str, patience: Duration) {
+    pub(crate) async fn close(&mut self, code: Option<u16>, reason: &str, timeout: Duration) {
         match &self.link {
             Some(link) => link.close(&self.shared.context, Some(code.unwrap_or(1000)), reason).await,
-            None => self.send(vec![Payload::Text("1".to_owned())], patience).await,
+            None => self.send(vec![Payload::Text("1".to_owned())], timeout).await,
         }
     }
 
@@ -297,22 +310,22 @@ impl Visit {
         self.poller = None;
         if let Some(link) = &mut self.link {
             // Replacing the link drops its task, which drops the stream.
-            let manner = Arc::clone(&link.manner);
-            *link = Link::over(
+            let config = Arc::clone(&link.config);
+            *link = Link::upgraded(
                 &self.shared.context,
-                &self.shared.wish.name,
+                &self.shared.options.name,
                 crate::wire::Source::new(tokio::io::empty()),
                 tokio::io::sink(),
-                manner,
+                config,
             );
         } else {
-            self.shared.post.put(Event::closed("by this script"));
+            self.shared.events.send(Event::closed("by this script"));
         }
     }
 
-    /// Polls with the id of the session, to find out whether the server still knows it.
-    pub(crate) async fn ask(&self) -> Event {
-        Shared::poll(Arc::clone(&self.shared), self.shared.wish.name.clone()).await
+    /// Polls once with the id of the session, to check whether the server still accepts it.
+    pub(crate) async fn poll_once(&self) -> Event {
+        Shared::poll(Arc::clone(&self.shared), self.shared.options.name.clone()).await
     }
 
     pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
@@ -327,25 +340,25 @@ impl Shared {
         loop {
             let event = exchange(&self.context, &who, &head, None, None).await;
             let Event::Answer(mut response) = event else { return event };
-            let hidden = match self.wish.revision {
+            let hidden = match self.options.revision {
                 Revision::Four => "2",
                 Revision::Three => "3",
             };
             if response.status != 200 || !self.context.answers_heartbeats() {
                 return Event::Answer(response);
             }
-            let Some(mut packets) = packets(self.wish.revision, &response) else { return Event::Answer(response) };
+            let Some(mut packets) = packets(self.options.revision, &response) else { return Event::Answer(response) };
             let before = packets.len();
             packets.retain(|packet| !packet.is(hidden));
             if packets.len() == before {
                 return Event::Answer(response);
             }
-            if self.wish.revision == Revision::Four {
+            if self.options.revision == Revision::Four {
                 self.post(&[Payload::Text("3".to_owned())]).await;
             }
             if !packets.is_empty() {
-                response.body = encode_body(self.wish.revision, &packets);
-                if self.wish.revision == Revision::Three {
+                response.body = encode_body(self.options.revision, &packets);
+                if self.options.revision == Revision::Three {
                     // The body may have been in the binary format, and is text now.
                     response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
                 }
@@ -357,7 +370,7 @@ impl Shared {
     /// Sends a POST after all pending ones.
     async fn post(&self, packets: &[Payload]) -> Event {
         let _running = self.posting.lock().await;
-        self.post_body(&self.wish.name, encode_body(self.wish.revision, packets)).await
+        self.post_body(&self.options.name, encode_body(self.options.revision, packets)).await
     }
 
     async fn post_body(&self, who: &str, body: Vec<u8>) -> Event {
@@ -367,35 +380,35 @@ impl Shared {
     }
 
     fn request(&self, method: &str) -> RequestHead {
-        request(&self.context, &self.wish, "polling", &format!("&sid={}", self.sid), method)
+        request(&self.context, &self.options, "polling", &format!("&sid={}", self.sid), method)
     }
 
-    /// Takes the packets out of the response to a poll. Returns whether that was the last poll.
-    fn digest(&self, arrived: Arrived) -> bool {
-        let put = |event| self.post.put_arrived(Arrived { at: arrived.at, event });
+    /// Emits the packets in the response to a poll. Returns whether that was the last poll.
+    fn handle_poll_response(&self, arrived: TimedEvent) -> bool {
+        let send = |event| self.events.send_at(TimedEvent { at: arrived.at, event });
         match arrived.event {
             Event::Answer(response) if response.status == 200 => {
-                let Some(packets) = packets(self.wish.revision, &response) else {
-                    put(Event::closed(format!("by the suite, because a poll got the answer {}", response.summary())));
+                let Some(packets) = packets(self.options.revision, &response) else {
+                    send(Event::closed(format!("by the suite, because a poll got the answer {}", response.summary())));
                     return true;
                 };
                 for packet in packets {
                     if packet.is("1") {
-                        put(Event::closed("by a close packet"));
+                        send(Event::closed("by a close packet"));
                         return true;
                     }
                     if !packet.is("6") {
-                        put(Event::Packet(packet));
+                        send(Event::Packet(packet));
                     }
                 }
                 false
             }
             Event::Answer(response) => {
-                put(Event::closed(format!("a poll got the answer {}", response.summary())));
+                send(Event::closed(format!("a poll got the answer {}", response.summary())));
                 true
             }
             other => {
-                put(other);
+                send(other);
                 true
             }
         }
@@ -412,7 +425,7 @@ async fn heartbeat(shared: &Arc<Shared>, interval: Duration) {
         let outbox = shared.outbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match outbox {
             Some(outbox) => {
-                outbox.put_message(&shared.context, &shared.wish.name, Payload::Text("2".to_owned()));
+                outbox.queue_message(&shared.context, &shared.options.name, Payload::Text("2".to_owned()));
             }
             None => {
                 shared.post(&[Payload::Text("2".to_owned())]).await;
@@ -422,7 +435,7 @@ async fn heartbeat(shared: &Arc<Shared>, interval: Duration) {
 }
 
 /// Encodes a packet as a message of a link. In revision 3, binary data starts with its type.
-pub(super) fn on_link(revision: Revision, packet: Payload) -> Payload {
+pub(super) fn link_message(revision: Revision, packet: Payload) -> Payload {
     match (revision, packet) {
         (Revision::Three, Payload::Bytes(mut bytes)) => {
             bytes.insert(0, 4);
@@ -443,16 +456,16 @@ fn handshake(text: &str) -> Result<Json, String> {
         .ok_or_else(|| format!("expected an open packet, got {text}"))
 }
 
-fn request(context: &Context, wish: &Wish, transport: &str, more: &str, method: &str) -> RequestHead {
-    let separator = if wish.query.is_empty() { "" } else { "&" };
-    let target = format!("{}?{}{separator}transport={transport}{more}", context.path, wish.query);
+fn request(context: &Context, options: &SessionOptions, transport: &str, more: &str, method: &str) -> RequestHead {
+    let separator = if options.query.is_empty() { "" } else { "&" };
+    let target = format!("{}?{}{separator}transport={transport}{more}", context.path, options.query);
     let mut head = context.request(method, &target);
-    super::set_headers(&mut head.headers, wish.headers.clone());
+    super::set_headers(&mut head.headers, options.headers.clone());
     head
 }
 
 /// Adds the headers of a WebSocket request.
-pub(crate) fn link_request(mut head: RequestHead) -> RequestHead {
+pub(crate) fn websocket_request(mut head: RequestHead) -> RequestHead {
     let mut headers = vec![
         ("Upgrade".to_owned(), "websocket".to_owned()),
         ("Connection".to_owned(), "Upgrade".to_owned()),

@@ -8,27 +8,27 @@ use super::StartError;
 use crate::process::{Process, Progress};
 
 /// How long a server may take to start. Runtimes that compile first need that long on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Printed by a server before its address.
-const LISTENING: &str = "listening on ";
+const ADDRESS_PREFIX: &str = "listening on ";
 
 /// A running server. Dropping it kills the server.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningServer {
     process: Process,
     url: String,
 }
 
-impl Running {
+impl RunningServer {
     pub(super) fn start(name: &str, command: &mut Command) -> Result<Self, StartError> {
-        let broken = |error: io::Error| StartError::Failed(error.to_string());
-        let mut process = Process::start(name, command).map_err(broken)?;
-        let deadline = Instant::now() + PATIENCE;
+        let failed = |error: io::Error| StartError::Failed(error.to_string());
+        let mut process = Process::start(name, command).map_err(failed)?;
+        let deadline = Instant::now() + STARTUP_TIMEOUT;
         loop {
-            match process.next(deadline).map_err(broken)? {
+            match process.next(deadline).map_err(failed)? {
                 Progress::Line(_, line) => {
-                    if let Some((_, address)) = line.split_once(LISTENING) {
+                    if let Some((_, address)) = line.split_once(ADDRESS_PREFIX) {
                         let url = format!("http://{}", address.trim());
                         return Ok(Self { process, url });
                     }

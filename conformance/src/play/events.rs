@@ -30,9 +30,9 @@ impl Event {
     }
 
     /// A description for reports.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Packet(payload) => payload.shown(),
+            Self::Packet(payload) => payload.describe(),
             Self::Ping(payload) => format!("ping {}", printable(payload)),
             Self::Pong(payload) => format!("pong {}", printable(payload)),
             Self::Opened(_) => "the WebSocket was opened".to_owned(),
@@ -45,21 +45,21 @@ impl Event {
 
 /// An event and the time of its arrival.
 #[derive(Clone, Debug)]
-pub(crate) struct Arrived {
+pub(crate) struct TimedEvent {
     pub(crate) at: Instant,
     pub(crate) event: Event,
 }
 
 /// The sending end of an [`Inbox`].
 #[derive(Clone, Debug)]
-pub(crate) struct Post(UnboundedSender<Arrived>);
+pub(crate) struct EventSender(UnboundedSender<TimedEvent>);
 
-impl Post {
-    pub(crate) fn put(&self, event: Event) {
-        self.put_arrived(Arrived { at: Instant::now(), event });
+impl EventSender {
+    pub(crate) fn send(&self, event: Event) {
+        self.send_at(TimedEvent { at: Instant::now(), event });
     }
 
-    pub(crate) fn put_arrived(&self, arrived: Arrived) {
+    pub(crate) fn send_at(&self, arrived: TimedEvent) {
         // The receiver is dropped when the case is over.
         let _ = self.0.send(arrived);
     }
@@ -68,31 +68,31 @@ impl Post {
 /// Events in order. Once the end is taken, every later call returns it again.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    receiver: UnboundedReceiver<Arrived>,
-    end: Option<Arrived>,
+    receiver: UnboundedReceiver<TimedEvent>,
+    end: Option<TimedEvent>,
 }
 
 impl Inbox {
-    pub(crate) fn new() -> (Post, Self) {
+    pub(crate) fn new() -> (EventSender, Self) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Post(sender), Self { receiver, end: None })
+        (EventSender(sender), Self { receiver, end: None })
     }
 
     /// The next event, or `None` if none arrives before the deadline.
-    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<Arrived> {
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<TimedEvent> {
         if let Some(end) = &self.end {
             return Some(end.clone());
         }
         let arrived = match timeout_at(deadline, self.receiver.recv()).await {
             Ok(Some(arrived)) => arrived,
             // The script has ended its task.
-            Ok(None) => Arrived { at: Instant::now(), event: Event::closed("by this script") },
+            Ok(None) => TimedEvent { at: Instant::now(), event: Event::closed("by this script") },
             Err(_) => return None,
         };
-        Some(self.seen(arrived))
+        Some(self.remember_end(arrived))
     }
 
-    fn seen(&mut self, arrived: Arrived) -> Arrived {
+    fn remember_end(&mut self, arrived: TimedEvent) -> TimedEvent {
         if matches!(arrived.event, Event::Closed { .. }) {
             self.end = Some(arrived.clone());
         }
@@ -100,9 +100,9 @@ impl Inbox {
     }
 
     /// Returns an event that has already arrived.
-    pub(crate) fn waiting(&mut self) -> Option<Arrived> {
+    pub(crate) fn try_next(&mut self) -> Option<TimedEvent> {
         let arrived = self.receiver.try_recv().ok()?;
-        Some(self.seen(arrived))
+        Some(self.remember_end(arrived))
     }
 }
 
@@ -123,16 +123,16 @@ impl Drop for Task {
 }
 
 /// Formats packets for a transcript.
-pub(crate) fn shown_packets(packets: &[Payload]) -> String {
-    packets.iter().map(Payload::shown).collect::<Vec<_>>().join("  ")
+pub(crate) fn describe_packets(packets: &[Payload]) -> String {
+    packets.iter().map(Payload::describe).collect::<Vec<_>>().join("  ")
 }
 
 /// Formats a frame for a transcript.
-pub(crate) fn shown_frame(frame: &crate::wire::websocket::Frame) -> String {
+pub(crate) fn describe_frame(frame: &crate::wire::websocket::Frame) -> String {
     use crate::wire::websocket::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
     let mut text = match frame.opcode {
         TEXT => printable(&frame.payload),
-        BINARY => Payload::Bytes(frame.payload.clone()).shown(),
+        BINARY => Payload::Bytes(frame.payload.clone()).describe(),
         CONTINUATION => format!("continuation {}", printable(&frame.payload)),
         CLOSE => {
             let reason = frame.payload.get(2..).unwrap_or_default();
