@@ -11,12 +11,13 @@ use engineio_proto::{CloseReason, Config, LinkKind, Transports};
 
 const WS: Option<LinkKind> = Some(LinkKind::WebSocket);
 const WT: Option<LinkKind> = Some(LinkKind::WebTransport);
-const LIVES: [(Option<LinkKind>, Option<LinkKind>); 5] = [(None, None), (None, WS), (None, WT), (WS, None), (WT, None)];
+const TRANSPORTS: [(Option<LinkKind>, Option<LinkKind>); 5] =
+    [(None, None), (None, WS), (None, WT), (WS, None), (WT, None)];
 
-fn crowded(seed: u64) -> Scenario {
+fn many_messages(seed: u64) -> Scenario {
     let mut config = Config::default();
     config.transports = Transports { polling: true, websocket: true, webtransport: true };
-    let (start, upgrade) = LIVES[usize::try_from(seed).unwrap() % LIVES.len()];
+    let (start, upgrade) = TRANSPORTS[usize::try_from(seed).unwrap() % TRANSPORTS.len()];
     Scenario {
         config,
         start,
@@ -29,15 +30,15 @@ fn crowded(seed: u64) -> Scenario {
 }
 
 #[test]
-fn i9_a_full_queue_refuses_says_when_there_is_room_and_loses_nothing() {
+fn i9_a_full_queue_refuses_messages_emits_writable_and_loses_none() {
     let mut refused = 0;
     seeds::play(
         300,
         |seed| {
-            let mut scenario = crowded(seed);
+            let mut scenario = many_messages(seed);
             scenario.config.limits.max_outbound = 500;
             // A sender that was refused waits until the queue has space, and so never sends all of them.
-            scenario.quiet_end = false;
+            scenario.ends_after_delivery = false;
             scenario
         },
         |_, report| refused += report.refused,
@@ -46,18 +47,18 @@ fn i9_a_full_queue_refuses_says_when_there_is_room_and_loses_nothing() {
 }
 
 #[test]
-fn i9_i10_an_application_that_looks_away_gets_everything_later_and_its_peer_waits() {
+fn i9_i10_an_application_that_stops_reading_gets_every_message_later_and_its_peer_waits() {
     seeds::play(
         300,
         |seed| {
-            let mut scenario = crowded(seed);
+            let mut scenario = many_messages(seed);
             scenario.config.limits.soft_inbound = [1, 100, 1000][usize::try_from(seed % 3).unwrap()];
             scenario.stall = Duration::from_millis(700);
             scenario
         },
         |seed, report| {
             assert_eq!(report.reason, Some(CloseReason::TransportClose), "SEED={seed}");
-            assert_eq!((report.upwards.received(), report.downwards.received()), (100, 100), "SEED={seed}");
+            assert_eq!((report.upstream.received(), report.downstream.received()), (100, 100), "SEED={seed}");
         },
     );
 }

@@ -4,7 +4,7 @@ mod seeds;
 
 use core::time::Duration;
 
-use engineio_proto::testkit::Wires;
+use engineio_proto::testkit::NetworkSettings;
 use engineio_proto::testkit::scenario::{Ending, Scenario};
 use engineio_proto::{CloseReason, Config, LinkKind, Transports};
 
@@ -16,19 +16,20 @@ fn scenario(start: Option<LinkKind>, upgrade: Option<LinkKind>, ending: Ending) 
 
 const WS: Option<LinkKind> = Some(LinkKind::WebSocket);
 const WT: Option<LinkKind> = Some(LinkKind::WebTransport);
-const LIVES: [(Option<LinkKind>, Option<LinkKind>); 5] = [(None, None), (None, WS), (None, WT), (WS, None), (WT, None)];
+const TRANSPORTS: [(Option<LinkKind>, Option<LinkKind>); 5] =
+    [(None, None), (None, WS), (None, WT), (WS, None), (WT, None)];
 
 /// Runs every kind of session with every ending, `seeds` times each.
-fn each(seeds: u64, quiet_end: bool, wires: &Wires) {
-    for (start, upgrade) in LIVES {
+fn each(seeds: u64, ends_after_delivery: bool, network: &NetworkSettings) {
+    for (start, upgrade) in TRANSPORTS {
         for ending in Ending::ALL {
             let make = |_| {
-                let wires = wires.clone();
-                Scenario { quiet_end, wires, ..scenario(start, upgrade, ending) }
+                let network = network.clone();
+                Scenario { ends_after_delivery, network, ..scenario(start, upgrade, ending) }
             };
             seeds::play(seeds, make, |seed, report| {
                 // The client polls or is about to upgrade, so it soon fetches what is left, unless it is gone.
-                if *wires == Wires::default() && report.client_reason == "transport close" {
+                if *network == NetworkSettings::default() && report.client_reason == "transport close" {
                     assert!(report.end_took < Duration::from_secs(1), "SEED={seed}: {report:?}");
                 }
             });
@@ -37,29 +38,33 @@ fn each(seeds: u64, quiet_end: bool, wires: &Wires) {
 }
 
 #[test]
-fn i5_items_73_to_79_a_quiet_end_has_its_reason_and_leaves_nothing_behind() {
-    each(30, true, &Wires::default());
+fn i5_items_73_to_79_an_end_after_delivery_has_the_expected_reason_and_leaves_no_state() {
+    each(30, true, &NetworkSettings::default());
 }
 
 #[test]
-fn i5_items_53_to_55_and_75_an_end_at_any_time_loses_nothing_that_was_sent_before_an_orderly_close() {
-    each(60, false, &Wires::default());
+fn i5_items_53_to_55_and_75_a_graceful_close_at_any_time_loses_nothing_that_was_sent_before_it() {
+    each(60, false, &NetworkSettings::default());
 }
 
 #[test]
-fn i4_i5_an_end_in_the_midst_of_trouble_leaves_nothing_behind() {
-    each(30, false, &Wires { lost_requests: 30, lost_links: 300, repeated_requests: 20, ..Wires::default() });
+fn i4_i5_an_end_on_a_faulty_network_leaves_no_state() {
+    each(
+        30,
+        false,
+        &NetworkSettings { lost_requests: 30, lost_links: 300, repeated_requests: 20, ..NetworkSettings::default() },
+    );
 }
 
 #[test]
-fn items_46_47_and_53_an_upgrade_that_fails_or_takes_too_long_harms_nobody() {
+fn items_46_47_and_53_an_upgrade_that_fails_or_times_out_leaves_the_session_open() {
     let mut upgraded = 0;
     seeds::play(
         500,
         |_| {
             let mut scenario = scenario(None, WS, Ending::ClientCloses);
             scenario.config.upgrade_timeout = Duration::from_millis(150);
-            scenario.quiet_end = false;
+            scenario.ends_after_delivery = false;
             scenario.span = Duration::from_millis(1500);
             scenario
         },
@@ -78,16 +83,16 @@ fn items_46_47_and_53_an_upgrade_that_fails_or_takes_too_long_harms_nobody() {
 }
 
 #[test]
-fn item_78_a_graceful_close_is_over_when_a_get_takes_it_or_else_after_exactly_its_time() {
+fn item_78_a_graceful_close_ends_with_the_next_get_or_exactly_at_its_timeout() {
     let limit = Config::default().close_timeout;
     let (mut taken, mut given_up) = (0, 0);
     let slow = Duration::from_secs(12);
     let make = |_| {
         // Sometimes the next GET takes longer to arrive than the session waits.
-        let wires = Wires { least_delay: slow, most_delay: slow, ..Wires::default() };
+        let network = NetworkSettings { least_delay: slow, most_delay: slow, ..NetworkSettings::default() };
         let mut scenario = scenario(None, None, Ending::ServerCloses);
         scenario.config.ping_interval = Duration::from_secs(3600);
-        Scenario { quiet_end: false, span: Duration::from_secs(100), wires, ..scenario }
+        Scenario { ends_after_delivery: false, span: Duration::from_secs(100), network, ..scenario }
     };
     seeds::play(300, make, |seed, report| match report.end_took {
         took if took < limit => taken += 1,

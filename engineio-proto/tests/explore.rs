@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use engineio_proto::server::{Input, ServerMachine, Session, Transmit, Transport};
-use engineio_proto::testkit::Habits;
+use engineio_proto::testkit::ClientBehavior;
 use engineio_proto::testkit::explore::{Counterexample, Explorable, Explored, Fault, Plan, explore, replay};
 use engineio_proto::{Event, Frame, Instant, LinkId, Machine, Message, PacketType, RequestId, SendError};
 
@@ -19,27 +19,27 @@ fn explored(plan: &Plan) -> Explored {
 }
 
 #[test]
-fn no_interleaving_of_upgrade_messages_heartbeat_close_and_a_loss_breaks_an_invariant() {
+fn no_interleaving_of_upgrade_messages_heartbeat_close_and_a_loss_violates_an_invariant() {
     let explored = explored(&Plan { deadlines: 2, fault: Some(Fault::RequestIsLost), ..Plan::default() });
     assert!(explored.states >= 100_000, "{explored}");
 }
 
 #[test]
-fn no_other_fault_breaks_an_invariant_at_any_time() {
-    for fault in [Fault::RequestIsCut, Fault::LinkBreaks, Fault::LinkFallsSilent] {
+fn no_other_fault_at_any_time_violates_an_invariant() {
+    for fault in [Fault::RequestIsCut, Fault::LinkBreaks, Fault::LinkIsLost] {
         let plan = Plan { messages_up: 0, deadlines: 1, fault: Some(fault), ..Plan::default() };
         assert!(explored(&plan).states >= 10_000);
     }
-    let late = Some(Fault::DeadlineComesFirst);
+    let late = Some(Fault::NetworkIsSlow);
     let plan = Plan { messages_up: 0, messages_down: 0, deadlines: 2, fault: late, ..Plan::default() };
     assert!(explored(&plan).states >= 10_000);
 }
 
 #[test]
-fn what_an_impatient_client_sends_on_its_link_never_overtakes_its_post() {
+fn packets_on_the_link_never_overtake_a_post_that_is_still_in_flight() {
     // Without a probe it need not wait for its GET either.
-    let habits = Habits { impatient: true, unprobed: true };
-    let plan = Plan { habits, messages_up: 2, messages_down: 0, deadlines: 1, ..Plan::default() };
+    let behavior = ClientBehavior { upgrades_during_post: true, skips_probe: true };
+    let plan = Plan { behavior, messages_up: 2, messages_down: 0, deadlines: 1, ..Plan::default() };
     assert!(explored(&plan).states >= 10_000);
 }
 
@@ -203,7 +203,7 @@ fn a_second_answer_is_found() {
 
 #[test]
 fn a_deadline_that_is_forgotten_is_found() {
-    let fault = Some(Fault::LinkFallsSilent);
+    let fault = Some(Fault::LinkIsLost);
     let plan = Plan { messages_up: 0, messages_down: 0, fault, ..Plan::default() };
     let counterexample = found(Bug::ForgetsDeadline, &plan);
     assert_eq!(counterexample.violation.invariant, "I5");

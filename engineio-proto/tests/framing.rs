@@ -87,14 +87,14 @@ fn item_89_a_length_above_the_limit_is_an_error_before_any_of_the_body() {
 }
 
 #[test]
-fn item_90_text_that_is_no_packet_or_no_utf8_is_an_error() {
+fn item_90_text_that_is_not_a_packet_or_not_utf8_is_an_error() {
     assert_eq!(decode(LIMIT, [&b"\x01x"[..]]), (vec![], Some(ParseError::UnknownType)));
     assert_eq!(decode(LIMIT, [&b"\x024\xff"[..]]), (vec![], Some(ParseError::Utf8)));
     assert_eq!(decode(LIMIT, [&b"\x02bA"[..]]), (vec![], Some(ParseError::Base64)));
 }
 
 #[test]
-fn errors_stick_and_what_was_pushed_behind_them_is_dropped() {
+fn an_error_is_final_and_later_input_is_dropped() {
     let mut decoder = Decoder::new(LIMIT);
     decoder.push(Bytes::from_static(b"\x024a\x00\x024b"));
     assert_eq!(decoder.next(), Ok(Some(Packet::from(text("a")))));
@@ -136,7 +136,7 @@ fn any_message() -> impl Strategy<Value = Message> {
 
 proptest! {
     #[test]
-    fn i6_cutting_a_stream_anywhere_gives_the_same_packets(
+    fn i6_splitting_a_stream_anywhere_gives_the_same_packets(
         messages in prop::collection::vec(any_message(), 1..8),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
@@ -150,12 +150,12 @@ proptest! {
     }
 
     #[test]
-    fn i7_no_bytes_make_it_panic_and_cuts_change_no_verdict(stream in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn i7_no_bytes_cause_a_panic_and_splits_change_no_result(stream in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert_eq!(decode(150, [&stream[..]]), decode(150, stream.chunks(1)));
     }
 
     #[test]
-    fn i7_nothing_comes_out_beyond_the_limit_and_everything_within_it(messages in prop::collection::vec(any_message(), 1..8), limit in 0..130_usize) {
+    fn i7_packets_within_the_limit_are_returned_and_larger_ones_are_not(messages in prop::collection::vec(any_message(), 1..8), limit in 0..130_usize) {
         let frames: Vec<Frame> = messages.iter().cloned().map(Frame::message).collect();
         let stream: Vec<u8> = frames.iter().flat_map(encode).collect();
         let fitting = frames.iter().take_while(|frame| frame.packet_len() <= limit).count();

@@ -6,7 +6,7 @@ mod seeds;
 
 use core::time::Duration;
 
-use engineio_proto::testkit::Wires;
+use engineio_proto::testkit::NetworkSettings;
 use engineio_proto::testkit::scenario::{Ending, Scenario};
 use engineio_proto::{CloseReason, Config, LinkKind, Transports};
 
@@ -14,7 +14,7 @@ const INTERVAL: Duration = Duration::from_millis(300);
 const TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The transports of a session: the one it starts with, and the one it upgrades to.
-const LIVES: [(Option<LinkKind>, Option<LinkKind>); 5] = [
+const TRANSPORTS: [(Option<LinkKind>, Option<LinkKind>); 5] = [
     (None, None),
     (None, Some(LinkKind::WebSocket)),
     (None, Some(LinkKind::WebTransport)),
@@ -22,29 +22,29 @@ const LIVES: [(Option<LinkKind>, Option<LinkKind>); 5] = [
     (Some(LinkKind::WebTransport), None),
 ];
 
-fn beating(seed: u64) -> Scenario {
+fn short_heartbeat(seed: u64) -> Scenario {
     let mut config = Config::default();
     config.transports = Transports { polling: true, websocket: true, webtransport: true };
     config.ping_interval = INTERVAL;
     config.ping_timeout = TIMEOUT;
-    let (start, upgrade) = LIVES[usize::try_from(seed).unwrap() % LIVES.len()];
+    let (start, upgrade) = TRANSPORTS[usize::try_from(seed).unwrap() % TRANSPORTS.len()];
     Scenario { config, start, upgrade, span: Duration::from_secs(20), ..Scenario::default() }
 }
 
 #[test]
-fn items_57_61_64_who_answers_lives_on_every_carrier_and_across_an_upgrade() {
+fn items_57_61_64_a_peer_that_answers_stays_connected_on_every_transport_and_across_an_upgrade() {
     seeds::play(
         300,
-        |seed| Scenario { ending: Some(Ending::ClientCloses), ..beating(seed) },
+        |seed| Scenario { ending: Some(Ending::ClientCloses), ..short_heartbeat(seed) },
         |seed, report| assert_eq!(report.reason, Some(CloseReason::TransportClose), "SEED={seed}"),
     );
 }
 
 #[test]
-fn item_63_who_falls_silent_is_found_out_in_time_also_without_a_get() {
+fn item_63_a_peer_that_stops_answering_times_out_also_without_a_get() {
     seeds::play(
         300,
-        |seed| Scenario { ending: Some(Ending::CableIsPulled), ..beating(seed) },
+        |seed| Scenario { ending: Some(Ending::NetworkFails), ..short_heartbeat(seed) },
         |seed, report| {
             assert_eq!(report.reason, Some(CloseReason::PingTimeout), "SEED={seed}");
             // A packet after the ping extends the deadline once.
@@ -54,26 +54,26 @@ fn item_63_who_falls_silent_is_found_out_in_time_also_without_a_get() {
 }
 
 #[test]
-fn i11_a_server_that_wakes_up_late_by_a_clock_that_jumps_backwards_accuses_nobody() {
-    let wires = Wires {
+fn i11_a_server_that_wakes_up_late_with_a_clock_that_jumps_backwards_times_nobody_out() {
+    let network = NetworkSettings {
         most_delay: Duration::from_millis(30),
         lateness: Duration::from_millis(90),
         clock_jitter: Duration::from_millis(40),
-        ..Wires::default()
+        ..NetworkSettings::default()
     };
     seeds::play(
         300,
-        |seed| Scenario { ending: Some(Ending::ClientCloses), wires: wires.clone(), ..beating(seed) },
+        |seed| Scenario { ending: Some(Ending::ClientCloses), network: network.clone(), ..short_heartbeat(seed) },
         |seed, report| assert_eq!(report.reason, Some(CloseReason::TransportClose), "SEED={seed}"),
     );
 }
 
 #[test]
-fn our_own_slowness_is_not_the_peers_fault() {
+fn no_peer_times_out_because_the_server_is_slow() {
     seeds::play(
         300,
         |seed| {
-            let mut scenario = beating(seed);
+            let mut scenario = short_heartbeat(seed);
             // The limit is so small that a slow application stops the driver from reading, pongs included.
             scenario.config.limits.soft_inbound = 1;
             scenario.config.limits.max_stall = Duration::from_secs(3600);

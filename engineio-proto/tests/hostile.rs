@@ -2,12 +2,12 @@
 
 mod seeds;
 
-use engineio_proto::testkit::{Clock, PollOrder, Random, Walk};
+use engineio_proto::testkit::{Clock, PollOrder, Random, RandomWalk};
 
 #[test]
-fn no_order_of_inputs_breaks_an_invariant() {
+fn no_order_of_inputs_violates_an_invariant() {
     seeds::each(2000, |seed, replay| {
-        let walk = Walk::new(&mut Random::new(seed), 120);
+        let walk = RandomWalk::new(&mut Random::new(seed), 120);
         for order in [300, 20].map(|rate| PollOrder::Sometimes(Random::new(seed), rate)) {
             if let Err((violation, log)) = walk.play(order, Clock::Steady, replay) {
                 panic!("SEED={seed}: {log}{violation}");

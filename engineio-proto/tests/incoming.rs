@@ -27,23 +27,23 @@ fn frame(packet: &str) -> Vec<u8> {
 }
 
 #[derive(PartialEq, Debug)]
-enum Seen {
+enum Summary {
     Open,
     Attach(String),
     Refuse,
 }
 
-fn seen(outcome: Option<IncomingOutcome>) -> Option<Seen> {
+fn summary(outcome: Option<IncomingOutcome>) -> Option<Summary> {
     Some(match outcome? {
         IncomingOutcome::Open(handshake) => {
             assert_eq!(handshake.link(), Some(LinkKind::WebTransport));
-            Seen::Open
+            Summary::Open
         }
         IncomingOutcome::Attach { sid, session_request } => {
             assert_eq!(session_request.kind(), RequestKind::Link(LinkKind::WebTransport));
-            Seen::Attach(sid.to_string())
+            Summary::Attach(sid.to_string())
         }
-        IncomingOutcome::Refuse => Seen::Refuse,
+        IncomingOutcome::Refuse => Summary::Refuse,
         other => panic!("{other:?}"),
     })
 }
@@ -51,18 +51,18 @@ fn seen(outcome: Option<IncomingOutcome>) -> Option<Seen> {
 #[test]
 fn an_open_packet_without_data_is_a_new_session() {
     let mut incoming = incoming();
-    assert_eq!(seen(incoming.poll()), None);
+    assert_eq!(summary(incoming.poll()), None);
     incoming.handle(Bytes::from_static(b"\x01"));
-    assert_eq!(seen(incoming.poll()), None);
+    assert_eq!(summary(incoming.poll()), None);
     incoming.handle(Bytes::from_static(b"0"));
     assert_eq!(incoming.poll_timeout(), None);
-    assert_eq!(seen(incoming.poll()), Some(Seen::Open));
-    assert_eq!(seen(incoming.poll()), None, "once");
+    assert_eq!(summary(incoming.poll()), Some(Summary::Open));
+    assert_eq!(summary(incoming.poll()), None, "once");
     assert!(incoming.into_rest().is_empty());
 }
 
 #[test]
-fn an_open_packet_with_an_id_is_an_upgrade_and_what_follows_is_kept() {
+fn an_open_packet_with_an_id_is_an_upgrade_and_the_bytes_after_it_are_kept() {
     let mut stream = frame(r#"0{"sid":"lv_VI97HAXpY6yYWAAAC"}"#);
     stream.extend(frame("2probe"));
     for cut in 0..=stream.len() {
@@ -70,7 +70,7 @@ fn an_open_packet_with_an_id_is_an_upgrade_and_what_follows_is_kept() {
         let mut incoming = incoming();
         incoming.handle(Bytes::copy_from_slice(head));
         incoming.handle(Bytes::copy_from_slice(tail));
-        assert_eq!(seen(incoming.poll()), Some(Seen::Attach("lv_VI97HAXpY6yYWAAAC".into())));
+        assert_eq!(summary(incoming.poll()), Some(Summary::Attach("lv_VI97HAXpY6yYWAAAC".into())));
         assert_eq!(incoming.into_rest(), frame("2probe"), "cut at {cut}");
     }
 }
@@ -82,13 +82,13 @@ fn item_90_any_other_first_packet_is_refused() {
     {
         let mut incoming = incoming();
         incoming.handle(frame(packet).into());
-        assert_eq!(seen(incoming.poll()), Some(Seen::Refuse), "{packet}");
+        assert_eq!(summary(incoming.poll()), Some(Summary::Refuse), "{packet}");
     }
     for stream in [&b"\x00"[..], b"\x81\x00", b"\x7f\xff\xff\xff\xff\xff\xff\xff\xff", b"\x020\xff"] {
         let mut incoming = incoming();
         incoming.handle(Bytes::copy_from_slice(stream));
         incoming.handle(frame("0").into());
-        assert_eq!(seen(incoming.poll()), Some(Seen::Refuse), "{stream:?}");
+        assert_eq!(summary(incoming.poll()), Some(Summary::Refuse), "{stream:?}");
         assert!(incoming.into_rest().is_empty());
     }
 }
@@ -99,27 +99,27 @@ fn item_90_no_first_packet_in_time_is_refused() {
     assert_eq!(incoming.poll_timeout(), Some(Instant::from_millis(10_500)));
     incoming.handle(Bytes::from_static(b"\x01"));
     incoming.handle_timeout(Instant::from_millis(10_499));
-    assert_eq!(seen(incoming.poll()), None, "not yet");
+    assert_eq!(summary(incoming.poll()), None, "not yet");
     incoming.handle_timeout(Instant::from_millis(10_500));
     incoming.handle(Bytes::from_static(b"0"));
     assert_eq!(incoming.poll_timeout(), None);
-    assert_eq!(seen(incoming.poll()), Some(Seen::Refuse));
+    assert_eq!(summary(incoming.poll()), Some(Summary::Refuse));
 }
 
 #[test]
-fn a_first_packet_that_came_in_time_is_not_undone_by_the_deadline() {
+fn a_first_packet_that_arrived_in_time_counts_after_the_deadline() {
     let mut incoming = incoming();
     incoming.handle(frame("0").into());
     incoming.handle_timeout(Instant::from_millis(99_000));
-    assert_eq!(seen(incoming.poll()), Some(Seen::Open));
+    assert_eq!(summary(incoming.poll()), Some(Summary::Open));
 }
 
 #[test]
-fn where_webtransport_is_not_served_every_session_is_refused() {
+fn every_session_is_refused_if_webtransport_is_disabled() {
     let mut incoming = Server::new(Config::default()).incoming(Instant::ZERO);
     assert_eq!(incoming.poll_timeout(), None);
     incoming.handle(frame("0").into());
-    assert_eq!(seen(incoming.poll()), Some(Seen::Refuse));
+    assert_eq!(summary(incoming.poll()), Some(Summary::Refuse));
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn only_the_digits_of_the_index_count() {
 }
 
 #[test]
-fn what_json_allows_and_scripts_did_not_is_escaped() {
+fn characters_that_json_allows_and_scripts_did_not_are_escaped() {
     assert_eq!(script("0", "a\u{2028}b\u{2029}c\u{2027}\u{202a}"), "___eio[0](\"a\\u2028b\\u2029c\u{2027}\u{202a}\");");
     assert_eq!(
         script("0", "\"\\\n\r\t\u{8}\u{c}\u{1}\u{1f}\u{7f}/<\u{20ac}\u{1f600}"),
@@ -65,7 +65,7 @@ fn both_revisions_are_wrapped_and_binary_is_base64() {
 }
 
 #[test]
-fn a_script_is_appended_and_what_is_no_utf8_is_replaced() {
+fn a_script_is_appended_and_invalid_utf8_is_replaced() {
     let mut out = BytesMut::from(&b"before"[..]);
     Callback::from_query("1").encode(b"a\xffb", &mut out);
     assert_eq!(out, "before___eio[1](\"a\u{fffd}b\");");
@@ -95,7 +95,7 @@ fn a_form_without_the_field_or_with_several_is_ignored() {
 }
 
 #[test]
-fn line_feeds_are_unescaped_before_lengths_are_looked_at() {
+fn line_feeds_are_unescaped_before_lengths_are_read() {
     assert_form(r"d=4:4a\nb", "4:4a\nb");
     assert_form(r"d=4:4a%5Cnb", "4:4a\nb");
     assert_form(r"d=5:4a\\nb", r"5:4a\nb");
@@ -125,7 +125,7 @@ fn a_percent_sign_that_escapes_nothing_stays() {
 }
 
 #[test]
-fn a_payload_that_is_not_utf8_is_an_error_and_other_fields_are_nobodys_business() {
+fn a_payload_that_is_not_utf8_is_an_error_and_other_fields_are_ignored() {
     for body in [&b"d=%ff"[..], b"d=\xff", b"d=%ed%a0%80", b"d=%e2%82"] {
         assert_eq!(form(body), Err(ParseError::Utf8), "{body:?}");
     }
@@ -174,19 +174,19 @@ fn called_with(script: &str) -> String {
 
 proptest! {
     #[test]
-    fn i7_a_browser_hears_what_was_sent(payload in prop_oneof![any::<String>(), "[\"\\\\\n\u{1f}\u{2028}\u{2029}\u{e9}a]{0,40}"]) {
+    fn i7_a_browser_receives_what_was_sent(payload in prop_oneof![any::<String>(), "[\"\\\\\n\u{1f}\u{2028}\u{2029}\u{e9}a]{0,40}"]) {
         prop_assert_eq!(called_with(&script("7", &payload)), payload);
     }
 
     #[test]
-    fn i7_what_a_client_posts_is_read(payload in prop_oneof![any::<String>(), "[\\\\\n\r n\u{20ac}%+&=]{0,40}"]) {
+    fn i7_payloads_that_a_client_posts_are_read(payload in prop_oneof![any::<String>(), "[\\\\\n\r n\u{20ac}%+&=]{0,40}"]) {
         // The client itself does not distinguish a backslash before a line feed from `\n`.
         prop_assume!(!payload.contains("\\\n"));
         prop_assert_eq!(form(posted(&payload).as_bytes()), Ok(Some(payload)));
     }
 
     #[test]
-    fn i7_no_form_makes_it_panic(
+    fn i7_no_form_causes_a_panic(
         body in prop::collection::vec(prop_oneof![prop::sample::select(b"d=&%+\\n4f".to_vec()), any::<u8>()], 0..60),
     ) {
         if let Ok(Some(payload)) = form(&body) {
@@ -195,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn i7_no_index_leaves_its_brackets(j: String) {
+    fn i7_no_index_escapes_its_brackets(j: String) {
         prop_assert!(Callback::from_query(&j).as_str().bytes().all(|digit| digit.is_ascii_digit()));
     }
 }

@@ -27,7 +27,7 @@ fn on_a_link(frame: &Frame) -> Message {
 }
 
 #[test]
-fn what_is_no_packet_is_an_error() {
+fn input_that_is_not_a_packet_is_an_error() {
     assert_eq!(text(""), Err(ParseError::Empty));
     for encoded in ["9", "a", "7", "\u{1e}", " 4", "\u{20ac}4", "-", "B"] {
         assert_eq!(text(encoded), Err(ParseError::UnknownType), "{encoded:?}");
@@ -48,7 +48,7 @@ fn every_type_may_have_data_or_none() {
 }
 
 #[test]
-fn base64_of_every_real_client_is_a_binary_message() {
+fn base64_from_every_real_client_is_a_binary_message() {
     for encoded in ["bAQIDBA==", "bAQIDBA", "bAQIDBA=", "bAQID\nBA==\n", "bAQID\r\nBA==\r\n"] {
         assert_eq!(text(encoded), Ok(binary_message(&[1, 2, 3, 4])), "{encoded:?}");
     }
@@ -74,7 +74,7 @@ fn lines_as_the_java_client_breaks_them_are_joined() {
 }
 
 #[test]
-fn junk_that_node_would_skip_is_an_error() {
+fn invalid_base64_that_node_would_skip_is_an_error() {
     for encoded in [
         "bAQID*BA=",
         "b AQID BA==",
@@ -109,7 +109,7 @@ fn data_is_shared_with_the_input() {
 }
 
 #[test]
-fn item_85_a_part_of_a_buffer_is_sent_as_that_part() {
+fn item_85_sending_a_slice_of_a_buffer_sends_only_that_slice() {
     let part = Bytes::from_static(&[9, 1, 2, 3, 4, 9]).slice(1..5);
     assert_eq!(Packet::decode(on_a_link(&Frame::message(Message::Binary(part)))), Ok(binary_message(&[1, 2, 3, 4])));
 }
@@ -145,13 +145,13 @@ proptest! {
     }
 
     #[test]
-    fn i7_no_text_makes_it_panic(encoded in "\\PC*|b[A-Za-z0-9+/=_\n-]*|[0-9b].*") {
+    fn i7_no_text_causes_a_panic(encoded in "\\PC*|b[A-Za-z0-9+/=_\n-]*|[0-9b].*") {
         let _ = text(&encoded);
         let _ = Packet::decode_v3(Message::from(&*encoded));
     }
 
     #[test]
-    fn i7_no_bytes_make_it_panic_in_either_revision(bytes: Vec<u8>) {
+    fn i7_no_bytes_cause_a_panic_in_either_revision(bytes: Vec<u8>) {
         let message = Message::Binary(bytes.into());
         prop_assert_eq!(Packet::decode(message.clone()).map(|packet| packet.data), Ok(message.clone()));
         let _ = Packet::decode_v3(message);

@@ -26,13 +26,13 @@ fn binary(data: &[u8]) -> Message {
 }
 
 #[test]
-fn item_33_packets_before_a_bad_one_are_read_and_none_after_it() {
+fn item_33_packets_before_an_invalid_one_are_read_and_none_after_it() {
     assert_eq!(decode("4a\u{1e}abc\u{1e}4b"), [Ok(message("a")), Err(ParseError::UnknownType)]);
     assert_eq!(decode("4a\u{1e}bA\u{1e}4b"), [Ok(message("a")), Err(ParseError::Base64)]);
 }
 
 #[test]
-fn item_32_nothing_where_a_packet_should_be_is_an_error() {
+fn item_32_an_empty_packet_is_an_error() {
     assert_eq!(decode(""), [Err(ParseError::Empty)]);
     assert_eq!(decode("\u{1e}"), [Err(ParseError::Empty)]);
     assert_eq!(decode("\u{1e}4a"), [Err(ParseError::Empty)]);
@@ -41,13 +41,13 @@ fn item_32_nothing_where_a_packet_should_be_is_an_error() {
 }
 
 #[test]
-fn item_34_what_follows_a_close_packet_is_still_read() {
+fn item_34_packets_after_a_close_packet_are_still_read() {
     let close = Packet { packet_type: PacketType::Close, data: Message::from("") };
     assert_eq!(decode("1\u{1e}4x"), [Ok(close), Ok(message("x"))]);
 }
 
 #[test]
-fn item_35_text_of_any_script_goes_both_ways() {
+fn item_35_text_in_any_script_is_encoded_and_decoded() {
     let texts = ["\u{4f60}\u{597d}", "caf\u{e9}", "\u{1f600}a", "\u{7ff}\u{800}\u{ffff}\u{10ffff}", "\0"];
     let frames: Vec<Frame> = texts.iter().map(|text| Frame::message(Message::from(*text))).collect();
     let packets: Vec<_> = Packets::new(encoded(&frames)).unwrap().collect();
@@ -55,7 +55,7 @@ fn item_35_text_of_any_script_goes_both_ways() {
 }
 
 #[test]
-fn item_86_binary_is_base64_among_text() {
+fn item_86_binary_is_base64_in_a_text_payload() {
     let frames = [Frame::message(Message::from("hello")), Frame::message(binary(&[1, 2, 3, 4])), Frame::PING];
     assert_eq!(encoded(&frames), "4hello\u{1e}bAQIDBA==\u{1e}2");
 }
@@ -67,12 +67,12 @@ fn item_87_empty_text_and_empty_binary_differ() {
 }
 
 #[test]
-fn no_packets_are_no_bytes() {
+fn an_empty_list_of_packets_is_an_empty_body() {
     assert_eq!(encoded(&[]), "");
 }
 
 #[test]
-fn a_body_grows_once_and_by_what_it_needs() {
+fn a_body_is_allocated_once_and_with_its_exact_size() {
     let frames =
         [Frame::message(binary(&[7; 1000])), Frame::message(Message::from("x")), Frame::message(binary(&[7; 4]))];
     let mut out = BytesMut::from(&b"before"[..]);
@@ -86,14 +86,14 @@ fn a_body_grows_once_and_by_what_it_needs() {
 }
 
 #[test]
-fn invalid_utf8_anywhere_refuses_the_whole_body() {
+fn a_body_with_invalid_utf8_is_refused_as_a_whole() {
     for body in [&b"\xff"[..], b"4a\x1e4\xc3", b"4\xed\xa0\x80", b"4\xc0\x80"] {
         assert_eq!(Packets::new(Bytes::copy_from_slice(body)).err(), Some(ParseError::Utf8), "{body:?}");
     }
 }
 
 #[test]
-fn a_body_is_read_as_it_is_asked_for() {
+fn a_body_is_decoded_lazily() {
     let mut packets = Packets::new(Bytes::from_static(b"4a\x1e4bb\x1e4c")).unwrap();
     assert_eq!(packets.remaining(), 9);
     assert_eq!(packets.next(), Some(Ok(message("a"))));
@@ -119,7 +119,7 @@ proptest! {
     }
 
     #[test]
-    fn i7_no_bytes_make_it_panic_and_an_error_ends_it(
+    fn i7_no_bytes_cause_a_panic_and_an_error_is_final(
         body in prop::collection::vec(prop_oneof![prop::sample::select(b"\x1e4b6A=".to_vec()), any::<u8>()], 0..60),
     ) {
         if let Ok(mut packets) = Packets::new(body.into()) {

@@ -59,7 +59,7 @@ fn assert_encoded(messages: &[Message], with_binary: &[u8], without: &str) {
 }
 
 #[test]
-fn text_alone_is_text_for_everybody() {
+fn text_messages_alone_make_a_text_body() {
     assert_encoded(&[text("hello"), text("\u{20ac}")], "6:4hello2:4\u{20ac}".as_bytes(), "6:4hello2:4\u{20ac}");
 }
 
@@ -122,7 +122,7 @@ fn packets_of_other_types() {
 }
 
 #[test]
-fn an_empty_list_within_a_text_body_is_passed_over() {
+fn an_empty_list_within_a_text_body_is_skipped() {
     assert_eq!(decode_text("0:1:3"), [Ok(packet(PacketType::Pong, ""))]);
     assert_eq!(decode_text("1:30:"), [Ok(packet(PacketType::Pong, ""))]);
     assert_eq!(decode_text("0:0:1:30:0:"), [Ok(packet(PacketType::Pong, ""))]);
@@ -138,7 +138,7 @@ fn a_text_body_without_a_length_is_an_error() {
 }
 
 #[test]
-fn lengths_that_only_javascript_reads_are_errors() {
+fn lengths_that_only_javascript_accepts_are_errors() {
     for body in ["06:4hello", " 6:4hello", "6 :4hello", "+6:4hello", "6.0:4hello", "1e1:4123456789", "0x1:3", "0b1:3"] {
         assert_eq!(decode_text(body), [Err(ParseError::Length)], "{body}");
     }
@@ -157,7 +157,7 @@ fn a_length_longer_than_the_rest_is_an_error() {
 }
 
 #[test]
-fn garbage_behind_the_last_packet_is_an_error_after_it() {
+fn invalid_bytes_after_the_last_packet_are_an_error() {
     for garbage in ["99", "X", ":", "\u{20ac}", "4:"] {
         assert_eq!(
             decode_text(&format!("6:4hello{garbage}")),
@@ -168,7 +168,7 @@ fn garbage_behind_the_last_packet_is_an_error_after_it() {
 }
 
 #[test]
-fn a_bad_packet_ends_a_text_body_after_those_before_it() {
+fn an_invalid_packet_ends_a_text_body_after_the_packets_before_it() {
     assert_eq!(decode_text("2:4a1:92:4b"), [Ok(message("a")), Err(ParseError::UnknownType)]);
     assert_eq!(decode_text("2:4a4:b4!!2:4b"), [Ok(message("a")), Err(ParseError::Base64)]);
 }
@@ -198,7 +198,7 @@ fn a_text_body_that_is_not_utf8_is_refused_as_a_whole() {
 }
 
 #[test]
-fn a_binary_body_may_be_text_alone_as_from_python() {
+fn a_binary_body_may_contain_only_text_as_from_python() {
     let body = b"\x00\x06\xff4hello\x00\x04\xff4\xe2\x82\xac";
     assert_eq!(decode_binary(body), [Ok(message("hello")), Ok(message("\u{20ac}"))]);
     // No implementation sends this, but it is a valid text packet.
@@ -269,7 +269,7 @@ fn text_in_a_binary_body_is_strict_utf8() {
 }
 
 #[test]
-fn an_error_in_a_part_ends_the_body_after_those_before_it() {
+fn an_error_in_a_part_ends_the_body_after_the_parts_before_it() {
     assert_eq!(
         decode_binary(b"\x00\x02\xff4a\x00\x01\xff9\x00\x02\xff4b"),
         [Ok(message("a")), Err(ParseError::UnknownType)]
@@ -335,7 +335,7 @@ fn a_payload_takes_frames_in_any_form() {
 }
 
 #[test]
-fn a_body_grows_once() {
+fn a_body_is_allocated_once() {
     let messages = [text("\u{1f600}\u{20ac}"), binary(&[7; 1000]), text(&"x".repeat(99)), text(&"\u{20ac}".repeat(99))];
     let frames = frames(&messages);
     for (takes_binary, slack) in [(true, 0), (false, 5)] {
@@ -352,7 +352,7 @@ fn a_body_grows_once() {
 }
 
 #[test]
-fn packets_share_the_memory_of_the_body_and_are_read_as_they_are_asked_for() {
+fn packets_share_the_memory_of_the_body_and_are_decoded_lazily() {
     let text = (b"0:2:4a3:4bb".to_vec(), ContentType::Text, [5, 0]);
     let binary = (b"\x00\x02\xff4a\x01\x03\xff\x04bb".to_vec(), ContentType::OctetStream, [6, 0]);
     for (body, content_type, remaining) in [text, binary] {
@@ -416,12 +416,12 @@ proptest! {
     }
 
     #[test]
-    fn i7_no_text_makes_it_panic_and_an_error_ends_it(body in "([0-9]{1,2}:[0-6b9]?[4a\u{20ac}\u{1f600}=]{0,9}){0,8}|\\PC{0,40}") {
+    fn i7_no_text_causes_a_panic_and_an_error_is_final(body in "([0-9]{1,2}:[0-6b9]?[4a\u{20ac}\u{1f600}=]{0,9}){0,8}|\\PC{0,40}") {
         never_panics(body.into(), ContentType::Text)?;
     }
 
     #[test]
-    fn i7_no_bytes_make_it_panic_and_an_error_ends_it(
+    fn i7_no_bytes_cause_a_panic_and_an_error_is_final(
         body in prop::collection::vec(prop_oneof![0..10_u8, prop::sample::select(b"\xff4b=\xe2".to_vec()), any::<u8>()], 0..60),
         parts in prop::collection::vec((0..3_u8, 0..9_u8), 0..8),
         split in any::<prop::sample::Index>(),

@@ -4,7 +4,7 @@ mod seeds;
 
 use core::time::Duration;
 
-use engineio_proto::testkit::Wires;
+use engineio_proto::testkit::NetworkSettings;
 use engineio_proto::testkit::scenario::{Ending, Scenario};
 use engineio_proto::{CloseReason, TransportError};
 
@@ -13,7 +13,7 @@ fn polling() -> Scenario {
 }
 
 #[test]
-fn item_37_messages_travel_in_batches_and_in_order() {
+fn item_37_messages_are_sent_in_batches_and_in_order() {
     let mut too_large = 0;
     seeds::play(
         300,
@@ -27,7 +27,7 @@ fn item_37_messages_travel_in_batches_and_in_order() {
             // The JavaScript client counts 1.33 bytes for a byte of binary. Base64 needs a little more, so the client sometimes exceeds the
             // limit.
             "transport error" => too_large += 1,
-            _ => assert_eq!((report.upwards.received(), report.downwards.received()), (20, 20), "SEED={seed}"),
+            _ => assert_eq!((report.upstream.received(), report.downstream.received()), (20, 20), "SEED={seed}"),
         },
     );
     assert!(too_large < 10, "{too_large}");
@@ -43,17 +43,17 @@ fn items_26_and_27_a_body_over_the_limit_ends_the_session_and_the_client() {
             scenario.config.max_payload = 150;
             scenario
         },
-        |_, report| too_large += u32::from(!report.upwards.is_complete()),
+        |_, report| too_large += u32::from(!report.upstream.is_complete()),
     );
     assert!(too_large > 50 || !seeds::all(), "{too_large}");
 }
 
 #[test]
-fn i4_items_28_and_39_requests_that_are_lost_anywhere_end_a_session_and_leave_nothing_behind() {
+fn i4_items_28_and_39_requests_that_are_lost_anywhere_end_a_session_and_leave_no_state() {
     let mut reasons = Vec::new();
     seeds::play(
         1000,
-        |_| Scenario { wires: Wires { lost_requests: 40, ..Wires::default() }, ..polling() },
+        |_| Scenario { network: NetworkSettings { lost_requests: 40, ..NetworkSettings::default() }, ..polling() },
         |_, report| reasons.extend(report.reason),
     );
     if seeds::all() {
@@ -64,11 +64,11 @@ fn i4_items_28_and_39_requests_that_are_lost_anywhere_end_a_session_and_leave_no
 }
 
 #[test]
-fn i4_items_29_and_30_requests_that_come_twice_end_a_session_and_are_all_answered() {
+fn i4_items_29_and_30_requests_that_arrive_twice_end_a_session_and_are_all_answered() {
     let mut reasons = Vec::new();
     seeds::play(
         1000,
-        |_| Scenario { wires: Wires { repeated_requests: 60, ..Wires::default() }, ..polling() },
+        |_| Scenario { network: NetworkSettings { repeated_requests: 60, ..NetworkSettings::default() }, ..polling() },
         |_, report| reasons.extend(report.reason),
     );
     if seeds::all() {
@@ -79,7 +79,7 @@ fn i4_items_29_and_30_requests_that_come_twice_end_a_session_and_are_all_answere
 }
 
 #[test]
-fn item_83_a_polling_client_hears_of_the_end() {
+fn item_83_a_polling_client_is_informed_of_the_end() {
     seeds::play(
         200,
         |_| Scenario { ending: Some(Ending::ServerCloses), ..polling() },

@@ -320,7 +320,7 @@ fn bodies_have_lengths_and_binary_is_base64_or_bytes() {
 }
 
 #[test]
-fn pings_that_pile_up_are_answered_once() {
+fn accumulated_pings_are_answered_once() {
     assert_eq!(echo(&mut opened(None, false), b"1:21:21:2", ContentType::Text), ["1:3"]);
 }
 
@@ -339,7 +339,7 @@ fn binary_on_a_websocket_has_its_type_in_front() {
 }
 
 #[test]
-fn a_client_that_stops_pinging_is_gone_and_a_pong_of_a_client_is_refused() {
+fn a_client_that_stops_pinging_times_out_and_a_pong_of_a_client_is_refused() {
     let config = Config::default();
     let mut session = opened(Some(LinkKind::WebSocket), false);
     let deadline = Instant::ZERO + config.ping_interval + config.ping_timeout;

@@ -105,7 +105,7 @@ fn item_1_a_transport_that_is_unknown_missing_or_disabled_is_code_0() {
 }
 
 #[test]
-fn item_2_an_id_that_cannot_be_one_is_unknown() {
+fn item_2_a_malformed_id_is_unknown() {
     for sid in ["a%20b", "%2e%2f", "\u{e9}", "0123456789012345678901234567890123456789"] {
         for transport in ["polling", "websocket"] {
             assert_refused(&get(&format!("EIO=4&transport={transport}&sid={sid}")), 1);
@@ -122,7 +122,7 @@ fn item_2_an_id_that_cannot_be_one_is_unknown() {
 }
 
 #[test]
-fn items_3_and_4_the_application_may_refuse_with_a_message_of_its_own() {
+fn items_3_and_4_the_application_may_refuse_with_its_own_message() {
     let Route::Open(handshake) = server().route(&get("EIO=4&transport=polling")) else { panic!() };
     let response = handshake.refuse(Refusal::Forbidden("no \"guests\"\r\n\u{1}\\ \u{20ac}"));
     assert_eq!(response.status(), 403);
@@ -136,7 +136,7 @@ fn items_3_and_4_the_application_may_refuse_with_a_message_of_its_own() {
 }
 
 #[test]
-fn a_server_that_shuts_down_answers_503() {
+fn a_server_that_is_shutting_down_answers_503() {
     let response = Refusal::Unavailable.response(false);
     assert_eq!((response.status(), &response.body()[..]), (503, &br#"{"code":3,"message":"Service unavailable"}"#[..]));
     assert_raw(&Refusal::Unavailable.response(true), 503, "Service unavailable");
@@ -212,7 +212,7 @@ fn any_revision_but_exactly_4_is_code_5() {
 }
 
 #[test]
-fn what_is_wrong_first_in_the_references_order_is_the_answer() {
+fn the_first_error_in_the_references_order_is_the_answer() {
     let bad_origin = RequestHead { method: "POST", origin: Some(b"\0"), ..GET };
     assert_json(&refused(&RequestHead { query: "EIO=9&transport=x&sid=%20", ..bad_origin }), 400, 0);
     assert_json(&refused(&RequestHead { query: "EIO=9&transport=polling&sid=%20", ..bad_origin }), 400, 3);
@@ -232,7 +232,7 @@ fn a_handshake_opens_a_session() {
 }
 
 #[test]
-fn a_request_of_a_session_names_it_and_what_it_wants() {
+fn a_request_to_a_session_contains_its_id_and_its_kind() {
     let polling = "EIO=4&transport=polling&sid=abc";
     assert_eq!(asks(&get(polling)), ("abc".into(), RequestKind::Get));
     assert_eq!(asks(&RequestHead { method: "POST", ..get(polling) }), ("abc".into(), RequestKind::Post));

@@ -16,9 +16,9 @@ fn suite_17_three_rounds_over_polling() {
     for round in 1..=3 {
         let get = peer.get();
         peer.sleep_until(round * 300);
-        peer.says(&[&format!("reply {get}: 200 2")]);
+        peer.assert_outputs(&[&format!("reply {get}: 200 2")]);
         let post = peer.post("3");
-        peer.says(&[&format!("reply {post}: 200 ok")]);
+        peer.assert_outputs(&[&format!("reply {post}: 200 ok")]);
     }
 }
 
@@ -27,17 +27,17 @@ fn suite_18_items_62_and_63_a_peer_that_does_not_answer_times_out_also_without_a
     let mut peer = Peer::polling(config());
     let get = peer.get();
     peer.sleep_until(300);
-    peer.says(&[&format!("reply {get}: 200 2")]);
+    peer.assert_outputs(&[&format!("reply {get}: 200 2")]);
     peer.sleep_until(499);
-    peer.says(&[]);
+    peer.assert_outputs(&[]);
     peer.sleep_until(500);
-    peer.says(&["closed: ping timeout"]);
-    peer.is_over();
+    peer.assert_outputs(&["closed: ping timeout"]);
+    peer.assert_over();
 
     let mut peer = Peer::polling(config());
     peer.sleep_until(500);
-    peer.says(&["closed: ping timeout"]);
-    peer.is_over();
+    peer.assert_outputs(&["closed: ping timeout"]);
+    peer.assert_over();
 }
 
 #[test]
@@ -45,11 +45,11 @@ fn item_80_a_ping_timeout_ends_a_held_get() {
     let mut peer = Peer::polling(config());
     peer.get();
     peer.sleep_until(300);
-    peer.says(&["reply 2: 200 2"]);
+    peer.assert_outputs(&["reply 2: 200 2"]);
     let get = peer.get();
     peer.sleep_until(500);
-    peer.says(&["closed: ping timeout", &format!("reply {get}: 200 1")]);
-    peer.is_over();
+    peer.assert_outputs(&["closed: ping timeout", &format!("reply {get}: 200 1")]);
+    peer.assert_over();
 }
 
 #[test]
@@ -58,9 +58,9 @@ fn suite_19_items_61_and_64_three_rounds_over_a_link_and_a_pong_restarts_the_int
     let mut ping = 300;
     for _ in 0..3 {
         peer.sleep_until(ping - 1);
-        peer.says(&[]);
+        peer.assert_outputs(&[]);
         peer.sleep_until(ping);
-        peer.says(&["link 1: 2"]);
+        peer.assert_outputs(&["link 1: 2"]);
         peer.sleep_until(ping + 150);
         peer.text(1, "3");
         ping += 450;
@@ -71,40 +71,40 @@ fn suite_19_items_61_and_64_three_rounds_over_a_link_and_a_pong_restarts_the_int
 fn suite_20_items_62_and_80_a_link_that_does_not_answer_is_closed() {
     let mut peer = Peer::websocket(config());
     peer.sleep_until(300);
-    peer.says(&["link 1: 2"]);
+    peer.assert_outputs(&["link 1: 2"]);
     peer.session.send("nobody takes it".into()).unwrap();
     peer.session.handle_timeout(Instant::from_millis(500));
-    peer.says(&["closed: ping timeout", "close link 1"]);
-    peer.is_over();
+    peer.assert_outputs(&["closed: ping timeout", "close link 1"]);
+    peer.assert_over();
 }
 
 #[test]
-fn item_65_a_pong_that_nobody_asked_for_is_ignored() {
+fn item_65_an_unsolicited_pong_is_ignored() {
     let mut peer = Peer::websocket(config());
     peer.sleep_until(100);
     peer.text(1, "3");
     peer.sleep_until(300);
-    peer.says(&["link 1: 2"]);
+    peer.assert_outputs(&["link 1: 2"]);
     peer.text(1, "3");
     peer.sleep_until(400);
     peer.text(1, "3");
     peer.sleep_until(600);
-    peer.says(&["link 1: 2"]);
+    peer.assert_outputs(&["link 1: 2"]);
 }
 
 #[test]
-fn item_66_the_first_packet_after_a_ping_puts_the_deadline_off_once() {
+fn item_66_the_first_packet_after_a_ping_extends_the_deadline_once() {
     let mut peer = Peer::websocket(config());
     peer.sleep_until(300);
-    peer.says(&["link 1: 2"]);
+    peer.assert_outputs(&["link 1: 2"]);
     peer.sleep_until(400);
     peer.text(1, "4a");
     peer.sleep_until(550);
     peer.text(1, "4b");
     peer.sleep_until(599);
-    peer.says(&["message a", "message b"]);
+    peer.assert_outputs(&["message a", "message b"]);
     peer.sleep_until(600);
-    peer.says(&["closed: ping timeout", "close link 1"]);
+    peer.assert_outputs(&["closed: ping timeout", "close link 1"]);
 }
 
 #[test]
@@ -113,25 +113,25 @@ fn item_66_packets_before_the_ping_do_not_count() {
     peer.sleep_until(299);
     peer.text(1, "4a");
     peer.sleep_until(500);
-    peer.says(&["message a", "link 1: 2", "closed: ping timeout", "close link 1"]);
+    peer.assert_outputs(&["message a", "link 1: 2", "closed: ping timeout", "close link 1"]);
 }
 
 #[test]
 fn item_67_a_ping_of_the_client_closes_the_session() {
     let mut peer = Peer::websocket(config());
     peer.text(1, "2");
-    peer.says(&["closed: transport error (invalid heartbeat direction)", "close link 1"]);
-    peer.is_over();
+    peer.assert_outputs(&["closed: transport error (invalid heartbeat direction)", "close link 1"]);
+    peer.assert_over();
     let mut peer = Peer::polling(config());
     let get = peer.get();
     peer.post("4a␞2␞4b");
-    peer.says(&[
+    peer.assert_outputs(&[
         "message a",
         "closed: transport error (invalid heartbeat direction)",
         &format!("reply {get}: 200 1"),
         "reply 3: 200 ok",
     ]);
-    peer.is_over();
+    peer.assert_over();
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn item_72_closing_right_after_a_heartbeat_is_a_transport_close() {
     peer.sleep_until(300);
     peer.text(1, "3");
     peer.down(1, LinkDownCause::Closed);
-    peer.says(&["link 1: 2", "closed: transport close"]);
-    peer.is_over();
+    peer.assert_outputs(&["link 1: 2", "closed: transport close"]);
+    peer.assert_over();
 }
 
 #[test]
@@ -160,16 +160,16 @@ fn the_pong_deadline_counts_from_when_the_ping_was_due() {
     let mut peer = Peer::websocket(config());
     peer.now = Instant::from_millis(350);
     peer.session.handle_timeout(peer.now);
-    peer.says(&["link 1: 2"]);
+    peer.assert_outputs(&["link 1: 2"]);
     assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(500)));
 }
 
 #[test]
-fn a_wake_up_that_comes_much_too_late_does_not_cost_the_peer_its_time() {
+fn a_wake_up_that_is_much_too_late_does_not_shorten_the_peers_timeout() {
     let mut peer = Peer::websocket(config());
     peer.now = Instant::from_millis(5_000);
     peer.session.handle_timeout(peer.now);
-    peer.says(&["link 1: 2"]);
+    peer.assert_outputs(&["link 1: 2"]);
     assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(5_200)));
 }
 
@@ -180,12 +180,12 @@ fn a_pong_that_has_arrived_counts_even_if_the_deadline_is_past() {
     peer.now = Instant::from_millis(800);
     peer.text(1, "3");
     peer.session.handle_timeout(peer.now);
-    peer.says(&["link 1: 2"]);
+    peer.assert_outputs(&["link 1: 2"]);
     assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(1_100)));
 }
 
 #[test]
-fn while_this_side_has_stopped_reading_pings_go_on_until_the_stall_has_its_end() {
+fn pings_continue_while_this_side_does_not_read_until_the_stall_times_out() {
     let mut config = config();
     config.limits.soft_inbound = 100;
     config.limits.max_stall = millis(600);
@@ -205,11 +205,11 @@ fn while_this_side_has_stopped_reading_pings_go_on_until_the_stall_has_its_end()
         peer.turn().get(1).map(String::as_str),
         Some("closed: transport error (the application has stopped reading)")
     );
-    peer.is_over();
+    peer.assert_over();
 }
 
 #[test]
-fn a_pong_behind_messages_that_nobody_has_read_yet_still_counts() {
+fn a_pong_behind_unread_messages_counts() {
     let mut config = config();
     config.limits.soft_inbound = 100;
     let mut peer = Peer::polling(config);
@@ -226,13 +226,13 @@ fn a_pong_behind_messages_that_nobody_has_read_yet_still_counts() {
 }
 
 #[test]
-fn a_deadline_that_was_overslept_leaves_a_link_the_time_for_one_more_read() {
+fn a_late_wake_up_leaves_a_link_time_for_one_more_read() {
     let mut peer = Peer::websocket(config());
     peer.sleep_until(300);
     peer.turn();
     peer.now = Instant::from_millis(4_300);
     peer.session.handle_timeout(peer.now);
-    peer.says(&[]);
+    peer.assert_outputs(&[]);
     let deadline = peer.session.poll_timeout().unwrap();
     assert_eq!(deadline, Instant::from_millis(4_350));
     peer.text(1, "3");
@@ -245,44 +245,44 @@ fn a_deadline_that_was_overslept_leaves_a_link_the_time_for_one_more_read() {
         peer.now = Instant::from_millis(late);
         peer.session.handle_timeout(peer.now);
     }
-    peer.says(&["closed: ping timeout", "close link 1"]);
+    peer.assert_outputs(&["closed: ping timeout", "close link 1"]);
 }
 
 #[test]
-fn a_deadline_that_was_overslept_waits_only_for_a_post_that_was_accepted() {
+fn a_late_wake_up_waits_only_for_a_post_that_was_accepted() {
     for accepted in [false, true] {
         let mut peer = Peer::polling(config());
         let get = peer.get();
         peer.sleep_until(300);
-        peer.says(&[&format!("reply {get}: 200 2")]);
+        peer.assert_outputs(&[&format!("reply {get}: 200 2")]);
         let post = accepted.then(|| peer.post_head());
         peer.now = Instant::from_millis(4_300);
         peer.session.handle_timeout(peer.now);
         if let Some(post) = post {
             peer.body(post, "3");
-            peer.says(&[&format!("reply {post}: 200 ok")]);
+            peer.assert_outputs(&[&format!("reply {post}: 200 ok")]);
             assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(4_600)));
         } else {
-            peer.says(&["closed: ping timeout"]);
+            peer.assert_outputs(&["closed: ping timeout"]);
         }
     }
 }
 
 #[test]
-fn a_get_does_not_overtake_a_deadline_and_what_brings_packets_does() {
+fn a_get_does_not_extend_a_missed_deadline_and_packets_do() {
     let mut peer = Peer::polling(config());
     peer.sleep_until(300);
     peer.now = Instant::from_millis(500);
     let get = peer.get();
-    peer.says(&["closed: ping timeout", &common::gone(get)]);
-    peer.is_over();
+    peer.assert_outputs(&["closed: ping timeout", &common::unknown_session(get)]);
+    peer.assert_over();
 
     let mut peer = Peer::polling(config());
     peer.sleep_until(300);
     peer.now = Instant::from_millis(500);
     let post = peer.post("3");
     let get = peer.get();
-    peer.says(&[&format!("reply {post}: 200 ok"), &format!("reply {get}: 200 2")]);
+    peer.assert_outputs(&[&format!("reply {post}: 200 ok"), &format!("reply {get}: 200 2")]);
 }
 
 #[test]
@@ -292,6 +292,6 @@ fn times_of_zero_end_in_a_timeout_and_not_in_a_loop() {
     config.ping_timeout = millis(0);
     let mut peer = Peer::websocket(config);
     peer.sleep_until(0);
-    peer.says(&["closed: ping timeout", "close link 1"]);
-    peer.is_over();
+    peer.assert_outputs(&["closed: ping timeout", "close link 1"]);
+    peer.assert_over();
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{ID, Peer, gone, quiet};
+use common::{ID, Peer, quiet, unknown_session};
 
 /// An open session that polls by scripts, without a held GET.
 fn jsonp(j: &str) -> Peer {
@@ -24,31 +24,31 @@ fn replies_are_scripts_that_call_the_handshakes_function() {
         peer.send("c");
         let get = peer.get();
         let script = format!("___eio[{function}](\"4a\\\"\\u2028b\\u001e4c\");");
-        peer.says(&[&format!("reply {get}: 200 {script}")]);
+        peer.assert_outputs(&[&format!("reply {get}: 200 {script}")]);
     }
 }
 
 #[test]
-fn forms_are_taken_and_forms_of_others_change_nothing() {
+fn forms_are_accepted_and_other_forms_are_ignored() {
     let mut peer = jsonp("j=1");
     let post = peer.post("d=4a%20b%1E4line%5Cnbreak");
-    peer.says(&["message a b", "message line\nbreak", &format!("reply {post}: 200 ok")]);
+    peer.assert_outputs(&["message a b", "message line\nbreak", &format!("reply {post}: 200 ok")]);
     for form in ["", "e=4a", "d=4a&d=4b"] {
         let post = peer.post(form);
-        peer.says(&[&format!("reply {post}: 200 ok")]);
+        peer.assert_outputs(&[&format!("reply {post}: 200 ok")]);
     }
     let post = peer.post("d=4still+here");
-    peer.says(&["message still here", &format!("reply {post}: 200 ok")]);
+    peer.assert_outputs(&["message still here", &format!("reply {post}: 200 ok")]);
 }
 
 #[test]
-fn the_end_is_told_by_a_script() {
+fn the_end_of_a_session_is_sent_in_a_script() {
     let mut peer = jsonp("j=1");
     let get = peer.get();
     peer.close();
-    peer.says(&["closed: forced close", &format!("reply {get}: 200 ___eio[1](\"1\");")]);
+    peer.assert_outputs(&["closed: forced close", &format!("reply {get}: 200 ___eio[1](\"1\");")]);
     let late = peer.get();
-    peer.says(&[&gone(late)]);
+    peer.assert_outputs(&[&unknown_session(late)]);
 
     let mut peer = jsonp("j=1");
     let get = peer.get();
@@ -60,7 +60,7 @@ fn the_end_is_told_by_a_script() {
 }
 
 #[test]
-fn a_form_whose_payload_is_no_utf_8_is_a_parse_error() {
+fn a_form_whose_payload_is_not_utf_8_is_a_parse_error() {
     let mut peer = jsonp("j=1");
     let post = peer.post("d=4%ff");
     let said = peer.turn();
@@ -72,16 +72,16 @@ fn a_form_whose_payload_is_no_utf_8_is_a_parse_error() {
 fn a_link_is_not_wrapped_and_an_upgrade_from_scripts_works() {
     let mut peer = Peer::over_link(quiet(), "EIO=4&transport=websocket&j=1", engineio_proto::LinkKind::WebSocket);
     peer.send("plain");
-    peer.says(&["link 1: 4plain"]);
+    peer.assert_outputs(&["link 1: 4plain"]);
 
     let mut peer = jsonp("j=1");
     let get = peer.get();
     peer.up(engineio_proto::LinkKind::WebSocket);
     peer.text(1, "2probe");
-    peer.says(&["link 1: 3probe"]);
+    peer.assert_outputs(&["link 1: 3probe"]);
     // The GET is released, so that the client can stop polling.
     peer.sleep_until(100);
-    peer.says(&[&format!("reply {get}: 200 ___eio[1](\"6\");")]);
+    peer.assert_outputs(&[&format!("reply {get}: 200 ___eio[1](\"6\");")]);
     peer.text(1, "5");
     peer.send("plain");
     let said = peer.turn();

@@ -19,7 +19,7 @@ fn small() -> Config {
 }
 
 #[test]
-fn a_full_queue_refuses_and_says_when_half_of_it_is_free() {
+fn a_full_queue_refuses_and_emits_writable_when_half_of_it_is_free() {
     let mut peer = Peer::websocket(small());
     for text in ["aaaa", "bbbb", "cccc", "dddd"] {
         peer.send(text);
@@ -33,11 +33,11 @@ fn a_full_queue_refuses_and_says_when_half_of_it_is_free() {
     assert_eq!(peer.session.poll_event(), Some(Event::Writable));
     assert_eq!(peer.session.poll_event(), None);
     peer.send("eeee");
-    peer.says(&["link 1: 4cccc", "link 1: 4dddd", "link 1: 4eeee"]);
+    peer.assert_outputs(&["link 1: 4cccc", "link 1: 4dddd", "link 1: 4eeee"]);
 }
 
 #[test]
-fn a_queue_that_never_refused_says_nothing() {
+fn a_queue_that_never_refused_emits_no_writable() {
     let mut peer = Peer::websocket(small());
     for text in ["aaaa", "bbbb", "cccc", "dddd"] {
         peer.send(text);
@@ -53,7 +53,7 @@ fn over_polling_one_get_frees_all_of_it() {
     }
     assert_eq!(peer.try_send("eeee"), Err(SendError::Full));
     peer.get();
-    peer.says(&["reply 2: 200 4aaaa␞4bbbb␞4cccc␞4dddd", "writable"]);
+    peer.assert_outputs(&["reply 2: 200 4aaaa␞4bbbb␞4cccc␞4dddd", "writable"]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_unit_is_queued_whole_or_not_at_all_and_one_that_is_too_large_by_itself_pass
     peer.session.send_frames(&unit(3)).unwrap();
     assert_eq!(peer.session.send_frames(&unit(2)), Err(SendError::Full));
     assert_eq!(peer.session.buffered_bytes(), 3 * 45);
-    peer.says(&["link 1: 4xxxx", "link 1: 4xxxx", "link 1: 4xxxx", "writable"]);
+    peer.assert_outputs(&["link 1: 4xxxx", "link 1: 4xxxx", "link 1: 4xxxx", "writable"]);
     peer.session.send_frames(&unit(9)).unwrap();
     assert_eq!(peer.try_send("x"), Err(SendError::Full));
     assert_eq!(peer.turn().len(), 10);
@@ -79,18 +79,18 @@ fn a_ping_is_queued_even_when_the_queue_is_full() {
     }
     peer.sleep_until(300);
     peer.get();
-    peer.says(&["reply 2: 200 4aaaa␞4bbbb␞4cccc␞4dddd␞2"]);
+    peer.assert_outputs(&["reply 2: 200 4aaaa␞4bbbb␞4cccc␞4dddd␞2"]);
 }
 
 #[test]
-fn unread_messages_of_a_link_stop_the_reading_and_then_end_the_session() {
+fn unread_messages_of_a_link_stop_reading_and_then_end_the_session() {
     let mut peer = Peer::websocket(small());
     for (text, wants) in [("4aaaa", true), ("4bbbb", false), ("4cccc", false), ("4dddd", false)] {
         peer.text(1, text);
         assert_eq!(peer.session.wants_input(), wants, "{text}");
     }
     peer.text(1, "4eeee");
-    peer.says(&[
+    peer.assert_outputs(&[
         "message aaaa",
         "message bbbb",
         "message cccc",
@@ -98,7 +98,7 @@ fn unread_messages_of_a_link_stop_the_reading_and_then_end_the_session() {
         "closed: transport error (more unread input than limits.max_inbound allows)",
         "close link 1",
     ]);
-    peer.is_over();
+    peer.assert_over();
 }
 
 #[test]
@@ -120,15 +120,15 @@ fn one_message_passes_whatever_the_limit_is() {
     assert!(peer.session.wants_input());
     for _ in 0..3 {
         peer.text(1, "4a message");
-        peer.says(&["message a message"]);
+        peer.assert_outputs(&["message a message"]);
     }
     let mut peer = Peer::polling(config);
     peer.post("4a␞4b␞4c");
-    peer.says(&["message a", "message b", "message c", "reply 2: 200 ok"]);
+    peer.assert_outputs(&["message a", "message b", "message c", "reply 2: 200 ok"]);
 }
 
 #[test]
-fn control_packets_pass_while_messages_pile_up() {
+fn control_packets_are_handled_while_messages_are_unread() {
     let mut config = small();
     config.ping_interval = millis(300);
     config.ping_timeout = millis(200);
@@ -149,11 +149,11 @@ fn a_body_is_decoded_as_its_messages_are_read_and_answered_at_its_end() {
         assert_eq!(peer.session.poll_transmit(), None, "answered before {left}");
         assert_eq!(peer.session.poll_event(), Some(Event::Message(left.into())));
     }
-    peer.says(&["message eeee", "message ffff", &format!("reply {post}: 200 ok")]);
+    peer.assert_outputs(&["message eeee", "message ffff", &format!("reply {post}: 200 ok")]);
 }
 
 #[test]
-fn a_megabyte_of_tiny_packets_does_not_pile_up() {
+fn a_megabyte_of_tiny_packets_is_not_buffered() {
     let mut peer = Peer::polling(quiet());
     let body = ["4"; 500_000].join("␞");
     peer.post(&body);
@@ -163,26 +163,26 @@ fn a_megabyte_of_tiny_packets_does_not_pile_up() {
         messages += 1;
     }
     assert_eq!(messages, 500_000);
-    peer.says(&["reply 2: 200 ok"]);
+    peer.assert_outputs(&["reply 2: 200 ok"]);
 }
 
 #[test]
-fn the_next_post_has_to_wait_for_the_application() {
+fn the_next_post_waits_until_the_application_reads() {
     let mut peer = Peer::polling(small());
     peer.post("4aaaa␞4bbbb␞4cccc␞4dddd");
     peer.post("4eeee");
-    peer.says(&[
+    peer.assert_outputs(&[
         "message aaaa",
         "message bbbb",
         "closed: transport error (data request overlap from client)",
         "reply 3: 400",
         "reply 2: 200 ok",
     ]);
-    peer.is_over();
+    peer.assert_over();
 }
 
 #[test]
-fn a_body_that_is_decoded_across_the_switch_keeps_the_order() {
+fn a_body_that_is_decoded_across_the_upgrade_keeps_the_order() {
     let mut peer = Peer::polling(small());
     peer.up(engineio_proto::LinkKind::WebSocket);
     peer.text(1, "2probe");
@@ -190,7 +190,7 @@ fn a_body_that_is_decoded_across_the_switch_keeps_the_order() {
     peer.text(1, "5");
     peer.text(1, "4eeee");
     assert!(!peer.session.wants_input());
-    peer.says(&[
+    peer.assert_outputs(&[
         "message aaaa",
         "message bbbb",
         "upgraded WebSocket",
@@ -204,7 +204,7 @@ fn a_body_that_is_decoded_across_the_switch_keeps_the_order() {
 }
 
 #[test]
-fn what_is_held_for_a_post_that_never_ends_is_limited_too() {
+fn packets_held_for_a_post_that_never_ends_are_limited() {
     let mut peer = Peer::polling(small());
     peer.up(engineio_proto::LinkKind::WebSocket);
     peer.text(1, "2probe");
@@ -213,18 +213,18 @@ fn what_is_held_for_a_post_that_never_ends_is_limited_too() {
     for _ in 0..5 {
         peer.text(1, "4aaaa");
     }
-    peer.says(&[
+    peer.assert_outputs(&[
         "upgraded WebSocket",
         "closed: transport error (more unread input than limits.max_inbound allows)",
-        &common::gone(post),
+        &common::unknown_session(post),
         "link 1: 3probe",
         "close link 1",
     ]);
-    peer.is_over();
+    peer.assert_over();
 }
 
 #[test]
-fn the_end_is_told_however_much_is_unread() {
+fn the_end_is_reported_however_much_is_unread() {
     let mut peer = Peer::websocket(small());
     for text in ["4aaaa", "4bbbb", "4cccc", "4dddd", "1"] {
         peer.text(1, text);
@@ -233,13 +233,13 @@ fn the_end_is_told_however_much_is_unread() {
 }
 
 #[test]
-fn a_probe_that_reads_nothing_is_owed_one_answer_however_often_it_asks() {
+fn a_probe_that_does_not_read_has_at_most_one_answer_queued() {
     let mut peer = Peer::polling(quiet());
     peer.up(engineio_proto::LinkKind::WebSocket);
     for _ in 0..100_000 {
         peer.text(1, "2probe");
     }
-    peer.says(&["link 1: 3probe"]);
+    peer.assert_outputs(&["link 1: 3probe"]);
 }
 
 #[test]
@@ -250,14 +250,14 @@ fn a_link_that_was_refused_is_closed_once_however_much_it_sends() {
     for _ in 0..100_000 {
         peer.text(1, "6");
     }
-    peer.says(&["close link 1"]);
+    peer.assert_outputs(&["close link 1"]);
     peer.text(1, "6");
     peer.down(1, LinkDownCause::Closed);
-    peer.says(&[]);
+    peer.assert_outputs(&[]);
 }
 
 #[test]
-fn a_link_that_takes_nothing_has_one_ping_waiting() {
+fn a_link_that_does_not_read_has_at_most_one_ping_queued() {
     let mut config = config();
     config.limits.soft_inbound = 1;
     let mut peer = Peer::websocket(config);

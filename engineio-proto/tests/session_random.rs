@@ -97,16 +97,16 @@ fn run(seed: u64) -> Vec<String> {
     }
     peer.discard();
     log.extend(peer.turn());
-    peer.is_over();
+    peer.assert_over();
     peer.session.handle_timeout(Instant::FAR_FUTURE);
-    peer.is_over();
+    peer.assert_over();
     let ends = log.iter().filter(|line| line.starts_with("closed")).count();
     assert_eq!(ends, 1);
     log
 }
 
 #[test]
-fn nothing_is_left_behind_whatever_comes() {
+fn no_input_leaves_state_behind() {
     let mut reached = std::collections::BTreeMap::<String, u32>::new();
     seeds::each(1_500, |seed, _| {
         let log = run(seed);

@@ -16,12 +16,12 @@ fn open_packet(upgrades: &str) -> String {
 }
 
 #[test]
-fn suite_5_a_websocket_hears_the_open_packet_first_and_is_offered_no_upgrades() {
+fn suite_5_a_websocket_receives_the_open_packet_first_and_no_upgrades() {
     let mut peer = Peer::accepted(config(), "EIO=4&transport=websocket", true);
-    peer.says(&[]);
+    peer.assert_outputs(&[]);
     assert_eq!(peer.session.send("early".into()), Err(SendError::NotConnected));
     peer.up(LinkKind::WebSocket);
-    peer.says(&["open", &format!("link 1: {}", open_packet("[]"))]);
+    peer.assert_outputs(&["open", &format!("link 1: {}", open_packet("[]"))]);
     assert_eq!(peer.session.transport(), Transport::Link(LinkKind::WebSocket));
 }
 
@@ -31,28 +31,28 @@ fn item_11_the_initial_packet_is_the_second_message_of_a_websocket() {
     config.initial_packet = Some("hi".into());
     let mut peer = Peer::accepted(config, "EIO=4&transport=websocket", true);
     peer.up(LinkKind::WebSocket);
-    peer.says(&["open", &format!("link 1: {}", open_packet("[]")), "link 1: 4hi"]);
+    peer.assert_outputs(&["open", &format!("link 1: {}", open_packet("[]")), "link 1: 4hi"]);
 }
 
 #[test]
 fn suite_14_text_is_echoed_over_a_websocket() {
     let mut peer = Peer::websocket(quiet());
     peer.text(1, "4hello €");
-    peer.says(&["message hello €"]);
+    peer.assert_outputs(&["message hello €"]);
     peer.send("hello €");
     assert!(!peer.session.is_writable());
-    peer.says(&["link 1: 4hello €"]);
+    peer.assert_outputs(&["link 1: 4hello €"]);
     assert!(peer.session.is_writable());
 }
 
 #[test]
-fn suite_15_items_86_and_87_binary_is_echoed_as_it_is_also_when_it_is_empty() {
+fn suite_15_items_86_and_87_binary_is_echoed_unchanged_even_if_empty() {
     let mut peer = Peer::websocket(quiet());
     peer.binary(1, &[1, 2, 3, 4]);
     peer.binary(1, &[]);
-    peer.says(&["binary [1, 2, 3, 4]", "binary []"]);
+    peer.assert_outputs(&["binary [1, 2, 3, 4]", "binary []"]);
     peer.session.send(bytes::Bytes::from_static(&[1, 2, 3, 4]).into()).unwrap();
-    peer.says(&["link 1: binary [1, 2, 3, 4]"]);
+    peer.assert_outputs(&["link 1: binary [1, 2, 3, 4]"]);
 }
 
 #[test]
@@ -60,27 +60,27 @@ fn item_86_binary_leaves_a_b64_websocket_as_text_and_comes_in_either_form() {
     let mut peer = Peer::over_link(quiet(), "EIO=4&transport=websocket&b64=1", LinkKind::WebSocket);
     peer.text(1, "bAQIDBA==");
     peer.binary(1, &[5]);
-    peer.says(&["binary [1, 2, 3, 4]", "binary [5]"]);
+    peer.assert_outputs(&["binary [1, 2, 3, 4]", "binary [5]"]);
     peer.session.send(bytes::Bytes::from_static(&[1, 2, 3, 4]).into()).unwrap();
-    peer.says(&["link 1: bAQIDBA=="]);
+    peer.assert_outputs(&["link 1: bAQIDBA=="]);
 }
 
 #[test]
-fn suite_16_item_80_what_is_no_packet_closes_the_link_and_comes_behind_earlier_messages() {
+fn suite_16_item_80_an_invalid_packet_closes_the_link_after_earlier_messages_are_delivered() {
     let mut peer = Peer::websocket(quiet());
     peer.text(1, "4a");
     peer.text(1, "abc");
     peer.text(1, "4b");
-    peer.says(&["message a", "closed: parse error (unknown packet type)", "close link 1"]);
-    peer.is_over();
+    peer.assert_outputs(&["message a", "closed: parse error (unknown packet type)", "close link 1"]);
+    peer.assert_over();
 }
 
 #[test]
 fn suite_22_item_84_a_close_packet_on_a_link_closes_cleanly() {
     let mut peer = Peer::websocket(quiet());
     peer.text(1, "1");
-    peer.says(&["closed: transport close", "close link 1"]);
-    peer.is_over();
+    peer.assert_outputs(&["closed: transport close", "close link 1"]);
+    peer.assert_over();
 }
 
 #[test]
@@ -92,46 +92,46 @@ fn a_link_that_goes_down_ends_its_session() {
         let mut peer = Peer::websocket(quiet());
         peer.send("lost");
         peer.down(1, cause);
-        peer.says(&[said]);
-        peer.is_over();
+        peer.assert_outputs(&[said]);
+        peer.assert_over();
     }
 }
 
 #[test]
-fn packets_that_mean_nothing_here_are_ignored() {
+fn packets_without_a_meaning_are_ignored() {
     let mut peer = Peer::websocket(quiet());
     for packet in ["0", "5", "6", "3", "3probe"] {
         peer.text(1, packet);
     }
-    peer.says(&[]);
+    peer.assert_outputs(&[]);
     peer.text(1, "4still here");
-    peer.says(&["message still here"]);
+    peer.assert_outputs(&["message still here"]);
 }
 
 #[test]
-fn a_second_link_is_refused_and_the_first_goes_on() {
+fn a_second_link_is_refused_and_the_first_continues() {
     let mut peer = Peer::websocket(quiet());
     assert_eq!(peer.admits("GET", "EIO=4&transport=websocket", true), Ok(()), "answered with 101, then closed");
     let second = peer.up(LinkKind::WebSocket);
     peer.text(second, "2probe");
-    peer.says(&["close link 2"]);
+    peer.assert_outputs(&["close link 2"]);
     peer.text(1, "4a");
-    peer.says(&["message a"]);
+    peer.assert_outputs(&["message a"]);
 }
 
 #[test]
-fn units_of_several_frames_leave_next_to_each_other() {
+fn units_of_several_frames_are_sent_without_other_frames_between() {
     use engineio_proto::Frame;
     let mut peer = Peer::websocket(quiet());
     let unit = [Frame::message("header".into()), Frame::message(bytes::Bytes::from_static(&[7]).into())];
     peer.session.send_frames(&unit).unwrap();
     peer.session.send_frames(&[]).unwrap();
     peer.send("next");
-    peer.says(&["link 1: 4header", "link 1: binary [7]", "link 1: 4next"]);
+    peer.assert_outputs(&["link 1: 4header", "link 1: binary [7]", "link 1: 4next"]);
 }
 
 #[test]
-fn polls_in_any_order_say_the_same() {
+fn polls_in_any_order_give_the_same_outputs() {
     let script = |peer: &mut Peer| {
         peer.text(1, "4a");
         peer.send("b");
@@ -156,7 +156,7 @@ fn polls_in_any_order_say_the_same() {
 }
 
 #[test]
-fn a_webtransport_session_is_cut_from_bytes_however_they_come() {
+fn a_webtransport_session_is_decoded_from_chunks_of_any_size() {
     let stream =
         [&[0x06, b'4', b'h', b'e', b'l', b'l', b'o'][..], &[0x84, 1, 2, 3, 4], &[0x02, b'4', b'x'], &[0x01, b'1']]
             .concat();
@@ -166,8 +166,8 @@ fn a_webtransport_session_is_cut_from_bytes_however_they_come() {
         for chunk in stream.chunks(size) {
             peer.bytes(1, chunk);
         }
-        peer.says(&expected);
-        peer.is_over();
+        peer.assert_outputs(&expected);
+        peer.assert_over();
     }
 }
 
@@ -190,17 +190,17 @@ fn item_90_large_binary_goes_both_ways_over_webtransport_and_either_side_closes(
         for chunk in stream.chunks(65_536) {
             peer.bytes(1, chunk);
         }
-        peer.says(&[&format!("binary {large:?}")]);
+        peer.assert_outputs(&[&format!("binary {large:?}")]);
         peer.session.send(bytes::Bytes::from(large.clone()).into()).unwrap();
-        peer.says(&[&format!("link 1: binary {large:?}")]);
+        peer.assert_outputs(&[&format!("link 1: binary {large:?}")]);
         end(&mut peer);
-        peer.says(said);
-        peer.is_over();
+        peer.assert_outputs(said);
+        peer.assert_over();
     }
 }
 
 #[test]
-fn item_89_bytes_that_are_no_frame_close_a_webtransport_session() {
+fn item_89_bytes_that_are_not_a_frame_close_a_webtransport_session() {
     for (bytes, error) in [
         (&[0x00][..], "frame of length 0"),
         (&[0x80], "frame of length 0"),
@@ -211,8 +211,8 @@ fn item_89_bytes_that_are_no_frame_close_a_webtransport_session() {
         let mut peer = Peer::webtransport(quiet());
         peer.bytes(1, bytes);
         peer.bytes(1, &[0x02, b'4', b'x']);
-        peer.says(&[&format!("closed: parse error ({error})"), "close link 1"]);
-        peer.is_over();
+        peer.assert_outputs(&[&format!("closed: parse error ({error})"), "close link 1"]);
+        peer.assert_over();
     }
 }
 

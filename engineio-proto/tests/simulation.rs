@@ -7,22 +7,22 @@ mod seeds;
 use bytes::Bytes;
 use engineio_proto::server::{Input, Route, Server, Session, Transmit};
 use engineio_proto::testkit::scenario::{Scenario, run};
-use engineio_proto::testkit::{Clock, Outcome, PollOrder, Random, Walk};
+use engineio_proto::testkit::{Clock, Outcome, PollOrder, Random, RandomWalk};
 use engineio_proto::{Config, ContentType, Event, Instant, RequestHead, RequestId, Sid};
 
-fn play(seed: u64, walk: &Walk, order: PollOrder, clock: Clock, replay: bool) -> Outcome {
+fn play(seed: u64, walk: &RandomWalk, order: PollOrder, clock: Clock, replay: bool) -> Outcome {
     match walk.play(order, clock, replay) {
         Ok(outcome) => outcome,
         Err((violation, log)) => panic!("SEED={seed}: {log}{violation}"),
     }
 }
 
-fn walk(seed: u64) -> Walk {
-    Walk::new(&mut Random::new(seed), 100)
+fn walk(seed: u64) -> RandomWalk {
+    RandomWalk::new(&mut Random::new(seed), 100)
 }
 
 #[test]
-fn i1_polls_in_any_order_give_the_same() {
+fn i1_polls_in_any_order_give_the_same_outputs() {
     seeds::each(1000, |seed, replay| {
         let walk = walk(seed);
         let first = play(seed, &walk, PollOrder::EventsFirst, Clock::Steady, replay);

@@ -5,7 +5,7 @@ mod seeds;
 use core::time::Duration;
 
 use engineio_proto::testkit::scenario::{Ending, Report, Scenario};
-use engineio_proto::testkit::{Habits, Wires};
+use engineio_proto::testkit::{ClientBehavior, NetworkSettings};
 use engineio_proto::{CloseReason, Config, LinkKind, Transports};
 
 fn upgrading(kind: LinkKind) -> Scenario {
@@ -17,11 +17,11 @@ fn upgrading(kind: LinkKind) -> Scenario {
 fn all_arrived(seed: u64, report: &Report) {
     // The probe takes a few round trips, and a held GET is released after 100 ms.
     assert!(report.upgraded.is_some_and(|time| time < Duration::from_secs(1)), "SEED={seed}: {report:?}");
-    assert_eq!((report.upwards.received(), report.downwards.received()), (20, 20), "SEED={seed}");
+    assert_eq!((report.upstream.received(), report.downstream.received()), (20, 20), "SEED={seed}");
 }
 
 #[test]
-fn i10_items_42_to_45_a_thousand_upgrades_to_websocket_lose_nothing_and_keep_the_order() {
+fn i10_items_42_to_45_a_thousand_upgrades_to_websocket_lose_no_message_and_keep_the_order() {
     seeds::play(1000, |_| upgrading(LinkKind::WebSocket), all_arrived);
 }
 
@@ -37,12 +37,12 @@ fn item_42_a_get_that_is_held_in_silence_is_released_for_the_upgrade() {
 }
 
 #[test]
-fn i10_i6_upgrades_to_webtransport_do_so_however_the_stream_is_cut() {
+fn i10_i6_upgrades_to_webtransport_lose_no_message_however_the_stream_is_split() {
     seeds::play(500, |_| upgrading(LinkKind::WebTransport), all_arrived);
 }
 
 #[test]
-fn item_57_pings_go_on_across_an_upgrade() {
+fn item_57_pings_continue_across_an_upgrade() {
     seeds::play(
         500,
         |_| {
@@ -50,7 +50,7 @@ fn item_57_pings_go_on_across_an_upgrade() {
             // Several pings are sent while the probe is pending, and some of them are unanswered when the session moves.
             scenario.config.ping_interval = Duration::from_millis(60);
             scenario.config.ping_timeout = Duration::from_millis(400);
-            scenario.patience = Some(Duration::from_secs(2));
+            scenario.heartbeat_timeout = Some(Duration::from_secs(2));
             scenario.ending = Some(Ending::ClientCloses);
             scenario
         },
@@ -68,22 +68,22 @@ fn item_47_a_probe_that_fails_leaves_the_session_polling_in_order() {
         500,
         |_| {
             let mut scenario = upgrading(LinkKind::WebSocket);
-            scenario.wires = Wires { lost_links: 700, ..Wires::default() };
-            scenario.quiet_end = false;
+            scenario.network = NetworkSettings { lost_links: 700, ..NetworkSettings::default() };
+            scenario.ends_after_delivery = false;
             scenario
         },
-        |_, report| polling += u32::from(report.upgraded.is_none() && report.upwards.received() > 0),
+        |_, report| polling += u32::from(report.upgraded.is_none() && report.upstream.received() > 0),
     );
     assert!(polling > 50 || !seeds::all(), "{polling}");
 }
 
 #[test]
-fn i10_a_client_that_upgrades_without_a_probe_loses_and_doubles_nothing() {
+fn i10_a_client_that_upgrades_without_a_probe_loses_no_message_and_gets_none_twice() {
     seeds::play(
         500,
         |_| {
             let mut scenario = upgrading(LinkKind::WebSocket);
-            scenario.habits = Habits { unprobed: true, ..Habits::default() };
+            scenario.behavior = ClientBehavior { skips_probe: true, ..ClientBehavior::default() };
             scenario
         },
         all_arrived,
@@ -91,18 +91,18 @@ fn i10_a_client_that_upgrades_without_a_probe_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn i10_a_post_from_before_the_upgrade_comes_before_the_link_also_when_its_body_is_late() {
+fn i10_a_post_from_before_the_upgrade_is_delivered_before_the_link_even_if_its_body_is_late() {
     seeds::play(
         500,
         |_| {
             let mut scenario = upgrading(LinkKind::WebSocket);
-            scenario.habits = Habits { impatient: true, ..Habits::default() };
+            scenario.behavior = ClientBehavior { upgrades_during_post: true, ..ClientBehavior::default() };
             // The head of a POST arrives before the `5` that was sent after it. The body arrives later.
-            scenario.wires = Wires {
+            scenario.network = NetworkSettings {
                 most_delay: Duration::from_millis(5),
                 slow_bodies: Duration::from_millis(300),
                 slow_links: Duration::from_millis(10),
-                ..Wires::default()
+                ..NetworkSettings::default()
             };
             scenario
         },

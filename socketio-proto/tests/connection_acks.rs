@@ -15,16 +15,16 @@ use socketio_proto::{AckId, AckToken, EmitError, Encoder, Event, Json, Outgoing,
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn ask(world: &mut World, socket: SocketHandle, timeout: Option<Duration>) -> AckId {
+fn emit_with_ack(world: &mut World, socket: SocketHandle, timeout: Option<Duration>) -> AckId {
     let id = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), timeout).unwrap();
     world.settle();
     id
 }
 
-fn asked(world: &mut World) -> AckToken {
+fn received_token(world: &mut World) -> AckToken {
     match world.event() {
         Some(Event::Received { ack: Some(token), .. }) => token,
-        other => panic!("no question: {other:?}"),
+        other => panic!("no event with an ack: {other:?}"),
     }
 }
 
@@ -52,7 +52,7 @@ fn suite_13_and_111_attachments_are_acked_with_attachments() {
     assert_eq!(messages[0], Message::from(r#"62-789[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#));
     assert_eq!(messages[1..], [Bytes::from_static(&[1]), Bytes::from_static(&[2])].map(Message::from));
 
-    let id = ask(&mut world, socket, None);
+    let id = emit_with_ack(&mut world, socket, None);
     world.send(&format!("61-{}[{{\"_placeholder\":true,\"num\":0}}]", id.0));
     world.send_binary(&[9]);
     let Some(Event::Acked { outcome: Ok(payload), .. }) = world.event() else { panic!() };
@@ -60,69 +60,70 @@ fn suite_13_and_111_attachments_are_acked_with_attachments() {
 }
 
 #[test]
-fn case_111_an_ack_comes_once_and_unknown_ones_are_ignored() {
+fn case_111_an_ack_is_delivered_once_and_unknown_ones_are_ignored() {
     let (mut world, socket) = World::joined();
     let custom = world.join("/custom");
-    let id = ask(&mut world, socket, None);
+    let id = emit_with_ack(&mut world, socket, None);
     assert_eq!(world.texts(), [format!("2{}[\"ask\"]", id.0)]);
     for unknown in ["3[]", "37[]", "34294967296[]", "39007199254740991[1]", &format!("3/custom,{}[]", id.0)] {
         world.send(unknown);
-        assert!(world.told().is_empty(), "{unknown}");
+        assert!(world.event_lines().is_empty(), "{unknown}");
     }
     world.send(&format!("3{}[1,2]", id.0));
     world.send(&format!("3{}[3]", id.0));
-    assert_eq!(world.told(), [format!("{}: {} is (1,2)", socket.0, id.0)]);
+    assert_eq!(world.event_lines(), [format!("{}: {} is (1,2)", socket.0, id.0)]);
     // An ack without a payload has no arguments.
-    let id = ask(&mut world, custom, None);
+    let id = emit_with_ack(&mut world, custom, None);
     world.send(&format!("3/custom,{}", id.0));
-    assert_eq!(world.told(), [format!("{}: {} is ()", custom.0, id.0)]);
+    assert_eq!(world.event_lines(), [format!("{}: {} is ()", custom.0, id.0)]);
     assert!(!world.link_is_closed());
 }
 
 #[test]
-fn case_112_nobody_who_is_not_connected_is_asked() {
+fn case_112_an_emit_with_ack_to_a_disconnected_socket_fails() {
     let (mut world, socket) = World::joined();
     world.connection.disconnect(world.now, socket);
     let result = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), Some(SECOND));
     assert_eq!(result, Err(EmitError::Disconnected));
-    assert_eq!(world.told(), ["0 left: server namespace disconnect"]);
+    assert_eq!(world.event_lines(), ["0 left: server namespace disconnect"]);
 }
 
 #[test]
-fn case_112_without_an_answer_the_time_is_over_and_a_late_one_is_ignored() {
+fn case_112_an_ack_that_does_not_arrive_times_out_and_a_late_one_is_ignored() {
     let (mut world, socket) = World::joined();
-    let id = ask(&mut world, socket, Some(SECOND));
+    let id = emit_with_ack(&mut world, socket, Some(SECOND));
     world.pass_alive(Duration::from_millis(999));
-    assert!(world.told().is_empty());
+    assert!(world.event_lines().is_empty());
     world.pass_alive(Duration::from_millis(1));
-    assert_eq!(world.told(), [format!("0: {} failed: operation has timed out", id.0)]);
+    assert_eq!(world.event_lines(), [format!("0: {} failed: operation has timed out", id.0)]);
     world.send(&format!("3{}[]", id.0));
-    assert!(world.told().is_empty() && !world.link_is_closed());
+    assert!(world.event_lines().is_empty() && !world.link_is_closed());
 }
 
 #[test]
-fn case_112_an_answer_in_time_counts_though_the_deadline_is_looked_at_late() {
+fn case_112_an_ack_in_time_counts_even_if_the_deadline_is_checked_late() {
     let (mut world, socket) = World::joined();
-    let id = ask(&mut world, socket, Some(SECOND));
+    let id = emit_with_ack(&mut world, socket, Some(SECOND));
     world.now = world.connection.poll_timeout().unwrap();
     world.send_late(&format!("3{}[]", id.0));
-    assert_eq!(world.told(), [format!("0: {} is ()", id.0)]);
+    assert_eq!(world.event_lines(), [format!("0: {} is ()", id.0)]);
     world.pass_alive(SECOND);
-    assert!(world.told().is_empty());
+    assert!(world.event_lines().is_empty());
 }
 
 #[test]
-fn each_ack_has_its_own_deadline_whatever_the_order_of_asking() {
+fn each_ack_has_its_own_deadline_in_any_order_of_emits() {
     let (mut world, socket) = World::joined();
-    let [slow, none, fast] = [Some(2 * SECOND), None, Some(SECOND)].map(|timeout| ask(&mut world, socket, timeout));
+    let [slow, none, fast] =
+        [Some(2 * SECOND), None, Some(SECOND)].map(|timeout| emit_with_ack(&mut world, socket, timeout));
     world.pass_alive(SECOND);
-    assert_eq!(world.told(), [format!("0: {} failed: operation has timed out", fast.0)]);
+    assert_eq!(world.event_lines(), [format!("0: {} failed: operation has timed out", fast.0)]);
     world.pass_alive(SECOND);
-    assert_eq!(world.told(), [format!("0: {} failed: operation has timed out", slow.0)]);
+    assert_eq!(world.event_lines(), [format!("0: {} failed: operation has timed out", slow.0)]);
     world.pass_alive(1000 * SECOND);
-    assert!(world.told().is_empty());
+    assert!(world.event_lines().is_empty());
     world.send(&format!("3{}[]", none.0));
-    assert_eq!(world.told(), [format!("0: {} is ()", none.0)]);
+    assert_eq!(world.event_lines(), [format!("0: {} is ()", none.0)]);
 }
 
 #[test]
@@ -132,21 +133,21 @@ fn case_114_every_awaited_ack_fails_when_its_socket_disconnects() {
     for by_peer in [true, false] {
         let (mut world, root) = World::joined();
         let custom = world.join("/custom");
-        let [first, kept, second] = [root, custom, root].map(|socket| ask(&mut world, socket, Some(SECOND)));
+        let [first, kept, second] = [root, custom, root].map(|socket| emit_with_ack(&mut world, socket, Some(SECOND)));
         if by_peer {
             world.send("1");
         } else {
             world.connection.disconnect(world.now, root);
         }
-        let told = world.told();
+        let told = world.event_lines();
         assert_eq!(told[..2], [failed(0, first), failed(0, second)]);
         assert!(told[2].starts_with("0 left") && told.len() == 3, "{told:?}");
         world.pass_alive(SECOND);
-        assert_eq!(world.told(), [format!("1: {} failed: operation has timed out", kept.0)]);
+        assert_eq!(world.event_lines(), [format!("1: {} failed: operation has timed out", kept.0)]);
     }
     // The connection ends.
     let (mut world, root) = World::joined();
-    let id = ask(&mut world, root, None);
+    let id = emit_with_ack(&mut world, root, None);
     world.hang_up();
     world.assert_over(&[&failed(0, id), "0 left: transport close", "closed: transport close"]);
 }
@@ -154,12 +155,12 @@ fn case_114_every_awaited_ack_fails_when_its_socket_disconnects() {
 #[test]
 fn outcomes_do_not_wait_behind_unread_events() {
     let (mut world, socket) = World::joined();
-    let id = ask(&mut world, socket, None);
+    let id = emit_with_ack(&mut world, socket, None);
     for _ in 0..3 {
         world.send(r#"2["noise"]"#);
     }
     world.send(&format!("3{}[]", id.0));
-    assert_eq!(world.told(), [&*format!("0: {} is ()", id.0), "0: noise()", "0: noise()", "0: noise()"]);
+    assert_eq!(world.event_lines(), [&*format!("0: {} is ()", id.0), "0: noise()", "0: noise()", "0: noise()"]);
 }
 
 #[test]
@@ -168,9 +169,9 @@ fn acks_after_the_socket_left_are_sent_while_the_session_is_open() {
     world.send(r#"20["a"]"#);
     world.send(r#"21["b"]"#);
     world.send(r#"22["c"]"#);
-    let [first, second, third] = [(); 3].map(|()| asked(&mut world));
+    let [first, second, third] = [(); 3].map(|()| received_token(&mut world));
     world.send("1");
-    assert_eq!(world.told(), ["0 left: client namespace disconnect"]);
+    assert_eq!(world.event_lines(), ["0 left: client namespace disconnect"]);
     world.connection.ack(&mut world.encoder, first, &1).unwrap();
     let encoded = Json.encode(&Outgoing::ack(second.namespace(), second.id(), &2), &mut Encoder::new()).unwrap();
     world.connection.send_ack(&encoded).unwrap();
@@ -194,14 +195,14 @@ fn ids_are_even_and_those_of_broadcasts_are_told_apart_by_their_socket() {
     assert_eq!(expect(&mut world, root, "/", 1), Ok(()));
     assert_eq!(expect(&mut world, custom, "/custom", 1), Ok(()), "each namespace counts for itself");
     assert_eq!(expect(&mut world, root, "/", 1), Err(EmitError::TooManyAcks), "awaited already");
-    let own = [(); 3].map(|()| ask(&mut world, root, None).0);
+    let own = [(); 3].map(|()| emit_with_ack(&mut world, root, None).0);
     assert_eq!(own, [0, 2, 4]);
     assert_eq!(expect(&mut world, root, "/", 10), Ok(()));
-    assert_eq!(ask(&mut world, root, None).0, 12, "not an id that somebody else gave out");
+    assert_eq!(emit_with_ack(&mut world, root, None).0, 12, "not an id that somebody else gave out");
     world.send("3/custom,1[7]");
-    assert_eq!(world.told(), ["1: 1 is (7)"]);
+    assert_eq!(world.event_lines(), ["1: 1 is (7)"]);
     world.pass_alive(SECOND);
-    assert_eq!(world.told(), ["0: 1 failed: operation has timed out", "0: 10 failed: operation has timed out"]);
+    assert_eq!(world.event_lines(), ["0: 1 failed: operation has timed out", "0: 10 failed: operation has timed out"]);
 }
 
 #[test]
@@ -209,16 +210,16 @@ fn no_more_acks_are_awaited_than_the_limit() {
     let mut settings = Settings::default();
     settings.socket.limits.max_awaited_acks = 2;
     let (mut world, socket) = World::joined_with(false, settings);
-    let first = ask(&mut world, socket, None);
-    ask(&mut world, socket, None);
+    let first = emit_with_ack(&mut world, socket, None);
+    emit_with_ack(&mut world, socket, None);
     let result = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), None);
     assert_eq!(result, Err(EmitError::TooManyAcks));
     world.send(&format!("3{}[]", first.0));
-    ask(&mut world, socket, None);
+    emit_with_ack(&mut world, socket, None);
 }
 
 #[test]
-fn a_refused_question_has_no_outcome() {
+fn an_emit_with_ack_that_is_refused_has_no_outcome() {
     let mut settings = Settings::default();
     settings.engine.limits.max_outbound = 60;
     let (mut world, socket) = World::joined_with(false, settings);
@@ -227,6 +228,6 @@ fn a_refused_question_has_no_outcome() {
     assert_eq!(result, Err(EmitError::Send(SendError::Full)));
     world.settle();
     world.pass_alive(SECOND);
-    assert_eq!(world.told(), ["Writable"]);
-    assert_eq!(ask(&mut world, socket, None), AckId(0), "its id was not used");
+    assert_eq!(world.event_lines(), ["Writable"]);
+    assert_eq!(emit_with_ack(&mut world, socket, None), AckId(0), "its id was not used");
 }

@@ -16,7 +16,7 @@ use socketio_proto::{DecodeError, EmitError, Fault};
 fn suite_8_leaving_the_only_namespace_keeps_the_connection() {
     let (mut world, _) = World::joined();
     world.send("1");
-    assert_eq!(world.told(), ["0 left: client namespace disconnect"]);
+    assert_eq!(world.event_lines(), ["0 left: client namespace disconnect"]);
     assert!(!world.link_is_closed() && world.texts().is_empty());
 }
 
@@ -28,10 +28,10 @@ fn disconnecting_a_socket_sends_disconnect_and_keeps_the_others() {
     world.connection.disconnect(world.now, custom);
     world.settle();
     assert_eq!(world.texts(), ["1/custom,"]);
-    assert_eq!(world.told(), ["1 left: server namespace disconnect"]);
+    assert_eq!(world.event_lines(), ["1 left: server namespace disconnect"]);
     world.connection.emit(&mut world.encoder, root, "x", &()).unwrap();
     world.send(r#"2["y"]"#);
-    assert_eq!(world.told(), ["0: y()"]);
+    assert_eq!(world.event_lines(), ["0: y()"]);
 }
 
 #[test]
@@ -60,22 +60,22 @@ fn case_106_over_polling_the_packets_leave_before_the_close_packet() {
     world.connection.emit(&mut world.encoder, root, "bye", &()).unwrap();
     world.connection.close(world.now);
     world.settle();
-    assert_eq!(world.told(), ["0 left: server namespace disconnect"]);
+    assert_eq!(world.event_lines(), ["0 left: server namespace disconnect"]);
     assert!(!world.connection.is_drained());
     let request = world.get();
     assert_eq!(world.reply(request).1, "42[\"bye\"]\u{1e}41");
-    assert!(world.told().is_empty(), "the close packet waits for the next GET");
+    assert!(world.event_lines().is_empty(), "the close packet waits for the next GET");
     let request = world.get();
     assert_eq!(world.reply(request).1, "6\u{1e}1");
     world.assert_over(&["closed: forced close"]);
 }
 
 #[test]
-fn a_polling_peer_that_never_comes_back_is_given_up_after_30_seconds() {
+fn a_polling_peer_that_never_polls_again_times_out_after_30_seconds() {
     let (mut world, _) = World::joined_with(true, Settings::default());
     world.connection.close(world.now);
     world.pass(Duration::from_millis(29_999));
-    assert_eq!(world.told(), ["0 left: server namespace disconnect"]);
+    assert_eq!(world.event_lines(), ["0 left: server namespace disconnect"]);
     world.pass(Duration::from_millis(1));
     world.assert_over(&["closed: forced close"]);
 }
@@ -85,7 +85,7 @@ fn case_91_over_polling_without_a_held_get_the_reason_is_forced_server_close() {
     for fault in ["0", r#"2/nowhere,["x"]"#, "4{\"message\":\"no\"}"] {
         let (mut world, _) = World::joined_with(true, Settings::default());
         world.send(fault);
-        assert_eq!(world.told(), ["0 left: forced server close"], "at once, though the session takes its time");
+        assert_eq!(world.event_lines(), ["0 left: forced server close"], "at once, though the session takes its time");
         let request = world.get();
         assert_eq!(world.reply(request).1, "6\u{1e}1");
         world.assert_over(&["closed: forced close"]);
@@ -103,16 +103,16 @@ fn case_91_over_polling_with_a_held_get_the_reason_is_forced_close() {
 }
 
 #[test]
-fn what_cannot_be_decoded_is_a_forced_close_over_polling_too() {
+fn an_invalid_packet_over_polling_is_a_forced_close_too() {
     let (mut world, _) = World::joined_with(true, Settings::default());
     world.send("nonsense");
-    assert_eq!(world.told(), ["0 left: forced close"]);
+    assert_eq!(world.event_lines(), ["0 left: forced close"]);
     world.pass(Duration::from_secs(30));
     world.assert_over(&["closed: forced close"]);
 }
 
 #[test]
-fn the_rule_that_was_broken_is_known_when_the_sockets_are_told() {
+fn the_violated_rule_is_known_when_the_sockets_are_disconnected() {
     for (packet, fault) in [
         ("nonsense", Fault::InvalidPacket(DecodeError::UnknownType)),
         (r#"2/nowhere,["x"]"#, Fault::NotJoined),
@@ -128,10 +128,10 @@ fn the_rule_that_was_broken_is_known_when_the_sockets_are_told() {
 }
 
 #[test]
-fn packets_behind_a_fault_in_the_same_body_are_ignored() {
+fn packets_after_an_invalid_one_in_the_same_body_are_ignored() {
     let (mut world, _) = World::joined_with(true, Settings::default());
     world.send("2[\"before\"]\u{1e}40\u{1e}42[\"after\"]\u{1e}40/custom,");
-    assert_eq!(world.told(), ["0: before()", "0 left: forced server close"]);
+    assert_eq!(world.event_lines(), ["0: before()", "0 left: forced server close"]);
 }
 
 #[test]
@@ -149,14 +149,14 @@ fn the_engine_s_reasons_reach_every_socket() {
         world.join("/custom");
         act(&mut world);
         assert_eq!(
-            world.told(),
+            world.event_lines(),
             [format!("0 left: {reason}"), format!("1 left: {reason}"), format!("closed: {reason}")]
         );
     }
 }
 
 #[test]
-fn at_a_shutdown_sockets_are_told_and_no_disconnect_is_sent() {
+fn a_shutdown_disconnects_sockets_and_sends_no_disconnect_packet() {
     let (mut world, root) = World::joined();
     world.join("/custom");
     world.connection.emit(&mut world.encoder, root, "bye", &()).unwrap();
@@ -168,7 +168,7 @@ fn at_a_shutdown_sockets_are_told_and_no_disconnect_is_sent() {
 }
 
 #[test]
-fn at_a_shutdown_a_held_get_is_answered_at_once() {
+fn a_shutdown_answers_a_held_get_at_once() {
     let (mut world, _) = World::joined_with(true, Settings::default());
     let held = world.get();
     world.connection.shut_down(world.now);
@@ -178,7 +178,7 @@ fn at_a_shutdown_a_held_get_is_answered_at_once() {
 }
 
 #[test]
-fn discarding_loses_what_is_queued_and_what_is_unread() {
+fn discarding_drops_queued_and_unread_packets() {
     for polling in [false, true] {
         let (mut world, root) = World::joined_with(polling, Settings::default());
         world.send(r#"2["unread"]"#);
@@ -205,7 +205,7 @@ fn discarding_ends_a_close_that_waits() {
 fn commands_after_the_end_are_harmless() {
     let (mut world, root) = World::joined();
     world.hang_up();
-    world.told();
+    world.event_lines();
     let (now, connection, encoder) = (world.now, &mut world.connection, &mut world.encoder);
     assert_eq!(connection.emit(encoder, root, "x", &()), Err(EmitError::Disconnected));
     assert_eq!(connection.emit_with_ack(now, encoder, root, "x", &(), None), Err(EmitError::Disconnected));
@@ -227,7 +227,7 @@ fn a_socket_is_told_of_its_end_once_when_both_sides_leave() {
 }
 
 #[test]
-fn a_reply_that_finds_no_room_ends_the_connection_and_makes_no_socket() {
+fn a_reply_that_does_not_fit_the_queue_ends_the_connection_and_creates_no_socket() {
     let mut settings = Settings::default();
     settings.engine.limits.max_outbound = 60;
     let (mut world, root) = World::joined_with(false, settings);
@@ -256,7 +256,7 @@ fn time_that_goes_backwards_changes_nothing() {
 }
 
 #[test]
-fn after_a_discard_no_event_comes_though_the_session_holds_more_than_the_connection_has_read() {
+fn no_event_is_emitted_after_a_discard_even_if_the_session_has_unread_messages() {
     let mut settings = Settings::default();
     settings.engine.limits.soft_inbound = 300;
     let (mut world, _) = World::joined_with(false, settings);

@@ -40,7 +40,7 @@ fn suite_2_the_payload_of_the_connect_is_the_auth() {
 }
 
 #[test]
-fn suite_3_and_4_a_namespace_of_its_own_needs_no_root() {
+fn suite_3_and_4_a_custom_namespace_can_be_joined_without_the_root() {
     for (packet, auth) in [("0/custom,", None), (r#"0/custom,{"token":"abc"}"#, Some(r#"{"token":"abc"}"#))] {
         let mut world = World::websocket();
         world.send(packet);
@@ -61,7 +61,7 @@ fn suite_5_an_unknown_namespace_is_refused_and_the_connection_stays() {
     assert_eq!(world.connection.refuse::<()>(world.now, pending, "Invalid namespace", None), Ok(()));
     world.settle();
     assert_eq!(world.texts(), [r#"4/random,{"message":"Invalid namespace"}"#]);
-    assert!(world.told().is_empty());
+    assert!(world.event_lines().is_empty());
     world.join("/");
 }
 
@@ -74,7 +74,7 @@ fn suite_6_an_invalid_packet_before_connect_closes() {
 }
 
 #[test]
-fn suite_7_and_102_who_joins_nothing_is_closed_after_the_connect_timeout() {
+fn suite_7_and_102_a_connection_that_joins_no_namespace_is_closed_after_the_connect_timeout() {
     let mut world = World::websocket();
     world.pass_alive(Duration::from_millis(44_999));
     assert!(!world.link_is_closed());
@@ -84,7 +84,7 @@ fn suite_7_and_102_who_joins_nothing_is_closed_after_the_connect_timeout() {
 }
 
 #[test]
-fn who_is_refused_or_still_waiting_is_closed_after_the_connect_timeout() {
+fn a_connection_that_was_refused_or_is_pending_is_closed_after_the_connect_timeout() {
     let mut world = World::websocket();
     world.send("0/random");
     let pending = world.requested();
@@ -111,7 +111,7 @@ fn suite_9_namespaces_are_joined_and_left_without_their_comma() {
     world.send("1/custom");
     world.send(r#"2["message","still here"]"#);
     assert_eq!(
-        world.told(),
+        world.event_lines(),
         [format!("{} left: client namespace disconnect", custom.0), format!("{}: message(\"still here\")", root.0)]
     );
 }
@@ -142,7 +142,7 @@ fn case_91_packets_before_connect_close() {
 }
 
 #[test]
-fn packets_for_a_namespace_that_is_not_joined_close_and_tell_the_others() {
+fn a_packet_for_a_namespace_that_is_not_joined_closes_the_connection_and_disconnects_its_sockets() {
     for packet in
         [r#"2/custom,["early"]"#, "3/custom,0[]", "1/custom,", r#"4/custom,{"message":"no"}"#, r#"4{"message":"no"}"#]
     {
@@ -154,7 +154,7 @@ fn packets_for_a_namespace_that_is_not_joined_close_and_tell_the_others() {
 }
 
 #[test]
-fn case_92_a_second_connect_while_the_first_one_waits_closes() {
+fn case_92_a_second_connect_while_the_first_one_is_pending_closes() {
     let mut world = World::websocket();
     world.send("0");
     let pending = world.requested();
@@ -166,7 +166,7 @@ fn case_92_a_second_connect_while_the_first_one_waits_closes() {
 }
 
 #[test]
-fn packets_for_a_namespace_that_waits_close() {
+fn a_packet_for_a_namespace_whose_connect_is_pending_closes() {
     for packet in [r#"2["early"]"#, "1"] {
         let mut world = World::websocket();
         world.send("0");
@@ -179,7 +179,7 @@ fn packets_for_a_namespace_that_waits_close() {
 }
 
 #[test]
-fn case_93_a_request_whose_connection_goes_away_is_dropped_in_silence() {
+fn case_93_a_pending_request_is_dropped_when_its_connection_ends() {
     let mut world = World::websocket();
     world.send("0");
     let pending = world.requested();
@@ -226,7 +226,7 @@ fn data_that_cannot_be_serialised_is_left_out_of_the_refusal() {
 }
 
 #[test]
-fn case_96_a_namespace_without_its_slash_is_no_namespace() {
+fn case_96_a_name_without_its_slash_is_not_a_namespace() {
     // The payload of `0x` is not JSON.
     let mut world = World::websocket();
     world.send("0x");
@@ -241,17 +241,17 @@ fn case_100_the_query_of_a_namespace_is_part_of_its_name() {
 }
 
 #[test]
-fn case_102_who_leaves_its_last_namespace_stays() {
+fn case_102_a_connection_that_leaves_its_last_namespace_stays_open() {
     let (mut world, root) = World::joined();
     world.send("1");
-    assert_eq!(world.told(), [format!("{} left: client namespace disconnect", root.0)]);
+    assert_eq!(world.event_lines(), [format!("{} left: client namespace disconnect", root.0)]);
     world.pass_alive(Duration::from_secs(600));
     assert!(!world.link_is_closed());
     assert_ne!(world.join("/"), root, "the same namespace, another socket");
 }
 
 #[test]
-fn who_leaves_its_last_namespace_is_closed_when_the_connect_timeout_is_armed_again() {
+fn a_connection_that_leaves_its_last_namespace_is_closed_if_the_connect_timeout_is_rearmed() {
     let mut settings = Settings::default();
     settings.socket.rearm_connect_timeout = true;
     let (mut world, root) = World::joined_with(false, settings);
@@ -266,7 +266,7 @@ fn who_leaves_its_last_namespace_is_closed_when_the_connect_timeout_is_armed_aga
     world.pass_alive(Duration::from_millis(1));
     assert!(world.link_is_closed());
     assert_eq!(
-        world.told(),
+        world.event_lines(),
         [
             format!("{} left: client namespace disconnect", root.0),
             format!("{} left: server namespace disconnect", custom.0),
@@ -276,7 +276,7 @@ fn who_leaves_its_last_namespace_is_closed_when_the_connect_timeout_is_armed_aga
 }
 
 #[test]
-fn each_request_has_a_deadline_of_its_own() {
+fn each_request_has_its_own_deadline() {
     let (mut world, _) = World::joined();
     world.send("0/a,");
     let first = world.requested();
@@ -294,7 +294,7 @@ fn each_request_has_a_deadline_of_its_own() {
     assert_eq!(world.texts(), [format!("0/b,{{\"sid\":\"{sid}\"}}")]);
     world.pass_alive(Duration::from_secs(100));
     world.join("/a");
-    assert!(world.texts().is_empty() && world.told().is_empty());
+    assert!(world.texts().is_empty() && world.event_lines().is_empty());
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn requests_beyond_the_limits_are_refused_with_a_message() {
     world.send("0/d,");
     assert_eq!(world.texts(), [refusal("d")], "four in all");
     world.send("1/a,");
-    world.told();
+    world.event_lines();
     world.join("/d");
 }
 
@@ -350,14 +350,14 @@ fn nothing_can_be_emitted_before_the_request_is_accepted() {
 }
 
 #[test]
-fn several_namespaces_in_one_body_are_asked_for_in_order() {
+fn several_namespaces_in_one_body_are_requested_in_order() {
     let mut world = World::polling();
     world.send("0\u{1e}40/a,\u{1e}40/b,{}");
-    assert_eq!(world.told(), ["0 wants /", "1 wants /a", "2 wants /b"]);
+    assert_eq!(world.event_lines(), ["0 wants /", "1 wants /a", "2 wants /b"]);
 }
 
 #[test]
-fn an_answer_that_waits_holds_no_memory_beyond_its_own_length() {
+fn a_pending_answer_keeps_no_memory_beyond_its_own_length() {
     let mut world = World::websocket();
     world.send("0");
     let (pending, sid) = (world.requested(), &world.id());

@@ -72,7 +72,7 @@ fn text_between_attachments_closes() {
 }
 
 #[test]
-fn an_attachment_of_no_packet_closes() {
+fn an_attachment_without_a_packet_closes() {
     let (mut world, _) = World::joined();
     world.send_binary(b"what");
     world.assert_over(&["0 left: forced close", "closed: forced close"]);
@@ -96,11 +96,11 @@ fn case_108_and_109_an_error_and_a_number_are_names_like_others() {
     let (mut world, _) = World::joined();
     world.send(r#"2["error","x"]"#);
     world.send("2[7,8]");
-    assert_eq!(world.told(), [r#"0: error("x")"#, "0: 7(8)"]);
+    assert_eq!(world.event_lines(), [r#"0: error("x")"#, "0: 7(8)"]);
 }
 
 #[test]
-fn case_110_what_came_before_the_peer_left_is_told_and_what_follows_closes() {
+fn case_110_events_before_a_disconnect_are_emitted_and_packets_after_it_close() {
     let (mut world, root) = World::joined();
     world.join("/custom");
     world.send(r#"2["last words"]"#);
@@ -115,7 +115,7 @@ fn case_110_what_came_before_the_peer_left_is_told_and_what_follows_closes() {
 }
 
 #[test]
-fn case_110_what_is_unread_when_this_side_disconnects_is_not_told() {
+fn case_110_unread_events_are_dropped_when_this_side_disconnects() {
     let (mut world, root) = World::joined();
     let custom = world.join("/custom");
     world.send(r#"2["unread"]"#);
@@ -124,14 +124,14 @@ fn case_110_what_is_unread_when_this_side_disconnects_is_not_told() {
     world.settle();
     assert_eq!(world.texts(), ["1"]);
     assert_eq!(
-        world.told(),
+        world.event_lines(),
         [format!("{}: kept()", custom.0), format!("{} left: server namespace disconnect", root.0)]
     );
     assert_eq!(world.connection.emit(&mut world.encoder, root, "x", &()), Err(EmitError::Disconnected));
 }
 
 #[test]
-fn last_words_before_the_link_goes_down_are_told() {
+fn events_that_arrived_before_the_link_went_down_are_emitted() {
     let (mut world, _) = World::joined();
     world.send(r#"2["last words"]"#);
     world.hang_up();
@@ -145,7 +145,10 @@ fn each_namespace_has_its_own_socket() {
     world.send(r#"2/a,["x"]"#);
     world.send(r#"2["x"]"#);
     world.send(r#"2/b,5["x"]"#);
-    assert_eq!(world.told(), [format!("{}: x()", a.0), format!("{}: x()", root.0), format!("{}: x() ack 5", b.0)]);
+    assert_eq!(
+        world.event_lines(),
+        [format!("{}: x()", a.0), format!("{}: x()", root.0), format!("{}: x() ack 5", b.0)]
+    );
     for (socket, text) in [(b, r#"2/b,["y",1]"#), (a, r#"2/a,["y",1]"#), (root, r#"2["y",1]"#)] {
         world.connection.emit(&mut world.encoder, socket, "y", &1).unwrap();
         world.settle();
@@ -191,7 +194,7 @@ fn binary_packets_are_queued_as_one_unit() {
     assert_eq!(result, Err(EmitError::Send(engineio_proto::SendError::Full)));
     world.settle();
     assert_eq!(world.texts(), [r#"2["a","0123456789"]"#]);
-    assert_eq!(world.told(), ["Writable"]);
+    assert_eq!(world.event_lines(), ["Writable"]);
     world.connection.send(socket, &binary).unwrap();
     world.settle();
     assert_eq!(world.messages().len(), 2);

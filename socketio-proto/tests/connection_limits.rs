@@ -26,7 +26,7 @@ fn a_connection_is_small() {
 }
 
 #[test]
-fn unread_events_stop_the_reading_and_reading_starts_it_again() {
+fn unread_events_stop_reading_and_polling_them_resumes_it() {
     let (mut world, _) = World::joined_with(false, small());
     let packet = format!("2[\"x\",\"{}\"]", "y".repeat(100));
     let mut sent = 0;
@@ -41,7 +41,7 @@ fn unread_events_stop_the_reading_and_reading_starts_it_again() {
         assert!(matches!(world.event(), Some(Event::Received { .. })));
         told += 1;
     }
-    assert_eq!(told + world.told().len(), sent);
+    assert_eq!(told + world.event_lines().len(), sent);
 }
 
 #[test]
@@ -53,12 +53,12 @@ fn a_link_that_floods_regardless_is_closed_by_the_session() {
         sent += 1;
         assert!(sent < 10 * HARD);
     }
-    let told = world.told();
+    let told = world.event_lines();
     assert_eq!(told[told.len() - 2..], ["0 left: transport error", "closed: transport error"]);
 }
 
 #[test]
-fn an_awaited_ack_is_found_behind_unread_events() {
+fn an_awaited_ack_behind_unread_events_is_found() {
     let (mut world, socket) = World::joined_with(false, small());
     let id = world.connection.emit_with_ack(world.now, &mut world.encoder, socket, "ask", &(), None).unwrap();
     for _ in 0..100 {
@@ -67,11 +67,11 @@ fn an_awaited_ack_is_found_behind_unread_events() {
     }
     world.send(&format!("3{}[]", id.0));
     assert!(matches!(world.event(), Some(Event::Acked { outcome: Ok(_), .. })));
-    assert_eq!(world.told().len(), 100);
+    assert_eq!(world.event_lines().len(), 100);
 }
 
 #[test]
-fn an_ack_asked_for_when_the_inbox_is_full_already_is_found_too() {
+fn an_ack_that_was_requested_with_a_full_inbox_is_found() {
     let (mut world, socket) = World::joined_with(false, small());
     let mut sent = 0;
     while world.connection.wants_input() {
@@ -82,7 +82,7 @@ fn an_ack_asked_for_when_the_inbox_is_full_already_is_found_too() {
     assert!(world.connection.wants_input());
     world.send(&format!("3{}[]", id.0));
     assert!(matches!(world.event(), Some(Event::Acked { outcome: Ok(_), .. })));
-    assert_eq!(world.told().len(), sent);
+    assert_eq!(world.event_lines().len(), sent);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_peer_that_floods_instead_of_answering_is_closed_at_the_hard_limit() {
         sent += 1;
         assert!(sent * 7 < HARD);
     }
-    let told = world.told();
+    let told = world.event_lines();
     assert_eq!(told.len(), sent + 3, "what had arrived is told");
     assert_eq!(told[0], "0: 0 failed: socket has been disconnected");
     assert_eq!(told[sent + 1..], ["0 left: transport error", "closed: transport error"]);
@@ -129,7 +129,7 @@ fn a_body_of_many_packets_is_decoded_as_it_is_read() {
     }
     assert_eq!(world.reply(request), (200, "ok".into()));
     assert!(told > count - 2 * SOFT / 40, "{told}");
-    assert_eq!(told + world.told().len(), count);
+    assert_eq!(told + world.event_lines().len(), count);
 }
 
 #[test]
@@ -143,23 +143,23 @@ fn an_ack_behind_many_packets_of_one_body_is_found() {
     let request = world.post(&body);
     assert_eq!(world.reply(request), (200, "ok".into()));
     assert!(matches!(world.event(), Some(Event::Acked { outcome: Ok(_), .. })));
-    assert_eq!(world.told().len(), 10_000);
+    assert_eq!(world.event_lines().len(), 10_000);
 }
 
 #[test]
-fn a_limit_of_nothing_lets_one_event_pass_at_a_time() {
+fn a_limit_of_zero_passes_one_event_at_a_time() {
     let mut settings = Settings::default();
     settings.engine.limits.soft_inbound = 0;
     let (mut world, _) = World::joined_with(false, settings);
     for round in 0..10 {
         world.send(&format!("2[\"x\",{round}]"));
-        assert_eq!(world.told(), [format!("0: x({round})")]);
+        assert_eq!(world.event_lines(), [format!("0: x({round})")]);
         assert!(world.connection.wants_input());
     }
 }
 
 #[test]
-fn our_own_slowness_is_not_the_peer_s_fault() {
+fn no_peer_times_out_because_this_side_is_slow() {
     let (mut world, _) = World::joined_with(false, small());
     while world.connection.wants_input() {
         world.send(r#"2["x"]"#);
@@ -167,7 +167,7 @@ fn our_own_slowness_is_not_the_peer_s_fault() {
     // The driver has stopped reading, so it cannot receive pongs.
     world.pass(Duration::from_secs(46));
     assert!(!world.link_is_closed());
-    world.told();
+    world.event_lines();
     assert!(world.connection.wants_input());
     world.handle(Input::LinkMessage { link: LINK, message: "3".into() });
     world.pass_alive(Duration::from_secs(100));
@@ -175,7 +175,7 @@ fn our_own_slowness_is_not_the_peer_s_fault() {
 }
 
 #[test]
-fn a_full_queue_refuses_and_tells_when_there_is_room() {
+fn a_full_queue_refuses_and_emits_writable_later() {
     for polling in [false, true] {
         let mut settings = Settings::default();
         settings.engine.limits.max_outbound = 1000;
@@ -189,7 +189,7 @@ fn a_full_queue_refuses_and_tells_when_there_is_room() {
             assert!(world.connection.buffered_bytes() <= 1000);
         };
         assert_eq!(refused, EmitError::Send(SendError::Full));
-        assert!(sent > 5 && world.told().is_empty());
+        assert!(sent > 5 && world.event_lines().is_empty());
         world.settle();
         if polling {
             let request = world.get();
@@ -197,7 +197,7 @@ fn a_full_queue_refuses_and_tells_when_there_is_room() {
         } else {
             assert_eq!(world.texts().len(), sent);
         }
-        assert_eq!(world.told(), ["Writable"], "polling: {polling}");
+        assert_eq!(world.event_lines(), ["Writable"], "polling: {polling}");
         world.connection.emit(&mut world.encoder, socket, "x", &()).unwrap();
     }
 }
@@ -208,7 +208,7 @@ fn name(length: usize) -> String {
 }
 
 #[test]
-fn a_namespace_with_too_long_a_name_is_refused_as_if_there_were_none_and_nobody_is_asked() {
+fn a_namespace_whose_name_is_too_long_is_refused_as_unknown_without_a_request_160() {
     for polling in [false, true] {
         let (mut world, socket) = World::joined_with(polling, Settings::default());
         let answered = |world: &mut World, name: &str| {
@@ -224,15 +224,15 @@ fn a_namespace_with_too_long_a_name_is_refused_as_if_there_were_none_and_nobody_
             let name = name(length);
             for packet in [format!("0{name}"), format!("0{name},"), format!(r#"0{name},{{"token":"abc"}}"#)] {
                 world.send(&packet);
-                assert_eq!(world.told(), [""; 0], "the application is not asked");
+                assert_eq!(world.event_lines(), [""; 0], "the application is not asked");
                 answered(&mut world, &name);
             }
         }
         // A name that is one byte shorter is accepted, and the connection is unharmed.
         world.send(&format!("0{}", name(512)));
-        assert_eq!(world.told(), [format!("1 wants {}", name(512))]);
+        assert_eq!(world.event_lines(), [format!("1 wants {}", name(512))]);
         world.send(r#"2["x"]"#);
-        assert_eq!(world.told(), [format!("{}: x()", socket.0)]);
+        assert_eq!(world.event_lines(), [format!("{}: x()", socket.0)]);
     }
 }
 
@@ -248,12 +248,12 @@ fn any_other_packet_for_a_namespace_with_too_long_a_name_closes() {
         assert!(world.link_is_closed(), "{packet}");
         assert_eq!(world.connection.fault(), Some(&Fault::NotJoined));
         world.hang_up();
-        assert_eq!(world.told(), ["0 left: forced close", "closed: forced close"]);
+        assert_eq!(world.event_lines(), ["0 left: forced close", "closed: forced close"]);
     }
 }
 
 #[test]
-fn refused_names_that_nobody_reads_are_limited() {
+fn unread_refusals_are_limited() {
     let mut settings = Settings::default();
     settings.engine.limits.max_outbound = 100_000;
     let mut world = World::with(true, settings);
@@ -269,7 +269,7 @@ fn refused_names_that_nobody_reads_are_limited() {
 }
 
 #[test]
-fn who_asks_for_namespaces_and_reads_no_refusal_is_closed() {
+fn a_peer_that_requests_namespaces_and_does_not_read_the_refusals_is_closed() {
     let mut settings = Settings::default();
     settings.engine.limits.max_outbound = 10_000;
     let mut world = World::with(true, settings);
@@ -280,7 +280,7 @@ fn who_asks_for_namespaces_and_reads_no_refusal_is_closed() {
         let body = (0..10).map(|index| format!("40/{round}-{index},")).collect::<Vec<_>>().join("\u{1e}");
         world.post(&body);
     }
-    let told = world.told();
+    let told = world.event_lines();
     assert_eq!(told.last().map(|last| &**last), Some("closed: forced close"));
     assert_eq!(told.len(), 17, "as many as may wait, and the end");
 }

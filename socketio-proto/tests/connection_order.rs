@@ -31,10 +31,10 @@ const PACKETS: [&str; 12] = [
 
 /// The order of polls.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum PollOrder {
     TransmitsFirst,
     EventsFirst,
-    InTurns,
+    Alternating,
 }
 
 struct Run {
@@ -87,20 +87,20 @@ impl Run {
         }
     }
 
-    fn poll(&mut self, way: Way) {
+    fn poll(&mut self, order: PollOrder) {
         loop {
-            let moved = match way {
-                Way::TransmitsFirst => {
+            let moved = match order {
+                PollOrder::TransmitsFirst => {
                     let moved = self.transmit();
                     while self.transmit() {}
                     moved | self.event()
                 }
-                Way::EventsFirst => {
+                PollOrder::EventsFirst => {
                     let moved = self.event();
                     while self.event() {}
                     moved | self.transmit()
                 }
-                Way::InTurns => self.transmit() | self.event(),
+                PollOrder::Alternating => self.transmit() | self.event(),
             };
             if !moved {
                 return;
@@ -109,7 +109,7 @@ impl Run {
     }
 }
 
-fn run(seed: u64, way: Way) -> (Vec<String>, Vec<String>) {
+fn run(seed: u64, order: PollOrder) -> (Vec<String>, Vec<String>) {
     let mut random = Random::new(seed);
     let polling = random.chance(500);
     let mut engine = engineio_proto::Config::default();
@@ -130,7 +130,7 @@ fn run(seed: u64, way: Way) -> (Vec<String>, Vec<String>) {
         Input::LinkUp { link, kind: LinkKind::WebSocket }
     };
     run.connection.handle(now, first);
-    run.poll(way);
+    run.poll(order);
     for _ in 0..12 {
         if polling {
             run.connection.handle(now, Input::Get { request: requests.next().unwrap() });
@@ -149,19 +149,19 @@ fn run(seed: u64, way: Way) -> (Vec<String>, Vec<String>) {
                 run.connection.handle(now, Input::LinkMessage { link, message });
             }
         }
-        run.poll(way);
+        run.poll(order);
         run.answer();
-        run.poll(way);
+        run.poll(order);
     }
     (run.events, run.transmits)
 }
 
 #[test]
-fn i1_polls_in_any_order_give_the_same() {
+fn i1_polls_in_any_order_give_the_same_outputs() {
     seeds::each(500, |seed, _| {
-        let expected = run(seed, Way::TransmitsFirst);
-        for way in [Way::EventsFirst, Way::InTurns] {
-            assert_eq!(run(seed, way), expected, "SEED={seed} {way:?}");
+        let expected = run(seed, PollOrder::TransmitsFirst);
+        for order in [PollOrder::EventsFirst, PollOrder::Alternating] {
+            assert_eq!(run(seed, order), expected, "SEED={seed} {order:?}");
         }
     });
 }

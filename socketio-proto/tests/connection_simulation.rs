@@ -7,7 +7,7 @@ mod seeds;
 use std::time::Duration;
 
 use engineio_proto::Transports;
-use engineio_proto::testkit::Wires;
+use engineio_proto::testkit::NetworkSettings;
 use socketio_proto::testkit::{Report, Scenario, run};
 
 /// Plays the scenario with each seed, and adds up the reports.
@@ -18,10 +18,10 @@ fn play(count: u64, scenario: &Scenario) -> Report {
         sum.accepted += report.accepted;
         sum.received_up += report.received_up;
         sum.received_down += report.received_down;
-        sum.answers_down += report.answers_down;
-        sum.answered += report.answered;
-        sum.unanswered += report.unanswered;
-        sum.gathered += report.gathered;
+        sum.acks_down += report.acks_down;
+        sum.acked += report.acked;
+        sum.failed_acks += report.failed_acks;
+        sum.broadcast_outcomes += report.broadcast_outcomes;
         sum.refused += report.refused;
     });
     println!("{sum:?}");
@@ -38,40 +38,41 @@ fn scenario() -> Scenario {
     scenario
 }
 
-fn trouble() -> Wires {
-    Wires {
+fn faulty_network() -> NetworkSettings {
+    NetworkSettings {
         lateness: Duration::from_millis(5),
         lost_requests: 8,
         lost_links: 100,
         clock_jitter: Duration::from_millis(3),
-        ..Wires::default()
+        ..NetworkSettings::default()
     }
 }
 
 #[test]
-fn i10_i12_calm_lives_lose_nothing() {
-    let sum = play(200, &Scenario { calm: true, ..scenario() });
+fn i10_i12_well_behaved_clients_lose_nothing() {
+    let sum = play(200, &Scenario { well_behaved: true, ..scenario() });
     assert!(!seeds::all() || sum.accepted >= 200 * 6, "{sum:?}");
 }
 
 #[test]
-fn i1_to_i12_a_thousand_lives_with_everything_that_may_happen() {
-    let sum = play(1000, &Scenario { wires: trouble(), ..scenario() });
+fn i1_to_i12_a_thousand_random_scenarios_violate_no_invariant() {
+    let sum = play(1000, &Scenario { network: faulty_network(), ..scenario() });
     let all = [
         sum.accepted,
         sum.received_up,
         sum.received_down,
-        sum.answers_down,
-        sum.answered,
-        sum.unanswered,
-        sum.gathered,
+        sum.acks_down,
+        sum.acked,
+        sum.failed_acks,
+        sum.broadcast_outcomes,
     ];
     assert!(!seeds::all() || all.iter().all(|count| *count > 1000), "{sum:?}");
 }
 
 #[test]
-fn i9_small_queues_and_an_application_that_looks_away() {
-    let mut scenario = Scenario { wires: trouble(), stall: Duration::from_millis(200), actions: 60, ..scenario() };
+fn i9_small_queues_and_an_application_that_stops_reading_violate_no_limit() {
+    let mut scenario =
+        Scenario { network: faulty_network(), stall: Duration::from_millis(200), actions: 60, ..scenario() };
     scenario.engine.limits.soft_inbound = 600;
     scenario.engine.limits.max_inbound = 20_000;
     scenario.engine.limits.max_outbound = 500;
@@ -84,7 +85,7 @@ fn i9_small_queues_and_an_application_that_looks_away() {
 
 #[test]
 fn i8_the_same_seed_gives_the_same_log() {
-    let scenario = Scenario { wires: trouble(), stall: Duration::from_millis(100), ..scenario() };
+    let scenario = Scenario { network: faulty_network(), stall: Duration::from_millis(100), ..scenario() };
     seeds::each(20, |seed, replay| {
         let [first, second] = [(); 2].map(|()| run(seed, &scenario, replay).unwrap());
         assert_eq!(first, second, "SEED={seed}");

@@ -70,7 +70,7 @@ fn every_type_of_packet_comes_back() {
 }
 
 #[test]
-fn what_is_relayed_is_untouched_whatever_it_came_in() {
+fn a_relayed_payload_is_unchanged_whatever_its_format() {
     let text = r#"["e", 12345678901234567890,"\ud800" , {"_placeholder":true,"num":0}]"#;
     let payload =
         Payload::from_json(PacketType::Event, Text::from(text), vec![Bytes::from_static(b"x")], &Limits::default())
@@ -85,7 +85,7 @@ fn what_is_relayed_is_untouched_whatever_it_came_in() {
 }
 
 #[test]
-fn what_is_no_packet_is_refused() {
+fn input_that_is_not_a_packet_is_refused() {
     for (bytes, expected) in [
         (&b""[..], DecodeError::Malformed),
         (b"\x05\x01/\xff\xff\xff\xff\0\0\0\0", DecodeError::InvalidType),
@@ -110,7 +110,7 @@ fn what_is_no_packet_is_refused() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused() {
+fn packets_that_cannot_be_encoded_are_refused() {
     assert!(matches!(encode(&Outgoing::event("/", None, "connect", &())), Err(EncodeError::Reserved(_))));
     assert!(encode(&plain(PacketType::Connect, "a")).is_err());
     assert!(encode(&plain(PacketType::Connect, &format!("/{}", "a".repeat(255)))).is_err());
@@ -123,7 +123,7 @@ fn what_cannot_be_sent_is_refused() {
 
 proptest! {
     #[test]
-    fn what_was_encoded_is_decoded_again(
+    fn decoding_undoes_encoding(
         namespace in "/[a-z,é]{0,80}", id in proptest::option::of(0..u64::from(u32::MAX)), name in "[a-z]{14}", number: i64,
         data in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..10),
     ) {
@@ -141,7 +141,7 @@ proptest! {
 }
 
 #[test]
-fn a_connection_speaks_it() {
+fn a_connection_uses_the_custom_parser() {
     let server = Server::new(engineio_proto::Config::default());
     let head = RequestHead { method: "GET", query: "EIO=4&transport=websocket", origin: None, websocket: true };
     let Route::Open(handshake) = server.route(&head) else { panic!("refused") };

@@ -54,12 +54,12 @@ fn replay(kind: &str) -> usize {
 }
 
 #[test]
-fn what_broke_once_does_not_break_again() {
+fn inputs_that_once_failed_pass() {
     replay("regressions");
 }
 
 #[test]
-fn seeds_and_nothing_at_all_break_nothing() {
+fn seeds_and_the_empty_input_pass() {
     for (name, target) in TARGETS {
         println!("{name}");
         play(*target, &[]);
@@ -95,7 +95,7 @@ fn mutated(random: &mut Random, files: &[Vec<u8>]) -> Vec<u8> {
 }
 
 #[test]
-fn seeds_that_are_changed_a_little_break_nothing() {
+fn mutated_seeds_pass() {
     let rounds = std::env::var("ROUNDS").map_or(40, |rounds| rounds.parse().expect("ROUNDS is a number"));
     let only = std::env::var("TARGET").ok();
     for (name, target) in TARGETS.iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {

@@ -26,7 +26,7 @@ fn same_verdict(text: &str) {
 }
 
 #[test]
-fn values_and_what_looks_like_them() {
+fn valid_and_invalid_values_get_the_right_result() {
     for text in [
         "null",
         "true",
@@ -173,7 +173,7 @@ fn a_special_character_is_found_at_any_distance() {
 }
 
 #[test]
-fn nesting_across_words_remembers_what_is_open() {
+fn nesting_across_words_keeps_the_open_brackets() {
     for depth in [1, 63, 64, 65, 127, 128, 129, 200, 1_000] {
         let open: String = (0..depth).map(|level| if level % 3 == 0 { r#"{"a":"# } else { "[" }).collect();
         let close: String = (0..depth).rev().map(|level| if level % 3 == 0 { '}' } else { ']' }).collect();
@@ -248,7 +248,7 @@ fn json() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn valid_json_is_accepted_and_cut_at_the_right_places(values in proptest::collection::vec(json(), 0..8)) {
+    fn valid_json_is_accepted_and_split_into_arguments(values in proptest::collection::vec(json(), 0..8)) {
         let text = format!("[{}]", values.join(" ,"));
         let theirs: Vec<&RawValue> = serde_json::from_str(&text).expect("valid");
         let payload = ack(&text).expect("valid");
@@ -256,7 +256,7 @@ proptest! {
     }
 
     #[test]
-    fn broken_json_gets_the_same_verdict(
+    fn invalid_json_gets_the_same_result(
         value in json(), at in any::<prop::sample::Index>(), cut in 0_usize..3, insert in "[\\]\\[{}\",:0-9eE.\\\\ \n\u{1}+-]{0,2}",
     ) {
         let mut characters: Vec<char> = value.chars().collect();
@@ -268,7 +268,7 @@ proptest! {
     }
 
     #[test]
-    fn anything_gets_the_same_verdict(text in r#"[\[\]{}",:\\/a-fnrtu0-9eE.+ \n-]{0,24}|.{0,24}"#) {
+    fn any_text_gets_the_same_result(text in r#"[\[\]{}",:\\/a-fnrtu0-9eE.+ \n-]{0,24}|.{0,24}"#) {
         prop_assert_eq!(ack(&text).is_ok(), serde_json::from_str::<Vec<IgnoredAny>>(&text).is_ok(), "{}", text);
     }
 }

@@ -305,7 +305,7 @@ fn structures_are_maps_with_strings_as_keys() {
 }
 
 #[test]
-fn lengths_that_a_type_announces_are_not_relied_upon() {
+fn lengths_that_a_type_announces_are_not_trusted() {
     #[derive(Serialize)]
     struct Flat {
         #[serde(flatten)]
@@ -396,7 +396,7 @@ fn arguments_are_read_one_by_one_as_a_tuple_and_borrowed() {
 }
 
 #[test]
-fn what_the_reference_refuses_is_refused() {
+fn packets_that_the_reference_refuses_are_refused() {
     for (expected, notations) in [
         (
             DecodeError::Malformed,
@@ -473,7 +473,7 @@ fn what_the_reference_refuses_is_refused() {
 }
 
 #[test]
-fn what_is_refused_here_though_not_by_the_reference() {
+fn some_packets_are_refused_here_but_not_by_the_reference() {
     for (notation, expected) in [
         ("82 a4'type' 01 a3'nsp' a1'a'", DecodeError::InvalidNamespace),
         ("82 a4'type' 01 a3'nsp' a0", DecodeError::InvalidNamespace),
@@ -509,7 +509,7 @@ fn an_event_name_may_be_an_integer() {
 }
 
 #[test]
-fn lengths_that_are_only_announced_cost_nothing() {
+fn announced_lengths_allocate_nothing() {
     for notation in [
         "83 a4'type' 02 a3'nsp' a1'/' a4'data' dd ffffffff",
         "83 a4'type' 02 a3'nsp' a1'/' a4'data' dd ffffffff a1'e'",
@@ -589,7 +589,7 @@ fn json_payload(text: &str, attachments: &[&'static [u8]]) -> Payload {
 }
 
 #[test]
-fn what_is_relayed_within_the_format_is_untouched() {
+fn a_payload_relayed_within_the_format_is_unchanged() {
     // Numbers in longer forms than needed, beyond 2^53, or as 32-bit floats; repeated keys, odd keys, undefined, a date, extensions.
     let args = "cd0001 cfffffffffffffff01 d38000000000000001 ca3dcccccd cb7ff8000000000001 82 a1'k' 01 a1'k' 02 81 c0 d9 01'x' \
                 d40000 d700 00000000000005dc d6ff00000001 c702000102 c2 c3 c0";
@@ -643,7 +643,7 @@ fn messagepack_is_converted_to_json_when_it_is_relayed() {
 }
 
 #[test]
-fn raw_json_is_written_as_what_it_says() {
+fn raw_json_is_converted_to_messagepack() {
     let raw = RawValue::from_string(r#"{"a":[1,"x"]}"#.to_owned()).expect("JSON");
     assert_eq!(written(&raw), bytes("81 a1'a' 92 01 a1'x'"));
     assert_eq!(written(json!({"a": [1, "x"]})), bytes("81 a1'a' 92 01 a1'x'"));
@@ -719,7 +719,7 @@ proptest! {
 
     /// Arguments of any kind are relayed unchanged.
     #[test]
-    fn what_another_library_wrote_is_relayed_as_it_is(values in proptest::collection::vec(value(), 0..20)) {
+    fn output_of_another_library_is_relayed_unchanged(values in proptest::collection::vec(value(), 0..20)) {
         let list = packed(&Value::Array(values.clone()));
         let packet = ack_of(&list).expect("valid");
         let payload = packet.payload.expect("a payload");
@@ -736,7 +736,7 @@ proptest! {
 
     /// I7: an encoded packet decodes to the same packet.
     #[test]
-    fn what_was_encoded_is_decoded_again(
+    fn decoding_undoes_encoding(
         namespace in "/[a-zé,]{0,40}", id in proptest::option::of(0_u64..1 << 53), name in "[a-zé]{11,40}",
         number: i64, float: f64, text: String, data in proptest::collection::vec(any::<u8>(), 0..300),
         map in proptest::collection::btree_map(any::<u16>(), any::<Option<bool>>(), 0..40),
@@ -763,7 +763,7 @@ proptest! {
     /// The scanner accepts the same bytes as another library. The exceptions are strings that are not UTF-8, and the byte `c1`: it is
     /// unused in the format, but that library reads it as nil.
     #[test]
-    fn verdicts_are_those_of_another_library(
+    fn results_are_those_of_another_library(
         valid in value(), cut in any::<prop::sample::Index>(), changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
     ) {
         let mut list = packed(&Value::Array(vec![valid]));
@@ -789,7 +789,7 @@ proptest! {
 
     /// An event is unchanged after a conversion from JSON to MessagePack and back.
     #[test]
-    fn json_survives_the_way_through_messagepack(number: i64, float in -1e15..1e15, text: String, list in proptest::collection::vec(any::<bool>(), 0..20)) {
+    fn json_survives_a_round_trip_through_messagepack(number: i64, float in -1e15..1e15, text: String, list in proptest::collection::vec(any::<bool>(), 0..20)) {
         let value = json!({"number": number, "float": float, "list": list, "text": text, "null": null});
         let came = json_payload(&format!(r#"["e",{value},{value}]"#), &[]);
         let packet = decode_with(&Limits::default(), &encode(&Outgoing::event("/", None, "e", &came)).expect("has a form")).expect("valid");

@@ -38,7 +38,7 @@ fn everybody() -> Target<u32> {
     Target::everybody()
 }
 
-fn told(namespace: &mut Namespace<u32>) -> Vec<String> {
+fn event_lines(namespace: &mut Namespace<u32>) -> Vec<String> {
     let short = |event| match event {
         NamespaceEvent::RoomCreated { room } => format!("create {room}"),
         NamespaceEvent::RoomDeleted { room } => format!("delete {room}"),
@@ -50,7 +50,7 @@ fn told(namespace: &mut Namespace<u32>) -> Vec<String> {
 }
 
 #[test]
-fn case_116_each_member_of_several_rooms_is_met_once() {
+fn case_116_each_member_of_several_rooms_is_selected_once() {
     let mut namespace = with(1..=5);
     for (key, room) in [(1, "a"), (2, "a"), (2, "b"), (3, "b"), (4, "c")] {
         join(&mut namespace, key, room);
@@ -65,7 +65,7 @@ fn case_116_each_member_of_several_rooms_is_met_once() {
 }
 
 #[test]
-fn case_117_excepted_rooms_and_ids_are_left_out() {
+fn case_117_excluded_rooms_and_ids_are_not_selected() {
     let mut namespace = with(1..=4);
     for (key, room) in [(1, "a"), (2, "a"), (3, "a"), (2, "quiet"), (4, "quiet")] {
         join(&mut namespace, key, room);
@@ -78,7 +78,7 @@ fn case_117_excepted_rooms_and_ids_are_left_out() {
 }
 
 #[test]
-fn case_118_a_target_that_is_narrowed_leaves_the_first_one_as_it_was() {
+fn case_118_narrowing_a_target_does_not_change_the_original() {
     let base = everybody().to("a");
     let narrowed = base.clone().except("b");
     assert_eq!(base, everybody().to("a"));
@@ -86,46 +86,46 @@ fn case_118_a_target_that_is_narrowed_leaves_the_first_one_as_it_was() {
 }
 
 #[test]
-fn case_119_rooms_come_with_their_first_member_and_go_with_their_last() {
+fn case_119_rooms_are_created_with_their_first_member_and_deleted_with_their_last() {
     let mut namespace = Namespace::new();
     namespace.observe_rooms();
     namespace.add(1, &id(1));
-    assert_eq!(told(&mut namespace), ["create sid-1", "1 joins sid-1"]);
+    assert_eq!(event_lines(&mut namespace), ["create sid-1", "1 joins sid-1"]);
     namespace.add(2, &id(2));
-    told(&mut namespace);
+    event_lines(&mut namespace);
     join(&mut namespace, 1, "a");
     join(&mut namespace, 1, "a");
     join(&mut namespace, 2, "a");
-    assert_eq!(told(&mut namespace), ["create a", "1 joins a", "2 joins a"]);
+    assert_eq!(event_lines(&mut namespace), ["create a", "1 joins a", "2 joins a"]);
     leave(&mut namespace, 1, "a");
     leave(&mut namespace, 1, "a");
     leave(&mut namespace, 1, "never joined");
-    assert_eq!(told(&mut namespace), ["1 leaves a"]);
+    assert_eq!(event_lines(&mut namespace), ["1 leaves a"]);
     leave(&mut namespace, 2, "a");
-    assert_eq!(told(&mut namespace), ["2 leaves a", "delete a"]);
+    assert_eq!(event_lines(&mut namespace), ["2 leaves a", "delete a"]);
     join(&mut namespace, 2, "b");
-    told(&mut namespace);
+    event_lines(&mut namespace);
     namespace.remove(2);
-    assert_eq!(told(&mut namespace), ["2 leaves b", "delete b", "2 leaves sid-2", "delete sid-2"]);
+    assert_eq!(event_lines(&mut namespace), ["2 leaves b", "delete b", "2 leaves sid-2", "delete sid-2"]);
 }
 
 #[test]
-fn rooms_are_told_while_there_is_an_observer() {
+fn room_events_are_emitted_only_with_an_observer() {
     let mut namespace = with(1..=2);
     join(&mut namespace, 1, "a");
-    assert!(told(&mut namespace).is_empty(), "nobody");
+    assert!(event_lines(&mut namespace).is_empty(), "nobody");
     namespace.observe_rooms();
     namespace.observe_rooms();
     namespace.unobserve_rooms();
     join(&mut namespace, 1, "b");
-    assert_eq!(told(&mut namespace), ["create b", "1 joins b"], "one of two is left");
+    assert_eq!(event_lines(&mut namespace), ["create b", "1 joins b"], "one of two is left");
     namespace.unobserve_rooms();
     namespace.remove(1);
-    assert!(told(&mut namespace).is_empty(), "nobody again");
+    assert!(event_lines(&mut namespace).is_empty(), "nobody again");
 }
 
 #[test]
-fn case_120_join_after_remove_is_ignored_and_one_may_join_several() {
+fn case_120_a_join_after_removal_is_ignored_and_a_socket_may_join_several_rooms() {
     let mut namespace = with(1..=2);
     for room in ["b", "c", "a"] {
         join(&mut namespace, 1, room);
@@ -141,7 +141,7 @@ fn case_120_join_after_remove_is_ignored_and_one_may_join_several() {
 }
 
 #[test]
-fn case_101_rooms_are_there_until_the_socket_is_removed() {
+fn case_101_a_socket_stays_in_its_rooms_until_it_is_removed() {
     let mut namespace = with([1]);
     join(&mut namespace, 1, "a");
     assert_eq!(namespace.rooms(1).count(), 2, "what a handler of `disconnecting` sees");
@@ -150,7 +150,7 @@ fn case_101_rooms_are_there_until_the_socket_is_removed() {
 }
 
 #[test]
-fn case_121_and_122_the_sockets_of_a_target_can_be_found_moved_and_told_apart() {
+fn case_121_and_122_the_sockets_of_a_target_can_be_listed_and_moved() {
     let mut namespace = with(1..=3);
     join(&mut namespace, 1, "a");
     join(&mut namespace, 2, "a");
@@ -177,7 +177,7 @@ fn the_room_of_the_own_id_can_be_left_and_the_socket_is_still_found() {
 }
 
 #[test]
-fn a_target_agrees_with_its_definition_whatever_the_rooms() {
+fn a_target_selects_the_sockets_of_its_definition_for_any_rooms() {
     // Every combination of memberships of four sockets in two rooms, compared with the definition.
     let named = |rooms: &[&str], key: u32, bits: u32| {
         rooms.iter().any(|room| match *room {

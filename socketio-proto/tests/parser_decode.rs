@@ -265,7 +265,7 @@ fn connect_error() {
 }
 
 #[test]
-fn attachment_count_is_missing_or_no_number_158() {
+fn attachment_count_is_missing_or_not_a_number_158() {
     for text in
         [r#"5["a"]"#, "5", "51", "51.5-[\"a\"]", r#"5-1-["a"]"#, r#"6[]"#, "5/a,[\"a\"]", "5x-", "500000000001-[\"a\"]"]
     {
@@ -324,7 +324,7 @@ fn binary_when_none_is_awaited_159() {
 }
 
 #[test]
-fn deep_json_meets_a_limit_160() {
+fn deep_json_is_limited_160() {
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         let nested = |depth: usize| format!(r#"2["a",{}1{}]"#, open.repeat(depth), close.repeat(depth));
         assert!(decode(&nested(127)).is_ok(), "the list of arguments is one level itself");
@@ -375,7 +375,7 @@ fn item_164_attachments_are_found_by_number_whatever_the_order_of_their_placehol
 }
 
 #[test]
-fn item_161_a_decoder_that_is_dropped_or_fails_amid_a_packet_leaves_nothing_to_the_next_packet() {
+fn item_161_a_decoder_that_is_dropped_or_fails_within_a_packet_does_not_affect_the_next_packet() {
     let begin = || {
         let mut decoder = decoder();
         assert_eq!(decoder.decode(Message::from(r#"52-["a"]"#)), Ok(None));
@@ -423,7 +423,7 @@ fn placeholders_that_are_accepted() {
 }
 
 #[test]
-fn objects_that_are_no_placeholders_are_data() {
+fn objects_that_are_not_placeholders_are_data() {
     for data in [
         r#"{"_placeholder":1,"num":9}"#,
         r#"{"_placeholder":"true","num":9}"#,
@@ -463,7 +463,7 @@ fn bytes_of_attachments_are_limited() {
 }
 
 #[test]
-fn without_a_limit_of_their_own_attachments_may_be_as_large_as_their_messages() {
+fn attachments_without_their_own_limit_may_be_as_large_as_messages() {
     let mut decoder = decoder();
     assert_eq!(decoder.decode(Message::from(r#"510-["a"]"#)), Ok(None));
     let attachment = Bytes::from(vec![0; 2_000_000]);
@@ -486,7 +486,7 @@ fn a_namespace_of_any_length_is_a_part_of_its_message_160() {
 }
 
 #[test]
-fn a_hundred_thousand_arguments_take_no_memory_of_their_own() {
+fn a_hundred_thousand_arguments_allocate_no_memory() {
     let text = format!(r#"2["a",{}1]"#, "1,".repeat(99_999));
     let packet = packet(&text);
     let payload = packet.payload.expect("a payload");
@@ -520,7 +520,7 @@ fn any_message() -> impl Strategy<Value = Message> {
 
 proptest! {
     #[test]
-    fn whatever_comes_nothing_panics_and_what_is_accepted_can_be_read(
+    fn no_input_causes_a_panic_and_accepted_packets_can_be_read(
         messages in proptest::collection::vec(any_message(), 1..6),
     ) {
         let mut decoder = decoder();
@@ -539,7 +539,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_comes_what_is_accepted_is_within_the_limits(
+    fn every_accepted_packet_is_within_the_limits(
         messages in proptest::collection::vec(any_message(), 1..12),
         attachments in 0..3_u8, bytes in 0..6_usize, depth in 0..3_u16,
     ) {

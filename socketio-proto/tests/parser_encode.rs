@@ -287,7 +287,7 @@ fn keys_are_strings_and_integers() {
 }
 
 #[test]
-fn raw_json_is_written_as_it_is() {
+fn raw_json_is_written_unchanged() {
     let raw = RawValue::from_string(r#"{"a" : [1e0]}"#.to_owned()).expect("valid");
     assert_eq!(value((&raw, 1)), r#"[{"a" : [1e0]},1]"#);
     assert_eq!(event(&raw), r#"2["a",{"a" : [1e0]}]"#);
@@ -364,7 +364,7 @@ impl Serialize for Undisplayable {
 }
 
 #[test]
-fn data_that_cannot_be_encoded_leaves_nothing_behind_162() {
+fn data_that_cannot_be_encoded_leaves_no_bytes_behind_162() {
     let mut encoder = Encoder::new();
     let refused = Json.encode(&Outgoing::event("/", None, "a", &(1, Broken)), &mut encoder);
     assert_eq!(refused, Err(EncodeError::Serialize("cannot be had".to_owned())));
@@ -390,7 +390,7 @@ fn received(text: &str, attachments: &[&'static [u8]]) -> Payload {
 }
 
 #[test]
-fn a_received_payload_is_relayed_as_it_is() {
+fn a_received_payload_is_relayed_unchanged() {
     let payload = received(r#"2["message", {"b" : 1} ,2e0 , "\u0041"]"#, &[]);
     assert_eq!(event(&payload), "2[\"a\",{\"b\" : 1} ,2e0 , \"\\u0041\"]");
     assert_eq!(event(payload.clone()), event(&payload));
@@ -424,7 +424,7 @@ fn relayed_attachments_are_shared() {
 }
 
 #[test]
-fn small_packets_share_memory_and_use_it_again() {
+fn small_packets_share_memory_and_reuse_it() {
     let mut encoder = Encoder::new();
     let mut addresses = Vec::new();
     for round in 0..1_000 {
@@ -437,7 +437,7 @@ fn small_packets_share_memory_and_use_it_again() {
 }
 
 #[test]
-fn packets_that_wait_keep_their_bytes() {
+fn queued_packets_keep_their_bytes() {
     let mut encoder = Encoder::new();
     let waiting: Vec<Encoded> = (0..500)
         .map(|number| {
@@ -451,7 +451,7 @@ fn packets_that_wait_keep_their_bytes() {
 }
 
 #[test]
-fn large_packets_have_memory_of_their_own_and_not_much_more_than_they_need() {
+fn large_packets_have_their_own_memory_and_little_unused() {
     let mut encoder = Encoder::new();
     let small = |encoder: &mut Encoder| {
         let encoded = Json.encode(&Outgoing::event("/", None, "a", &1), encoder).expect("valid");
@@ -484,7 +484,7 @@ fn kept_alive(encoded: Encoded) -> usize {
 }
 
 #[test]
-fn a_packet_that_waits_keeps_one_piece_alive_of_the_size_that_was_set() {
+fn a_queued_packet_keeps_one_chunk_of_the_configured_size_alive() {
     let packet = Outgoing::event("/", None, "a", &1);
     let length = r#"2["a",1]"#.len();
     for (piece, kept) in [(0, length), (7, length), (64, 64), (512, 512), (8192, 8192)] {
@@ -496,7 +496,7 @@ fn a_packet_that_waits_keeps_one_piece_alive_of_the_size_that_was_set() {
 }
 
 #[test]
-fn small_pieces_are_used_again_too() {
+fn small_chunks_are_reused_too() {
     let mut encoder = Encoder::with_piece(64);
     let mut place = || {
         let encoded = Json.encode(&Outgoing::event("/", None, "a", &1), &mut encoder).expect("valid");
@@ -638,7 +638,7 @@ fn tree() -> impl Strategy<Value = Tree> {
 
 proptest! {
     #[test]
-    fn what_was_encoded_is_decoded_again(
+    fn decoding_undoes_encoding(
         name in any::<String>(), namespace in "/[^,]{0,20}", id in proptest::option::of(0..1_u64 << 53), values in proptest::collection::vec(tree(), 0..4),
     ) {
         let mut encoder = Encoder::new();
@@ -659,7 +659,7 @@ proptest! {
     }
 
     #[test]
-    fn the_size_of_a_piece_changes_no_packet(
+    fn the_chunk_size_changes_no_packet(
         piece in prop_oneof![Just(0), Just(1), Just(64), 0..300_usize],
         packets in proptest::collection::vec((any::<String>(), proptest::collection::vec(tree(), 0..4)), 1..8),
     ) {

@@ -86,7 +86,7 @@ fn events_of_any_name_are_received() {
 }
 
 #[test]
-fn events_of_the_names_that_version_2_keeps_for_itself_are_not_sent() {
+fn events_with_names_that_version_2_reserves_are_not_sent() {
     for name in ["connect", "disconnect", "disconnecting", "error", "newListener", "removeListener"] {
         assert_eq!(encode(&Outgoing::event("/", None, name, &())), Err(EncodeError::Reserved(name.into())));
     }
@@ -116,7 +116,7 @@ fn types_5_and_6_announce_attachments() {
 }
 
 #[test]
-fn what_is_broken_is_refused_as_by_the_default_parser() {
+fn invalid_packets_are_refused_as_by_the_default_parser() {
     for text in [
         "",
         "7",
@@ -168,7 +168,7 @@ fn packets_are_written_as_version_2_writes_them() {
 proptest! {
     /// Everything that the default parser accepts has the same result with this one.
     #[test]
-    fn what_the_default_parser_accepts_is_accepted_and_says_the_same(
+    fn packets_that_the_default_parser_accepts_give_the_same_result(
         text in r#"[0-6](1-)?(/[a-z?=]{0,4},?)?[0-9]{0,3}(\[("[a-z]{0,3}"|[0-9])(,(true|"x"|\{\}))*\]|\{("a":[0-9])?\}|"e"|null|\[\])?"#,
     ) {
         if let Ok(found) = decode_with(&Json, &text) {
@@ -182,7 +182,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_encoded_is_decoded_again(
+    fn decoding_undoes_encoding(
         namespace in "/[a-z]{0,5}(\\?[a-z]{1,3}=[a-z0-9%]{0,6})?", id in proptest::option::of(0_u64..1 << 53), name in "[a-z]{7,9}",
         number: i32, text: String,
     ) {

@@ -70,7 +70,7 @@ fn arguments_are_read_one_by_one() {
 }
 
 #[test]
-fn text_is_borrowed_from_the_message_it_came_in() {
+fn text_is_borrowed_from_its_message() {
     let text = Text::from(r#"["a","borrowed",{"raw":1}]"#);
     let range = text.as_bytes().as_ptr_range();
     let payload = Payload::from_json(PacketType::Event, text, Vec::new(), &Limits::default()).expect("valid");
@@ -154,7 +154,7 @@ fn the_payload_of_connect_is_one_value_without_name() {
 }
 
 #[test]
-fn attachments_are_read_as_bytes_wherever_bytes_are_asked_for() {
+fn attachments_are_read_as_bytes_wherever_a_type_has_bytes() {
     #[derive(Deserialize, PartialEq, Debug)]
     struct File<'a> {
         name: &'a str,
@@ -191,7 +191,7 @@ fn attachments_are_read_as_bytes_wherever_bytes_are_asked_for() {
 }
 
 #[test]
-fn attachments_reach_types_that_take_anything() {
+fn attachments_are_read_by_types_that_accept_any_value() {
     #[derive(Deserialize, PartialEq, Debug)]
     #[serde(untagged)]
     enum Any {
@@ -284,7 +284,7 @@ fn types_that_do_not_fit_are_errors_with_and_without_attachments() {
 }
 
 #[test]
-fn errors_say_which_argument_could_not_be_read_and_what_was_found() {
+fn errors_contain_the_argument_that_could_not_be_read_and_the_value_found() {
     let text = r#"["a",1,{"name":"x","size":"4"},"z"]"#;
     for payload in [event(text), with(text, &[b"unused"])] {
         let wrong = r#"argument 1 cannot be read: invalid type: string "4", expected u32"#;
@@ -316,7 +316,7 @@ impl TryFrom<(u8, IgnoredAny)> for Whole {
 }
 
 #[test]
-fn errors_say_what_can_hold_binary_where_it_was_read_as_something_else() {
+fn errors_name_the_types_that_can_hold_binary() {
     let payload = with(r#"["a",1,{"data":{"_placeholder":true,"num":0}},{"_placeholder":true,"num":0}]"#, &[b"z"]);
     let advice = "; binary is read as `bytes::Bytes` or `Vec<u8>`, which a `serde_json::Value` cannot hold";
     for (error, message) in [
@@ -334,7 +334,7 @@ fn errors_say_what_can_hold_binary_where_it_was_read_as_something_else() {
 }
 
 #[test]
-fn payloads_are_equal_when_they_say_the_same_in_the_same_words() {
+fn payloads_are_equal_if_their_text_is_equal() {
     let one = event(r#"["a",1,2]"#);
     assert_eq!(one, event(r#"  ["a", 1,2]"#));
     assert_eq!(one, event(r#"["\u0061",1,2]"#));
@@ -353,7 +353,7 @@ fn placeholders_are_checked_where_a_payload_is_made() {
 }
 
 #[test]
-fn deep_values_with_attachments_are_read_without_reading_them_again_at_each_level() {
+fn deep_values_with_attachments_are_read_in_linear_time() {
     #[derive(Deserialize, Serialize)]
     #[serde(untagged)]
     enum Nested {

@@ -93,14 +93,14 @@ fn relays_are_untouched(parser: &impl Parser, codec: &str, at_least: usize) {
 }
 
 #[test]
-fn what_the_vectors_carry_is_relayed_untouched() {
+fn payloads_of_the_vectors_are_relayed_unchanged() {
     relays_are_untouched(&Json, "socketio5", 200);
     relays_are_untouched(&JsonV4, "socketio4", 200);
     relays_are_untouched(&MsgPack, "socketio5-msgpack", 80);
 }
 
 #[test]
-fn what_javascript_would_lose_is_relayed_untouched() {
+fn data_that_javascript_would_lose_is_relayed_unchanged() {
     let args = r#"9007199254740993, -123456789012345678901234567890 ,1e400,"\ud800\udc00\udc00" , true,null, {"a" : [ ],"a":1.0}"#;
     let [(before, after)] = &relayed(&Json, vec![Message::from(&*format!(r#"2["a",{args}]"#))])[..] else {
         panic!("one event")

@@ -395,7 +395,7 @@ mod tests {
     use super::*;
     use crate::runtime::Runtime as _;
     use crate::sync::lock;
-    use crate::testkit::{Manner, PipeEnd, Sim, pipe};
+    use crate::testkit::{PipeEnd, PipeSettings, Sim, pipe};
 
     /// Writes these messages, reads `expected` messages, and closes. Returns the messages that were read.
     async fn exchange(mut link: Link<PipeEnd>, messages: Vec<Message>, expected: usize) -> Vec<Message> {
@@ -429,8 +429,9 @@ mod tests {
             let sim = sim.clone();
             sim.clone().run(async move {
                 let splits = sim.chance(500);
-                let manner = Manner { capacity: 20_000, splits, max_delay: sim.duration(Duration::from_millis(5)) };
-                let (here, there) = pipe(&sim, manner);
+                let settings =
+                    PipeSettings { capacity: 20_000, splits, max_delay: sim.duration(Duration::from_millis(5)) };
+                let (here, there) = pipe(&sim, settings);
                 let link = |stream, masks| Link::new(LinkId(1), stream, WebSocket::new(masks, 1_000_000), Bytes::new());
                 let client = link(here, Some(MaskKeys::new([5; 16])));
                 let server = link(there, None);

@@ -349,7 +349,7 @@ mod tests {
     use super::*;
     use crate::service::{HttpSettings, Service};
     use crate::sync::lock;
-    use crate::testkit::{Ending, Manner, Reply, RequestBody, Sim, Upgrading, WebSocket as Client, request};
+    use crate::testkit::{Ending, PipeSettings, Reply, RequestBody, Sim, Upgrading, WebSocket as Client, request};
     use crate::turn::Application;
 
     const PATH: &str = "/engine.io/";
@@ -501,7 +501,9 @@ mod tests {
                 (sim.clone(), Arc::clone(&server), format!("{PATH}?EIO=4&transport=websocket&sid={sid}"));
             *lock(&server.hub.application.upgrade) = Some(Box::pin(async move {
                 let respond = |request, upgrade| to.respond(&runtime, request, upgrade);
-                Client::upgrade_by(&runtime, respond, &target, Manner::default(), Upgrading::default()).await.unwrap()
+                Client::upgrade_by(&runtime, respond, &target, PipeSettings::default(), Upgrading::default())
+                    .await
+                    .unwrap()
             }));
             let body = RequestBody::new(&sim, [(Duration::ZERO, "4upgrade".into())], Ending::Complete);
             let post = request(&sim, "POST", &format!("{PATH}?EIO=4&transport=polling&sid={sid}"), Some(body));
@@ -519,6 +521,6 @@ mod tests {
     async fn client(sim: &Sim, server: &Server, upgrading: Upgrading) -> Client {
         let target = format!("{PATH}?EIO=4&transport=websocket");
         let respond = |request, upgrade| server.respond(sim, request, upgrade);
-        Client::upgrade_by(sim, respond, &target, Manner::default(), upgrading).await.unwrap()
+        Client::upgrade_by(sim, respond, &target, PipeSettings::default(), upgrading).await.unwrap()
     }
 }

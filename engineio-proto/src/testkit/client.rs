@@ -30,22 +30,22 @@ pub struct ClientSettings {
     /// The link that it upgrades to once it is open, if any.
     pub upgrade: Option<LinkKind>,
     /// How long it waits for a ping: the server's ping interval and ping timeout added up.
-    pub patience: Duration,
+    pub heartbeat_timeout: Duration,
     /// The server's `maxPayload`, in bytes.
     pub max_payload: usize,
     /// Deviations from the JavaScript client.
-    pub habits: Habits,
+    pub behavior: ClientBehavior,
 }
 
 /// Behaviour of some clients that differs from the JavaScript client.
 #[derive(Clone, Copy, Default, Hash, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "scenarios build it with a literal")]
-pub struct Habits {
+pub struct ClientBehavior {
     /// Waits only for its GET, not for its POST, before it sends `5`.
-    pub impatient: bool,
+    pub upgrades_during_post: bool,
     /// Sends `5` on a WebSocket without a probe once no POST is in flight, whether or not a GET is held. Reads the answer to the GET before
     /// anything from the link.
-    pub unprobed: bool,
+    pub skips_probe: bool,
 }
 
 /// An action for the network to perform.
@@ -149,7 +149,7 @@ pub struct Client {
     deadline: Option<Instant>,
     actions: VecDeque<ClientAction>,
     events: VecDeque<ClientEvent>,
-    names: u64,
+    last_number: u64,
 }
 
 impl Client {
@@ -169,7 +169,7 @@ impl Client {
             deadline: None,
             actions: VecDeque::new(),
             events: VecDeque::new(),
-            names: 0,
+            last_number: 0,
             settings,
         };
         match client.settings.start {
@@ -251,12 +251,12 @@ impl Client {
     }
 
     /// Closes the client without sending anything, as if its process had died.
-    pub fn vanish(&mut self) {
+    pub fn crash(&mut self) {
         self.actions.clear();
         self.deadline = None;
         if self.stage != Stage::Closed {
             self.stage = Stage::Closed;
-            self.events.push_back(ClientEvent::Closed("vanished"));
+            self.events.push_back(ClientEvent::Closed("crashed"));
         }
     }
 
@@ -333,7 +333,7 @@ impl Client {
             if kind == Some(LinkKind::WebTransport) {
                 let open = format!(r#"{{"sid":"{}"}}"#, self.sid);
                 self.send_over(link, Frame::text(PacketType::Open, Text::from(open)));
-            } else if self.settings.habits.unprobed {
+            } else if self.settings.behavior.skips_probe {
                 return self.probed(link);
             }
             self.send_over(link, Frame::text(PacketType::Ping, Text::from_static("probe")));
@@ -387,7 +387,7 @@ impl Client {
                 let Message::Text(json) = &packet.data else { return };
                 self.sid = json::string_member(json, "sid").unwrap_or_default().to_string();
                 self.stage = Stage::Open;
-                self.deadline = Some(now + self.settings.patience);
+                self.deadline = Some(now + self.settings.heartbeat_timeout);
                 self.events.push_back(ClientEvent::Open);
                 if let (Transport::Polling, Some(kind)) = (self.transport, self.settings.upgrade) {
                     let link = self.connect(kind);
@@ -396,7 +396,7 @@ impl Client {
                 self.flush();
             }
             PacketType::Ping => {
-                self.deadline = Some(now + self.settings.patience);
+                self.deadline = Some(now + self.settings.heartbeat_timeout);
                 self.buffer.push_back(Frame::PONG);
                 self.flush();
             }
@@ -445,8 +445,8 @@ impl Client {
 
     /// Moves to the probed link once the GET and the POST in flight have ended.
     fn continue_pause(&mut self) {
-        let posted = self.post.is_none() || self.settings.habits.impatient;
-        let polled = self.get.is_none() || self.settings.habits.unprobed;
+        let posted = self.post.is_none() || self.settings.behavior.upgrades_during_post;
+        let polled = self.get.is_none() || self.settings.behavior.skips_probe;
         if self.pause == Pause::Pausing && polled && posted {
             self.pause = Pause::Paused;
         }
@@ -536,7 +536,7 @@ impl Client {
     }
 
     const fn name(&mut self) -> u64 {
-        self.names = self.names.saturating_add(1);
-        self.names
+        self.last_number = self.last_number.saturating_add(1);
+        self.last_number
     }
 }

@@ -60,13 +60,13 @@ impl WatchedEvent for Event {
 
 /// The state of a request or a link.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Fate {
+enum Status {
     /// The request is pending, or the link is up.
     Open,
     /// The machine has answered the request, or has closed the link.
     Done,
     /// The request was aborted, or the link went down.
-    Gone,
+    Aborted,
 }
 
 /// A machine whose inputs, commands and outputs are recorded and checked.
@@ -76,8 +76,8 @@ pub struct Watched<M> {
     limits: Limits,
     max_payload: usize,
     latest: Instant,
-    requests: BTreeMap<RequestId, Fate>,
-    links: BTreeMap<LinkId, Fate>,
+    requests: BTreeMap<RequestId, Status>,
+    links: BTreeMap<LinkId, Status>,
     /// The size of the largest unit that was ever passed in to be sent, in bytes.
     largest_sent: usize,
     /// Bytes that the application has read since the last input: the machine buffered all of them.
@@ -87,7 +87,7 @@ pub struct Watched<M> {
     /// Pings and pongs that the machine sent in a row, without an input in between.
     heartbeats: usize,
     ended: bool,
-    fault: Option<Violation>,
+    violation: Option<Violation>,
     /// A hash of everything that happened; `None` if the digest is not needed.
     digest: Option<Digest>,
     log: Option<String>,
@@ -114,7 +114,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
             unwritten: BTreeMap::new(),
             heartbeats: 0,
             ended: false,
-            fault: None,
+            violation: None,
             digest: None,
             log: None,
         }
@@ -130,7 +130,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
     pub fn command<R: fmt::Debug>(&mut self, size: usize, command: impl FnOnce(&mut M) -> R) -> R {
         self.largest_sent = self.largest_sent.max(size);
         let result = command(&mut self.machine);
-        self.note(format_args!("command: {result:?}"));
+        self.record(format_args!("command: {result:?}"));
         result
     }
 
@@ -148,7 +148,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
     /// [`Machine::handle`](crate::Machine::handle).
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.latest = self.latest.max(now);
-        self.note(format_args!("{now:?} <- {input:?}"));
+        self.record(format_args!("{now:?} <- {input:?}"));
         match &input {
             // The driver limits the messages of a link. The machine accepts a frame of any size.
             Input::LinkMessage { message: Message::Text(text), .. } => {
@@ -158,20 +158,20 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
                 self.max_payload = self.max_payload.max(data.len());
             }
             Input::Get { request } | Input::Post { request, .. } => {
-                self.requests.insert(*request, Fate::Open);
+                self.requests.insert(*request, Status::Open);
             }
             Input::Replied { request } => drop(self.unwritten.remove(request)),
             Input::Aborted { request } => {
                 self.unwritten.remove(request);
-                if let Some(fate) = self.requests.get_mut(request) {
-                    *fate = Fate::Gone;
+                if let Some(status) = self.requests.get_mut(request) {
+                    *status = Status::Aborted;
                 }
             }
             Input::LinkUp { link, .. } => {
-                self.links.insert(*link, Fate::Open);
+                self.links.insert(*link, Status::Open);
             }
             Input::LinkDown { link, .. } => {
-                self.links.insert(*link, Fate::Gone);
+                self.links.insert(*link, Status::Aborted);
             }
             _ => {}
         }
@@ -187,16 +187,16 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         self.heartbeats = 0;
         self.machine.handle_timeout(now);
         let after = self.machine.poll_timeout();
-        self.note(format_args!("{now:?} timeout: {before:?}, then {after:?}"));
+        self.record(format_args!("{now:?} timeout: {before:?}, then {after:?}"));
         let due = before.is_some_and(|deadline| deadline <= self.latest);
         if after.is_some_and(|deadline| deadline <= self.latest) {
-            self.blame("I2", format!("{after:?} is due after handle_timeout({now:?})"));
+            self.record_violation("I2", format!("{after:?} is due after handle_timeout({now:?})"));
         }
         if due && before == after {
-            self.blame("I3", format!("{before:?} was due, and handle_timeout({now:?}) fired nothing"));
+            self.record_violation("I3", format!("{before:?} was due, and handle_timeout({now:?}) fired nothing"));
         }
         if !due && before != after {
-            self.blame("I3", format!("nothing was due at {now:?}, and {before:?} became {after:?}"));
+            self.record_violation("I3", format!("nothing was due at {now:?}, and {before:?} became {after:?}"));
         }
     }
 
@@ -204,28 +204,28 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
     /// that are up), and I16 for pings and pongs.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.machine.poll_transmit()?;
-        self.note(format_args!("-> {transmit:?}"));
+        self.record(format_args!("-> {transmit:?}"));
         match &transmit {
-            Transmit::Reply { request, response } => match self.requests.insert(*request, Fate::Done) {
-                Some(Fate::Open) => drop(self.unwritten.insert(*request, response.body().len())),
+            Transmit::Reply { request, response } => match self.requests.insert(*request, Status::Done) {
+                Some(Status::Open) => drop(self.unwritten.insert(*request, response.body().len())),
                 // The answer was queued before the request was aborted. It leads nowhere.
-                Some(Fate::Gone) => {}
-                fate => self.blame("I4", format!("{request:?} is answered, but it is {fate:?}")),
+                Some(Status::Aborted) => {}
+                status => self.record_violation("I4", format!("{request:?} is answered, but it is {status:?}")),
             },
             Transmit::Link { link, frame } => {
-                let beats = matches!(frame.packet_type(), PacketType::Ping | PacketType::Pong);
-                self.heartbeats = if beats { self.heartbeats.saturating_add(1) } else { 0 };
+                let is_heartbeat = matches!(frame.packet_type(), PacketType::Ping | PacketType::Pong);
+                self.heartbeats = if is_heartbeat { self.heartbeats.saturating_add(1) } else { 0 };
                 // One ping and one answer to a probe. More would be a queue without a limit.
                 if self.heartbeats > 2 {
-                    self.blame("I16", format!("{} pings and pongs were queued", self.heartbeats));
+                    self.record_violation("I16", format!("{} pings and pongs were queued", self.heartbeats));
                 }
-                if self.links.get(link) != Some(&Fate::Open) {
-                    self.blame("I4", format!("a packet for {link:?}, which is {:?}", self.links.get(link)));
+                if self.links.get(link) != Some(&Status::Open) {
+                    self.record_violation("I4", format!("a packet for {link:?}, which is {:?}", self.links.get(link)));
                 }
             }
-            Transmit::CloseLink { link } => match self.links.insert(*link, Fate::Done) {
-                Some(Fate::Open | Fate::Gone) => {}
-                fate => self.blame("I4", format!("{link:?} is closed, but it is {fate:?}")),
+            Transmit::CloseLink { link } => match self.links.insert(*link, Status::Done) {
+                Some(Status::Open | Status::Aborted) => {}
+                status => self.record_violation("I4", format!("{link:?} is closed, but it is {status:?}")),
             },
         }
         Some(transmit)
@@ -234,16 +234,16 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
     /// [`Machine::poll_event`](crate::Machine::poll_event). Checks I5 (no event after the last one) and I9.
     pub fn poll_event(&mut self) -> Option<M::Event> {
         let event = self.machine.poll_event()?;
-        self.note(format_args!("event {event:?}"));
+        self.record(format_args!("event {event:?}"));
         if self.ended {
-            self.blame("I5", format!("{event:?} after the last event"));
+            self.record_violation("I5", format!("{event:?} after the last event"));
         }
         self.ended |= event.is_end();
         self.unread = self.unread.saturating_add(event.payload());
         // One message, and the packets of one body, may be buffered beyond the limit.
         let allowed = self.limits.max_inbound.saturating_add(self.max_payload.saturating_mul(2));
         if self.unread > allowed {
-            self.blame("I9", format!("{} bytes were unread, {allowed} are allowed", self.unread));
+            self.record_violation("I9", format!("{} bytes were unread, {allowed} are allowed", self.unread));
         }
         Some(event)
     }
@@ -258,8 +258,8 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
     /// # Errors
     /// The first violation since the machine was wrapped.
     pub fn check(&self) -> Result<(), Violation> {
-        if let Some(fault) = &self.fault {
-            return Err(fault.clone());
+        if let Some(violation) = &self.violation {
+            return Err(violation.clone());
         }
         let fail = |invariant, detail| Err(Violation::new(invariant, detail));
         // A unit may exceed the limit if the queue is empty, and a ping always may. One ping may be queued, and one may be in each
@@ -267,10 +267,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         let pings = self.unwritten.len().saturating_add(1).saturating_mul(64);
         let allowed = self.limits.max_outbound.saturating_add(self.largest_sent).saturating_add(pings);
         if self.machine.buffered_bytes() > allowed {
-            return fail(
-                "I9",
-                format!("{} bytes wait to be sent, {allowed} are allowed", self.machine.buffered_bytes()),
-            );
+            return fail("I9", format!("{} bytes are queued, {allowed} are allowed", self.machine.buffered_bytes()));
         }
         // Base64 adds a third. Notices of the end or of a fault are small.
         let handed_out: usize = self.unwritten.values().sum();
@@ -280,15 +277,15 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         }
         if self.machine.is_drained() {
             if !self.ended {
-                return fail("I5", "drained before the last event was taken".into());
+                return fail("I5", "drained before the last event was polled".into());
             }
             if let Some(deadline) = self.machine.poll_timeout() {
                 return fail("I5", format!("drained, with a deadline at {deadline:?}"));
             }
-            if let Some((request, _)) = self.requests.iter().find(|(_, fate)| **fate == Fate::Open) {
-                return fail("I4", format!("drained, and {request:?} still waits for an answer"));
+            if let Some((request, _)) = self.requests.iter().find(|(_, status)| **status == Status::Open) {
+                return fail("I4", format!("drained, and {request:?} is still pending"));
             }
-            if let Some((link, _)) = self.links.iter().find(|(_, fate)| **fate == Fate::Open) {
+            if let Some((link, _)) = self.links.iter().find(|(_, status)| **status == Status::Open) {
                 return fail("I4", format!("drained, and {link:?} is still up"));
             }
         }
@@ -332,11 +329,11 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
                 if let Transmit::Reply { response, .. } = transmit
                     && (response.status() != 400 || !response.body().starts_with(br#"{"code":1,"#))
                 {
-                    self.blame("I5", format!("a late request is answered {response:?}"));
+                    self.record_violation("I5", format!("a late request is answered {response:?}"));
                 }
             }
             if self.poll_event().is_some() {
-                self.blame("I5", "an event after the end".into());
+                self.record_violation("I5", "an event after the end".into());
             }
             self.check_settled()?;
         }
@@ -345,7 +342,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
 
     /// The number of requests that are pending.
     pub fn requests_waiting(&self) -> usize {
-        self.requests.values().filter(|fate| **fate == Fate::Open).count()
+        self.requests.values().filter(|status| **status == Status::Open).count()
     }
 
     /// A hash of all inputs and outputs. It is equal for two runs only if they were the same.
@@ -358,7 +355,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         self.log.as_deref().unwrap_or_default()
     }
 
-    fn note(&mut self, line: fmt::Arguments<'_>) {
+    fn record(&mut self, line: fmt::Arguments<'_>) {
         // Neither write can fail.
         if let Some(digest) = &mut self.digest {
             let _ = writeln!(digest, "{line}");
@@ -368,8 +365,8 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         }
     }
 
-    fn blame(&mut self, invariant: &'static str, detail: String) {
-        self.fault.get_or_insert(Violation { invariant, detail });
+    fn record_violation(&mut self, invariant: &'static str, detail: String) {
+        self.violation.get_or_insert(Violation { invariant, detail });
     }
 }
 
@@ -389,13 +386,13 @@ impl<M: Hash> Hash for Watched<M> {
             unwritten,
             heartbeats,
             ended,
-            fault,
+            violation,
             digest: _,
             log: _,
         } = self;
         machine.hash(hasher);
         (max_payload, latest, requests, links, largest_sent).hash(hasher);
-        (unread, unwritten, heartbeats, ended, fault).hash(hasher);
+        (unread, unwritten, heartbeats, ended, violation).hash(hasher);
     }
 }
 

@@ -3,7 +3,7 @@
 //! * [`SimNet`]: virtual time, and the items that are in transit. [`Random`]: seeded random numbers.
 //! * [`Watched`]: wraps a machine and checks its invariants, for simulations and for fuzzers. See [`check`](Watched::check).
 //! * [`Pair`]: a server, and a client that behaves like the JavaScript one, with a network between them.
-//! * [`Walk`]: a session alone, with arbitrary inputs in arbitrary order.
+//! * [`RandomWalk`]: a session alone, with arbitrary inputs in arbitrary order.
 //! * [`scenario`]: complete sessions, generated from a seed and checked.
 //! * [`explore`]: every interleaving of a small world, without randomness.
 //!
@@ -16,7 +16,7 @@
 //!
 //! | | invariant | where it is checked |
 //! |---|---|---|
-//! | I1 | The order of polls does not change the outputs. | two runs of a [`Walk`]; the same for connections in the target `socket_connection` |
+//! | I1 | The order of polls does not change the outputs. | two runs of a [`RandomWalk`]; the same for connections in the target `socket_connection` |
 //! | I2 | After `handle_timeout(t)`, `poll_timeout()` is `None` or later than `t`. | [`Watched::handle_timeout`] |
 //! | I3 | If `poll_timeout()` is `Some(t)`, `handle_timeout(t)` fires at least one timer; before `t` it fires none. | [`Watched::handle_timeout`] |
 //! | I4 | Every request is answered exactly once, or was aborted. No request and no link is left open after the end. | [`Watched::poll_transmit`], [`Watched::check`], [`explore`] |
@@ -26,7 +26,7 @@
 //! | I8 | The same settings, seed and inputs give the same log. | [`Watched::digest`] of two runs |
 //! | I9 | The bytes queued for sending never exceed the limit by more than one unit, and one ping for each unwritten reply. The same holds for the bytes that the application has not read yet. | [`Watched::check`], [`Watched::poll_event`] |
 //! | I10 | While a session is open, messages arrive once and in order, also across an upgrade. | [`Numbered`], in [`scenario`], [`explore`] and in the simulated servers of `socketio-proto` |
-//! | I11 | A clock that goes backwards has the same effect as a clock that stands still. | two runs of a [`Walk`] |
+//! | I11 | A clock that goes backwards has the same effect as a clock that stands still. | two runs of a [`RandomWalk`] |
 //! | I12 | Every pending ack has exactly one outcome. After the end, every table is empty. | the simulated servers of `socketio-proto`, target `socket_connection` |
 //! | I13 | With recovery: a client receives every event of its rooms once and in order, or is informed that it was not recovered. | nowhere yet: recovery is not implemented |
 //! | I14 | An emit of a client is delivered at most once; with retries, at least once. The delays of reconnection follow the formula. | nowhere yet: clients are not implemented |
@@ -38,13 +38,13 @@ pub mod explore;
 mod invariants;
 mod pair;
 mod random;
+mod random_walk;
 pub mod scenario;
 mod simnet;
-mod walk;
 
-pub use self::client::{Client, ClientAction, ClientEvent, ClientSettings, Habits};
+pub use self::client::{Client, ClientAction, ClientBehavior, ClientEvent, ClientSettings};
 pub use self::invariants::{Numbered, Violation, Watched, WatchedEvent};
-pub use self::pair::{Pair, Step, Wires};
+pub use self::pair::{NetworkSettings, Pair, Step};
 pub use self::random::{Choices, Random};
+pub use self::random_walk::{Clock, Outcome, PollOrder, RandomWalk};
 pub use self::simnet::SimNet;
-pub use self::walk::{Clock, Outcome, PollOrder, Walk};

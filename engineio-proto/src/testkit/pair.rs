@@ -33,7 +33,7 @@ use crate::time::Instant;
 /// The delays and faults of the network.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "scenarios build it with a literal")]
-pub struct Wires {
+pub struct NetworkSettings {
     /// The shortest delay.
     pub least_delay: Duration,
     /// The longest delay.
@@ -56,7 +56,7 @@ pub struct Wires {
     pub clock_jitter: Duration,
 }
 
-impl Default for Wires {
+impl Default for NetworkSettings {
     fn default() -> Self {
         Self {
             least_delay: Duration::from_micros(100),
@@ -89,16 +89,16 @@ pub enum Step<A> {
 struct Exchange {
     request: ClientAction,
     /// The machine was given the request.
-    seen: bool,
+    received: bool,
     /// Its connection is cut.
     cut: bool,
     /// The machine needs no further input about it.
-    over: bool,
+    done: bool,
 }
 
 impl Exchange {
     const fn new(request: ClientAction) -> Self {
-        Self { request, seen: false, cut: false, over: false }
+        Self { request, received: false, cut: false, done: false }
     }
 }
 
@@ -111,7 +111,7 @@ enum End {
 
 /// One link.
 #[derive(Debug)]
-struct Wire {
+struct LinkState {
     kind: LinkKind,
     client: End,
     server: End,
@@ -135,15 +135,15 @@ enum Item<A> {
     Response(u64, u16, Bytes),
     LinkHead(u64, alloc::string::String),
     LinkOpened(u64),
-    ToServer(u64, FromLink),
-    ToClient(u64, FromLink),
+    ToServer(u64, LinkItem),
+    ToClient(u64, LinkItem),
     LinkFails(u64),
     Action(A),
 }
 
 /// An item that a link delivers.
 #[derive(Clone, Debug)]
-enum FromLink {
+enum LinkItem {
     Message(Message),
     Bytes(Bytes),
     Down(LinkDownCause),
@@ -157,18 +157,18 @@ type Accept<M> = Box<dyn FnMut(Session) -> M>;
 /// simulate a slow application.
 pub struct Pair<M, A> {
     net: SimNet<Item<A>>,
-    wires: Wires,
+    network_settings: NetworkSettings,
     server: Server,
     accept: Accept<M>,
     machine: Option<Watched<M>>,
     client: Client,
     exchanges: BTreeMap<u64, Exchange>,
-    links: BTreeMap<u64, Wire>,
+    links: BTreeMap<u64, LinkState>,
     /// Items that links have delivered, and that the machine does not want yet.
-    unread: VecDeque<(u64, FromLink)>,
+    unread: VecDeque<(u64, LinkItem)>,
     /// The last deadline of the machine, and when the server wakes up for it.
     wake: Option<(Instant, Instant)>,
-    silent: bool,
+    network_failed: bool,
     log: bool,
     /// The number of the last repeated request. These count downwards; the client's own numbers count upwards.
     repeated: u64,
@@ -181,13 +181,13 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         seed: u64,
         config: Config,
         settings: ClientSettings,
-        wires: Wires,
+        network_settings: NetworkSettings,
         log: bool,
         accept: impl FnMut(Session) -> M + 'static,
     ) -> Self {
         Self {
             net: SimNet::new(seed),
-            wires,
+            network_settings,
             server: Server::new(config),
             accept: Box::new(accept),
             machine: None,
@@ -196,7 +196,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
             links: BTreeMap::new(),
             unread: VecDeque::new(),
             wake: None,
-            silent: false,
+            network_failed: false,
             log,
             repeated: u64::MAX / 2,
         }
@@ -249,8 +249,8 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     }
 
     /// Ends the client's process: its connections are cut, and the server is notified.
-    pub fn vanish(&mut self) {
-        self.client.vanish();
+    pub fn crash(&mut self) {
+        self.client.crash();
         for request in self.open_exchanges() {
             self.cut(request);
         }
@@ -261,8 +261,8 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     }
 
     /// Fails the network without notice: nothing arrives any more.
-    pub const fn pull_cable(&mut self) {
-        self.silent = true;
+    pub const fn fail_network(&mut self) {
+        self.network_failed = true;
     }
 
     /// Advances to the next arrival or deadline.
@@ -292,7 +292,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
             }
             self.client.handle_timeout(now);
             for link in self.open_links() {
-                if let Some(incoming) = self.links.get_mut(&link).and_then(|wire| wire.incoming.as_mut()) {
+                if let Some(incoming) = self.links.get_mut(&link).and_then(|state| state.incoming.as_mut()) {
                     incoming.handle_timeout(now);
                     self.poll_incoming(link);
                 }
@@ -334,7 +334,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
 
     /// The time that the server's clock shows.
     fn machine_time(&mut self) -> Instant {
-        let jitter = self.wires.clock_jitter;
+        let jitter = self.network_settings.clock_jitter;
         let back = self.net.random().duration(Duration::ZERO, jitter);
         let now = self.net.now().as_micros();
         Instant::from_micros(now.saturating_sub(u64::try_from(back.as_micros()).unwrap_or(0)))
@@ -343,10 +343,10 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     /// When the server wakes up for its current deadline.
     fn wake_time(&mut self) -> Option<Instant> {
         let deadline = self.machine.as_ref()?.get().poll_timeout()?;
-        if self.wake.is_none_or(|(seen, _)| seen != deadline) {
-            let late = self.net.random().duration(Duration::ZERO, self.wires.lateness);
+        if self.wake.is_none_or(|(received, _)| received != deadline) {
+            let late = self.net.random().duration(Duration::ZERO, self.network_settings.lateness);
             let mut at = deadline + late;
-            if !self.wires.clock_jitter.is_zero() {
+            if !self.network_settings.clock_jitter.is_zero() {
                 at = at.max(self.net.now() + Duration::from_millis(1));
             }
             self.wake = Some((deadline, at.max(self.net.now())));
@@ -355,17 +355,17 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     }
 
     fn incoming_timeout(&self) -> Option<Instant> {
-        self.links.values().filter_map(|wire| wire.incoming.as_ref()?.poll_timeout()).min()
+        self.links.values().filter_map(|state| state.incoming.as_ref()?.poll_timeout()).min()
     }
 
     fn delay(&mut self) -> Duration {
-        let (least, most) = (self.wires.least_delay, self.wires.most_delay);
+        let (least, most) = (self.network_settings.least_delay, self.network_settings.most_delay);
         self.net.random().duration(least, most)
     }
 
     fn send(&mut self, item: Item<A>) {
         let delay = self.delay();
-        if !self.silent {
+        if !self.network_failed {
             self.net.send(delay, item);
         }
     }
@@ -376,23 +376,23 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         match action {
             ClientAction::Get { request, .. } | ClientAction::Post { request, .. } => {
                 // The first request is not repeated: it would open a second session, and a pair has only one.
-                if self.net.random().chance(self.wires.repeated_requests) && self.client.is_open() {
+                if self.net.random().chance(self.network_settings.repeated_requests) && self.client.is_open() {
                     self.repeated = self.repeated.saturating_sub(1);
                     self.exchanges.insert(self.repeated, Exchange::new(action.clone()));
                     self.send(Item::Head(self.repeated));
                 }
                 self.exchanges.insert(request, Exchange::new(action));
                 self.send(Item::Head(request));
-                if self.net.random().chance(self.wires.lost_requests) {
+                if self.net.random().chance(self.network_settings.lost_requests) {
                     // At any time from before its arrival to long after its answer.
-                    let most = self.wires.most_delay.saturating_mul(8);
+                    let most = self.network_settings.most_delay.saturating_mul(8);
                     let delay = self.net.random().duration(Duration::ZERO, most);
                     self.net.send(delay, Item::Cut(request));
                 }
             }
             ClientAction::Connect { link, kind, query } => {
                 let now = self.net.now();
-                let wire = Wire {
+                let state = LinkState {
                     kind,
                     client: End::Waiting,
                     server: End::Waiting,
@@ -401,16 +401,16 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
                     decoder: Decoder::new(usize::MAX),
                     incoming: None,
                 };
-                self.links.insert(link, wire);
+                self.links.insert(link, state);
                 self.send(Item::LinkHead(link, query));
-                if self.net.random().chance(self.wires.lost_links) {
-                    let most = self.wires.most_delay.saturating_mul(16);
+                if self.net.random().chance(self.network_settings.lost_links) {
+                    let most = self.network_settings.most_delay.saturating_mul(16);
                     let delay = self.net.random().duration(Duration::ZERO, most);
                     self.net.send(delay, Item::LinkFails(link));
                 }
             }
             ClientAction::Send { link, frame } => {
-                if self.links.get(&link).is_some_and(|wire| wire.client == End::Up) {
+                if self.links.get(&link).is_some_and(|state| state.client == End::Up) {
                     for part in self.parts(link, &frame) {
                         self.send_on(link, true, part);
                     }
@@ -421,52 +421,52 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     }
 
     fn close_at_client(&mut self, link: u64, cause: LinkDownCause) {
-        if let Some(wire) = self.links.get_mut(&link)
-            && core::mem::replace(&mut wire.client, End::Closed) != End::Closed
+        if let Some(state) = self.links.get_mut(&link)
+            && core::mem::replace(&mut state.client, End::Closed) != End::Closed
         {
-            self.send_on(link, true, FromLink::Down(cause));
+            self.send_on(link, true, LinkItem::Down(cause));
         }
     }
 
     /// The items that carry a packet: one message, or chunks of a stream.
-    fn parts(&mut self, link: u64, frame: &Frame) -> Vec<FromLink> {
+    fn parts(&mut self, link: u64, frame: &Frame) -> Vec<LinkItem> {
         let packet = [frame.head(), frame.data()].concat();
-        if self.links.get(&link).is_some_and(|wire| wire.kind == LinkKind::WebSocket) {
+        if self.links.get(&link).is_some_and(|state| state.kind == LinkKind::WebSocket) {
             let packet = Bytes::from(packet);
             let text = if frame.is_binary() { None } else { Text::try_from(packet.clone()).ok() };
-            return alloc::vec![FromLink::Message(text.map_or(Message::Binary(packet), Message::Text))];
+            return alloc::vec![LinkItem::Message(text.map_or(Message::Binary(packet), Message::Text))];
         }
         let mut stream = Bytes::from([framing::header(frame).as_bytes(), &packet].concat());
         let mut parts = Vec::new();
         while !stream.is_empty() {
             let most = if self.net.random().chance(500) { 4 } else { stream.len() };
             let length = self.net.random().index(most).saturating_add(1).min(stream.len());
-            parts.push(FromLink::Bytes(stream.split_to(length)));
+            parts.push(LinkItem::Bytes(stream.split_to(length)));
         }
         parts
     }
 
     /// Sends an item that does not overtake earlier ones.
-    fn send_on(&mut self, link: u64, to_server: bool, part: FromLink) {
-        let at = self.net.now() + self.delay() + self.wires.slow_links;
-        if self.silent {
+    fn send_on(&mut self, link: u64, to_server: bool, part: LinkItem) {
+        let at = self.net.now() + self.delay() + self.network_settings.slow_links;
+        if self.network_failed {
             return;
         }
-        let Some(wire) = self.links.get_mut(&link) else { return };
-        let last = if to_server { &mut wire.to_server } else { &mut wire.to_client };
+        let Some(state) = self.links.get_mut(&link) else { return };
+        let last = if to_server { &mut state.to_server } else { &mut state.to_client };
         *last = at.max(*last);
         let at = *last;
         self.net.send_at(at, if to_server { Item::ToServer(link, part) } else { Item::ToClient(link, part) });
     }
 
     fn open_exchanges(&self) -> Vec<u64> {
-        self.exchanges.iter().filter(|(_, exchange)| !exchange.over).map(|(request, _)| *request).collect()
+        self.exchanges.iter().filter(|(_, exchange)| !exchange.done).map(|(request, _)| *request).collect()
     }
 
     fn open_links(&self) -> Vec<u64> {
         self.links
             .iter()
-            .filter(|(_, wire)| wire.client != End::Closed || wire.incoming.is_some())
+            .filter(|(_, state)| state.client != End::Closed || state.incoming.is_some())
             .map(|(link, _)| *link)
             .collect()
     }
@@ -481,7 +481,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     }
 
     fn arrive(&mut self, item: Item<A>) -> Step<A> {
-        if self.silent && !matches!(item, Item::Action(_)) {
+        if self.network_failed && !matches!(item, Item::Action(_)) {
             return Step::Moved;
         }
         let now = self.net.now();
@@ -496,17 +496,17 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
             Item::Response(request, status, body) => self.client.response(now, request, status, body),
             Item::LinkHead(link, query) => self.link_head(link, &query),
             Item::LinkOpened(link) => {
-                if let Some(wire) = self.links.get_mut(&link)
-                    && wire.client == End::Waiting
+                if let Some(state) = self.links.get_mut(&link)
+                    && state.client == End::Waiting
                 {
-                    wire.client = End::Up;
+                    state.client = End::Up;
                     self.client.link_up(link);
                 }
             }
             Item::ToServer(link, part) => self.unread.push_back((link, part)),
             Item::ToClient(link, part) => self.link_at_client(link, part),
             Item::LinkFails(link) => {
-                if self.links.get(&link).is_some_and(|wire| wire.client != End::Closed) {
+                if self.links.get(&link).is_some_and(|state| state.client != End::Closed) {
                     self.close_at_client(link, LinkDownCause::Failed);
                     self.client.link_down(link);
                 }
@@ -515,25 +515,25 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         Step::Moved
     }
 
-    fn link_at_client(&mut self, link: u64, part: FromLink) {
+    fn link_at_client(&mut self, link: u64, part: LinkItem) {
         let now = self.net.now();
-        let Some(wire) = self.links.get_mut(&link).filter(|wire| wire.client != End::Closed) else { return };
+        let Some(state) = self.links.get_mut(&link).filter(|state| state.client != End::Closed) else { return };
         match part {
-            FromLink::Message(message) => {
+            LinkItem::Message(message) => {
                 if let Ok(packet) = Packet::decode(message) {
                     self.client.link_packet(now, link, packet);
                 }
             }
-            FromLink::Bytes(bytes) => {
-                wire.decoder.push(bytes);
-                while let Some(wire) = self.links.get_mut(&link)
-                    && let Ok(Some(packet)) = wire.decoder.next()
+            LinkItem::Bytes(bytes) => {
+                state.decoder.push(bytes);
+                while let Some(state) = self.links.get_mut(&link)
+                    && let Ok(Some(packet)) = state.decoder.next()
                 {
                     self.client.link_packet(now, link, packet);
                 }
             }
-            FromLink::Down(_) => {
-                wire.client = End::Closed;
+            LinkItem::Down(_) => {
+                state.client = End::Closed;
                 self.client.link_down(link);
             }
         }
@@ -541,7 +541,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
 
     // The server's side: a driver.
 
-    fn tell(&mut self, input: Input) {
+    fn handle_input(&mut self, input: Input) {
         let now = self.machine_time();
         if let Some(machine) = &mut self.machine {
             machine.handle(now, input);
@@ -593,19 +593,19 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         let Some(exchange) = self.exchanges.get_mut(&request) else { return };
         match admitted {
             Err(response) => {
-                exchange.over = true;
+                exchange.done = true;
                 self.send(Item::Response(request, response.status(), response.into_body()));
             }
             Ok(kind) => {
-                exchange.seen = true;
+                exchange.received = true;
                 if kind == RequestKind::Get {
-                    self.tell(Input::Get { request: RequestId(request) });
+                    self.handle_input(Input::Get { request: RequestId(request) });
                 } else {
                     let content_type = ContentType::Text;
-                    self.tell(Input::Post { request: RequestId(request), content_type });
-                    let slow = self.wires.slow_bodies;
+                    self.handle_input(Input::Post { request: RequestId(request), content_type });
+                    let slow = self.network_settings.slow_bodies;
                     let delay = self.delay() + self.net.random().duration(Duration::ZERO, slow);
-                    if !self.silent {
+                    if !self.network_failed {
                         self.net.send(delay, Item::Body(request));
                     }
                 }
@@ -618,7 +618,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         let Some(exchange) = self.exchanges.get(&request).filter(|exchange| !exchange.cut) else { return };
         let ClientAction::Post { body, .. } = &exchange.request else { return };
         let (request, body) = (RequestId(request), body.clone());
-        self.tell(if body.len() > most {
+        self.handle_input(if body.len() > most {
             Input::BodyRejected { request, fault: BodyFault::TooLarge }
         } else {
             Input::Body { request, body }
@@ -627,18 +627,18 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
 
     fn written(&mut self, request: u64) {
         let aborted = self.net.random().chance(500);
-        let Some(exchange) = self.exchanges.get_mut(&request).filter(|exchange| !exchange.over) else { return };
-        exchange.over = true;
+        let Some(exchange) = self.exchanges.get_mut(&request).filter(|exchange| !exchange.done) else { return };
+        exchange.done = true;
         // The reply may have been written before the connection was cut.
         let gone = exchange.cut && aborted;
         let request = RequestId(request);
-        self.tell(if gone { Input::Aborted { request } } else { Input::Replied { request } });
+        self.handle_input(if gone { Input::Aborted { request } } else { Input::Replied { request } });
     }
 
     fn cut_at_server(&mut self, request: u64) {
         let Some(exchange) = self.exchanges.get_mut(&request) else { return };
-        if exchange.seen && !core::mem::replace(&mut exchange.over, true) {
-            self.tell(Input::Aborted { request: RequestId(request) });
+        if exchange.received && !core::mem::replace(&mut exchange.done, true) {
+            self.handle_input(Input::Aborted { request: RequestId(request) });
         }
     }
 
@@ -661,19 +661,19 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     }
 
     fn close_at_server(&mut self, link: u64) {
-        if let Some(wire) = self.links.get_mut(&link)
-            && core::mem::replace(&mut wire.server, End::Closed) != End::Closed
+        if let Some(state) = self.links.get_mut(&link)
+            && core::mem::replace(&mut state.server, End::Closed) != End::Closed
         {
-            self.send_on(link, false, FromLink::Down(LinkDownCause::Closed));
+            self.send_on(link, false, LinkItem::Down(LinkDownCause::Closed));
         }
     }
 
     fn link_head(&mut self, link: u64, query: &str) {
         let now = self.net.now();
         let incoming = self.server.incoming(now);
-        let Some(wire) = self.links.get_mut(&link).filter(|wire| wire.client != End::Closed) else { return };
-        if wire.kind == LinkKind::WebTransport {
-            wire.incoming = Some(incoming);
+        let Some(state) = self.links.get_mut(&link).filter(|state| state.client != End::Closed) else { return };
+        if state.kind == LinkKind::WebTransport {
+            state.incoming = Some(incoming);
             return self.send(Item::LinkOpened(link));
         }
         let admitted = match self.server.route(&RequestHead { method: "GET", query, origin: None, websocket: true }) {
@@ -693,11 +693,11 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     /// Sends the `101`, before everything else on the link.
     fn send_opened(&mut self, link: u64) {
         let at = self.net.now() + self.delay();
-        if let Some(wire) = self.links.get_mut(&link)
-            && !self.silent
+        if let Some(state) = self.links.get_mut(&link)
+            && !self.network_failed
         {
-            wire.to_client = at.max(wire.to_client);
-            self.net.send_at(wire.to_client, Item::LinkOpened(link));
+            state.to_client = at.max(state.to_client);
+            self.net.send_at(state.to_client, Item::LinkOpened(link));
         }
     }
 
@@ -705,51 +705,51 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         if !admitted {
             return self.close_at_server(link);
         }
-        if let Some(wire) = self.links.get_mut(&link) {
-            wire.server = End::Up;
+        if let Some(state) = self.links.get_mut(&link) {
+            state.server = End::Up;
         }
-        self.tell(Input::LinkUp { link: LinkId(link), kind });
+        self.handle_input(Input::LinkUp { link: LinkId(link), kind });
         if !rest.is_empty() {
-            self.tell(Input::LinkBytes { link: LinkId(link), chunk: rest });
+            self.handle_input(Input::LinkBytes { link: LinkId(link), chunk: rest });
         }
     }
 
     /// Passes a delivered item to the machine, or to the [`Incoming`] that determines the session.
-    fn feed(&mut self, link: u64, part: FromLink) {
-        let Some(wire) = self.links.get_mut(&link) else { return };
-        if let Some(incoming) = &mut wire.incoming {
+    fn feed(&mut self, link: u64, part: LinkItem) {
+        let Some(state) = self.links.get_mut(&link) else { return };
+        if let Some(incoming) = &mut state.incoming {
             return match part {
-                FromLink::Bytes(bytes) => {
+                LinkItem::Bytes(bytes) => {
                     incoming.handle(bytes);
                     self.poll_incoming(link);
                 }
-                FromLink::Message(_) | FromLink::Down(_) => {
-                    wire.incoming = None;
+                LinkItem::Message(_) | LinkItem::Down(_) => {
+                    state.incoming = None;
                     self.close_at_server(link);
                 }
             };
         }
         // A driver may still have read something after the end of a link.
-        let late = wire.server == End::Closed && self.net.random().chance(500);
-        if wire.server == End::Up || late {
-            if let FromLink::Down(_) = part {
-                wire.server = End::Closed;
+        let late = state.server == End::Closed && self.net.random().chance(500);
+        if state.server == End::Up || late {
+            if let LinkItem::Down(_) = part {
+                state.server = End::Closed;
             }
             let link = LinkId(link);
-            self.tell(match part {
-                FromLink::Message(message) => Input::LinkMessage { link, message },
-                FromLink::Bytes(chunk) => Input::LinkBytes { link, chunk },
-                FromLink::Down(cause) => Input::LinkDown { link, cause },
+            self.handle_input(match part {
+                LinkItem::Message(message) => Input::LinkMessage { link, message },
+                LinkItem::Bytes(chunk) => Input::LinkBytes { link, chunk },
+                LinkItem::Down(cause) => Input::LinkDown { link, cause },
             });
         }
     }
 
     /// Checks whether a WebTransport session has sent its first packet, and admits or refuses it.
     fn poll_incoming(&mut self, link: u64) {
-        let Some(wire) = self.links.get_mut(&link) else { return };
-        let Some(mut incoming) = wire.incoming.take() else { return };
+        let Some(state) = self.links.get_mut(&link) else { return };
+        let Some(mut incoming) = state.incoming.take() else { return };
         let Some(outcome) = incoming.poll() else {
-            wire.incoming = Some(incoming);
+            state.incoming = Some(incoming);
             return;
         };
         let admitted = match outcome {

@@ -10,9 +10,9 @@ use alloc::string::{String, ToString as _};
 use core::fmt;
 use core::time::Duration;
 
-use super::client::{ClientEvent, ClientSettings, Habits};
+use super::client::{ClientBehavior, ClientEvent, ClientSettings};
 use super::invariants::{Numbered, Violation};
-use super::pair::{Pair, Step, Wires};
+use super::pair::{NetworkSettings, Pair, Step};
 use crate::config::Config;
 use crate::error::SendError;
 use crate::event::{CloseReason, Event, LinkKind};
@@ -31,15 +31,15 @@ pub enum Ending {
     /// The server closes at once.
     ServerDiscards,
     /// The client's process dies.
-    ClientVanishes,
+    ClientCrashes,
     /// The network fails without notice: neither end detects it.
-    CableIsPulled,
+    NetworkFails,
 }
 
 impl Ending {
     /// All endings.
     pub const ALL: [Self; 5] =
-        [Self::ClientCloses, Self::ServerCloses, Self::ServerDiscards, Self::ClientVanishes, Self::CableIsPulled];
+        [Self::ClientCloses, Self::ServerCloses, Self::ServerDiscards, Self::ClientCrashes, Self::NetworkFails];
 }
 
 /// The settings of a simulated session; a seed determines the details.
@@ -53,7 +53,7 @@ pub struct Scenario {
     /// The link that the client upgrades to, if any.
     pub upgrade: Option<LinkKind>,
     /// The delays and faults of the network.
-    pub wires: Wires,
+    pub network: NetworkSettings,
     /// The number of messages that each end sends.
     pub messages: u64,
     /// The size of the largest message, in bytes.
@@ -63,13 +63,13 @@ pub struct Scenario {
     /// The longest time for which the server's application stops reading, now and then. Zero if it never stops.
     pub stall: Duration,
     /// Deviations from the JavaScript client.
-    pub habits: Habits,
+    pub behavior: ClientBehavior,
     /// How long the client waits for a ping. If `None`, as long as the server's settings imply.
-    pub patience: Option<Duration>,
+    pub heartbeat_timeout: Option<Duration>,
     /// How the session ends. If `None`, the seed decides.
     pub ending: Option<Ending>,
     /// Whether the session ends only after every message has arrived. Otherwise it ends at any time.
-    pub quiet_end: bool,
+    pub ends_after_delivery: bool,
 }
 
 impl Default for Scenario {
@@ -78,15 +78,15 @@ impl Default for Scenario {
             config: Config::default(),
             start: None,
             upgrade: Some(LinkKind::WebSocket),
-            wires: Wires::default(),
+            network: NetworkSettings::default(),
             messages: 20,
             largest: 200,
             span: Duration::from_secs(1),
             stall: Duration::ZERO,
-            habits: Habits::default(),
-            patience: None,
+            behavior: ClientBehavior::default(),
+            heartbeat_timeout: None,
             ending: None,
-            quiet_end: true,
+            ends_after_delivery: true,
         }
     }
 }
@@ -106,9 +106,9 @@ pub struct Report {
     /// The time from the start of the ending to the session's last event.
     pub end_took: Duration,
     /// The messages from the client to the server.
-    pub upwards: Numbered,
+    pub upstream: Numbered,
     /// The messages from the server to the client.
-    pub downwards: Numbered,
+    pub downstream: Numbered,
     /// How often a message of the server was refused because the queue was full.
     pub refused: u64,
     /// A hash of the run. It is the same in every run of a seed.
@@ -141,24 +141,24 @@ impl core::error::Error for Failure {}
 enum Action {
     FromClient,
     FromServer,
-    LookAway,
+    StopReading,
     End,
 }
 
 /// A scenario that is being played.
-struct Play<'a> {
+struct Run<'a> {
     scenario: &'a Scenario,
     pair: Pair<Session, Action>,
     ending: Ending,
-    upwards: Numbered,
-    downwards: Numbered,
+    upstream: Numbered,
+    downstream: Numbered,
     to_send_up: u64,
     to_send_down: u64,
     /// Refused messages for which no [`Event::Writable`] was polled yet. Can be more than one while the application does not read.
     blocked: u64,
     refused: u64,
     /// When the server's application reads again.
-    looks_again: Instant,
+    reads_again_at: Instant,
     opened_at: Instant,
     upgraded: Option<Duration>,
     client_upgraded: bool,
@@ -175,24 +175,24 @@ struct Play<'a> {
 /// # Errors
 /// The first violation.
 pub fn run(seed: u64, scenario: &Scenario, log: bool) -> Result<Report, Box<Failure>> {
-    let mut play = Play::new(seed, scenario, log);
-    match play.live() {
+    let mut run = Run::new(seed, scenario, log);
+    match run.execute() {
         Ok(report) => Ok(report),
-        Err(violation) => Err(Box::new(Failure { violation, log: play.log() })),
+        Err(violation) => Err(Box::new(Failure { violation, log: run.log() })),
     }
 }
 
-impl<'a> Play<'a> {
+impl<'a> Run<'a> {
     fn new(seed: u64, scenario: &'a Scenario, log: bool) -> Self {
         let config = scenario.config.clone();
         let settings = ClientSettings {
             start: scenario.start,
             upgrade: scenario.upgrade,
-            patience: scenario.patience.unwrap_or(config.ping_interval + config.ping_timeout),
+            heartbeat_timeout: scenario.heartbeat_timeout.unwrap_or(config.ping_interval + config.ping_timeout),
             max_payload: config.max_payload,
-            habits: scenario.habits,
+            behavior: scenario.behavior,
         };
-        let mut pair = Pair::new(seed, config, settings, scenario.wires.clone(), log, |session| session);
+        let mut pair = Pair::new(seed, config, settings, scenario.network.clone(), log, |session| session);
         let ending = match scenario.ending {
             Some(ending) => ending,
             None => pair.random().pick(&Ending::ALL).copied().unwrap_or(Ending::ClientCloses),
@@ -204,19 +204,19 @@ impl<'a> Play<'a> {
             }
         }
         if !scenario.stall.is_zero() {
-            pair.schedule(scenario.stall, Action::LookAway);
+            pair.schedule(scenario.stall, Action::StopReading);
         }
-        if !scenario.quiet_end {
+        if !scenario.ends_after_delivery {
             let delay = pair.random().duration(Duration::ZERO, scenario.span.saturating_mul(2));
             pair.schedule(delay, Action::End);
         }
         Self {
             scenario,
-            looks_again: pair.now(),
+            reads_again_at: pair.now(),
             pair,
             ending,
-            upwards: Numbered::new("client to server"),
-            downwards: Numbered::new("server to client"),
+            upstream: Numbered::new("client to server"),
+            downstream: Numbered::new("server to client"),
             to_send_up: scenario.messages,
             to_send_down: scenario.messages,
             blocked: 0,
@@ -236,11 +236,11 @@ impl<'a> Play<'a> {
         self.pair.machine().map(|machine| machine.log().to_string()).unwrap_or_default()
     }
 
-    fn live(&mut self) -> Result<Report, Violation> {
+    fn execute(&mut self) -> Result<Report, Violation> {
         // No scenario needs as much as an hour of virtual time.
         let limit = self.pair.now() + Duration::from_secs(3600);
         let mut steps = 0_u64;
-        let mut end_is_near = !self.scenario.quiet_end;
+        let mut end_is_scheduled = !self.scenario.ends_after_delivery;
         loop {
             let step = self.pair.step()?;
             steps = steps.saturating_add(1);
@@ -254,18 +254,18 @@ impl<'a> Play<'a> {
                 }
             }
             self.read()?;
-            if !end_is_near && self.is_complete() {
-                end_is_near = true;
+            if !end_is_scheduled && self.is_complete() {
+                end_is_scheduled = true;
                 let delay = self.pair.random().duration(Duration::ZERO, Duration::from_millis(300));
                 self.pair.schedule(delay, Action::End);
             }
             if self.pair.now() > limit {
-                return Err(Violation::new("scenario", format!("never ends, after {:?}", self.ending)));
+                return Err(Violation::new("scenario", format!("no end, after {:?}", self.ending)));
             }
         }
         self.read()?;
         self.pair.finish()?;
-        self.judge()?;
+        self.check_outcome()?;
         Ok(Report {
             upgraded: self.upgraded,
             reason: self.reason,
@@ -275,8 +275,8 @@ impl<'a> Play<'a> {
                 (Some(ended), Some(closed)) => closed - ended,
                 _ => Duration::ZERO,
             },
-            upwards: self.upwards.clone(),
-            downwards: self.downwards.clone(),
+            upstream: self.upstream.clone(),
+            downstream: self.downstream.clone(),
             refused: self.refused,
             digest: self.pair.machine().map_or(0, |machine| machine.digest()),
             steps,
@@ -287,7 +287,7 @@ impl<'a> Play<'a> {
     /// Whether everything that should happen before the end has happened, or cannot happen any more.
     fn is_complete(&mut self) -> bool {
         let sent = self.to_send_up == 0 && self.to_send_down == 0;
-        let arrived = self.upwards.is_complete() && self.downwards.is_complete();
+        let arrived = self.upstream.is_complete() && self.downstream.is_complete();
         let upgraded = self.scenario.upgrade.is_none() || self.scenario.start.is_some() || self.upgraded.is_some();
         let dead = self.reason.is_some() || self.pair.client().is_closed();
         dead || (sent && arrived && upgraded)
@@ -297,24 +297,24 @@ impl<'a> Play<'a> {
         match action {
             Action::FromClient => {
                 if self.pair.client().is_open() {
-                    let message = self.message(|play| &play.upwards);
+                    let message = self.message(|run| &run.upstream);
                     self.pair.client().send(message);
-                    self.upwards.count_sent();
+                    self.upstream.count_sent();
                     self.to_send_up = self.to_send_up.saturating_sub(1);
                 } else if !self.pair.client().is_closed() {
                     self.pair.schedule(Duration::from_millis(50), action);
                 }
             }
             Action::FromServer => self.send_from_server(),
-            Action::LookAway => {
-                let away = self.pair.random().duration(Duration::ZERO, self.scenario.stall);
-                self.looks_again = self.pair.now() + away;
+            Action::StopReading => {
+                let pause = self.pair.random().duration(Duration::ZERO, self.scenario.stall);
+                self.reads_again_at = self.pair.now() + pause;
                 if self.reason.is_none() && !self.pair.client().is_closed() {
-                    let next = self.pair.random().duration(away, self.scenario.stall.saturating_mul(2));
+                    let next = self.pair.random().duration(pause, self.scenario.stall.saturating_mul(2));
                     self.pair.schedule(next, action);
                 } else {
                     // No later step would make the application read again.
-                    self.looks_again = self.pair.now();
+                    self.reads_again_at = self.pair.now();
                 }
             }
             Action::End => self.end(),
@@ -328,12 +328,12 @@ impl<'a> Play<'a> {
     }
 
     fn send_from_server(&mut self) {
-        let message = self.message(|play| &play.downwards);
+        let message = self.message(|run| &run.downstream);
         // Includes what the machine adds to each frame.
         let size = message.len().saturating_add(64);
         match self.pair.command(size, |session| session.send(message)) {
             Some(Ok(())) => {
-                self.downwards.count_sent();
+                self.downstream.count_sent();
                 self.to_send_down = self.to_send_down.saturating_sub(1);
             }
             Some(Err(SendError::Full)) => {
@@ -359,25 +359,25 @@ impl<'a> Play<'a> {
             Ending::ClientCloses => self.pair.client().close(),
             Ending::ServerCloses | Ending::ServerDiscards => {
                 let discards = self.ending == Ending::ServerDiscards;
-                let there = self
+                let session_exists = self
                     .pair
                     .timed_command(0, |session, now| if discards { session.discard(now) } else { session.close(now) });
-                if there.is_none() && !self.pair.client().is_closed() {
+                if session_exists.is_none() && !self.pair.client().is_closed() {
                     self.pair.schedule(Duration::from_millis(50), Action::End);
                 }
             }
-            Ending::ClientVanishes => {
-                self.pair.vanish();
-                if self.scenario.habits.impatient {
+            Ending::ClientCrashes => {
+                self.pair.crash();
+                if self.scenario.behavior.upgrades_during_post {
                     // A POST in flight is lost, but what the client sent on its link afterwards still arrives.
-                    self.upwards.allow_gaps();
+                    self.upstream.allow_gaps();
                 }
             }
-            Ending::CableIsPulled => {
-                self.pair.pull_cable();
+            Ending::NetworkFails => {
+                self.pair.fail_network();
                 if !self.pair.client().is_open() {
                     // A client has no deadline before it is open, but its application has.
-                    self.pair.client().vanish();
+                    self.pair.client().crash();
                 }
             }
         }
@@ -388,7 +388,7 @@ impl<'a> Play<'a> {
         while let Some(event) = self.pair.client().poll_event() {
             match event {
                 ClientEvent::Message(message) => {
-                    let arrived = self.downwards.receive(&message);
+                    let arrived = self.downstream.receive(&message);
                     self.ordered(arrived)?;
                 }
                 ClientEvent::Upgraded => self.client_upgraded = true,
@@ -396,19 +396,19 @@ impl<'a> Play<'a> {
                 ClientEvent::Open => {}
             }
         }
-        if self.pair.now() < self.looks_again {
+        if self.pair.now() < self.reads_again_at {
             return Ok(());
         }
         while let Some(event) = self.pair.poll_event() {
             match event {
                 Event::Message(message) => {
-                    let arrived = self.upwards.receive(&message);
+                    let arrived = self.upstream.receive(&message);
                     self.ordered(arrived)?;
                 }
                 Event::Upgraded(_) => self.upgraded = Some(self.pair.now() - self.opened_at),
                 Event::Writable => {
                     let Some(left) = self.blocked.checked_sub(1) else {
-                        return Err(Violation::new("writable", "nothing had been refused".into()));
+                        return Err(Violation::new("writable", "no message had been refused".into()));
                     };
                     self.blocked = left;
                     self.send_from_server();
@@ -427,20 +427,20 @@ impl<'a> Play<'a> {
 
     /// Checks I10, except where repeated requests make it impossible.
     fn ordered(&self, arrived: Result<(), Violation>) -> Result<(), Violation> {
-        if self.scenario.wires.repeated_requests > 0 { Ok(()) } else { arrived }
+        if self.scenario.network.repeated_requests > 0 { Ok(()) } else { arrived }
     }
 
     /// Checks the end of the run against the scenario.
-    fn judge(&mut self) -> Result<(), Violation> {
+    fn check_outcome(&mut self) -> Result<(), Violation> {
         let fail = |rule, detail: String| Err(Violation::new(rule, detail));
         if !self.pair.client().is_closed() {
-            return fail("scenario", "the client is still there".into());
+            return fail("scenario", "the client is not closed".into());
         }
         if self.pair.machine().is_some() && self.reason.is_none() {
             return fail("I5", "the session never ended".into());
         }
-        let wires = &self.scenario.wires;
-        let trouble = wires.lost_requests > 0 || wires.lost_links > 0 || wires.repeated_requests > 0;
+        let network = &self.scenario.network;
+        let faults = network.lost_requests > 0 || network.lost_links > 0 || network.repeated_requests > 0;
         // A session that ended in another way, or before, has no expected outcome.
         let as_planned = match self.ending {
             Ending::ClientCloses => self.client_reason == "forced close",
@@ -448,31 +448,31 @@ impl<'a> Play<'a> {
             _ => self.planned_end,
         };
         // The heartbeat was too short for this network.
-        let given_up = self.scenario.patience.is_some()
-            && self.ending != Ending::CableIsPulled
+        let given_up = self.scenario.heartbeat_timeout.is_some()
+            && self.ending != Ending::NetworkFails
             && self.reason == Some(CloseReason::PingTimeout);
         let as_planned = as_planned && !given_up;
         // A `5` can arrive after the upgrade timeout. What was sent after it is then lost, in the reference as well.
         let missed = self.client_upgraded && self.upgraded.is_none();
-        if trouble || missed || !as_planned || self.reason.is_none() {
+        if faults || missed || !as_planned || self.reason.is_none() {
             return Ok(());
         }
         let expected = match self.ending {
             Ending::ClientCloses => Some("transport close"),
             Ending::ServerCloses | Ending::ServerDiscards => Some("forced close"),
-            Ending::CableIsPulled => Some("ping timeout"),
-            Ending::ClientVanishes => None,
+            Ending::NetworkFails => Some("ping timeout"),
+            Ending::ClientCrashes => None,
         };
         let reason = self.reason.map(|reason| reason.as_str()).unwrap_or_default();
-        if self.scenario.quiet_end && expected.is_some_and(|expected| expected != reason) {
+        if self.scenario.ends_after_delivery && expected.is_some_and(|expected| expected != reason) {
             return fail("reason", format!("{reason:?} after {:?}", self.ending));
         }
         // An end that closes gracefully loses nothing it has sent, unless it closes its link while a POST is still in flight.
-        let in_order = self.ending == Ending::ClientCloses && !self.scenario.habits.impatient;
-        let up = self.scenario.quiet_end || in_order;
-        let down = self.scenario.quiet_end || self.ending == Ending::ServerCloses;
-        if (up && !self.upwards.is_complete()) || (down && !self.downwards.is_complete()) {
-            return fail("I10", format!("lost: {:?} or {:?}, after {:?}", self.upwards, self.downwards, self.ending));
+        let graceful = self.ending == Ending::ClientCloses && !self.scenario.behavior.upgrades_during_post;
+        let up = self.scenario.ends_after_delivery || graceful;
+        let down = self.scenario.ends_after_delivery || self.ending == Ending::ServerCloses;
+        if (up && !self.upstream.is_complete()) || (down && !self.downstream.is_complete()) {
+            return fail("I10", format!("lost: {:?} or {:?}, after {:?}", self.upstream, self.downstream, self.ending));
         }
         Ok(())
     }

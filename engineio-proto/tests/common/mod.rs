@@ -123,7 +123,7 @@ impl Peer {
         peer.up(LinkKind::WebSocket);
         peer.text(1, "2probe");
         peer.text(1, "5");
-        peer.says(&["upgraded WebSocket", "link 1: 3probe"]);
+        peer.assert_outputs(&["upgraded WebSocket", "link 1: 3probe"]);
         peer
     }
 
@@ -249,20 +249,20 @@ impl Peer {
     }
 
     #[track_caller]
-    pub(crate) fn says(&mut self, expected: &[&str]) {
+    pub(crate) fn assert_outputs(&mut self, expected: &[&str]) {
         assert_eq!(self.turn(), expected);
     }
 
     /// Asserts that there are no more outputs, that the session is drained, and that late requests are answered.
     #[track_caller]
-    pub(crate) fn is_over(&mut self) {
-        self.says(&[]);
+    pub(crate) fn assert_over(&mut self) {
+        self.assert_outputs(&[]);
         assert!(self.session.is_drained());
         assert_eq!(self.session.poll_timeout(), None);
         assert!(self.waiting.is_empty(), "never answered: {:?}", self.waiting);
         let get = self.get();
         let post = self.post("4x");
-        assert_eq!(self.turn(), [gone(get), gone(post)]);
+        assert_eq!(self.turn(), [unknown_session(get), unknown_session(post)]);
         let link = self.up(LinkKind::WebSocket);
         self.text(link, "4x");
         assert_eq!(self.turn(), [format!("close link {link}")]);
@@ -298,7 +298,7 @@ impl Peer {
 }
 
 /// The line of a request that arrived too late.
-pub(crate) fn gone(request: u64) -> String {
+pub(crate) fn unknown_session(request: u64) -> String {
     format!("reply {request}: 400 {{\"code\":1,\"message\":\"Session ID unknown\"}}")
 }
 

@@ -5,12 +5,12 @@
 
 use engineio_proto::testkit::scenario::{Report, Scenario, run};
 
-/// Plays the scenario of each seed from 0 to `count`, and passes the reports to `judge`.
-pub fn play(count: u64, scenario: impl Fn(u64) -> Scenario, mut judge: impl FnMut(u64, &Report)) {
+/// Plays the scenario of each seed from 0 to `count`, and passes the reports to `check`.
+pub fn play(count: u64, scenario: impl Fn(u64) -> Scenario, mut check: impl FnMut(u64, &Report)) {
     each(count, |seed, replay| match run(seed, &scenario(seed), replay) {
         Ok(report) => {
             eprint!("{}", report.log);
-            judge(seed, &report);
+            check(seed, &report);
         }
         Err(failure) => panic!("SEED={seed}: {failure}"),
     });

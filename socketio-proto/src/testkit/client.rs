@@ -19,13 +19,13 @@ use crate::payload::Args;
 /// The client's state on one namespace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
-    Out,
-    Asked,
-    In,
+    NotJoined,
+    Joining,
+    Joined,
 }
 
 #[derive(Debug)]
-struct Space {
+struct NamespaceState {
     state: State,
     sent: u64,
     received: u64,
@@ -35,7 +35,7 @@ struct Space {
 
 /// An event of the server that requests an ack.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct AckRequest {
     namespace: Text,
     id: u64,
     number: u64,
@@ -46,50 +46,52 @@ pub(super) struct Question {
 pub(super) struct Client {
     decoder: JsonDecoder,
     encoder: Encoder,
-    spaces: BTreeMap<&'static str, Space>,
+    namespaces: BTreeMap<&'static str, NamespaceState>,
     /// Ids of the acks that are awaited from the server, with the numbers of their events.
-    asked: BTreeMap<u64, u64>,
-    answered: BTreeSet<u64>,
+    awaited_acks: BTreeMap<u64, u64>,
+    received_acks: BTreeSet<u64>,
     next_id: u64,
     /// Whether the client has violated the protocol. Its expectations do not hold any more.
-    rude: bool,
-    questions: Vec<Question>,
+    violated_protocol: bool,
+    ack_requests: Vec<AckRequest>,
     outbox: Vec<Message>,
     pub(super) sent: u64,
     pub(super) received: u64,
-    pub(super) answers: u64,
+    pub(super) acks: u64,
 }
 
 impl Client {
     pub(super) fn new(namespaces: &[&'static str]) -> Self {
-        let space = |name: &&'static str| (*name, Space { state: State::Out, sent: 0, received: 0, broadcast: 0 });
+        let socket = |name: &&'static str| {
+            (*name, NamespaceState { state: State::NotJoined, sent: 0, received: 0, broadcast: 0 })
+        };
         Self {
             decoder: Json.decoder(&Limits::default()),
             encoder: Encoder::new(),
-            spaces: namespaces.iter().map(space).collect(),
-            asked: BTreeMap::new(),
-            answered: BTreeSet::new(),
+            namespaces: namespaces.iter().map(socket).collect(),
+            awaited_acks: BTreeMap::new(),
+            received_acks: BTreeSet::new(),
             next_id: 0,
-            rude: false,
-            questions: Vec::new(),
+            violated_protocol: false,
+            ack_requests: Vec::new(),
             outbox: Vec::new(),
             sent: 0,
             received: 0,
-            answers: 0,
+            acks: 0,
         }
     }
 
     /// Takes the messages to send, and the questions of the server.
-    pub(super) fn take(&mut self) -> (Vec<Message>, Vec<Question>) {
-        (core::mem::take(&mut self.outbox), core::mem::take(&mut self.questions))
+    pub(super) fn take(&mut self) -> (Vec<Message>, Vec<AckRequest>) {
+        (core::mem::take(&mut self.outbox), core::mem::take(&mut self.ack_requests))
     }
 
     /// Whether all awaited acks have arrived.
-    pub(super) fn is_answered(&self) -> bool {
-        self.asked.is_empty()
+    pub(super) fn all_acks_arrived(&self) -> bool {
+        self.awaited_acks.is_empty()
     }
 
-    fn put<A: Args + ?Sized>(&mut self, packet: &Outgoing<'_, A>) {
+    fn queue<A: Args + ?Sized>(&mut self, packet: &Outgoing<'_, A>) {
         let Ok(encoded) = Json.encode(packet, &mut self.encoder) else { return };
         for frame in encoded.frames() {
             let data = frame.data().clone();
@@ -98,47 +100,47 @@ impl Client {
         }
     }
 
-    fn put_bare(&mut self, packet_type: PacketType, namespace: &str) {
-        self.put(&Outgoing::<()> { packet_type, namespace, id: None, event: None, args: None });
+    fn queue_without_payload(&mut self, packet_type: PacketType, namespace: &str) {
+        self.queue(&Outgoing::<()> { packet_type, namespace, id: None, event: None, args: None });
     }
 
     /// Does something that a client is allowed to do.
-    pub(super) fn act(&mut self, random: &mut Random, calm: bool) {
-        let names: Vec<&'static str> = self.spaces.keys().copied().collect();
+    pub(super) fn act(&mut self, random: &mut Random, well_behaved: bool) {
+        let names: Vec<&'static str> = self.namespaces.keys().copied().collect();
         let Some(&name) = random.pick(&names) else { return };
-        let Some(space) = self.spaces.get_mut(name) else { return };
-        match space.state {
-            State::Asked => {}
-            State::Out => {
-                space.state = State::Asked;
+        let Some(socket) = self.namespaces.get_mut(name) else { return };
+        match socket.state {
+            State::Joining => {}
+            State::NotJoined => {
+                socket.state = State::Joining;
                 if random.chance(500) {
-                    self.put_bare(PacketType::Connect, name);
+                    self.queue_without_payload(PacketType::Connect, name);
                 } else {
                     let auth = BTreeMap::from([("token", 123)]);
                     let (packet_type, id) = (PacketType::Connect, None);
-                    self.put(&Outgoing { packet_type, namespace: name, id, event: None, args: Some(&auth) });
+                    self.queue(&Outgoing { packet_type, namespace: name, id, event: None, args: Some(&auth) });
                 }
             }
-            State::In if !calm && random.chance(80) => {
-                space.state = State::Out;
-                self.put_bare(PacketType::Disconnect, name);
+            State::Joined if !well_behaved && random.chance(80) => {
+                socket.state = State::NotJoined;
+                self.queue_without_payload(PacketType::Disconnect, name);
             }
-            State::In => {
-                let number = space.sent;
-                space.sent = space.sent.saturating_add(1);
+            State::Joined => {
+                let number = socket.sent;
+                socket.sent = socket.sent.saturating_add(1);
                 self.sent = self.sent.saturating_add(1);
                 let id = random.chance(300).then_some(self.next_id);
                 if let Some(id) = id {
                     self.next_id = self.next_id.saturating_add(1);
-                    self.asked.insert(id, number);
+                    self.awaited_acks.insert(id, number);
                 }
-                self.put(&Outgoing::event(name, id, "n", &Numbered::new(number)));
+                self.queue(&Outgoing::event(name, id, "n", &Numbered::new(number)));
             }
         }
     }
 
     /// Does something that violates the protocol, or that no real client does.
-    pub(super) fn misbehave(&mut self, random: &mut Random) {
+    pub(super) fn violate_protocol(&mut self, random: &mut Random) {
         const FAULTS: [&str; 10] = [
             "0",
             "1/nowhere,",
@@ -151,13 +153,13 @@ impl Client {
             r#"0/another,{"a":1}"#,
             r#"2["connect"]"#,
         ];
-        self.rude = true;
+        self.violated_protocol = true;
         self.outbox.extend(random.pick(&FAULTS).map(|fault| Message::from(*fault)));
     }
 
     /// Answers a question of the server.
-    pub(super) fn answer(&mut self, question: &Question) {
-        self.put(&Outgoing::ack(&question.namespace, question.id, &Numbered::new(question.number)));
+    pub(super) fn ack(&mut self, request: &AckRequest) {
+        self.queue(&Outgoing::ack(&request.namespace, request.id, &Numbered::new(request.number)));
     }
 
     /// Receives a message of the server.
@@ -169,51 +171,51 @@ impl Client {
         let unexpected = |rule, what: &str| Err(Violation::new(rule, format!("{what}: {detail}")));
         let Packet { packet_type, namespace, id, payload } = packet;
         if packet_type == PacketType::Ack {
-            let (Some(id), Some(payload)) = (id, payload) else { return unexpected("acks", "not complete") };
-            let Some(number) = self.asked.remove(&id) else { return unexpected("acks", "not asked for") };
-            if !self.answered.insert(id) {
-                return unexpected("acks", "answered twice");
+            let (Some(id), Some(payload)) = (id, payload) else { return unexpected("acks", "incomplete") };
+            let Some(number) = self.awaited_acks.remove(&id) else { return unexpected("acks", "not requested") };
+            if !self.received_acks.insert(id) {
+                return unexpected("acks", "received twice");
             }
-            self.answers = self.answers.saturating_add(1);
-            return if numbered::number(&payload)? == number {
-                Ok(())
-            } else {
-                unexpected("acks", "of another question")
-            };
+            self.acks = self.acks.saturating_add(1);
+            return if numbered::number(&payload)? == number { Ok(()) } else { unexpected("acks", "of another event") };
         }
-        let Some(space) = self.spaces.get_mut(&*namespace) else {
-            return if self.rude { Ok(()) } else { unexpected("namespaces", "never heard of") };
+        let Some(socket) = self.namespaces.get_mut(&*namespace) else {
+            return if self.violated_protocol { Ok(()) } else { unexpected("namespaces", "unknown") };
         };
         match (packet_type, payload) {
             (PacketType::Connect, Some(payload)) => {
                 let sid: Result<BTreeMap<String, String>, _> = payload.get(0);
-                if space.state != State::Asked || !sid.is_ok_and(|reply| reply.keys().eq(["sid"])) {
-                    return if self.rude { Ok(()) } else { unexpected("connect", "not asked for") };
+                if socket.state != State::Joining || !sid.is_ok_and(|reply| reply.keys().eq(["sid"])) {
+                    return if self.violated_protocol { Ok(()) } else { unexpected("connect", "not requested") };
                 }
-                *space = Space { state: State::In, sent: 0, received: 0, broadcast: 0 };
+                *socket = NamespaceState { state: State::Joined, sent: 0, received: 0, broadcast: 0 };
             }
             (PacketType::ConnectError, Some(payload)) => {
-                if space.state != State::Asked || payload.len() != 1 {
-                    return if self.rude { Ok(()) } else { unexpected("connect", "refused, but not asked for") };
+                if socket.state != State::Joining || payload.len() != 1 {
+                    return if self.violated_protocol {
+                        Ok(())
+                    } else {
+                        unexpected("connect", "refused, but not requested")
+                    };
                 }
-                space.state = State::Out;
+                socket.state = State::NotJoined;
             }
             // Packets that were in transit when this side left the namespace are ignored.
-            (PacketType::Disconnect, _) if space.state == State::In => space.state = State::Out,
-            (PacketType::Event, Some(payload)) if space.state == State::In => {
+            (PacketType::Disconnect, _) if socket.state == State::Joined => socket.state = State::NotJoined,
+            (PacketType::Event, Some(payload)) if socket.state == State::Joined => {
                 let number = numbered::number(&payload)?;
                 match payload.name() {
-                    Some("n") if number == space.received => {
-                        space.received = space.received.saturating_add(1);
+                    Some("n") if number == socket.received => {
+                        socket.received = socket.received.saturating_add(1);
                         self.received = self.received.saturating_add(1);
                     }
-                    Some("b") if number >= space.broadcast => space.broadcast = number.saturating_add(1),
+                    Some("b") if number >= socket.broadcast => socket.broadcast = number.saturating_add(1),
                     _ => return unexpected("I10", "out of order"),
                 }
-                self.questions.extend(id.map(|id| Question { namespace, id, number }));
+                self.ack_requests.extend(id.map(|id| AckRequest { namespace, id, number }));
             }
             (PacketType::Disconnect | PacketType::Event, _) => {}
-            _ => return unexpected("namespaces", "of no use"),
+            _ => return unexpected("namespaces", "unexpected"),
         }
         Ok(())
     }

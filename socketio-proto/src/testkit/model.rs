@@ -27,17 +27,17 @@ pub(super) struct Model {
     machine: Namespace<Key>,
     rooms: BTreeMap<Key, BTreeSet<String>>,
     /// The rooms according to the events.
-    told: BTreeMap<String, BTreeSet<Key>>,
-    waiting: BTreeMap<AckId, BTreeSet<Key>>,
-    pub(super) gathered: u64,
+    reported: BTreeMap<String, BTreeSet<Key>>,
+    pending_acks: BTreeMap<AckId, BTreeSet<Key>>,
+    pub(super) broadcast_outcomes: u64,
 }
 
 impl Model {
     pub(super) fn new(name: &'static str) -> Self {
         let mut machine = Namespace::new();
         machine.observe_rooms();
-        let (rooms, told, waiting) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { name, machine, rooms, told, waiting, gathered: 0 }
+        let (rooms, reported, pending_acks) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { name, machine, rooms, reported, pending_acks, broadcast_outcomes: 0 }
     }
 
     pub(super) fn add(&mut self, key: Key, id: &SocketId) -> Result<(), Violation> {
@@ -64,7 +64,7 @@ impl Model {
     }
 
     /// Joins or leaves a random room.
-    pub(super) fn move_about(&mut self, key: Key, random: &mut Random) -> Result<(), Violation> {
+    pub(super) fn change_rooms(&mut self, key: Key, random: &mut Random) -> Result<(), Violation> {
         let (Some(&room), Some(rooms)) = (random.pick(&ROOMS), self.rooms.get_mut(&key)) else { return Ok(()) };
         let (target, named) = (&Target::socket(key), &[room]);
         if random.chance(600) {
@@ -90,13 +90,13 @@ impl Model {
         if random.chance(400) {
             target = target.without(sender);
         }
-        let meant: Vec<Key> =
-            self.rooms.iter().filter(|(key, rooms)| is_meant(&target, **key, rooms)).map(|(key, _)| *key).collect();
+        let expected: Vec<Key> =
+            self.rooms.iter().filter(|(key, rooms)| is_in_target(&target, **key, rooms)).map(|(key, _)| *key).collect();
         let found: Vec<Key> = self.machine.apply(Operation::Emit { target: &target }).collect();
-        if found == meant {
+        if found == expected {
             Ok((target, found))
         } else {
-            Err(Violation::new("rooms", format!("{target:?} means {meant:?}, not {found:?}")))
+            Err(Violation::new("rooms", format!("{target:?} must select {expected:?}, but selects {found:?}")))
         }
     }
 
@@ -115,7 +115,7 @@ impl Model {
         let id = ack.id();
         let recipients: Vec<Key> =
             self.machine.apply(Operation::EmitWithAck { target, ack, deadline: now + timeout }).collect();
-        self.waiting.insert(id, recipients.iter().copied().collect());
+        self.pending_acks.insert(id, recipients.iter().copied().collect());
         self.check()?;
         Ok(recipients)
     }
@@ -140,11 +140,11 @@ impl Model {
 
     /// Checks that no socket is left, and no state.
     pub(super) fn check_empty(&self) -> Result<(), Violation> {
-        let nothing = self.machine.is_empty() && self.told.is_empty() && self.waiting.is_empty();
+        let nothing = self.machine.is_empty() && self.reported.is_empty() && self.pending_acks.is_empty();
         if nothing && self.machine.poll_timeout().is_none() {
             Ok(())
         } else {
-            Err(Violation::new("I12", format!("something is left: {self:?}")))
+            Err(Violation::new("I12", format!("state is left: {self:?}")))
         }
     }
 
@@ -153,23 +153,25 @@ impl Model {
         while let Some(event) = self.machine.poll_event() {
             let detail = format!("{event:?}");
             let right = match event {
-                NamespaceEvent::RoomCreated { room } => self.told.insert(room.to_string(), BTreeSet::new()).is_none(),
+                NamespaceEvent::RoomCreated { room } => {
+                    self.reported.insert(room.to_string(), BTreeSet::new()).is_none()
+                }
                 NamespaceEvent::RoomDeleted { room } => {
-                    self.told.remove(&*room).is_some_and(|members| members.is_empty())
+                    self.reported.remove(&*room).is_some_and(|members| members.is_empty())
                 }
                 NamespaceEvent::Joined { socket, room } => {
-                    self.told.get_mut(&*room).is_some_and(|members| members.insert(socket))
+                    self.reported.get_mut(&*room).is_some_and(|members| members.insert(socket))
                 }
                 NamespaceEvent::Left { socket, room } => {
-                    self.told.get_mut(&*room).is_some_and(|members| members.remove(&socket))
+                    self.reported.get_mut(&*room).is_some_and(|members| members.remove(&socket))
                 }
                 NamespaceEvent::Acked { broadcast, socket, .. } => {
-                    self.gathered = self.gathered.saturating_add(1);
-                    self.waiting.get_mut(&broadcast).is_some_and(|waiting| waiting.remove(&socket))
+                    self.broadcast_outcomes = self.broadcast_outcomes.saturating_add(1);
+                    self.pending_acks.get_mut(&broadcast).is_some_and(|pending_acks| pending_acks.remove(&socket))
                 }
                 // A broadcast without recipients emits this event before its id is recorded.
                 NamespaceEvent::BroadcastDone { broadcast } => {
-                    self.waiting.remove(&broadcast).is_some_and(|waiting| waiting.is_empty())
+                    self.pending_acks.remove(&broadcast).is_some_and(|pending_acks| pending_acks.is_empty())
                 }
             };
             if !right {
@@ -182,15 +184,19 @@ impl Model {
                 rooms.entry(name).or_default().insert(*key);
             }
         }
-        let told = self.told.iter().map(|(name, members)| (&**name, members));
-        if self.machine.len() != self.rooms.len() || !told.eq(rooms.iter().map(|(name, members)| (*name, members))) {
-            return Err(Violation::new("rooms", format!("{:?} were told, {rooms:?} are there", self.told)));
+        let reported = self.reported.iter().map(|(name, members)| (&**name, members));
+        if self.machine.len() != self.rooms.len() || !reported.eq(rooms.iter().map(|(name, members)| (*name, members)))
+        {
+            return Err(Violation::new(
+                "rooms",
+                format!("the events report {:?}, the model has {rooms:?}", self.reported),
+            ));
         }
         Ok(())
     }
 }
 
-fn is_meant(target: &Target<Key>, key: Key, rooms: &BTreeSet<String>) -> bool {
+fn is_in_target(target: &Target<Key>, key: Key, rooms: &BTreeSet<String>) -> bool {
     let included = target.rooms.is_empty() || !target.rooms.is_disjoint(rooms);
     included && target.except.is_disjoint(rooms) && target.sender != Some(key)
 }

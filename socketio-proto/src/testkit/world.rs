@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use engineio_proto::testkit::{ClientEvent, ClientSettings, Habits, Pair, Step, Violation, Wires};
+use engineio_proto::testkit::{ClientBehavior, ClientEvent, ClientSettings, NetworkSettings, Pair, Step, Violation};
 use engineio_proto::{Arc, CloseReason, Instant, LinkKind, SendError};
 
 use super::client::Client;
@@ -40,16 +40,16 @@ pub struct Scenario {
     /// Settings of the connections.
     pub socket: Config,
     /// Behaviour of the network.
-    pub wires: Wires,
+    pub network: NetworkSettings,
     /// How many actions each client performs, and how many the application performs for each client.
     pub actions: u64,
     /// The time span over which the actions are spread.
     pub span: Duration,
     /// Maximum time for which the application stops reading from a peer. It does so repeatedly, unless this is zero.
     pub stall: Duration,
-    /// Whether no client violates the protocol, leaves or is disconnected before everything has arrived. Nothing may then be
+    /// Whether no client violates the protocol, leaves a namespace or is disconnected before everything has arrived. Nothing may then be
     /// missing.
-    pub calm: bool,
+    pub well_behaved: bool,
 }
 
 impl Default for Scenario {
@@ -58,11 +58,11 @@ impl Default for Scenario {
             clients: 3,
             engine: engineio_proto::Config::default(),
             socket: Config::default(),
-            wires: Wires::default(),
+            network: NetworkSettings::default(),
             actions: 25,
             span: Duration::from_secs(1),
             stall: Duration::ZERO,
-            calm: false,
+            well_behaved: false,
         }
     }
 }
@@ -82,13 +82,13 @@ pub struct Report {
     /// Events that arrived at clients, without broadcasts.
     pub received_down: u64,
     /// Acks that clients received.
-    pub answers_down: u64,
+    pub acks_down: u64,
     /// Outcomes of acks that were answers.
-    pub answered: u64,
+    pub acked: u64,
     /// Outcomes of acks that were errors.
-    pub unanswered: u64,
+    pub failed_acks: u64,
     /// Outcomes of broadcasts, one for each recipient.
-    pub gathered: u64,
+    pub broadcast_outcomes: u64,
     /// Commands that were refused because of a limit: the queue was full, or too many acks were awaited.
     pub refused: u64,
     /// A digest of the run. It is the same for every run with the same seed.
@@ -119,8 +119,8 @@ impl core::error::Error for Failure {}
 enum Action {
     Client,
     Server,
-    AnswerLate,
-    LookAway,
+    RespondLate,
+    StopReading,
     End,
     Tick,
 }
@@ -132,7 +132,7 @@ struct Socket {
     sent: u64,
     received: u64,
     /// Whether `Disconnecting` was received.
-    leaves: bool,
+    disconnecting: bool,
 }
 
 struct Peer {
@@ -146,10 +146,10 @@ struct Peer {
     tokens: Vec<(AckToken, u64)>,
     /// Number of commands that were refused because the queue was full, minus the [`Event::Writable`] events since then.
     refused: u64,
-    looks_again: Instant,
+    reads_again_at: Instant,
     ended: bool,
     /// Whether the network was cut off. A client that was not open before waits forever.
-    pulled: bool,
+    network_failed: bool,
     over: bool,
 }
 
@@ -171,7 +171,7 @@ struct World<'a> {
 /// The violation that was found.
 pub fn run(seed: u64, scenario: &Scenario, log: bool) -> Result<Report, Box<Failure>> {
     let mut world = World::new(seed, scenario, log);
-    match world.live() {
+    match world.run() {
         Ok(()) => Ok(world.report),
         Err(violation) => {
             let machine = world.peers.get(world.at).and_then(|peer| peer.pair.machine());
@@ -189,13 +189,13 @@ fn peer(seed: u64, scenario: &Scenario, log: bool) -> Peer {
     let settings = ClientSettings {
         start: kind(),
         upgrade: kind(),
-        patience: engine.ping_interval + engine.ping_timeout,
+        heartbeat_timeout: engine.ping_interval + engine.ping_timeout,
         max_payload: engine.max_payload,
-        habits: Habits::default(),
+        behavior: ClientBehavior::default(),
     };
     let config = Arc::new(scenario.socket.clone());
     let accept = move |session| Connection::new(Instant::ZERO, session, Json, Arc::clone(&config));
-    let mut pair = Pair::new(seed, engine, settings, scenario.wires.clone(), log, accept);
+    let mut pair = Pair::new(seed, engine, settings, scenario.network.clone(), log, accept);
     for _ in 0..scenario.actions {
         for action in [Action::Client, Action::Server] {
             let delay = pair.random().duration(Duration::ZERO, scenario.span);
@@ -203,13 +203,17 @@ fn peer(seed: u64, scenario: &Scenario, log: bool) -> Peer {
         }
     }
     if !scenario.stall.is_zero() {
-        pair.schedule(scenario.stall, Action::LookAway);
+        pair.schedule(scenario.stall, Action::StopReading);
     }
-    let end = if scenario.calm { scenario.span * 3 } else { pair.random().duration(Duration::ZERO, scenario.span * 2) };
+    let end = if scenario.well_behaved {
+        scenario.span * 3
+    } else {
+        pair.random().duration(Duration::ZERO, scenario.span * 2)
+    };
     pair.schedule(end, Action::End);
-    let namespaces: &[_] = if scenario.calm { &["/", "/custom"] } else { &["/", "/custom", "/nowhere"] };
+    let namespaces: &[_] = if scenario.well_behaved { &["/", "/custom"] } else { &["/", "/custom", "/nowhere"] };
     Peer {
-        looks_again: pair.now(),
+        reads_again_at: pair.now(),
         pair,
         client: Client::new(namespaces),
         sockets: BTreeMap::new(),
@@ -218,7 +222,7 @@ fn peer(seed: u64, scenario: &Scenario, log: bool) -> Peer {
         tokens: Vec::new(),
         refused: 0,
         ended: false,
-        pulled: false,
+        network_failed: false,
         over: false,
     }
 }
@@ -226,7 +230,7 @@ fn peer(seed: u64, scenario: &Scenario, log: bool) -> Peer {
 impl Peer {
     /// Records the result of sending a packet. After a packet that did not fit in the queue, one `Writable` event is emitted.
     /// If a packet of the connection itself (CONNECT, CONNECT_ERROR, DISCONNECT) does not fit, the connection ends instead.
-    fn note<R>(&mut self, result: &Option<Result<R, EmitError>>, report: &mut Report) {
+    fn record<R>(&mut self, result: &Option<Result<R, EmitError>>, report: &mut Report) {
         let full = matches!(result, Some(Err(EmitError::Send(SendError::Full))));
         if full {
             self.refused = self.refused.saturating_add(1);
@@ -252,7 +256,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn live(&mut self) -> Result<(), Violation> {
+    fn run(&mut self) -> Result<(), Violation> {
         let mut tick = TICK;
         let mut ticks = 0_u32;
         while self.peers.iter().any(|peer| !peer.over) {
@@ -269,14 +273,14 @@ impl<'a> World<'a> {
                 let slow = self.peers.iter().position(|peer| !peer.over).unwrap_or_default();
                 self.at = slow;
                 let state = self.peers.get(slow).map(|peer| (peer.ended, peer.pair.now(), &peer.pair));
-                return Err(Violation::new("scenario", format!("never ends: {state:?}")));
+                return Err(Violation::new("scenario", format!("no end: {state:?}")));
             }
             // After all actions, only timeouts are left, so larger ticks suffice.
             if tick.saturating_mul(ticks) > self.scenario.span * 4 {
                 tick = Duration::from_secs(1);
             }
         }
-        self.judge()
+        self.check_outcome()
     }
 
     /// Advances one peer by one tick.
@@ -296,7 +300,7 @@ impl<'a> World<'a> {
         self.read()?;
         let Some(peer) = self.peer() else { return Ok(()) };
         let machine_over = peer.pair.machine().is_none_or(|machine| machine.ended());
-        peer.over = peer.ended && machine_over && (peer.pulled || peer.pair.client().is_closed());
+        peer.over = peer.ended && machine_over && (peer.network_failed || peer.pair.client().is_closed());
         Ok(())
     }
 
@@ -305,28 +309,28 @@ impl<'a> World<'a> {
     }
 
     fn act(&mut self, action: Action) -> Result<(), Violation> {
-        let (calm, stall) = (self.scenario.calm, self.scenario.stall);
+        let (well_behaved, stall) = (self.scenario.well_behaved, self.scenario.stall);
         let Some(peer) = self.peer() else { return Ok(()) };
         match action {
             Action::Tick => {}
             Action::Client => {
                 if peer.pair.client().is_open() {
-                    if !calm && peer.pair.random().chance(8) {
-                        peer.client.misbehave(peer.pair.random());
+                    if !well_behaved && peer.pair.random().chance(8) {
+                        peer.client.violate_protocol(peer.pair.random());
                     } else {
-                        peer.client.act(peer.pair.random(), calm);
+                        peer.client.act(peer.pair.random(), well_behaved);
                     }
                 } else if !peer.pair.client().is_closed() {
                     peer.pair.schedule(TICK, action);
                 }
             }
-            Action::Server => self.serve()?,
-            Action::AnswerLate => self.answer_late()?,
-            Action::LookAway if peer.ended => {}
-            Action::LookAway => {
-                let away = peer.pair.random().duration(Duration::ZERO, stall);
-                peer.looks_again = peer.pair.now() + away;
-                let next = peer.pair.random().duration(away, stall.saturating_mul(2));
+            Action::Server => self.act_as_application()?,
+            Action::RespondLate => self.respond_late()?,
+            Action::StopReading if peer.ended => {}
+            Action::StopReading => {
+                let pause = peer.pair.random().duration(Duration::ZERO, stall);
+                peer.reads_again_at = peer.pair.now() + pause;
+                let next = peer.pair.random().duration(pause, stall.saturating_mul(2));
                 peer.pair.schedule(next, action);
             }
             Action::End => self.end(),
@@ -335,16 +339,16 @@ impl<'a> World<'a> {
     }
 
     fn end(&mut self) {
-        let calm = self.scenario.calm;
+        let well_behaved = self.scenario.well_behaved;
         let Some(peer) = self.peer() else { return };
         peer.ended = true;
-        peer.looks_again = peer.pair.now();
-        let ending = if calm { 0 } else { peer.pair.random().below(6) };
+        peer.reads_again_at = peer.pair.now();
+        let ending = if well_behaved { 0 } else { peer.pair.random().below(6) };
         let command: fn(&mut Connection, Instant) = match ending {
-            1 => return peer.pair.vanish(),
+            1 => return peer.pair.crash(),
             2 => {
-                peer.pulled = true;
-                return peer.pair.pull_cable();
+                peer.network_failed = true;
+                return peer.pair.fail_network();
             }
             3 => Connection::close,
             4 => Connection::shut_down,
@@ -358,32 +362,32 @@ impl<'a> World<'a> {
 
     /// Lets both sides read, unless the application is not reading now.
     fn read(&mut self) -> Result<(), Violation> {
-        let calm = self.scenario.calm;
+        let well_behaved = self.scenario.well_behaved;
         let Some(peer) = self.peer() else { return Ok(()) };
         while let Some(event) = peer.pair.client().poll_event() {
             if let ClientEvent::Message(message) = event {
                 peer.client.receive(message)?;
             }
         }
-        let (messages, questions) = peer.client.take();
+        let (messages, ack_requests) = peer.client.take();
         for message in messages {
             peer.pair.client().send(message);
         }
-        for question in questions {
-            if calm || peer.pair.random().chance(700) {
-                peer.client.answer(&question);
+        for request in ack_requests {
+            if well_behaved || peer.pair.random().chance(700) {
+                peer.client.ack(&request);
             }
         }
         for message in peer.client.take().0 {
             peer.pair.client().send(message);
         }
-        if peer.pair.now() < peer.looks_again {
+        if peer.pair.now() < peer.reads_again_at {
             return Ok(());
         }
         while let Some(peer) = self.peer()
             && let Some(event) = peer.pair.poll_event()
         {
-            self.told(event)?;
+            self.handle_event(event)?;
             let Some(peer) = self.peer() else { return Ok(()) };
             // Reading an event may free capacity for more input.
             peer.pair.settle()?;
@@ -392,17 +396,17 @@ impl<'a> World<'a> {
     }
 
     /// Handles an event as the application.
-    fn told(&mut self, event: Event) -> Result<(), Violation> {
-        let (at, calm) = (self.at, self.scenario.calm);
+    fn handle_event(&mut self, event: Event) -> Result<(), Violation> {
+        let (at, well_behaved) = (self.at, self.scenario.well_behaved);
         let detail = format!("{event:?}");
-        let wrong = |rule| Err(Violation::new(rule, format!("application: {detail}")));
+        let violation = |rule| Err(Violation::new(rule, format!("application: {detail}")));
         let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
         match event {
-            Event::ConnectRequested(pending) => match peer.pair.random().below(if calm { 1 } else { 8 }) {
+            Event::ConnectRequested(pending) => match peer.pair.random().below(if well_behaved { 1 } else { 8 }) {
                 6 => {
                     peer.pending.push(pending);
                     let delay = peer.pair.random().duration(Duration::ZERO, Duration::from_secs(2));
-                    peer.pair.schedule(delay, Action::AnswerLate);
+                    peer.pair.schedule(delay, Action::RespondLate);
                 }
                 // Dropped, so it is refused at its deadline.
                 7 => drop(pending),
@@ -410,64 +414,64 @@ impl<'a> World<'a> {
             },
             Event::Received { socket, payload, ack } => {
                 let number = numbered::number(&payload)?;
-                let Some(known) = peer.sockets.get_mut(&socket) else { return wrong("I10") };
-                if payload.name() != Some("n") || number != known.received {
-                    return wrong("I10");
+                let Some(state) = peer.sockets.get_mut(&socket) else { return violation("I10") };
+                if payload.name() != Some("n") || number != state.received {
+                    return violation("I10");
                 }
-                known.received = known.received.saturating_add(1);
+                state.received = state.received.saturating_add(1);
                 self.report.received_up = self.report.received_up.saturating_add(1);
                 match ack {
-                    Some(token) if calm || peer.pair.random().chance(600) => self.answer(token, number),
+                    Some(token) if well_behaved || peer.pair.random().chance(600) => self.ack(token, number),
                     Some(token) if peer.pair.random().chance(500) => {
                         peer.tokens.push((token, number));
                         let delay = peer.pair.random().duration(Duration::ZERO, Duration::from_secs(1));
-                        peer.pair.schedule(delay, Action::AnswerLate);
+                        peer.pair.schedule(delay, Action::RespondLate);
                     }
                     _ => {}
                 }
             }
             Event::Acked { socket, id, outcome } => {
-                let Some(number) = peer.awaited.remove(&(socket, id)) else { return wrong("I12") };
-                let Some(known) = peer.sockets.get(&socket) else { return wrong("I12") };
+                let Some(number) = peer.awaited.remove(&(socket, id)) else { return violation("I12") };
+                let Some(state) = peer.sockets.get(&socket) else { return violation("I12") };
                 match &outcome {
-                    Ok(payload) if numbered::number(payload)? != number => return wrong("I12"),
-                    Ok(_) => self.report.answered = self.report.answered.saturating_add(1),
-                    Err(_) => self.report.unanswered = self.report.unanswered.saturating_add(1),
+                    Ok(payload) if numbered::number(payload)? != number => return violation("I12"),
+                    Ok(_) => self.report.acked = self.report.acked.saturating_add(1),
+                    Err(_) => self.report.failed_acks = self.report.failed_acks.saturating_add(1),
                 }
                 if id.0 % 2 == 1
-                    && let Some(members) = self.namespaces.get_mut(known.namespace)
+                    && let Some(members) = self.namespaces.get_mut(state.namespace)
                 {
                     members.handle_ack((at, socket), id, outcome)?;
                 }
             }
             Event::Disconnecting { socket, .. } => {
-                let Some(known) = peer.sockets.get_mut(&socket).filter(|known| !known.leaves) else {
-                    return wrong("I5");
+                let Some(state) = peer.sockets.get_mut(&socket).filter(|state| !state.disconnecting) else {
+                    return violation("I5");
                 };
-                known.leaves = true;
-                if let Some(members) = self.namespaces.get(known.namespace) {
+                state.disconnecting = true;
+                if let Some(members) = self.namespaces.get(state.namespace) {
                     members.check_rooms((at, socket))?;
                 }
             }
             Event::Disconnected { socket, .. } => {
-                let known = peer.sockets.remove(&socket).filter(|known| known.leaves);
-                let Some(known) = known else { return wrong("I5") };
+                let state = peer.sockets.remove(&socket).filter(|state| state.disconnecting);
+                let Some(state) = state else { return violation("I5") };
                 if peer.awaited.keys().any(|(of, _)| *of == socket) {
-                    return wrong("I12");
+                    return violation("I12");
                 }
-                if let Some(members) = self.namespaces.get_mut(known.namespace) {
+                if let Some(members) = self.namespaces.get_mut(state.namespace) {
                     members.remove((at, socket))?;
                 }
             }
             Event::Closed(reason) => {
                 let left = !peer.sockets.is_empty() || !peer.awaited.is_empty();
                 if left || reason.as_str().is_empty() || matches!(reason, CloseReason::ParseError(_)) {
-                    return wrong("I5");
+                    return violation("I5");
                 }
             }
             Event::Writable => match peer.refused.checked_sub(1) {
                 Some(left) => peer.refused = left,
-                None => return wrong("writable"),
+                None => return violation("writable"),
             },
         }
         Ok(())
@@ -475,14 +479,14 @@ impl<'a> World<'a> {
 
     /// Accepts or refuses a request to join a namespace.
     fn decide(&mut self, pending: Pending) -> Result<(), Violation> {
-        let (at, calm) = (self.at, self.scenario.calm);
+        let (at, well_behaved) = (self.at, self.scenario.well_behaved);
         let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
         let Some(members) = self.namespaces.requested(&pending) else {
             peer.pair.timed_command(300, |connection, now| connection.refuse_unknown(now, pending));
             return Ok(());
         };
         let namespace = members.name;
-        if !calm && !peer.pair.random().chance(850) {
+        if !well_behaved && !peer.pair.random().chance(850) {
             let data = peer.pair.random().chance(500).then_some("some data");
             let refuse = |connection: &mut Connection, now| connection.refuse(now, pending, "not you", data);
             peer.pair.timed_command(300, refuse);
@@ -494,13 +498,16 @@ impl<'a> World<'a> {
             *byte = part;
         }
         let id = SocketId::from_random(secret);
-        let asked_for = pending.socket();
+        let requested = pending.socket();
         match peer.pair.timed_command(300, |connection, now| connection.accept(now, pending, &id)) {
             Some(Ok(socket)) => {
-                if socket != asked_for || peer.sockets.contains_key(&socket) {
-                    return Err(Violation::new("connect", format!("{socket:?} for {asked_for:?}")));
+                if socket != requested || peer.sockets.contains_key(&socket) {
+                    return Err(Violation::new(
+                        "connect",
+                        format!("{socket:?} was accepted for the request of {requested:?}"),
+                    ));
                 }
-                peer.sockets.insert(socket, Socket { namespace, sent: 0, received: 0, leaves: false });
+                peer.sockets.insert(socket, Socket { namespace, sent: 0, received: 0, disconnecting: false });
                 self.report.accepted = self.report.accepted.saturating_add(1);
                 match self.namespaces.get_mut(namespace) {
                     Some(members) => members.add((at, socket), &id),
@@ -512,26 +519,26 @@ impl<'a> World<'a> {
         }
     }
 
-    fn answer_late(&mut self) -> Result<(), Violation> {
+    fn respond_late(&mut self) -> Result<(), Violation> {
         let Some(peer) = self.peer() else { return Ok(()) };
         if let Some((token, number)) = peer.tokens.pop() {
-            self.answer(token, number);
+            self.ack(token, number);
         } else if let Some(pending) = peer.pending.pop() {
             self.decide(pending)?;
         }
         Ok(())
     }
 
-    fn answer(&mut self, token: AckToken, number: u64) {
+    fn ack(&mut self, token: AckToken, number: u64) {
         let Some(peer) = self.peers.get_mut(self.at) else { return };
         let (encoder, args) = (&mut self.encoder, Numbered::new(number));
         let result = peer.pair.command(args.size(), |connection| connection.ack(encoder, token, &args));
-        peer.note(&result, &mut self.report);
+        peer.record(&result, &mut self.report);
     }
 
     /// Performs an action of the application.
-    fn serve(&mut self) -> Result<(), Violation> {
-        let (at, calm) = (self.at, self.scenario.calm);
+    fn act_as_application(&mut self) -> Result<(), Violation> {
+        let (at, well_behaved) = (self.at, self.scenario.well_behaved);
         let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
         let joined: Vec<SocketHandle> = peer.sockets.keys().copied().collect();
         let Some(&socket) = peer.pair.random().pick(&joined) else {
@@ -542,17 +549,17 @@ impl<'a> World<'a> {
         };
         match peer.pair.random().below(100) {
             0..35 => self.emit(socket),
-            35..55 => self.ask(socket),
+            35..55 => self.emit_with_ack(socket),
             55..70 => self.broadcast(socket)?,
             70..80 => self.broadcast_with_ack(socket)?,
-            80..85 if !calm => {
+            80..85 if !well_behaved => {
                 peer.pair.timed_command(100, |connection, now| connection.disconnect(now, socket));
             }
             _ => {
-                if let Some(known) = peer.sockets.get(&socket)
-                    && let Some(members) = self.namespaces.get_mut(known.namespace)
+                if let Some(state) = peer.sockets.get(&socket)
+                    && let Some(members) = self.namespaces.get_mut(state.namespace)
                 {
-                    members.move_about((at, socket), peer.pair.random())?;
+                    members.change_rooms((at, socket), peer.pair.random())?;
                 }
             }
         }
@@ -561,37 +568,37 @@ impl<'a> World<'a> {
 
     fn emit(&mut self, socket: SocketHandle) {
         let Some(peer) = self.peers.get_mut(self.at) else { return };
-        let Some(known) = peer.sockets.get_mut(&socket) else { return };
-        let (encoder, args) = (&mut self.encoder, Numbered::new(known.sent));
+        let Some(state) = peer.sockets.get_mut(&socket) else { return };
+        let (encoder, args) = (&mut self.encoder, Numbered::new(state.sent));
         let result = peer.pair.command(args.size(), |connection| connection.emit(encoder, socket, "n", &args));
         if matches!(result, Some(Ok(()))) {
-            known.sent = known.sent.saturating_add(1);
+            state.sent = state.sent.saturating_add(1);
             self.report.sent_down = self.report.sent_down.saturating_add(1);
         }
-        peer.note(&result, &mut self.report);
+        peer.record(&result, &mut self.report);
     }
 
-    fn ask(&mut self, socket: SocketHandle) {
+    fn emit_with_ack(&mut self, socket: SocketHandle) {
         let Some(peer) = self.peers.get_mut(self.at) else { return };
-        let Some(known) = peer.sockets.get_mut(&socket) else { return };
-        let (encoder, args) = (&mut self.encoder, Numbered::new(known.sent));
-        let seconds = if self.scenario.calm { Duration::from_secs(10) } else { Duration::from_millis(300) };
+        let Some(state) = peer.sockets.get_mut(&socket) else { return };
+        let (encoder, args) = (&mut self.encoder, Numbered::new(state.sent));
+        let seconds = if self.scenario.well_behaved { Duration::from_secs(10) } else { Duration::from_millis(300) };
         let timeout = peer.pair.random().chance(600).then_some(seconds);
-        let ask =
+        let command =
             |connection: &mut Connection, now| connection.emit_with_ack(now, encoder, socket, "n", &args, timeout);
-        let result = peer.pair.timed_command(args.size(), ask);
+        let result = peer.pair.timed_command(args.size(), command);
         if let Some(Ok(id)) = &result {
-            peer.awaited.insert((socket, *id), known.sent);
-            known.sent = known.sent.saturating_add(1);
+            peer.awaited.insert((socket, *id), state.sent);
+            state.sent = state.sent.saturating_add(1);
             self.report.sent_down = self.report.sent_down.saturating_add(1);
         }
-        peer.note(&result, &mut self.report);
+        peer.record(&result, &mut self.report);
     }
 
     /// Sends a broadcast from this socket.
     fn broadcast(&mut self, socket: SocketHandle) -> Result<(), Violation> {
         let Some(peer) = self.peers.get_mut(self.at) else { return Ok(()) };
-        let Some(namespace) = peer.sockets.get(&socket).map(|known| known.namespace) else { return Ok(()) };
+        let Some(namespace) = peer.sockets.get(&socket).map(|state| state.namespace) else { return Ok(()) };
         let Some(members) = self.namespaces.get_mut(namespace) else { return Ok(()) };
         let (_, recipients) = members.target((self.at, socket), peer.pair.random())?;
         let args = Numbered::new(self.broadcasts);
@@ -603,7 +610,7 @@ impl<'a> World<'a> {
             let Some(peer) = self.peers.get_mut(index) else { continue };
             let send = |connection: &mut Connection| connection.send(socket, &encoded);
             let result = peer.pair.command(args.size(), send);
-            peer.note(&result, &mut self.report);
+            peer.record(&result, &mut self.report);
         }
         Ok(())
     }
@@ -611,15 +618,18 @@ impl<'a> World<'a> {
     /// Sends a broadcast with an ack from this socket.
     fn broadcast_with_ack(&mut self, socket: SocketHandle) -> Result<(), Violation> {
         let Some(peer) = self.peers.get_mut(self.at) else { return Ok(()) };
-        let Some(namespace) = peer.sockets.get(&socket).map(|known| known.namespace) else { return Ok(()) };
+        let Some(namespace) = peer.sockets.get(&socket).map(|state| state.namespace) else { return Ok(()) };
         let Some(members) = self.namespaces.get_mut(namespace) else { return Ok(()) };
-        let (target, meant) = members.target((self.at, socket), peer.pair.random())?;
-        let timeout = if self.scenario.calm { Duration::from_secs(10) } else { Duration::from_millis(300) };
+        let (target, expected) = members.target((self.at, socket), peer.pair.random())?;
+        let timeout = if self.scenario.well_behaved { Duration::from_secs(10) } else { Duration::from_millis(300) };
         let ack = members.reserve_ack();
         let id = ack.id();
         let recipients = members.await_acks(peer.pair.now(), &target, ack, timeout)?;
-        if recipients != meant {
-            return Err(Violation::new("rooms", format!("{target:?} means {meant:?}, not {recipients:?}")));
+        if recipients != expected {
+            return Err(Violation::new(
+                "rooms",
+                format!("{target:?} must select {expected:?}, but selects {recipients:?}"),
+            ));
         }
         let number = self.broadcasts;
         self.broadcasts = self.broadcasts.saturating_add(1);
@@ -641,13 +651,13 @@ impl<'a> World<'a> {
             } else {
                 undelivered(members, key, id)?;
             }
-            peer.note(&result, &mut self.report);
+            peer.record(&result, &mut self.report);
         }
         Ok(())
     }
 
-    /// Checks that no state is left, and that nothing is missing if the scenario was calm.
-    fn judge(&mut self) -> Result<(), Violation> {
+    /// Checks that no state is left, and that nothing is missing if the clients are well-behaved.
+    fn check_outcome(&mut self) -> Result<(), Violation> {
         for at in 0..self.peers.len() {
             self.at = at;
             while let Some(peer) = self.peer() {
@@ -658,27 +668,27 @@ impl<'a> World<'a> {
                 self.read()?;
             }
             self.read()?;
-            let calm = self.scenario.calm;
+            let well_behaved = self.scenario.well_behaved;
             let Some(peer) = self.peers.get_mut(at) else { continue };
             peer.pair.finish()?;
-            if calm && !peer.client.is_answered() {
-                return Err(Violation::new("acks", format!("unanswered: {:?}", peer.client)));
+            if well_behaved && !peer.client.all_acks_arrived() {
+                return Err(Violation::new("acks", format!("not all acks arrived: {:?}", peer.client)));
             }
             let report = &mut self.report;
             report.sent_up = report.sent_up.saturating_add(peer.client.sent);
             report.received_down = report.received_down.saturating_add(peer.client.received);
-            report.answers_down = report.answers_down.saturating_add(peer.client.answers);
+            report.acks_down = report.acks_down.saturating_add(peer.client.acks);
             let digest = peer.pair.machine().map_or(0, |machine| machine.digest());
             report.digest = report.digest.rotate_left(7) ^ digest;
         }
         for (_, members) in self.namespaces.iter() {
             members.check_empty()?;
-            self.report.gathered = self.report.gathered.saturating_add(members.gathered);
+            self.report.broadcast_outcomes = self.report.broadcast_outcomes.saturating_add(members.broadcast_outcomes);
         }
         let report = &self.report;
         let complete = report.sent_up == report.received_up && report.sent_down == report.received_down;
-        if self.scenario.calm && !(complete && report.unanswered == 0) {
-            return Err(Violation::new("I10", format!("something is missing: {report:?}")));
+        if self.scenario.well_behaved && !(complete && report.failed_acks == 0) {
+            return Err(Violation::new("I10", format!("events or acks are missing: {report:?}")));
         }
         Ok(())
     }

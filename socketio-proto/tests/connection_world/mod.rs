@@ -267,7 +267,7 @@ impl World {
     }
 
     /// All pending events in short form, see [`short`].
-    pub(crate) fn told(&mut self) -> Vec<String> {
+    pub(crate) fn event_lines(&mut self) -> Vec<String> {
         self.events().iter().map(short).collect()
     }
 
@@ -308,8 +308,8 @@ impl World {
 
     /// Asserts that the connection ended with this reason, as its last event, and has nothing left.
     #[track_caller]
-    pub(crate) fn assert_over(&mut self, told: &[&str]) {
-        assert_eq!(self.told(), told);
+    pub(crate) fn assert_over(&mut self, expected: &[&str]) {
+        assert_eq!(self.event_lines(), expected);
         assert!(self.connection.is_drained());
         assert_eq!(self.connection.poll_timeout(), None);
     }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use socketio_driver::Runtime as _;
 
-use crate::support::{Manner, Poller, Reply, Sim, WebSocket, request};
+use crate::support::{PipeSettings, Poller, Reply, Sim, WebSocket, request};
 use crate::{ENGINE, Log, echo_server, end};
 
 #[test]
-fn a_task_that_the_runtime_drops_leaves_nothing() {
+fn a_task_that_the_runtime_drops_leaves_no_state() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
         let peer = Poller::open(&sim, &server, ENGINE).await;
@@ -16,7 +16,7 @@ fn a_task_that_the_runtime_drops_leaves_nothing() {
         let (get, replies) = (peer.clone(), Log::default());
         let gets = replies.clone();
         sim.spawn(async move { gets.push(get.get().await.status.to_string()) });
-        sim.give_way().await;
+        sim.yield_to_ready_tasks().await;
         sim.drop_task(task);
         sim.settle().await;
         assert_eq!(server.sessions(), 0);
@@ -29,7 +29,7 @@ fn a_task_that_the_runtime_drops_leaves_nothing() {
 }
 
 #[test]
-fn timers_go_on_after_the_runtime_dropped_their_task() {
+fn timers_still_fire_after_the_runtime_dropped_their_task() {
     let sim = Sim::new(0);
     sim.clone().run(async move {
         let (server, _) = echo_server(|builder| builder);
@@ -39,7 +39,7 @@ fn timers_go_on_after_the_runtime_dropped_their_task() {
         let tasks = sim.tasks();
         tasks.into_iter().skip(1).for_each(|task| sim.drop_task(task));
         assert_eq!(first.get().await.status, 400);
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
         assert_eq!(peer.next().await.unwrap(), "2");
         peer.close().await;
         end(&sim, server, (first, peer)).await;
@@ -47,14 +47,14 @@ fn timers_go_on_after_the_runtime_dropped_their_task() {
 }
 
 #[test]
-fn deadlines_fire_in_order_and_those_that_are_near_share_a_slot() {
+fn deadlines_fire_in_order_and_near_ones_share_a_slot() {
     let sim = Sim::new(1);
     sim.clone().run(async move {
         let (server, _) = echo_server(|builder| builder);
         let pings = Log::default();
         for peer in 0..20 {
             let (mut websocket, log, clock) =
-                (WebSocket::open(&sim, &server, ENGINE, Manner::default()).await, pings.clone(), sim.clone());
+                (WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await, pings.clone(), sim.clone());
             sim.spawn(async move {
                 assert_eq!(websocket.next().await.unwrap(), "2");
                 log.push(format!("{peer:02} {}", clock.elapsed().as_millis()));
@@ -74,12 +74,12 @@ fn deadlines_fire_in_order_and_those_that_are_near_share_a_slot() {
 }
 
 #[test]
-fn a_shutdown_refuses_newcomers_answers_polls_and_closes_links() {
+fn a_shutdown_refuses_new_sessions_answers_held_gets_and_closes_links() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
         let polls = Poller::open(&sim, &server, ENGINE).await;
         let silent = Poller::open(&sim, &server, ENGINE).await;
-        let mut websocket = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+        let mut websocket = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
         let replies = Log::default();
         let (get, gets) = (polls.clone(), replies.clone());
         sim.spawn(async move { gets.push(get.get().await.body) });
@@ -108,7 +108,7 @@ fn a_shutdown_refuses_newcomers_answers_polls_and_closes_links() {
 }
 
 #[test]
-fn a_shutdown_cuts_off_peers_that_stay_beyond_its_deadline() {
+fn a_shutdown_disconnects_peers_that_are_still_connected_at_its_deadline() {
     Sim::run_each_seed(20, |sim| async move {
         let (server, _) = echo_server(|builder| builder);
         let peer = Poller::open(&sim, &server, ENGINE).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use socketio_driver::{EmitError, EngineServer, EngineSocket, Runtime as _, SendError, Server, Socket};
 
-use crate::support::{Manner, Poller, Sim, WebSocket};
+use crate::support::{PipeSettings, Poller, Sim, WebSocket};
 use crate::{ENGINE, Log, end};
 
 const LIMIT: usize = 10_000;
@@ -22,7 +22,7 @@ fn server() -> (EngineServer, Arc<Mutex<Vec<EngineSocket>>>) {
 }
 
 /// Sends a message, waiting for space whenever the queue is full. Returns how often it was refused.
-async fn insist(socket: &EngineSocket, length: usize) -> Result<usize, SendError> {
+async fn send_when_ready(socket: &EngineSocket, length: usize) -> Result<usize, SendError> {
     let message = "x".repeat(length);
     for refusals in 0..1000 {
         match socket.send(&*message) {
@@ -30,15 +30,15 @@ async fn insist(socket: &EngineSocket, length: usize) -> Result<usize, SendError
             sent => return sent.map(|()| refusals),
         }
     }
-    panic!("`ready` returns over and over, and there is no room")
+    panic!("`ready` returned 1000 times, and the queue was still full")
 }
 
 #[test]
-fn a_message_that_is_refused_is_taken_after_one_wait_whatever_its_length() {
+fn a_refused_message_of_any_length_is_accepted_after_one_wait() {
     Sim::run_each_seed(100, |sim| async move {
         let (server, sockets) = server();
-        let manner = Manner { capacity: 500, ..Manner::default() };
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let settings = PipeSettings { capacity: 500, ..PipeSettings::default() };
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, settings).await;
         let socket = sockets.lock().unwrap().pop().unwrap();
         // Small messages, lengths around half the limit, exactly the limit, and above it.
         let lengths: Vec<usize> =
@@ -47,7 +47,7 @@ fn a_message_that_is_refused_is_taken_after_one_wait_whatever_its_length() {
         let (done, waits) = (log.clone(), socket.clone());
         sim.spawn(async move {
             for length in lengths {
-                let refusals = insist(&waits, length).await.unwrap();
+                let refusals = send_when_ready(&waits, length).await.unwrap();
                 assert!(refusals <= 1, "{refusals} refusals of {length} bytes");
             }
             done.push("sent");
@@ -66,7 +66,7 @@ fn a_message_that_is_refused_is_taken_after_one_wait_whatever_its_length() {
 }
 
 #[test]
-fn a_peer_that_polls_makes_room_when_its_replies_were_written() {
+fn a_queue_is_freed_when_polling_replies_are_written() {
     Sim::run_each_seed(100, |sim| async move {
         let (server, sockets) = server();
         let peer = Poller::open(&sim, &server, ENGINE).await;
@@ -78,7 +78,7 @@ fn a_peer_that_polls_makes_room_when_its_replies_were_written() {
         let done = log.clone();
         sim.spawn(async move {
             for length in lengths {
-                insist(&waits, length).await.unwrap();
+                send_when_ready(&waits, length).await.unwrap();
             }
             done.push("sent");
         });
@@ -101,18 +101,18 @@ fn a_peer_that_polls_makes_room_when_its_replies_were_written() {
 }
 
 #[test]
-fn several_who_wait_for_room_all_get_it() {
+fn all_concurrent_waits_for_queue_capacity_succeed() {
     Sim::run_each_seed(100, |sim| async move {
         let (server, sockets) = server();
-        let manner = Manner { capacity: 500, splits: true, ..Manner::default() };
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let settings = PipeSettings { capacity: 500, splits: true, ..PipeSettings::default() };
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, settings).await;
         let socket = sockets.lock().unwrap().pop().unwrap();
         let log = Log::default();
         for length in [1, 2000, 6000, 9000] {
             let (waits, done) = (socket.clone(), log.clone());
             sim.spawn(async move {
                 for _ in 0..5 {
-                    insist(&waits, length).await.unwrap();
+                    send_when_ready(&waits, length).await.unwrap();
                 }
                 done.push("sent");
             });
@@ -129,19 +129,19 @@ fn several_who_wait_for_room_all_get_it() {
 }
 
 #[test]
-fn who_waits_for_room_hears_of_the_end() {
+fn a_wait_for_queue_capacity_fails_when_the_session_ends() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, sockets) = server();
-        let manner = Manner { capacity: 500, ..Manner::default() };
-        let peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let settings = PipeSettings { capacity: 500, ..PipeSettings::default() };
+        let peer = WebSocket::open(&sim, &server, ENGINE, settings).await;
         let socket = sockets.lock().unwrap().pop().unwrap();
         socket.send("x".repeat(9000)).unwrap();
         let (waits, log) = (socket.clone(), Log::default());
-        let told = log.clone();
-        sim.spawn(async move { told.push(insist(&waits, 8000).await.unwrap_err().to_string()) });
+        let errors = log.clone();
+        sim.spawn(async move { errors.push(send_when_ready(&waits, 8000).await.unwrap_err().to_string()) });
         sim.settle().await;
         assert!(log.lines().is_empty());
-        peer.pipe.cut();
+        peer.pipe.reset();
         sim.settle().await;
         assert_eq!(log.lines(), [SendError::Closed.to_string()]);
         drop(socket);
@@ -150,13 +150,13 @@ fn who_waits_for_room_hears_of_the_end() {
 }
 
 #[test]
-fn a_connect_handler_may_send_as_much_as_the_limit() {
+fn a_connect_handler_may_send_up_to_the_limit() {
     Sim::run_each_seed(50, |sim| async move {
         let server = Server::builder().engine(|config| config.limits.max_outbound = LIMIT).build();
         let length = [LIMIT - 100, LIMIT - 50, 3 * LIMIT][sim.index(3)];
         // The reply to the client's CONNECT is in the session's queue by then.
         server.on_connect(move |socket: Socket| -> Result<(), EmitError> { socket.emit("all", "x".repeat(length)) });
-        let mut peer = WebSocket::open(&sim, &server, "/socket.io/", Manner::default()).await;
+        let mut peer = WebSocket::open(&sim, &server, "/socket.io/", PipeSettings::default()).await;
         peer.send("40").await.unwrap();
         assert!(peer.next().await.unwrap().starts_with("40"));
         assert!(peer.next().await.is_some_and(|all| all.len() > length));
@@ -166,11 +166,11 @@ fn a_connect_handler_may_send_as_much_as_the_limit() {
 }
 
 #[test]
-fn a_volatile_message_is_dropped_while_anything_waits() {
+fn a_volatile_message_is_dropped_while_another_is_queued() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, sockets) = server();
-        let manner = Manner { capacity: 500, ..Manner::default() };
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let settings = PipeSettings { capacity: 500, ..PipeSettings::default() };
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, settings).await;
         let socket = sockets.lock().unwrap().pop().unwrap();
         sim.settle().await;
         socket.send_volatile("leaves").unwrap();

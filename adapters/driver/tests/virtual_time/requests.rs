@@ -18,7 +18,7 @@ fn pieces(count: usize, wait: Duration, length: usize) -> Vec<(Duration, Bytes)>
 }
 
 #[test]
-fn a_body_that_comes_slowly_is_waited_for_until_its_time_is_over() {
+fn a_slow_body_is_read_until_its_timeout() {
     let sim = Sim::new(0);
     sim.clone().run(async move {
         for (wait, status) in [(Duration::from_secs(14), 200), (Duration::from_secs(16), 408)] {
@@ -37,7 +37,7 @@ fn a_body_that_comes_slowly_is_waited_for_until_its_time_is_over() {
 }
 
 #[test]
-fn a_body_above_a_limit_ends_its_session_and_no_other() {
+fn a_body_over_a_limit_ends_only_its_own_session() {
     let sim = Sim::new(0);
     sim.clone().run(async move {
         for body in [pieces(30, Duration::ZERO, 50), pieces(3, Duration::ZERO, 400)] {
@@ -97,10 +97,10 @@ fn the_body_of_a_refused_request_is_read_before_the_answer() {
 }
 
 #[test]
-fn a_post_is_refused_before_its_body_has_come() {
+fn a_post_is_refused_before_its_body_arrives() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, _) = echo_server(|builder| builder);
-        let websocket = WebSocket::open(&sim, &server, ENGINE, crate::support::Manner::default()).await;
+        let websocket = WebSocket::open(&sim, &server, ENGINE, crate::support::PipeSettings::default()).await;
         let sid = websocket.sid.clone();
         let peer = Poller { sim: sim.clone(), server: server.clone(), path: ENGINE, sid };
         let begun = sim.elapsed();
@@ -132,12 +132,12 @@ fn a_second_get_ends_the_session_and_both_are_answered() {
 }
 
 #[test]
-fn a_callback_that_panics_refuses_its_request_and_no_other() {
+fn a_request_is_refused_if_its_callback_panics_and_others_are_not() {
     let sim = Sim::new(0);
     sim.clone().run(async move {
         let (server, _) = echo_server(|builder| {
             builder.allow_request(|parts| {
-                assert!(!parts.uri.query().unwrap().contains("panic"), "as it should");
+                assert!(!parts.uri.query().unwrap().contains("panic"), "expected panic");
                 Ok(())
             })
         });

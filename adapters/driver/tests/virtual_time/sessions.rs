@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use socketio_driver::{Event, Runtime as _, Server, Socket};
 
-use crate::support::{Manner, Poller, Sim, Upgrading, WebSocket};
+use crate::support::{PipeSettings, Poller, Sim, Upgrading, WebSocket};
 use crate::{ENGINE, echo_server, end};
 
 #[test]
-fn a_peer_polls_is_pinged_and_leaves() {
+fn a_polling_peer_is_pinged_and_closes() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
         let peer = Poller::open(&sim, &server, ENGINE).await;
@@ -29,11 +29,11 @@ fn a_peer_polls_is_pinged_and_leaves() {
 }
 
 #[test]
-fn a_peer_over_a_websocket_is_pinged_and_leaves() {
+fn a_websocket_peer_is_pinged_and_closes() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
-        let manner = Manner { splits: true, max_delay: Duration::from_millis(5), ..Manner::default() };
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let settings = PipeSettings { splits: true, max_delay: Duration::from_millis(5), ..PipeSettings::default() };
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, settings).await;
         peer.send("4one").await.unwrap();
         assert_eq!(peer.next().await.unwrap(), "4one");
         assert_eq!(peer.next().await.unwrap(), "2");
@@ -49,10 +49,10 @@ fn a_peer_over_a_websocket_is_pinged_and_leaves() {
 }
 
 #[test]
-fn a_peer_that_does_not_answer_its_ping_is_closed_when_the_time_is_over() {
+fn a_peer_that_does_not_answer_a_ping_times_out() {
     Sim::run_each_seed(20, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
         assert_eq!(peer.next().await.unwrap(), "2");
         assert_eq!(peer.next().await, None);
         // The ping is due after 25 s and the pong after another 20 s, each rounded up by at most 100 ms.
@@ -63,7 +63,7 @@ fn a_peer_that_does_not_answer_its_ping_is_closed_when_the_time_is_over() {
 }
 
 #[test]
-fn an_upgrade_loses_nothing_and_answers_the_held_get() {
+fn an_upgrade_loses_no_message_and_answers_the_held_get() {
     Sim::run_each_seed(200, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
         let peer = Poller::open(&sim, &server, ENGINE).await;
@@ -71,14 +71,14 @@ fn an_upgrade_loses_nothing_and_answers_the_held_get() {
         let got = crate::Log::default();
         let bodies = got.clone();
         sim.spawn(async move {
-            polls.give_way().await;
+            polls.yield_to_ready_tasks().await;
             bodies.push(held.get().await.body);
         });
         assert_eq!(peer.post("4one").await.body, "ok");
-        let manner = Manner { splits: true, max_delay: Duration::from_millis(5), ..Manner::default() };
+        let settings = PipeSettings { splits: true, max_delay: Duration::from_millis(5), ..PipeSettings::default() };
         let upgrading = Upgrading { delay: sim.duration(Duration::from_millis(50)), ..Upgrading::default() };
         let target = peer.target("websocket");
-        let mut websocket = WebSocket::upgrade(&sim, &server, &target, manner, upgrading).await.unwrap();
+        let mut websocket = WebSocket::upgrade(&sim, &server, &target, settings, upgrading).await.unwrap();
         websocket.send("2probe").await.unwrap();
         assert_eq!(websocket.next().await.unwrap(), "3probe");
         // The echo is in the answer to the first GET, or to the next one.
@@ -100,7 +100,7 @@ fn an_upgrade_loses_nothing_and_answers_the_held_get() {
 }
 
 #[test]
-fn a_socket_io_client_connects_emits_is_answered_and_disconnects() {
+fn a_socket_io_client_connects_emits_gets_an_ack_and_disconnects() {
     Sim::run_each_seed(50, |sim| async move {
         let server = Server::new();
         server.on_connect(|socket: Socket| socket.emit("hello", socket.id().as_str().len())).on(
@@ -110,7 +110,7 @@ fn a_socket_io_client_connects_emits_is_answered_and_disconnects() {
                 event.ack(a + b).unwrap();
             },
         );
-        let mut peer = WebSocket::open(&sim, &server, "/socket.io/", Manner::default()).await;
+        let mut peer = WebSocket::open(&sim, &server, "/socket.io/", PipeSettings::default()).await;
         peer.send("40").await.unwrap();
         assert!(peer.next().await.unwrap().starts_with(r#"40{"sid":""#));
         assert_eq!(peer.next().await.unwrap(), r#"42["hello",20]"#);

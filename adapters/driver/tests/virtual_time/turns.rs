@@ -7,14 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use socketio_driver::{EngineServer, EngineSocket, Message, Runtime as _};
 
-use crate::support::{Ending, Manner, PipeEnd, Poller, Sim, Upgrading, WebSocket};
+use crate::support::{Ending, PipeEnd, PipeSettings, Poller, Sim, Upgrading, WebSocket};
 use crate::{ENGINE, Log, echo_server, end};
 
 /// A polling peer whose WebSocket was probed.
 async fn probed(sim: &Sim, server: &EngineServer) -> (Poller<EngineServer>, WebSocket) {
     let peer = Poller::open(sim, server, ENGINE).await;
     let target = peer.target("websocket");
-    let upgrade = WebSocket::upgrade(sim, server, &target, Manner::default(), Upgrading::default());
+    let upgrade = WebSocket::upgrade(sim, server, &target, PipeSettings::default(), Upgrading::default());
     let mut websocket = upgrade.await.unwrap();
     websocket.send("2probe").await.unwrap();
     assert_eq!(websocket.next().await.unwrap(), "3probe");
@@ -22,7 +22,7 @@ async fn probed(sim: &Sim, server: &EngineServer) -> (Poller<EngineServer>, WebS
 }
 
 #[test]
-fn a_get_is_looked_at_after_what_came_over_the_link_before_it() {
+fn a_get_is_handled_after_packets_that_arrived_on_the_link_before_it() {
     Sim::run_each_seed(300, |sim| async move {
         let (server, _) = echo_server(|builder| builder);
         let (peer, mut websocket) = probed(&sim, &server).await;
@@ -36,7 +36,7 @@ fn a_get_is_looked_at_after_what_came_over_the_link_before_it() {
 }
 
 #[test]
-fn a_close_packet_in_a_post_comes_after_the_get_that_was_sent_before_it() {
+fn a_close_packet_in_a_post_is_handled_after_an_earlier_get() {
     Sim::run_each_seed(300, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
         let peer = Poller::open(&sim, &server, ENGINE).await;
@@ -59,15 +59,15 @@ async fn flood(pipe: &mut PipeEnd, count: usize, size: usize) {
     for _ in 0..count {
         engineio_websocket::encode_text(&mut bytes, &text, Some([1, 2, 3, 4]));
     }
-    pipe.put(bytes.into()).await.unwrap();
+    pipe.write_all(bytes.into()).await.unwrap();
 }
 
 #[test]
-fn a_peer_that_floods_gives_way_after_four_reads() {
+fn the_task_of_a_flooding_peer_yields_after_four_reads() {
     Sim::run_each_seed(20, |sim| async move {
         let server = EngineServer::builder().on_message(|_: EngineSocket, _: Message| {}).build();
-        let manner = Manner { capacity: 16 << 20, ..Manner::default() };
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let settings = PipeSettings { capacity: 16 << 20, ..PipeSettings::default() };
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, settings).await;
         sim.settle().await;
         let task = *sim.tasks().last().unwrap();
         let (polls, before) = (sim.polls(task), peer.pipe.unread_by_peer());
@@ -77,11 +77,11 @@ fn a_peer_that_floods_gives_way_after_four_reads() {
         while pings.len() < 4 << 20 {
             engineio_websocket::encode_ping(&mut pings, &[7; 125], Some([1, 2, 3, 4])).unwrap();
         }
-        peer.pipe.put(pings.into()).await.unwrap();
+        peer.pipe.write_all(pings.into()).await.unwrap();
         let sent = peer.pipe.unread_by_peer();
         let mut turns = 0;
         while peer.pipe.unread_by_peer() > 0 {
-            sim.give_way().await;
+            sim.yield_to_ready_tasks().await;
             let read = sent - peer.pipe.unread_by_peer();
             turns = sim.polls(task) - polls;
             assert!(read <= usize::try_from(turns).unwrap() * 4 * 64 * 1024, "{read} bytes in {turns} turns");
@@ -93,7 +93,7 @@ fn a_peer_that_floods_gives_way_after_four_reads() {
 }
 
 #[test]
-fn a_peer_with_thousands_of_small_messages_gives_way_and_loses_none() {
+fn the_task_of_a_peer_with_thousands_of_small_messages_yields_and_loses_none() {
     Sim::run_each_seed(10, |sim| async move {
         let count = Arc::new(AtomicUsize::new(0));
         let handled = Arc::clone(&count);
@@ -102,15 +102,15 @@ fn a_peer_with_thousands_of_small_messages_gives_way_and_loses_none() {
                 handled.fetch_add(1, Ordering::Relaxed);
             })
             .build();
-        let manner = Manner { capacity: 1 << 20, splits: sim.chance(500), ..Manner::default() };
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let settings = PipeSettings { capacity: 1 << 20, splits: sim.chance(500), ..PipeSettings::default() };
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, settings).await;
         sim.settle().await;
         let task = *sim.tasks().last().unwrap();
         let polls = sim.polls(task);
         flood(&mut peer.pipe, 20_000, 0).await;
         let mut turns = 0;
         while count.load(Ordering::Relaxed) < 20_000 {
-            sim.give_way().await;
+            sim.yield_to_ready_tasks().await;
             turns = sim.polls(task) - polls;
             // 16 rounds of 256 events.
             assert!(count.load(Ordering::Relaxed) <= usize::try_from(turns).unwrap() * 16 * 256);
@@ -122,10 +122,10 @@ fn a_peer_with_thousands_of_small_messages_gives_way_and_loses_none() {
 }
 
 #[test]
-fn a_session_that_is_idle_is_polled_once_for_each_thing_that_happens() {
+fn an_idle_session_is_polled_once_per_input() {
     Sim::run_each_seed(20, |sim| async move {
         let (server, _) = echo_server(|builder| builder);
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
         sim.settle().await;
         let task = *sim.tasks().last().unwrap();
         let polls = sim.polls(task);
@@ -145,13 +145,13 @@ fn a_session_that_is_idle_is_polled_once_for_each_thing_that_happens() {
 }
 
 #[test]
-fn a_pong_that_came_while_the_process_was_stopped_counts() {
+fn a_pong_that_arrived_while_the_process_was_stopped_counts() {
     Sim::run_each_seed(100, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
         assert_eq!(peer.next().await.unwrap(), "2");
         sim.settle().await;
-        peer.pipe.put(masked("3")).await.unwrap();
+        peer.pipe.write_all(masked("3")).await.unwrap();
         sim.stall(Duration::from_secs(60));
         peer.send("4still here").await.unwrap();
         loop {
@@ -169,14 +169,14 @@ fn a_pong_that_came_while_the_process_was_stopped_counts() {
 }
 
 #[test]
-fn a_pong_that_is_there_is_read_before_its_deadline_is_looked_at() {
+fn a_pong_that_has_arrived_is_read_before_its_deadline_is_checked() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, _) = echo_server(|builder| builder);
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
         assert_eq!(peer.next().await.unwrap(), "2");
         sim.sleep(Duration::from_millis(19_500)).await;
         // The pong is in time. The session's turn comes after the deadline, but not late enough to count as a stop.
-        peer.pipe.put(masked("3")).await.unwrap();
+        peer.pipe.write_all(masked("3")).await.unwrap();
         sim.stall(Duration::from_secs(5));
         peer.send("4still here").await.unwrap();
         assert_eq!(peer.next().await.unwrap(), "4still here");
@@ -186,7 +186,7 @@ fn a_pong_that_is_there_is_read_before_its_deadline_is_looked_at() {
 }
 
 #[test]
-fn what_a_link_has_not_written_counts_against_the_limit() {
+fn unwritten_bytes_of_a_link_count_against_the_limit() {
     const LIMIT: usize = 200_000;
     Sim::run_each_seed(50, |sim| async move {
         let sockets = Arc::<std::sync::Mutex<Vec<EngineSocket>>>::default();
@@ -195,8 +195,8 @@ fn what_a_link_has_not_written_counts_against_the_limit() {
             .config(|config| config.limits.max_outbound = LIMIT)
             .on_connect(move |socket: EngineSocket| opened.lock().unwrap().push(socket))
             .build();
-        let manner = Manner { capacity: 1000, ..Manner::default() };
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let settings = PipeSettings { capacity: 1000, ..PipeSettings::default() };
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, settings).await;
         let socket = sockets.lock().unwrap().pop().unwrap();
         // Long messages are written in place, and short ones are copied.
         let message = "x".repeat(if sim.chance(500) { 10_000 } else { 3000 });
@@ -209,7 +209,7 @@ fn what_a_link_has_not_written_counts_against_the_limit() {
             }
         }
         let bytes = sent * message.len();
-        assert!((LIMIT * 9 / 10..=LIMIT + manner.capacity).contains(&bytes), "{bytes} bytes are held");
+        assert!((LIMIT * 9 / 10..=LIMIT + settings.capacity).contains(&bytes), "{bytes} bytes are held");
         for _ in 0..sent {
             assert_eq!(peer.next().await.unwrap().len(), message.len() + 1);
         }
@@ -220,7 +220,7 @@ fn what_a_link_has_not_written_counts_against_the_limit() {
 }
 
 #[test]
-fn a_closed_session_waits_for_a_peer_that_does_not_read_no_longer_than_its_limit() {
+fn a_closed_session_waits_at_most_its_limit_for_a_peer_that_does_not_read() {
     Sim::run_each_seed(20, |sim| async move {
         let server = EngineServer::builder()
             .on_message(|socket: EngineSocket, _: Message| {
@@ -230,8 +230,8 @@ fn a_closed_session_waits_for_a_peer_that_does_not_read_no_longer_than_its_limit
                 socket.close();
             })
             .build();
-        let manner = Manner { capacity: 1000, ..Manner::default() };
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, manner).await;
+        let settings = PipeSettings { capacity: 1000, ..PipeSettings::default() };
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, settings).await;
         peer.send("4").await.unwrap();
         sim.sleep(Duration::from_secs(29)).await;
         assert_eq!(server.sessions(), 1);
@@ -242,13 +242,13 @@ fn a_closed_session_waits_for_a_peer_that_does_not_read_no_longer_than_its_limit
 }
 
 #[test]
-fn timers_that_come_late_close_nobody_who_answers() {
+fn late_timers_close_no_peer_that_answers() {
     Sim::each_seed(100, |sim| {
         let sim = sim.clone();
-        sim.oversleep(Duration::from_secs(30));
+        sim.delay_timers(Duration::from_secs(30));
         sim.clone().run(async move {
             let (server, log) = echo_server(|builder| builder);
-            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
             for _ in 0..20 {
                 assert_eq!(peer.next().await.unwrap(), "2");
                 peer.send("3").await.unwrap();
@@ -268,7 +268,7 @@ fn masked(text: &str) -> Bytes {
 }
 
 #[test]
-fn frames_that_came_with_the_request_are_read_first() {
+fn frames_that_arrived_with_the_request_are_read_first() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
         let target = format!("{ENGINE}?EIO=4&transport=websocket");
@@ -277,9 +277,9 @@ fn frames_that_came_with_the_request_are_read_first() {
         early.extend_from_slice(&masked(&format!("4{}", "l".repeat(150_000))));
         let (early, late) = early.split_at(140_000);
         let upgrading = Upgrading { early: Bytes::copy_from_slice(early), ..Upgrading::default() };
-        let upgrade = WebSocket::upgrade(&sim, &server, &target, Manner::default(), upgrading);
+        let upgrade = WebSocket::upgrade(&sim, &server, &target, PipeSettings::default(), upgrading);
         let mut peer = upgrade.await.unwrap();
-        peer.pipe.put(Bytes::copy_from_slice(late)).await.unwrap();
+        peer.pipe.write_all(Bytes::copy_from_slice(late)).await.unwrap();
         assert!(peer.next().await.unwrap().starts_with('0'));
         assert_eq!(peer.next().await.unwrap(), "4early");
         assert_eq!(peer.next().await.unwrap().len(), 150_001);
@@ -296,7 +296,7 @@ fn a_session_whose_first_link_is_not_handed_over_ends() {
         let (server, log) = echo_server(|builder| builder);
         let target = format!("{ENGINE}?EIO=4&transport=websocket");
         let upgrading = Upgrading { fails: true, ..Upgrading::default() };
-        let upgrade = WebSocket::upgrade(&sim, &server, &target, Manner::default(), upgrading);
+        let upgrade = WebSocket::upgrade(&sim, &server, &target, PipeSettings::default(), upgrading);
         let mut peer = upgrade.await.unwrap();
         assert_eq!(peer.next().await, None);
         sim.settle().await;
@@ -307,13 +307,13 @@ fn a_session_whose_first_link_is_not_handed_over_ends() {
 }
 
 #[test]
-fn a_session_goes_on_polling_when_its_upgrade_is_not_handed_over() {
+fn a_session_continues_polling_if_its_upgrade_is_not_handed_over() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, _) = echo_server(|builder| builder);
         let peer = Poller::open(&sim, &server, ENGINE).await;
         let target = peer.target("websocket");
         let upgrading = Upgrading { fails: true, ..Upgrading::default() };
-        let upgrade = WebSocket::upgrade(&sim, &server, &target, Manner::default(), upgrading);
+        let upgrade = WebSocket::upgrade(&sim, &server, &target, PipeSettings::default(), upgrading);
         assert_eq!(upgrade.await.unwrap().next().await, None);
         assert_eq!(peer.post("4on").await.body, "ok");
         assert_eq!(peer.get().await.body, "4on");
@@ -323,12 +323,12 @@ fn a_session_goes_on_polling_when_its_upgrade_is_not_handed_over() {
 }
 
 #[test]
-fn a_link_that_is_reset_ends_its_session_and_leaves_nothing() {
+fn a_link_that_is_reset_ends_its_session_and_leaves_no_state() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
         peer.send("4one").await.unwrap();
-        peer.pipe.cut();
+        peer.pipe.reset();
         assert_eq!(peer.next().await, None);
         sim.settle().await;
         assert_eq!(server.sessions(), 0);
@@ -338,7 +338,7 @@ fn a_link_that_is_reset_ends_its_session_and_leaves_nothing() {
 }
 
 #[test]
-fn a_handler_that_panics_closes_its_own_session_and_no_other() {
+fn a_handler_that_panics_closes_only_its_own_session() {
     Sim::each_seed(50, |sim| {
         let sim = sim.clone();
         let waits = sim.chance(500);
@@ -351,13 +351,13 @@ fn a_handler_that_panics_closes_its_own_session_and_no_other() {
                         if waits {
                             sim.sleep(Duration::from_secs(1)).await;
                         }
-                        assert_ne!(message, Message::from("panic"), "as it should");
+                        assert_ne!(message, Message::from("panic"), "expected panic");
                         socket.send(message)
                     }
                 })
                 .build();
-            let mut other = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
-            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            let mut other = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
             peer.send("4panic").await.unwrap();
             assert_eq!(peer.next().await, None);
             other.send("4fine").await.unwrap();
@@ -370,7 +370,7 @@ fn a_handler_that_panics_closes_its_own_session_and_no_other() {
 }
 
 #[test]
-fn a_body_that_does_not_end_is_given_up_and_ends_its_session() {
+fn a_body_that_does_not_end_times_out_and_ends_its_session() {
     Sim::run_each_seed(30, |sim| async move {
         for (ending, status, reason) in
             [(Ending::Stalls, 408, "transport error"), (Ending::Breaks, 400, "transport error")]
@@ -389,13 +389,13 @@ fn a_body_that_does_not_end_is_given_up_and_ends_its_session() {
 }
 
 #[test]
-fn a_get_whose_connection_goes_away_ends_its_session_and_is_forgotten() {
+fn a_get_whose_connection_is_lost_ends_its_session_and_leaves_no_state() {
     Sim::run_each_seed(100, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
         let peer = Poller::open(&sim, &server, ENGINE).await;
         let get = peer.clone();
         let task = sim.spawn_task(async move { drop(get.get_unread().await) });
-        sim.give_way().await;
+        sim.yield_to_ready_tasks().await;
         let has_come = sim.polls(task) > 0;
         sim.drop_task(task);
         sim.settle().await;
@@ -414,14 +414,14 @@ fn a_get_whose_connection_goes_away_ends_its_session_and_is_forgotten() {
 }
 
 #[test]
-fn a_get_that_goes_away_while_a_link_is_probed_ends_its_session() {
+fn a_get_whose_connection_is_lost_during_a_probe_ends_its_session() {
     Sim::run_each_seed(200, |sim| async move {
         let (server, _) = echo_server(|builder| builder);
         let (peer, websocket) = probed(&sim, &server).await;
         sim.settle().await;
         let get = peer.clone();
         let task = sim.spawn_task(async move { drop(get.get_unread().await) });
-        sim.give_way().await;
+        sim.yield_to_ready_tasks().await;
         let has_come = sim.polls(task) > 0;
         sim.drop_task(task);
         sim.settle().await;
@@ -431,13 +431,13 @@ fn a_get_that_goes_away_while_a_link_is_probed_ends_its_session() {
 }
 
 #[test]
-fn a_link_that_takes_nothing_any_more_ends_its_session() {
+fn a_link_that_accepts_no_more_writes_ends_its_session() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
         peer.pipe.refuse_input();
         // The echo cannot be written, and there is nothing left to read.
-        peer.pipe.put(masked("4lost")).await.unwrap();
+        peer.pipe.write_all(masked("4lost")).await.unwrap();
         sim.settle().await;
         assert_eq!(server.sessions(), 0);
         assert_eq!(log.lines(), ["connect", "lost", "transport error"]);
@@ -446,7 +446,7 @@ fn a_link_that_takes_nothing_any_more_ends_its_session() {
 }
 
 #[test]
-fn a_handler_that_waits_goes_on_behind_the_end_of_its_session() {
+fn a_waiting_handler_continues_after_the_end_of_its_session() {
     Sim::each_seed(20, |sim| {
         let sim = sim.clone();
         let (clock, log) = (sim.clone(), Log::default());
@@ -461,7 +461,7 @@ fn a_handler_that_waits_goes_on_behind_the_end_of_its_session() {
                     }
                 })
                 .build();
-            let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+            let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
             peer.send("4").await.unwrap();
             peer.close().await;
             sim.settle().await;
@@ -479,7 +479,7 @@ fn a_handler_that_waits_goes_on_behind_the_end_of_its_session() {
 fn pings_are_answered_and_a_close_frame_is_echoed() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, log) = echo_server(|builder| builder);
-        let mut peer = WebSocket::open(&sim, &server, ENGINE, Manner::default()).await;
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
         peer.connection.ping(b"first").unwrap();
         peer.connection.ping(b"latest").unwrap();
         peer.send("4one").await.unwrap();

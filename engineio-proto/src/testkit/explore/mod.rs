@@ -9,7 +9,7 @@
 //!
 //! One peer opens by polling and upgrades to a WebSocket. Meanwhile, each end may send messages, deadlines fire (pings, the release of
 //! GETs, timeouts), one end closes (the server gracefully or at once), and one fault happens ([`Fault`]): a request is cut or lost, a link
-//! breaks or falls silent, or a deadline fires before items in transit arrive. [`Plan`] sets the numbers. A [`Step`] is the smallest
+//! breaks or is lost, or a deadline fires before items in transit arrive. [`Plan`] sets the numbers. A [`Step`] is the smallest
 //! action that a driver, a network or an application can take by itself: one head, one body, one packet, one poll, one deadline. Steps
 //! can happen in any order, except that without a fault the network delivers everything before a deadline fires.
 //!
@@ -36,8 +36,8 @@ use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 pub use self::world::Step;
-use self::world::{Surroundings, World};
-use super::client::Habits;
+use self::world::{Environment, World};
+use super::client::ClientBehavior;
 use super::invariants::Violation;
 #[cfg(doc)]
 use super::invariants::Watched;
@@ -55,7 +55,7 @@ pub struct Plan {
     /// The server's settings.
     pub config: Config,
     /// What the client does that the JavaScript one does not.
-    pub habits: Habits,
+    pub behavior: ClientBehavior,
     /// How many messages the client may send.
     pub messages_up: u8,
     /// The number of messages that the server may send.
@@ -77,15 +77,15 @@ pub enum Fault {
     /// A link breaks, and everything in transit on it is lost. Both ends are notified.
     LinkBreaks,
     /// A link delivers nothing any more. Neither end is notified.
-    LinkFallsSilent,
+    LinkIsLost,
     /// The network is slow: a deadline fires before items in transit arrive.
-    DeadlineComesFirst,
+    NetworkIsSlow,
 }
 
 impl Fault {
     /// All faults.
     pub const ALL: [Self; 5] =
-        [Self::RequestIsCut, Self::RequestIsLost, Self::LinkBreaks, Self::LinkFallsSilent, Self::DeadlineComesFirst];
+        [Self::RequestIsCut, Self::RequestIsLost, Self::LinkBreaks, Self::LinkIsLost, Self::NetworkIsSlow];
 }
 
 impl Default for Plan {
@@ -98,7 +98,14 @@ impl Default for Plan {
             close_timeout: Duration::from_millis(150),
             ..Config::default()
         };
-        Self { config, habits: Habits::default(), messages_up: 1, messages_down: 1, deadlines: 3, fault: None }
+        Self {
+            config,
+            behavior: ClientBehavior::default(),
+            messages_up: 1,
+            messages_down: 1,
+            deadlines: 3,
+            fault: None,
+        }
     }
 }
 
@@ -126,17 +133,17 @@ pub struct Explored {
     /// The number of steps taken: every possible step from every state.
     pub transitions: usize,
     /// The number of states from which no step is possible.
-    pub ends: usize,
+    pub terminal_states: usize,
     /// The distance from the first state to the farthest one, in steps.
     pub depth: usize,
 }
 
 impl fmt::Display for Explored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { states, transitions, ends, depth } = self;
+        let Self { states, transitions, terminal_states, depth } = self;
         write!(
             f,
-            "{states} states, {transitions} transitions, all invariants hold ({ends} ends, at most {depth} steps)"
+            "{states} states, {transitions} transitions, all invariants hold ({terminal_states} terminal states, at most {depth} steps)"
         )
     }
 }
@@ -159,17 +166,17 @@ pub struct Counterexample {
 /// # Errors
 /// The shortest path to a violated invariant.
 pub fn explore<M: Explorable>(plan: &Plan, accept: impl Fn(Session) -> M) -> Result<Explored, Box<Counterexample>> {
-    let around = Surroundings { plan, server: Server::new(plan.config.clone()), accept: &accept, log: false };
+    let environment = Environment { plan, server: Server::new(plan.config.clone()), accept: &accept, log: false };
     let mut search = Search { seen: BTreeSet::new(), paths: Vec::new(), explored: Explored::default() };
     let world = World::new(plan);
     let mut frontier = Vec::new();
     search.visit(world, None, &mut frontier);
     while !frontier.is_empty() {
         let mut next = Vec::new();
-        for (world, place) in frontier {
-            let found = search.expand(&around, world, place, &mut next);
+        for (world, index) in frontier {
+            let found = search.expand(&environment, world, index, &mut next);
             if let Err((violation, step)) = found {
-                let steps = search.path(place, step);
+                let steps = search.path(index, step);
                 let script = match replay(plan, accept, &steps) {
                     Ok(script) => script,
                     Err(counterexample) => counterexample.script,
@@ -192,24 +199,24 @@ pub fn replay<M: Explorable>(
     accept: impl Fn(Session) -> M,
     steps: &[Step],
 ) -> Result<String, Box<Counterexample>> {
-    let around = Surroundings { plan, server: Server::new(plan.config.clone()), accept: &accept, log: true };
+    let environment = Environment { plan, server: Server::new(plan.config.clone()), accept: &accept, log: true };
     let mut world = World::new(plan);
-    let (mut script, mut told, mut taken) = (String::new(), 0, Vec::new());
+    let (mut script, mut logged, mut taken) = (String::new(), 0, Vec::new());
     for step in steps {
         taken.push(*step);
-        let result = world.take(&around, *step);
+        let result = world.take(&environment, *step);
         // Writing to a string cannot fail.
         let _ = writeln!(script, "{:3}. {step}", taken.len());
         let log = world.machine.as_ref().map(|machine| machine.log()).unwrap_or_default();
-        for line in log.get(told..).unwrap_or_default().lines() {
+        for line in log.get(logged..).unwrap_or_default().lines() {
             let _ = writeln!(script, "         {line}");
         }
-        told = log.len();
+        logged = log.len();
         if let Err(violation) = result {
             return Err(Box::new(Counterexample { violation, steps: taken, script }));
         }
     }
-    match world.check(&around) {
+    match world.check(&environment) {
         Ok(()) => Ok(script),
         Err(violation) => Err(Box::new(Counterexample { violation, steps: taken, script })),
     }
@@ -238,22 +245,22 @@ impl Search {
     /// Takes every step that is possible in a state.
     fn expand<M: Explorable>(
         &mut self,
-        around: &Surroundings<'_, M>,
+        environment: &Environment<'_, M>,
         world: World<M>,
-        place: usize,
+        index: usize,
         next: &mut Vec<(World<M>, usize)>,
     ) -> Result<(), (Violation, Option<Step>)> {
         let mut steps = Vec::new();
         world.urgent_steps(&mut steps);
-        let busy = self.take_all(around, &world, place, &steps, next)?;
+        let busy = self.take_all(environment, &world, index, &steps, next)?;
         steps.clear();
-        world.other_steps(around.plan, busy, &mut steps);
-        let goes_on = self.take_all(around, &world, place, &steps, next)?;
+        world.other_steps(environment.plan, busy, &mut steps);
+        let goes_on = self.take_all(environment, &world, index, &steps, next)?;
         if !busy {
-            world.check_quiet().map_err(|violation| (violation, None))?;
+            world.check_nothing_lost().map_err(|violation| (violation, None))?;
         }
         if !busy && !goes_on {
-            self.explored.ends = self.explored.ends.saturating_add(1);
+            self.explored.terminal_states = self.explored.terminal_states.saturating_add(1);
             world.check_end().map_err(|violation| (violation, None))?;
         }
         Ok(())
@@ -262,28 +269,28 @@ impl Search {
     /// Takes these steps, and returns whether any of them was possible.
     fn take_all<M: Explorable>(
         &mut self,
-        around: &Surroundings<'_, M>,
+        environment: &Environment<'_, M>,
         world: &World<M>,
-        place: usize,
+        index: usize,
         steps: &[Step],
         next: &mut Vec<(World<M>, usize)>,
     ) -> Result<bool, (Violation, Option<Step>)> {
         let mut any = false;
         for step in steps {
             let mut after = world.clone();
-            if after.take(around, *step).map_err(|violation| (violation, Some(*step)))? {
+            if after.take(environment, *step).map_err(|violation| (violation, Some(*step)))? {
                 any = true;
                 self.explored.transitions = self.explored.transitions.saturating_add(1);
-                self.visit(after, Some((place, *step)), next);
+                self.visit(after, Some((index, *step)), next);
             }
         }
         Ok(any)
     }
 
     /// The steps that lead to a state, followed by `last`.
-    fn path(&self, place: usize, last: Option<Step>) -> Vec<Step> {
+    fn path(&self, index: usize, last: Option<Step>) -> Vec<Step> {
         let mut steps: Vec<Step> = last.into_iter().collect();
-        let mut reached = self.paths.get(place).copied().flatten();
+        let mut reached = self.paths.get(index).copied().flatten();
         while let Some((from, step)) = reached {
             steps.push(step);
             reached = self.paths.get(from).copied().flatten();
@@ -377,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_state_later_is_the_same_state_and_one_whose_time_has_passed_is_not() {
+    fn fingerprints_depend_on_times_relative_to_now() {
         let (now, later) = (Instant::from_millis(1_000), Instant::from_millis(90_001_000));
         assert_eq!(fingerprint(&opened(now), now), fingerprint(&opened(later), later));
         assert_ne!(fingerprint(&opened(now), now), fingerprint(&opened(now), now + Duration::from_micros(1)));

@@ -36,15 +36,15 @@ pub enum Step {
     /// The answer to this request arrives at the client.
     AnswerArrives(u64),
     /// The server is notified that the connection of this request was cut.
-    ServerHearsOfCut(u64),
+    ServerNotifiedOfCut(u64),
     /// The client is notified that the connection of this request was cut.
-    ClientHearsOfCut(u64),
+    ClientNotifiedOfCut(u64),
     /// The request that opens this link arrives at the server.
     LinkRequestArrives(u64),
     /// The next item on this link arrives at the server.
-    LinkBringsUp(u64),
+    LinkItemArrivesAtServer(u64),
     /// The next item on this link arrives at the client.
-    LinkBringsDown(u64),
+    LinkItemArrivesAtClient(u64),
     /// The driver polls one transmit.
     PollTransmit,
     /// The server's application polls one event.
@@ -70,7 +70,7 @@ pub enum Step {
     /// Fault: this link breaks, and everything in transit on it is lost. Both ends are notified.
     LinkBreaks(u64),
     /// Fault: nothing that was sent on this link arrives any more. Neither end is notified.
-    LinkFallsSilent(u64),
+    LinkIsLost(u64),
     /// Fault: the deadline of the server's machine fires before items in transit arrive.
     ServerTimeoutFirst,
     /// Fault: the deadline of the client fires before items in transit arrive.
@@ -84,13 +84,13 @@ impl fmt::Display for Step {
             Self::BodyArrives(request) => write!(f, "the body of request {request} arrives at the server"),
             Self::AnswerWritten(request) => write!(f, "the answer to request {request} is written"),
             Self::AnswerArrives(request) => write!(f, "the answer to request {request} arrives at the client"),
-            Self::ServerHearsOfCut(request) => write!(f, "the server hears that request {request} is cut"),
-            Self::ClientHearsOfCut(request) => write!(f, "the client hears that request {request} is cut"),
+            Self::ServerNotifiedOfCut(request) => write!(f, "the server is notified that request {request} is cut"),
+            Self::ClientNotifiedOfCut(request) => write!(f, "the client is notified that request {request} is cut"),
             Self::LinkRequestArrives(link) => write!(f, "the request for link {link} arrives at the server"),
-            Self::LinkBringsUp(link) => write!(f, "what comes next on link {link} arrives at the server"),
-            Self::LinkBringsDown(link) => write!(f, "what comes next on link {link} arrives at the client"),
-            Self::PollTransmit => write!(f, "the driver takes a transmit"),
-            Self::PollEvent => write!(f, "the server's application takes an event"),
+            Self::LinkItemArrivesAtServer(link) => write!(f, "the next item on link {link} arrives at the server"),
+            Self::LinkItemArrivesAtClient(link) => write!(f, "the next item on link {link} arrives at the client"),
+            Self::PollTransmit => write!(f, "the driver polls a transmit"),
+            Self::PollEvent => write!(f, "the server's application polls an event"),
             Self::ServerTimeout => write!(f, "time passes until the server's deadline"),
             Self::ClientTimeout => write!(f, "time passes until the client's deadline"),
             Self::ClientSends => write!(f, "the client sends a message"),
@@ -99,11 +99,11 @@ impl fmt::Display for Step {
             Self::ServerCloses => write!(f, "the server closes"),
             Self::ServerDiscards => write!(f, "the server closes at once"),
             Self::RequestIsCut(request) => write!(f, "FAULT: request {request} is cut"),
-            Self::RequestIsLost(request) => write!(f, "FAULT: request {request} is lost, and nobody is told"),
+            Self::RequestIsLost(request) => write!(f, "FAULT: request {request} is lost, and neither end is notified"),
             Self::LinkBreaks(link) => write!(f, "FAULT: link {link} breaks"),
-            Self::LinkFallsSilent(link) => write!(f, "FAULT: link {link} falls silent, and nobody is told"),
-            Self::ServerTimeoutFirst => write!(f, "FAULT: the network is slow, and the server's deadline comes first"),
-            Self::ClientTimeoutFirst => write!(f, "FAULT: the network is slow, and the client's deadline comes first"),
+            Self::LinkIsLost(link) => write!(f, "FAULT: link {link} is lost, and neither end is notified"),
+            Self::ServerTimeoutFirst => write!(f, "FAULT: the network is slow, and the server's deadline fires first"),
+            Self::ClientTimeoutFirst => write!(f, "FAULT: the network is slow, and the client's deadline fires first"),
         }
     }
 }
@@ -113,7 +113,7 @@ impl fmt::Display for Step {
 struct Exchange {
     request: ClientAction,
     /// The head has arrived at the server.
-    seen: bool,
+    received: bool,
     /// The body is in transit.
     body_due: bool,
     /// The status and body of the answer, once the server has answered.
@@ -134,20 +134,20 @@ enum End {
 
 /// One WebSocket.
 #[derive(Clone, Hash)]
-struct Wire {
+struct LinkState {
     /// The query of the request that opens it, while that request is in transit.
     requested: Option<String>,
     client: End,
     server: End,
-    to_server: VecDeque<OnLink>,
-    to_client: VecDeque<OnLink>,
+    to_server: VecDeque<LinkItem>,
+    to_client: VecDeque<LinkItem>,
     /// Whether a fault has cut it: everything sent on it is dropped.
     dead: bool,
 }
 
 /// An item in transit on a link.
 #[derive(Clone, Hash)]
-enum OnLink {
+enum LinkItem {
     /// The `101`.
     Opened,
     Message(Message),
@@ -170,11 +170,11 @@ pub(super) struct World<M> {
     pub(super) machine: Option<Watched<M>>,
     client: Client,
     /// Whether the client does not wait for its POST before it moves to its link.
-    impatient: bool,
+    upgrades_during_post: bool,
     exchanges: BTreeMap<u64, Exchange>,
-    links: BTreeMap<u64, Wire>,
-    upwards: Numbered,
-    downwards: Numbered,
+    links: BTreeMap<u64, LinkState>,
+    upstream: Numbered,
+    downstream: Numbered,
     /// Whether the server's application has polled `Open`.
     server_open: bool,
     /// Whether the client was ever open.
@@ -191,13 +191,13 @@ pub(super) struct World<M> {
     /// The fault that may still happen.
     fault: Option<Fault>,
     /// Whether the fault has happened.
-    faulty: bool,
+    fault_happened: bool,
     /// Whether the fault lost something without notifying the ends.
     lost: bool,
 }
 
 /// The unchanging parameters of a world.
-pub(super) struct Surroundings<'a, M> {
+pub(super) struct Environment<'a, M> {
     pub(super) plan: &'a Plan,
     pub(super) server: Server,
     pub(super) accept: &'a dyn Fn(Session) -> M,
@@ -212,19 +212,19 @@ impl<M: Explorable> World<M> {
         let client = Client::new(ClientSettings {
             start: None,
             upgrade: Some(LinkKind::WebSocket),
-            patience: config.ping_interval + config.ping_timeout,
+            heartbeat_timeout: config.ping_interval + config.ping_timeout,
             max_payload: config.max_payload,
-            habits: plan.habits,
+            behavior: plan.behavior,
         });
         let mut world = Self {
             now: Instant::from_millis(3_600_000),
             machine: None,
             client,
-            impatient: plan.habits.impatient,
+            upgrades_during_post: plan.behavior.upgrades_during_post,
             exchanges: BTreeMap::new(),
             links: BTreeMap::new(),
-            upwards: Numbered::new("client to server"),
-            downwards: Numbered::new("server to client"),
+            upstream: Numbered::new("client to server"),
+            downstream: Numbered::new("server to client"),
             server_open: false,
             client_open: false,
             client_upgraded: false,
@@ -234,11 +234,11 @@ impl<M: Explorable> World<M> {
             closer: None,
             deadlines: plan.deadlines,
             fault: plan.fault,
-            faulty: false,
+            fault_happened: false,
             lost: false,
         };
         // A new client has no events, so this cannot fail.
-        let _ = world.follow_client();
+        let _ = world.perform_client_actions();
         world
     }
 
@@ -249,22 +249,25 @@ impl<M: Explorable> World<M> {
             let on_way = !exchange.cut;
             let alone = exchange.client_done || !is_post(exchange);
             for (possible, step) in [
-                (on_way && !exchange.seen && !exchange.server_done, Step::RequestArrives(name)),
+                (on_way && !exchange.received && !exchange.server_done, Step::RequestArrives(name)),
                 (on_way && exchange.body_due, Step::BodyArrives(name)),
                 (on_way && answered && !exchange.server_done && alone, Step::AnswerWritten(name)),
                 (on_way && answered && !exchange.client_done, Step::AnswerArrives(name)),
-                (exchange.cut && !exchange.server_done, Step::ServerHearsOfCut(name)),
-                (exchange.cut && !exchange.client_done, Step::ClientHearsOfCut(name)),
+                (exchange.cut && !exchange.server_done, Step::ServerNotifiedOfCut(name)),
+                (exchange.cut && !exchange.client_done, Step::ClientNotifiedOfCut(name)),
             ] {
                 steps.extend(possible.then_some(step));
             }
         }
         let reads = self.reads_links();
-        for (&name, wire) in &self.links {
+        for (&name, state) in &self.links {
             for (possible, step) in [
-                (wire.requested.is_some(), Step::LinkRequestArrives(name)),
-                (reads && wire.requested.is_none() && !wire.to_server.is_empty(), Step::LinkBringsUp(name)),
-                (!wire.to_client.is_empty(), Step::LinkBringsDown(name)),
+                (state.requested.is_some(), Step::LinkRequestArrives(name)),
+                (
+                    reads && state.requested.is_none() && !state.to_server.is_empty(),
+                    Step::LinkItemArrivesAtServer(name),
+                ),
+                (!state.to_client.is_empty(), Step::LinkItemArrivesAtClient(name)),
             ] {
                 steps.extend(possible.then_some(step));
             }
@@ -276,10 +279,11 @@ impl<M: Explorable> World<M> {
         }
     }
 
-    /// Whether the server reads from links. What an impatient client sends on its link comes behind the heads of its POSTs: nobody could tell
-    /// otherwise which was first.
+    /// Whether the server reads from links. If the client upgrades while its POST is in flight, the server reads the heads of its POSTs before
+    /// the link: the order would be unknown otherwise.
     fn reads_links(&self) -> bool {
-        let behind = self.impatient && self.exchanges.values().any(|exchange| is_post(exchange) && !exchange.seen);
+        let behind = self.upgrades_during_post
+            && self.exchanges.values().any(|exchange| is_post(exchange) && !exchange.received);
         !behind && self.machine.as_ref().is_none_or(|machine| machine.get().wants_input())
     }
 
@@ -287,7 +291,7 @@ impl<M: Explorable> World<M> {
     pub(super) fn other_steps(&self, plan: &Plan, busy: bool, steps: &mut Vec<Step>) {
         let alive = self.machine.as_ref().is_some_and(|machine| !machine.get().session().is_closed());
         let may_wait = !alive || self.closer.is_some() || self.deadlines > 0;
-        if may_wait && (!busy || self.fault == Some(Fault::DeadlineComesFirst)) {
+        if may_wait && (!busy || self.fault == Some(Fault::NetworkIsSlow)) {
             let server = self.machine.as_ref().and_then(|machine| machine.get().poll_timeout());
             let client = self.client.poll_timeout();
             let first = |mine: Option<Instant>, other: Option<Instant>| {
@@ -302,11 +306,11 @@ impl<M: Explorable> World<M> {
         }
         if self.closer.is_none() {
             if self.client.is_open() {
-                steps.extend((self.upwards.sent() < u64::from(plan.messages_up)).then_some(Step::ClientSends));
+                steps.extend((self.upstream.sent() < u64::from(plan.messages_up)).then_some(Step::ClientSends));
                 steps.push(Step::ClientCloses);
             }
             if self.server_open && self.reason.is_none() {
-                steps.extend((self.downwards.sent() < u64::from(plan.messages_down)).then_some(Step::ServerSends));
+                steps.extend((self.downstream.sent() < u64::from(plan.messages_down)).then_some(Step::ServerSends));
                 steps.extend([Step::ServerCloses, Step::ServerDiscards]);
             }
         }
@@ -318,25 +322,25 @@ impl<M: Explorable> World<M> {
                 _ => {}
             }
         }
-        for (&name, _) in self.links.iter().filter(|(_, wire)| !wire.dead) {
+        for (&name, _) in self.links.iter().filter(|(_, state)| !state.dead) {
             match fault {
                 Fault::LinkBreaks => steps.push(Step::LinkBreaks(name)),
-                Fault::LinkFallsSilent => steps.push(Step::LinkFallsSilent(name)),
+                Fault::LinkIsLost => steps.push(Step::LinkIsLost(name)),
                 _ => {}
             }
         }
     }
 
     /// Takes a step. Returns false if it was not possible.
-    pub(super) fn take(&mut self, around: &Surroundings<'_, M>, step: Step) -> Result<bool, Violation> {
+    pub(super) fn take(&mut self, environment: &Environment<'_, M>, step: Step) -> Result<bool, Violation> {
         match step {
-            Step::RequestArrives(name) => self.request_arrives(around, name),
+            Step::RequestArrives(name) => self.request_arrives(environment, name),
             Step::BodyArrives(name) => {
                 if let Some(exchange) = self.exchanges.get_mut(&name) {
                     exchange.body_due = false;
                     if let ClientAction::Post { body, .. } = &exchange.request {
                         let body = body.clone();
-                        self.tell(Input::Body { request: RequestId(name), body });
+                        self.handle_input(Input::Body { request: RequestId(name), body });
                     }
                 }
             }
@@ -354,21 +358,21 @@ impl<M: Explorable> World<M> {
                     }
                 }
             }
-            Step::ServerHearsOfCut(name) => {
+            Step::ServerNotifiedOfCut(name) => {
                 if let Some(exchange) = self.exchanges.get_mut(&name) {
                     exchange.server_done = true;
-                    self.tell(Input::Aborted { request: RequestId(name) });
+                    self.handle_input(Input::Aborted { request: RequestId(name) });
                 }
             }
-            Step::ClientHearsOfCut(name) => {
+            Step::ClientNotifiedOfCut(name) => {
                 if let Some(exchange) = self.exchanges.get_mut(&name) {
                     exchange.client_done = true;
                     self.client.failed(name);
                 }
             }
-            Step::LinkRequestArrives(name) => self.link_request_arrives(around, name),
-            Step::LinkBringsUp(name) => self.link_brings_up(name),
-            Step::LinkBringsDown(name) => self.link_brings_down(name),
+            Step::LinkRequestArrives(name) => self.link_request_arrives(environment, name),
+            Step::LinkItemArrivesAtServer(name) => self.link_item_at_server(name),
+            Step::LinkItemArrivesAtClient(name) => self.link_item_at_client(name),
             Step::PollTransmit => {
                 let Some(transmit) = self.machine.as_mut().and_then(Watched::poll_transmit) else { return Ok(false) };
                 self.transmit(transmit);
@@ -395,18 +399,18 @@ impl<M: Explorable> World<M> {
                 }
             }
             Step::ClientSends => {
-                self.client.send(self.upwards.next_message(0, false));
-                self.upwards.count_sent();
+                self.client.send(self.upstream.next_message(0, false));
+                self.upstream.count_sent();
             }
             Step::ServerSends => {
-                let message = self.downwards.next_message(0, false);
+                let message = self.downstream.next_message(0, false);
                 let size = message.len().saturating_add(64);
                 let sent = self.machine.as_mut().map(|machine| machine.command(size, |machine| machine.send(message)));
                 if sent != Some(Ok(())) {
                     // The session has ended, and the application has not polled the event yet.
                     return Ok(false);
                 }
-                self.downwards.count_sent();
+                self.downstream.count_sent();
             }
             Step::ClientCloses => {
                 self.closer = Some(Closer::Client);
@@ -424,29 +428,29 @@ impl<M: Explorable> World<M> {
                     machine.timed_command(self.now, 0, |machine, now| machine.discard(now));
                 }
             }
-            Step::RequestIsCut(_) | Step::RequestIsLost(_) | Step::LinkBreaks(_) | Step::LinkFallsSilent(_) => {
+            Step::RequestIsCut(_) | Step::RequestIsLost(_) | Step::LinkBreaks(_) | Step::LinkIsLost(_) => {
                 self.fault(step)
             }
         }
-        self.follow_client()?;
+        self.perform_client_actions()?;
         if self.client.is_closed() {
             // A closed client receives nothing. Dropping it now reduces the number of states.
             self.exchanges.values_mut().for_each(|exchange| exchange.client_done = true);
-            self.links.values_mut().for_each(|wire| wire.to_client.clear());
+            self.links.values_mut().for_each(|state| state.to_client.clear());
         }
         self.exchanges.retain(|_, exchange| !(exchange.server_done && exchange.client_done));
-        for wire in self.links.values_mut() {
+        for state in self.links.values_mut() {
             // A closed end of a link receives nothing either.
-            if wire.server == End::Closed {
-                wire.to_server.clear();
+            if state.server == End::Closed {
+                state.to_server.clear();
             }
-            if wire.client == End::Closed {
-                wire.to_client.clear();
+            if state.client == End::Closed {
+                state.to_client.clear();
             }
         }
-        self.links.retain(|_, wire| {
-            let ended = wire.client == End::Closed && wire.server == End::Closed;
-            !(ended && wire.requested.is_none())
+        self.links.retain(|_, state| {
+            let ended = state.client == End::Closed && state.server == End::Closed;
+            !(ended && state.requested.is_none())
         });
         if let Some(machine) = &self.machine {
             machine.check()?;
@@ -459,38 +463,38 @@ impl<M: Explorable> World<M> {
             return;
         }
         self.fault = None;
-        self.faulty = true;
+        self.fault_happened = true;
         match fault {
             Step::RequestIsCut(name) => {
                 if let Some(exchange) = self.exchanges.get_mut(&name) {
                     exchange.cut = true;
                     exchange.body_due = false;
                     // If the head never arrived, the server is not notified.
-                    exchange.server_done |= !exchange.seen;
+                    exchange.server_done |= !exchange.received;
                 }
             }
             Step::RequestIsLost(name) => {
                 self.lost = true;
                 if let Some(exchange) = self.exchanges.get_mut(&name) {
                     exchange.body_due = false;
-                    exchange.server_done |= !exchange.seen;
+                    exchange.server_done |= !exchange.received;
                     exchange.client_done = true;
                 }
             }
-            Step::LinkBreaks(name) | Step::LinkFallsSilent(name) => {
-                let Some(wire) = self.links.get_mut(&name) else { return };
-                wire.to_server.clear();
-                wire.to_client.clear();
-                if wire.requested.take().is_some() {
-                    wire.server = End::Closed;
+            Step::LinkBreaks(name) | Step::LinkIsLost(name) => {
+                let Some(state) = self.links.get_mut(&name) else { return };
+                state.to_server.clear();
+                state.to_client.clear();
+                if state.requested.take().is_some() {
+                    state.server = End::Closed;
                 }
                 if fault == Step::LinkBreaks(name) {
-                    wire.send(true, OnLink::Down(LinkDownCause::Failed));
-                    wire.send(false, OnLink::Down(LinkDownCause::Failed));
+                    state.send(true, LinkItem::Down(LinkDownCause::Failed));
+                    state.send(false, LinkItem::Down(LinkDownCause::Failed));
                 } else {
                     self.lost = true;
                 }
-                wire.dead = true;
+                state.dead = true;
             }
             _ => {}
         }
@@ -499,13 +503,13 @@ impl<M: Explorable> World<M> {
     // The client's side.
 
     /// Performs the client's actions, and processes its events.
-    fn follow_client(&mut self) -> Result<(), Violation> {
+    fn perform_client_actions(&mut self) -> Result<(), Violation> {
         while let Some(action) = self.client.poll_action() {
             match action {
                 ClientAction::Get { request, .. } | ClientAction::Post { request, .. } => {
                     let exchange = Exchange {
                         request: action,
-                        seen: false,
+                        received: false,
                         body_due: false,
                         answer: None,
                         server_done: false,
@@ -515,7 +519,7 @@ impl<M: Explorable> World<M> {
                     self.exchanges.insert(request, exchange);
                 }
                 ClientAction::Connect { link, query, .. } => {
-                    let wire = Wire {
+                    let state = LinkState {
                         requested: Some(query),
                         client: End::Waiting,
                         server: End::Waiting,
@@ -523,18 +527,18 @@ impl<M: Explorable> World<M> {
                         to_client: VecDeque::new(),
                         dead: false,
                     };
-                    self.links.insert(link, wire);
+                    self.links.insert(link, state);
                 }
                 ClientAction::Send { link, frame } => {
-                    if let Some(wire) = self.links.get_mut(&link).filter(|wire| wire.client == End::Up) {
-                        wire.send(true, OnLink::Message(on_websocket(&frame)));
+                    if let Some(state) = self.links.get_mut(&link).filter(|state| state.client == End::Up) {
+                        state.send(true, LinkItem::Message(on_websocket(&frame)));
                     }
                 }
                 ClientAction::Close { link } => {
-                    if let Some(wire) = self.links.get_mut(&link)
-                        && core::mem::replace(&mut wire.client, End::Closed) != End::Closed
+                    if let Some(state) = self.links.get_mut(&link)
+                        && core::mem::replace(&mut state.client, End::Closed) != End::Closed
                     {
-                        wire.send(true, OnLink::Down(LinkDownCause::Closed));
+                        state.send(true, LinkItem::Down(LinkDownCause::Closed));
                     }
                 }
             }
@@ -542,7 +546,7 @@ impl<M: Explorable> World<M> {
         while let Some(event) = self.client.poll_event() {
             match event {
                 ClientEvent::Open => self.client_open = true,
-                ClientEvent::Message(message) => self.downwards.receive(&message)?,
+                ClientEvent::Message(message) => self.downstream.receive(&message)?,
                 ClientEvent::Upgraded => self.client_upgraded = true,
                 ClientEvent::Closed(reason) => self.client_reason = reason,
             }
@@ -550,20 +554,20 @@ impl<M: Explorable> World<M> {
         Ok(())
     }
 
-    fn link_brings_down(&mut self, name: u64) {
-        let Some(wire) = self.links.get_mut(&name) else { return };
-        match wire.to_client.pop_front() {
-            Some(OnLink::Opened) if wire.client == End::Waiting => {
-                wire.client = End::Up;
+    fn link_item_at_client(&mut self, name: u64) {
+        let Some(state) = self.links.get_mut(&name) else { return };
+        match state.to_client.pop_front() {
+            Some(LinkItem::Opened) if state.client == End::Waiting => {
+                state.client = End::Up;
                 self.client.link_up(name);
             }
-            Some(OnLink::Message(message)) if wire.client == End::Up => {
+            Some(LinkItem::Message(message)) if state.client == End::Up => {
                 if let Ok(packet) = Packet::decode(message) {
                     self.client.link_packet(self.now, name, packet);
                 }
             }
-            Some(OnLink::Down(_)) if wire.client != End::Closed => {
-                wire.client = End::Closed;
+            Some(LinkItem::Down(_)) if state.client != End::Closed => {
+                state.client = End::Closed;
                 self.client.link_down(name);
             }
             _ => {}
@@ -572,25 +576,25 @@ impl<M: Explorable> World<M> {
 
     // The server's side: a driver and its application.
 
-    fn tell(&mut self, input: Input) {
+    fn handle_input(&mut self, input: Input) {
         if let Some(machine) = &mut self.machine {
             machine.handle(self.now, input);
         }
     }
 
-    fn request_arrives(&mut self, around: &Surroundings<'_, M>, name: u64) {
+    fn request_arrives(&mut self, environment: &Environment<'_, M>, name: u64) {
         let Some(exchange) = self.exchanges.get(&name) else { return };
         let (method, query) = match &exchange.request {
             ClientAction::Get { query, .. } => ("GET", query),
             ClientAction::Post { query, .. } => ("POST", query),
             _ => return,
         };
-        let admitted = match around.server.route(&RequestHead { method, query, origin: None, websocket: false }) {
+        let admitted = match environment.server.route(&RequestHead { method, query, origin: None, websocket: false }) {
             Route::Open(handshake) => {
-                let config = &around.plan.config;
-                let machine = (around.accept)(handshake.accept(self.now, Sid::from_random([7; 15])));
+                let config = &environment.plan.config;
+                let machine = (environment.accept)(handshake.accept(self.now, Sid::from_random([7; 15])));
                 let (limits, max_payload) = (config.limits.clone(), config.max_payload);
-                self.machine = Some(if around.log {
+                self.machine = Some(if environment.log {
                     Watched::new(machine, limits, max_payload, true)
                 } else {
                     Watched::without_history(machine, limits, max_payload)
@@ -603,14 +607,14 @@ impl<M: Explorable> World<M> {
             Route::Reply(response) => Err(response),
         };
         let Some(exchange) = self.exchanges.get_mut(&name) else { return };
-        exchange.seen = true;
+        exchange.received = true;
         let request = RequestId(name);
         match admitted {
             Ok(RequestKind::Post) => {
                 exchange.body_due = true;
-                self.tell(Input::Post { request, content_type: ContentType::Text });
+                self.handle_input(Input::Post { request, content_type: ContentType::Text });
             }
-            Ok(_) => self.tell(Input::Get { request }),
+            Ok(_) => self.handle_input(Input::Get { request }),
             Err(response) => {
                 exchange.server_done = true;
                 exchange.answer = Some((response.status(), response.into_body()));
@@ -622,7 +626,7 @@ impl<M: Explorable> World<M> {
         if let Some(exchange) = self.exchanges.get_mut(&name)
             && !core::mem::replace(&mut exchange.server_done, true)
         {
-            self.tell(Input::Replied { request: RequestId(name) });
+            self.handle_input(Input::Replied { request: RequestId(name) });
         }
     }
 
@@ -633,32 +637,34 @@ impl<M: Explorable> World<M> {
         }
     }
 
-    fn link_request_arrives(&mut self, around: &Surroundings<'_, M>, name: u64) {
-        let Some(query) = self.links.get_mut(&name).and_then(|wire| wire.requested.take()) else { return };
+    fn link_request_arrives(&mut self, environment: &Environment<'_, M>, name: u64) {
+        let Some(query) = self.links.get_mut(&name).and_then(|state| state.requested.take()) else { return };
         let head = RequestHead { method: "GET", query: &query, origin: None, websocket: true };
-        let admitted = match around.server.route(&head) {
+        let admitted = match environment.server.route(&head) {
             Route::Session { sid, session_request } => self.admit(sid, &session_request).is_ok(),
             _ => false,
         };
-        let Some(wire) = self.links.get_mut(&name) else { return };
+        let Some(state) = self.links.get_mut(&name) else { return };
         if admitted {
-            wire.server = End::Up;
-            wire.send(false, OnLink::Opened);
-            self.tell(Input::LinkUp { link: LinkId(name), kind: LinkKind::WebSocket });
+            state.server = End::Up;
+            state.send(false, LinkItem::Opened);
+            self.handle_input(Input::LinkUp { link: LinkId(name), kind: LinkKind::WebSocket });
         } else {
-            wire.server = End::Closed;
-            wire.send(false, OnLink::Down(LinkDownCause::Closed));
+            state.server = End::Closed;
+            state.send(false, LinkItem::Down(LinkDownCause::Closed));
         }
     }
 
-    fn link_brings_up(&mut self, name: u64) {
-        let Some(wire) = self.links.get_mut(&name) else { return };
+    fn link_item_at_server(&mut self, name: u64) {
+        let Some(state) = self.links.get_mut(&name) else { return };
         let link = LinkId(name);
-        match wire.to_server.pop_front() {
-            Some(OnLink::Message(message)) if wire.server == End::Up => self.tell(Input::LinkMessage { link, message }),
-            Some(OnLink::Down(cause)) if wire.server == End::Up => {
-                wire.server = End::Closed;
-                self.tell(Input::LinkDown { link, cause });
+        match state.to_server.pop_front() {
+            Some(LinkItem::Message(message)) if state.server == End::Up => {
+                self.handle_input(Input::LinkMessage { link, message })
+            }
+            Some(LinkItem::Down(cause)) if state.server == End::Up => {
+                state.server = End::Closed;
+                self.handle_input(Input::LinkDown { link, cause });
             }
             _ => {}
         }
@@ -672,15 +678,15 @@ impl<M: Explorable> World<M> {
                 }
             }
             Transmit::Link { link: LinkId(name), frame } => {
-                if let Some(wire) = self.links.get_mut(&name).filter(|wire| wire.server == End::Up) {
-                    wire.send(false, OnLink::Message(on_websocket(&frame)));
+                if let Some(state) = self.links.get_mut(&name).filter(|state| state.server == End::Up) {
+                    state.send(false, LinkItem::Message(on_websocket(&frame)));
                 }
             }
             Transmit::CloseLink { link: LinkId(name) } => {
-                if let Some(wire) = self.links.get_mut(&name)
-                    && core::mem::replace(&mut wire.server, End::Closed) != End::Closed
+                if let Some(state) = self.links.get_mut(&name)
+                    && core::mem::replace(&mut state.server, End::Closed) != End::Closed
                 {
-                    wire.send(false, OnLink::Down(LinkDownCause::Closed));
+                    state.send(false, LinkItem::Down(LinkDownCause::Closed));
                 }
             }
         }
@@ -689,7 +695,7 @@ impl<M: Explorable> World<M> {
     fn event(&mut self, event: Event) -> Result<(), Violation> {
         match event {
             Event::Open => self.server_open = true,
-            Event::Message(message) => self.upwards.receive(&message)?,
+            Event::Message(message) => self.upstream.receive(&message)?,
             Event::Upgraded(_) => self.server_upgraded = true,
             Event::Closed(reason) => self.reason = Some(reason),
             Event::Writable => {}
@@ -700,24 +706,25 @@ impl<M: Explorable> World<M> {
     // Checks.
 
     /// Checks everything that must hold in this state and can be checked without taking a step.
-    pub(super) fn check(&self, around: &Surroundings<'_, M>) -> Result<(), Violation> {
-        let possible = |steps: &[Step]| steps.iter().any(|step| matches!(self.clone().take(around, *step), Ok(true)));
+    pub(super) fn check(&self, environment: &Environment<'_, M>) -> Result<(), Violation> {
+        let possible =
+            |steps: &[Step]| steps.iter().any(|step| matches!(self.clone().take(environment, *step), Ok(true)));
         let mut steps = Vec::new();
         self.urgent_steps(&mut steps);
         if possible(&steps) {
             return Ok(());
         }
-        self.check_quiet()?;
+        self.check_nothing_lost()?;
         steps.clear();
-        self.other_steps(around.plan, false, &mut steps);
+        self.other_steps(environment.plan, false, &mut steps);
         if possible(&steps) { Ok(()) } else { self.clone().check_end() }
     }
 
     /// Checks I10 while both ends are open: if nothing is in transit, every message has arrived.
-    pub(super) fn check_quiet(&self) -> Result<(), Violation> {
+    pub(super) fn check_nothing_lost(&self) -> Result<(), Violation> {
         let alive = self.reason.is_none() && self.closer.is_none() && !self.lost;
-        if alive && self.client.is_settled() && !(self.upwards.is_complete() && self.downwards.is_complete()) {
-            let detail = format!("lost while the session lives: {:?} or {:?}", self.upwards, self.downwards);
+        if alive && self.client.is_settled() && !(self.upstream.is_complete() && self.downstream.is_complete()) {
+            let detail = format!("lost while the session is open: {:?} or {:?}", self.upstream, self.downstream);
             return Err(Violation::new("I10", detail));
         }
         Ok(())
@@ -726,16 +733,16 @@ impl<M: Explorable> World<M> {
     /// Checks the end of a path: both ends are closed, every request was answered, and an end that closed gracefully has lost nothing.
     pub(super) fn check_end(mut self) -> Result<(), Violation> {
         if self.client_open && !self.client.is_closed() {
-            return Err(Violation::new("I5", "nothing is left to happen, and the client is still there".into()));
+            return Err(Violation::new("I5", "no step is possible, and the client is not closed".into()));
         }
         let now = self.now;
         if let Some(machine) = &mut self.machine {
             if !machine.ended() {
-                return Err(Violation::new("I5", "nothing is left to happen, and the session has not ended".into()));
+                return Err(Violation::new("I5", "no step is possible, and the session has not ended".into()));
             }
             machine.check_settled()?;
             if machine.requests_waiting() > 0 {
-                return Err(Violation::new("I4", format!("{} requests still wait", machine.requests_waiting())));
+                return Err(Violation::new("I4", format!("{} requests are still pending", machine.requests_waiting())));
             }
             machine.check_after_end(now)?;
         }
@@ -743,14 +750,14 @@ impl<M: Explorable> World<M> {
             Err(Violation::new("I10", format!("lost by closing gracefully: {numbered:?}, {:?}", self.client_reason)))
         };
         match self.closer {
-            _ if self.faulty => Ok(()),
+            _ if self.fault_happened => Ok(()),
             // It closes its link while its POST is still on its way.
-            Some(Closer::Client) if self.impatient => Ok(()),
-            Some(Closer::Client) if self.client_reason == "forced close" && !self.upwards.is_complete() => {
-                fail(&self.upwards)
+            Some(Closer::Client) if self.upgrades_during_post => Ok(()),
+            Some(Closer::Client) if self.client_reason == "forced close" && !self.upstream.is_complete() => {
+                fail(&self.upstream)
             }
-            Some(Closer::Server) if self.client_reason == "transport close" && !self.downwards.is_complete() => {
-                fail(&self.downwards)
+            Some(Closer::Server) if self.client_reason == "transport close" && !self.downstream.is_complete() => {
+                fail(&self.downstream)
             }
             _ => Ok(()),
         }
@@ -761,8 +768,8 @@ fn is_post(exchange: &Exchange) -> bool {
     matches!(exchange.request, ClientAction::Post { .. })
 }
 
-impl Wire {
-    fn send(&mut self, to_server: bool, item: OnLink) {
+impl LinkState {
+    fn send(&mut self, to_server: bool, item: LinkItem) {
         if self.dead {
             return;
         }

@@ -4,10 +4,10 @@ use arbitrary::{Result, Unstructured};
 use core::time::Duration;
 
 use engineio_proto::testkit::scenario::{Ending, Scenario, run};
-use engineio_proto::testkit::{Choices, Clock, Habits, PollOrder, Random, Walk, Wires};
+use engineio_proto::testkit::{Choices, ClientBehavior, Clock, NetworkSettings, PollOrder, Random, RandomWalk};
 use engineio_proto::{LinkKind, Transports};
 
-/// The decisions of a [`Walk`].
+/// The decisions of a [`RandomWalk`].
 struct Script<'a>(Unstructured<'a>);
 
 impl Choices for Script<'_> {
@@ -17,14 +17,14 @@ impl Choices for Script<'_> {
 }
 
 /// A byte that says what has to make no difference: playing it again (I8), a clock that jumps backwards (I11), the order of the polls (I1,
-/// two ways). Eight bytes that seed the chance in these. The number of acts, then the script of a [`Walk`]: any inputs, commands and
+/// two ways). Eight bytes that seed the chance in these. The number of acts, then the script of a [`RandomWalk`]: any inputs, commands and
 /// times in any order. Every invariant is checked after every act.
 pub fn engine_session(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let comparison = input.int_in_range(0..=3)?;
     let seed = input.arbitrary()?;
     let acts = input.int_in_range(1..=100)?;
-    let walk = Walk::new(&mut Script(input), acts);
+    let walk = RandomWalk::new(&mut Script(input), acts);
     let chance = || Random::new(seed);
     let play = |order: PollOrder, clock: Clock| match walk.play(order, clock, false) {
         Ok(outcome) => outcome,
@@ -65,27 +65,27 @@ pub fn engine_pair(data: &[u8]) -> Result<()> {
             Some(Ending::ClientCloses),
             Some(Ending::ServerCloses),
             Some(Ending::ServerDiscards),
-            Some(Ending::ClientVanishes),
-            Some(Ending::CableIsPulled),
+            Some(Ending::ClientCrashes),
+            Some(Ending::NetworkFails),
         ])?,
-        quiet_end: input.arbitrary::<bool>()?,
-        wires: wires(&mut input)?,
-        habits: Habits { impatient: input.arbitrary::<bool>()?, ..Habits::default() },
+        ends_after_delivery: input.arbitrary::<bool>()?,
+        network: network_settings(&mut input)?,
+        behavior: ClientBehavior { upgrades_during_post: input.arbitrary::<bool>()?, ..ClientBehavior::default() },
         ..Scenario::default()
     };
-    if scenario.habits.impatient {
+    if scenario.behavior.upgrades_during_post {
         // The order between a POST and the link is only guaranteed if the server receives the POST, and receives it first.
-        scenario.wires.most_delay = scenario.wires.least_delay;
-        scenario.wires.lost_requests = 0;
+        scenario.network.most_delay = scenario.network.least_delay;
+        scenario.network.lost_requests = 0;
     }
-    // There is no quiet end if an extra copy of a message arrives, or if a lost probe prevents the upgrade.
-    scenario.quiet_end &= scenario.wires.repeated_requests == 0 && scenario.wires.lost_links == 0;
+    // The session cannot end after delivery if an extra copy of a message arrives, or if a lost probe prevents the upgrade.
+    scenario.ends_after_delivery &= scenario.network.repeated_requests == 0 && scenario.network.lost_links == 0;
     scenario.config.transports = Transports { polling: true, websocket: true, webtransport: true };
     if input.arbitrary::<bool>()? {
         scenario.config.ping_interval = Duration::from_millis(60 + u64::from(input.int_in_range(0..=999_u16)?));
         scenario.config.ping_timeout = Duration::from_millis(400 + u64::from(input.int_in_range(0..=999_u16)?));
         // Whatever the network does to its pings, the client bears it.
-        scenario.patience = Some(Duration::from_secs(30));
+        scenario.heartbeat_timeout = Some(Duration::from_secs(30));
     }
     if input.arbitrary::<bool>()? {
         scenario.config.max_payload = 200 + usize::from(input.arbitrary::<u16>()?);
@@ -93,9 +93,9 @@ pub fn engine_pair(data: &[u8]) -> Result<()> {
         scenario.largest = scenario.largest.min(scenario.config.max_payload / 2);
         // A body of many small packets may still be too large, because the JavaScript client counts differently. A client that does not
         // wait for the response continues.
-        scenario.habits.impatient = false;
+        scenario.behavior.upgrades_during_post = false;
     }
-    if !scenario.quiet_end && input.arbitrary::<bool>()? {
+    if !scenario.ends_after_delivery && input.arbitrary::<bool>()? {
         scenario.config.limits.max_outbound = usize::from(input.int_in_range(0..=1999_u16)?);
     }
     if let Err(failure) = run(seed, &scenario, false) {
@@ -106,20 +106,20 @@ pub fn engine_pair(data: &[u8]) -> Result<()> {
 }
 
 /// A network between perfectly reliable and almost unusable.
-pub(crate) fn wires(input: &mut Unstructured<'_>) -> Result<Wires> {
-    let mut wires = Wires { most_delay: millis(input, 149)?, ..Wires::default() };
+pub(crate) fn network_settings(input: &mut Unstructured<'_>) -> Result<NetworkSettings> {
+    let mut network = NetworkSettings { most_delay: millis(input, 149)?, ..NetworkSettings::default() };
     if input.arbitrary::<bool>()? {
-        wires.slow_bodies = millis(input, 299)?;
-        wires.slow_links = millis(input, 49)?;
-        wires.lateness = millis(input, 19)?;
-        wires.clock_jitter = millis(input, 19)?;
+        network.slow_bodies = millis(input, 299)?;
+        network.slow_links = millis(input, 49)?;
+        network.lateness = millis(input, 19)?;
+        network.clock_jitter = millis(input, 19)?;
     }
     if input.arbitrary::<bool>()? {
-        wires.lost_requests = u64::from(input.int_in_range(0..=999_u16)?);
-        wires.lost_links = u64::from(input.int_in_range(0..=999_u16)?);
-        wires.repeated_requests = u64::from(input.int_in_range(0..=299_u16)?);
+        network.lost_requests = u64::from(input.int_in_range(0..=999_u16)?);
+        network.lost_links = u64::from(input.int_in_range(0..=999_u16)?);
+        network.repeated_requests = u64::from(input.int_in_range(0..=299_u16)?);
     }
-    Ok(wires)
+    Ok(network)
 }
 
 fn millis(input: &mut Unstructured<'_>, most: u64) -> Result<Duration> {

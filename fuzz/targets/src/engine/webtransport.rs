@@ -21,7 +21,7 @@ pub fn webtransport(data: &[u8]) -> Result<()> {
     assert_eq!(decode(limit, &pieces), whole, "cut");
     assert_eq!(decode(limit, &cuts.all(stream)), whole, "cut elsewhere");
     assert_eq!(pushed_at_once(limit, &pieces), whole, "pushed at once");
-    assert_eq!(live(limit, &pieces), live(limit, &[stream]), "a session");
+    assert_eq!(run_session(limit, &pieces), run_session(limit, &[stream]), "a session");
     Ok(())
 }
 
@@ -61,14 +61,14 @@ fn take_all(decoder: &mut Decoder, packets: &mut Vec<Packet>) -> Option<ParseErr
 
 /// What the peer and the application observe.
 #[derive(PartialEq, Debug)]
-enum Life {
+enum SessionOutcome {
     Undecided,
     Refused,
     Attached(Sid),
     Opened { events: Vec<Event>, packets: Vec<Transmit> },
 }
 
-fn live(limit: usize, chunks: &[&[u8]]) -> Life {
+fn run_session(limit: usize, chunks: &[&[u8]]) -> SessionOutcome {
     let mut config = Config::default();
     config.transports.webtransport = true;
     config.max_payload = limit;
@@ -76,7 +76,7 @@ fn live(limit: usize, chunks: &[&[u8]]) -> Life {
     let mut incoming = Server::new(config).incoming(now);
     let mut chunks = chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk));
     let outcome = loop {
-        let Some(chunk) = chunks.next() else { return Life::Undecided };
+        let Some(chunk) = chunks.next() else { return SessionOutcome::Undecided };
         incoming.handle(chunk);
         if let Some(outcome) = incoming.poll() {
             break outcome;
@@ -84,8 +84,8 @@ fn live(limit: usize, chunks: &[&[u8]]) -> Life {
     };
     let handshake = match outcome {
         IncomingOutcome::Open(handshake) => handshake,
-        IncomingOutcome::Attach { sid, .. } => return Life::Attached(sid),
-        _ => return Life::Refused,
+        IncomingOutcome::Attach { sid, .. } => return SessionOutcome::Attached(sid),
+        _ => return SessionOutcome::Refused,
     };
     let mut session = handshake.accept(now, Sid::from_random([7; 15]));
     session.handle(now, Fact::LinkUp { link, kind: LinkKind::WebTransport });
@@ -96,7 +96,7 @@ fn live(limit: usize, chunks: &[&[u8]]) -> Life {
             break;
         }
     }
-    Life::Opened { events, packets }
+    SessionOutcome::Opened { events, packets }
 }
 
 /// Polls everything, and returns whether the session has closed the link.

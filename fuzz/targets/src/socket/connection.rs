@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engineio_proto::server::{Input as Fact, LinkDownCause, Route, Server, Transmit};
+use engineio_proto::server::{Input, LinkDownCause, Route, Server, Transmit};
 use engineio_proto::testkit::Watched;
 use engineio_proto::{
     ContentType, Frame, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, SendError, Sid, payload,
@@ -27,7 +27,7 @@ const LINK: LinkId = LinkId(1);
 
 /// The order in which a driver polls.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum PollOrder {
     EventsFirst,
     TransmitsFirst,
     /// At the times that the script selects.
@@ -42,18 +42,18 @@ pub fn socket_connection(data: &[u8]) -> Result<()> {
 
 fn play<P: Parser>(parser: &P, data: &[u8]) -> Result<()> {
     if data.first().is_some_and(|bits| bits & 4 == 4) {
-        live(parser, data, Way::Sometimes)?;
+        run(parser, data, PollOrder::Sometimes)?;
         return Ok(());
     }
-    let one = live(parser, data, Way::EventsFirst)?;
-    let two = live(parser, data, Way::TransmitsFirst)?;
+    let one = run(parser, data, PollOrder::EventsFirst)?;
+    let two = run(parser, data, PollOrder::TransmitsFirst)?;
     assert_eq!(one, two, "I1");
     Ok(())
 }
 
 struct World<P: Parser> {
     parser: P,
-    way: Way,
+    order: PollOrder,
     now: Instant,
     connection: Watched<Connection<P>>,
     encoder: Encoder,
@@ -73,22 +73,22 @@ struct World<P: Parser> {
     joined: BTreeMap<SocketHandle, &'static str>,
     /// Sockets for which `Disconnecting` was emitted.
     leaving: BTreeSet<SocketHandle>,
-    asked: BTreeSet<(SocketHandle, AckId)>,
+    awaited_acks: BTreeSet<(SocketHandle, AckId)>,
     odd_ids: u32,
     refused: u32,
     events: Vec<String>,
     transmits: Vec<String>,
 }
 
-fn live<P: Parser>(parser: &P, data: &[u8], way: Way) -> Result<(Vec<String>, Vec<String>)> {
+fn run<P: Parser>(parser: &P, data: &[u8], order: PollOrder) -> Result<(Vec<String>, Vec<String>)> {
     let mut input = Unstructured::new(data);
-    let mut world = World::new(parser, &mut input, way)?;
+    let mut world = World::new(parser, &mut input, order)?;
     for _ in 0..300 {
         if input.is_empty() {
             break;
         }
         world.act(&mut input)?;
-        if !matches!(way, Way::Sometimes) {
+        if !matches!(order, PollOrder::Sometimes) {
             world.drain();
         }
         world.connection.check().expect("an invariant");
@@ -103,7 +103,7 @@ fn live<P: Parser>(parser: &P, data: &[u8], way: Way) -> Result<(Vec<String>, Ve
 }
 
 impl<P: Parser> World<P> {
-    fn new(parser: &P, input: &mut Unstructured<'_>, way: Way) -> Result<Self> {
+    fn new(parser: &P, input: &mut Unstructured<'_>, order: PollOrder) -> Result<Self> {
         let polling = input.arbitrary::<u8>()? & 2 == 2;
         let mut engine = engineio_proto::Config::default();
         engine.ping_interval = Duration::from_secs(2);
@@ -139,7 +139,7 @@ impl<P: Parser> World<P> {
         let connection = Connection::new(now, session, parser.clone(), Arc::new(config));
         let mut world = Self {
             parser: parser.clone(),
-            way,
+            order,
             now,
             connection: Watched::new(connection, limits, max_payload, false),
             encoder: Encoder::new(),
@@ -156,7 +156,7 @@ impl<P: Parser> World<P> {
             requested: BTreeSet::new(),
             joined: BTreeMap::new(),
             leaving: BTreeSet::new(),
-            asked: BTreeSet::new(),
+            awaited_acks: BTreeSet::new(),
             odd_ids: 1,
             refused: 0,
             events: Vec::new(),
@@ -168,14 +168,14 @@ impl<P: Parser> World<P> {
         if polling {
             world.poll();
         } else {
-            world.handle(Fact::LinkUp { link: LINK, kind: LinkKind::WebSocket });
+            world.handle(Input::LinkUp { link: LINK, kind: LinkKind::WebSocket });
         }
         world.drain();
         Ok(world)
     }
 
-    fn handle(&mut self, fact: Fact) {
-        self.connection.handle(self.now, fact);
+    fn handle(&mut self, input: Input) {
+        self.connection.handle(self.now, input);
     }
 
     fn act(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
@@ -257,7 +257,7 @@ impl<P: Parser> World<P> {
                     true => frame.data().clone().into(),
                     false => String::from_utf8([frame.head(), frame.data()].concat()).expect("text").into_text(),
                 };
-                self.handle(Fact::LinkMessage { link: LINK, message });
+                self.handle(Input::LinkMessage { link: LINK, message });
             }
             return;
         }
@@ -268,8 +268,8 @@ impl<P: Parser> World<P> {
         payload::encode(&frames, &mut body);
         let request = self.request();
         self.post = Some(request);
-        self.handle(Fact::Post { request, content_type: ContentType::Text });
-        self.handle(Fact::Body { request, body: body.freeze() });
+        self.handle(Input::Post { request, content_type: ContentType::Text });
+        self.handle(Input::Body { request, body: body.freeze() });
     }
 
     fn request(&mut self) -> RequestId {
@@ -281,7 +281,7 @@ impl<P: Parser> World<P> {
         if self.polling && self.get.is_none() {
             let request = self.request();
             self.get = Some(request);
-            self.handle(Fact::Get { request });
+            self.handle(Input::Get { request });
         }
     }
 
@@ -303,11 +303,11 @@ impl<P: Parser> World<P> {
         }
         let pending = self.pending.remove(input.choose_index(self.pending.len().min(256))?);
         self.sids = self.sids.wrapping_add(1);
-        let (id, asked_for) = (SocketId::from_random([self.sids; 15]), pending.socket());
+        let (id, requested) = (SocketId::from_random([self.sids; 15]), pending.socket());
         let namespace = NAMESPACES.into_iter().find(|name| *name == &**pending.namespace()).unwrap_or("?");
         match self.timed(300, |connection, now| connection.accept(now, pending, &id)) {
             Ok(socket) => {
-                assert_eq!(socket, asked_for);
+                assert_eq!(socket, requested);
                 assert!(self.joined.values().all(|joined| *joined == "?" || *joined != namespace), "{namespace} twice");
                 assert!(self.joined.insert(socket, namespace).is_none());
             }
@@ -357,7 +357,7 @@ impl<P: Parser> World<P> {
             && let Ok(id) = result
         {
             assert!(self.joined.contains_key(&socket) && id.0 % 2 == 0);
-            assert!(self.asked.insert((socket, id)), "{id:?} is awaited twice");
+            assert!(self.awaited_acks.insert((socket, id)), "{id:?} is awaited twice");
         }
         Ok(())
     }
@@ -379,7 +379,7 @@ impl<P: Parser> World<P> {
         let encoded = self.parser.encode(&packet, &mut self.encoder).expect("it can be encoded");
         let result = self.timed(300, |connection, now| connection.send_with_ack(now, socket, &encoded, id, None));
         if self.note(&result) {
-            assert!(self.asked.insert((socket, id)), "{id:?} is awaited twice");
+            assert!(self.awaited_acks.insert((socket, id)), "{id:?} is awaited twice");
         }
         Ok(())
     }
@@ -402,15 +402,15 @@ impl<P: Parser> World<P> {
             0..10 => self.timed(1000, Connection::close),
             10..20 => self.timed(0, Connection::shut_down),
             20..30 => self.timed(0, Connection::discard),
-            30..40 if !self.polling => self.handle(Fact::LinkDown { link: LINK, cause: LinkDownCause::Closed }),
+            30..40 if !self.polling => self.handle(Input::LinkDown { link: LINK, cause: LinkDownCause::Closed }),
             40..50 => {
                 if let Some(request) = self.get.take() {
-                    self.handle(Fact::Aborted { request });
+                    self.handle(Input::Aborted { request });
                 }
             }
             50..60 => {
                 self.links += 1;
-                self.handle(Fact::LinkUp { link: LinkId(self.links), kind: LinkKind::WebSocket });
+                self.handle(Input::LinkUp { link: LinkId(self.links), kind: LinkKind::WebSocket });
             }
             _ => {}
         }
@@ -422,12 +422,12 @@ impl<P: Parser> World<P> {
         while let Some(deadline) = self.connection.get().poll_timeout().filter(|deadline| *deadline <= until) {
             self.now = self.now.max(deadline);
             self.connection.handle_timeout(self.now);
-            if !matches!(self.way, Way::Sometimes) {
+            if !matches!(self.order, PollOrder::Sometimes) {
                 self.drain();
             }
             self.connection.check().expect("an invariant");
             if !self.polling && !self.connection.ended() {
-                self.handle(Fact::LinkMessage { link: LINK, message: "3".into() });
+                self.handle(Input::LinkMessage { link: LINK, message: "3".into() });
             }
         }
         self.now = until;
@@ -435,13 +435,13 @@ impl<P: Parser> World<P> {
 
     fn take_outcome(&mut self) -> bool {
         let Some(event) = self.connection.command(0, Connection::poll_outcome) else { return false };
-        self.told(event);
+        self.handle_event(event);
         true
     }
 
     /// Polls until there is nothing left.
     fn drain(&mut self) {
-        let mut transmits_first = !matches!(self.way, Way::EventsFirst);
+        let mut transmits_first = !matches!(self.order, PollOrder::EventsFirst);
         let mut quiet = 0;
         while quiet < 2 {
             let moved = if transmits_first { self.transmit() } else { self.event() };
@@ -453,7 +453,7 @@ impl<P: Parser> World<P> {
         self.connection.check_settled().expect("an invariant");
         // The driver confirms a reply once all of it is written.
         for request in std::mem::take(&mut self.replied) {
-            self.handle(Fact::Replied { request });
+            self.handle(Input::Replied { request });
         }
     }
 
@@ -470,12 +470,12 @@ impl<P: Parser> World<P> {
 
     fn event(&mut self) -> bool {
         let Some(event) = self.connection.poll_event() else { return false };
-        self.told(event);
+        self.handle_event(event);
         true
     }
 
     /// Checks that an event is consistent with the earlier ones.
-    fn told(&mut self, event: Event) {
+    fn handle_event(&mut self, event: Event) {
         let detail = format!("{event:?}");
         self.events.push(detail.clone());
         match event {
@@ -489,7 +489,7 @@ impl<P: Parser> World<P> {
                 self.tokens.extend(ack);
             }
             Event::Acked { socket, id, .. } => {
-                assert!(self.asked.remove(&(socket, id)), "{detail}: not awaited");
+                assert!(self.awaited_acks.remove(&(socket, id)), "{detail}: not awaited");
                 assert!(self.joined.contains_key(&socket), "{detail}: behind its end");
             }
             Event::Disconnecting { socket, .. } => {
@@ -498,12 +498,12 @@ impl<P: Parser> World<P> {
             }
             Event::Disconnected { socket, .. } => {
                 assert!(self.joined.remove(&socket).is_some(), "{detail}: it is not there");
-                assert!(self.leaving.remove(&socket), "{detail}: it was not told to be about to leave");
-                assert!(self.asked.iter().all(|(of, _)| *of != socket), "{detail}: an ack is awaited");
+                assert!(self.leaving.remove(&socket), "{detail}: no `Disconnecting` came before");
+                assert!(self.awaited_acks.iter().all(|(of, _)| *of != socket), "{detail}: an ack is awaited");
             }
             // One that is not read yet may be followed by a refusal, and that by another one.
             Event::Writable => self.refused = self.refused.checked_sub(1).expect("nothing was refused"),
-            Event::Closed(_) => assert!(self.joined.is_empty() && self.asked.is_empty(), "{detail}"),
+            Event::Closed(_) => assert!(self.joined.is_empty() && self.awaited_acks.is_empty(), "{detail}"),
             _ => {}
         }
     }

@@ -16,9 +16,9 @@ struct Model {
     socket_ids: BTreeMap<u8, SocketId>,
     rooms: BTreeMap<u8, BTreeSet<String>>,
     /// The rooms according to the events.
-    told: BTreeMap<String, BTreeSet<u8>>,
+    reported: BTreeMap<String, BTreeSet<u8>>,
     /// The sockets that still have to answer, and the deadline.
-    waiting: BTreeMap<AckId, (BTreeSet<u8>, Instant)>,
+    pending_acks: BTreeMap<AckId, (BTreeSet<u8>, Instant)>,
     ids: BTreeSet<AckId>,
 }
 
@@ -30,7 +30,7 @@ pub fn namespace(data: &[u8]) -> Result<()> {
     let mut model = Model::default();
     while !input.is_empty() {
         step(&mut machine, &mut model, &mut input)?;
-        told(&mut machine, &mut model);
+        handle_events(&mut machine, &mut model);
         compare(&machine, &model);
     }
     let everybody: Vec<u8> = model.rooms.keys().copied().collect();
@@ -38,9 +38,12 @@ pub fn namespace(data: &[u8]) -> Result<()> {
         machine.remove(key);
         model.rooms.remove(&key);
         model.socket_ids.remove(&key);
-        told(&mut machine, &mut model);
+        handle_events(&mut machine, &mut model);
     }
-    assert!(machine.is_empty() && model.told.is_empty() && model.waiting.is_empty(), "something is left: {machine:?}");
+    assert!(
+        machine.is_empty() && model.reported.is_empty() && model.pending_acks.is_empty(),
+        "state is left: {machine:?}"
+    );
     assert_eq!(machine.poll_timeout(), None);
     Ok(())
 }
@@ -88,7 +91,7 @@ fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Unstructured
             let ack = machine.reserve_ack();
             let id = ack.id();
             assert!(model.ids.insert(id) && id.0 % 2 == 1, "{id:?} again");
-            model.waiting.insert(id, (meant.iter().copied().collect(), model.now + timeout));
+            model.pending_acks.insert(id, (meant.iter().copied().collect(), model.now + timeout));
             let operation = Operation::EmitWithAck { target: &target, ack, deadline: model.now + timeout };
             assert_eq!(machine.apply(operation).collect::<Vec<_>>(), meant, "{target:?}");
         }
@@ -99,7 +102,7 @@ fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Unstructured
         _ => {
             model.now += Duration::from_millis(u64::from(input.arbitrary::<u8>()?));
             let due = machine.poll_timeout();
-            assert_eq!(due, model.waiting.values().map(|(_, deadline)| *deadline).min());
+            assert_eq!(due, model.pending_acks.values().map(|(_, deadline)| *deadline).min());
             machine.handle_timeout(model.now);
             assert!(machine.poll_timeout().is_none_or(|deadline| deadline > model.now), "I2");
         }
@@ -135,27 +138,29 @@ fn target(model: &Model, input: &mut Unstructured<'_>) -> Result<(Target<u8>, Ve
     Ok((target, meant))
 }
 
-fn told(machine: &mut Namespace<u8>, model: &mut Model) {
+fn handle_events(machine: &mut Namespace<u8>, model: &mut Model) {
     while let Some(event) = machine.poll_event() {
         let detail = format!("{event:?}");
         let right = match event {
-            NamespaceEvent::RoomCreated { room } => model.told.insert(room.to_string(), BTreeSet::new()).is_none(),
-            NamespaceEvent::RoomDeleted { room } => model.told.remove(&*room).is_some_and(|members| members.is_empty()),
+            NamespaceEvent::RoomCreated { room } => model.reported.insert(room.to_string(), BTreeSet::new()).is_none(),
+            NamespaceEvent::RoomDeleted { room } => {
+                model.reported.remove(&*room).is_some_and(|members| members.is_empty())
+            }
             NamespaceEvent::Joined { socket, room } => {
-                model.told.get_mut(&*room).is_some_and(|members| members.insert(socket))
+                model.reported.get_mut(&*room).is_some_and(|members| members.insert(socket))
             }
             NamespaceEvent::Left { socket, room } => {
-                model.told.get_mut(&*room).is_some_and(|members| members.remove(&socket))
+                model.reported.get_mut(&*room).is_some_and(|members| members.remove(&socket))
             }
             NamespaceEvent::Acked { broadcast, socket, outcome } => {
                 let late = outcome == Err(AckError::Timeout);
-                let waiting = model.waiting.get_mut(&broadcast);
-                waiting.is_some_and(|(waiting, deadline)| {
-                    late == (*deadline <= model.now && late) && waiting.remove(&socket)
+                let pending_acks = model.pending_acks.get_mut(&broadcast);
+                pending_acks.is_some_and(|(pending_acks, deadline)| {
+                    late == (*deadline <= model.now && late) && pending_acks.remove(&socket)
                 })
             }
             NamespaceEvent::BroadcastDone { broadcast } => {
-                model.waiting.remove(&broadcast).is_some_and(|(waiting, _)| waiting.is_empty())
+                model.pending_acks.remove(&broadcast).is_some_and(|(pending_acks, _)| pending_acks.is_empty())
             }
             _ => false,
         };
@@ -171,7 +176,7 @@ fn compare(machine: &Namespace<u8>, model: &Model) {
             rooms.entry(name.clone()).or_default().insert(*key);
         }
     }
-    assert_eq!((machine.len(), &rooms), (model.rooms.len(), &model.told));
+    assert_eq!((machine.len(), &rooms), (model.rooms.len(), &model.reported));
     for id in model.socket_ids.values() {
         assert!(machine.find(id.as_str()).is_none_or(|key| model.socket_ids.get(&key) == Some(id)));
     }

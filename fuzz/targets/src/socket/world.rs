@@ -6,7 +6,7 @@ use core::time::Duration;
 use engineio_proto::Transports;
 use socketio_proto::testkit::{Scenario, run};
 
-use crate::engine::wires;
+use crate::engine::network_settings;
 
 /// Input: a seed, then the scenario that it fills in.
 pub fn socket_world(data: &[u8]) -> Result<()> {
@@ -22,11 +22,11 @@ pub fn socket_world(data: &[u8]) -> Result<()> {
     scenario.engine.ping_timeout = Duration::from_millis(400);
     scenario.engine.close_timeout = Duration::from_secs(2);
     scenario.socket.connect_timeout = Duration::from_secs(1);
-    scenario.calm = input.arbitrary::<bool>()?;
-    if !scenario.calm {
-        scenario.wires = wires(&mut input)?;
+    scenario.well_behaved = input.arbitrary::<bool>()?;
+    if !scenario.well_behaved {
+        scenario.network = network_settings(&mut input)?;
         // Its models do not know of requests that come twice.
-        scenario.wires.repeated_requests = 0;
+        scenario.network.repeated_requests = 0;
         scenario.span = Duration::from_millis(u64::from(input.int_in_range(0..=1999_u16)?));
         scenario.stall = Duration::from_millis(u64::from(input.arbitrary::<u8>()?));
         scenario.socket.rearm_connect_timeout = input.arbitrary::<bool>()?;

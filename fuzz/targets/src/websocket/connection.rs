@@ -164,7 +164,7 @@ impl World {
         let messages = self.heard.iter().filter(|event| matches!(event, Event::Text(_) | Event::Binary(_))).count();
         assert!(messages <= self.sent);
         match &self.ended {
-            Some(Closed::Error(error)) => self.told_of(*error),
+            Some(Closed::Error(error)) => self.check_error(*error),
             Some(Closed::Peer(frame)) if !self.closed => {
                 assert_eq!(self.heard.last(), Some(&Event::Close(frame.clone())), "a close is answered as it came");
             }
@@ -173,7 +173,7 @@ impl World {
     }
 
     /// A peer that violates the protocol is sent the code of the error, unless this end has closed before.
-    fn told_of(&self, error: Error) {
+    fn check_error(&self, error: Error) {
         let code = self.heard.iter().find_map(|event| match event {
             Event::Close(frame) => frame.as_ref().map(|frame| frame.code),
             _ => None,

@@ -11,5 +11,5 @@ mod pipe;
 mod sim;
 
 pub(crate) use self::peers::{Ending, Poller, Reply, RequestBody, Upgrading, WebSocket, request, sid_of};
-pub(crate) use self::pipe::{Manner, PipeEnd, pipe};
+pub(crate) use self::pipe::{PipeEnd, PipeSettings, pipe};
 pub(crate) use self::sim::Sim;

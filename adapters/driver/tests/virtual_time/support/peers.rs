@@ -14,7 +14,7 @@ use futures_channel::oneshot;
 use http_body::{Body as HttpBody, Frame};
 use socketio_driver::{Body, Endpoint, Runtime as _, Upgrade};
 
-use super::pipe::{Manner, PipeEnd, pipe};
+use super::pipe::{PipeEnd, PipeSettings, pipe};
 use super::sim::{Sim, Sleep};
 
 /// The body of a request: chunks, each after a delay.
@@ -176,10 +176,10 @@ pub(crate) struct WebSocket {
 
 impl WebSocket {
     /// Opens a WebSocket with a new session, and takes the open packet.
-    pub(crate) async fn open<E: Endpoint>(sim: &Sim, server: &E, path: &str, manner: Manner) -> Self {
+    pub(crate) async fn open<E: Endpoint>(sim: &Sim, server: &E, path: &str, settings: PipeSettings) -> Self {
         let target = format!("{path}?EIO=4&transport=websocket");
         let mut websocket =
-            Self::upgrade(sim, server, &target, manner, Upgrading::default()).await.expect("it is let in");
+            Self::upgrade(sim, server, &target, settings, Upgrading::default()).await.expect("the upgrade is accepted");
         let open = websocket.next().await.expect("an open packet");
         websocket.sid = sid_of(&open);
         websocket
@@ -193,11 +193,11 @@ impl WebSocket {
         sim: &Sim,
         server: &E,
         target: &str,
-        manner: Manner,
+        settings: PipeSettings,
         upgrading: Upgrading,
     ) -> Result<Self, Reply> {
         let respond = |request, upgrade| server.respond(sim, request, upgrade);
-        Self::upgrade_by(sim, respond, target, manner, upgrading).await
+        Self::upgrade_by(sim, respond, target, settings, upgrading).await
     }
 
     /// As [`WebSocket::upgrade`], with any endpoint.
@@ -208,7 +208,7 @@ impl WebSocket {
         sim: &Sim,
         respond: impl FnOnce(http::Request<RequestBody>, Option<Upgrade<PipeEnd>>) -> F,
         target: &str,
-        manner: Manner,
+        settings: PipeSettings,
         upgrading: Upgrading,
     ) -> Result<Self, Reply> {
         let handshake = ClientHandshake::new([7; 16]);
@@ -216,7 +216,7 @@ impl WebSocket {
         for (name, value) in handshake.headers() {
             request.headers_mut().insert(name, value.parse().expect("a header's value"));
         }
-        let (pipe, server_end) = pipe(sim, manner);
+        let (pipe, server_end) = pipe(sim, settings);
         let (let_go, gone) = oneshot::channel();
         let early = upgrading.early.clone();
         let upgrade = Upgrade::new(async move {
@@ -272,7 +272,7 @@ impl WebSocket {
                 None => {}
             }
             if !fails {
-                match ready!(self.pipe.poll_take(cx, 64 * 1024)) {
+                match ready!(self.pipe.poll_read_bytes(cx, 64 * 1024)) {
                     Ok(bytes) if !bytes.is_empty() => self.connection.handle(&mut bytes.to_vec()),
                     _ => fails = true,
                 }

@@ -41,7 +41,7 @@ struct State {
     next_sleep: u64,
     /// The wakers of those that wait until no task is ready.
     idle: Vec<Waker>,
-    max_oversleep: Duration,
+    max_timer_delay: Duration,
     polls_at_once: u64,
     panics: Vec<String>,
     /// A hash of what ran when. It is equal for two runs of a seed.
@@ -92,7 +92,7 @@ impl Sim {
             sleeps: BTreeMap::new(),
             next_sleep: 0,
             idle: Vec::new(),
-            max_oversleep: Duration::ZERO,
+            max_timer_delay: Duration::ZERO,
             polls_at_once: 0,
             panics: Vec::new(),
             digest: 0,
@@ -164,8 +164,8 @@ impl Sim {
             return true;
         }
         let Some((&(first, _), _)) = state.sleeps.first_key_value() else { return false };
-        let max_oversleep = state.max_oversleep;
-        let late = state.random.duration(Duration::ZERO, max_oversleep);
+        let max_timer_delay = state.max_timer_delay;
+        let late = state.random.duration(Duration::ZERO, max_timer_delay);
         state.now = state.now.max(first + late);
         state.polls_at_once = 0;
         let behind = (state.now + Duration::from_nanos(1), 0);
@@ -257,7 +257,7 @@ impl Sim {
     }
 
     /// Yields to ready tasks a random number of times.
-    pub(crate) async fn give_way(&self) {
+    pub(crate) async fn yield_to_ready_tasks(&self) {
         for _ in 0..self.index(4) {
             let mut yielded = false;
             poll_fn(|cx| {
@@ -272,8 +272,8 @@ impl Sim {
     }
 
     /// Makes time advance beyond the end of a sleep from now on, by at most `most`.
-    pub(crate) fn oversleep(&self, most: Duration) {
-        self.0.lock().max_oversleep = most;
+    pub(crate) fn delay_timers(&self, most: Duration) {
+        self.0.lock().max_timer_delay = most;
     }
 
     /// Lets time pass while no task runs, as if the process had been stopped.

@@ -1,6 +1,6 @@
 //! A session without a client: any inputs, in any order, at any time.
 //!
-//! A [`Walk`] is a script that does not depend on the session's outputs. It can therefore be played again with a different order of polls
+//! A [`RandomWalk`] is a script that does not depend on the session's outputs. It can therefore be played again with a different order of polls
 //! (I1), with a clock that goes backwards (I11), or unchanged (I8), and the outputs must be the same. The decisions of the script are
 //! random, or come from the bytes of a fuzzer ([`Choices`]).
 
@@ -25,7 +25,7 @@ use crate::{framing, payload};
 
 /// An input, a command, or a delay.
 #[derive(Clone, Debug)]
-enum Act {
+enum Action {
     Handle(Input),
     Send(Message),
     SendFrames(Vec<Frame>),
@@ -37,10 +37,10 @@ enum Act {
 
 /// A script for one session.
 #[derive(Clone, Debug)]
-pub struct Walk {
+pub struct RandomWalk {
     config: Config,
     link: Option<LinkKind>,
-    acts: Vec<Act>,
+    actions: Vec<Action>,
 }
 
 /// The order in which a driver polls, until both polls return `None`.
@@ -53,7 +53,7 @@ pub enum PollOrder {
     TransmitsFirst,
     /// In random order, with additional polls that return `None`.
     Any(Random),
-    /// As [`PollOrder::TransmitsFirst`], but only after this many of a thousand acts, like a busy driver. What is batched together, and
+    /// As [`PollOrder::TransmitsFirst`], but only after this many of a thousand actions, like a busy driver. What is batched together, and
     /// what is refused, may differ from the other orders.
     Sometimes(Random, u64),
 }
@@ -82,10 +82,10 @@ pub struct Outcome {
     pub digest: u64,
 }
 
-impl Walk {
-    /// A script of `acts` acts.
+impl RandomWalk {
+    /// A script of `actions` actions.
     #[must_use]
-    pub fn new(random: &mut impl Choices, acts: usize) -> Self {
+    pub fn new(random: &mut impl Choices, actions: usize) -> Self {
         let mut config = Config {
             ping_interval: Duration::from_millis(random.below(3000).saturating_add(1)),
             ping_timeout: Duration::from_millis(random.below(3000).saturating_add(1)),
@@ -105,25 +105,25 @@ impl Walk {
         let link =
             random.pick(&[None, None, Some(LinkKind::WebSocket), Some(LinkKind::WebTransport)]).copied().flatten();
         let flood = random.chance(200);
-        let mut maker = Maker { requests: 0, links: 0, max_payload: config.max_payload, flood, random };
-        let acts = (0..acts).map(|_| maker.act(link)).collect();
-        Self { config, link, acts }
+        let mut generator = ActionGenerator { requests: 0, links: 0, max_payload: config.max_payload, flood, random };
+        let actions = (0..actions).map(|_| generator.action(link)).collect();
+        Self { config, link, actions }
     }
 
-    /// Plays the script and checks every invariant after every act. At the end, the session is discarded and must be drained.
+    /// Plays the script and checks every invariant after every action. At the end, the session is discarded and must be drained.
     ///
     /// # Errors
     /// The first violation, with the log of the run.
     pub fn play(&self, mut order: PollOrder, mut clock: Clock, log: bool) -> Result<Outcome, (Violation, String)> {
         let mut now = Instant::from_millis(3_600_000);
         let Some(session) = self.open(now) else {
-            return Err((Violation::new("walk", "no session".into()), String::new()));
+            return Err((Violation::new("random walk", "no session was opened".into()), String::new()));
         };
         let mut session = Watched::new(session, self.config.limits.clone(), self.config.max_payload, log);
         let mut out = Output::default();
         let mut latest = now;
-        for act in self.acts.iter().chain([&Act::Discard]) {
-            if let Act::Wait(time) = act {
+        for action in self.actions.iter().chain([&Action::Discard]) {
+            if let Action::Wait(time) = action {
                 let until = now + *time;
                 // Each deadline on the way fires separately.
                 while let Some(deadline) = session.get().poll_timeout().filter(|deadline| *deadline <= until) {
@@ -138,22 +138,22 @@ impl Walk {
             }
             let shown = match &mut clock {
                 Clock::Steady => now,
-                Clock::Backwards(random) => jump(random, now),
-                Clock::StandsStill(random) => jump(random, now).max(latest),
+                Clock::Backwards(random) => jump_back(random, now),
+                Clock::StandsStill(random) => jump_back(random, now).max(latest),
             };
-            if act.tells_the_time() {
+            if action.passes_time() {
                 latest = latest.max(shown);
             }
-            if let Act::Handle(input) = act {
+            if let Action::Handle(input) = action {
                 session.handle(shown, input.clone());
             } else {
-                let size = act.size();
-                match act {
-                    Act::Send(message) => drop(session.command(size, |session| session.send(message.clone()))),
-                    Act::SendFrames(frames) => drop(session.command(size, |session| session.send_frames(frames))),
-                    Act::Close => session.timed_command(shown, 0, Session::close),
-                    Act::Discard => session.timed_command(shown, 0, Session::discard),
-                    Act::Handle(_) | Act::Wait(_) => {}
+                let size = action.size();
+                match action {
+                    Action::Send(message) => drop(session.command(size, |session| session.send(message.clone()))),
+                    Action::SendFrames(frames) => drop(session.command(size, |session| session.send_frames(frames))),
+                    Action::Close => session.timed_command(shown, 0, Session::close),
+                    Action::Discard => session.timed_command(shown, 0, Session::discard),
+                    Action::Handle(_) | Action::Wait(_) => {}
                 }
             }
             out.drain(&mut session, &mut order);
@@ -163,7 +163,7 @@ impl Walk {
         let checked = session.check_settled().and_then(|()| session.check_after_end(now));
         checked.map_err(|violation| (violation, session.log().into()))?;
         if !session.ended() {
-            return Err((Violation::new("I5", "discarded, but never ended".into()), session.log().into()));
+            return Err((Violation::new("I5", "discarded, but not ended".into()), session.log().into()));
         }
         out.transmits.sort_by_key(|(to, _)| *to);
         let transmits = out.transmits.into_iter().map(|(_, transmit)| transmit).collect();
@@ -191,18 +191,18 @@ impl Walk {
 }
 
 /// Moves a time back by up to five seconds, at random.
-fn jump(random: &mut Random, now: Instant) -> Instant {
+fn jump_back(random: &mut Random, now: Instant) -> Instant {
     let back = if random.chance(300) { random.below(5_000_000) } else { 0 };
     Instant::from_micros(now.as_micros().saturating_sub(back))
 }
 
-impl Act {
+impl Action {
     /// Whether the session is given the current time. Messages are sent without it.
-    const fn tells_the_time(&self) -> bool {
+    const fn passes_time(&self) -> bool {
         matches!(self, Self::Handle(_) | Self::Close | Self::Discard)
     }
 
-    /// The largest number of bytes that this act may queue, including what the machine adds to each frame.
+    /// The largest number of bytes that this action may queue, including what the machine adds to each frame.
     fn size(&self) -> usize {
         match self {
             Self::Send(message) => message.len().saturating_add(64),
@@ -259,8 +259,8 @@ impl Output {
     }
 }
 
-/// Generates acts: mostly valid ones, and some that are invalid.
-struct Maker<'a, R> {
+/// Generates actions: mostly valid ones, and some that are invalid.
+struct ActionGenerator<'a, R> {
     random: &'a mut R,
     requests: u64,
     links: u64,
@@ -269,15 +269,15 @@ struct Maker<'a, R> {
     flood: bool,
 }
 
-impl<R: Choices> Maker<'_, R> {
-    fn act(&mut self, link: Option<LinkKind>) -> Act {
+impl<R: Choices> ActionGenerator<'_, R> {
+    fn action(&mut self, link: Option<LinkKind>) -> Action {
         // The request or link that opens the session almost always comes first.
         let opens = self.requests == 0 && self.links == 0 && self.random.chance(950);
         if self.flood && !opens && self.random.chance(900) {
-            return Act::Handle(Input::LinkMessage { link: LinkId(self.links), message: self.message_packet() });
+            return Action::Handle(Input::LinkMessage { link: LinkId(self.links), message: self.message_packet() });
         }
         let choice = if opens { link.map_or(0, |_| 50) } else { self.random.below(125) };
-        Act::Handle(match choice {
+        Action::Handle(match choice {
             0..15 => Input::Get { request: self.new_request() },
             15..30 => {
                 let content_type = if self.random.chance(20) { ContentType::OctetStream } else { ContentType::Text };
@@ -299,14 +299,14 @@ impl<R: Choices> Maker<'_, R> {
                 let cause = if self.random.chance(500) { LinkDownCause::Closed } else { LinkDownCause::Failed };
                 Input::LinkDown { link: self.recent_link(), cause }
             }
-            89..104 => return Act::Send(self.application_message()),
+            89..104 => return Action::Send(self.application_message()),
             104..108 => {
                 let frames = (0..self.random.below(4)).map(|_| Frame::message(self.application_message())).collect();
-                return Act::SendFrames(frames);
+                return Action::SendFrames(frames);
             }
-            108 => return if self.random.chance(300) { Act::Close } else { Act::Wait(Duration::ZERO) },
-            109 => return if self.random.chance(100) { Act::Discard } else { Act::Wait(Duration::ZERO) },
-            _ => return Act::Wait(Duration::from_micros(self.random.below(400_000))),
+            108 => return if self.random.chance(300) { Action::Close } else { Action::Wait(Duration::ZERO) },
+            109 => return if self.random.chance(100) { Action::Discard } else { Action::Wait(Duration::ZERO) },
+            _ => return Action::Wait(Duration::from_micros(self.random.below(400_000))),
         })
     }
 
