@@ -33,6 +33,9 @@ pub struct Config {
     /// Whether the open packet lists transports to upgrade to. As in the reference, a client that upgrades without being offered it is not
     /// refused. Default true.
     pub allow_upgrades: bool,
+    /// Whether clients of revision 3 are accepted, which Socket.IO 1 and 2 use. Every request without `EIO=4` then opens a session of
+    /// revision 3 ([`Revision`](crate::Revision)). Without it, such a handshake is refused with code 5. Default false.
+    pub allow_eio3: bool,
     /// A message that is sent right after the open packet. Default none.
     pub initial_packet: Option<Message>,
     /// Limits that protect the server from slow and hostile peers.
@@ -50,6 +53,7 @@ impl Default for Config {
             max_payload: 1_000_000,
             transports: Transports::default(),
             allow_upgrades: true,
+            allow_eio3: false,
             initial_packet: None,
             limits: Limits::default(),
         }

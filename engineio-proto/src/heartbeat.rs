@@ -1,14 +1,14 @@
 //! Pings and pongs: one end sends pings, the other answers them with pongs, and each detects that the other no longer responds.
 //!
 //! The server sends the pings in revision 4, and the client in revision 3. [`Heartbeat::sending_pings`] is for the server of revision 4 and the
-//! client of revision 3, `Heartbeat::answering_pings` for the other two. A heartbeat does not depend on a session. It gets times and facts, and
+//! client of revision 3, [`Heartbeat::answering_pings`] for the other two. A heartbeat does not depend on a session. It gets times and facts, and
 //! returns what to send, which timers to set, and when to close ([`Actions`]).
 //!
 //! The end that asks sends a ping one interval after the last pong, or after the opening. The pong must arrive within the timeout, counted
 //! from when the ping was due. The first other packet after the ping extends this deadline once. A pong without a ping is ignored. In the
 //! reference, it postpones the next ping, so that a peer could prevent all pings.
 //!
-//! The end that answers expects the next packet within the sum of interval and timeout.
+//! The end that answers expects the next ping within the sum of interval and timeout. As in the reference, other packets do not extend this.
 //!
 //! Two causes that lie with this side extend a deadline:
 //!
@@ -48,7 +48,6 @@ enum Role {
     /// Sends pings.
     SendsPings(Pong),
     /// Answers pings.
-    #[allow(dead_code, reason = "no request is routed to revision 3 yet, only tests of the testkit make such sessions")]
     AnswersPings,
 }
 
@@ -122,7 +121,7 @@ impl Timing {
         now - due > self.timeout / 2
     }
 
-    /// How long the end that answers waits for a packet.
+    /// How long the end that answers waits for a ping.
     fn silence(&self) -> Duration {
         self.interval.saturating_add(self.timeout)
     }
@@ -143,7 +142,6 @@ impl Heartbeat {
     }
 
     /// The end that answers pings.
-    #[cfg(feature = "testkit")]
     pub(crate) const fn answering_pings() -> Self {
         Self::new(Role::AnswersPings)
     }
@@ -166,7 +164,10 @@ impl Heartbeat {
     pub(crate) fn handle_ping(&mut self, now: Instant, timing: Timing) -> Actions {
         match self.role {
             Role::SendsPings(_) => Actions::close(CloseReason::TransportError(TransportError::HeartbeatDirection)),
-            Role::AnswersPings => Actions { send: Some(Send::Pong), ..self.handle_packet(now, timing) },
+            Role::AnswersPings => {
+                *self = Self::answering_pings();
+                Actions { send: Some(Send::Pong), ping: Some(now + timing.silence()), ..Actions::NONE }
+            }
         }
     }
 
@@ -189,7 +190,7 @@ impl Heartbeat {
     /// Whether [`Heartbeat::handle_packet`] has anything to do.
     #[inline]
     pub(crate) fn heeds_packets(&self) -> bool {
-        matches!(self.role, Role::SendsPings(Pong::Awaited) | Role::AnswersPings)
+        matches!(self.role, Role::SendsPings(Pong::Awaited))
     }
 
     /// Another packet arrived, which shows that the peer is alive.
@@ -199,11 +200,7 @@ impl Heartbeat {
                 self.role = Role::SendsPings(Pong::Extended);
                 Actions { pong: Some(now + timing.timeout), ..Actions::NONE }
             }
-            Role::SendsPings(Pong::Idle | Pong::Extended) => Actions::NONE,
-            Role::AnswersPings => {
-                *self = Self::new(Role::AnswersPings);
-                Actions { ping: Some(now + timing.silence()), ..Actions::NONE }
-            }
+            Role::SendsPings(Pong::Idle | Pong::Extended) | Role::AnswersPings => Actions::NONE,
         }
     }
 
@@ -325,8 +322,9 @@ mod tests {
             heartbeat.handle_timeout(HeartbeatTimer::Ping, at(70), at(70), stalled, timing()).ping,
             Some(at(90))
         );
-        assert_eq!(heartbeat.handle_packet(at(80), timing()).ping, Some(at(125)), "any packet is a sign of life");
-        let missing = heartbeat.handle_timeout(HeartbeatTimer::Ping, at(125), at(125), NOTHING, timing());
+        assert_eq!(heartbeat.handle_packet(at(80), timing()), Actions::NONE, "only a ping counts");
+        assert_eq!(heartbeat.handle_ping(at(85), timing()).ping, Some(at(130)));
+        let missing = heartbeat.handle_timeout(HeartbeatTimer::Ping, at(130), at(130), NOTHING, timing());
         assert_eq!(missing.close, Some(CloseReason::PingTimeout));
     }
 

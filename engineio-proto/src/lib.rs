@@ -155,3 +155,4 @@ pub use self::packet::{Frame, Packet, PacketType};
 pub use self::shared::Arc;
 pub use self::time::Instant;
 pub use self::timer::Timers;
+pub use self::wire::Revision;

@@ -7,19 +7,46 @@ use bytes::{Bytes, BytesMut};
 
 use crate::error::ParseError;
 use crate::event::LinkKind;
+use crate::handshake::Query;
 use crate::http::{ContentType, Response};
 use crate::message::Message;
 use crate::packet::{Frame, Packet};
 use crate::payload::jsonp::{self, Callback};
 use crate::payload::{self, v3};
 
-/// A revision of the protocol.
-#[cfg_attr(feature = "testkit", derive(Hash))]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Revision {
-    #[allow(dead_code, reason = "no request is routed to it yet, only tests of the testkit make such sessions")]
+/// A revision of the protocol, which the query of the handshake determines (`EIO`). It is the session's as long as it lasts.
+///
+/// Exhaustive: the protocol has no other revisions in use.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Revision {
+    /// Revision 3: clients of Socket.IO 1 and 2. They send the pings, and their payloads have a length before each packet.
     V3,
+    /// Revision 4: clients of Socket.IO 3 and later.
     V4,
+}
+
+impl Revision {
+    /// The revision that the query of a request asks for: 4 if its last `EIO` is exactly `4`, otherwise 3.
+    ///
+    /// Source: engine.io `lib/server.ts`, `computeProtocolRevision`.
+    #[must_use]
+    pub fn from_query(query: &str) -> Self {
+        Self::from_value(&Query::parse(query).revision)
+    }
+
+    /// The revision for the value of `EIO`.
+    pub(crate) fn from_value(value: &str) -> Self {
+        if value == "4" { Self::V4 } else { Self::V3 }
+    }
+
+    /// The number of the revision: 3 or 4.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::V3 => 3,
+            Self::V4 => 4,
+        }
+    }
 }
 
 /// How the packets of one session are encoded.
@@ -53,15 +80,12 @@ impl Iterator for Body {
 }
 
 impl Wire {
-    /// Revision 4.
-    pub(crate) const fn v4(base64: bool, jsonp: Option<Callback>) -> Self {
-        Self { revision: Revision::V4, base64, jsonp }
+    pub(crate) const fn new(revision: Revision, base64: bool, jsonp: Option<Callback>) -> Self {
+        Self { revision, base64, jsonp }
     }
 
-    /// Revision 3.
-    #[cfg(feature = "testkit")]
-    pub(crate) const fn v3(base64: bool, jsonp: Option<Callback>) -> Self {
-        Self { revision: Revision::V3, base64, jsonp }
+    pub(crate) const fn revision(&self) -> Revision {
+        self.revision
     }
 
     /// Decodes a message of a WebSocket.

@@ -1,23 +1,44 @@
-//! A session of revision 3 over a simulated network. It consists of the same types as one of revision 4, and differs in the format of
-//! packets and in which end sends pings. No request is routed to such a session yet, so these tests create it by hand.
+//! Sessions of revision 3: routing, bodies, heartbeat, and a client over a simulated network. Such a session consists of the same types as
+//! one of revision 4. It differs in the format of packets and in which end sends pings.
 
 #![allow(clippy::panic, clippy::expect_used, reason = "tests fail loudly")]
+
+mod common;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use common::{ID, Peer, mismatch, quiet};
 use engineio_proto::payload::v3;
-use engineio_proto::server::{Input, Session, Transmit, Transport};
+use engineio_proto::server::{Handshake, Input, RequestKind, Route, Server, Session, Transmit, Transport};
 use engineio_proto::testkit::{Numbered, SimNet};
 use engineio_proto::{
-    CloseReason, Config, ContentType, Event, Frame, Instant, LinkId, LinkKind, Message, Packet, PacketType, RequestId,
-    Response, Sid, TransportError,
+    CloseReason, Config, ContentType, Event, Frame, Instant, LinkId, LinkKind, Message, Packet, PacketType,
+    RequestHead, RequestId, Response, Revision, Sid, TransportError,
 };
 
 const LINK: LinkId = LinkId(1_000_000);
 /// The interval at which this client pings.
 const INTERVAL: Duration = Duration::from_secs(25);
+
+const POLLING: &str = "EIO=3&transport=polling";
+const WEBSOCKET: &str = "EIO=3&transport=websocket";
+
+/// Settings that accept both revisions.
+fn both(mut config: Config) -> Config {
+    config.allow_eio3 = true;
+    config
+}
+
+/// The handshake that this query leads to.
+fn handshake(query: &str, websocket: bool) -> Handshake {
+    let head = RequestHead { method: "GET", query, origin: None, websocket };
+    match Server::new(both(Config::default())).route(&head) {
+        Route::Open(handshake) => handshake,
+        other => panic!("{query} went to {other:?}"),
+    }
+}
 
 /// An item in transit.
 enum Item {
@@ -65,9 +86,13 @@ struct World {
 impl World {
     fn new(seed: u64, style: Style) -> Self {
         let net = SimNet::new(seed);
-        let link = (style == Style::Link).then_some(LinkKind::WebSocket);
-        let sid = Sid::from_random([3; 15]);
-        let session = Session::revision_3(Config::default(), link, style == Style::Text, sid, net.now());
+        let query = match style {
+            Style::Text => "EIO=3&transport=polling&b64=1",
+            Style::Binary | Style::Upgrade => POLLING,
+            Style::Link => WEBSOCKET,
+        };
+        let handshake = handshake(query, style == Style::Link);
+        let session = handshake.accept(net.now(), Sid::from_random([3; 15]));
         Self {
             net,
             session,
@@ -279,7 +304,9 @@ fn it_echoes_over_polling_and_websocket_and_answers_pings() {
 /// A session that was opened by polling or over a link.
 fn opened(link: Option<LinkKind>, base64: bool) -> Session {
     let now = Instant::ZERO;
-    let mut session = Session::revision_3(Config::default(), link, base64, Sid::from_random([3; 15]), now);
+    let query = if link.is_some() { WEBSOCKET } else { POLLING };
+    let query = format!("{query}{}", if base64 { "&b64=1" } else { "" });
+    let mut session = handshake(&query, link.is_some()).accept(now, Sid::from_random([3; 15]));
     match link {
         Some(kind) => session.handle(now, Input::LinkUp { link: LINK, kind }),
         None => session.handle(now, Input::Get { request: RequestId(0) }),
@@ -351,4 +378,187 @@ fn a_client_that_stops_pinging_times_out_and_a_pong_of_a_client_is_refused() {
     session.handle(Instant::ZERO, Input::LinkMessage { link: LINK, message: Message::from("3") });
     let refused = CloseReason::TransportError(TransportError::HeartbeatDirection);
     assert_eq!(session.poll_event(), Some(Event::Closed(refused)));
+}
+
+#[test]
+fn only_a_ping_keeps_the_session_alive() {
+    let config = Config::default();
+    let silence = config.ping_interval + config.ping_timeout;
+    let mut session = opened(Some(LinkKind::WebSocket), false);
+    let message = |session: &mut Session, now, text: &str| {
+        session.handle(now, Input::LinkMessage { link: LINK, message: Message::from(text) });
+        while session.poll_event().is_some() {}
+    };
+    let half = Instant::ZERO + silence / 2;
+    message(&mut session, half, "4data");
+    assert_eq!(session.poll_timeout(), Some(Instant::ZERO + silence));
+    message(&mut session, half, "2");
+    assert_eq!(session.poll_timeout(), Some(half + silence));
+    assert!(session.poll_transmit().is_some(), "the pong");
+    session.handle_timeout(half + silence);
+    assert_eq!(session.poll_event(), Some(Event::Closed(CloseReason::PingTimeout)));
+}
+
+#[test]
+fn every_revision_but_4_is_3_where_it_is_accepted() {
+    for revision in ["EIO=3&", "EIO=5&", "EIO=04&", "EIO=4.0&", "EIO=abc&", "EIO=&", "EIO=4&EIO=3&", ""] {
+        let query = format!("{revision}transport=polling");
+        let handshake = handshake(&query, false);
+        assert_eq!(handshake.revision(), Revision::V3, "{query}");
+        assert_eq!(handshake.session_request().kind(), RequestKind::Get);
+        let session = handshake.accept(Instant::ZERO, Sid::from_random([3; 15]));
+        assert_eq!((session.revision(), session.revision().number()), (Revision::V3, 3));
+        assert_eq!(Revision::from_query(&query), Revision::V3);
+        let head = RequestHead { method: "GET", query: &query, origin: None, websocket: false };
+        let Route::Reply(response) = Server::new(Config::default()).route(&head) else { panic!("{query} is accepted") };
+        assert_eq!(response.body(), r#"{"code":5,"message":"Unsupported protocol version"}"#);
+    }
+    for query in ["EIO=4&transport=polling", "EIO=3&EIO=4&transport=polling", "%45IO=%34&transport=polling"] {
+        assert_eq!(handshake(query, false).revision(), Revision::V4, "{query}");
+        assert_eq!(Revision::from_query(query), Revision::V4);
+    }
+}
+
+#[test]
+fn a_request_or_upgrade_of_the_other_revision_is_code_3_and_the_session_goes_on() {
+    let refused = Err(r#"400 {"code":3,"message":"Bad request"}"#.to_owned());
+    let refused_link = Err("400 Bad request".to_owned());
+    for (own, others) in
+        [("EIO=3", &["EIO=4"][..]), ("EIO=4", &["EIO=3", "EIO=5", "x"][..]), ("x", &["EIO=4"]), ("EIO=5", &["EIO=4"])]
+    {
+        let mut peer = Peer::accepted(both(quiet()), &format!("{own}&transport=polling"), false);
+        peer.get();
+        assert_eq!(peer.turn().len(), 2, "the event and the open packet");
+        for other in others {
+            assert_eq!(peer.admits("GET", &format!("{other}&transport=polling"), false), refused, "{own} {other}");
+            assert_eq!(peer.admits("POST", &format!("{other}&transport=polling"), false), refused, "{own} {other}");
+            assert_eq!(
+                peer.admits("GET", &format!("{other}&transport=websocket"), true),
+                refused_link,
+                "{own} {other}"
+            );
+        }
+        // Whatever is not 4 is 3.
+        let alike = if own == "EIO=4" { &["EIO=4"][..] } else { &["EIO=3", "EIO=abc", "x"] };
+        for like in alike {
+            assert_eq!(peer.admits("GET", &format!("{like}&transport=polling"), false), Ok(()), "{own} {like}");
+            assert_eq!(peer.admits("GET", &format!("{like}&transport=websocket"), true), Ok(()), "{own} {like}");
+        }
+    }
+}
+
+/// An open polling session whose first reply was this.
+fn polling(query: &str, first: &str) -> Peer {
+    let mut peer = Peer::accepted(both(quiet()), query, false);
+    peer.get();
+    peer.says(&["open", first]);
+    peer
+}
+
+fn open_json(upgrades: &str) -> String {
+    format!(
+        r#"0{{"sid":"{ID}","upgrades":[{upgrades}],"pingInterval":1000000,"pingTimeout":20000,"maxPayload":1000000}}"#
+    )
+}
+
+#[test]
+fn the_first_body_is_the_open_packet_and_an_initial_packet_follows_in_it() {
+    let open = open_json(r#""websocket""#);
+    let first = format!("reply 1: 200 {}:{open}", open.len());
+    let mut peer = polling(POLLING, &first);
+    peer.send("later");
+    peer.get();
+    peer.says(&["reply 2: 200 6:4later"]);
+
+    let mut config = both(quiet());
+    config.initial_packet = Some("first".into());
+    let mut peer = Peer::accepted(config.clone(), POLLING, false);
+    peer.get();
+    peer.says(&["open", &format!("{first}6:4first")]);
+    let mut peer = Peer::accepted(config, WEBSOCKET, true);
+    peer.up(LinkKind::WebSocket);
+    peer.says(&["open", &format!("link 1: {}", open_json("")), "link 1: 4first"]);
+}
+
+#[test]
+fn an_upgrade_releases_the_poll_with_a_noop_and_moves_the_queue() {
+    let open = open_json(r#""websocket""#);
+    let mut peer = polling(POLLING, &format!("reply 1: 200 {}:{open}", open.len()));
+    let poll = peer.get();
+    peer.up(LinkKind::WebSocket);
+    peer.text(1, "2probe");
+    peer.says(&["link 1: 3probe"]);
+    peer.sleep_until(100);
+    peer.says(&[&format!("reply {poll}: 200 1:6")]);
+    peer.send("one");
+    peer.text(1, "5");
+    peer.text(1, "4two");
+    peer.text(1, "2");
+    peer.says(&["upgraded WebSocket", "message two", "link 1: 3", "link 1: 4one"]);
+    let late = peer.get();
+    peer.says(&[&mismatch(late)]);
+}
+
+#[test]
+fn what_ends_a_session_is_told_with_a_length() {
+    let open = open_json(r#""websocket""#);
+    let first = format!("reply 1: 200 {}:{open}", open.len());
+    // The client closes.
+    let mut peer = polling(POLLING, &first);
+    peer.get();
+    peer.post("1:1");
+    peer.says(&["closed: transport close", "reply 2: 200 1:6", "reply 3: 200 ok"]);
+    peer.is_over();
+    // The server closes.
+    let mut peer = polling(POLLING, &first);
+    peer.get();
+    peer.close();
+    peer.says(&["closed: forced close", "reply 2: 200 1:1"]);
+    let mut peer = polling(POLLING, &first);
+    peer.close();
+    peer.get();
+    peer.says(&["closed: forced close", "reply 2: 200 1:61:1"]);
+    // Two GETs.
+    let mut peer = polling(POLLING, &first);
+    peer.get();
+    peer.get();
+    peer.says(&["closed: transport error (overlap from client)", "reply 3: 400", "reply 2: 200 1:1"]);
+    // A body of revision 4.
+    let mut peer = polling(POLLING, &first);
+    peer.post("4hello");
+    peer.says(&["closed: parse error (missing or invalid packet length)", "reply 2: 200 ok"]);
+}
+
+#[test]
+fn jsonp_takes_forms_and_answers_with_scripts() {
+    let open = open_json(r#""websocket""#);
+    let script = format!(r#"___eio[7]("{}:{}");"#, open.len(), open.replace('"', "\\\""));
+    let mut peer = polling("EIO=3&transport=polling&j=7", &format!("reply 1: 200 {script}"));
+    peer.post("d=4%3A4a%5Cnb5%3A4a%5C%5Cnb10%3Ab4AQIDBA%3D%3D");
+    peer.says(&["message a\nb", "message a\\nb", "binary [1, 2, 3, 4]", "reply 2: 200 ok"]);
+    peer.send("x\ny\u{2028}");
+    peer.session.send(Message::Binary(Bytes::from_static(b"\x01\x02\x03\x04"))).expect("there is room");
+    peer.get();
+    peer.says(&[r#"reply 3: 200 ___eio[7]("5:4x\ny\u202810:b4AQIDBA==");"#]);
+    // Neither a missing nor a repeated `d` is a payload.
+    peer.post("e=1");
+    peer.post("d=1%3A2&d=1%3A2");
+    peer.says(&["reply 4: 200 ok", "reply 5: 200 ok"]);
+}
+
+#[test]
+fn webtransport_does_not_carry_revision_3() {
+    let mut config = both(quiet());
+    config.transports.webtransport = true;
+    let mut peer = Peer::accepted(config, POLLING, false);
+    peer.get();
+    peer.turn();
+    let mut incoming = peer.server.incoming(Instant::ZERO);
+    let packet = format!(r#"0{{"sid":"{ID}"}}"#);
+    let head = u8::try_from(packet.len()).expect("short");
+    incoming.handle(Bytes::from([&[head][..], packet.as_bytes()].concat()));
+    let Some(engineio_proto::server::IncomingOutcome::Attach { session_request, .. }) = incoming.poll() else {
+        panic!("it attaches to no session")
+    };
+    assert!(peer.session.admit(&session_request).is_err());
 }

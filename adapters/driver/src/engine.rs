@@ -124,6 +124,12 @@ impl EngineServerBuilder {
         self
     }
 
+    /// Whether clients of revision 3 are accepted, too; see [`Config::allow_eio3`]. Default false.
+    pub fn allow_eio3(mut self, allow: bool) -> Self {
+        self.config.allow_eio3 = allow;
+        self
+    }
+
     /// Changes the settings and limits of sessions.
     pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use engineio_proto::Revision;
 use http::request::Parts;
 
 /// The address of the peer. Listeners add it to the extensions of the request.
@@ -57,6 +58,13 @@ impl Handshake {
     #[must_use]
     pub fn query(&self) -> &str {
         self.target().split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The revision of Engine.IO that the client uses (`socket.conn.protocol` in the reference). Clients of revision 3 use protocol 4 of
+    /// Socket.IO, clients of revision 4 use protocol 5.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        Revision::from_query(self.query())
     }
 
     /// The names (in lower case) and values of the headers.

@@ -72,7 +72,7 @@ pub use self::socketio::{
 };
 pub use self::upgrade::Upgrade;
 pub use engineio_proto::{
-    CloseReason, Config as EngineConfig, Limits as EngineLimits, Message, SendError, Sid, Text, Transports,
+    CloseReason, Config as EngineConfig, Limits as EngineLimits, Message, Revision, SendError, Sid, Text, Transports,
 };
 #[cfg(feature = "msgpack")]
 pub use socketio_proto::MsgPack;

@@ -18,7 +18,7 @@ use crate::message::Message;
 use crate::packet::{Packet, PacketType};
 use crate::shared::Arc;
 use crate::time::Instant;
-use crate::wire::Wire;
+use crate::wire::{Revision, Wire};
 
 /// A WebTransport session that has not sent its first packet yet.
 ///
@@ -89,7 +89,7 @@ impl Incoming {
             (PacketType::Open, Message::Text(data)) if data.is_empty() => IncomingOutcome::Open(Handshake {
                 config: Arc::clone(&self.config),
                 link: Some(LinkKind::WebTransport),
-                wire: Wire::v4(false, None),
+                wire: Wire::new(Revision::V4, false, None),
             }),
             (PacketType::Open, Message::Text(data)) => {
                 match json::string_member(data, "sid").map(Sid::new) {
@@ -99,6 +99,7 @@ impl Incoming {
                         session_request: SessionRequest {
                             kind: RequestKind::Link(LinkKind::WebTransport),
                             consistent: true,
+                            revision: Revision::V4,
                         },
                     },
                     _ => IncomingOutcome::Refuse,

@@ -25,7 +25,7 @@ use crate::json::JsonString;
 use crate::payload::jsonp::Callback;
 use crate::shared::Arc;
 use crate::time::Instant;
-use crate::wire::Wire;
+use crate::wire::{Revision, Wire};
 
 /// Routes requests. It has only the settings. The driver keeps the table of sessions.
 #[derive(Clone, Debug)]
@@ -56,8 +56,10 @@ pub enum Route {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SessionRequest {
     pub(crate) kind: RequestKind,
-    /// Whether a session of revision 4 can answer the request: `EIO` is exactly `4`, and `transport` matches the kind of the request.
+    /// Whether `transport` matches the kind of the request.
     pub(crate) consistent: bool,
+    /// The revision that the request asks for. A session of the other revision refuses it.
+    pub(crate) revision: Revision,
 }
 
 /// The kind of a [`SessionRequest`].
@@ -117,7 +119,7 @@ pub enum Refusal<'a> {
     /// Code 4, status 403: the application refuses the request, with this message. An empty message is replaced with `Forbidden`.
     #[error("{}", if .0.is_empty() { "Forbidden" } else { .0 })]
     Forbidden(&'a str),
-    /// Code 5: `EIO` is not 4.
+    /// Code 5: `EIO` is not 4, and the server does not accept revision 3 ([`Config::allow_eio3`]).
     #[error("Unsupported protocol version")]
     UnsupportedVersion,
     /// Code 3, status 503: the server is shutting down and opens no more sessions. Clients know no better code. The reference has no such
@@ -178,7 +180,8 @@ impl Server {
     /// 2. Code 3 if `Origin` has control characters other than tab.
     /// 3. With a `sid`: code 1 if it is not a valid id. The driver then looks up the session, and [`Session::admit`] checks the request.
     /// 4. Without a `sid`, or with an empty one: code 2 unless the method is GET. Code 3 if the request is a WebSocket upgrade and
-    ///    `transport` is not `websocket`, or the reverse. Code 5 unless `EIO` is exactly `4`.
+    ///    `transport` is not `websocket`, or the reverse. Code 5 unless `EIO` is exactly `4`, or [`Config::allow_eio3`] is on: every other
+    ///    `EIO`, and none, is then revision 3.
     ///
     /// This differs from the reference in two ways:
     ///
@@ -199,7 +202,7 @@ impl Server {
         if !head.origin.unwrap_or_default().iter().all(|byte| is_header_character(*byte)) {
             return refuse(Refusal::BadRequest);
         }
-        let revision4 = query.revision == "4";
+        let revision = Revision::from_value(&query.revision);
         let consistent = head.websocket == (query.transport == "websocket");
         if !query.sid.is_empty() {
             let Ok(sid) = Sid::new(&query.sid) else { return refuse(Refusal::UnknownSid) };
@@ -209,10 +212,7 @@ impl Server {
                 "POST" => RequestKind::Post,
                 _ => RequestKind::Other,
             };
-            return Route::Session {
-                sid,
-                session_request: SessionRequest { kind, consistent: revision4 && consistent },
-            };
+            return Route::Session { sid, session_request: SessionRequest { kind, consistent, revision } };
         }
         if head.method != "GET" {
             return refuse(Refusal::BadHandshakeMethod);
@@ -220,14 +220,14 @@ impl Server {
         if !consistent {
             return refuse(Refusal::BadRequest);
         }
-        if !revision4 {
+        if revision == Revision::V3 && !self.config.allow_eio3 {
             return refuse(Refusal::UnsupportedVersion);
         }
         let link = head.websocket.then_some(LinkKind::WebSocket);
         // As in JavaScript, every string but the empty one is true.
         let base64 = !query.base64.is_empty();
         let jsonp = query.jsonp.as_deref().map(Callback::from_query);
-        Route::Open(Handshake { config: Arc::clone(&self.config), link, wire: Wire::v4(base64, jsonp) })
+        Route::Open(Handshake { config: Arc::clone(&self.config), link, wire: Wire::new(revision, base64, jsonp) })
     }
 
     /// Starts to handle a WebTransport session. Its first packet determines whether it opens a session or upgrades one.
@@ -257,6 +257,12 @@ impl Handshake {
         self.link
     }
 
+    /// The revision of the session.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.wire.revision()
+    }
+
     /// What the request asks of the session that it opens. With this, a driver can handle it like every later request.
     #[must_use]
     pub const fn session_request(&self) -> SessionRequest {
@@ -264,7 +270,7 @@ impl Handshake {
             Some(kind) => RequestKind::Link(kind),
             None => RequestKind::Get,
         };
-        SessionRequest { kind, consistent: true }
+        SessionRequest { kind, consistent: true, revision: self.revision() }
     }
 }
 

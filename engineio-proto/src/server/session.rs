@@ -30,7 +30,7 @@ use crate::queue::{Weigh as _, WeighedQueue};
 use crate::shared::Arc;
 use crate::time::Instant;
 use crate::timer::Timers;
-use crate::wire::Wire;
+use crate::wire::{Revision, Wire};
 
 /// The interval at which held GETs are released while a probe waits for its upgrade packet (engine.io `lib/socket.ts`, `check`).
 const NOOP_INTERVAL: Duration = Duration::from_millis(100);
@@ -108,25 +108,10 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(Handshake { config, link, wire }: Handshake, sid: Sid, now: Instant) -> Self {
-        Self::with(config, link, wire, Heartbeat::sending_pings(), sid, now)
-    }
-
-    /// A session of revision 3, for tests of its parts. No request is routed to such a session yet.
-    #[cfg(feature = "testkit")]
-    #[doc(hidden)]
-    #[must_use]
-    pub fn revision_3(config: Config, link: Option<LinkKind>, base64: bool, sid: Sid, now: Instant) -> Self {
-        Self::with(Arc::new(config), link, Wire::v3(base64, None), Heartbeat::answering_pings(), sid, now)
-    }
-
-    fn with(
-        config: Arc<Config>,
-        link: Option<LinkKind>,
-        wire: Wire,
-        heartbeat: Heartbeat,
-        sid: Sid,
-        now: Instant,
-    ) -> Self {
+        let heartbeat = match wire.revision() {
+            Revision::V3 => Heartbeat::answering_pings(),
+            Revision::V4 => Heartbeat::sending_pings(),
+        };
         let mut session = Self {
             sid,
             now,
@@ -158,6 +143,12 @@ impl Session {
         &self.config
     }
 
+    /// The revision of the session. Whatever later requests ask for, it does not change.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.wire.revision()
+    }
+
     /// What carries the session now. After the session has ended, what carried it last.
     #[must_use]
     pub const fn transport(&self) -> Transport {
@@ -180,7 +171,9 @@ impl Session {
         }
         let polls = self.transport == Transport::Polling;
         match session_request.kind {
-            _ if !session_request.consistent => Err(session_request.refuse(Refusal::BadRequest)),
+            _ if !session_request.consistent || session_request.revision != self.revision() => {
+                Err(session_request.refuse(Refusal::BadRequest))
+            }
             RequestKind::Link(_) => Ok(()),
             RequestKind::Get | RequestKind::Post if polls => Ok(()),
             RequestKind::Other if polls => Err(Response::empty(500)),
@@ -998,7 +991,6 @@ impl Session {
             PacketType::Message => {
                 self.events.push(Event::Message(packet.data));
                 self.sign_of_life();
-                // After the sign of life, which would end the stall of the end that answers pings.
                 if self.is_backlog(self.events.weight()) {
                     self.stop_reading();
                 }
@@ -1108,7 +1100,7 @@ mod tests {
         let session = |base64| {
             let sid = Sid::from_random([1; 15]);
             let link = Some(LinkKind::WebSocket);
-            let handshake = Handshake { config: Arc::default(), link, wire: Wire::v4(base64, None) };
+            let handshake = Handshake { config: Arc::default(), link, wire: Wire::new(Revision::V4, base64, None) };
             let mut session = Session::new(handshake, sid, Instant::ZERO);
             session.handle(Instant::ZERO, Input::LinkUp { link: LINK, kind: LinkKind::WebSocket });
             assert!(session.poll_transmit().is_some(), "the open packet");

@@ -107,6 +107,15 @@ impl<P: Parser> ServerBuilder<P> {
         self
     }
 
+    /// Whether clients of Socket.IO 1 and 2 are accepted, which use revision 3 of Engine.IO and protocol 4 of Socket.IO. They join
+    /// `/` without asking, and share namespaces and rooms with all other clients. See [`socketio_proto::server`] for what differs.
+    /// [`Handshake::revision`](crate::Handshake::revision) tells the clients apart. Default: false, as in the reference
+    /// (`allowEIO3`).
+    pub fn allow_eio3(mut self, allow: bool) -> Self {
+        self.engine.allow_eio3 = allow;
+        self
+    }
+
     /// Changes any setting or limit of the Engine.IO level.
     pub fn engine(mut self, change: impl FnOnce(&mut engineio_proto::Config)) -> Self {
         change(&mut self.engine);

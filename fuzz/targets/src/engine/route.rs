@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use engineio_proto::server::{Input as Fact, Refusal, RequestKind, Route, Server, Transmit};
 use engineio_proto::{
-    Config, ContentType, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, Response, Sid, Transports,
+    Config, ContentType, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, Response, Revision, Sid,
+    Transports,
 };
 
 use super::jsonp::argument;
@@ -24,6 +25,8 @@ pub fn http_route(data: &[u8]) -> Result<()> {
     let query = rest_text(&mut input)?;
     let mut config = Config::default();
     config.transports = transports;
+    config.allow_eio3 = bits & 32 != 0;
+    let allow_eio3 = config.allow_eio3;
     let route = Server::new(config).route(&RequestHead { method, query: &query, origin, websocket });
 
     let parameters: BTreeMap<_, _> = form_urlencoded::parse(query.as_bytes()).collect();
@@ -45,7 +48,7 @@ pub fn http_route(data: &[u8]) -> Result<()> {
     } else if !consistent {
         Some(Refusal::BadRequest)
     } else {
-        (!revision4).then_some(Refusal::UnsupportedVersion)
+        (!revision4 && !allow_eio3).then_some(Refusal::UnsupportedVersion)
     };
     match (route, refusal) {
         (Route::Reply(response), Some(refusal)) => refused(&response, refusal, websocket),
@@ -63,6 +66,7 @@ pub fn http_route(data: &[u8]) -> Result<()> {
         }
         (Route::Open(handshake), None) => {
             assert_eq!(handshake.link().is_some(), websocket);
+            assert_eq!(handshake.revision(), if revision4 { Revision::V4 } else { Revision::V3 });
             opens(handshake, !parameter("b64").is_empty(), parameters.get("j").map(|j| &**j));
         }
         (route, refusal) => panic!("{route:?}, expected {refusal:?}"),
@@ -100,6 +104,7 @@ fn admitted(session_request: &engineio_proto::server::SessionRequest, consistent
 /// that session_request for it.
 fn opens(handshake: engineio_proto::server::Handshake, base64: bool, j: Option<&str>) {
     let (now, link, websocket) = (Instant::ZERO, LinkId(1), handshake.link().is_some());
+    let revision = handshake.revision();
     let mut session = handshake.accept(now, Sid::from_random([7; 15]));
     if websocket {
         session.handle(now, Fact::LinkUp { link, kind: LinkKind::WebSocket });
@@ -118,11 +123,21 @@ fn opens(handshake: engineio_proto::server::Handshake, base64: bool, j: Option<&
         }
         (other, _) => panic!("{other:?}"),
     };
+    let open = match revision {
+        Revision::V3 if !websocket => open.splitn(2, |byte| *byte == b':').nth(1).expect("a length"),
+        _ => &open,
+    };
     let open: serde_json::Value =
         serde_json::from_slice(open.strip_prefix(b"0").expect("an open packet")).expect("JSON");
     assert_eq!(open["sid"], session.sid().as_str());
     session.send(Message::Binary(vec![1, 2, 3].into())).expect("open");
     if let Some(Transmit::Link { frame, .. }) = session.poll_transmit() {
-        assert_eq!((frame.head(), frame.is_binary()), if base64 { (&b"b"[..], false) } else { (&b""[..], true) });
+        let head = match (revision, base64) {
+            (Revision::V4, true) => &b"b"[..],
+            (Revision::V4, false) => b"",
+            (Revision::V3, true) => b"b4",
+            (Revision::V3, false) => b"\x04",
+        };
+        assert_eq!((frame.head(), frame.is_binary()), (head, !base64));
     }
 }
