@@ -1,6 +1,7 @@
 //! Decodes form encoding, in queries and in the bodies of JSONP.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use percent_encoding::percent_decode;
@@ -16,6 +17,29 @@ pub(crate) fn decode(encoded: &[u8]) -> Cow<'_, [u8]> {
     match percent_decode(&spaced).into() {
         Cow::Owned(decoded) => Cow::Owned(decoded),
         Cow::Borrowed(_) => Cow::Owned(spaced),
+    }
+}
+
+/// The names and values of a query, decoded as `URLSearchParams` does: `&` separates parameters, `+` is a space, and U+FFFD replaces invalid
+/// UTF-8. A parameter without `=` has an empty value.
+///
+/// ```
+/// let query = "token=12%2034&uid=abcd&flag";
+/// let parameters: Vec<_> = engineio_proto::query_parameters(query).collect();
+/// assert_eq!(parameters, [("token".into(), "12 34".into()), ("uid".into(), "abcd".into()), ("flag".into(), "".into())]);
+/// ```
+pub fn query_parameters(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    query.split('&').filter(|parameter| !parameter.is_empty()).map(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        (decode_text(name), decode_text(value))
+    })
+}
+
+/// Decodes a form-encoded name or value. U+FFFD replaces invalid UTF-8.
+pub(crate) fn decode_text(encoded: &str) -> Cow<'_, str> {
+    match decode(encoded.as_bytes()) {
+        Cow::Borrowed(_) => Cow::Borrowed(encoded),
+        Cow::Owned(decoded) => Cow::Owned(String::from_utf8_lossy(&decoded).into_owned()),
     }
 }
 

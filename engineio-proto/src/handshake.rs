@@ -5,12 +5,11 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::String;
 use core::time::Duration;
 
 use crate::config::Config;
 use crate::event::LinkKind;
-use crate::form;
+use crate::form::decode_text;
 use crate::id::Sid;
 use crate::message::Text;
 use crate::packet::{Frame, PacketType};
@@ -50,7 +49,7 @@ impl<'a> Query<'a> {
             let (parameter, behind) = split_around(query, end);
             rest = behind;
             let (name, value) = split_around(parameter, equals);
-            let decode = |part| if encoded { decode(part) } else { Cow::Borrowed(part) };
+            let decode = |part| if encoded { decode_text(part) } else { Cow::Borrowed(part) };
             let place = match &*decode(name) {
                 "transport" => &mut parsed.transport,
                 "EIO" => &mut parsed.revision,
@@ -84,14 +83,6 @@ fn split_around(text: &str, place: Option<usize>) -> (&str, Option<&str>) {
     parts.map_or((text, None), |(before, behind)| (before, Some(behind)))
 }
 
-/// Decodes a form-encoded name or value.
-fn decode(encoded: &str) -> Cow<'_, str> {
-    match form::decode(encoded.as_bytes()) {
-        Cow::Borrowed(_) => Cow::Borrowed(encoded),
-        Cow::Owned(decoded) => Cow::Owned(String::from_utf8_lossy(&decoded).into_owned()),
-    }
-}
-
 /// The open packet of a session that was opened over `link`, or by polling. Its keys are in the reference's order.
 pub(crate) fn open_packet(config: &Config, sid: Sid, link: Option<LinkKind>) -> Frame {
     let offered = link.is_none() && config.allow_upgrades;
@@ -117,6 +108,8 @@ const fn milliseconds(duration: Duration) -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
+
     use super::*;
     use crate::config::Transports;
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Context;
 
 use engineio_proto::server::{Session, Transport};
-use engineio_proto::{CloseReason, Config, Event, Frame, Instant, Message, SendError, Sid};
+use engineio_proto::{CloseReason, Config, Event, Frame, Instant, Message, Revision, SendError, Sid};
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http_body::Body as HttpBody;
@@ -260,8 +260,12 @@ impl EngineSocket {
     }
 
     fn push(&self, message: Message, volatile: bool) -> Result<(), SendError> {
-        // The separator would split the message in a polling payload. Until the upgrade is complete, messages may still be polled.
-        if !self.is_on_link() && matches!(&message, Message::Text(text) if text.contains('\u{1e}')) {
+        // The separator of revision 4 would split the message in a polling payload. Until the upgrade is complete, messages may still be
+        // polled.
+        if !self.is_on_link()
+            && matches!(&message, Message::Text(text) if text.contains('\u{1e}'))
+            && self.handshake().revision() == Revision::V4
+        {
             return Err(SendError::Separator);
         }
         let frame = Frame::message(message);

@@ -21,9 +21,7 @@ use engineio_proto::{Config, ContentType, Instant, LinkId, Message, RequestHead,
 use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake};
 use serde_json::{Value, json};
 use socketio_proto::server::{Connection, Namespace, Namespaces, Operation, Target};
-use socketio_proto::{
-    EmitError, Encoder, Event, Json, Outgoing, Parser as _, Payload, Pending, SocketHandle, SocketId,
-};
+use socketio_proto::{EmitError, Encoder, Event, Json, Outgoing, Parser as _, Payload, Pending, SocketHandle};
 
 /// The size of a read, and the longest head of a request.
 const READ: usize = 16 * 1024;
@@ -109,14 +107,14 @@ impl Hub {
     }
 
     fn connect(&self, peer: &Peer, pending: Pending, encoder: &mut Encoder) {
-        let id = random().map(SocketId::from_random);
-        let (Some(members), Some(id)) = (self.namespaces.requested(&pending), id) else {
+        let (Some(members), Some(random)) = (self.namespaces.requested(&pending), random()) else {
             return peer.tell(|state, now| state.machine.refuse_unknown(now, pending));
         };
         let auth = pending.auth().and_then(|auth| auth.get::<Value>(0).ok()).unwrap_or_else(|| json!({}));
         // Locked until the socket is a member: no broadcast is sent before the answer, and none is missed after it.
         let mut members = lock(members);
         peer.send(|to, now| {
+            let id = to.socket_id(&pending, random);
             let socket = to.accept(now, pending, &id)?;
             members.add((peer.sid, socket), &id);
             to.emit(encoder, socket, "auth", &[auth])

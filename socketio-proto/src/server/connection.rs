@@ -20,12 +20,14 @@ use core::time::Duration;
 
 use engineio_proto::server::{Input, Session, Transmit, Transport};
 use engineio_proto::{
-    Arc, CloseReason, Event as LowerEvent, Frame, Instant, LinkId, Message, SendError, Text, Timers, TransportError,
+    Arc, CloseReason, Event as LowerEvent, Frame, Instant, LinkId, Message, Revision, SendError, Text, Timers,
+    TransportError,
 };
 use serde::Serialize;
 
 use super::inbox::Inbox;
-use super::sockets::Sockets;
+use super::protocol_4;
+use super::sockets::{ROOT, Sockets};
 use crate::ack::AwaitedAcks;
 use crate::config::Config;
 use crate::error::{EmitError, Fault};
@@ -37,6 +39,12 @@ use crate::payload::{Args, Payload};
 
 /// The message sent to a client that requests an unknown namespace (socket.io `lib/client.ts`, `connect`).
 const INVALID_NAMESPACE: &str = "Invalid namespace";
+
+/// The payload of a CONNECT_ERROR without data.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    message: &'a str,
+}
 
 /// The deadlines of a connection. The discriminant is the index in its [`Timers`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -162,8 +170,21 @@ impl<P: Parser> Connection<P> {
         self.pump();
     }
 
-    /// Accepts the request to join a namespace: queues the CONNECT reply with the socket's id. From now on the peer can send
-    /// events.
+    /// The id for the socket that [`Connection::accept`] creates, unless it has one from before. `random` is 15 bytes of a
+    /// cryptographically secure generator.
+    ///
+    /// For a client of protocol 5, this is [`SocketId::from_random`]. A client of protocol 4 derives the ids of its sockets, and
+    /// never learns another: the id of the session for `/`, and `/admin#id` for `/admin`. `random` is then used only if the name
+    /// of the namespace cannot be part of an id (see [`SocketId::new`]).
+    #[must_use]
+    pub fn socket_id(&self, pending: &Pending, random: [u8; 15]) -> SocketId {
+        let derived =
+            if self.is_protocol_4() { protocol_4::socket_id(self.session.sid(), pending.namespace()) } else { None };
+        derived.unwrap_or_else(|| SocketId::from_random(random))
+    }
+
+    /// Accepts the request to join a namespace: queues the CONNECT reply with the socket's id, which is not sent to a client of
+    /// protocol 4 (see [`Connection::socket_id`]). From now on the peer can send events.
     ///
     /// # Errors
     /// [`EmitError::Disconnected`] if the connection is closed, or if the request was refused after
@@ -183,7 +204,9 @@ impl<P: Parser> Connection<P> {
         }
         // The reply goes first. If it does not fit in the queue, the socket never existed, and no disconnect is reported for
         // it.
-        let result = self.control(PacketType::Connect, pending.namespace(), Some(&Accepted { sid: id.as_str() }));
+        let accepted = Accepted { sid: id.as_str() };
+        let reply = if self.is_protocol_4() { None } else { Some(&accepted) };
+        let result = self.control(PacketType::Connect, pending.namespace(), reply);
         if result.is_ok() {
             self.sockets.join(socket);
             self.set(Timer::Connect, None);
@@ -201,8 +224,12 @@ impl<P: Parser> Connection<P> {
     /// Refuses the request to join a namespace: queues a CONNECT_ERROR with `{"message": .., "data": ..}`. Does nothing if the
     /// connection is closed or the request was already refused after its timeout.
     ///
+    /// A client of protocol 4 gets the data alone, as it is. Without data, or if JavaScript takes it for none (`null`, `false`,
+    /// 0, `""`), the client gets the message, as a string.
+    ///
     /// # Errors
-    /// If `data` cannot be serialised. The request is then refused without it.
+    /// If `data` cannot be serialised, or for a client of protocol 4, if it is neither an object nor a string. The request is then
+    /// refused without it.
     pub fn refuse<D: Serialize + ?Sized>(
         &mut self,
         now: Instant,
@@ -225,7 +252,13 @@ impl<P: Parser> Connection<P> {
             self.answer_refused(pending.namespace(), message);
             return Ok(());
         };
-        let result = self.control(PacketType::ConnectError, pending.namespace(), Some(&Refused { message, data }));
+        let result = if !self.is_protocol_4() {
+            self.control(PacketType::ConnectError, pending.namespace(), Some(&Refused { message, data }))
+        } else if protocol_4::is_falsy(data) {
+            self.control(PacketType::ConnectError, pending.namespace(), Some(message))
+        } else {
+            self.control(PacketType::ConnectError, pending.namespace(), Some(data))
+        };
         match result {
             Err(error @ EmitError::Encode(_)) => {
                 self.answer_refused(pending.namespace(), message);
@@ -237,10 +270,13 @@ impl<P: Parser> Connection<P> {
     }
 
     /// Refuses a request to join a namespace that does not exist. Same as [`Connection::refuse`], with the message of the
-    /// reference.
+    /// reference, which is in an object for clients of both protocols.
     pub fn refuse_unknown(&mut self, now: Instant, pending: Pending) {
-        // Only the data can fail to serialise.
-        let _ = self.refuse(now, pending, INVALID_NAMESPACE, None::<&()>);
+        self.tick(now);
+        if self.sockets.remove_pending(pending.socket()).is_some() {
+            self.set(Timer::Pending, self.sockets.earliest());
+            self.answer_unknown(pending.namespace());
+        }
     }
 
     /// Sends an event.
@@ -517,12 +553,25 @@ impl<P: Parser> Connection<P> {
     fn take(&mut self, event: LowerEvent) {
         match event {
             LowerEvent::Message(message) => self.receive(message),
-            LowerEvent::Open => self.set(Timer::Connect, Some(self.now + self.config.connect_timeout)),
+            LowerEvent::Open => self.opened(),
             LowerEvent::Writable => self.inbox.set_writable(true),
             LowerEvent::Closed(reason) => self.closed(reason),
             // The transport concerns only the session.
             _ => {}
         }
+    }
+
+    fn opened(&mut self) {
+        self.set(Timer::Connect, Some(self.now + self.config.connect_timeout));
+        if self.is_protocol_4() {
+            self.connect(ROOT, None, 0);
+        }
+    }
+
+    /// Whether the client uses protocol 4 instead of 5.
+    #[inline]
+    fn is_protocol_4(&self) -> bool {
+        self.session.revision() == Revision::V3
     }
 
     /// Whether to stop taking events from the session for now. As in the session, a single event may exceed the limit: it does
@@ -561,6 +610,7 @@ impl<P: Parser> Connection<P> {
 
     #[inline]
     fn dispatch(&mut self, packet: Packet, bytes: usize) {
+        let packet = if self.is_protocol_4() { self.of_protocol_4(packet) } else { packet };
         let Packet { packet_type, namespace, id, payload } = packet;
         if packet_type == PacketType::Connect {
             self.connect(namespace, payload, bytes);
@@ -596,6 +646,16 @@ impl<P: Parser> Connection<P> {
         }
     }
 
+    /// Converts a packet of protocol 4: the namespace loses its query, which becomes the payload of a CONNECT.
+    fn of_protocol_4(&self, packet: Packet) -> Packet {
+        let (namespace, query) = protocol_4::split(packet.namespace);
+        let payload = match packet.packet_type {
+            PacketType::Connect => query.and_then(|query| protocol_4::auth(&query, &self.config.limits)),
+            _ => packet.payload,
+        };
+        Packet { namespace, payload, ..packet }
+    }
+
     /// The payload of an ACK that has none.
     fn no_arguments(&self) -> Option<Payload> {
         Payload::from_json(PacketType::Ack, Text::from_static("[]"), Vec::new(), &self.config.limits).ok()
@@ -608,7 +668,7 @@ impl<P: Parser> Connection<P> {
         }
         let limits = &self.config.limits;
         if namespace.len() > limits.max_namespace_length {
-            self.answer_refused(&namespace, INVALID_NAMESPACE);
+            self.answer_unknown(&namespace);
             return;
         }
         let pending = self.sockets.pending();
@@ -717,13 +777,18 @@ impl<P: Parser> Connection<P> {
     }
 
     fn answer_refused(&mut self, namespace: &str, message: &str) {
-        #[derive(Serialize)]
-        struct Refused<'a> {
-            message: &'a str,
-        }
-
         // If the queue is full, the connection is closing now, which refuses the request as well.
-        let _ = self.control(PacketType::ConnectError, namespace, Some(&Refused { message }));
+        let _ = if self.is_protocol_4() {
+            self.control(PacketType::ConnectError, namespace, Some(message))
+        } else {
+            self.control(PacketType::ConnectError, namespace, Some(&Refusal { message }))
+        };
+    }
+
+    fn answer_unknown(&mut self, namespace: &str) {
+        let refusal = Refusal { message: INVALID_NAMESPACE };
+        // As in `answer_refused`.
+        let _ = self.control(PacketType::ConnectError, namespace, Some(&refusal));
     }
 
     #[inline]

@@ -13,6 +13,11 @@
 //! | [`Writable`](crate::Event::Writable) | Send again what was refused with `Full`. |
 //! | [`Closed`](crate::Event::Closed) | Nothing: `Disconnected` was emitted for every socket. Drop the connection once `is_drained` returns true. |
 //!
+//! Clients of Socket.IO 1 and 2 use protocol 4, over revision 3 of Engine.IO ([`engineio_proto::Config::allow_eio3`]). A [`Connection`]
+//! handles what differs for them: they join `/` without asking, so [`ConnectRequested`](crate::Event::ConnectRequested) for `/` is the first
+//! event of such a connection; the query in the name of a namespace becomes the payload of CONNECT; their ids come from
+//! [`Connection::socket_id`]; and they get the data of a refusal, or its message, in another form ([`Connection::refuse`]).
+//!
 //! A [`Namespace`] is driven on its own. To broadcast, encode the packet once, call [`Namespace::apply`], and pass the packet to
 //! [`Connection::send`] of each recipient. For acks, use [`Namespace::reserve_ack`], [`Operation::EmitWithAck`],
 //! [`Connection::send_with_ack`], and then [`Namespace::handle_ack`]. After every change, take [`Namespace::poll_event`] until it returns
@@ -24,6 +29,7 @@ mod inbox;
 mod machine;
 mod namespace;
 mod namespaces;
+mod protocol_4;
 mod sockets;
 
 pub use self::connection::Connection;

@@ -12,7 +12,7 @@ use http::request::Parts;
 use socketio_proto::server::{Connection, Namespaces};
 use socketio_proto::{
     AckError, AckId, AckToken, Config, DecodeError, DisconnectReason, EmitError, Event as Happened, Fault, Limits,
-    Parser, Payload, Pending, SocketHandle, SocketId,
+    Parser, Payload, Pending, SocketHandle,
 };
 
 use super::extensions::Extensions;
@@ -193,7 +193,7 @@ impl<P: Parser> SocketIo<P> {
         cx: &mut Context<'_>,
         Joining { pending, namespace, handlers, extensions, .. }: Joining<P>,
     ) {
-        let Some(id) = random_bytes().map(SocketId::from_random) else {
+        let Some(id) = random_bytes().map(|random| core.machine.socket_id(&pending, random)) else {
             return refuse(core, pending, &Refusal::new("no session id"));
         };
         let auth = pending.auth().map(Payload::detached);
