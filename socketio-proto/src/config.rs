@@ -13,13 +13,25 @@ pub struct Config {
     /// Whether `connect_timeout` starts again when a client leaves its last namespace. It does not in the reference. Default:
     /// false.
     pub rearm_connect_timeout: bool,
+    /// Whether a child namespace, which a client's request has created, is removed when its last client has left or was refused. The
+    /// next request creates it again. Default: false, as in the reference.
+    pub cleanup_empty_child_namespaces: bool,
+    /// Maximum number of child namespaces of a server, because requests of clients create them. At this number, a request that would
+    /// create one more is refused with the message `Invalid namespace`. The reference has no limit. Default: 10 000.
+    pub max_child_namespaces: usize,
     /// Limits that protect against slow or hostile peers.
     pub limits: Limits,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(45), rearm_connect_timeout: false, limits: Limits::default() }
+        Self {
+            connect_timeout: Duration::from_secs(45),
+            rearm_connect_timeout: false,
+            cleanup_empty_child_namespaces: false,
+            max_child_namespaces: 10_000,
+            limits: Limits::default(),
+        }
     }
 }
 
