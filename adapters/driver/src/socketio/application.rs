@@ -1,21 +1,22 @@
 //! The Socket.IO application of a connection's task: handles the events of the connection and the commands of other tasks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::task::Context;
 
 use engineio_proto::server::Session;
-use engineio_proto::{Instant, SendError, Sid};
+use engineio_proto::{Instant, SendError, Sid, Text};
 use futures_util::future::BoxFuture;
 use http::request::Parts;
-use socketio_proto::server::{Connection, Namespaces};
+use socketio_proto::server::{Connection, ParentId};
 use socketio_proto::{
     AckError, AckId, AckToken, Config, DecodeError, DisconnectReason, EmitError, Event as Happened, Fault, Limits,
     Parser, Payload, Pending, SocketHandle,
 };
 
 use super::extensions::Extensions;
+use super::registry::{Registry, Visit};
 use super::state::{
     Ack, AckSink, Command, ConnectRequest, Emits, Event, Handlers, MiddlewareResult, NamespaceInner, Refusal, Shared,
     SharedHandler, Socket, SocketInner, SocketPeer,
@@ -24,7 +25,6 @@ use crate::engine::log_closed;
 use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, run};
 use crate::hub::{ServerApplication, random_bytes};
 use crate::log_limit::{HandlerFailures, log_limited, truncate};
-use crate::sync::lock;
 use crate::timers::Alarm;
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
 
@@ -45,7 +45,7 @@ pub(crate) struct Local<P: Parser> {
     first: Option<JoinedSocket<P>>,
     others: BTreeMap<SocketHandle, JoinedSocket<P>>,
     /// Requests whose middleware waits.
-    joining: Waiting<Joining<P>, MiddlewareResult>,
+    pub(super) joining: Waiting<Joining<P>, MiddlewareResult>,
     waiting: Waiting<Running<P>, HandlerResult>,
     /// The key contains the socket, because each namespace numbers its broadcasts separately.
     acks: BTreeMap<(SocketHandle, AckId), AckSink<P>>,
@@ -63,14 +63,28 @@ impl<P: Parser> Clone for JoinedSocket<P> {
 }
 
 /// A client's request to join a namespace, while middleware decides on it.
-struct Joining<P: Parser> {
-    pending: Pending,
-    namespace: Arc<NamespaceInner<P>>,
-    handlers: Arc<Handlers<P>>,
+pub(super) struct Joining<P: Parser> {
+    pub(super) pending: Pending,
+    /// While a parent is asked, the parent.
+    pub(super) namespace: Arc<NamespaceInner<P>>,
+    pub(super) handlers: Arc<Handlers<P>>,
+    pub(super) visit: Visit<P>,
+    pub(super) stage: Stage,
     /// How many of the namespace's middleware have run.
-    passed: usize,
+    pub(super) passed: usize,
     /// Values that middleware passes to the socket; `None` without middleware.
-    extensions: Option<Arc<Extensions>>,
+    pub(super) extensions: Option<Arc<Extensions>>,
+}
+
+/// What a request to join waits for.
+#[derive(Clone, Copy)]
+pub(super) enum Stage {
+    /// A parent namespace, which decides whether the namespace may be created.
+    Asking(ParentId),
+    /// The handlers of `on_new_namespace`, which run in another task.
+    Creating,
+    /// A middleware of the namespace.
+    Middleware,
 }
 
 /// A waiting handler, and what it was started for.
@@ -98,27 +112,20 @@ pub(crate) struct SocketIo<P: Parser> {
     max_waiting: MaxWaiting,
     emits: Emits,
     alarm: Arc<Alarm>,
-    namespaces: Mutex<Namespaces<Arc<NamespaceInner<P>>>>,
+    pub(crate) registry: Arc<Registry<P>>,
 }
 
 impl<P: Parser> SocketIo<P> {
     pub(crate) fn new(parser: P, config: Config, max_waiting: MaxWaiting, emits: Emits, alarm: Alarm) -> Self {
+        let registry = Arc::new(Registry::new(&config));
         let (config, alarm) = (Arc::new(config), Arc::new(alarm));
-        Self { parser, config, max_waiting, emits, alarm, namespaces: Mutex::default() }
+        Self { parser, config, max_waiting, emits, alarm, registry }
     }
 
-    /// The namespace of this name. Creates it if it does not exist.
-    pub(crate) fn of(&self, name: &str) -> Arc<NamespaceInner<P>> {
-        let name = Namespaces::<()>::full_name(name);
-        if let Some(namespace) = lock(&self.namespaces).get(&name) {
-            return Arc::clone(namespace);
-        }
-        // No lock is held here, because cloning and dropping the parser runs application code. If another task has inserted the
-        // namespace meanwhile, its namespace is kept.
+    /// Makes a namespace. It is not in the table yet.
+    pub(super) fn make(&self, name: Text) -> NamespaceInner<P> {
         let max_attachments = self.config.limits.max_attachments;
-        let alarm = Arc::clone(&self.alarm);
-        let made = Arc::new(NamespaceInner::new(name.clone(), self.parser.clone(), max_attachments, self.emits, alarm));
-        Arc::clone(lock(&self.namespaces).insert(name, Arc::clone(&made)))
+        NamespaceInner::new(name, self.parser.clone(), max_attachments, self.emits, Arc::clone(&self.alarm))
     }
 
     /// Whether handlers may start: the waiting handlers are below the limits, and no inbox is full.
@@ -136,21 +143,19 @@ impl<P: Parser> SocketIo<P> {
     }
 
     fn connect_requested(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, pending: Pending) {
-        let Some(namespace) = lock(&self.namespaces).requested(&pending).cloned() else {
-            let (session, namespace) = (core.peer.sid(), &**pending.namespace());
-            tracing::debug!(%session, namespace, "a client requested an unknown namespace");
-            return core.machine.refuse_unknown(core.now, pending);
-        };
-        let handlers = namespace.handlers();
-        self.run_middleware(core, cx, Joining { pending, namespace, handlers, passed: 0, extensions: None });
+        match self.registry.enter(pending.namespace()) {
+            Some(entered) => self.entered(core, cx, pending, entered, None),
+            None => self.ask_parents(core, cx, pending, None),
+        }
     }
 
     /// Runs the middleware that has not run yet. Accepts the client at the end, unless one of them refuses it or waits.
-    fn run_middleware(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, mut joining: Joining<P>) {
+    pub(super) fn run_middleware(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, mut joining: Joining<P>) {
         while let Some(middleware) = joining.handlers.middleware.get(joining.passed).cloned() {
             joining.passed = joining.passed.saturating_add(1);
             let request = ConnectRequest {
                 peer: Arc::clone(core.peer),
+                namespace: joining.namespace.name.clone(),
                 auth: joining.pending.auth().cloned(),
                 extensions: Arc::clone(joining.extensions.get_or_insert_default()),
             };
@@ -167,7 +172,7 @@ impl<P: Parser> SocketIo<P> {
     }
 
     /// Handles the decision of a middleware, which may have waited.
-    fn decided(
+    pub(super) fn decided(
         &self,
         core: &mut Core<'_, Self>,
         cx: &mut Context<'_>,
@@ -175,8 +180,15 @@ impl<P: Parser> SocketIo<P> {
         ended: Ended<MiddlewareResult>,
     ) {
         match ended {
-            Ended::Returned(Ok(())) => self.run_middleware(core, cx, joining),
-            Ended::Returned(Err(refusal)) => refuse(core, joining.pending, &refusal),
+            Ended::Returned(Ok(())) => match joining.stage {
+                Stage::Asking(parent) => self.agreed(core, cx, joining, parent),
+                Stage::Creating => self.created(core, cx, joining),
+                Stage::Middleware => self.run_middleware(core, cx, joining),
+            },
+            Ended::Returned(Err(refusal)) => match joining.stage {
+                Stage::Asking(parent) => self.ask_parents(core, cx, joining.pending, Some(parent)),
+                _ => refuse(core, joining.pending, &refusal),
+            },
             Ended::Panicked(panic) => {
                 let (session, namespace, panic) = (core.peer.sid(), &*joining.namespace.name, truncate(&panic));
                 let times = &core.peer.shared.log_counters.middleware;
@@ -191,8 +203,11 @@ impl<P: Parser> SocketIo<P> {
         &self,
         core: &mut Core<'_, Self>,
         cx: &mut Context<'_>,
-        Joining { pending, namespace, handlers, extensions, .. }: Joining<P>,
+        Joining { pending, namespace, handlers, visit, extensions, .. }: Joining<P>,
     ) {
+        if namespace.is_removed() {
+            return core.machine.refuse_unknown(core.now, pending);
+        }
         let Some(id) = random_bytes().map(|random| core.machine.socket_id(&pending, random)) else {
             return refuse(core, pending, &Refusal::new("no session id"));
         };
@@ -211,6 +226,11 @@ impl<P: Parser> SocketIo<P> {
         let socket = namespace.add(&id, |key| {
             SocketInner::new(Arc::clone(peer), Arc::clone(&namespace), (handle, key, id.clone()), auth, extensions)
         });
+        visit.keep();
+        if namespace.is_removed() {
+            // After the removal has disconnected the sockets that it found.
+            Socket(Arc::clone(&socket)).disconnect();
+        }
         tracing::debug!(session = %peer.sid(), namespace = &*namespace.name, socket = %id, "a socket connected");
         let member = JoinedSocket { socket, handlers };
         if core.local.first.is_none() {
@@ -432,6 +452,7 @@ fn refuse<P: Parser>(core: &mut Core<'_, SocketIo<P>>, pending: Pending, refusal
 /// Removes a socket from its namespace.
 fn leave<P: Parser>(socket: &SocketInner<P>) {
     socket.namespace.remove(socket);
+    socket.namespace.left();
     socket.disconnected();
 }
 
@@ -480,10 +501,7 @@ impl<P: Parser> ServerApplication for SocketIo<P> {
     }
 
     fn handle_timeout(&self, now: Instant) {
-        let namespaces: Vec<_> = lock(&self.namespaces).iter().map(|(_, namespace)| Arc::clone(namespace)).collect();
-        for namespace in namespaces {
-            namespace.handle_timeout(now);
-        }
+        self.registry.handle_timeout(now);
     }
 }
 

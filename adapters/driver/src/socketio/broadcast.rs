@@ -4,13 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_channel::oneshot;
+use futures_channel::oneshot::{self, Receiver};
+use futures_util::future::join_all;
 use socketio_proto::server::Target;
 use socketio_proto::{AckError, Args, EmitError, Json, Outgoing, Parser, Payload};
 
-use super::state::{NamespaceInner, Socket, SocketKey};
+use super::state::{AnswerOf, NamespaceInner, Socket, SocketKey};
 
-/// Builds a broadcast. Each method returns the changed broadcast. A clone is independent of the original.
+/// Builds a broadcast. Each method returns the changed broadcast. A clone is independent of the original. On a parent namespace
+/// ([`Server::dynamic`](crate::Server::dynamic)), a broadcast reaches the sockets of all its children.
 #[must_use = "emit something"]
 pub struct Broadcast<P: Parser = Json> {
     namespace: Arc<NamespaceInner<P>>,
@@ -29,6 +31,12 @@ pub struct Answers<P: Parser = Json> {
 impl<P: Parser> Broadcast<P> {
     pub(crate) fn new(namespace: Arc<NamespaceInner<P>>, sender: Option<SocketKey>) -> Self {
         Self { namespace, target: Target { sender, ..Target::everybody() }, volatile: false }
+    }
+
+    /// The same broadcast to each child, if the namespace is a parent.
+    fn children(&self) -> Option<Vec<Self>> {
+        let children = self.namespace.children()?;
+        Some(children.into_iter().map(|namespace| Self { namespace, ..self.clone() }).collect())
     }
 
     /// Adds a room to the recipients. Without any room, the broadcast goes to all sockets on the namespace.
@@ -55,7 +63,14 @@ impl<P: Parser> Broadcast<P> {
     /// # Errors
     /// If the event cannot be encoded; nothing is sent.
     pub fn emit<A: Args>(&self, event: &str, args: A) -> Result<(), EmitError> {
-        let packet = Outgoing::event(&self.namespace.name, None, event, &args);
+        match self.children() {
+            Some(children) => children.iter().try_for_each(|child| child.send(event, &args)),
+            None => self.send(event, &args),
+        }
+    }
+
+    fn send<A: Args>(&self, event: &str, args: &A) -> Result<(), EmitError> {
+        let packet = Outgoing::event(&self.namespace.name, None, event, args);
         let encoded = self.namespace.encode(&packet)?;
         self.namespace.emit(&self.target, &encoded, self.volatile);
         Ok(())
@@ -73,33 +88,63 @@ impl<P: Parser> Broadcast<P> {
         args: A,
         timeout: Duration,
     ) -> Result<impl Future<Output = Answers<P>> + Send + use<A, P>, EmitError> {
+        let of_children = match self.children() {
+            Some(children) => {
+                let answers = children.iter().map(|child| child.ask(event, &args, timeout));
+                Err(answers.collect::<Result<Vec<_>, _>>()?)
+            }
+            None => Ok(self.ask(event, &args, timeout)?),
+        };
+        Ok(async move {
+            let answers = match of_children {
+                Ok(answers) => answers.await.unwrap_or_default(),
+                Err(of_children) => join_all(of_children).await.into_iter().flatten().flatten().collect(),
+            };
+            Answers { answers }
+        })
+    }
+
+    /// Sends an event with an ack. Returns the receiver of the answers.
+    fn ask<A: Args>(&self, event: &str, args: &A, timeout: Duration) -> Result<Receiver<Vec<AnswerOf<P>>>, EmitError> {
         let ack = self.namespace.reserve_ack();
-        let packet = Outgoing::event(&self.namespace.name, Some(ack.id().0.into()), event, &args);
+        let packet = Outgoing::event(&self.namespace.name, Some(ack.id().0.into()), event, args);
         let encoded = self.namespace.encode(&packet)?;
         let (sink, answers) = oneshot::channel();
         self.namespace.emit_with_ack(&self.target, &encoded, ack, timeout, self.volatile, sink);
-        Ok(async move { Answers { answers: answers.await.unwrap_or_default() } })
+        Ok(answers)
     }
 
     /// The sockets that the broadcast would be sent to.
     #[must_use]
     pub fn sockets(&self) -> Vec<Socket<P>> {
-        self.namespace.sockets(&self.target)
+        match self.children() {
+            Some(children) => children.iter().flat_map(Self::sockets).collect(),
+            None => self.namespace.sockets(&self.target),
+        }
     }
 
     /// Makes all these sockets join a room.
     pub fn join(&self, room: &str) {
-        self.namespace.join(&self.target, room);
+        match self.children() {
+            Some(children) => children.iter().for_each(|child| child.join(room)),
+            None => self.namespace.join(&self.target, room),
+        }
     }
 
     /// Makes all these sockets leave a room.
     pub fn leave(&self, room: &str) {
-        self.namespace.leave(&self.target, room);
+        match self.children() {
+            Some(children) => children.iter().for_each(|child| child.leave(room)),
+            None => self.namespace.leave(&self.target, room),
+        }
     }
 
     /// Disconnects all these sockets from the namespace.
     pub fn disconnect(&self) {
-        self.namespace.disconnect(&self.target);
+        match self.children() {
+            Some(children) => children.iter().for_each(Self::disconnect),
+            None => self.namespace.disconnect(&self.target),
+        }
     }
 }
 

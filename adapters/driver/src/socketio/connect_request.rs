@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use engineio_proto::Sid;
 use socketio_proto::{Parser, Payload, ReadError};
 
 use super::state::{ConnectRequest, MiddlewareResult, Refusal};
@@ -20,6 +21,18 @@ impl<P: Parser> ConnectRequest<P> {
     #[must_use]
     pub fn handshake(&self) -> &Handshake {
         &self.peer.shared.handshake
+    }
+
+    /// The name of the namespace that the client wants to join.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The id of the Engine.IO session below. The socket does not exist yet, and gets an id of its own.
+    #[must_use]
+    pub fn session_id(&self) -> Sid {
+        self.peer.sid()
     }
 
     /// The `auth` payload of the client, if it sent one. See [`ConnectRequest::read_auth`].
@@ -61,7 +74,10 @@ pub(crate) fn read_auth<'de, T: serde::Deserialize<'de>>(auth: Option<&'de Paylo
 
 impl<P: Parser> fmt::Debug for ConnectRequest<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectRequest").field("auth", &self.auth).finish_non_exhaustive()
+        f.debug_struct("ConnectRequest")
+            .field("namespace", &self.namespace)
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,6 +98,18 @@ impl Refusal {
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), data: None }
+    }
+
+    /// The message, which the client receives as `err.message`.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The data, which the client receives as `err.data`.
+    #[must_use]
+    pub const fn data(&self) -> Option<&serde_json::Value> {
+        self.data.as_ref()
     }
 
     /// Adds data, which the client receives as `err.data`.

@@ -11,6 +11,8 @@ mod extensions;
 mod handlers;
 mod members;
 mod namespace;
+mod parents;
+mod registry;
 mod server;
 mod socket;
 mod state;

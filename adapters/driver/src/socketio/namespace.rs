@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use socketio_proto::server::Target;
 use socketio_proto::{Args, DisconnectReason, EmitError, Parser};
 
 use super::broadcast::Broadcast;
@@ -12,7 +11,7 @@ use super::state::{ConnectRequest, Event, MiddlewareResult, Namespace, RoomEvent
 use crate::handler::{Handler, HandlerResult, erase};
 
 impl<P: Parser> Namespace<P> {
-    /// The name; starts with `/`.
+    /// The name; starts with `/`. That of a parent is `/_0`, `/_1` and so on, as in the reference.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
@@ -170,19 +169,31 @@ impl<P: Parser> Namespace<P> {
     /// The sockets on the namespace.
     #[must_use]
     pub fn sockets(&self) -> Vec<Socket<P>> {
-        self.0.sockets(&Target::everybody())
+        self.broadcast().sockets()
     }
 
     /// The socket with this id.
     #[must_use]
     pub fn socket(&self, id: &str) -> Option<Socket<P>> {
-        self.0.socket(id)
+        match self.0.children() {
+            Some(children) => children.iter().find_map(|child| child.socket(id)),
+            None => self.0.socket(id),
+        }
     }
 
-    /// Number of sockets.
+    /// Number of sockets. Of a parent, the sockets of all its children.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        match self.0.children() {
+            Some(children) => children.iter().map(|child| child.len()).sum(),
+            None => self.0.len(),
+        }
+    }
+
+    /// The children of a parent namespace ([`Server::dynamic`](crate::Server::dynamic)), ordered by name. Empty for any other.
+    #[must_use]
+    pub fn children(&self) -> Vec<Self> {
+        self.0.children().unwrap_or_default().into_iter().map(Namespace).collect()
     }
 
     /// Whether the namespace has no sockets.

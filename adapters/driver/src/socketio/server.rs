@@ -8,10 +8,12 @@ use std::time::Duration;
 use engineio_proto::Transports;
 use http::request::Parts;
 use http_body::Body as HttpBody;
+use socketio_proto::server::Namespaces;
 use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
 
 use super::application::SocketIo;
 use super::broadcast::Broadcast;
+use super::parents::Rule;
 use super::state::{ConnectRequest, Emits, Event, MiddlewareResult, Namespace, Socket};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
@@ -89,6 +91,20 @@ impl<P: Parser> ServerBuilder<P> {
     /// refused with the message `timeout` if its middleware takes longer than this. Default: 45 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.socket.connect_timeout = timeout;
+        self
+    }
+
+    /// Whether a namespace that a client has created ([`Server::dynamic`], [`Server::matching`]) is removed when its last client has
+    /// left, or was refused by the middleware. Default: false.
+    pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
+        self.socket.cleanup_empty_child_namespaces = cleanup;
+        self
+    }
+
+    /// Maximum number of namespaces that clients create ([`Server::dynamic`], [`Server::matching`]). At this number, a client that
+    /// requests a further one is refused with `Invalid namespace`. Default: 10 000.
+    pub fn max_child_namespaces(mut self, count: usize) -> Self {
+        self.socket.max_child_namespaces = count;
         self
     }
 
@@ -192,10 +208,95 @@ impl<P: Parser> ServerBuilder<P> {
 }
 
 impl<P: Parser> Server<P> {
-    /// The namespace of this name. Creates it if it does not exist. The leading `/` is optional. A client can join only namespaces that
-    /// exist; for others it is refused with `Invalid namespace`.
+    /// The namespace of this name. Creates it if it does not exist, as a child of the first parent whose pattern matches
+    /// ([`Server::matching`]). The leading `/` is optional. A client can join only namespaces that exist, or that a parent lets it
+    /// create; for others it is refused with `Invalid namespace`.
+    ///
+    /// Do not pass a name that a client has sent: the new namespace has no middleware, and every client can join it. To look up a
+    /// namespace, use [`Server::get`].
     pub fn of(&self, name: &str) -> Namespace<P> {
         Namespace(self.0.hub.application.of(name))
+    }
+
+    /// The namespace of this name, if it exists. The leading `/` is optional. Unlike [`Server::of`], this creates nothing.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Namespace<P>> {
+        self.0.hub.application.registry.get(&Namespaces::<()>::full_name(name)).map(Namespace)
+    }
+
+    /// All namespaces, ordered by name: those of [`Server::of`], and those that clients have created with the help of a parent.
+    /// Parents themselves are not among them.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<Namespace<P>> {
+        self.0.hub.application.registry.all().into_iter().map(Namespace).collect()
+    }
+
+    /// Adds a parent namespace with a function that decides which namespaces clients may create: `Fn(ConnectRequest) -> bool`, or a
+    /// closure that returns a future of a `bool`. It is asked for every request to join a namespace that does not exist. It sees the
+    /// name ([`ConnectRequest::namespace`]), the `auth` payload and the handshake. What it stores with [`ConnectRequest::insert`] is
+    /// passed on to middleware and socket. Parents are asked in the order in which they were added, until one of them returns true. If
+    /// none does, the client is refused with `Invalid namespace`. (socket.io: `io.of((name, auth, next) => ..)`)
+    ///
+    /// The returned namespace is the parent. Set middleware and handlers on it: a new child has copies of those that the parent has at
+    /// that time. Emits and other operations on the parent reach the sockets of all its children. No client can join the parent itself.
+    ///
+    /// A child exists until it is removed: by [`Server::remove`], or after its last client has left, if
+    /// [`ServerBuilder::cleanup_empty_child_namespaces`] says so. Several requests for one new name create one child. There are at most
+    /// [`ServerBuilder::max_child_namespaces`] children.
+    ///
+    /// ```
+    /// use socketio_driver::{ConnectRequest, Server, Socket};
+    ///
+    /// async fn tenant_exists(name: &str) -> bool {
+    ///     name == "acme"
+    /// }
+    ///
+    /// let server = Server::builder().cleanup_empty_child_namespaces(true).build();
+    /// server
+    ///     .dynamic(|request: ConnectRequest| async move {
+    ///         let Some(tenant) = request.namespace().strip_prefix("/tenant/") else { return false };
+    ///         tenant_exists(tenant).await
+    ///     })
+    ///     .on_connect(|socket: Socket| {
+    ///         let namespace = socket.namespace();
+    ///         println!("{} has {} sockets", namespace.name(), namespace.len());
+    ///     });
+    /// ```
+    pub fn dynamic<M>(&self, allows: impl Handler<(ConnectRequest<P>,), bool, M>) -> Namespace<P> {
+        Namespace(self.0.hub.application.add_parent(Rule::asks(allows)))
+    }
+
+    /// Same as [`Server::dynamic`], for a pattern: a function of the name alone. [`Server::of`] also creates a namespace as a child of
+    /// this parent if its name matches. (socket.io: `io.of(/^\/tenant-\d+$/)`)
+    ///
+    /// ```
+    /// use socketio_driver::{Server, Socket};
+    ///
+    /// let server = Server::new();
+    /// let is_tenant = |name: &str| name.strip_prefix("/tenant-").is_some_and(|id| id.parse::<u32>().is_ok());
+    /// server.matching(is_tenant).on_connect(|socket: Socket| socket.emit("hello", socket.namespace().name()));
+    /// // With the crate `regex`: server.matching(move |name| regex.is_match(name))
+    /// ```
+    pub fn matching(&self, pattern: impl Fn(&str) -> bool + Send + Sync + 'static) -> Namespace<P> {
+        Namespace(self.0.hub.application.add_parent(Rule::Matches(Box::new(pattern))))
+    }
+
+    /// Removes a namespace. Its sockets disconnect (`server namespace disconnect`), and requests to join it that await a decision are
+    /// refused with `Invalid namespace`. [`Namespace`] handles of it are of no use afterwards; [`Server::of`] creates a new one.
+    /// Returns whether the namespace existed.
+    ///
+    /// With the name of a parent ([`Namespace::name`]), removes the parent: it creates no more children. Its children stay.
+    pub fn remove(&self, name: &str) -> bool {
+        self.0.hub.application.registry.remove(&Namespaces::<()>::full_name(name))
+    }
+
+    /// Adds a handler that runs for every new namespace, static or dynamic, except `/`. No client can join the namespace before the
+    /// handler has returned, so it can add middleware and handlers. It should be fast: it runs in the task that has created the
+    /// namespace. If it panics for a namespace that a client has requested, that namespace is removed. (socket.io:
+    /// `io.on("new_namespace", ..)`)
+    pub fn on_new_namespace(&self, handler: impl Fn(Namespace<P>) + Send + Sync + 'static) -> &Self {
+        self.0.hub.application.registry.observe(Arc::new(handler));
+        self
     }
 
     /// Number of sessions, including those that have not joined a namespace.

@@ -20,6 +20,7 @@ use socketio_proto::{
 use super::answer::AnswerSink;
 use super::encoder;
 use super::extensions::Extensions;
+use super::registry::{Latch, Role};
 use crate::handler::{ErasedHandler, HandlerResult};
 use crate::handshake::Handshake;
 use crate::inbox::Inbox;
@@ -136,6 +137,7 @@ pub struct Ack<P: Parser = Json> {
 /// A client's request to join a namespace, on which middleware decides.
 pub struct ConnectRequest<P: Parser = Json> {
     pub(crate) peer: Arc<SocketPeer<P>>,
+    pub(crate) namespace: Text,
     pub(crate) auth: Option<Payload>,
     pub(crate) extensions: Arc<Extensions>,
 }
@@ -164,6 +166,10 @@ pub(crate) struct NamespaceInner<P: Parser> {
     handlers: Mutex<Arc<Handlers<P>>>,
     /// Panics of room observers, which clients may be able to cause repeatedly.
     pub(super) room_panicked: Occurrences,
+    pub(super) role: Role<P>,
+    pub(super) latch: Latch,
+    /// Whether it was removed from the server.
+    pub(super) removed: AtomicBool,
 }
 
 /// How a plain emit of a socket reaches the peer. Fixed when the server is built.
@@ -293,7 +299,18 @@ impl<P: Parser> NamespaceInner<P> {
             members: Mutex::new(members),
             handlers: Mutex::new(Arc::new(Handlers::new())),
             room_panicked: Occurrences::new(),
+            role: Role::Static,
+            latch: Latch::default(),
+            removed: AtomicBool::new(false),
         }
+    }
+
+    /// Sets the handlers and the role of a namespace that was just created.
+    pub(super) fn with_role(mut self, role: Role<P>, handlers: Arc<Handlers<P>>) -> Self {
+        handlers.rooms.iter().for_each(|_| self.observe_rooms());
+        self.role = role;
+        self.handlers = Mutex::new(handlers);
+        self
     }
 
     /// Encodes a packet for sockets of this namespace.
@@ -317,7 +334,7 @@ impl<P: Parser> NamespaceInner<P> {
 }
 
 impl<P: Parser> Handlers<P> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             middleware: Vec::new(),
             connect: None,

@@ -8,6 +8,7 @@
 //! | `requests` | slow, long and endless bodies, and refused requests |
 //! | `queue` | the outbound queue of a peer: limits, refusals, and waiting for space |
 //! | `broadcasts` | broadcasts with acks: answers and timeouts |
+//! | `namespaces` | namespaces that requests create: parents, races, clean-up, removal |
 //! | `hub` | the table of sessions, timers, the server's shutdown, tasks that the runtime drops |
 //! | `scenarios` | complete sessions of many peers, generated from a seed and checked |
 #![allow(
@@ -20,6 +21,7 @@
 
 mod broadcasts;
 mod hub;
+mod namespaces;
 mod queue;
 mod requests;
 mod scenarios;
