@@ -45,7 +45,26 @@ pub(crate) fn decode_text(encoded: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use alloc::vec::Vec;
+
+    use super::{decode, query_parameters};
+
+    #[test]
+    fn a_query_is_read_as_pairs_in_order() {
+        let pairs: Vec<_> = query_parameters("EIO=4&room=a%20b+c&&x&room=%C3%BC&bad=%ff&=e&q=1=2").collect();
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let expected = [
+            ("EIO", "4"),
+            ("room", "a b c"),
+            ("x", ""),
+            ("room", "\u{fc}"),
+            ("bad", "\u{fffd}"),
+            ("", "e"),
+            ("q", "1=2"),
+        ];
+        assert_eq!(pairs, expected);
+        assert_eq!(query_parameters("").count(), 0);
+    }
 
     #[test]
     fn escapes_and_spaces_are_undone_and_broken_escapes_stay() {

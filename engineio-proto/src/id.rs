@@ -89,6 +89,14 @@ impl fmt::Debug for Sid {
     }
 }
 
+/// Serialises the id as a string.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Sid {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -122,4 +122,4 @@ pub use self::packet::{Encoded, Outgoing, Packet, PacketType};
 pub use self::parser::MsgPack;
 pub use self::parser::{Decoder, Encoder, Json, JsonV4, Parser};
 pub use self::payload::{Args, ArgsSink, Payload, RawArgs};
-pub use self::values::Values;
+pub use self::values::{Value, Values};

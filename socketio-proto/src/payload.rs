@@ -25,7 +25,7 @@ use crate::json::places::{self, Place, Plain, ScanArgument};
 use crate::json::{scan, unescape};
 use crate::packet::PacketType;
 pub(crate) use crate::rules::Rules;
-use crate::values::{Transcoded, Values};
+use crate::values::{Transcoded, Value, Values};
 
 /// The payload of a received packet: its text, which is validated, and its attachments. Arguments are not deserialised until
 /// they are read.
@@ -361,10 +361,36 @@ impl Payload {
         with_args!(self, args => read(args))
     }
 
-    /// The arguments as a tuple that serde can write, for conversion into another format.
+    /// The arguments as a tuple that serde can write: for conversion into another format, or as a part of another value. To relay
+    /// all arguments as they are, pass the payload itself.
+    ///
+    /// ```
+    /// # use socketio_proto::{Limits, PacketType, Payload};
+    /// # let limits = Limits::default();
+    /// let event = Payload::from_json(PacketType::Event, r#"["sum",1,2]"#.into(), Vec::new(), &limits)?;
+    /// let kept = serde_json::json!({ "name": event.name(), "args": event.values() });
+    /// assert_eq!(kept.to_string(), r#"{"args":[1,2],"name":"sum"}"#);
+    /// # Ok::<(), socketio_proto::DecodeError>(())
+    /// ```
     #[must_use]
     pub const fn values(&self) -> Values<'_> {
         Values(self)
+    }
+
+    /// The first argument, which serde can write: for the `auth` of a client, or the answer to an ack, as a part of another value.
+    /// `None` of serde if there is no argument.
+    ///
+    /// ```
+    /// # use socketio_proto::{Limits, PacketType, Payload};
+    /// # let limits = Limits::default();
+    /// let auth = Payload::from_json(PacketType::Connect, r#"{"token":"t"}"#.into(), Vec::new(), &limits)?;
+    /// let user = serde_json::json!({ "id": 7, "auth": auth.value() });
+    /// assert_eq!(user.to_string(), r#"{"auth":{"token":"t"},"id":7}"#);
+    /// # Ok::<(), socketio_proto::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub const fn value(&self) -> Value<'_> {
+        Value(self)
     }
 
     /// Writes all arguments to a tuple.

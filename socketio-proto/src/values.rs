@@ -21,6 +21,21 @@ impl Serialize for Values<'_> {
     }
 }
 
+/// The first argument of a [`Payload`], which serde can write. Returned by [`Payload::value`].
+#[derive(Clone, Copy, Debug)]
+pub struct Value<'a>(pub(crate) &'a Payload);
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_empty() {
+            return serializer.serialize_none();
+        }
+        // There is an argument.
+        let first = self.0.write_first(serializer);
+        first.unwrap_or_else(|| Err(Error::custom("the payload has no argument")))
+    }
+}
+
 /// The single argument of a payload that is not a list.
 pub(crate) struct Single<'a>(pub(crate) &'a Payload);
 

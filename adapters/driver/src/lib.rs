@@ -63,7 +63,7 @@ pub use self::body::{Body, Confirmation};
 pub use self::endpoint::Endpoint;
 pub use self::engine::{EngineServer, EngineServerBuilder, EngineSocket};
 pub use self::handler::{Deferred, Failure, Handler, HandlerResult, Immediate, Outcome, Started};
-pub use self::handshake::{Handshake, RemoteAddress};
+pub use self::handshake::{Handshake, RemoteAddress, Secure};
 pub use self::runtime::{Runtime, Stream};
 pub use self::service::not_found;
 pub use self::socketio::{

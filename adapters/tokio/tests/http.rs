@@ -297,7 +297,7 @@ async fn r10_r23_a_handler_sees_the_request_of_the_handshake() {
     server.on_connect(move |socket: Socket| {
         let handshake = socket.handshake();
         let header = handshake.header("x-custom").map(str::to_owned);
-        told.send((handshake.query().to_owned(), header, handshake.address())).unwrap();
+        told.send((handshake.query_string().to_owned(), header, handshake.address())).unwrap();
     });
     let host = Host::start(server).await;
     let target = format!("{PATH}?EIO=4&transport=polling&room=a%20b");

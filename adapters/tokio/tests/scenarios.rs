@@ -271,7 +271,7 @@ async fn item_103_a_socket_knows_its_handshake() {
     link.text(r#"40{"token":"123"}"#).await;
     let socket = within(sockets.recv()).await.unwrap();
     let handshake = socket.handshake();
-    assert_eq!((handshake.target(), handshake.query()), (&*target, "EIO=4&transport=websocket&room=a%20b"));
+    assert_eq!((handshake.target(), handshake.query_string()), (&*target, "EIO=4&transport=websocket&room=a%20b"));
     assert_eq!((handshake.header("host"), handshake.header("x-token")), (Some("test"), Some("secret")));
     assert_eq!(handshake.address(), Some(address));
     assert!((before..=SystemTime::now()).contains(&handshake.issued()));
