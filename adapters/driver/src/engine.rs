@@ -460,7 +460,7 @@ fn log(peer: &EnginePeer, running: &Running, ended: Ended<HandlerResult>) {
     };
     match ended {
         Ended::Returned(Ok(())) => {}
-        Ended::Returned(Err(error)) => {
+        Ended::Returned(Err(error)) | Ended::NotStarted(error) => {
             let error = truncate(&error);
             log_limited!(failed, warn, %session, handler, error, "a handler of an Engine.IO session failed");
         }

@@ -1,4 +1,4 @@
-//! Handlers: closures of the application, sync or async, with or without a `Result`.
+//! Handlers: functions and closures of the application, sync or async, with or without a `Result`, whose arguments are extracted.
 //!
 //! A handler starts in the turn of its connection, with no lock held. A handler that completes at once (every sync handler, and an async
 //! handler that does not wait) costs no scheduling. A future that is pending moves to the connection's set of waiting handlers, and later
@@ -14,19 +14,25 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
-/// The result of a handler, as the driver sees it. An error is logged.
+use crate::extract::{Extract, HandlerInput, Source};
+
+/// The result of a handler, as the driver sees it: its value is dropped, and its error is logged.
 pub type HandlerResult = Result<(), String>;
 
 /// An error type for handlers that use `?`. Any error converts into it, and so does text: `Err("not yet".into())`.
 ///
-/// Such a handler ends with `Ok::<(), Failure>(())`, from which the compiler infers the type.
+/// Such a handler ends with `Ok::<(), Failure>(())`, from which the compiler infers the type. An `async fn` states it:
+/// `async fn note(Data(note): Data<String>) -> Result<(), Failure>`.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// A return value of a handler, which converts into `T`. Handlers return `()`, or `Result<(), E>`, whose error is logged. Middleware
-/// returns [`MiddlewareResult`](crate::MiddlewareResult).
+/// A return value of a handler, which converts into `T`.
+///
+/// Handlers return `()`, `Result<V, E>` or `Option<V>`. The value is dropped, whatever its type. The error of a `Result` is a failure of
+/// the handler. `None` is not: with `?` on an `Option`, a handler ends early. Middleware returns
+/// [`MiddlewareResult`](crate::MiddlewareResult).
 #[diagnostic::on_unimplemented(
     message = "this handler cannot return `{Self}`",
-    note = "handlers return `()`, `Result<(), E>` where `E: Display`, or a future of one of these",
+    note = "handlers return `()`, `Option<_>`, `Result<_, E>` where `E: Display`, or a future of one of these",
     note = "middleware returns `Result<(), Refusal>`, or a future of it",
     note = "a handler that uses `?` ends with `Ok::<(), Failure>(())`"
 )]
@@ -41,17 +47,55 @@ impl Outcome<HandlerResult> for () {
     }
 }
 
-impl<E: Display> Outcome<HandlerResult> for Result<(), E> {
+impl<V, E: Display> Outcome<HandlerResult> for Result<V, E> {
     fn into_outcome(self) -> HandlerResult {
-        self.map_err(|error| error.to_string())
+        self.map(drop).map_err(|error| error.to_string())
     }
 }
 
-/// A closure that can be a handler: `Fn` with one or two arguments, which returns an [`Outcome`] or a future of one. `M` distinguishes the
-/// two kinds and is inferred.
+impl<V> Outcome<HandlerResult> for Option<V> {
+    fn into_outcome(self) -> HandlerResult {
+        Ok(())
+    }
+}
+
+/// A function or closure that can be a handler: `Fn` with up to eight arguments that can be extracted ([`Extract`]) from `A`, in any order,
+/// which returns an [`Outcome`] or a future of one.
 ///
-/// The arguments need explicit types, from which the compiler infers the rest. An `async` closure works only if it captures nothing: its
-/// future would borrow the captures, but must be `'static`. Otherwise, use a closure that clones what its future needs:
+/// `A` is what a handler of this kind is started with: `(Socket,)` for `on_connect`, `(Socket, Event)` for events, `(Socket,
+/// DisconnectReason)` for `on_disconnect` and `on_disconnecting`, `(ConnectRequest,)` for middleware. `M` distinguishes the functions and
+/// is inferred. If an argument cannot be extracted, for example because the client has sent a number where `Data<String>` needs a string,
+/// the handler is not started. This is logged, as its other failures are.
+///
+/// ```
+/// use socketio_driver::{Ack, Data, Failure, Server, Socket, State};
+///
+/// #[derive(Clone)]
+/// struct Greeting(String);
+///
+/// /// For `socket.emit("hello", "ann", 3, (answer) => ..)`.
+/// async fn hello(
+///     socket: Socket,
+///     Data((name, times)): Data<(String, usize)>,
+///     State(greeting): State<Greeting>,
+///     ack: Option<Ack>,
+/// ) -> Result<(), Failure> {
+///     let text = format!("{} {name}! ", greeting.0).repeat(times);
+///     socket.emit("greeting", &text)?;
+///     if let Some(ack) = ack {
+///         ack.send(text.len())?;
+///     }
+///     Ok(())
+/// }
+///
+/// let server = Server::builder().state(Greeting("Hello".to_owned())).build();
+/// server.on("hello", hello).on("shout", |socket: Socket, Data(text): Data<String>| socket.emit("shout", text.to_uppercase()));
+/// ```
+///
+/// The arguments of a closure need explicit types, from which the compiler infers the rest. An `async` closure works only if it captures
+/// nothing, also if it is `async move`: its future would borrow what the closure owns, but must be `'static`. (The compiler then says that
+/// the closure is not a handler, or that it does not implement `Fn`. Its hints do not show the remedy.) Write a closure that clones what
+/// its future needs and returns an `async move` block:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -60,6 +104,7 @@ impl<E: Display> Outcome<HandlerResult> for Result<(), E> {
 /// use socketio_driver::{Event, Failure, Server, Socket};
 ///
 /// let count = Arc::new(AtomicU64::new(0));
+/// // Not `async move |_: Socket, event: Event| { .. count .. }`, but:
 /// Server::new().on("count", move |_: Socket, event: Event| {
 ///     let count = Arc::clone(&count);
 ///     async move {
@@ -68,16 +113,45 @@ impl<E: Display> Outcome<HandlerResult> for Result<(), E> {
 ///     }
 /// });
 /// ```
+///
+/// [`State`](crate::State) does without the clone: `async |event: Event, State(count): State<Arc<AtomicU64>>| ..` captures nothing.
+///
+/// What is not a handler does not compile:
+///
+/// ```compile_fail
+/// # use socketio_driver::{DisconnectReason, Server, Socket};
+/// // An event has no reason.
+/// Server::new().on("x", |socket: Socket, reason: DisconnectReason| {});
+/// ```
+///
+/// ```compile_fail
+/// # use socketio_driver::{Event, Server, Socket};
+/// // A number is not an outcome.
+/// Server::new().on("x", |event: Event| 3);
+/// ```
+///
+/// ```compile_fail
+/// # use socketio_driver::{Event, Server, Socket};
+/// // The future borrows `name`, which the closure owns.
+/// let name = String::from("x");
+/// Server::new().on("x", async move |event: Event| println!("{name}"));
+/// ```
+///
+/// ```compile_fail
+/// # use socketio_driver::{Data, Server};
+/// // The argument would borrow from an event that is gone when the handler waits: use `Data<String>`, or `Event::read`.
+/// Server::new().on("x", |Data(text): Data<&str>| {});
+/// ```
 #[diagnostic::on_unimplemented(
-    message = "this is not a handler for `{A}`",
-    label = "not a closure with these arguments and a valid return type",
-    note = "a handler takes the members of `{A}` as arguments with explicit types: `|socket: Socket|` for `on_connect`, \
-            `|socket: Socket, event: Event|` for `on`, `|socket: Socket, reason: DisconnectReason|` for `on_disconnect`, \
-            `|request: ConnectRequest|` for `middleware`",
-    note = "it returns `()`, `Result<(), E>` where `E: Display` (middleware: `Result<(), Refusal>`), or a future of one of these that is \
-            `Send + 'static`",
+    message = "this is not a handler that can be started with `{A}`",
+    label = "not a function with arguments that can be extracted from `{A}` and a valid return type",
+    note = "a handler takes up to eight arguments with explicit types, in any order. All kinds: `State<T>`, `Extension<T>`, `Auth<T>`, \
+            `Namespace`. All but middleware: `Socket`. `on`: `Event`, `Data<T>`, `TryData<T>`, `Ack`, `Option<Ack>`, `EventName`. \
+            `on_disconnect` and `on_disconnecting`: `DisconnectReason`. `middleware`: `ConnectRequest`. And your own `impl Extract`",
+    note = "it returns `()`, `Option<_>`, `Result<_, E>` where `E: Display` (middleware: `Result<(), Refusal>`), or a future of one of \
+            these that is `Send + 'static`",
     note = "an `async` closure cannot capture; write `move |socket: Socket, event: Event| {{ let store = store.clone(); async move {{ .. \
-            }} }}`"
+            }} }}`, or take `State<Store>`"
 )]
 pub trait Handler<A, T, M>: Send + Sync + 'static {
     /// Starts the handler. A future is returned without being polled.
@@ -91,6 +165,8 @@ pub enum Started<T> {
     Done(T),
     /// The handler returned this future, which is not polled yet.
     Waits(BoxFuture<'static, T>),
+    /// The handler was not started: an argument could not be extracted, for this reason.
+    NotStarted(String),
 }
 
 /// Marks handlers that return a result.
@@ -100,45 +176,55 @@ pub enum Immediate {}
 #[derive(Debug)]
 pub enum Deferred {}
 
-impl<F, A, R, T> Handler<(A,), T, Immediate> for F
-where
-    F: Fn(A) -> R + Send + Sync + 'static,
-    R: Outcome<T>,
-{
-    fn start(&self, (argument,): (A,)) -> Started<T> {
-        Started::Done(self(argument).into_outcome())
-    }
+macro_rules! nested {
+    () => { () };
+    ($first:ident $($rest:ident)*) => { ($first, nested!($($rest)*)) };
 }
 
-impl<F, A, R, T: 'static> Handler<(A,), T, Deferred> for F
-where
-    F: Fn(A) -> R + Send + Sync + 'static,
-    R: Future<Output: Outcome<T>> + Send + 'static,
-{
-    fn start(&self, (argument,): (A,)) -> Started<T> {
-        Started::Waits(Box::pin(self(argument).map(Outcome::into_outcome)))
-    }
+macro_rules! handlers {
+    () => { handlers!(@one); };
+    ($first:ident $($rest:ident)*) => {
+        handlers!(@one $first $($rest)*);
+        handlers!($($rest)*);
+    };
+    (@one $($argument:ident)*) => {
+        impl<A, T, F, R, $($argument,)*> Handler<A, T, (Immediate, $($argument,)*)> for F
+        where
+            A: Source,
+            F: Fn($($argument),*) -> R + Send + Sync + 'static,
+            R: Outcome<T>,
+            $($argument: Extract<A>,)*
+        {
+            #[allow(non_snake_case, reason = "values are named like their types")]
+            fn start(&self, arguments: A) -> Started<T> {
+                match HandlerInput::extract_all::<nested!($($argument)*)>(arguments) {
+                    Ok(nested!($($argument)*)) => Started::Done(self($($argument),*).into_outcome()),
+                    Err(error) => Started::NotStarted(error),
+                }
+            }
+        }
+
+        impl<A, T: 'static, F, R, $($argument,)*> Handler<A, T, (Deferred, $($argument,)*)> for F
+        where
+            A: Source,
+            F: Fn($($argument),*) -> R + Send + Sync + 'static,
+            R: Future<Output: Outcome<T>> + Send + 'static,
+            $($argument: Extract<A>,)*
+        {
+            #[allow(non_snake_case, reason = "values are named like their types")]
+            fn start(&self, arguments: A) -> Started<T> {
+                match HandlerInput::extract_all::<nested!($($argument)*)>(arguments) {
+                    Ok(nested!($($argument)*)) => {
+                        Started::Waits(Box::pin(self($($argument),*).map(Outcome::into_outcome)))
+                    }
+                    Err(error) => Started::NotStarted(error),
+                }
+            }
+        }
+    };
 }
 
-impl<F, A, B, R, T> Handler<(A, B), T, Immediate> for F
-where
-    F: Fn(A, B) -> R + Send + Sync + 'static,
-    R: Outcome<T>,
-{
-    fn start(&self, (first, second): (A, B)) -> Started<T> {
-        Started::Done(self(first, second).into_outcome())
-    }
-}
-
-impl<F, A, B, R, T: 'static> Handler<(A, B), T, Deferred> for F
-where
-    F: Fn(A, B) -> R + Send + Sync + 'static,
-    R: Future<Output: Outcome<T>> + Send + 'static,
-{
-    fn start(&self, (first, second): (A, B)) -> Started<T> {
-        Started::Waits(Box::pin(self(first, second).map(Outcome::into_outcome)))
-    }
-}
+handlers!(A1 A2 A3 A4 A5 A6 A7 A8);
 
 /// A handler without its type.
 pub(crate) type ErasedHandler<A, T> = Box<dyn Fn(A) -> Started<T> + Send + Sync>;
@@ -151,6 +237,8 @@ pub(crate) fn erase<A: 'static, T: 'static, M>(handler: impl Handler<A, T, M>) -
 pub(crate) enum Ended<T> {
     /// It returned.
     Returned(T),
+    /// It was not started, for this reason.
+    NotStarted(String),
     /// It panicked, with this message.
     Panicked(String),
 }
@@ -165,6 +253,7 @@ pub(crate) fn run<T>(
 ) -> Result<Ended<T>, BoxFuture<'static, T>> {
     match catch_unwind(AssertUnwindSafe(start)) {
         Ok(Started::Done(value)) => Ok(Ended::Returned(value)),
+        Ok(Started::NotStarted(error)) => Ok(Ended::NotStarted(error)),
         Ok(Started::Waits(mut future)) => match poll_caught(&mut future, cx) {
             Poll::Ready(ended) => Ok(ended),
             Poll::Pending => Err(future),

@@ -38,6 +38,8 @@ mod body;
 mod clock;
 mod endpoint;
 mod engine;
+mod engine_arguments;
+mod extract;
 mod handler;
 mod handshake;
 mod hub;
@@ -62,13 +64,14 @@ mod upgrade;
 pub use self::body::{Body, Confirmation};
 pub use self::endpoint::Endpoint;
 pub use self::engine::{EngineServer, EngineServerBuilder, EngineSocket};
+pub use self::extract::{Extract, HandlerInput, Source};
 pub use self::handler::{Deferred, Failure, Handler, HandlerResult, Immediate, Outcome, Started};
 pub use self::handshake::{Handshake, RemoteAddress, Secure};
 pub use self::runtime::{Runtime, Stream};
 pub use self::service::not_found;
 pub use self::socketio::{
-    Ack, Answer, Answers, Broadcast, ConnectRequest, Event, MiddlewareResult, Namespace, Refusal, RoomEvent, Server,
-    ServerBuilder, Socket,
+    Ack, Answer, Answers, Auth, Broadcast, ClientSource, ConnectRequest, Data, Event, EventName, Extension,
+    MiddlewareResult, Namespace, Refusal, RoomEvent, Server, ServerBuilder, Socket, SocketSource, State, TryData,
 };
 pub use self::upgrade::Upgrade;
 pub use engineio_proto::{

@@ -248,7 +248,7 @@ async fn an_engine_session_makes_one_warning_and_one_error() {
             starts.fetch_add(1, Ordering::Relaxed);
             async move {
                 match message {
-                    Message::Text(text) => Err(format!("no text: {text}")),
+                    Message::Text(text) => Err::<(), _>(format!("no text: {text}")),
                     Message::Binary(_) => {
                         gate.notified().await;
                         panic!("no binary")
@@ -256,7 +256,7 @@ async fn an_engine_session_makes_one_warning_and_one_error() {
                 }
             }
         })
-        .on_close(|_: EngineSocket, _: CloseReason| Err("not without me"))
+        .on_close(|_: EngineSocket, _: CloseReason| Err::<(), _>("not without me"))
         .build();
     let host = Host::start(server).await;
     let mut link = WebSocket::open(host.address, "/engine.io/?EIO=4&transport=websocket").await;

@@ -21,6 +21,7 @@ use super::state::{
     Ack, AckSink, Command, ConnectRequest, Emits, Event, Handlers, MiddlewareResult, NamespaceInner, Refusal, Shared,
     SharedHandler, Socket, SocketInner, SocketPeer,
 };
+use super::states::States;
 use crate::engine::log_closed;
 use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, run};
 use crate::hub::{ServerApplication, random_bytes};
@@ -112,6 +113,7 @@ pub(crate) struct SocketIo<P: Parser> {
     max_waiting: MaxWaiting,
     emits: Emits,
     alarm: Arc<Alarm>,
+    pub(crate) states: Arc<States>,
     pub(crate) registry: Arc<Registry<P>>,
 }
 
@@ -119,7 +121,7 @@ impl<P: Parser> SocketIo<P> {
     pub(crate) fn new(parser: P, config: Config, max_waiting: MaxWaiting, emits: Emits, alarm: Alarm) -> Self {
         let registry = Arc::new(Registry::new(&config));
         let (config, alarm) = (Arc::new(config), Arc::new(alarm));
-        Self { parser, config, max_waiting, emits, alarm, registry }
+        Self { parser, config, max_waiting, emits, alarm, states: Arc::default(), registry }
     }
 
     /// Makes a namespace. It is not in the table yet.
@@ -189,6 +191,15 @@ impl<P: Parser> SocketIo<P> {
                 Stage::Asking(parent) => self.ask_parents(core, cx, joining.pending, Some(parent)),
                 _ => refuse(core, joining.pending, &refusal),
             },
+            Ended::NotStarted(error) => {
+                let (session, namespace, error) = (core.peer.sid(), &*joining.namespace.name, truncate(&error));
+                let times = &core.peer.shared.log_counters.middleware;
+                log_limited!(times, warn, %session, namespace, error, "a middleware was not started: its client is refused");
+                match joining.stage {
+                    Stage::Asking(parent) => self.ask_parents(core, cx, joining.pending, Some(parent)),
+                    _ => refuse(core, joining.pending, &Refusal::new("bad request")),
+                }
+            }
             Ended::Panicked(panic) => {
                 let (session, namespace, panic) = (core.peer.sid(), &*joining.namespace.name, truncate(&panic));
                 let times = &core.peer.shared.log_counters.middleware;
@@ -402,6 +413,11 @@ impl<P: Parser> Running<P> {
                 log_limited!(panicked, error, %session, namespace, socket = %id, handler, panic, "a handler panicked: its connection is closed");
                 Err(Panicked)
             }
+            Ended::NotStarted(error) => {
+                let error = truncate(&error);
+                log_limited!(failed, warn, %session, namespace, socket = %id, handler, error, "a handler was not started");
+                Ok(())
+            }
         }
     }
 }
@@ -476,7 +492,9 @@ impl<P: Parser> Local<P> {
 
 impl<P: Parser> ServerApplication for SocketIo<P> {
     fn shared(&self, parts: &Parts, config: &engineio_proto::Config) -> Shared {
-        Shared::new(parts, config)
+        let mut shared = Shared::new(parts, config);
+        shared.states = Arc::clone(&self.states);
+        shared
     }
 
     fn open(&self, now: Instant, session: Session, peer: &Arc<SocketPeer<P>>) -> (Connection<P>, Local<P>) {

@@ -72,6 +72,14 @@ pub(crate) fn read_auth<'de, T: serde::Deserialize<'de>>(auth: Option<&'de Paylo
     }
 }
 
+impl<P: Parser> Clone for ConnectRequest<P> {
+    fn clone(&self) -> Self {
+        let Self { peer, namespace, auth, extensions } = self;
+        let (peer, extensions) = (Arc::clone(peer), Arc::clone(extensions));
+        Self { peer, namespace: namespace.clone(), auth: auth.clone(), extensions }
+    }
+}
+
 impl<P: Parser> fmt::Debug for ConnectRequest<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectRequest")

@@ -2,6 +2,7 @@
 
 mod answer;
 mod application;
+mod arguments;
 mod broadcast;
 mod connect_request;
 mod encoder;
@@ -16,8 +17,10 @@ mod registry;
 mod server;
 mod socket;
 mod state;
+mod states;
 
 pub use self::answer::Answer;
+pub use self::arguments::{Auth, ClientSource, Data, EventName, Extension, SocketSource, State, TryData};
 pub use self::broadcast::{Answers, Broadcast};
 pub use self::server::{Server, ServerBuilder};
 pub use self::state::{Ack, ConnectRequest, Event, MiddlewareResult, Namespace, Refusal, RoomEvent, Socket};

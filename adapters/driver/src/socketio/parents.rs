@@ -37,6 +37,7 @@ impl<P: Parser> Rule<P> {
         Self::Asks(Box::new(move |request| match function.start((request,)) {
             Started::Done(allowed) => Started::Done(decision(allowed)),
             Started::Waits(future) => Started::Waits(future.map(decision).boxed()),
+            Started::NotStarted(error) => Started::NotStarted(error),
         }))
     }
 

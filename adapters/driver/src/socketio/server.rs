@@ -15,6 +15,7 @@ use super::application::SocketIo;
 use super::broadcast::Broadcast;
 use super::parents::Rule;
 use super::state::{ConnectRequest, Emits, Event, MiddlewareResult, Namespace, Socket};
+use super::states::States;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Handler, HandlerResult, MaxWaiting};
@@ -34,6 +35,7 @@ pub struct ServerBuilder<P: Parser = Json> {
     parser: P,
     http: HttpSettings,
     max_waiting: MaxWaiting,
+    states: States,
 }
 
 impl Server<Json> {
@@ -51,6 +53,7 @@ impl Server<Json> {
             parser: Json,
             http: HttpSettings::new("/socket.io/"),
             max_waiting: MaxWaiting::DEFAULT,
+            states: States::default(),
         }
     }
 }
@@ -187,18 +190,42 @@ impl<P: Parser> ServerBuilder<P> {
         self
     }
 
+    /// Sets a value that all handlers and middleware of the server can use: as the argument [`State<T>`](crate::State), or by
+    /// [`Socket::state`]. There is one value of each type; another one replaces it. Handlers get clones, so use `Arc<_>` or a
+    /// handle that is cheap to clone. The values are dropped with the server and its last socket.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use socketio_driver::{Ack, Server, State};
+    ///
+    /// type Visits = Arc<AtomicU64>;
+    ///
+    /// async fn visits(State(visits): State<Visits>, ack: Ack) {
+    ///     let _ = ack.send(visits.fetch_add(1, Ordering::Relaxed));
+    /// }
+    ///
+    /// Server::builder().state(Visits::default()).build().on("visits", visits);
+    /// ```
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.insert(value);
+        self
+    }
+
     /// Replaces the parser.
     pub fn parser<Q: Parser>(self, parser: Q) -> ServerBuilder<Q> {
-        let Self { engine, socket, http, max_waiting, .. } = self;
-        ServerBuilder { engine, socket, parser, http, max_waiting }
+        let Self { engine, socket, http, max_waiting, states, .. } = self;
+        ServerBuilder { engine, socket, parser, http, max_waiting, states }
     }
 
     /// Builds the server.
     #[must_use]
     pub fn build(self) -> Server<P> {
-        let Self { engine, socket, parser, http, max_waiting } = self;
+        let Self { engine, socket, parser, http, max_waiting, states } = self;
         let application = |alarm| {
-            let application = SocketIo::new(parser, socket, max_waiting, Emits::Direct, alarm);
+            let mut application = SocketIo::new(parser, socket, max_waiting, Emits::Direct, alarm);
+            application.states = Arc::new(states);
             // As in the reference, every client may join `/`, even if the application does not use it.
             application.of("/");
             application

@@ -275,6 +275,14 @@ impl<P: Parser> Socket<P> {
     }
 }
 
+impl<P: Parser> Socket<P> {
+    /// The server's value of this type, which was set with [`ServerBuilder::state`](crate::ServerBuilder::state).
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.0.peer.shared.states.get().cloned()
+    }
+}
+
 impl<P: Parser> Clone for Socket<P> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))

@@ -21,6 +21,7 @@ use super::answer::AnswerSink;
 use super::encoder;
 use super::extensions::Extensions;
 use super::registry::{Latch, Role};
+use super::states::States;
 use crate::handler::{ErasedHandler, HandlerResult};
 use crate::handshake::Handshake;
 use crate::inbox::Inbox;
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     /// Number of inboxes over that limit.
     pub(crate) full_inboxes: AtomicUsize,
     pub(crate) log_counters: LogCounters,
+    /// The state of the server.
+    pub(crate) states: Arc<States>,
 }
 
 impl Shared {
@@ -51,6 +54,7 @@ impl Shared {
             soft_inbound: config.limits.soft_inbound,
             full_inboxes: AtomicUsize::new(0),
             log_counters: LogCounters::default(),
+            states: Arc::default(),
         }
     }
 

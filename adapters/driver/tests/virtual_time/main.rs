@@ -9,6 +9,7 @@
 //! | `queue` | the outbound queue of a peer: limits, refusals, and waiting for space |
 //! | `broadcasts` | broadcasts with acks: answers and timeouts |
 //! | `namespaces` | namespaces that requests create: parents, races, clean-up, removal |
+//! | `handlers` | arguments and return values of handlers, their order, filters, observers, failures |
 //! | `hub` | the table of sessions, timers, the server's shutdown, tasks that the runtime drops |
 //! | `scenarios` | complete sessions of many peers, generated from a seed and checked |
 #![allow(
@@ -20,6 +21,7 @@
 )]
 
 mod broadcasts;
+mod handlers;
 mod hub;
 mod namespaces;
 mod queue;
