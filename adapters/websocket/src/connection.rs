@@ -13,11 +13,19 @@ use bytestring::ByteString;
 use crate::arena::Arena;
 use crate::close::CloseFrame;
 use crate::decoder::Decoder;
-use crate::encode::{EncodeError, encode_binary, encode_close, encode_ping, encode_pong, encode_text};
+#[cfg(feature = "deflate")]
+use crate::deflate::Deflater;
+#[cfg(feature = "deflate")]
+use crate::encode::encode_frame;
+use crate::encode::{EncodeError, encode_close, encode_ping, encode_pong};
 use crate::error::Error;
 use crate::event::Event;
+#[cfg(feature = "deflate")]
+use crate::frame::FrameKind;
 use crate::frame::{FrameHeader, Opcode, Role};
 use crate::handshake::AcceptKey;
+#[cfg(feature = "deflate")]
+use crate::handshake::Deflate;
 use crate::limits::Limits;
 use crate::mask::{MaskKeys, apply_mask};
 
@@ -100,6 +108,9 @@ pub struct Connection {
     event_bytes: usize,
     out: BytesMut,
     max_outgoing: usize,
+    /// The agreement on compression, and from which size on to compress.
+    #[cfg(feature = "deflate")]
+    deflate: Option<(Deflate, usize)>,
     /// The payload of the latest ping that is not answered yet.
     pong: Option<Bytes>,
     state: State,
@@ -143,17 +154,40 @@ impl Connection {
             event_bytes: 0,
             out: BytesMut::new(),
             max_outgoing: MAX_OUTGOING,
+            #[cfg(feature = "deflate")]
+            deflate: None,
             pong: None,
             state: State::Open,
             ended: false,
         }
     }
 
+    /// Compresses messages of at least `threshold` bytes, and inflates those of the peer, as agreed on in the handshake. The reference
+    /// server of Engine.IO has a threshold of 1024.
+    ///
+    /// Call it before [`with_response`](Self::with_response), which then accepts the extension. A connection keeps no memory for this: a
+    /// compressor of 300 KiB is allocated for each message that is sent. A server with many connections shares one instead: see
+    /// [`Deflater`](crate::Deflater).
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, deflate: Deflate, threshold: usize) -> Self {
+        self.decoder = self.decoder.inflate(true);
+        self.deflate = Some((deflate, threshold));
+        self
+    }
+
     /// Queues the 101 response before everything else: for a server that has not sent it yet and has no HTTP library to do so. See
     /// [`AcceptKey::to_http1`].
     #[must_use]
     pub fn with_response(mut self, key: &AcceptKey, protocol: Option<&str>) -> Self {
-        let rest = mem::replace(&mut self.out, BytesMut::from(&key.to_http1(protocol)[..]));
+        #[cfg(feature = "deflate")]
+        let response = match &self.deflate {
+            Some((deflate, _)) => key.to_http1_deflate(protocol, deflate),
+            None => key.to_http1(protocol),
+        };
+        #[cfg(not(feature = "deflate"))]
+        let response = key.to_http1(protocol);
+        let rest = mem::replace(&mut self.out, BytesMut::from(&response[..]));
         self.out.unsplit(rest);
         self
     }
@@ -243,9 +277,7 @@ impl Connection {
     /// # Errors
     /// [`SendError::Closed`] or [`SendError::Full`].
     pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
-        let mask = self.begin_frame()?;
-        encode_text(&mut self.out, text, mask);
-        Ok(())
+        self.send_parts(false, &[text.as_bytes()])
     }
 
     /// Sends a binary message.
@@ -253,9 +285,7 @@ impl Connection {
     /// # Errors
     /// [`SendError::Closed`] or [`SendError::Full`].
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), SendError> {
-        let mask = self.begin_frame()?;
-        encode_binary(&mut self.out, data, mask);
-        Ok(())
+        self.send_parts(true, &[data])
     }
 
     /// Sends a message whose bytes are in several pieces, such as the header of a packet and its data, as one frame.
@@ -269,6 +299,15 @@ impl Connection {
         let mask = self.begin_frame()?;
         let opcode = if binary { Opcode::Binary } else { Opcode::Text };
         let length = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+        #[cfg(feature = "deflate")]
+        if let Some((deflate, threshold)) = &self.deflate
+            && length >= *threshold
+            && deflate.takes(length)
+            && let Some(payload) = Deflater::new().deflate(parts)
+        {
+            encode_frame(&mut self.out, FrameKind { opcode, fin: true, rsv1: true }, &payload, mask);
+            return Ok(());
+        }
         self.out.extend_from_slice(&FrameHeader::new(opcode.into(), length, mask));
         let start = self.out.len();
         for part in parts {

@@ -57,8 +57,20 @@ pub struct Decoder {
     partial: [u8; MAX_HEADER],
     partial_len: u8,
     role: Role,
-    allow_rsv1: bool,
+    rsv1: Rsv1,
     phase: Phase,
+}
+
+/// What RSV1 on the first frame of a message means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rsv1 {
+    /// A violation of the protocol.
+    Refused,
+    /// The message is passed on as it is.
+    Passed,
+    /// The message is inflated.
+    #[cfg(feature = "deflate")]
+    Inflated,
 }
 
 /// What the next byte belongs to.
@@ -99,17 +111,42 @@ impl Decoder {
             partial: [0; MAX_HEADER],
             partial_len: 0,
             role,
-            allow_rsv1: false,
+            rsv1: Rsv1::Refused,
             phase: Phase::Frame,
         }
     }
 
     /// Accepts RSV1 on the first frame of a message and returns such messages as [`Event::Compressed`]. Use it once the handshake has
-    /// negotiated an extension that uses the bit. Otherwise the bit is an error.
+    /// negotiated an extension that uses the bit, and that you implement yourself: `inflate` implements permessage-deflate. Otherwise the
+    /// bit is an error.
     #[must_use]
     pub fn allow_rsv1(mut self, allow: bool) -> Self {
-        self.allow_rsv1 = allow;
+        self.rsv1 = if allow { Rsv1::Passed } else { Rsv1::Refused };
         self
+    }
+
+    /// Inflates the messages whose first frame has RSV1 set: emits them as [`Event::Text`] and [`Event::Binary`], like messages that were
+    /// never compressed. Use it once the handshake has agreed on permessage-deflate without context takeover, see
+    /// [`handshake::deflate`](crate::handshake::deflate()).
+    ///
+    /// [`Limits::max_message`] applies to the compressed message and to the inflated one. Inflating ends at the limit, so a message that
+    /// would inflate to gigabytes costs no more than one of the largest size ([`Error::MessageTooBig`]). It takes 11 KiB for the time of
+    /// the call. Nothing of it stays.
+    ///
+    /// A read may hold many such messages, and each may be a thousand times as large as its frame. To limit their sum, call
+    /// [`decode`](Self::decode) until you have enough, and keep the rest of the input for later.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn inflate(mut self, inflate: bool) -> Self {
+        self.rsv1 = if inflate { Rsv1::Inflated } else { Rsv1::Refused };
+        self
+    }
+
+    /// Returns whether [`inflate`](Self::inflate) is set.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn inflates(&self) -> bool {
+        self.rsv1 == Rsv1::Inflated
     }
 
     /// Decodes the next event. Consumes bytes from the front of `input` until one event is complete or all bytes are consumed. Call it
@@ -265,7 +302,7 @@ impl Decoder {
     /// Decodes the frame that begins at the front of `input`.
     #[inline]
     fn frame(&mut self, input: &mut &mut [u8], arena: &mut Arena) -> Result<Option<Event>, Error> {
-        match parse_header(input, self.role, self.allow_rsv1)? {
+        match parse_header(input, self.role, self.rsv1 != Rsv1::Refused)? {
             Some(parsed) => {
                 advance(input, parsed.size);
                 self.payload(&parsed, input, arena)
@@ -289,7 +326,7 @@ impl Decoder {
             size = size.saturating_add(1);
         }
         let bytes = self.partial.get(..size).unwrap_or_default();
-        match parse_header(bytes, self.role, self.allow_rsv1)? {
+        match parse_header(bytes, self.role, self.rsv1 != Rsv1::Refused)? {
             Some(parsed) => {
                 self.phase = Phase::Frame;
                 // The copy may have gone beyond the header, so only the bytes of the header are consumed.
@@ -320,6 +357,9 @@ impl Decoder {
         match header.opcode {
             Opcode::Text | Opcode::Binary if header.fin => {
                 let kind = Kind { text: header.opcode == Opcode::Text, compressed: header.rsv1 };
+                if kind.compressed {
+                    return self.compressed(kind, payload, arena).map(Some);
+                }
                 message(kind, arena.store(payload)).map(Some)
             }
             Opcode::Close | Opcode::Ping | Opcode::Pong => self.control(header.opcode, arena.store(payload)).map(Some),
@@ -440,13 +480,23 @@ impl Decoder {
         }
         self.unfinished = None;
         let whole = mem::take(&mut self.message);
-        let payload = if whole.len() <= arena.largest_shared() {
-            arena.store(&whole)
-        } else {
-            // Only reallocates if the message came in several frames. Otherwise the capacity is already exact.
-            Bytes::from(whole.into_boxed_slice())
-        };
-        message(kind, payload).map(Some)
+        #[cfg(feature = "deflate")]
+        if kind.compressed && self.rsv1 == Rsv1::Inflated {
+            return self.compressed(kind, &whole, arena).map(Some);
+        }
+        // Only reallocates if the message came in several frames. Otherwise the capacity is already exact.
+        message(kind, stored(whole, arena)).map(Some)
+    }
+
+    /// Handles a whole message with RSV1.
+    #[cold]
+    fn compressed(&self, kind: Kind, payload: &[u8], arena: &mut Arena) -> Result<Event, Error> {
+        #[cfg(feature = "deflate")]
+        if self.rsv1 == Rsv1::Inflated {
+            let inflated = crate::deflate::inflate(payload, self.max_message)?;
+            return message(Kind { compressed: false, ..kind }, stored(inflated, arena));
+        }
+        message(kind, arena.store(payload))
     }
 
     fn control(&mut self, opcode: Opcode, payload: Bytes) -> Result<Event, Error> {
@@ -490,6 +540,11 @@ fn texts(gathered: &Bytes, lengths: &[u8], each: &mut impl FnMut(Event)) -> Resu
         start = end;
     }
     Ok(())
+}
+
+/// The same bytes, in the arena if they are few.
+fn stored(whole: Vec<u8>, arena: &mut Arena) -> Bytes {
+    if whole.len() <= arena.largest_shared() { arena.store(&whole) } else { Bytes::from(whole.into_boxed_slice()) }
 }
 
 #[inline]

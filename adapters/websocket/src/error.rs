@@ -54,17 +54,25 @@ pub enum Error {
     /// A message with more frames than [`Limits::max_fragments`](crate::Limits::max_fragments).
     #[error("the peer split a message into more frames than the limit allows")]
     TooManyFragments,
+    /// A compressed message that is not valid deflate (RFC 1951), or is cut off.
+    #[error("the peer sent a compressed message that cannot be inflated")]
+    Deflate,
+    /// A compressed message of far more deflate blocks than its size explains: more than 64, and more than one for each 32 bytes of it,
+    /// compressed and inflated. Nearly empty blocks cost the most to inflate for the bytes that they take.
+    #[error("the peer compressed a message into far more blocks than its size needs")]
+    TooManyBlocks,
 }
 
 impl Error {
     /// The close code that reports this error (RFC 6455 section 7.4.1): 1002 for violations of the protocol, 1007 for text that is not
-    /// UTF-8, 1009 for a message that is too big, and 1008 for a message of too many frames.
+    /// UTF-8 and for a message that cannot be inflated, 1009 for a message that is too big, and 1008 for a message of too many frames or
+    /// blocks.
     #[must_use]
     pub fn close_code(self) -> u16 {
         match self {
-            Self::InvalidUtf8 => close_code::INVALID_PAYLOAD,
+            Self::InvalidUtf8 | Self::Deflate => close_code::INVALID_PAYLOAD,
             Self::MessageTooBig => close_code::TOO_BIG,
-            Self::TooManyFragments => close_code::POLICY,
+            Self::TooManyFragments | Self::TooManyBlocks => close_code::POLICY,
             Self::ReservedBit
             | Self::ReservedOpcode(_)
             | Self::Unmasked

@@ -13,7 +13,7 @@ pub enum Event {
     Text(ByteString),
     /// A binary message.
     Binary(Bytes),
-    /// A message whose first frame had RSV1 set, still compressed. This is where permessage-deflate (RFC 7692) can be attached.
+    /// A message whose first frame had RSV1 set, still compressed, for an extension of your own.
     ///
     /// Only emitted after [`Decoder::allow_rsv1`](crate::Decoder::allow_rsv1). The code that inflates it must limit the size of the
     /// result and check the UTF-8 of a text message.

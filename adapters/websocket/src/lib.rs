@@ -9,8 +9,28 @@
 //! * [`Connection`] is a whole WebSocket connection. It answers pings, performs the closing handshake, and queues messages in both
 //!   directions within bounds.
 //!
-//! Fragmented messages are emitted whole. Limits are checked before memory is allocated, see [`Limits`]. Extensions are not negotiated.
-//! [`Decoder::allow_rsv1`] and [`FrameKind::rsv1`] are the places where permessage-deflate can be attached.
+//! Fragmented messages are emitted whole. Limits are checked before memory is allocated, see [`Limits`].
+//!
+//! # Compression
+//!
+//! With the feature `deflate`, messages can be compressed (permessage-deflate, RFC 7692). It is off unless the handshake agrees on it:
+//!
+//! * [`handshake::deflate()`] selects an offer of the client, and [`handshake::ClientHandshake::with_deflate`] makes one. The terms are
+//!   always those without context takeover: each message is compressed by itself, and an idle connection holds no memory for it.
+//! * `Decoder::inflate` inflates what the peer has compressed. The limit on the size of a message holds for the inflated message, and
+//!   inflating ends there.
+//! * `Deflater` compresses a message. One can serve all connections of a thread, and a compressed message can be sent to any number of
+//!   peers.
+//! * `Connection::with_deflate` does both for one connection.
+//!
+//! Compress where bandwidth costs more than time: one message of 4 KiB takes some 40 µs to compress and 6 µs to inflate. Do not compress a
+//! secret together with text that an attacker chooses: the length of the frame reveals what they have in common (the attack CRIME).
+//!
+//! For another compressor, or other terms, use [`Decoder::allow_rsv1`] and [`FrameKind::rsv1`] instead.
+//!
+//! # Features
+//!
+//! The feature `deflate` adds the crate `miniz_oxide`.
 //!
 //! The feature `portable-atomic` is for processors without compare-and-swap, such as Cortex-M0. It makes `bytes` take its atomic counters
 //! from the crate `portable-atomic`. The firmware must also enable the feature `critical-section` or `unsafe-assume-single-core` of that
@@ -165,6 +185,8 @@ mod arena;
 mod close;
 mod connection;
 mod decoder;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod encode;
 mod error;
 mod event;
@@ -177,6 +199,8 @@ pub use self::arena::Arena;
 pub use self::close::{CloseFrame, MAX_REASON, close_code, is_valid_close_code};
 pub use self::connection::{Closed, Connection, ConnectionEvent, SendError};
 pub use self::decoder::Decoder;
+#[cfg(feature = "deflate")]
+pub use self::deflate::Deflater;
 pub use self::encode::{EncodeError, encode_binary, encode_close, encode_frame, encode_ping, encode_pong, encode_text};
 pub use self::error::Error;
 pub use self::event::Event;

@@ -3,12 +3,14 @@
 /// Bounds on what one peer can make a [`Decoder`](crate::Decoder) hold.
 ///
 /// A decoder holds at most `max_message + 125` bytes on the heap: one unfinished message and one unfinished control frame that interrupts
-/// it. Memory grows with the bytes received. An announced length alone reserves at most 64 KiB.
+/// it. Memory grows with the bytes received. An announced length alone reserves at most 64 KiB. While it inflates a compressed message, it
+/// also holds the inflated one, of at most `max_message` bytes, and 11 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// The largest message in bytes, over all its frames. The limit is checked when the header arrives, before the payload. A larger
-    /// message is [`Error::MessageTooBig`](crate::Error::MessageTooBig). The default is 1 000 000, the `maxPayload` of the Engine.IO
+    /// message is [`Error::MessageTooBig`](crate::Error::MessageTooBig). A compressed message must be within the limit before and after it
+    /// is inflated. The default is 1 000 000, the `maxPayload` of the Engine.IO
     /// reference server.
     pub max_message: usize,
     /// The largest number of frames per message, which limits a stream of empty fragments. Control frames between the fragments do not

@@ -5,6 +5,7 @@ use alloc::string::String;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::deflate::{self, Deflate, EXTENSIONS, TERMS};
 use super::{PROTOCOL, VERSION, accept_key, has_token};
 
 /// Why a response does not open the WebSocket. The connection cannot be used for anything else.
@@ -20,8 +21,8 @@ pub enum ResponseError {
     /// `Sec-WebSocket-Accept` is missing or does not belong to the key.
     #[error("the server did not send a valid Sec-WebSocket-Accept")]
     Accept,
-    /// The server chose an extension that was not offered.
-    #[error("the server chose an extension that was not offered")]
+    /// The server chose an extension that was not offered, or not under the terms of the offer.
+    #[error("the server chose an extension, or terms of it, that were not offered")]
     Extension,
     /// The server chose a subprotocol that was not offered, or several.
     #[error("the server chose a subprotocol that was not offered")]
@@ -39,6 +40,7 @@ pub struct ClientHandshake<'a> {
     protocols: &'a [&'a str],
     /// The list of subprotocols as the value of a header.
     offer: String,
+    deflate: bool,
 }
 
 impl<'a> ClientHandshake<'a> {
@@ -48,7 +50,15 @@ impl<'a> ClientHandshake<'a> {
         let mut key = [0; 24];
         // Cannot fail: 16 bytes encode to 24 characters.
         let _ = STANDARD.encode_slice(random, &mut key);
-        Self { key, protocols: &[], offer: String::new() }
+        Self { key, protocols: &[], offer: String::new(), deflate: false }
+    }
+
+    /// Offers permessage-deflate without context takeover in both directions. Whether the server has accepted it tells
+    /// [`deflate`](Self::deflate).
+    #[must_use]
+    pub fn with_deflate(mut self) -> Self {
+        self.deflate = true;
+        self
     }
 
     /// Offers these subprotocols, in order of preference, and requires the server to select one of them. Each must be a token of RFC 9110
@@ -75,7 +85,23 @@ impl<'a> ClientHandshake<'a> {
             ("Sec-WebSocket-Version", VERSION),
             ("Sec-WebSocket-Key", self.key()),
         ];
-        headers.into_iter().chain((!self.protocols.is_empty()).then_some((PROTOCOL, &*self.offer)))
+        let protocols = (!self.protocols.is_empty()).then_some((PROTOCOL, &*self.offer));
+        headers.into_iter().chain(protocols).chain(self.deflate.then_some((EXTENSIONS, TERMS)))
+    }
+
+    /// Returns whether a response that [`check`](Self::check) has validated accepts permessage-deflate, and on which terms. Create the
+    /// decoder with `Decoder::inflate`, of the feature `deflate`, then.
+    pub fn deflate<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        headers: impl IntoIterator<Item = (N, V)>,
+    ) -> Option<Deflate> {
+        let mut accepted = None;
+        for (name, value) in headers {
+            if name.as_ref().eq_ignore_ascii_case(EXTENSIONS.as_bytes()) {
+                deflate::check(value.as_ref(), &mut accepted).ok()?;
+            }
+        }
+        accepted.filter(|_| self.deflate)
     }
 
     /// Validates the response and returns the subprotocol that the server chose, if any were offered. After `Ok`, the next byte is the
@@ -95,6 +121,7 @@ impl<'a> ClientHandshake<'a> {
         let mut connection = false;
         let mut accepted = None;
         let mut protocol = None;
+        let mut deflate = None;
         for (name, value) in headers {
             let name = name.as_ref();
             let value = value.as_ref().trim_ascii();
@@ -106,7 +133,9 @@ impl<'a> ClientHandshake<'a> {
                 let right = value == accept_key(&self.key).as_bytes();
                 accepted = Some(right && accepted.unwrap_or(true));
             } else if name.eq_ignore_ascii_case(b"sec-websocket-extensions") && !value.is_empty() {
-                return Err(ResponseError::Extension);
+                if !self.deflate || deflate::check(value, &mut deflate).is_err() {
+                    return Err(ResponseError::Extension);
+                }
             } else if name.eq_ignore_ascii_case(PROTOCOL.as_bytes()) {
                 let offered = self.protocols.iter().find(|offered| offered.as_bytes() == value);
                 let (Some(offered), None) = (offered, protocol) else {

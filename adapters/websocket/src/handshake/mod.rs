@@ -4,9 +4,11 @@
 //! Headers are passed as an iterator of names and values. Those of `httparse`, the `http` crate and a plain list all work.
 
 mod client;
+mod deflate;
 mod server;
 
 pub use self::client::{ClientHandshake, ResponseError};
+pub use self::deflate::{Deflate, deflate};
 pub use self::server::{RequestError, accept, protocols};
 
 use alloc::format;
@@ -49,10 +51,23 @@ impl AcceptKey {
     /// [`protocols`]), or none. This is not checked.
     #[must_use]
     pub fn to_http1(&self, protocol: Option<&str>) -> Vec<u8> {
+        self.http1(protocol, None)
+    }
+
+    /// Like [`to_http1`](Self::to_http1), for a response that also accepts permessage-deflate as agreed on.
+    #[must_use]
+    pub fn to_http1_deflate(&self, protocol: Option<&str>, deflate: &Deflate) -> Vec<u8> {
+        self.http1(protocol, Some((deflate::EXTENSIONS, &deflate.response())))
+    }
+
+    fn http1(&self, protocol: Option<&str>, header: Option<(&str, &str)>) -> Vec<u8> {
         let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade";
         let mut answer = format!("{head}\r\nSec-WebSocket-Accept: {}\r\n", self.as_str());
         if let Some(protocol) = protocol {
             answer.extend([PROTOCOL, ": ", protocol, "\r\n"]);
+        }
+        if let Some((name, value)) = header {
+            answer.extend([name, ": ", value, "\r\n"]);
         }
         answer.push_str("\r\n");
         answer.into_bytes()

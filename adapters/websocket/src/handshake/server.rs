@@ -71,8 +71,8 @@ impl RequestError {
 ///
 /// Offered subprotocols are validated here. The caller selects one: see [`protocols`].
 ///
-/// The caller checks that the method is GET and that the HTTP version is at least 1.1. The caller also handles `Origin` and extensions. A
-/// response that names no extension refuses them.
+/// The caller checks that the method is GET and that the HTTP version is at least 1.1. The caller also handles `Origin` and extensions: see
+/// [`deflate`](super::deflate()). A response that names no extension refuses them.
 ///
 /// # Errors
 /// Fails if the request violates RFC 6455 section 4.2.1. Respond with [`RequestError::status`] and [`RequestError::headers`], or with

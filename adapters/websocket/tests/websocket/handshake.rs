@@ -1,6 +1,8 @@
 //! The opening handshake, server and client half.
 
-use engineio_websocket::handshake::{ClientHandshake, RequestError, ResponseError, accept, accept_key, protocols};
+use engineio_websocket::handshake::{
+    ClientHandshake, RequestError, ResponseError, accept, accept_key, deflate, protocols,
+};
 
 type Headers = Vec<(&'static str, &'static str)>;
 
@@ -223,4 +225,149 @@ fn a_client_refuses_every_other_answer() {
         assert_eq!(offering.check(101, [upgrade, connection, accept, other]), Err(ResponseError::Protocol), "{value}");
     }
     assert_eq!(offering.check(101, [upgrade, connection, accept, protocol, protocol]), Err(ResponseError::Protocol));
+}
+
+const TERMS: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+
+/// The answer to these `Sec-WebSocket-Extensions` headers.
+fn answer(lines: &[&str]) -> Option<String> {
+    let headers = lines.iter().map(|line| ("sec-websocket-EXTENSIONS", *line));
+    deflate([("Host", "example.com")].into_iter().chain(headers)).map(|agreed| agreed.response())
+}
+
+#[test]
+fn the_first_good_offer_of_compression_is_accepted_without_context_takeover() {
+    for offer in [
+        &["permessage-deflate"][..],
+        // Chromium, Firefox and Node's `ws`.
+        &["permessage-deflate; client_max_window_bits"],
+        &["permessage-deflate; client_max_window_bits=10"],
+        &["permessage-deflate;server_no_context_takeover;client_no_context_takeover"],
+        &["permessage-deflate; server_no_context_takeover; client_max_window_bits; client_no_context_takeover"],
+        &["x-webkit-deflate-frame, permessage-deflate"],
+        &["foo; bar; baz=\"quoted\\ly\"; q=1, permessage-deflate"],
+        &["foo", "bar", "permessage-deflate ; client_max_window_bits"],
+        &[", ,permessage-deflate,,"],
+        &["\tpermessage-deflate\t"],
+        &["", "permessage-deflate"],
+        // The first one is declined.
+        &["permessage-deflate; level=9, permessage-deflate"],
+        &["permessage-deflate; level=9", "permessage-deflate"],
+        &["permessage-deflate; client_max_window_bits=\"15\""],
+        &["permessage-deflate; client_max_window_bits=\"\\1\\0\""],
+        &["permessage-deflate; client_max_window_bits = 9"],
+        &["permessage-deflate, permessage-deflate; server_max_window_bits=10"],
+    ] {
+        assert_eq!(answer(offer).as_deref(), Some(TERMS), "{offer:?}");
+    }
+}
+
+#[test]
+fn a_limit_of_the_servers_reach_is_confirmed() {
+    for bits in 8..=15 {
+        for (open, close) in [("", ""), ("\"", "\""), ("\"\\", "\"")] {
+            let offer = format!("permessage-deflate; server_max_window_bits={open}{bits}{close}");
+            assert_eq!(answer(&[&offer]), Some(format!("{TERMS}; server_max_window_bits={bits}")), "{offer}");
+        }
+    }
+}
+
+#[test]
+fn an_offer_with_anything_unknown_repeated_or_invalid_is_declined() {
+    for parameters in [
+        "level=9",
+        "level",
+        "server_no_context_takeover=1",
+        "client_no_context_takeover=\"x\"",
+        "server_no_context_takeover; server_no_context_takeover",
+        "client_no_context_takeover; client_no_context_takeover",
+        "client_max_window_bits; client_max_window_bits",
+        "client_max_window_bits; client_max_window_bits=9",
+        "server_max_window_bits=9; server_max_window_bits=9",
+        "server_max_window_bits",
+        "server_max_window_bits=7",
+        "server_max_window_bits=16",
+        "server_max_window_bits=08",
+        "server_max_window_bits=010",
+        "server_max_window_bits=1",
+        "server_max_window_bits=100",
+        "server_max_window_bits=-9",
+        "server_max_window_bits=9.0",
+        "server_max_window_bits=x",
+        "client_max_window_bits=7",
+        "client_max_window_bits=16",
+        "client_max_window_bits=0x9",
+        "Client_max_window_bits",
+    ] {
+        assert_eq!(answer(&[&format!("permessage-deflate; {parameters}")]), None, "{parameters}");
+    }
+    for other in ["", "x", "permessage-bzip2", "permessage-deflate2", "Permessage-Deflate", "permessage"] {
+        assert_eq!(answer(&[other]), None, "{other}");
+    }
+    assert_eq!(answer(&[]), None);
+}
+
+#[test]
+fn nothing_is_accepted_out_of_a_header_that_is_no_list_of_extensions() {
+    for header in [
+        ";",
+        "=",
+        "\"permessage-deflate\"",
+        "permessage-deflate;",
+        "permessage-deflate; ;",
+        "permessage-deflate;=9",
+        "permessage-deflate; client_max_window_bits=",
+        "permessage-deflate; client_max_window_bits==9",
+        "permessage-deflate; client_max_window_bits=\"9",
+        "permessage-deflate; client_max_window_bits=\"\"",
+        "permessage-deflate; client_max_window_bits=\"9 \"",
+        "permessage-deflate; client_max_window_bits=\"9\\\"",
+        "permessage-deflate; client_max_window_bits=9 9",
+        "permessage-deflate client_max_window_bits",
+        "permessage-deflate, foo bar",
+        "permessage-deflate, foo; bar=\"",
+        "permessage-deflate, \u{e4}",
+    ] {
+        assert_eq!(answer(&[header]), None, "{header}");
+        assert_eq!(answer(&["permessage-deflate", header]), None, "{header}");
+    }
+}
+
+#[test]
+fn a_client_takes_compression_only_on_the_terms_that_it_offered() {
+    let client = ClientHandshake::new([7; 16]);
+    let offering = client.clone().with_deflate();
+    assert!(offering.headers().any(|header| header == ("Sec-WebSocket-Extensions", TERMS)));
+    let right = accept_key(client.key().as_bytes());
+    let response = |extensions: &[&'static str]| {
+        let headers = [("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Accept", right.as_str())];
+        let extensions = extensions.iter().map(|value| ("sec-websocket-extensions", *value));
+        headers.into_iter().chain(extensions).collect::<Vec<_>>()
+    };
+    for (extensions, expected) in [
+        (&[][..], Ok(false)),
+        (&[""], Ok(false)),
+        (&[TERMS], Ok(true)),
+        (&["permessage-deflate; server_no_context_takeover"], Ok(true)),
+        (&["permessage-deflate; server_no_context_takeover; server_max_window_bits=9"], Ok(true)),
+        // The server would refer to earlier messages.
+        (&["permessage-deflate"], Err(ResponseError::Extension)),
+        (&["permessage-deflate; client_no_context_takeover"], Err(ResponseError::Extension)),
+        // Only a client that has offered to limit its reach can be asked to.
+        (&["permessage-deflate; server_no_context_takeover; client_max_window_bits=15"], Err(ResponseError::Extension)),
+        (&["permessage-deflate; server_no_context_takeover; level=9"], Err(ResponseError::Extension)),
+        (&["permessage-deflate; server_no_context_takeover; server_max_window_bits"], Err(ResponseError::Extension)),
+        (&[TERMS, TERMS], Err(ResponseError::Extension)),
+        (&[TERMS, "other"], Err(ResponseError::Extension)),
+        (&["other"], Err(ResponseError::Extension)),
+        (&["permessage-deflate; server_no_context_takeover;"], Err(ResponseError::Extension)),
+    ] {
+        let headers = response(extensions);
+        let checked = offering.check(101, headers.iter().copied());
+        let agreed = offering.deflate(headers.iter().copied());
+        assert_eq!(checked.map(|_| agreed.is_some()), expected, "{extensions:?}");
+        let without = client.check(101, headers.iter().copied()).is_ok();
+        assert_eq!(without, matches!(extensions, [] | [""]), "not offered: {extensions:?}");
+        assert_eq!(client.deflate(headers.iter().copied()), None);
+    }
 }

@@ -9,6 +9,8 @@ mod close;
 mod common;
 mod connection;
 mod control;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod encode;
 mod fragmentation;
 mod frames;
