@@ -167,6 +167,14 @@ impl EngineServerBuilder {
         self
     }
 
+    /// Compresses WebSocket messages of at least `threshold` bytes (permessage-deflate), for clients that support it; see
+    /// [`ServerBuilder::per_message_deflate`](crate::ServerBuilder::per_message_deflate). Default: off.
+    #[cfg(feature = "deflate")]
+    pub fn per_message_deflate(mut self, threshold: usize) -> Self {
+        self.http.deflate_threshold = Some(u32::try_from(threshold).unwrap_or(u32::MAX));
+        self
+    }
+
     /// Sets a callback that accepts or refuses the HTTP request of every handshake; see
     /// [`ServerBuilder::allow_request`](crate::ServerBuilder::allow_request).
     pub fn allow_request(mut self, allow: impl Fn(&Parts) -> Result<(), String> + Send + Sync + 'static) -> Self {

@@ -36,6 +36,7 @@ extern crate self as socketio_driver;
 
 mod body;
 mod clock;
+mod compression;
 mod endpoint;
 mod engine;
 mod engine_arguments;

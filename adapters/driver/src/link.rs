@@ -17,10 +17,11 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use engineio_proto::server::LinkDownCause;
 use engineio_proto::{Frame, LinkId, LinkKind, Message};
 use engineio_websocket::{
-    Arena, CloseFrame, Decoder, Event, Limits, MaskKeys, Opcode, Role, apply_mask, encode_close, encode_header,
-    encode_pong,
+    Arena, CloseFrame, Decoder, Event, FrameKind, Limits, MaskKeys, Opcode, Role, apply_mask, encode_close,
+    encode_header, encode_pong,
 };
 
+use crate::compression::{Compression, compress};
 use crate::runtime::Stream;
 
 /// The number of bytes read at once, and so the largest input of one read.
@@ -45,7 +46,7 @@ pub(crate) struct Link<S> {
     id: LinkId,
     stream: S,
     protocol: WebSocket,
-    /// The bytes that were read beyond the HTTP request.
+    /// The bytes that were read beyond the HTTP request, or beyond the messages of the last read.
     early: Bytes,
     output: Output,
 }
@@ -58,6 +59,7 @@ pub(crate) struct WebSocket {
     /// The payload of the latest ping, until its pong is written. Earlier pings need no answer (RFC 6455 section 5.5.3).
     pong: Option<Bytes>,
     closing: bool,
+    compression: Option<Compression>,
 }
 
 /// Output that the stream has not accepted yet.
@@ -84,7 +86,17 @@ impl WebSocket {
     pub(crate) fn new(masks: Option<MaskKeys>, max_message: usize) -> Self {
         let role = if masks.is_some() { Role::Client } else { Role::Server };
         let decoder = Decoder::new(role, Limits::default().with_max_message(max_message));
-        Self { decoder, masks: masks.map(Box::new), pong: None, closing: false }
+        Self { decoder, masks: masks.map(Box::new), pong: None, closing: false, compression: None }
+    }
+
+    /// Compresses messages, and inflates those of the peer, if the handshake has agreed on it.
+    pub(crate) fn with_compression(mut self, compression: Option<Compression>) -> Self {
+        self.compression = compression;
+        #[cfg(feature = "deflate")]
+        {
+            self.decoder = self.decoder.inflate(compression.is_some());
+        }
+        self
     }
 
     /// The masking key of the next frame.
@@ -148,15 +160,20 @@ impl<S: Stream> Link<S> {
         };
         let input = buffer.get_mut(..filled).unwrap_or_default();
         let mut closed = None;
-        let WebSocket { decoder, pong, .. } = &mut self.protocol;
-        let decoded = decoder.decode_all(input, arena, |event| match event {
+        let WebSocket { decoder, pong, compression, .. } = &mut self.protocol;
+        let each = |event| match event {
             Event::Text(text) => message(Message::Text(text)),
             Event::Binary(data) => message(Message::Binary(data)),
             Event::Ping(payload) => *pong = Some(payload),
             Event::Pong(_) => {}
-            // Nothing follows a close frame, and no compression was negotiated.
+            // Nothing follows a close frame, and compressed messages are inflated.
             last => closed = closed_by(last),
-        });
+        };
+        let decoded = if compression.is_none() {
+            decoder.decode_all(input, arena, each)
+        } else {
+            decode_some(decoder, input, arena, each).map(|rest| self.put_back(rest))
+        };
         match (decoded, closed) {
             // The peer receives its own code and reason, as from the reference's WebSocket library.
             (Ok(()), Some(frame)) => {
@@ -182,6 +199,13 @@ impl<S: Stream> Link<S> {
         let (front, _) = buffer.split_at_mut(piece.len());
         front.copy_from_slice(&piece);
         piece.len()
+    }
+
+    /// Keeps input that is not decoded yet, because the messages before it were large enough for one read.
+    fn put_back(&mut self, rest: &[u8]) {
+        if !rest.is_empty() {
+            self.early = [rest, &self.early].concat().into();
+        }
     }
 
     /// Lets `fill` fill batches with packets and writes them, until there are no more or the stream accepts no more. While the stream
@@ -215,7 +239,9 @@ impl<S: Stream> Link<S> {
                 // This cannot fail: the decoder accepts no longer payload.
                 let _ = encode_pong(buffer, &payload, self.protocol.mask());
             }
-            let mut batch = Batch { output: &mut self.output, buffer, masks: self.protocol.masks.as_deref_mut() };
+            let WebSocket { masks, compression, .. } = &mut self.protocol;
+            let mut batch =
+                Batch { output: &mut self.output, buffer, masks: masks.as_deref_mut(), compression: *compression };
             fill(&mut batch);
             // If the batch has capacity left, there are no more packets.
             more = !batch.has_capacity();
@@ -261,17 +287,39 @@ pub(crate) struct Batch<'a> {
     output: &'a mut Output,
     buffer: &'a mut BytesMut,
     masks: Option<&'a mut MaskKeys>,
+    compression: Option<Compression>,
 }
 
 impl Batch<'_> {
     /// Adds a packet. Returns whether there is capacity for another one.
     #[inline]
     pub(crate) fn add(&mut self, frame: &Frame) -> bool {
+        if let Some(compression) = self.compression
+            && compression.takes(frame.packet_len())
+            && let Some(payload) = compress(frame)
+        {
+            self.add_compressed(frame, payload);
+            return self.has_capacity();
+        }
         match &mut self.masks {
             None => self.output.add(self.buffer, frame),
-            Some(masks) => add_masked(self.buffer, frame, masks.next_key()),
+            Some(masks) => {
+                add_masked(self.buffer, opcode(frame).into(), &[frame.head(), frame.data()], masks.next_key())
+            }
         }
         self.has_capacity()
+    }
+
+    /// Adds a packet whose compressed form this is.
+    fn add_compressed(&mut self, frame: &Frame, payload: Bytes) {
+        let kind = FrameKind { opcode: opcode(frame), fin: true, rsv1: true };
+        match &mut self.masks {
+            None => {
+                encode_header(self.buffer, kind, payload.len(), None);
+                self.output.add_data(self.buffer, &payload);
+            }
+            Some(masks) => add_masked(self.buffer, kind, &[&payload], masks.next_key()),
+        }
     }
 
     #[inline]
@@ -301,12 +349,17 @@ impl Output {
             [digit] => buffer.extend_from_slice(&[digit]),
             ref head => buffer.extend_from_slice(head),
         }
-        if frame.data().len() <= COPY_LIMIT {
-            buffer.extend_from_slice(frame.data());
+        self.add_data(buffer, frame.data());
+    }
+
+    #[inline]
+    fn add_data(&mut self, buffer: &mut BytesMut, data: &Bytes) {
+        if data.len() <= COPY_LIMIT {
+            buffer.extend_from_slice(data);
         } else {
             self.push(Bytes::copy_from_slice(buffer));
             buffer.clear();
-            self.push(frame.data().clone());
+            self.push(data.clone());
         }
     }
 
@@ -355,12 +408,34 @@ impl Output {
 }
 
 /// Adds a packet of a client, as a masked copy.
-fn add_masked(buffer: &mut BytesMut, frame: &Frame, mask: [u8; 4]) {
-    encode_header(buffer, opcode(frame).into(), frame.packet_len(), Some(mask));
+fn add_masked(buffer: &mut BytesMut, kind: FrameKind, parts: &[&[u8]], mask: [u8; 4]) {
+    encode_header(buffer, kind, parts.iter().map(|part| part.len()).sum(), Some(mask));
     let start = buffer.len();
-    buffer.extend_from_slice(frame.head());
-    buffer.extend_from_slice(frame.data());
+    parts.iter().for_each(|part| buffer.extend_from_slice(part));
     apply_mask(buffer.get_mut(start..).unwrap_or_default(), mask);
+}
+
+/// Decodes until there is no more, or until the messages are larger than what a read usually brings. Returns the rest.
+///
+/// A read of compressed messages can hold a thousand times its size. The caller checks its limits between two reads.
+#[cold]
+fn decode_some<'a>(
+    decoder: &mut Decoder,
+    mut input: &'a mut [u8],
+    arena: &mut Arena,
+    mut each: impl FnMut(Event),
+) -> Result<&'a [u8], engineio_websocket::Error> {
+    let mut decoded: usize = 0;
+    while decoded < READ_BUFFER {
+        let Some(event) = decoder.decode(&mut input, arena)? else { break };
+        decoded = decoded.saturating_add(match &event {
+            Event::Text(text) => text.len(),
+            Event::Binary(data) => data.len(),
+            _ => 0,
+        });
+        each(event);
+    }
+    Ok(input)
 }
 
 #[inline]
@@ -423,6 +498,18 @@ mod tests {
         got
     }
 
+    /// Compression of every message, if it is compiled in.
+    fn compression() -> Option<Compression> {
+        let offer = http::HeaderValue::from_static("permessage-deflate");
+        let headers = http::HeaderMap::from_iter([(http::header::SEC_WEBSOCKET_EXTENSIONS, offer)]);
+        crate::compression::negotiate(Some(0), &headers).map(|(compression, _)| compression)
+    }
+
+    #[test]
+    fn compression_takes_no_memory_of_an_idle_link() {
+        assert!(size_of::<WebSocket>() <= 136, "{}", size_of::<WebSocket>());
+    }
+
     #[test]
     fn both_ends_of_a_websocket_understand_each_other() {
         Sim::each_seed(100, |sim| {
@@ -432,7 +519,11 @@ mod tests {
                 let settings =
                     PipeSettings { capacity: 20_000, splits, max_delay: sim.duration(Duration::from_millis(5)) };
                 let (here, there) = pipe(&sim, settings);
-                let link = |stream, masks| Link::new(LinkId(1), stream, WebSocket::new(masks, 1_000_000), Bytes::new());
+                let compression = compression().filter(|_| sim.chance(500));
+                let link = |stream, masks| {
+                    let websocket = WebSocket::new(masks, 1_000_000).with_compression(compression);
+                    Link::new(LinkId(1), stream, websocket, Bytes::new())
+                };
                 let client = link(here, Some(MaskKeys::new([5; 16])));
                 let server = link(there, None);
                 let messages = || {

@@ -181,7 +181,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         self.has_new_links = false;
         let mut index: usize = 0;
         while let Some((link, upgrade, first)) = self.upgrading.get_mut(index) {
-            let (link, first) = (*link, *first);
+            let (link, first, compression) = (*link, *first, upgrade.compression);
             let Poll::Ready(upgraded) = Pin::new(upgrade).poll(cx) else {
                 index = index.saturating_add(1);
                 continue;
@@ -189,7 +189,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             self.upgrading.swap_remove(index);
             match upgraded {
                 Ok((stream, early)) => {
-                    let websocket = WebSocket::new(None, self.hub.config().max_payload);
+                    let websocket = WebSocket::new(None, self.hub.config().max_payload).with_compression(compression);
                     self.turn.link_up(now, Link::new(link, stream, websocket, early));
                 }
                 Err(error) => {

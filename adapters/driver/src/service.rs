@@ -20,6 +20,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as HttpBody;
 
 use crate::body::{Body, Collected, Confirmation, RequestBody};
+use crate::compression::negotiate;
 use crate::handler::panic_message;
 use crate::handshake::Handshake;
 use crate::hub::{Hub, ServerApplication};
@@ -82,6 +83,8 @@ pub(crate) struct HttpSettings {
     pub(crate) select_protocol: Option<Box<SelectProtocol>>,
     /// The size limit in bytes of a handshake's request head, which is kept with its session.
     pub(crate) max_head: usize,
+    /// Compresses WebSocket messages from this size on, if the client agrees; see `ServerBuilder::per_message_deflate`.
+    pub(crate) deflate_threshold: Option<u32>,
     /// Panics of the user's callbacks. Any request can cause them.
     panicked: Occurrences,
 }
@@ -94,6 +97,7 @@ impl HttpSettings {
             allow: None,
             select_protocol: None,
             max_head: 16 * 1024,
+            deflate_threshold: None,
             panicked: Occurrences::new(),
         }
     }
@@ -357,6 +361,7 @@ fn is_old_explorer(headers: &HeaderMap) -> bool {
 struct Accept {
     key: HeaderValue,
     protocol: Option<HeaderValue>,
+    extension: Option<HeaderValue>,
 }
 
 impl HttpSettings {
@@ -407,7 +412,8 @@ impl HttpSettings {
         let key = HeaderValue::from_bytes(accept.as_bytes()).map_err(|error| refused(500, &[], error.to_string()))?;
         let offered: Vec<&str> = websocket::protocols(fields(&parts.headers)).collect();
         let protocol = self.select_protocol(&offered).and_then(|protocol| HeaderValue::from_str(protocol).ok());
-        let upgrade = upgrade.ok_or_else(|| {
+        let (compression, extension) = negotiate(self.deflate_threshold, &parts.headers).unzip();
+        let mut upgrade = upgrade.ok_or_else(|| {
             // One for the process: every request has the same fault.
             static NO_UPGRADES: Occurrences = Occurrences::new();
             log_limited!(
@@ -417,7 +423,8 @@ impl HttpSettings {
             );
             refused(500, &[], "the HTTP server does not offer upgrades".to_owned())
         })?;
-        Ok((Accept { key, protocol }, upgrade))
+        upgrade.compression = compression;
+        Ok((Accept { key, protocol, extension }, upgrade))
     }
 
     /// The subprotocol that `select_protocol` returns, or the first one without such a callback.
@@ -440,6 +447,9 @@ fn switching_protocols(accept: Accept) -> http::Response<Body> {
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept.key);
     if let Some(protocol) = accept.protocol {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    if let Some(extension) = accept.extension {
+        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
     }
     response
 }

@@ -10,21 +10,27 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use crate::compression::Compression;
+
 /// A connection that is being upgraded from HTTP. Resolves to its stream, and to the bytes that were read beyond the request.
 ///
 /// An adapter creates one for every request that asks for an upgrade, from what its HTTP server provides, and passes it to
 /// [`Endpoint::respond`](crate::Endpoint::respond). Dropping it refuses the upgrade.
-pub struct Upgrade<S>(BoxFuture<'static, io::Result<(S, Bytes)>>);
+pub struct Upgrade<S> {
+    stream: BoxFuture<'static, io::Result<(S, Bytes)>>,
+    /// What the handshake has agreed on.
+    pub(crate) compression: Option<Compression>,
+}
 
 impl<S: Send + 'static> Upgrade<S> {
     /// Creates an upgrade that completes with this future. It is polled after the response with status 101 was returned.
     pub fn new(stream: impl Future<Output = io::Result<(S, Bytes)>> + Send + 'static) -> Self {
-        Self(Box::pin(stream))
+        Self { stream: Box::pin(stream), compression: None }
     }
 
     /// Erases the type of the stream, for mailboxes that serve all runtimes.
     pub(crate) fn erase(self) -> AnyUpgrade {
-        AnyUpgrade(Box::new(self))
+        AnyUpgrade { compression: self.compression, upgrade: Box::new(self) }
     }
 }
 
@@ -32,7 +38,7 @@ impl<S> Future for Upgrade<S> {
     type Output = io::Result<(S, Bytes)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
+        self.stream.as_mut().poll(cx)
     }
 }
 
@@ -43,13 +49,16 @@ impl<S> fmt::Debug for Upgrade<S> {
 }
 
 /// An [`Upgrade`] to a stream of any runtime.
-pub(crate) struct AnyUpgrade(Box<dyn Any + Send>);
+pub(crate) struct AnyUpgrade {
+    upgrade: Box<dyn Any + Send>,
+    pub(crate) compression: Option<Compression>,
+}
 
 impl AnyUpgrade {
     /// The upgrade to this type of stream. It fails if the stream has another type, because one runtime at a time serves a server.
     pub(crate) fn of<S: Send + 'static>(self) -> Upgrade<S> {
-        match self.0.downcast() {
-            Ok(upgrade) => *upgrade,
+        match self.upgrade.downcast::<Upgrade<S>>() {
+            Ok(upgrade) => Upgrade { compression: self.compression, ..*upgrade },
             Err(_) => Upgrade::new(async { Err(io::Error::other("the session belongs to another runtime")) }),
         }
     }
