@@ -106,6 +106,23 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
+    /// Whether the connection was lost, so that the client may return as the same socket (socket.io `lib/socket.ts`,
+    /// `RECOVERABLE_DISCONNECT_REASONS`). It is not if one side has left the namespace or an invalid packet was received.
+    #[must_use]
+    pub const fn is_recoverable(&self) -> bool {
+        match self {
+            Self::Closed(reason) => matches!(
+                reason,
+                CloseReason::PingTimeout
+                    | CloseReason::TransportClose
+                    | CloseReason::TransportError(_)
+                    | CloseReason::ForcedClose
+            ),
+            Self::ForcedServerClose | Self::ServerShuttingDown => true,
+            Self::ClientNamespaceDisconnect | Self::ServerNamespaceDisconnect => false,
+        }
+    }
+
     /// The reason string of the reference.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {

@@ -103,6 +103,7 @@ mod id;
 mod json;
 #[cfg(feature = "msgpack")]
 mod msgpack;
+mod offset;
 mod packet;
 pub mod parser;
 mod payload;
@@ -117,6 +118,7 @@ pub use self::config::{Config, Limits};
 pub use self::error::{DecodeError, EmitError, EncodeError, Fault, ReadError};
 pub use self::event::{AckError, AckId, AckToken, DisconnectReason, Event, Pending, SocketHandle};
 pub use self::id::{InvalidSocketId, SocketId};
+pub use self::offset::{Offset, PrivateId};
 pub use self::packet::{Encoded, Outgoing, Packet, PacketType};
 #[cfg(feature = "msgpack")]
 pub use self::parser::MsgPack;

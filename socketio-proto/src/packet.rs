@@ -7,6 +7,7 @@ use bytes::Bytes;
 use engineio_proto::{Arc, Frame, Text};
 
 use crate::error::EncodeError;
+use crate::offset::Offset;
 use crate::parser;
 use crate::payload::{Args, Payload};
 
@@ -43,23 +44,21 @@ pub struct Packet {
 
 impl Packet {
     /// Prepares the packet to be encoded again, in any format. The payload is borrowed and relayed unchanged. To change a part,
-    /// write `Outgoing { namespace: "/other", ..packet.to_outgoing() }`.
+    /// set its field: `let mut outgoing = packet.to_outgoing(); outgoing.namespace = "/other";`.
     #[must_use]
     pub fn to_outgoing(&self) -> Outgoing<'_, Payload> {
         Outgoing {
-            packet_type: self.packet_type,
-            namespace: &self.namespace,
             id: self.id,
             event: self.payload.as_ref().and_then(Payload::name),
-            args: self.payload.as_ref(),
+            ..Outgoing::new(self.packet_type, &self.namespace, self.payload.as_ref())
         }
     }
 }
 
-/// A packet to be encoded. Create it with [`Outgoing::event`], [`Outgoing::ack`] or a struct literal, or from a received packet
-/// with [`Packet::to_outgoing`].
+/// A packet to be encoded. Create it with [`Outgoing::event`], [`Outgoing::ack`] or [`Outgoing::new`], or from a received packet
+/// with [`Packet::to_outgoing`]. The fields can be changed afterwards.
 #[derive(Debug)]
-#[allow(clippy::exhaustive_structs, reason = "built with a literal by everybody who encodes")]
+#[non_exhaustive]
 pub struct Outgoing<'a, A: ?Sized> {
     /// The packet type.
     pub packet_type: PacketType,
@@ -71,24 +70,41 @@ pub struct Outgoing<'a, A: ?Sized> {
     pub event: Option<&'a str>,
     /// The arguments of EVENT and ACK. For CONNECT and CONNECT_ERROR, the single value that is the payload.
     pub args: Option<&'a A>,
+    /// The last argument of EVENT, after `args`, if clients can recover the packet after a lost connection: a string. See
+    /// [`Outgoing::with_offset`].
+    pub offset: Option<Offset>,
+}
+
+impl<'a, A: ?Sized> Outgoing<'a, A> {
+    /// Creates a packet without an id and without an event's name.
+    pub const fn new(packet_type: PacketType, namespace: &'a str, args: Option<&'a A>) -> Self {
+        Self { packet_type, namespace, id: None, event: None, args, offset: None }
+    }
+
+    /// Adds an offset. Only EVENT can have one.
+    #[must_use]
+    pub const fn with_offset(mut self, offset: Offset) -> Self {
+        self.offset = Some(offset);
+        self
+    }
 }
 
 impl<'a, A: Args + ?Sized> Outgoing<'a, A> {
     /// Creates an event.
     pub const fn event(namespace: &'a str, id: Option<u64>, event: &'a str, args: &'a A) -> Self {
-        Self { packet_type: PacketType::Event, namespace, id, event: Some(event), args: Some(args) }
+        Self { packet_type: PacketType::Event, namespace, id, event: Some(event), args: Some(args), offset: None }
     }
 
     /// Creates an ack.
     pub const fn ack(namespace: &'a str, id: u64, args: &'a A) -> Self {
-        Self { packet_type: PacketType::Ack, namespace, id: Some(id), event: None, args: Some(args) }
+        Self { packet_type: PacketType::Ack, namespace, id: Some(id), event: None, args: Some(args), offset: None }
     }
 }
 
 impl<A: Args + ?Sized> Outgoing<'_, A> {
     /// Appends the payload as JSON, for parsers that write JSON. The form is the one that [`Payload::from_json`] accepts: for
-    /// an event an array of the name and the arguments, for an ack an array of the arguments, for CONNECT and CONNECT_ERROR one
-    /// value. Appends nothing if there is no payload. Returns the attachments that the placeholders in the JSON refer to.
+    /// an event an array of the name, the arguments and the offset if there is one, for an ack an array of the arguments, for
+    /// CONNECT and CONNECT_ERROR one value. Appends nothing if there is no payload. Returns the attachments that the placeholders in the JSON refer to.
     ///
     /// # Errors
     /// If the arguments are not valid for the packet type, if there are more than `max_attachments` attachments, if the event

@@ -13,7 +13,7 @@ use engineio_proto::server::Transmit;
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::json;
-use socketio_proto::{EmitError, Event, SocketHandle};
+use socketio_proto::{EmitError, Event, Json, Outgoing, Parser as _, PrivateId, SocketHandle};
 
 #[test]
 fn suite_1_connect_to_the_root_is_answered_with_a_sid_alone() {
@@ -368,4 +368,33 @@ fn a_pending_answer_keeps_no_memory_beyond_its_own_length() {
     let length = data.len();
     let memory = data.try_into_mut().unwrap().capacity();
     assert!(memory <= length + length / 4, "{memory} bytes for {length}");
+}
+
+#[test]
+fn what_a_returned_client_has_missed_comes_before_the_reply_that_has_its_private_id() {
+    let mut world = World::websocket();
+    world.send("0");
+    let (pending, sid) = (world.requested(), world.id());
+    let pid = PrivateId::from_random([3; 18]);
+    let missed =
+        [1, 2].map(|number| Json.encode(&Outgoing::event("/", None, "n", &number), &mut world.encoder).unwrap());
+    world.connection.accept_recoverable(world.now, pending, &sid, &pid, &missed).unwrap();
+    world.settle();
+    let reply = format!(r#"0{{"sid":"{sid}","pid":"{pid}"}}"#);
+    assert_eq!(world.texts(), [r#"2["n",1]"#.to_owned(), r#"2["n",2]"#.into(), reply]);
+}
+
+#[test]
+fn if_not_all_that_was_missed_fits_the_connection_closes_instead() {
+    let mut settings = Settings::default();
+    settings.engine.limits.max_outbound = 100;
+    let mut world = World::with(false, settings);
+    world.send("0");
+    let (pending, sid) = (world.requested(), world.id());
+    let text = "x".repeat(60);
+    let packet = Json.encode(&Outgoing::event("/", None, "n", &text), &mut world.encoder).unwrap();
+    let pid = PrivateId::from_random([3; 18]);
+    let accepted = world.connection.accept_recoverable(world.now, pending, &sid, &pid, &[packet.clone(), packet]);
+    assert_eq!(accepted, Err(EmitError::Send(engineio_proto::SendError::Full)));
+    assert!(world.connection.session().is_closed());
 }

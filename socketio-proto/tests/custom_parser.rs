@@ -31,7 +31,7 @@ fn decode(bytes: impl Into<Bytes>) -> Result<Packet, DecodeError> {
 }
 
 fn plain(packet_type: PacketType, namespace: &str) -> Outgoing<'_, ()> {
-    Outgoing { packet_type, namespace, id: None, event: None, args: None }
+    Outgoing::new(packet_type, namespace, None)
 }
 
 /// Written by `custom_parser.mjs`: `node -e` with `new Encoder().encode({type: 2, nsp: "/a", id: 7, data: ["e", Buffer.from([1, 2]), "é"]})`.
@@ -61,7 +61,7 @@ fn every_type_of_packet_comes_back() {
     }
     for packet_type in [PacketType::Connect, PacketType::ConnectError] {
         let args = Some(&json!({"message": "no"}));
-        let outgoing = Outgoing { packet_type, namespace: "/", id: None, event: None, args };
+        let outgoing = Outgoing::new(packet_type, "/", args);
         let payload = decode(encode(&outgoing).expect("valid")).expect("valid").payload.expect("a payload");
         assert_eq!((payload.name(), payload.get::<serde_json::Value>(0)), (None, Ok(json!({"message": "no"}))));
     }
@@ -117,7 +117,7 @@ fn packets_that_cannot_be_encoded_are_refused() {
     assert!(encode(&Outgoing::ack("/", 1 << 32, &())).is_err());
     let eleven = [(); 11].map(|()| Bytes::new());
     assert_eq!(encode(&Outgoing::ack("/", 0, &eleven)), Err(EncodeError::TooManyAttachments));
-    let single = Outgoing { packet_type: PacketType::Connect, namespace: "/", id: None, event: None, args: Some("x") };
+    let single = Outgoing::new(PacketType::Connect, "/", Some("x"));
     assert!(encode(&single).is_err());
 }
 

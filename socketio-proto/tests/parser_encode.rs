@@ -76,7 +76,9 @@ fn headers() {
         (PacketType::Connect, "/n", None, None, None, "0/n,"),
         (PacketType::ConnectError, "/n", None, None, None, "4/n,"),
     ] {
-        let encoded = encode(&Outgoing { packet_type, namespace, id, event, args }).expect(expected);
+        let mut outgoing = Outgoing::new(packet_type, namespace, args);
+        (outgoing.id, outgoing.event) = (id, event);
+        let encoded = encode(&outgoing).expect(expected);
         assert_eq!(parts(&encoded), (expected, vec![]));
     }
 }
@@ -87,28 +89,20 @@ fn connect_and_connect_error_have_one_value() {
     struct Joined {
         sid: &'static str,
     }
-    let outgoing = |packet_type| Outgoing {
-        packet_type,
-        namespace: "/n",
-        id: None,
-        event: None,
-        args: Some(&Joined { sid: "x" }),
-    };
+    let outgoing = |packet_type| Outgoing::new(packet_type, "/n", Some(&Joined { sid: "x" }));
     assert_eq!(parts(&encode(&outgoing(PacketType::Connect)).expect("valid")).0, r#"0/n,{"sid":"x"}"#);
     assert_eq!(parts(&encode(&outgoing(PacketType::ConnectError)).expect("valid")).0, r#"4/n,{"sid":"x"}"#);
-    let message =
-        Outgoing { packet_type: PacketType::ConnectError, namespace: "/", id: None, event: None, args: Some("no") };
+    let message = Outgoing::new(PacketType::ConnectError, "/", Some("no"));
     assert_eq!(parts(&encode(&message).expect("valid")).0, r#"4"no""#);
     let auth = received(r#"0{"a": 1}"#, &[]);
-    let relayed =
-        Outgoing { packet_type: PacketType::Connect, namespace: "/", id: None, event: None, args: Some(&auth) };
+    let relayed = Outgoing::new(PacketType::Connect, "/", Some(&auth));
     assert_eq!(parts(&encode(&relayed).expect("valid")).0, r#"0{"a": 1}"#);
 }
 
 #[test]
 fn payloads_that_a_packet_type_does_not_take_are_refused() {
     fn refused<A: Args + ?Sized>(packet_type: PacketType, args: &A) {
-        let packet = Outgoing { packet_type, namespace: "/", id: None, event: None, args: Some(args) };
+        let packet = Outgoing::new(packet_type, "/", Some(args));
         assert!(
             matches!(encode(&packet), Err(EncodeError::Serialize(_) | EncodeError::TooManyAttachments)),
             "{packet_type:?}"
@@ -138,9 +132,10 @@ fn namespaces_and_names_that_cannot_be_sent_are_refused_107() {
             "{namespace}"
         );
     }
-    let unnamed = Outgoing { event: None, ..Outgoing::event("/", None, "a", &()) };
+    let unnamed = Outgoing::new(PacketType::Event, "/", Some(&()));
     assert!(matches!(encode(&unnamed), Err(EncodeError::Serialize(_))));
-    let named = Outgoing { event: Some("a"), ..Outgoing::ack("/", 1, &()) };
+    let mut named = Outgoing::ack("/", 1, &());
+    named.event = Some("a");
     assert!(matches!(encode(&named), Err(EncodeError::Serialize(_))));
 }
 

@@ -145,18 +145,13 @@ fn invalid_packets_are_refused_as_by_the_default_parser() {
 
 #[test]
 fn packets_are_written_as_version_2_writes_them() {
-    let connect = Outgoing::<()> {
-        packet_type: PacketType::Connect,
-        namespace: "/admin?token=1",
-        id: None,
-        event: None,
-        args: None,
-    };
+    let mut connect = Outgoing::<()>::new(PacketType::Connect, "/admin?token=1", None);
     assert_eq!(encode(&connect), Ok(vec![Message::from("0/admin?token=1,")]));
-    assert_eq!(encode(&Outgoing { namespace: "/", ..connect }), Ok(vec![Message::from("0")]));
+    connect.namespace = "/";
+    assert_eq!(encode(&connect), Ok(vec![Message::from("0")]));
     let error = |value| {
         let args = Some(&value);
-        encode(&Outgoing { packet_type: PacketType::ConnectError, namespace: "/zzz", id: None, event: None, args })
+        encode(&Outgoing::new(PacketType::ConnectError, "/zzz", args))
     };
     assert_eq!(error(json!("Invalid namespace")), Ok(vec![Message::from(r#"4/zzz,"Invalid namespace""#)]));
     assert_eq!(error(json!({"code": 1})), Ok(vec![Message::from(r#"4/zzz,{"code":1}"#)]));

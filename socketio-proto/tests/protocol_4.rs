@@ -49,7 +49,7 @@ fn the_main_namespace_is_requested_as_soon_as_the_session_is_open() {
         let mut world = World::of_protocol_4(polling, Settings::default());
         let pending = world.requested();
         assert_eq!((&**pending.namespace(), auth(&pending)), ("/", None));
-        assert_eq!(world.told(), [""; 0]);
+        assert_eq!(world.event_lines(), [""; 0]);
         // Middleware runs before the client hears of it.
         let held = polling.then(|| world.get());
         assert_eq!(world.texts(), [""; 0]);
@@ -69,7 +69,7 @@ fn a_client_of_protocol_5_joins_nothing_by_itself_on_the_same_server() {
     let mut settings = Settings::default();
     settings.engine.allow_eio3 = true;
     let mut world = World::with(false, settings);
-    assert_eq!(world.told(), [""; 0]);
+    assert_eq!(world.event_lines(), [""; 0]);
     world.send("0/admin?token=1,");
     let pending = world.requested();
     assert_eq!(
@@ -90,7 +90,7 @@ fn a_connect_to_the_main_namespace_closes_the_connection() {
         let mut world = World::of_protocol_4(false, Settings::default());
         let pending = world.requested();
         world.send(packet);
-        assert_eq!(world.told(), ["closed: forced close"]);
+        assert_eq!(world.event_lines(), ["closed: forced close"]);
         let id = world.id();
         assert!(matches!(world.connection.accept(world.now, pending, &id), Err(EmitError::Disconnected)));
     }
@@ -122,9 +122,9 @@ fn the_query_of_a_namespace_is_the_auth_and_no_part_of_the_name() {
         // Later packets have the name alone, or the query as well.
         world.send(&format!(r#"2{name},7["a",1]"#));
         world.send(&format!(r#"2{name}?b=1,["b"]"#));
-        assert_eq!(world.told(), [format!("{}: a(1) ack 7", socket.0), format!("{}: b()", socket.0)]);
+        assert_eq!(world.event_lines(), [format!("{}: a(1) ack 7", socket.0), format!("{}: b()", socket.0)]);
         world.send(&format!("1{name},"));
-        assert_eq!(world.told(), [format!("{} left: client namespace disconnect", socket.0)]);
+        assert_eq!(world.event_lines(), [format!("{} left: client namespace disconnect", socket.0)]);
     }
 }
 
@@ -137,7 +137,7 @@ fn a_refusal_is_its_data_or_else_its_message() {
         let result = world.connection.refuse(world.now, pending, message, data.as_ref());
         world.settle();
         let texts = world.texts();
-        assert_eq!(world.told(), [""; 0]);
+        assert_eq!(world.event_lines(), [""; 0]);
         (result.is_ok(), texts.join(" "))
     };
     let says = |text: &str| (true, format!("4/custom,{text}"));
@@ -188,7 +188,7 @@ fn a_client_that_is_in_no_namespace_is_closed_after_the_connect_timeout() {
     let mut world = World::of_protocol_4(false, settings);
     assert_eq!(world.requested().namespace(), "/");
     world.pass(Duration::from_secs(2));
-    assert_eq!(world.told(), ["closed: forced close"]);
+    assert_eq!(world.event_lines(), ["closed: forced close"]);
     assert!(world.link_is_closed());
 }
 
@@ -210,7 +210,7 @@ fn acks_and_attachments_are_as_in_protocol_5() {
     world.settle();
     assert_eq!(world.texts(), [format!(r#"2{}["ask",1]"#, id.0)]);
     world.send(&format!("3{}[true]", id.0));
-    assert_eq!(world.told(), [format!("{}: {} is (true)", socket.0, id.0)]);
+    assert_eq!(world.event_lines(), [format!("{}: {} is (true)", socket.0, id.0)]);
 }
 
 #[test]
@@ -222,9 +222,9 @@ fn leaving_and_closing_are_as_in_protocol_5() {
     world.connection.disconnect(world.now, custom);
     world.settle();
     assert_eq!(world.texts(), ["1/custom,"]);
-    assert_eq!(world.told(), [format!("{} left: server namespace disconnect", custom.0)]);
+    assert_eq!(world.event_lines(), [format!("{} left: server namespace disconnect", custom.0)]);
     world.send("1");
-    assert_eq!(world.told(), [format!("{} left: client namespace disconnect", root.0)]);
+    assert_eq!(world.event_lines(), [format!("{} left: client namespace disconnect", root.0)]);
     // Whoever has left may join again, under the same id.
     world.send("0/custom,");
     let pending = world.requested();

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use engineio_proto::Message;
 use socketio_proto::parser::{JsonV4, MsgPack};
-use socketio_proto::{Decoder as _, Encoder, Json, Limits, Outgoing, Packet, PacketType, Parser, Payload};
+use socketio_proto::{Decoder as _, Encoder, Json, Limits, Packet, PacketType, Parser, Payload};
 use vectors::Content;
 
 fn directory() -> PathBuf {
@@ -54,7 +54,8 @@ fn relayed(parser: &impl Parser, messages: Vec<Message>) -> Vec<(Payload, Payloa
         if !matches!(packet.packet_type, PacketType::Event | PacketType::Ack) {
             return None;
         }
-        let outgoing = Outgoing { namespace: "/other", id: Some(1), ..packet.to_outgoing() };
+        let mut outgoing = packet.to_outgoing();
+        (outgoing.namespace, outgoing.id) = ("/other", Some(1));
         // Protocol 4 refuses to send some event names that it accepts when received.
         let encoded = parser.encode(&outgoing, &mut Encoder::new()).ok()?;
         let message = |frame: &engineio_proto::Frame| {

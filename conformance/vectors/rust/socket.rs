@@ -115,7 +115,9 @@ fn encode(parser: &impl Parser, case: &Case) -> Outcome {
         }
         (_, data) => {
             let args = data.filter(|data| !matches!(data, Tree::Undefined));
-            parser.encode(&Outgoing { packet_type: *packet_type, namespace, id, event: None, args }, encoder)
+            let mut outgoing = Outgoing::new(*packet_type, namespace, args);
+            outgoing.id = id;
+            parser.encode(&outgoing, encoder)
         }
     };
     match encoded {

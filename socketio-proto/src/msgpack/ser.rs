@@ -416,6 +416,8 @@ members! { Container<'_> }
 pub(crate) struct Arguments<'a> {
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) name: Option<&'a str>,
+    /// Number of elements that the caller appends afterwards.
+    pub(crate) more: usize,
 }
 
 impl<'a> ArgsWriter for Arguments<'a> {
@@ -429,7 +431,9 @@ impl<'a> ArgsWriter for Arguments<'a> {
     #[inline]
     fn list(self, length: usize) -> Result<Container<'a>, EncodeError> {
         let named = usize::from(self.name.is_some());
-        let mut container = Container::open(self.out, &ARRAY, length.saturating_add(named))?;
+        let announced = length.saturating_add(named).saturating_add(self.more);
+        let mut container = Container::open(self.out, &ARRAY, announced)?;
+        container.count = self.more;
         if let Some(name) = self.name {
             container.element(name)?;
         }

@@ -20,7 +20,7 @@ use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
 use crate::json::places::{Plain, ScanArgument, Sought};
 use crate::json::ser::{self, Arguments, Output, ValueSerializer};
-
+use crate::offset::Offset;
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
 use crate::payload::attached::Attached;
 use crate::payload::{Args, ArgsSink, Payload, Rules};
@@ -65,12 +65,13 @@ pub(super) fn encode<A: Args + ?Sized>(
     encoder: &mut Encoder,
     rules: Rules,
 ) -> Result<Encoded, EncodeError> {
-    let Outgoing { packet_type, namespace, id, event, .. } = *packet;
+    let Outgoing { packet_type, namespace, id, event, offset, .. } = *packet;
     if namespace != "/" && namespace.contains(',') {
         return Err(EncodeError::invalid("a namespace must not contain a comma in this format"));
     }
     check(packet_type, namespace, event, rules)?;
-    let sink = Sink { packet_type, namespace, id, event, encoder, rules };
+    check_offset(packet_type, offset)?;
+    let sink = Sink { packet_type, namespace, id, event, encoder, rules, offset };
     match packet.args {
         Some(args) => args.feed(sink),
         None => Ok(sink.nothing()),
@@ -239,6 +240,27 @@ struct Sink<'a> {
     event: Option<&'a str>,
     encoder: &'a mut Encoder,
     rules: Rules,
+    offset: Option<Offset>,
+}
+
+/// Rejects an offset of a packet that is not an event.
+#[inline]
+pub(super) fn check_offset(packet_type: PacketType, offset: Option<Offset>) -> Result<(), EncodeError> {
+    if offset.is_some() && packet_type != PacketType::Event {
+        return Err(EncodeError::invalid("only an event can have an offset"));
+    }
+    Ok(())
+}
+
+/// Appends the offset of an event, and closes the list of arguments. The name of the event is before the offset.
+#[inline]
+pub(super) fn close_list(text: &mut String, offset: Option<Offset>) {
+    if let Some(offset) = offset {
+        text.push_str(",\"");
+        offset.text(|offset| text.push_str(offset));
+        text.push('"');
+    }
+    text.push(']');
 }
 
 /// Rejects packets that no parser of the reference would send, regardless of their arguments.
@@ -321,8 +343,11 @@ impl Sink<'_> {
 
     /// Writes a packet without arguments.
     fn nothing(mut self) -> Encoded {
-        let close = if self.takes_list() { "]" } else { "" };
-        self.head(0, 0).push_str(close);
+        let (takes_list, offset) = (self.takes_list(), self.offset);
+        let text = self.head(0, 0);
+        if takes_list {
+            close_list(text, offset);
+        }
         Encoded::One(self.encoder.finish_text())
     }
 }
@@ -340,7 +365,7 @@ impl ArgsSink for Sink<'_> {
     #[inline]
     fn typed<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Encoded, EncodeError> {
         let (packet_type, named, takes_list) = (self.packet_type, self.event.is_some(), self.takes_list());
-        let rules = self.rules;
+        let (rules, offset) = (self.rules, self.offset);
         let max_attachments = if takes_list { usize::from(self.encoder.max_attachments()) } else { 0 };
         let text = self.head(0, 0);
         let value_at = text.len();
@@ -348,7 +373,7 @@ impl ArgsSink for Sink<'_> {
         let mut output = Output { text, attachments: &mut attachments, max_attachments };
         if takes_list {
             value.serialize(ArgsSerializer(Arguments { output: &mut output, comma: named }))?;
-            text.push(']');
+            close_list(text, offset);
             if !attachments.is_empty() {
                 announce(text, packet_type, attachments.len());
                 return Ok(with_attachments(self.encoder.finish_text(), attachments.into_iter()));
@@ -367,7 +392,7 @@ impl ArgsSink for Sink<'_> {
         }
         let attachments = payload.attachments();
         let args = payload.raw_args();
-        let (named, takes_list) = (self.event.is_some(), self.takes_list());
+        let (named, takes_list, offset) = (self.event.is_some(), self.takes_list(), self.offset);
         if !takes_list {
             check_value(
                 self.packet_type,
@@ -384,7 +409,7 @@ impl ArgsSink for Sink<'_> {
         }
         text.push_str(args);
         if takes_list {
-            text.push(']');
+            close_list(text, offset);
         }
         let header = self.encoder.finish_text();
         if attachments.is_empty() {

@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::json::{check, check_value};
+use super::json::{check, check_offset, check_value, close_list};
 use crate::arguments::write::ArgsSerializer;
 use crate::error::EncodeError;
 use crate::json::ser::{self, Arguments, Output, ValueSerializer};
+use crate::offset::Offset;
 use crate::packet::{Outgoing, PacketType};
 use crate::payload::{Args, ArgsSink, Payload, Rules};
 use crate::values::Single;
@@ -20,9 +21,10 @@ pub(crate) fn write_json<A: Args + ?Sized>(
     text: &mut String,
     max_attachments: u8,
 ) -> Result<Vec<Bytes>, EncodeError> {
-    let Outgoing { packet_type, namespace, event, .. } = *packet;
+    let Outgoing { packet_type, namespace, event, offset, .. } = *packet;
     check(packet_type, namespace, event, Rules::V5)?;
-    let sink = Sink { packet_type, event, text, max_attachments: max_attachments.into() };
+    check_offset(packet_type, offset)?;
+    let sink = Sink { packet_type, event, text, max_attachments: max_attachments.into(), offset };
     match packet.args {
         Some(args) => args.feed(sink),
         None if sink.takes_list() => sink.typed(&()),
@@ -35,6 +37,7 @@ struct Sink<'a> {
     event: Option<&'a str>,
     text: &'a mut String,
     max_attachments: usize,
+    offset: Option<Offset>,
 }
 
 impl Sink<'_> {
@@ -61,7 +64,7 @@ impl ArgsSink for Sink<'_> {
             let (text, max_attachments, comma) = (self.text, self.max_attachments, self.event.is_some());
             let output = &mut Output { text, attachments: &mut attachments, max_attachments };
             value.serialize(ArgsSerializer(Arguments { output, comma }))?;
-            output.text.push(']');
+            close_list(output.text, self.offset);
         } else {
             let at = self.text.len();
             let mut output = Output { text: self.text, attachments: &mut attachments, max_attachments: 0 };
@@ -86,7 +89,7 @@ impl ArgsSink for Sink<'_> {
             self.text.push(',');
         }
         self.text.push_str(payload.raw_args());
-        self.text.push(']');
+        close_list(self.text, self.offset);
         Ok(payload.attachments().to_vec())
     }
 }

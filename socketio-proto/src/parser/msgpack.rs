@@ -9,13 +9,14 @@ use bytes::Bytes;
 use engineio_proto::{Message, Text};
 use serde::Serialize;
 
-use super::json::check;
+use super::json::{check, check_offset};
 use super::{Decoder, Encoder, Parser};
 use crate::arguments::write::ArgsSerializer;
 use crate::config::Limits;
 use crate::error::{DecodeError, EncodeError};
 use crate::msgpack::scan::{self, Head};
 use crate::msgpack::ser::{self, Arguments, ValueSerializer};
+use crate::offset::Offset;
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
 use crate::payload::packed::Data;
 use crate::payload::{Args, ArgsSink, Payload, Rules};
@@ -64,9 +65,10 @@ impl Parser for MsgPack {
         packet: &Outgoing<'_, A>,
         encoder: &mut Encoder,
     ) -> Result<Encoded, EncodeError> {
-        let Outgoing { packet_type, namespace, id, event, .. } = *packet;
+        let Outgoing { packet_type, namespace, id, event, offset, .. } = *packet;
         check(packet_type, namespace, event, Rules::V5)?;
-        let sink = Sink { packet_type, namespace, id, event, encoder };
+        check_offset(packet_type, offset)?;
+        let sink = Sink { packet_type, namespace, id, event, encoder, offset };
         match packet.args {
             Some(args) => args.feed(sink),
             None => sink.nothing(),
@@ -191,6 +193,7 @@ struct Sink<'a> {
     id: Option<u64>,
     event: Option<&'a str>,
     encoder: &'a mut Encoder,
+    offset: Option<Offset>,
 }
 
 impl Sink<'_> {
@@ -249,6 +252,11 @@ fn id(out: &mut Vec<u8>, id: Option<u64>) -> Result<(), EncodeError> {
     Ok(())
 }
 
+/// Appends the last element of the array, which has room for it.
+fn append(out: &mut Vec<u8>, offset: Option<Offset>) -> Result<(), EncodeError> {
+    offset.map_or(Ok(()), |offset| offset.text(|offset| ser::text(out, offset)))
+}
+
 /// Rejects a value that is not a valid payload for this packet type. The packet type takes a single value.
 fn check_value(packet_type: PacketType, value: &[u8]) -> Result<(), EncodeError> {
     match (packet_type, scan::head(value, 0)) {
@@ -268,9 +276,12 @@ impl ArgsSink for Sink<'_> {
 
     fn typed<T: Serialize + ?Sized>(self, value: &T) -> Result<Encoded, EncodeError> {
         let (packet_type, name, takes_list) = (self.packet_type, self.event, self.takes_list());
+        let offset = self.offset;
         let write = |out: &mut Vec<u8>| {
             if takes_list {
-                return value.serialize(ArgsSerializer(Arguments { out, name }));
+                let more = offset.is_some().into();
+                value.serialize(ArgsSerializer(Arguments { out: &mut *out, name, more }))?;
+                return append(out, offset);
             }
             let at = out.len();
             value.serialize(ValueSerializer(out))?;
@@ -284,14 +295,14 @@ impl ArgsSink for Sink<'_> {
             return self.typed(&Single(payload));
         }
         let Some(args) = payload.raw_args_msgpack() else { return self.typed(&payload.values()) };
-        let (name, count) = (self.event, payload.len());
+        let (name, count, offset) = (self.event, payload.len(), self.offset);
         let write = |out: &mut Vec<u8>| {
-            ser::array(out, count.saturating_add(name.is_some().into()))?;
+            ser::array(out, count.saturating_add(name.is_some().into()).saturating_add(offset.is_some().into()))?;
             if let Some(name) = name {
                 ser::text(out, name)?;
             }
             out.extend_from_slice(args);
-            Ok(())
+            append(out, offset)
         };
         self.write(args.len(), Some(write))
     }

@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::error::{EmitError, Fault};
 use crate::event::{AckError, AckId, AckToken, DisconnectReason, Event, Outcome, Pending, SocketHandle};
 use crate::id::SocketId;
+use crate::offset::PrivateId;
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
 use crate::parser::{Decoder, Encoder, Json, Parser};
 use crate::payload::{Args, Payload};
@@ -192,9 +193,39 @@ impl<P: Parser> Connection<P> {
     /// error means that the reply could not be queued; the connection is then closing. In all cases `id` is unused and the socket
     /// does not exist.
     pub fn accept(&mut self, now: Instant, pending: Pending, id: &SocketId) -> Result<SocketHandle, EmitError> {
+        self.accept_with(now, pending, id, None, &[])
+    }
+
+    /// Same as [`Connection::accept`], for a socket whose client may return after a lost connection: the reply has its private id too.
+    /// If the client has returned, `missed` is what it has missed ([`Namespace::restore`](super::Namespace::restore)). These packets are
+    /// queued before the reply, as in the reference: the client keeps them until the reply arrives.
+    ///
+    /// # Errors
+    /// As [`Connection::accept`]. All of the missed packets are queued, or the connection is closing.
+    pub fn accept_recoverable(
+        &mut self,
+        now: Instant,
+        pending: Pending,
+        id: &SocketId,
+        pid: &PrivateId,
+        missed: &[Encoded],
+    ) -> Result<SocketHandle, EmitError> {
+        self.accept_with(now, pending, id, Some(pid), missed)
+    }
+
+    fn accept_with(
+        &mut self,
+        now: Instant,
+        pending: Pending,
+        id: &SocketId,
+        pid: Option<&PrivateId>,
+        missed: &[Encoded],
+    ) -> Result<SocketHandle, EmitError> {
         #[derive(Serialize)]
         struct Accepted<'a> {
             sid: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pid: Option<&'a PrivateId>,
         }
 
         self.tick(now);
@@ -204,9 +235,13 @@ impl<P: Parser> Connection<P> {
         }
         // The reply goes first. If it does not fit in the queue, the socket never existed, and no disconnect is reported for
         // it.
-        let accepted = Accepted { sid: id.as_str() };
+        let accepted = Accepted { sid: id.as_str(), pid };
         let reply = if self.is_protocol_4() { None } else { Some(&accepted) };
-        let result = self.control(PacketType::Connect, pending.namespace(), reply);
+        let result =
+            self.encode_control(&Outgoing::new(PacketType::Connect, pending.namespace(), reply)).and_then(|reply| {
+                self.send_missed(missed)?;
+                self.send_control(&reply)
+            });
         if result.is_ok() {
             self.sockets.join(socket);
             self.set(Timer::Connect, None);
@@ -808,10 +843,28 @@ impl<P: Parser> Connection<P> {
         namespace: &str,
         args: Option<&A>,
     ) -> Result<(), EmitError> {
-        let packet = Outgoing { packet_type, namespace, id: None, event: None, args };
+        let encoded = self.encode_control(&Outgoing::new(packet_type, namespace, args))?;
+        self.send_control(&encoded)
+    }
+
+    fn encode_control<A: Args + ?Sized>(&self, packet: &Outgoing<'_, A>) -> Result<Encoded, EmitError> {
         // A dedicated allocation: a shared piece would be almost empty, and would stay alive until the peer has received this
         // packet.
-        let encoded = self.parser.encode(&packet, &mut Encoder::with_piece(0))?;
+        Ok(self.parser.encode(packet, &mut Encoder::with_piece(0))?)
+    }
+
+    /// Sends what a returned client has missed, or closes the connection: the client would not notice a gap.
+    fn send_missed(&mut self, missed: &[Encoded]) -> Result<(), EmitError> {
+        for packet in missed {
+            if let Err(error) = self.session.send_frames(packet.frames()) {
+                self.overflow(CloseReason::ForcedClose);
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn send_control(&mut self, encoded: &Encoded) -> Result<(), EmitError> {
         let result = self.session.send_frames(encoded.frames());
         if result == Err(SendError::Full) {
             self.overflow(CloseReason::ForcedClose);

@@ -21,7 +21,14 @@
 //! A [`Namespace`] is driven on its own. To broadcast, encode the packet once, call [`Namespace::apply`], and pass the packet to
 //! [`Connection::send`] of each recipient. For acks, use [`Namespace::reserve_ack`], [`Operation::EmitWithAck`],
 //! [`Connection::send_with_ack`], and then [`Namespace::handle_ack`]. After every change, take [`Namespace::poll_event`] until it returns
-//! `None`. Call [`Namespace::handle_timeout`] at [`Namespace::poll_timeout`]. `adapters/tokio/examples/bare.rs` is a whole server without
+//! `None`. Call [`Namespace::handle_timeout`] at [`Namespace::poll_timeout`].
+//!
+//! Clients can return after a lost connection if the namespace has recovery ([`Namespace::with_recovery`]). Then emit every event that has
+//! no ack id and is not volatile, also to a single socket, with [`Operation::EmitWithOffset`]. Answer `ConnectRequested` with a
+//! [`Claim`] by [`Namespace::restore`] and then [`Connection::accept_recoverable`] with what was missed, and other requests by
+//! [`Connection::accept_recoverable`] and then [`Namespace::add_recoverable`]. Handle `Disconnected` by [`Namespace::suspend`].
+//!
+//! `adapters/tokio/examples/bare.rs` is a whole server without
 //! the driver.
 
 mod connection;
@@ -30,8 +37,10 @@ mod machine;
 mod namespace;
 mod namespaces;
 mod protocol_4;
+mod recovery;
 mod sockets;
 
 pub use self::connection::Connection;
 pub use self::namespace::{Namespace, NamespaceEvent, Operation, Recipients, ReservedAck, Target};
 pub use self::namespaces::{ChildId, Entered, Namespaces, NoChild, ParentId};
+pub use self::recovery::{Claim, Kept, RecoveryConfig, Restored};

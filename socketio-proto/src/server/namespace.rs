@@ -8,6 +8,7 @@
 //!
 //! Source: socket.io-adapter `lib/in-memory-adapter.ts`, socket.io `lib/broadcast-operator.ts`.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque, btree_map, btree_set};
 use alloc::string::String;
 use alloc::vec::{self, Vec};
@@ -15,9 +16,12 @@ use core::iter::FusedIterator;
 
 use engineio_proto::{Instant, Text};
 
+use super::recovery::{Claim, Kept, Recovery, RecoveryConfig, Restored, Taken, Tracked};
 use crate::ack::following;
-use crate::event::{AckError, AckId};
+use crate::event::{AckError, AckId, DisconnectReason};
 use crate::id::SocketId;
+use crate::offset::{Offset, PrivateId};
+use crate::packet::Encoded;
 use crate::payload::Payload;
 use crate::rooms::{self, Room, Rooms};
 
@@ -97,6 +101,19 @@ pub enum Operation<'a, K> {
         ack: ReservedAck,
         /// When to stop waiting for the acks.
         deadline: Instant,
+    },
+    /// Same as `Emit`, for a packet that carries an offset. If the namespace has recovery, it keeps the packet for sockets that have lost
+    /// their connection. Deliver the packet to all recipients before the next operation, so that every socket receives packets in the
+    /// order in which they are kept; see [`RecoveryConfig`] for how long that is.
+    EmitWithOffset {
+        /// The recipients.
+        target: &'a Target<K>,
+        /// The current time.
+        now: Instant,
+        /// The offset that the packet carries. It must be new.
+        offset: Offset,
+        /// The packet.
+        encoded: &'a Encoded,
     },
     /// Adds the sockets to rooms. Returns no recipients.
     Join {
@@ -183,6 +200,11 @@ pub enum NamespaceEvent<K> {
         /// The id that the broadcast carries.
         broadcast: AckId,
     },
+    /// A socket for which [`Namespace::suspend`] has returned true cannot return any more. Drop what is kept for it.
+    Forgotten {
+        /// The key that the socket had.
+        socket: K,
+    },
 }
 
 #[derive(Debug)]
@@ -191,6 +213,8 @@ struct Member {
     id: SocketId,
     /// Sorted.
     rooms: Vec<Text>,
+    /// Only with recovery.
+    tracked: Option<Box<Tracked>>,
 }
 
 /// The acks of one broadcast that have not arrived yet.
@@ -215,6 +239,7 @@ pub struct Namespace<K> {
     events: VecDeque<NamespaceEvent<K>>,
     /// Number of observers of rooms.
     observers: usize,
+    recovery: Option<Box<Recovery<K>>>,
 }
 
 impl<K: Copy + Ord> Namespace<K> {
@@ -231,7 +256,15 @@ impl<K: Copy + Ord> Namespace<K> {
             next_ack: AckId(1),
             events: VecDeque::new(),
             observers: 0,
+            recovery: None,
         }
+    }
+
+    /// Creates an empty namespace that keeps sockets and packets for clients whose connection was lost. Add its sockets with
+    /// [`Namespace::add_recoverable`].
+    #[must_use]
+    pub fn with_recovery(config: RecoveryConfig) -> Self {
+        Self { recovery: Some(Box::new(Recovery::new(config))), ..Self::new() }
     }
 
     /// Adds an observer of rooms. While there is at least one, events are emitted for rooms that are created or deleted and for
@@ -248,13 +281,106 @@ impl<K: Copy + Ord> Namespace<K> {
 
     /// Adds an accepted socket, which joins the room of its own id. Does nothing if the socket is already a member.
     pub fn add(&mut self, key: K, id: &SocketId) {
+        self.insert(key, id, None);
+    }
+
+    /// Same as [`Namespace::add`], for a socket whose client may return after a lost connection if it knows `pid`. Without recovery,
+    /// `pid` has no effect.
+    pub fn add_recoverable(&mut self, key: K, id: &SocketId, pid: PrivateId) {
+        let tracked = self.recovery.as_ref().map(|recovery| recovery.track(pid));
+        self.insert(key, id, tracked);
+    }
+
+    fn insert(&mut self, key: K, id: &SocketId, tracked: Option<Box<Tracked>>) {
         if self.members.contains_key(&key) {
             return;
         }
-        self.members.insert(key, Member { id: id.clone(), rooms: Vec::new() });
+        self.members.insert(key, Member { id: id.clone(), rooms: Vec::new(), tracked });
         self.ids.insert(id.clone(), key);
         let room = self.rooms.name(id.as_str()).unwrap_or_else(|| id.text().clone());
         self.join(key, room);
+    }
+
+    /// Removes a socket that has disconnected, as [`Namespace::remove`] does. If its client may return, keeps its ids, its rooms and
+    /// what it misses, and returns true. This is so with recovery, if the connection was lost
+    /// ([`DisconnectReason::is_recoverable`]) after the client was sent a packet with an offset. `bytes` is the size of what the adapter
+    /// keeps for the socket until [`Namespace::restore`] returns its key or [`NamespaceEvent::Forgotten`] names it.
+    pub fn suspend(&mut self, now: Instant, key: K, reason: &DisconnectReason, bytes: usize) -> bool {
+        let mut kept = false;
+        if reason.is_recoverable()
+            && let (Some(recovery), Some(member)) = (&mut self.recovery, self.members.get_mut(&key))
+            && let Some(tracked) = member.tracked.take()
+        {
+            kept = recovery.keep(now, key, member.id.clone(), member.rooms.clone(), tracked, bytes);
+        }
+        self.remove(key);
+        self.report_forgotten();
+        kept
+    }
+
+    /// Restores the socket that a client claims, under a new key: it is a member again, in its rooms, and a recipient of all later
+    /// packets. Returns what the client has missed until now. Returns `None` if there is no such socket, or if it cannot be proven
+    /// that the client would get all that it has missed: the client then gets a new socket. In both cases the claim is used up.
+    ///
+    /// `capacity` is the number of bytes that the client's queue takes ([`Frame::queued_len`](engineio_proto::Frame)).
+    pub fn restore(&mut self, now: Instant, key: K, claim: &Claim, capacity: usize) -> Option<Restored<K>> {
+        if self.members.contains_key(&key) {
+            return None;
+        }
+        let taken = self.recovery.as_mut()?.take(now, claim, capacity);
+        self.report_forgotten();
+        let Taken { former, id, rooms, tracked, missed } = taken?;
+        // Joining is no change of rooms here, so it is not recorded.
+        self.members.insert(key, Member { id: id.clone(), rooms: Vec::new(), tracked: None });
+        self.ids.insert(id.clone(), key);
+        for room in rooms {
+            let room = self.rooms.name(&room).unwrap_or(room);
+            self.join(key, room);
+        }
+        if let Some(member) = self.members.get_mut(&key) {
+            member.tracked = Some(tracked);
+        }
+        Some(Restored { id, pid: claim.pid, missed, former })
+    }
+
+    /// How much is kept for clients that may return.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        self.recovery.as_ref().map_or_else(Kept::default, |recovery| recovery.kept())
+    }
+
+    fn report_forgotten(&mut self) {
+        let Some(recovery) = &mut self.recovery else { return };
+        while let Some(socket) = recovery.poll_forgotten() {
+            self.events.push_back(NamespaceEvent::Forgotten { socket });
+        }
+    }
+
+    fn emit_with_offset(
+        &mut self,
+        target: &Target<K>,
+        now: Instant,
+        offset: Offset,
+        encoded: &Encoded,
+    ) -> Recipients<'_, K> {
+        if self.recovery.is_none() {
+            return self.recipients(target);
+        }
+        let recipients: Vec<K> = self.recipients(target).collect();
+        for key in &recipients {
+            if let Some(tracked) = self.members.get_mut(key).and_then(|member| member.tracked.as_mut()) {
+                Recovery::<K>::addressed(tracked, offset);
+            }
+        }
+        let (members, rooms) = (&self.members, &self.rooms);
+        if let Some(recovery) = &mut self.recovery
+            // Otherwise nobody can miss the packet.
+            && !(recipients.is_empty() && recovery.is_unused())
+        {
+            let id_of = |key| members.get(&key).map(|member| member.id.clone());
+            recovery.store(now, offset, encoded, target, id_of, |room| rooms.name(room));
+        }
+        Recipients { source: Source::Union(recipients.into_iter()), except: Vec::new(), sender: None }
     }
 
     /// Removes a socket that has disconnected. This is final: later operations do not reach the socket. The socket leaves its
@@ -279,6 +405,9 @@ impl<K: Copy + Ord> Namespace<K> {
         match operation {
             Operation::Emit { target } | Operation::Disconnect { target } | Operation::Fetch { target } => {
                 self.recipients(target)
+            }
+            Operation::EmitWithOffset { target, now, offset, encoded } => {
+                self.emit_with_offset(target, now, offset, encoded)
             }
             Operation::EmitWithAck { target, ack, deadline } => self.await_acks(target, ack.0, deadline),
             Operation::Join { target, rooms } => {
@@ -315,6 +444,9 @@ impl<K: Copy + Ord> Namespace<K> {
         let Some(member) = self.members.get_mut(&key) else { return };
         let Err(place) = member.rooms.binary_search(&room) else { return };
         member.rooms.insert(place, room.clone());
+        if let (Some(recovery), Some(tracked)) = (&self.recovery, &mut member.tracked) {
+            recovery.changed(tracked, &room, true);
+        }
         let created = self.rooms.insert(&room, key);
         if self.observers > 0 {
             if created {
@@ -328,6 +460,9 @@ impl<K: Copy + Ord> Namespace<K> {
         let Some(member) = self.members.get_mut(&key) else { return };
         let Ok(place) = member.rooms.binary_search_by(|name| (**name).cmp(room)) else { return };
         let room = member.rooms.remove(place);
+        if let (Some(recovery), Some(tracked)) = (&self.recovery, &mut member.tracked) {
+            recovery.changed(tracked, &room, false);
+        }
         self.left(key, room);
     }
 
@@ -434,8 +569,13 @@ impl<K: Copy + Ord> Namespace<K> {
         }
     }
 
-    /// Handles the timeouts that are due: recipients that have not answered a broadcast by its deadline time out.
+    /// Handles the timeouts that are due: recipients that have not answered a broadcast by its deadline time out, and packets and
+    /// sockets that were kept for recovery are dropped.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.handle_timeout(now);
+            self.report_forgotten();
+        }
         while let Some(&(deadline, id)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
             self.deadlines.remove(&(deadline, id));
             for socket in self.broadcasts.remove(&id).into_iter().flat_map(|missing| missing.recipients) {
@@ -459,7 +599,12 @@ impl<K: Copy + Ord> Namespace<K> {
     /// When to call [`Namespace::handle_timeout`]; `None` if no timeout is armed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.first().map(|&(deadline, _)| deadline)
+        let acks = self.deadlines.first().map(|&(deadline, _)| deadline);
+        let kept = self.recovery.as_ref().and_then(|recovery| recovery.poll_timeout());
+        match (acks, kept) {
+            (Some(acks), Some(kept)) => Some(acks.min(kept)),
+            (acks, kept) => acks.or(kept),
+        }
     }
 }
 

@@ -101,7 +101,7 @@ impl Client {
     }
 
     fn queue_without_payload(&mut self, packet_type: PacketType, namespace: &str) {
-        self.queue(&Outgoing::<()> { packet_type, namespace, id: None, event: None, args: None });
+        self.queue(&Outgoing::<()>::new(packet_type, namespace, None));
     }
 
     /// Does something that a client is allowed to do.
@@ -117,8 +117,7 @@ impl Client {
                     self.queue_without_payload(PacketType::Connect, name);
                 } else {
                     let auth = BTreeMap::from([("token", 123)]);
-                    let (packet_type, id) = (PacketType::Connect, None);
-                    self.queue(&Outgoing { packet_type, namespace: name, id, event: None, args: Some(&auth) });
+                    self.queue(&Outgoing::new(PacketType::Connect, name, Some(&auth)));
                 }
             }
             State::Joined if !well_behaved && random.chance(80) => {

@@ -173,6 +173,7 @@ impl Model {
                 NamespaceEvent::BroadcastDone { broadcast } => {
                     self.pending_acks.remove(&broadcast).is_some_and(|pending_acks| pending_acks.is_empty())
                 }
+                NamespaceEvent::Forgotten { .. } => false,
             };
             if !right {
                 return Err(Violation::new("I12", format!("namespace: {detail}")));

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::error::EmitError;
 use crate::event::{AckError, AckId, AckToken, Event, Pending, SocketHandle};
 use crate::id::SocketId;
-use crate::packet::{Outgoing, PacketType};
+use crate::packet::Outgoing;
 use crate::parser::{Encoder, Json, Parser as _};
 use crate::server::{Connection, Namespaces};
 
@@ -634,13 +634,7 @@ impl<'a> World<'a> {
         let number = self.broadcasts;
         self.broadcasts = self.broadcasts.saturating_add(1);
         let args = Numbered::new(number);
-        let outgoing = Outgoing {
-            packet_type: PacketType::Event,
-            namespace,
-            id: Some(id.0.into()),
-            event: Some("b"),
-            args: Some(&args),
-        };
+        let outgoing = Outgoing::event(namespace, Some(id.0.into()), "b", &args);
         let Ok(encoded) = Json.encode(&outgoing, &mut self.encoder) else { return Ok(()) };
         for key @ (index, socket) in recipients {
             let Some(peer) = self.peers.get_mut(index) else { continue };

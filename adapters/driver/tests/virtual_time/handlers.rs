@@ -8,12 +8,12 @@ use socketio_driver::{
     HandlerInput, Namespace, Payload, Refusal, Runtime as _, Server, Socket, SocketSource, State, TryData,
 };
 
-use crate::support::{Manner, Sim, WebSocket};
+use crate::support::{PipeSettings, Sim, WebSocket};
 use crate::{Log, end};
 
 /// A client that has joined `/`.
 async fn join(sim: &Sim, server: &Server) -> WebSocket {
-    let mut peer = WebSocket::open(sim, server, "/socket.io/", Manner::default()).await;
+    let mut peer = WebSocket::open(sim, server, "/socket.io/", PipeSettings::default()).await;
     peer.send("40").await.unwrap();
     assert!(peer.next().await.unwrap().starts_with("40"));
     peer
@@ -140,7 +140,7 @@ fn handlers_of_all_kinds_have_arguments() {
             .on_disconnect(|Extension(name): Extension<String>, State(log): State<Log>, reason: DisconnectReason| {
                 log.push(format!("left {name} {reason}"));
             });
-        let mut peer = WebSocket::open(&sim, &server, "/socket.io/", Manner::default()).await;
+        let mut peer = WebSocket::open(&sim, &server, "/socket.io/", PipeSettings::default()).await;
         assert_eq!(peer.ask("40").await, r#"44{"message":"bad request"}"#, "without a name");
         assert_eq!(peer.ask(r#"40{"name":"eve"}"#).await, r#"44{"message":"not eve"}"#);
         assert!(peer.ask(r#"40{"name":"ann"}"#).await.starts_with("40{"));

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use socketio_driver::{ConnectRequest, DisconnectReason, Namespace, Refusal, Runtime as _, Server, Socket};
 
-use crate::support::{Manner, Sim, WebSocket};
+use crate::support::{PipeSettings, Sim, WebSocket};
 use crate::{Log, end};
 
 const UNKNOWN: &str = r#"{"message":"Invalid namespace"}"#;
 
 async fn open(sim: &Sim, server: &Server) -> WebSocket {
-    WebSocket::open(sim, server, "/socket.io/", Manner::default()).await
+    WebSocket::open(sim, server, "/socket.io/", PipeSettings::default()).await
 }
 
 /// The answer to a request to join, without pings.
@@ -122,7 +122,7 @@ async fn visit(sim: Sim, server: Server, name: &'static str) {
         // The connection breaks while the parent or the middleware decides.
         0 => {
             sim.sleep(sim.duration(Duration::from_millis(30))).await;
-            peer.pipe.cut();
+            peer.pipe.reset();
         }
         how => {
             let Some(reply) = answer(&mut peer).await else { return };
@@ -139,7 +139,7 @@ async fn visit(sim: Sim, server: Server, name: &'static str) {
                 _ => peer.close().await,
             }
             sim.sleep(Duration::from_millis(5)).await;
-            peer.pipe.cut();
+            peer.pipe.reset();
         }
     }
 }

@@ -231,7 +231,7 @@ impl<P: Parser> World<P> {
                 parser.encode(&Outgoing::ack(namespace, id.unwrap_or(0), &Arguments(&values)), &mut self.encoder)
             }
             _ => {
-                let packet = Outgoing::<()> { packet_type, namespace, id: None, event: None, args: None };
+                let packet = Outgoing::<()>::new(packet_type, namespace, None);
                 parser.encode(&packet, &mut self.encoder)
             }
         };

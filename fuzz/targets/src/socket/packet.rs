@@ -20,13 +20,9 @@ pub(super) fn decode<P: Parser>(parser: &P, limits: &Limits, messages: Vec<Messa
 /// The same packet, to be sent to another peer.
 pub(super) fn relayed(packet: &Packet) -> Outgoing<'_, Payload> {
     let event = packet.payload.as_ref().and_then(Payload::name);
-    Outgoing {
-        packet_type: packet.packet_type,
-        namespace: &packet.namespace,
-        id: packet.id,
-        event,
-        args: packet.payload.as_ref(),
-    }
+    let mut outgoing = Outgoing::new(packet.packet_type, &packet.namespace, packet.payload.as_ref());
+    (outgoing.id, outgoing.event) = (packet.id, event);
+    outgoing
 }
 
 /// Encodes for a peer that accepts any number of attachments.
