@@ -451,7 +451,7 @@ fn a_request_or_upgrade_of_the_other_revision_is_code_3_and_the_session_goes_on(
 fn polling(query: &str, first: &str) -> Peer {
     let mut peer = Peer::accepted(both(quiet()), query, false);
     peer.get();
-    peer.says(&["open", first]);
+    peer.assert_outputs(&["open", first]);
     peer
 }
 
@@ -468,16 +468,16 @@ fn the_first_body_is_the_open_packet_and_an_initial_packet_follows_in_it() {
     let mut peer = polling(POLLING, &first);
     peer.send("later");
     peer.get();
-    peer.says(&["reply 2: 200 6:4later"]);
+    peer.assert_outputs(&["reply 2: 200 6:4later"]);
 
     let mut config = both(quiet());
     config.initial_packet = Some("first".into());
     let mut peer = Peer::accepted(config.clone(), POLLING, false);
     peer.get();
-    peer.says(&["open", &format!("{first}6:4first")]);
+    peer.assert_outputs(&["open", &format!("{first}6:4first")]);
     let mut peer = Peer::accepted(config, WEBSOCKET, true);
     peer.up(LinkKind::WebSocket);
-    peer.says(&["open", &format!("link 1: {}", open_json("")), "link 1: 4first"]);
+    peer.assert_outputs(&["open", &format!("link 1: {}", open_json("")), "link 1: 4first"]);
 }
 
 #[test]
@@ -487,16 +487,16 @@ fn an_upgrade_releases_the_poll_with_a_noop_and_moves_the_queue() {
     let poll = peer.get();
     peer.up(LinkKind::WebSocket);
     peer.text(1, "2probe");
-    peer.says(&["link 1: 3probe"]);
+    peer.assert_outputs(&["link 1: 3probe"]);
     peer.sleep_until(100);
-    peer.says(&[&format!("reply {poll}: 200 1:6")]);
+    peer.assert_outputs(&[&format!("reply {poll}: 200 1:6")]);
     peer.send("one");
     peer.text(1, "5");
     peer.text(1, "4two");
     peer.text(1, "2");
-    peer.says(&["upgraded WebSocket", "message two", "link 1: 3", "link 1: 4one"]);
+    peer.assert_outputs(&["upgraded WebSocket", "message two", "link 1: 3", "link 1: 4one"]);
     let late = peer.get();
-    peer.says(&[&mismatch(late)]);
+    peer.assert_outputs(&[&mismatch(late)]);
 }
 
 #[test]
@@ -507,26 +507,26 @@ fn what_ends_a_session_is_told_with_a_length() {
     let mut peer = polling(POLLING, &first);
     peer.get();
     peer.post("1:1");
-    peer.says(&["closed: transport close", "reply 2: 200 1:6", "reply 3: 200 ok"]);
-    peer.is_over();
+    peer.assert_outputs(&["closed: transport close", "reply 2: 200 1:6", "reply 3: 200 ok"]);
+    peer.assert_over();
     // The server closes.
     let mut peer = polling(POLLING, &first);
     peer.get();
     peer.close();
-    peer.says(&["closed: forced close", "reply 2: 200 1:1"]);
+    peer.assert_outputs(&["closed: forced close", "reply 2: 200 1:1"]);
     let mut peer = polling(POLLING, &first);
     peer.close();
     peer.get();
-    peer.says(&["closed: forced close", "reply 2: 200 1:61:1"]);
+    peer.assert_outputs(&["closed: forced close", "reply 2: 200 1:61:1"]);
     // Two GETs.
     let mut peer = polling(POLLING, &first);
     peer.get();
     peer.get();
-    peer.says(&["closed: transport error (overlap from client)", "reply 3: 400", "reply 2: 200 1:1"]);
+    peer.assert_outputs(&["closed: transport error (overlap from client)", "reply 3: 400", "reply 2: 200 1:1"]);
     // A body of revision 4.
     let mut peer = polling(POLLING, &first);
     peer.post("4hello");
-    peer.says(&["closed: parse error (missing or invalid packet length)", "reply 2: 200 ok"]);
+    peer.assert_outputs(&["closed: parse error (missing or invalid packet length)", "reply 2: 200 ok"]);
 }
 
 #[test]
@@ -535,15 +535,15 @@ fn jsonp_takes_forms_and_answers_with_scripts() {
     let script = format!(r#"___eio[7]("{}:{}");"#, open.len(), open.replace('"', "\\\""));
     let mut peer = polling("EIO=3&transport=polling&j=7", &format!("reply 1: 200 {script}"));
     peer.post("d=4%3A4a%5Cnb5%3A4a%5C%5Cnb10%3Ab4AQIDBA%3D%3D");
-    peer.says(&["message a\nb", "message a\\nb", "binary [1, 2, 3, 4]", "reply 2: 200 ok"]);
+    peer.assert_outputs(&["message a\nb", "message a\\nb", "binary [1, 2, 3, 4]", "reply 2: 200 ok"]);
     peer.send("x\ny\u{2028}");
     peer.session.send(Message::Binary(Bytes::from_static(b"\x01\x02\x03\x04"))).expect("there is room");
     peer.get();
-    peer.says(&[r#"reply 3: 200 ___eio[7]("5:4x\ny\u202810:b4AQIDBA==");"#]);
+    peer.assert_outputs(&[r#"reply 3: 200 ___eio[7]("5:4x\ny\u202810:b4AQIDBA==");"#]);
     // Neither a missing nor a repeated `d` is a payload.
     peer.post("e=1");
     peer.post("d=1%3A2&d=1%3A2");
-    peer.says(&["reply 4: 200 ok", "reply 5: 200 ok"]);
+    peer.assert_outputs(&["reply 4: 200 ok", "reply 5: 200 ok"]);
 }
 
 #[test]
