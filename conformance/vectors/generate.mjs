@@ -1,7 +1,7 @@
 // Writes the vector files of this directory: `npm ci && node generate.mjs`.
 //
-// The inputs are in `cases/`, one module for each family of codecs; what is expected is whatever the pinned reference parsers
-// answer. The same inputs and packages give the same bytes, so that a changed file means a changed reference or a changed case.
+// The inputs are in `cases/`, one module for each family of codecs. The expected results come from the pinned reference parsers. The
+// same inputs and packages give the same bytes, so a file only changes if the reference or a case changes.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -25,19 +25,19 @@ const SOURCES = {
   "socketio5-msgpack": "socket.io-msgpack-parser",
 };
 
-// "npm:name@version" is how an alias is pinned.
+// An alias is pinned as "npm:name@version".
 function source(name) {
   const pinned = dependencies[name];
   return pinned.startsWith("npm:") ? pinned.slice(4).replace("@", " ") : `${name} ${pinned}`;
 }
 
-// What would be awkward in an id stands there as its number.
+// Replaces characters that are not suitable in an id with their code points.
 const slug = (what) => what.replaceAll(/[,:]? /g, "-").replaceAll('"', "").replaceAll(/[^A-Za-z0-9.+_-]/gu, (c) => `_${c.codePointAt(0).toString(16)}`);
 
 const LONG = 600;
 const SHORTEST_RUN = 16;
 
-// Long content as pairs of a piece and how often it stands there.
+// Abbreviates long content as pairs of a text and the number of its repetitions.
 function squeezed(content, width) {
   if (content.length <= LONG) return content;
   const units = content.match(new RegExp(`[^]{1,${width}}`, width === 1 ? "gu" : "g"));

@@ -1,13 +1,13 @@
-// What the reference parsers make of one input, in the words of the vector files.
+// Runs the reference parsers on one case, and returns the result in the format of the vector files.
 //
-// The generator of the vectors asks here, and so does the live oracle of the tests, so that both speak of the same thing.
-// `README.md` describes the form of cases and answers.
+// Both the generator of the vectors and the live oracle of the tests use this module, so their results are comparable.
+// `README.md` describes the format of cases and results.
 
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 
-// Whoever keeps the packages elsewhere says where.
+// `PEER_PACKAGES` selects another directory with the packages.
 const packages = process.env.PEER_PACKAGES ?? fileURLToPath(new URL(".", import.meta.url));
 const require = createRequire(join(packages, "package.json"));
 
@@ -17,7 +17,7 @@ const socket5 = require("socket.io-parser");
 const socket4 = require("socket.io-parser-3");
 const msgpack = require("socket.io-msgpack-parser");
 
-// Deeper values are cut off: nobody's JSON reader should have to take them.
+// Deeper values are replaced by a marker, because many JSON parsers reject them.
 const DEEPEST = 100;
 
 export const toHex = (bytes) => Buffer.from(bytes).toString("hex");
@@ -28,7 +28,7 @@ const toUtf16 = (text) => Array.from({ length: text.length }, (_, at) => text.ch
 
 const isBytes = (value) => ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
 
-// A value of JavaScript as JSON.
+// Converts a JavaScript value to JSON.
 export function describe(value, depth = 0) {
   if (depth > DEEPEST) return { $deep: true };
   switch (typeof value) {
@@ -54,7 +54,7 @@ export function describe(value, depth = 0) {
   return Object.fromEntries(entries);
 }
 
-// The other way.
+// Converts JSON to a JavaScript value.
 export function revive(value) {
   if (Array.isArray(value)) return value.map(revive);
   if (value === null || typeof value !== "object") return value;
@@ -77,7 +77,7 @@ export function revive(value) {
   }
 }
 
-// Text or bytes, under the name of its form.
+// Returns text or bytes under the key of their form.
 function message(content) {
   if (typeof content !== "string") return { hex: toHex(content) };
   return isWellFormed(content) ? { text: content } : { utf16: toUtf16(content) };
@@ -88,7 +88,7 @@ const content = ({ text, hex }) => text ?? Buffer.from(hex, "hex");
 // Engine.IO
 
 const enginePacket = (packet) => ({
-  // A packet without a type is one of the accidents of revision 3.
+  // The reference of revision 3 returns packets without a type for some invalid inputs.
   type: packet.type ?? null,
   ...(packet.data === undefined ? {} : message(packet.data)),
 });
@@ -99,14 +99,14 @@ const engineInput = ({ type, text, hex, utf16 }) => {
   return text === undefined ? { type } : { type, data: text };
 };
 
-// Packets up to the first that is an error.
+// Returns the packets up to the first error.
 function engineOutcome(decoded) {
   const bad = decoded.findIndex(({ type }) => type === "error");
   if (bad < 0) return { packets: decoded.map(enginePacket) };
   return { packets: decoded.slice(0, bad).map(enginePacket), error: decoded[bad].data };
 }
 
-// A text body is decoded before it is parsed; what is not UTF-8 becomes U+FFFD there.
+// A text body is decoded before it is parsed. This replaces invalid UTF-8 with U+FFFD.
 const textBody = ([only]) => content(only).toString();
 
 function called(run) {
@@ -121,7 +121,7 @@ function collected(run) {
   return decoded;
 }
 
-// The chunks of a stream of packets, written one after the other.
+// Writes the chunks to the stream one after the other, and returns its output.
 async function streamed(stream, chunks) {
   const writer = stream.writable.getWriter();
   const reader = stream.readable.getReader();
@@ -163,7 +163,7 @@ function socketDecoded(decoder, input) {
   }
 }
 
-// The members of a packet in the order of the case: MessagePack writes them as they come.
+// Returns the members of a packet in the order of the case, because MessagePack writes them in this order.
 function socketInput(packet) {
   const names = { type: "type", namespace: "nsp", id: "id", data: "data", options: "options" };
   const members = Object.entries(packet).filter(([name]) => name in names);
@@ -212,7 +212,7 @@ const CODECS = {
     decode: (input) => socketDecoded(new socket4.Decoder(), input),
     encode([only]) {
       const packet = socketInput(only);
-      // What its server and client do before they encode.
+      // The server and the client of the reference do the same before they encode.
       if (hasBytes(packet.data)) packet.type += 3;
       return called((done) => new socket4.Encoder().encode(packet, done));
     },
@@ -223,7 +223,7 @@ const CODECS = {
   },
 };
 
-// The answer of the reference to a case: its `expect`.
+// Returns the result of the reference for a case: its `expect`.
 export async function answer(codec, { operation, input, options = {} }) {
   try {
     if (operation === "decode") return await CODECS[codec].decode(input, options);

@@ -1,4 +1,4 @@
-// What the case lists are written with.
+// Helpers to write the lists of cases.
 
 export const decode = (what, input, options) => ({
   operation: "decode",
@@ -18,7 +18,7 @@ export const counting = (count) => Array.from({ length: count }, (_, index) => i
 
 export const utf8 = (text) => [...Buffer.from(text)];
 
-// How a character is called in the name of a case.
+// Returns the name of a character for the name of a case.
 export const named = (text) =>
   /^[\x21\x23-\x7e]+$/.test(text) ? `"${text}"` : `U+${[...text].map((c) => c.codePointAt(0).toString(16).padStart(4, "0")).join(" U+")}`;
 

@@ -1,4 +1,4 @@
-// Engine.IO revision 3: packets, and payloads of polling in their text and their binary form.
+// Engine.IO revision 3: packets, and polling payloads in their text form and binary form.
 
 import { TEXTS, TYPES, bytes, counting, decode, encode, named, repeated, utf8 } from "./common.mjs";
 

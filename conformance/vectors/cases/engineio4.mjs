@@ -1,4 +1,4 @@
-// Engine.IO revision 4: packets, payloads of polling, frames of WebTransport.
+// Engine.IO revision 4: packets, polling payloads, and WebTransport frames.
 
 import { TEXTS, TYPES, bytes, counting, decode, encode, named, repeated, utf8 } from "./common.mjs";
 

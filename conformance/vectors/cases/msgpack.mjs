@@ -2,7 +2,7 @@
 
 import { bytes, counting, decode, encode, repeated, utf8 } from "./common.mjs";
 
-// MessagePack by hand, in whichever form a case is about.
+// Encodes MessagePack by hand, in the form that a case tests.
 const str = (text) => [0xa0 + utf8(text).length, ...utf8(text)];
 const str8 = (text) => [0xd9, utf8(text).length, ...utf8(text)];
 const str16 = (text) => [0xda, 0, utf8(text).length, ...utf8(text)];

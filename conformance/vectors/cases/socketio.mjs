@@ -1,4 +1,4 @@
-// The default parser of Socket.IO, protocols 5 and 4: the same texts for both, as what one refuses the other has to be asked too.
+// The default parser of Socket.IO, protocols 5 and 4. Both get the same texts, so that inputs that one rejects are tested with the other.
 
 import { bytes, counting, decode, encode, named, repeated } from "./common.mjs";
 
@@ -8,7 +8,7 @@ const RESERVED = ["connect", "connect_error", "disconnect", "disconnecting", "ne
 
 const hole = (num, more = {}) => ({ _placeholder: true, num, ...more });
 
-// Everything that a payload can be, at every type.
+// Every kind of payload with every packet type.
 const PAYLOADS = {
   nothing: "",
   "an empty object": "{}",

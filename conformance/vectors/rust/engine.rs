@@ -1,6 +1,7 @@
-//! The codecs of Engine.IO: ours as the vector files ask them, and the rules that they may differ by.
+//! Runs our Engine.IO codecs on the cases of the vector files, and defines the rules by which they may differ from the reference.
 //!
-//! A rule looks at the piece of input that ours stopped at, found by a reading of its own that knows the good form only.
+//! A rule examines the part of the input that our codec rejected. It finds that part with a minimal parser of its own, which reads valid
+//! input only.
 
 use bytes::{Bytes, BytesMut};
 use engineio_proto::framing;
@@ -10,7 +11,7 @@ use engineio_proto::{ContentType, Frame, Message, Packet, PacketType, ParseError
 use super::tree::{Tree, from_hex, from_utf16};
 use super::vectors::{Case, Codec, Content, Operation, Outcome, content, message};
 
-/// All of them.
+/// All codecs of Engine.IO.
 pub(crate) const CODECS: [Codec; 5] = [
     Codec {
         name: "engineio4-packet",
@@ -18,7 +19,7 @@ pub(crate) const CODECS: [Codec; 5] = [
             Operation::Decode => packets([Packet::decode(only(case))]),
             Operation::Encode => messages(case, frames(case, |frame| frame)),
         },
-        rules: &[("base64-that-is-none", base64_packet)],
+        rules: &[("invalid-base64", base64_packet)],
     },
     Codec {
         name: "engineio4-payload",
@@ -33,7 +34,7 @@ pub(crate) const CODECS: [Codec; 5] = [
                 if out.is_empty() { Outcome::default() } else { one_message(text_of(out)) }
             }
         },
-        rules: &[("base64-that-is-none", base64_payload), ("text-that-is-not-utf-8", utf8_payload)],
+        rules: &[("invalid-base64", base64_payload), ("invalid-utf-8", utf8_payload)],
     },
     Codec {
         name: "engineio4-webtransport",
@@ -50,9 +51,9 @@ pub(crate) const CODECS: [Codec; 5] = [
             }
         },
         rules: &[
-            ("base64-that-is-none", base64_frame),
-            ("text-that-is-not-utf-8", utf8_frame),
-            ("byte-order-mark-in-front", mark_in_frame),
+            ("invalid-base64", base64_frame),
+            ("invalid-utf-8", utf8_frame),
+            ("leading-byte-order-mark", byte_order_mark),
             ("webtransport-empty-chunk", empty_chunk),
             ("webtransport-limit-below-127", small_limit),
         ],
@@ -64,8 +65,8 @@ pub(crate) const CODECS: [Codec; 5] = [
             Operation::Encode => messages(case, frames(case, Frame::into_v3)),
         },
         rules: &[
-            ("base64-that-is-none", base64_packet_v3),
-            ("revision-3-bytes-behind-another-type", other_type_packet_v3),
+            ("invalid-base64", base64_packet_v3),
+            ("revision-3-binary-packet-of-another-type", other_type_packet_v3),
         ],
     },
     Codec {
@@ -87,16 +88,16 @@ pub(crate) const CODECS: [Codec; 5] = [
             }
         },
         rules: &[
-            ("base64-that-is-none", |case, ours| payload_v3(case, ours, Stop::Base64)),
-            ("revision-3-bytes-behind-another-type", |case, ours| payload_v3(case, ours, Stop::OtherType)),
-            ("revision-3-length-that-is-not-plain", |case, ours| payload_v3(case, ours, Stop::Length)),
-            ("revision-3-length-within-a-pair", |case, ours| payload_v3(case, ours, Stop::Pair)),
-            ("revision-3-part-of-unknown-kind", |case, ours| payload_v3(case, ours, Stop::Kind)),
-            ("revision-3-part-that-is-cut", |case, ours| payload_v3(case, ours, Stop::Cut)),
-            ("revision-3-part-of-no-length", |case, ours| payload_v3(case, ours, Stop::Nothing)),
-            ("text-that-is-not-utf-8", |case, ours| payload_v3(case, ours, Stop::Utf8)),
-            ("revision-3-packets-before-an-error", kept_v3),
-            ("half-a-surrogate-pair", half_pair),
+            ("invalid-base64", |case, ours| payload_v3(case, ours, PayloadError::Base64)),
+            ("revision-3-binary-packet-of-another-type", |case, ours| payload_v3(case, ours, PayloadError::OtherType)),
+            ("revision-3-length-not-decimal", |case, ours| payload_v3(case, ours, PayloadError::Length)),
+            ("revision-3-length-splits-surrogate-pair", |case, ours| payload_v3(case, ours, PayloadError::Pair)),
+            ("revision-3-unknown-part-kind", |case, ours| payload_v3(case, ours, PayloadError::Kind)),
+            ("revision-3-truncated-part", |case, ours| payload_v3(case, ours, PayloadError::Truncated)),
+            ("revision-3-empty-part", |case, ours| payload_v3(case, ours, PayloadError::Empty)),
+            ("invalid-utf-8", |case, ours| payload_v3(case, ours, PayloadError::Utf8)),
+            ("revision-3-packets-before-an-error", packets_before_error_v3),
+            ("lone-surrogate", lone_surrogate),
         ],
     },
 ];
@@ -125,8 +126,8 @@ const TYPES: [(&str, PacketType); 7] = [
     ("noop", PacketType::Noop),
 ];
 
-/// A decoded packet in the words of the files. The reference tells a packet without data from one with empty data, and makes the
-/// latter only of bytes.
+/// Describes a decoded packet in the format of the files. The reference distinguishes a packet without data from one with empty data. It
+/// decodes empty data only from bytes.
 fn described(packet: Packet) -> Tree {
     let (name, _) = TYPES.iter().find(|(_, each)| *each == packet.packet_type).unwrap();
     let mut entries = vec![("type".to_owned(), Tree::text(*name))];
@@ -145,7 +146,7 @@ fn described(packet: Packet) -> Tree {
 fn packets(decoded: impl IntoIterator<Item = Result<Packet, ParseError>>) -> Outcome {
     let mut outcome = Outcome::default();
     for packet in decoded {
-        assert!(outcome.error.is_none(), "a packet behind an error");
+        assert!(outcome.error.is_none(), "a packet was decoded after an error");
         match packet {
             Ok(packet) => outcome.packets.push(described(packet)),
             Err(error) => outcome.error = Some(error.to_string()),
@@ -158,7 +159,7 @@ fn webtransport(case: &Case) -> Outcome {
     let mut decoder = framing::Decoder::new(case.options.max_payload);
     let mut decoded = Vec::new();
     for chunk in &case.input {
-        let Content::Bytes(chunk) = content(chunk) else { panic!("chunks are bytes") };
+        let Content::Bytes(chunk) = content(chunk) else { panic!("chunks must be bytes") };
         decoder.push(chunk.into());
         while let Some(packet) = decoder.next().transpose() {
             let failed = packet.is_err();
@@ -179,7 +180,7 @@ fn frames(case: &Case, form: fn(Frame) -> Frame) -> Vec<Frame> {
         let content = |form| packet.get(form).and_then(Tree::as_text);
         match (content("text"), content("hex"), content("utf16")) {
             (_, Some(hex), _) => Frame::message(Message::Binary(from_hex(hex).into())),
-            // What becomes of such text before it can be sent.
+            // Text with a lone surrogate must become valid before it can be sent.
             (_, _, Some(hex)) => Frame::text(*packet_type, Text::from(String::from_utf16_lossy(&from_utf16(hex)))),
             (text, None, None) => Frame::text(*packet_type, Text::from(text.unwrap_or_default())),
         }
@@ -187,7 +188,7 @@ fn frames(case: &Case, form: fn(Frame) -> Frame) -> Vec<Frame> {
     case.input.iter().map(frame).map(form).collect()
 }
 
-/// What single packets are on a WebSocket, for a client that takes binary or not.
+/// Encodes single packets for a WebSocket, as base64 if the client does not accept binary.
 fn messages(case: &Case, frames: Vec<Frame>) -> Outcome {
     let form = |frame: Frame| if case.options.binary { frame } else { frame.into_base64() };
     let encoded = |frame: Frame| [frame.head(), frame.data()].concat();
@@ -208,7 +209,7 @@ fn one_message(content: Content) -> Outcome {
 
 // Rules
 
-/// Base64 as real clients write it: one alphabet, padding or not, line breaks or not.
+/// Returns whether this is base64 as real clients write it: one alphabet, with or without padding, with or without line breaks.
 fn is_base64(encoded: &str) -> bool {
     let joined: String = encoded.chars().filter(|character| !matches!(character, '\n' | '\r')).collect();
     let digits = joined.trim_end_matches('=');
@@ -244,11 +245,11 @@ fn utf8_payload(case: &Case, ours: &Outcome) -> bool {
     decodes(case, ours) && ours.packets.is_empty() && str::from_utf8(&body(case).0).is_err()
 }
 
-/// The frame that comes behind so many frames in these chunks: its first byte, and the rest if it is there.
+/// Returns the frame with this index in the stream: its first byte, and its content unless it is truncated.
 fn frame(case: &Case, index: usize) -> Option<(u8, Option<Vec<u8>>)> {
     let chunks = case.input.iter().map(|chunk| match content(chunk) {
         Content::Bytes(chunk) => chunk,
-        Content::Text(_) => panic!("chunks are bytes"),
+        Content::Text(_) => panic!("chunks must be bytes"),
     });
     let stream = chunks.collect::<Vec<_>>().concat();
     let mut rest = &stream[..];
@@ -275,7 +276,7 @@ fn frame(case: &Case, index: usize) -> Option<(u8, Option<Vec<u8>>)> {
     None
 }
 
-/// The same, when it is text.
+/// Returns the content of the frame with this index if it is text.
 fn text_frame(case: &Case, index: usize) -> Option<Vec<u8>> {
     frame(case, index).filter(|(first, _)| first & 0x80 == 0)?.1
 }
@@ -289,7 +290,7 @@ fn utf8_frame(case: &Case, ours: &Outcome) -> bool {
     decodes(case, ours) && text_frame(case, ours.packets.len()).is_some_and(|frame| str::from_utf8(&frame).is_err())
 }
 
-fn mark_in_frame(case: &Case, ours: &Outcome) -> bool {
+fn byte_order_mark(case: &Case, ours: &Outcome) -> bool {
     decodes(case, ours)
         && text_frame(case, ours.packets.len()).is_some_and(|frame| frame.starts_with("\u{feff}".as_bytes()))
 }
@@ -299,7 +300,7 @@ fn empty_chunk(case: &Case, _: &Outcome) -> bool {
         && case.input.iter().any(|chunk| matches!(content(chunk), Content::Bytes(chunk) if chunk.is_empty()))
 }
 
-/// The reference compares the limit with the 126 or 127 that announces a longer length, too.
+/// The reference also compares the limit with the 126 or 127 that announces an extended length.
 fn small_limit(case: &Case, ours: &Outcome) -> bool {
     let theirs = &case.expect.packets;
     case.operation == Operation::Decode
@@ -323,104 +324,104 @@ fn other_type_packet_v3(case: &Case, ours: &Outcome) -> bool {
         }
 }
 
-/// Why ours stops in a payload of revision 3.
+/// Why our codec rejects a payload of revision 3.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stop {
-    /// A length that is no plain decimal number.
+enum PayloadError {
+    /// A length that is not a plain decimal number.
     Length,
     /// A length that ends within a surrogate pair.
     Pair,
-    /// More is announced than there is.
-    Cut,
+    /// A packet that is shorter than its announced length.
+    Truncated,
     /// A length of 0 in a binary body.
-    Nothing,
-    /// A binary part that is neither text nor bytes.
+    Empty,
+    /// A part of a binary body that is marked as neither text nor bytes.
     Kind,
-    /// Bytes behind another type than that of a message.
+    /// Binary data in a packet that is not a message.
     OtherType,
     /// Invalid base64.
     Base64,
     /// Invalid UTF-8 in a text packet.
     Utf8,
-    /// Something that both refuse, or nothing.
+    /// No error, or one that the reference reports too.
     Other,
 }
 
-fn stop_in_packet(packet: &str) -> Stop {
+fn error_in_packet(packet: &str) -> PayloadError {
     match packet.strip_prefix('b').map(|rest| rest.strip_prefix('4')) {
-        Some(None) => Stop::OtherType,
-        Some(Some(encoded)) if !is_base64(encoded) => Stop::Base64,
-        _ => Stop::Other,
+        Some(None) => PayloadError::OtherType,
+        Some(Some(encoded)) if !is_base64(encoded) => PayloadError::Base64,
+        _ => PayloadError::Other,
     }
 }
 
-/// What ours stops at in a body.
-fn stop_v3(case: &Case) -> Stop {
+/// Returns why our codec rejects the body.
+fn error_v3(case: &Case) -> PayloadError {
     match content(&case.input[0]) {
-        Content::Text(text) => stop_in_text(&text),
-        Content::Bytes(bytes) => stop_in_binary(&bytes),
+        Content::Text(text) => error_in_text(&text),
+        Content::Bytes(bytes) => error_in_binary(&bytes),
     }
 }
 
-fn stop_in_text(body: &str) -> Stop {
+fn error_in_text(body: &str) -> PayloadError {
     let mut rest = body;
     while !rest.is_empty() {
-        let Some((digits, behind)) = rest.split_once(':') else { return Stop::Other };
+        let Some((digits, behind)) = rest.split_once(':') else { return PayloadError::Other };
         let plain = digits == "0" || (!digits.starts_with('0') && digits.bytes().all(|digit| digit.is_ascii_digit()));
-        let (true, Ok(length)) = (plain, digits.parse::<usize>()) else { return Stop::Length };
+        let (true, Ok(length)) = (plain, digits.parse::<usize>()) else { return PayloadError::Length };
         let units: Vec<u16> = behind.encode_utf16().collect();
-        let Some(packet) = units.get(..length) else { return Stop::Cut };
-        let Ok(packet) = String::from_utf16(packet) else { return Stop::Pair };
-        if stop_in_packet(&packet) != Stop::Other {
-            return stop_in_packet(&packet);
+        let Some(packet) = units.get(..length) else { return PayloadError::Truncated };
+        let Ok(packet) = String::from_utf16(packet) else { return PayloadError::Pair };
+        if error_in_packet(&packet) != PayloadError::Other {
+            return error_in_packet(&packet);
         }
         rest = &behind[packet.len()..];
     }
-    Stop::Other
+    PayloadError::Other
 }
 
-fn stop_in_binary(body: &[u8]) -> Stop {
+fn error_in_binary(body: &[u8]) -> PayloadError {
     let mut rest = body;
     while let Some((&kind, behind)) = rest.split_first() {
         if kind > 1 {
-            return Stop::Kind;
+            return PayloadError::Kind;
         }
         let digits = behind.iter().position(|byte| *byte > 9).unwrap_or(behind.len());
         let (digits, behind) = behind.split_at(digits);
         let length =
             digits.iter().try_fold(0_usize, |length, digit| length.checked_mul(10)?.checked_add(usize::from(*digit)));
-        let (Some(length), [255, behind @ ..]) = (length, behind) else { return Stop::Length };
+        let (Some(length), [255, behind @ ..]) = (length, behind) else { return PayloadError::Length };
         if digits.is_empty() || (digits.len() > 1 && digits[0] == 0) {
-            return Stop::Length;
+            return PayloadError::Length;
         }
         if length == 0 {
-            return Stop::Nothing;
+            return PayloadError::Empty;
         }
-        let Some((packet, behind)) = behind.split_at_checked(length) else { return Stop::Cut };
-        let stop = match (kind, str::from_utf8(packet)) {
-            (0, Ok(packet)) => stop_in_packet(packet),
-            (0, Err(_)) => Stop::Utf8,
-            _ if packet[0] != 4 => Stop::OtherType,
-            _ => Stop::Other,
+        let Some((packet, behind)) = behind.split_at_checked(length) else { return PayloadError::Truncated };
+        let error = match (kind, str::from_utf8(packet)) {
+            (0, Ok(packet)) => error_in_packet(packet),
+            (0, Err(_)) => PayloadError::Utf8,
+            _ if packet[0] != 4 => PayloadError::OtherType,
+            _ => PayloadError::Other,
         };
-        if stop != Stop::Other {
-            return stop;
+        if error != PayloadError::Other {
+            return error;
         }
         rest = behind;
     }
-    Stop::Other
+    PayloadError::Other
 }
 
-fn payload_v3(case: &Case, ours: &Outcome, stop: Stop) -> bool {
-    decodes(case, ours) && stop_v3(case) == stop
+fn payload_v3(case: &Case, ours: &Outcome, error: PayloadError) -> bool {
+    decodes(case, ours) && error_v3(case) == error
 }
 
-fn half_pair(case: &Case, _: &Outcome) -> bool {
+fn lone_surrogate(case: &Case, _: &Outcome) -> bool {
     case.operation == Operation::Encode && case.input.iter().any(|packet| packet.get("utf16").is_some())
 }
 
-/// The reference looks at the lengths of a binary body first, and discards all when one of them is bad.
-fn kept_v3(case: &Case, ours: &Outcome) -> bool {
+/// The reference reads all lengths of a binary body first. It discards all packets if one length is invalid.
+fn packets_before_error_v3(case: &Case, ours: &Outcome) -> bool {
     case.operation == Operation::Decode
         && matches!(content(&case.input[0]), Content::Bytes(_))
         && case.expect.packets.is_empty()

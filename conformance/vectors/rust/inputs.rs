@@ -1,13 +1,13 @@
-//! Generated cases: good inputs by the grammar of each codec, the same with a few things wrong, and noise; and packets to encode.
+//! Generates cases for the live oracle: valid inputs of each codec, corrupted inputs, noise, and packets to encode.
 //!
-//! Everything is drawn from a seed. What the reference makes of a case is not known here.
+//! A seed determines all cases. They have no expected outcome: the reference parser must provide it.
 
 use engineio_proto::testkit;
 
 use super::tree::{Tree, to_hex};
 use super::vectors::{Case, Content, Operation, Options, Outcome, message};
 
-/// Random numbers that a seed repeats.
+/// A random number generator. The same seed gives the same numbers.
 pub(crate) struct Random(testkit::Random);
 
 impl Random {
@@ -23,7 +23,7 @@ impl Random {
         self.0.index(limit)
     }
 
-    /// True this often in a hundred.
+    /// Returns true with this probability.
     fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
@@ -41,7 +41,7 @@ impl Random {
     }
 }
 
-/// The next case for this codec.
+/// Generates the next case for this codec.
 pub(crate) fn case(codec: &str, random: &mut Random) -> Case {
     let encode = random.chance(20);
     let mut options = Options::default();
@@ -67,13 +67,13 @@ pub(crate) fn case(codec: &str, random: &mut Random) -> Case {
         ("socketio5" | "socketio4", false) => socket_messages(random),
         ("socketio5-msgpack", true) => vec![socket_packet(random, true)],
         ("socketio5-msgpack", false) => vec![msgpack(random)],
-        _ => panic!("nothing generates inputs for {codec}"),
+        _ => panic!("no generator for the codec {codec}"),
     };
     let operation = if encode { Operation::Encode } else { Operation::Decode };
     Case { id: String::new(), operation, input, options, expect: Outcome::default() }
 }
 
-/// The case as the oracle takes it, in JSON.
+/// Writes the case as JSON, in the format that the oracle reads.
 pub(crate) fn json(case: &Case) -> String {
     let operation = if case.operation == Operation::Encode { "encode" } else { "decode" };
     let input: Vec<_> = case.input.iter().map(written).collect();
@@ -82,7 +82,7 @@ pub(crate) fn json(case: &Case) -> String {
     format!(r#"{{"operation":"{operation}","input":[{}],"options":{options}}}"#, input.join(","))
 }
 
-/// A value as the vector files write it. `serde_json` sorts what it is given as values; here the order of keys counts.
+/// Writes a value in the format of the vector files. `serde_json` would sort the keys of a map, but their order matters here.
 fn written(tree: &Tree) -> String {
     let text = |text: &str| serde_json::to_string(text).unwrap();
     match tree {
@@ -101,20 +101,20 @@ fn written(tree: &Tree) -> String {
             let entries = entries.iter().map(|(key, value)| format!("{}:{}", text(key), written(value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
         }
-        other => panic!("{other:?} is not generated"),
+        other => panic!("no generator creates {other:?}"),
     }
 }
 
 // Text and bytes
 
-/// What texts are made of, and what is put where it does not belong.
+/// The parts of generated texts. They are also inserted to corrupt an input.
 const PIECES: [&str; 44] = [
     "a", "b", "b4", "x", "hello", "0", "1", "2", "3", "4", "5", "6", "7", "9", "10", "-", "_", "=", "==", "+", "/",
     ",", ":", ".", "e", "\"", "\\", "[", "]", "{", "}", " ", "\n", "\r", "\t", "\u{0}", "\u{1e}", "\u{a0}", "\u{2028}",
     "\u{feff}", "é", "€", "😀", "*",
 ];
 
-/// What else breaks JSON.
+/// Additional parts that are inserted to corrupt JSON.
 const JSON_PIECES: [&str; 24] = [
     "null",
     "true",
@@ -146,7 +146,7 @@ fn text(random: &mut Random) -> String {
     (0..random.below(7)).map(|_| random.pick(&PIECES)).collect()
 }
 
-/// The text with a few things wrong.
+/// Applies one to three random changes to the text.
 fn mutated(random: &mut Random, text: String, json: bool) -> String {
     let mut characters: Vec<char> = text.chars().collect();
     for _ in 0..=random.below(3) {
@@ -184,8 +184,8 @@ fn mutated_bytes(random: &mut Random, mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Good, with something wrong, or noise.
-fn spoilt(random: &mut Random, good: String, json: bool) -> String {
+/// Returns the valid input, a corrupted copy, or noise.
+fn corrupted(random: &mut Random, good: String, json: bool) -> String {
     match random.below(100) {
         0..45 => good,
         45..90 => mutated(random, good, json),
@@ -193,7 +193,7 @@ fn spoilt(random: &mut Random, good: String, json: bool) -> String {
     }
 }
 
-fn spoilt_bytes(random: &mut Random, good: Vec<u8>) -> Vec<u8> {
+fn corrupted_bytes(random: &mut Random, good: Vec<u8>) -> Vec<u8> {
     match random.below(100) {
         0..45 => good,
         45..90 => mutated_bytes(random, good),
@@ -201,7 +201,7 @@ fn spoilt_bytes(random: &mut Random, good: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Base64 in one of the ways that are written.
+/// Encodes base64 with one of the two alphabets, with or without padding.
 fn base64(random: &mut Random, bytes: &[u8]) -> String {
     let alphabet = match random.chance(80) {
         true => b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
@@ -223,7 +223,7 @@ fn base64(random: &mut Random, bytes: &[u8]) -> String {
 
 // Engine.IO
 
-/// A packet in text.
+/// Generates a valid packet as text.
 fn packet_text(random: &mut Random, v3: bool) -> String {
     if random.chance(30) {
         let bytes = random.bytes(8);
@@ -241,7 +241,7 @@ fn packet(random: &mut Random, v3: bool) -> Tree {
         return message(Content::Bytes(bytes));
     }
     let good = packet_text(random, v3);
-    message(Content::Text(spoilt(random, good, false)))
+    message(Content::Text(corrupted(random, good, false)))
 }
 
 fn payload(random: &mut Random) -> Tree {
@@ -250,7 +250,7 @@ fn payload(random: &mut Random) -> Tree {
     if random.chance(15) {
         return message(Content::Bytes(mutated_bytes(random, good.into_bytes())));
     }
-    message(Content::Text(spoilt(random, good, false)))
+    message(Content::Text(corrupted(random, good, false)))
 }
 
 fn webtransport(random: &mut Random) -> Vec<Tree> {
@@ -275,7 +275,7 @@ fn webtransport(random: &mut Random) -> Vec<Tree> {
         }
         stream.extend(content);
     }
-    let stream = spoilt_bytes(random, stream);
+    let stream = corrupted_bytes(random, stream);
     let mut chunks = Vec::new();
     let mut rest = &stream[..];
     while !rest.is_empty() {
@@ -292,7 +292,7 @@ fn text_payload_v3(random: &mut Random) -> Tree {
         let packet = packet_text(random, true);
         good.push_str(&format!("{}:{packet}", packet.encode_utf16().count()));
     }
-    message(Content::Text(spoilt(random, good, false)))
+    message(Content::Text(corrupted(random, good, false)))
 }
 
 fn binary_payload_v3(random: &mut Random) -> Tree {
@@ -307,7 +307,7 @@ fn binary_payload_v3(random: &mut Random) -> Tree {
         good.push(255);
         good.extend(content);
     }
-    message(Content::Bytes(spoilt_bytes(random, good)))
+    message(Content::Bytes(corrupted_bytes(random, good)))
 }
 
 fn engine_packet(random: &mut Random) -> Tree {
@@ -326,7 +326,7 @@ fn engine_packet(random: &mut Random) -> Tree {
 
 // Socket.IO
 
-fn blanks(random: &mut Random) -> &'static str {
+fn whitespace(random: &mut Random) -> &'static str {
     if random.chance(4) { random.pick(&[" ", "\n", "\t \r"]) } else { "" }
 }
 
@@ -360,7 +360,8 @@ fn json_number(random: &mut Random) -> String {
 }
 
 fn json_value(random: &mut Random, depth: usize) -> String {
-    let inner = |random: &mut Random| format!("{}{}{}", blanks(random), json_value(random, depth + 1), blanks(random));
+    let inner =
+        |random: &mut Random| format!("{}{}{}", whitespace(random), json_value(random, depth + 1), whitespace(random));
     match random.below(if depth > 3 { 6 } else { 9 }) {
         0 | 1 => json_number(random),
         2 => random.pick(&["true", "false", "null"]).to_owned(),
@@ -397,7 +398,7 @@ fn json_value(random: &mut Random, depth: usize) -> String {
 
 fn json_list(random: &mut Random, first: Option<String>) -> String {
     let mut elements: Vec<_> = first.into_iter().collect();
-    elements.extend((0..random.below(4)).map(|_| format!("{}{}", blanks(random), json_value(random, 0))));
+    elements.extend((0..random.below(4)).map(|_| format!("{}{}", whitespace(random), json_value(random, 0))));
     format!("[{}]", elements.join(","))
 }
 
@@ -413,7 +414,7 @@ fn namespace(random: &mut Random) -> String {
     format!("/{rest}")
 }
 
-/// One packet: its text and its attachments.
+/// Generates up to three packets: their texts and attachments.
 fn socket_messages(random: &mut Random) -> Vec<Tree> {
     let mut messages = Vec::new();
     for _ in 0..=random.below(3) {
@@ -443,7 +444,7 @@ fn socket_messages(random: &mut Random) -> Vec<Tree> {
             }
             _ => json_list(random, None),
         });
-        messages.push(message(Content::Text(spoilt(random, good, true))));
+        messages.push(message(Content::Text(corrupted(random, good, true))));
         if random.chance(5) {
             attachments = random.below(3);
         }
@@ -452,7 +453,7 @@ fn socket_messages(random: &mut Random) -> Vec<Tree> {
     messages
 }
 
-/// A finite number of every size.
+/// Generates a finite number of any magnitude.
 fn number(random: &mut Random) -> f64 {
     match random.below(8) {
         0 => [0.0, -0.0, 1e21, 1e-7, 5e-324, f64::MAX, 9_007_199_254_740_991.0, 4_294_967_296.0][random.below(8)],
@@ -480,14 +481,14 @@ fn value(random: &mut Random, depth: usize) -> Tree {
     }
 }
 
-/// Keys are not repeated, and no numbers: JavaScript would put those first.
+/// Generates an object. Its keys are unique, and no key is a number, because JavaScript would move it to the front.
 fn object(random: &mut Random, depth: usize) -> Tree {
     let key =
         |index: usize, random: &mut Random| format!("{}{index}", random.pick(&["k", "é", "\"", "\n", "_", "x y"]));
     Tree::Map((0..random.below(4)).map(|index| (key(index, random), value(random, depth + 1))).collect())
 }
 
-/// A packet to encode, its members in the order in which the reference's server has them.
+/// Generates a packet to encode. Its members are in the order in which the reference server writes them.
 fn socket_packet(random: &mut Random, msgpack: bool) -> Tree {
     let (name, data) = match random.below(10) {
         0 => ("connect", random.chance(50).then(|| object(random, 0))),
@@ -516,7 +517,7 @@ fn socket_packet(random: &mut Random, msgpack: bool) -> Tree {
     entries.extend(id);
     entries.push(("namespace".to_owned(), Tree::Text(namespace)));
     if msgpack && name == "ack" {
-        // Here the id comes first.
+        // The reference server writes the id of an ack first.
         let id = entries.remove(2);
         entries.insert(0, id);
     }
@@ -666,8 +667,8 @@ fn msgpack(random: &mut Random) -> Tree {
     let mut good = Vec::new();
     length(random, &mut good, Some((0x80, 16)), [0, 0xde, 0xdf], members.len());
     good.extend(members.concat());
-    let mut bytes = spoilt_bytes(random, good);
-    // The reference fills an announced ArrayBuffer of four gigabytes before it finds that the bytes are not there.
+    let mut bytes = corrupted_bytes(random, good);
+    // The reference allocates an extension of up to 4 GiB before it notices that the bytes are missing.
     bytes.retain(|byte| *byte != 0xc9);
     message(Content::Bytes(bytes))
 }

@@ -1,6 +1,6 @@
-//! The parsers of Socket.IO: ours as the vector files ask them, and the rules that they may differ by.
+//! Runs our Socket.IO parsers on the cases of the vector files, and defines the rules by which they may differ from the reference.
 //!
-//! A rule looks at the message that ours stopped at, by a reading of its own that is as lenient as JavaScript.
+//! A rule examines the message that our parser rejected. It reads that message with a parser of its own, which is as lenient as JavaScript.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use socketio_proto::{Decoder as _, Encoder, Json, Limits, Outgoing, Packet, Pack
 use super::tree::Tree;
 use super::vectors::{Case, Codec, Content, Operation, Outcome, Rule, content, message};
 
-/// All of them.
+/// All parsers of Socket.IO.
 pub(crate) const CODECS: [Codec; 3] = [
     Codec { name: "socketio5", run: |case| run(&Json, case), rules: &JSON },
     Codec { name: "socketio4", run: |case| run(&JsonV4, case), rules: &JSON_V4 },
@@ -56,7 +56,7 @@ fn decode(parser: &impl Parser, case: &Case) -> Outcome {
     outcome
 }
 
-/// A decoded packet in the words of the files.
+/// Describes a decoded packet in the format of the files.
 fn described(packet: &Packet) -> Tree {
     let (name, _) = TYPES.iter().find(|(_, each)| *each == packet.packet_type).unwrap();
     let mut entries = vec![
@@ -84,7 +84,7 @@ fn args(payload: &Payload) -> Vec<Tree> {
     (0..payload.len()).map(arg).collect()
 }
 
-/// Arguments, each of them one.
+/// Serializes each element of the slice as one argument.
 struct Spread<'a>(&'a [Tree]);
 
 impl Serialize for Spread<'_> {
@@ -101,7 +101,7 @@ fn encode(parser: &impl Parser, case: &Case) -> Outcome {
     let (_, packet_type) = TYPES.iter().find(|(name, _)| Some(*name) == text("type")).unwrap();
     let id = packet.get("id").map(|id| match id {
         Tree::Number(id) => *id as u64,
-        other => panic!("{other:?} is no id"),
+        other => panic!("{other:?} cannot be an id"),
     });
     let namespace = text("namespace").unwrap();
     let encoder = &mut Encoder::new();
@@ -128,7 +128,7 @@ fn encode(parser: &impl Parser, case: &Case) -> Outcome {
     }
 }
 
-/// The message of a frame.
+/// Converts a frame to a message in the format of the files.
 fn described_frame(frame: &Frame) -> Tree {
     let data = frame.data().to_vec();
     message(if frame.is_binary() { Content::Bytes(data) } else { Content::Text(String::from_utf8(data).unwrap()) })
@@ -137,16 +137,16 @@ fn described_frame(frame: &Frame) -> Tree {
 // Rules
 
 const JSON: [(&str, Rule); 13] = [
-    ("blank-type", |case, ours| stopped_at(case, ours, |head| head.blank_type)),
-    ("attachment-count-that-is-not-plain", |case, ours| stopped_at(case, ours, |head| !head.plain_count)),
-    ("id-with-blanks", |case, ours| stopped_at(case, ours, |head| head.id.chars().any(is_blank))),
-    ("id-out-of-range", |case, ours| stopped_at(case, ours, |head| is_large(head.id))),
-    ("event-without-payload", |case, ours| stopped_at(case, ours, |head| head.event && head.payload.is_empty())),
-    ("nested-too-deep", |case, ours| stopped_at(case, ours, |head| depth(head.payload) > 128)),
+    ("empty-or-whitespace-type", |case, ours| rejects_text(case, ours, |head| head.whitespace_type)),
+    ("attachment-count-not-decimal", |case, ours| rejects_text(case, ours, |head| !head.plain_count)),
+    ("id-with-whitespace", |case, ours| rejects_text(case, ours, |head| head.id.chars().any(is_whitespace))),
+    ("id-out-of-range", |case, ours| rejects_text(case, ours, |head| is_large(head.id))),
+    ("event-without-payload", |case, ours| rejects_text(case, ours, |head| head.event && head.payload.is_empty())),
+    ("nested-too-deep", |case, ours| rejects_text(case, ours, |head| depth(head.payload) > 128)),
     ("placeholder-number-with-a-fraction", fraction),
     ("repeated-key", repeated_key),
     ("nested-too-deep-to-read", |case, ours| has(case, is_deep) && case.expect.matches(ours, unlike_rust)),
-    ("half-a-surrogate-pair", |case, ours| has(case, is_half_pair) && case.expect.matches(ours, unlike_rust)),
+    ("lone-surrogate", |case, ours| has(case, is_lone_surrogate) && case.expect.matches(ours, unlike_rust)),
     ("number-out-of-range", |case, ours| has(case, is_infinite) && case.expect.matches(ours, unlike_rust)),
     ("reserved-name", |case, ours| encodes(case, ours, "is a reserved event name")),
     ("too-many-attachments-to-encode", |case, ours| encodes(case, ours, "too many attachments")),
@@ -161,28 +161,26 @@ const JSON_V4: [(&str, Rule); 14] = {
 const MSGPACK: [(&str, Rule); 18] = [
     ("reserved-name", |case, ours| encodes(case, ours, "is a reserved event name")),
     ("nested-too-deep", |case, ours| refuses(case, ours, |_| true) && facts(case).depth > 128),
-    ("text-that-is-not-utf-8", |case, ours| refuses(case, ours, |_| true) && facts(case).bad_text),
-    ("msgpack-other-words", other_words),
+    ("invalid-utf-8", |case, ours| refuses(case, ours, |_| true) && facts(case).bad_text),
+    ("msgpack-different-error", different_error),
     ("msgpack-event-name", |case, ours| refuses(case, ours, has_odd_name)),
     ("msgpack-event-name-as-a-float", |case, ours| refuses(case, ours, |_| true) && facts(case).float_first),
     ("msgpack-namespace-without-a-slash", |case, ours| {
         refuses(case, ours, |packet| !namespace_of(packet).starts_with('/'))
     }),
     ("msgpack-id-out-of-range", |case, ours| refuses(case, ours, has_odd_id)),
-    ("msgpack-extension-for-a-list", |case, ours| refuses(case, ours, has_pair)),
+    ("msgpack-extension-as-arguments", |case, ours| refuses(case, ours, has_pair)),
     ("msgpack-disconnect-with-nil", disconnect_with_nil),
-    ("msgpack-key-that-is-no-text", |case, ours| both_read(case, ours, other_keys) && facts(case).odd_key),
-    ("msgpack-key-of-a-member-that-is-no-text", |case, _| decoding(case) && facts(case).odd_member),
+    ("msgpack-map-key-not-text", |case, ours| both_read(case, ours, other_keys) && facts(case).odd_key),
+    ("msgpack-member-key-not-text", |case, _| decoding(case) && facts(case).odd_member),
     ("msgpack-key-__proto__", |case, ours| decoding(case) && ours.error.is_none() && facts(case).proto),
     ("msgpack-member-__proto__", |case, _| decoding(case) && facts(case).proto_member),
-    ("msgpack-values-of-javascript", |case, ours| decoding(case) && case.expect.matches(ours, closest)),
-    ("msgpack-undefined-is-not-written", |case, _| {
-        case.operation == Operation::Encode && has_undefined(&case.input[0])
-    }),
+    ("msgpack-javascript-values", |case, ours| decoding(case) && case.expect.matches(ours, closest)),
+    ("msgpack-undefined-not-written", |case, _| case.operation == Operation::Encode && has_undefined(&case.input[0])),
     ("msgpack-order-of-members", |case, ours| {
         case.operation == Operation::Encode && ours.error.is_none() && has_other_order(&case.input[0])
     }),
-    ("msgpack-number-that-wraps", |case, ours| {
+    ("msgpack-integer-overflow", |case, ours| {
         case.operation == Operation::Encode && ours.error.is_none() && case.input[0].contains(|value| matches!(value, Tree::Number(number) if number.fract() == 0.0 && number.is_finite() && (*number >= 18_446_744_073_709_551_616.0 || *number < -9_223_372_036_854_775_808.0)))
     }),
 ];
@@ -195,19 +193,19 @@ fn encodes(case: &Case, ours: &Outcome, words: &str) -> bool {
     case.operation == Operation::Encode && ours.error.as_ref().is_some_and(|error| error.contains(words))
 }
 
-/// The parts of a packet's text, as JavaScript tells them apart.
+/// The parts of a packet's text, as JavaScript separates them.
 struct Head<'a> {
-    blank_type: bool,
-    /// There is a count, in up to ten digits, or there has to be none.
+    whitespace_type: bool,
+    /// The attachment count has one to ten digits, or the type has no count.
     plain_count: bool,
     event: bool,
-    /// Digits and blanks.
+    /// Digits and whitespace.
     id: &'a str,
     payload: &'a str,
 }
 
-/// What JavaScript converts to 0.
-fn is_blank(character: char) -> bool {
+/// Returns whether JavaScript treats the character as whitespace. It converts whitespace to the number 0.
+fn is_whitespace(character: char) -> bool {
     (character.is_whitespace() && character != '\u{85}') || character == '\u{feff}'
 }
 
@@ -224,14 +222,14 @@ fn head(text: &str) -> Head<'_> {
         true => rest.split_once(',').map_or("", |(_, behind)| behind),
         false => rest,
     };
-    let payload = rest.trim_start_matches(|character: char| character.is_ascii_digit() || is_blank(character));
+    let payload = rest.trim_start_matches(|character: char| character.is_ascii_digit() || is_whitespace(character));
     let id = &rest[..rest.len() - payload.len()];
-    let blank_type = first.is_none_or(is_blank);
-    Head { blank_type, plain_count, event: matches!(first, Some('2' | '5')), id, payload }
+    let whitespace_type = first.is_none_or(is_whitespace);
+    Head { whitespace_type, plain_count, event: matches!(first, Some('2' | '5')), id, payload }
 }
 
-/// Whether the text that ours stopped at is like that.
-fn stopped_at(case: &Case, ours: &Outcome, like: fn(&Head<'_>) -> bool) -> bool {
+/// Returns whether our parser rejected a text message, and `like` holds for that message.
+fn rejects_text(case: &Case, ours: &Outcome, like: fn(&Head<'_>) -> bool) -> bool {
     decodes(case, ours)
         && case.input.get(ours.taken).is_some_and(|input| match content(input) {
             Content::Text(text) => like(&head(&text)),
@@ -239,12 +237,12 @@ fn stopped_at(case: &Case, ours: &Outcome, like: fn(&Head<'_>) -> bool) -> bool 
         })
 }
 
-/// More digits than ours reads, or not the same number in JavaScript.
+/// Returns whether the id has more digits than our parser accepts, or JavaScript rounds it.
 fn is_large(id: &str) -> bool {
     id.len() > 16 || id.parse().is_ok_and(|id: u64| id >= 1 << 53)
 }
 
-/// Levels of arrays and objects.
+/// Returns the number of nested arrays and objects.
 fn depth(json: &str) -> usize {
     let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
     for byte in json.bytes() {
@@ -261,7 +259,7 @@ fn depth(json: &str) -> usize {
     deepest
 }
 
-/// There is no attachment between two others: JavaScript reads `undefined`.
+/// A placeholder number with a fraction selects no attachment, so JavaScript reads `undefined`.
 fn fraction(case: &Case, ours: &Outcome) -> bool {
     let theirs = case.expect.packets.get(ours.packets.len());
     decodes(case, ours)
@@ -269,11 +267,11 @@ fn fraction(case: &Case, ours: &Outcome) -> bool {
         && theirs.is_some_and(|packet| packet.contains(|value| matches!(value, Tree::Undefined)))
 }
 
-/// JavaScript forgets what stands under a key that comes again; ours may stop at it.
+/// JavaScript discards the first value of a repeated key. Our parser may reject that value.
 fn repeated_key(case: &Case, ours: &Outcome) -> bool {
-    let stops = case.expect.refused_by(ours, unlike_rust) && ours.error.as_deref() == Some("illegal attachments");
+    let rejects = case.expect.refused_by(ours, unlike_rust) && ours.error.as_deref() == Some("illegal attachments");
     let unread = case.expect.matches(ours, |_, ours| matches!(ours, Tree::Unreadable));
-    (stops || unread)
+    (rejects || unread)
         && case.operation == Operation::Decode
         && case.input.iter().any(|input| match content(input) {
             Content::Text(text) => {
@@ -284,7 +282,7 @@ fn repeated_key(case: &Case, ours: &Outcome) -> bool {
         })
 }
 
-/// Looks at the text alone: what is under the key may be unreadable as a whole.
+/// Examines only the text, because the value of the key may be impossible to deserialize.
 fn has_repeated_key(json: &str) -> bool {
     if let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(json) {
         return elements.iter().any(|element| has_repeated_key(element.get()));
@@ -295,7 +293,7 @@ fn has_repeated_key(json: &str) -> bool {
     })
 }
 
-/// All members of an object.
+/// The members of an object, including those with a repeated key.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -322,7 +320,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// The decoder of protocol 4 makes a packet of the complaint.
+/// The reference decoder of protocol 4 returns the error as a packet.
 fn unknown_type_as_packet(case: &Case, ours: &Outcome) -> bool {
     let theirs = case.expect.packets.get(ours.packets.len()).and_then(|packet| packet.get("data"));
     decodes(case, ours)
@@ -330,15 +328,15 @@ fn unknown_type_as_packet(case: &Case, ours: &Outcome) -> bool {
         && theirs.and_then(Tree::as_text).is_some_and(|data| data.starts_with("parser error: unknown packet type "))
 }
 
-/// Whether the reference has such a value somewhere.
+/// Returns whether the reference decoded a value for which `like` holds.
 fn has(case: &Case, like: fn(&Tree) -> bool) -> bool {
     case.expect.packets.iter().any(|packet| packet.contains(like))
 }
 
-fn is_half_pair(value: &Tree) -> bool {
+fn is_lone_surrogate(value: &Tree) -> bool {
     match value {
-        Tree::HalfPair(_) => true,
-        Tree::Map(entries) => entries.iter().any(|(key, _)| key.starts_with("half a pair")),
+        Tree::LoneSurrogate(_) => true,
+        Tree::Map(entries) => entries.iter().any(|(key, _)| key.starts_with("lone surrogate")),
         _ => false,
     }
 }
@@ -351,18 +349,18 @@ fn is_deep(value: &Tree) -> bool {
     matches!(value, Tree::Deep)
 }
 
-/// Values that JSON can express and our reader cannot read: no Rust type holds them, or they are nested too deeply.
+/// Accepts values that JSON can express but our parser cannot deserialize: no Rust type holds them, or they are nested too deeply.
 fn unlike_rust(theirs: &Tree, ours: &Tree) -> bool {
     match (theirs, ours) {
-        (Tree::HalfPair(units), Tree::Name(name)) => String::from_utf16_lossy(units) == *name,
+        (Tree::LoneSurrogate(units), Tree::Name(name)) => String::from_utf16_lossy(units) == *name,
         (theirs, Tree::Unreadable) => {
-            theirs.contains(|value| is_half_pair(value) || is_infinite(value) || is_deep(value))
+            theirs.contains(|value| is_lone_surrogate(value) || is_infinite(value) || is_deep(value))
         }
         _ => false,
     }
 }
 
-/// Whether ours stops at a packet of the reference that is like that.
+/// Returns whether our parser rejects a packet that the reference accepts, and `like` holds for that packet.
 fn refuses(case: &Case, ours: &Outcome, like: fn(&Tree) -> bool) -> bool {
     decodes(case, ours) && case.expect.packets.get(ours.packets.len()).is_some_and(like)
 }
@@ -371,7 +369,7 @@ fn decoding(case: &Case) -> bool {
     case.operation == Operation::Decode
 }
 
-/// The same packets, apart from places where `allowed` says that values may differ.
+/// Returns whether both accept the input and decode the same packets, apart from values whose difference `allowed` accepts.
 fn both_read(case: &Case, ours: &Outcome, allowed: fn(&Tree, &Tree) -> bool) -> bool {
     decoding(case) && case.expect.error.is_none() && case.expect.matches(ours, allowed)
 }
@@ -384,7 +382,7 @@ fn elements(packet: &Tree) -> Option<&[Tree]> {
     if let Some(Tree::List(elements)) = packet.get("data") { Some(elements) } else { None }
 }
 
-/// No name, a reserved one, or one that is neither text nor a whole number.
+/// Returns whether an event has no name, a reserved name, or a name that is neither text nor an integer.
 fn has_odd_name(packet: &Tree) -> bool {
     const RESERVED: [&str; 6] =
         ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
@@ -400,13 +398,13 @@ fn has_odd_id(packet: &Tree) -> bool {
     matches!(packet.get("id"), Some(Tree::Number(id)) if *id < 0.0 || *id >= 9_007_199_254_740_992.0)
 }
 
-/// An extension is a list of its type and its bytes in JavaScript.
+/// Returns whether the data looks like an extension. JavaScript represents it as an array of its type and its bytes.
 fn has_pair(packet: &Tree) -> bool {
     matches!(elements(packet), Some([Tree::Number(_), Tree::Bytes(_)]))
 }
 
-/// Both refuse, ours as broken what the reference complains about as a packet, or the other way round.
-fn other_words(case: &Case, ours: &Outcome) -> bool {
+/// Both reject the input with different errors: one reports invalid MessagePack, the other an invalid packet.
+fn different_error(case: &Case, ours: &Outcome) -> bool {
     decodes(case, ours) && case.expect.error.is_some() && case.expect.packets.len() == ours.packets.len()
 }
 
@@ -415,17 +413,17 @@ fn disconnect_with_nil(case: &Case, ours: &Outcome) -> bool {
         && matches!(&ours.packets[..], [packet] if packet.get("type").and_then(Tree::as_text) == Some("disconnect") && packet.get("data").is_none())
 }
 
-/// What comes closest to a value that only JavaScript has.
+/// Accepts the closest Rust equivalent of a value that only JavaScript has.
 fn closest(theirs: &Tree, ours: &Tree) -> bool {
     match (theirs, ours) {
         (Tree::Undefined, Tree::Null) => true,
-        // JavaScript has no dates that are further away.
+        // Dates beyond this limit are invalid in JavaScript.
         (Tree::Date(milliseconds), Tree::Number(number)) => milliseconds == number || number.abs() > 8.64e15,
         _ => false,
     }
 }
 
-/// Maps whose keys JavaScript has made texts of, or lost; ours reads some of them as other texts, and others not at all.
+/// Accepts maps whose keys JavaScript converted to text or lost. Our parser converts some keys differently, and cannot deserialize others.
 fn other_keys(theirs: &Tree, ours: &Tree) -> bool {
     let is_map = |value: &Tree| matches!(value, Tree::Map(_));
     closest(theirs, ours)
@@ -437,7 +435,7 @@ fn has_undefined(packet: &Tree) -> bool {
     packet.contains(|value| matches!(value, Tree::Undefined))
 }
 
-/// Another order than that of the reference's server, or a member that only clients add.
+/// Returns whether the members are in a different order than the reference server writes them, or include one that only clients add.
 fn has_other_order(packet: &Tree) -> bool {
     let Tree::Map(members) = packet else { return false };
     let members: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
@@ -448,19 +446,19 @@ fn has_other_order(packet: &Tree) -> bool {
     !order.iter().filter(|name| members.contains(name)).eq(&members)
 }
 
-/// What is in MessagePack, as far as it can be read.
+/// Properties of a MessagePack message, collected up to its first invalid byte.
 #[derive(Default)]
 struct Facts {
     depth: usize,
     bad_text: bool,
     odd_key: bool,
-    /// The key of a member of the packet is no text, and JavaScript converts it to its name.
+    /// A key of the packet is not text, but JavaScript converts it to the name of a member.
     odd_member: bool,
-    /// A key somewhere is `__proto__`.
+    /// A key at any depth is `__proto__`.
     proto: bool,
-    /// The key of a member is.
+    /// A key of the packet itself is `__proto__`.
     proto_member: bool,
-    /// A list of a member starts with a float.
+    /// An array that is a member of the packet starts with a float.
     float_first: bool,
 }
 
@@ -472,7 +470,7 @@ fn facts(case: &Case) -> Facts {
     facts
 }
 
-/// Reads the value at this position; where it ends.
+/// Reads the value at this position. Returns the position after it, or `None` if it is truncated.
 fn walk(bytes: &[u8], at: usize, depth: usize, facts: &mut Facts) -> Option<usize> {
     let first = *bytes.get(at)?;
     let announced = |size: usize| {
@@ -525,7 +523,7 @@ fn walk(bytes: &[u8], at: usize, depth: usize, facts: &mut Facts) -> Option<usiz
     Some(at)
 }
 
-/// The text that JavaScript makes of a key: of text, of bytes, and of an array of one of them.
+/// Returns the text to which JavaScript converts a key that is text, bytes, or an array with one such element.
 fn name(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let behind = bytes.get(at + 1..)?;
     let number = |size: usize| {

@@ -1,6 +1,6 @@
-//! A value of a vector file: what JavaScript, JSON and MessagePack have in common, and the few things that only JavaScript has.
+//! The values of the vector files: those that JavaScript, JSON and MessagePack share, and a few that only JavaScript has.
 //!
-//! The files write the latter as objects with one key that starts with `$`; see the README beside them.
+//! The files write the latter as objects with one key that starts with `$`. The README of the vectors describes them.
 
 #![allow(dead_code, reason = "shared by tests that need different parts of it")]
 
@@ -15,44 +15,44 @@ use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 pub(crate) enum Tree {
     Null,
     Bool(bool),
-    /// Every number is what JavaScript makes of it.
+    /// A number. JavaScript converts every number to a double.
     Number(f64),
     Text(String),
     Bytes(Vec<u8>),
     List(Vec<Tree>),
     Map(Vec<(String, Tree)>),
-    /// `undefined`, which is not `null`.
+    /// JavaScript's `undefined`, which differs from `null`.
     Undefined,
-    /// Text with half a surrogate pair, as UTF-16.
-    HalfPair(Vec<u16>),
+    /// Text with a lone surrogate, as UTF-16.
+    LoneSurrogate(Vec<u16>),
     /// A point in time: milliseconds since 1970.
     Date(f64),
-    /// Deeper than the files go.
+    /// A value nested more deeply than the files record.
     Deep,
-    /// An event's name as ours gives it: text, also when it was a number.
+    /// An event name as our parser returns it: always text, even if the peer sent a number.
     Name(String),
-    /// Something that ours does not read as a value. Its text can still be passed on.
+    /// A value that our parser cannot deserialize. It can still be relayed unchanged.
     Unreadable,
 }
 
 impl Tree {
-    /// A text.
+    /// Creates a text value.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
-    /// The value of this key, when it is a map that has it.
+    /// Returns the value of this key if the tree is a map that contains it.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         let Self::Map(entries) = self else { return None };
         entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    /// The text, when it is one.
+    /// Returns the text of a text value.
     pub(crate) fn as_text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
-    /// Whether `found` is in here, at any depth.
+    /// Returns whether `found` holds for this value or a nested one.
     pub(crate) fn contains(&self, found: fn(&Self) -> bool) -> bool {
         found(self)
             || match self {
@@ -62,7 +62,7 @@ impl Tree {
             }
     }
 
-    /// Whether the other value, of ours, is the same; or differs only where `allowed` says that it may.
+    /// Returns whether our value is the same, or differs only in places that `allowed` accepts.
     pub(crate) fn matches(&self, ours: &Self, allowed: fn(&Self, &Self) -> bool) -> bool {
         let same = match (self, ours) {
             (Self::Null, Self::Null) | (Self::Undefined, Self::Undefined) | (Self::Deep, _) => true,
@@ -72,7 +72,7 @@ impl Tree {
             }
             (Self::Number(number), Self::Name(name)) => name.parse() == Ok(*number),
             (Self::Text(text), Self::Text(other) | Self::Name(other)) => text == other,
-            (Self::HalfPair(one), Self::HalfPair(other)) => one == other,
+            (Self::LoneSurrogate(one), Self::LoneSurrogate(other)) => one == other,
             (Self::Bytes(one), Self::Bytes(other)) => one == other,
             (Self::List(one), Self::List(other)) => {
                 one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.matches(other, allowed))
@@ -90,7 +90,7 @@ impl Tree {
         same || allowed(self, ours)
     }
 
-    /// The value that this stands for in a vector file.
+    /// Replaces objects with a `$` key by the values that they represent in a vector file.
     pub(crate) fn resolved(self) -> Self {
         match self {
             Self::List(elements) => Self::List(elements.into_iter().map(Self::resolved).collect()),
@@ -106,7 +106,7 @@ impl Tree {
     }
 }
 
-/// Of a key that stands there twice the last counts.
+/// The entries by key. The last entry wins if a key is repeated.
 fn unique(entries: &[(String, Tree)]) -> BTreeMap<&str, &Tree> {
     entries.iter().map(|(key, value)| (key.as_str(), value)).collect()
 }
@@ -116,21 +116,21 @@ fn tagged(tag: &str, content: Tree) -> Tree {
         ("$undefined", _) => Tree::Undefined,
         ("$deep", _) => Tree::Deep,
         ("$date", Tree::Number(milliseconds)) => Tree::Date(milliseconds),
-        // Further away than JavaScript's dates go.
+        // A date that is out of range in JavaScript.
         ("$date", Tree::Null) => Tree::Date(f64::NAN),
         ("$float", Tree::Text(float)) => Tree::Number(float.parse().unwrap()),
         ("$bytes", Tree::Text(hex)) => Tree::Bytes(from_hex(&hex)),
-        ("$utf16", Tree::Text(hex)) => Tree::HalfPair(from_utf16(&hex)),
+        ("$utf16", Tree::Text(hex)) => Tree::LoneSurrogate(from_utf16(&hex)),
         ("$entries", Tree::List(entries)) => Tree::Map(
             entries
                 .into_iter()
                 .map(|entry| {
-                    let Tree::List(entry) = entry else { panic!("an entry is a pair") };
+                    let Tree::List(entry) = entry else { panic!("an entry of $entries must be a pair") };
                     let mut entry = entry.into_iter().map(Tree::resolved);
                     let key = match entry.next().unwrap() {
                         Tree::Text(key) => key,
-                        Tree::HalfPair(units) => format!("half a pair: {units:x?}"),
-                        other => panic!("{other:?} is no key"),
+                        Tree::LoneSurrogate(units) => format!("lone surrogate: {units:x?}"),
+                        other => panic!("{other:?} cannot be a key"),
                     };
                     (key, entry.next().unwrap())
                 })
@@ -140,18 +140,18 @@ fn tagged(tag: &str, content: Tree) -> Tree {
     }
 }
 
-/// Bytes of their hexadecimal digits.
+/// Decodes hexadecimal digits.
 pub(crate) fn from_hex(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.chars().map(|digit| u8::try_from(digit.to_digit(16).unwrap()).unwrap()).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
-/// UTF-16 of its hexadecimal digits.
+/// Decodes UTF-16 code units from hexadecimal digits, four per unit.
 pub(crate) fn from_utf16(hex: &str) -> Vec<u16> {
     from_hex(hex).chunks(2).map(|unit| u16::from_be_bytes([unit[0], unit[1]])).collect()
 }
 
-/// Hexadecimal digits of bytes.
+/// Encodes bytes as hexadecimal digits.
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -222,7 +222,7 @@ impl Serialize for Tree {
         match self {
             Self::Null | Self::Undefined => serializer.serialize_unit(),
             Self::Bool(value) => serializer.serialize_bool(*value),
-            // JavaScript has one number type. Rust code keeps whole numbers in integers.
+            // JavaScript has one number type. Rust applications use integers for whole numbers.
             Self::Number(number) if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_991.0 => {
                 serializer.serialize_i64(*number as i64)
             }
@@ -239,8 +239,8 @@ impl Serialize for Tree {
                 entries.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
                 map.end()
             }
-            Self::HalfPair(_) | Self::Date(_) | Self::Deep | Self::Unreadable => {
-                Err(serde::ser::Error::custom("only JavaScript has this"))
+            Self::LoneSurrogate(_) | Self::Date(_) | Self::Deep | Self::Unreadable => {
+                Err(serde::ser::Error::custom("this value exists only in JavaScript"))
             }
         }
     }

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use vectors::{Codec, Judgement};
+use vectors::{Codec, Comparison};
 
 /// The number of inputs of all codecs together.
 const INPUTS: u64 = 20_000;
@@ -77,10 +77,10 @@ fn compare(codec: &Codec, mut command: Command, seed: u64, inputs: u64) -> Resul
             asked += 1;
             case.id = format!("input {asked}");
             case.expect = vectors::outcome(answer.get());
-            match codec.judge(case) {
-                Judgement::Same => {}
-                Judgement::Listed(listed) => listed.into_iter().for_each(|rule| *rules.entry(rule).or_default() += 1),
-                Judgement::Wrong(what) => faults.push(what),
+            match codec.compare(case) {
+                Comparison::Same => {}
+                Comparison::Listed(listed) => listed.into_iter().for_each(|rule| *rules.entry(rule).or_default() += 1),
+                Comparison::Wrong(what) => faults.push(what),
             }
         }
     }
