@@ -1,6 +1,6 @@
 //! Applications that are slower than their peers, and the reverse: queues stay within their limits, and no message is lost.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may fail loudly, like the tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 mod seeds;
 
@@ -37,7 +37,7 @@ fn i9_a_full_queue_refuses_messages_emits_writable_and_loses_none() {
         |seed| {
             let mut scenario = many_messages(seed);
             scenario.config.limits.max_outbound = 500;
-            // A sender that was refused waits until the queue has space, and so never sends all of them.
+            // A sender whose message is refused waits until the queue has space. So it never sends all messages.
             scenario.ends_after_delivery = false;
             scenario
         },

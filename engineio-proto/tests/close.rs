@@ -28,7 +28,7 @@ fn each(seeds: u64, ends_after_delivery: bool, network: &NetworkSettings) {
                 Scenario { ends_after_delivery, network, ..scenario(start, upgrade, ending) }
             };
             seeds::play(seeds, make, |seed, report| {
-                // The client polls or is about to upgrade, so it soon fetches what is left, unless it is gone.
+                // The client polls or is about to upgrade, so it soon fetches what is queued, unless it has disconnected.
                 if *network == NetworkSettings::default() && report.client_reason == "transport close" {
                     assert!(report.end_took < Duration::from_secs(1), "SEED={seed}: {report:?}");
                 }
@@ -71,7 +71,7 @@ fn items_46_47_and_53_an_upgrade_that_fails_or_times_out_leaves_the_session_open
         |seed, report| {
             upgraded += u64::from(report.upgraded.is_some());
             if report.upgraded.is_none() {
-                // The client had paused for a probe that was closed. Like the JavaScript one, it then waits for a ping in vain.
+                // The client paused polling for a probe whose link was then closed. Like the JavaScript client, it waits in vain for a ping.
                 assert!(
                     matches!(report.reason, Some(CloseReason::TransportClose | CloseReason::PingTimeout)),
                     "SEED={seed}: {report:?}"
@@ -99,5 +99,5 @@ fn item_78_a_graceful_close_ends_with_the_next_get_or_exactly_at_its_timeout() {
         took if took == limit => given_up += 1,
         _ => panic!("SEED={seed}: {report:?}"),
     });
-    assert!((taken > 20 && given_up > 20) || !seeds::all(), "{taken} were taken, {given_up} given up");
+    assert!((taken > 20 && given_up > 20) || !seeds::all(), "{taken} messages were fetched, {given_up} were abandoned");
 }

@@ -1,6 +1,6 @@
 //! Explores every interleaving of a small world, and checks that the exploration finds three deliberate bugs.
 
-#![allow(clippy::panic, clippy::expect_used, reason = "tests fail loudly")]
+#![allow(clippy::panic, clippy::expect_used, reason = "helpers of tests may panic")]
 
 use std::collections::VecDeque;
 
@@ -37,13 +37,13 @@ fn no_other_fault_at_any_time_violates_an_invariant() {
 
 #[test]
 fn packets_on_the_link_never_overtake_a_post_that_is_still_in_flight() {
-    // Without a probe it need not wait for its GET either.
+    // Without a probe, it does not have to wait for its GET either.
     let behavior = ClientBehavior { upgrades_during_post: true, skips_probe: true };
     let plan = Plan { behavior, messages_up: 2, messages_down: 0, deadlines: 1, ..Plan::default() };
     assert!(explored(&plan).states >= 10_000);
 }
 
-/// What is wrong with a [`Buggy`] session.
+/// The bug of a [`Buggy`] session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Bug {
     /// Drops the queued messages when the session moves to a link.
@@ -184,7 +184,7 @@ fn found(bug: Bug, plan: &Plan) -> Counterexample {
     println!("{counterexample}");
     let replayed = replay(plan, |session| Buggy::new(session, bug), &counterexample.steps);
     assert_eq!(replayed, Err(Box::new(counterexample.clone())));
-    // The bug is in the machine, not in the world.
+    // The bug is in the session, not in the simulated world.
     assert!(replay(plan, |session| session, &counterexample.steps).is_ok());
     counterexample
 }

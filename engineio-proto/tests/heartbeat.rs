@@ -1,6 +1,6 @@
 //! Minutes of heartbeats in virtual time: a peer that answers stays connected, and a peer that does not times out.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may fail loudly, like the tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 mod seeds;
 

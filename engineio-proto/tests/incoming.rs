@@ -1,6 +1,6 @@
 //! The first packet of a WebTransport session: it opens a new session, or upgrades one (item 90).
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, like the tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 use core::time::Duration;
 

@@ -1,6 +1,6 @@
 //! JSONP, compared with the answers of the reference and the requests of the 2.x client. The client's own unescaping undoes ours.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use bytes::{Bytes, BytesMut};
 use engineio_proto::payload::jsonp::{Callback, decode_form};
@@ -146,7 +146,7 @@ fn posted(payload: &str) -> String {
     form
 }
 
-/// The value of a script's string literal in a browser.
+/// Returns the value that a browser gives the string literal of a script.
 fn called_with(script: &str) -> String {
     let string = script.strip_prefix("___eio[7](\"").unwrap().strip_suffix("\");").unwrap();
     let mut called = String::new();

@@ -1,7 +1,7 @@
 //! Packets in text and binary form. They are compared with the reference's parser and with what real clients send. Decoding undoes
 //! encoding.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use bytes::Bytes;
 use engineio_proto::{Frame, Message, Packet, PacketType, ParseError, Text};
@@ -19,7 +19,7 @@ fn packet(packet_type: PacketType, data: &str) -> Packet {
     Packet { packet_type, data: Message::from(data) }
 }
 
-/// The packet as a link carries it.
+/// Returns the packet as a link transfers it.
 fn on_a_link(frame: &Frame) -> Message {
     let bytes = Bytes::from([frame.head(), frame.data()].concat());
     assert_eq!(bytes.len(), frame.packet_len());

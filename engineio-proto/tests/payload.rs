@@ -1,6 +1,6 @@
 //! Several packets in one HTTP body, compared with the reference's parser. Decoding undoes encoding.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use bytes::{Bytes, BytesMut};
 use engineio_proto::payload::{Packets, encode};
@@ -82,7 +82,7 @@ fn a_body_is_allocated_once_and_with_its_exact_size() {
     let mut exact = BytesMut::with_capacity(needed - 6);
     let start = exact.as_ptr();
     encode(&frames, &mut exact);
-    assert_eq!((exact.as_ptr(), exact.len()), (start, needed - 6), "it moved, so it asked for more than it needs");
+    assert_eq!((exact.as_ptr(), exact.len()), (start, needed - 6), "`encode` must not reallocate");
 }
 
 #[test]

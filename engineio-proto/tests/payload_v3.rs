@@ -1,7 +1,7 @@
 //! Packets and payloads of revision 3, compared with what engine.io-parser 2.2 writes and reads. Covers every decision in the table of
 //! `payload::v3`. Decoding undoes encoding.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use bytes::{Bytes, BytesMut};
 use engineio_proto::payload::v3::{Packets, encode};
@@ -18,7 +18,7 @@ fn decode_binary(body: &[u8]) -> Verdicts {
     Packets::new(Bytes::copy_from_slice(body), ContentType::OctetStream).unwrap().collect()
 }
 
-/// The body, and whether it is binary.
+/// Returns the encoded body and its content type.
 fn encoded(frames: &[Frame], takes_binary: bool) -> (Bytes, ContentType) {
     let mut out = BytesMut::new();
     let content_type = encode(frames, takes_binary, &mut out);
@@ -300,7 +300,7 @@ fn single_packets() {
     assert_eq!(bytes(b"4a"), Err(ParseError::UnknownType));
 }
 
-/// The packet as a link carries it.
+/// Returns the packet as a link transfers it.
 fn on_a_link(frame: &Frame) -> Message {
     let bytes = Bytes::from([frame.head(), frame.data()].concat());
     assert_eq!(bytes.len(), frame.packet_len());
@@ -343,7 +343,7 @@ fn a_body_is_allocated_once() {
         let mut out = BytesMut::with_capacity(needed + slack);
         let start = out.as_ptr();
         encode(&frames, takes_binary, &mut out);
-        assert_eq!((out.as_ptr(), out.len()), (start, needed), "it moved, so it asked for more than it needs");
+        assert_eq!((out.as_ptr(), out.len()), (start, needed), "`encode` must not reallocate");
         let mut out = BytesMut::from(&b"before"[..]);
         encode(&frames, takes_binary, &mut out);
         assert!(out.starts_with(b"before"));

@@ -1,7 +1,7 @@
 //! Sessions of revision 3: routing, bodies, heartbeat, and a client over a simulated network. Such a session consists of the same types as
 //! one of revision 4. It differs in the format of packets and in which end sends pings.
 
-#![allow(clippy::panic, clippy::expect_used, reason = "tests fail loudly")]
+#![allow(clippy::panic, clippy::expect_used, reason = "helpers of tests may panic")]
 
 mod common;
 
@@ -213,7 +213,7 @@ impl World {
         loop {
             if let Some(event) = self.session.poll_event() {
                 match event {
-                    Event::Message(message) => self.session.send(message).expect("there is room"),
+                    Event::Message(message) => self.session.send(message).expect("the queue has capacity"),
                     Event::Closed(reason) => self.closed = Some(reason),
                     _ => {}
                 }
@@ -323,7 +323,7 @@ fn echo(session: &mut Session, body: &'static [u8], content_type: ContentType) -
     session.handle(now, Input::Body { request: post, body: Bytes::from_static(body) });
     while let Some(event) = session.poll_event() {
         if let Event::Message(message) = event {
-            session.send(message).expect("there is room");
+            session.send(message).expect("the queue has capacity");
         }
     }
     session.handle(now, Input::Get { request: get });
@@ -359,7 +359,7 @@ fn binary_on_a_websocket_has_its_type_in_front() {
         let event = session.handle_then_poll(Instant::ZERO, Input::LinkMessage { link: LINK, message });
         let Some(Event::Message(message)) = event else { panic!("{event:?}") };
         assert_eq!(message, Message::Binary(Bytes::from_static(b"\x01\x02")));
-        session.send(message).expect("there is room");
+        session.send(message).expect("the queue has capacity");
         let Some(Transmit::Link { frame, .. }) = session.poll_transmit() else { panic!("no packet") };
         assert_eq!([frame.head(), frame.data()].concat(), expected);
     }

@@ -1,6 +1,6 @@
 //! Routing of requests, and the answers to refused ones: codes and bodies match the reference byte for byte.
 
-#![allow(clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may fail loudly, like the tests")]
+#![allow(clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 use engineio_proto::server::{Input, Refusal, RequestKind, Route, Server, Transmit};
 use engineio_proto::{Config, Instant, LinkId, LinkKind, RequestHead, RequestId, Response, Sid, Transports};
@@ -23,22 +23,22 @@ fn upgrade(query: &str) -> RequestHead<'_> {
 fn refused(head: &RequestHead<'_>) -> Response {
     match server().route(head) {
         Route::Reply(response) => response,
-        other => panic!("{head:?} went to {other:?}"),
+        other => panic!("{head:?} was routed to {other:?}"),
     }
 }
 
-/// The link of the handshake.
+/// Returns the link kind of the handshake.
 fn opens(head: &RequestHead<'_>) -> Option<LinkKind> {
     match server().route(head) {
         Route::Open(handshake) => handshake.link(),
-        other => panic!("{head:?} went to {other:?}"),
+        other => panic!("{head:?} was routed to {other:?}"),
     }
 }
 
 fn asks(head: &RequestHead<'_>) -> (String, RequestKind) {
     match server().route(head) {
         Route::Session { sid, session_request } => (sid.to_string(), session_request.kind()),
-        other => panic!("{head:?} went to {other:?}"),
+        other => panic!("{head:?} was routed to {other:?}"),
     }
 }
 
@@ -183,7 +183,7 @@ fn item_9_an_origin_with_control_characters_is_code_3() {
             match server().route(&head) {
                 Route::Reply(response) if !good => assert_json(&response, 400, 3),
                 Route::Open(_) | Route::Session { .. } if good => {}
-                other => panic!("{origin:?} went to {other:?}"),
+                other => panic!("{origin:?} was routed to {other:?}"),
             }
         }
     }
@@ -227,7 +227,7 @@ fn the_first_error_in_the_references_order_is_the_answer() {
 fn a_handshake_opens_a_session() {
     assert_eq!(opens(&get("EIO=4&transport=polling&t=x&b64=1")), None);
     assert_eq!(opens(&upgrade("EIO=4&transport=websocket")), Some(LinkKind::WebSocket));
-    assert_eq!(opens(&get("EIO=4&transport=polling&sid=")), None, "an empty id is none");
+    assert_eq!(opens(&get("EIO=4&transport=polling&sid=")), None, "an empty id is ignored");
     assert_eq!(opens(&get("EIO=3&transport=x&EIO=4&transport=p%6flling")), None, "the last one wins");
 }
 

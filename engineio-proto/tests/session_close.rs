@@ -1,4 +1,4 @@
-//! The ways in which sessions end. None leaves anything behind.
+//! Every way in which a session ends. Nothing is left afterwards.
 //!
 //! `item` in the name of a test is the number of a scenario in the table in adapters/tokio/tests/README.md.
 

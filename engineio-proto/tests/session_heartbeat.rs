@@ -238,7 +238,7 @@ fn a_late_wake_up_leaves_a_link_time_for_one_more_read() {
     peer.text(1, "3");
     assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(4_600)));
 
-    // Only once, however late it is again.
+    // This happens only once, however late the next wake-ups are.
     peer.sleep_until(4_600);
     peer.turn();
     for late in [8_000, 12_000] {

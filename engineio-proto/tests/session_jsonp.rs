@@ -1,4 +1,4 @@
-//! Long-polling by script tags: a session whose handshake has a `j` answers its GETs with scripts, and accepts forms.
+//! JSONP polling: a session whose handshake has a `j` answers its GETs with scripts, and accepts forms.
 //!
 //! Source: engine.io `lib/transports/polling-jsonp.ts`.
 
@@ -6,7 +6,7 @@ mod common;
 
 use common::{ID, Peer, quiet, unknown_session};
 
-/// An open session that polls by scripts, without a held GET.
+/// An open JSONP session without a held GET.
 fn jsonp(j: &str) -> Peer {
     let mut peer = Peer::accepted(quiet(), &format!("EIO=4&transport=polling&{j}"), false);
     peer.get();

@@ -6,7 +6,7 @@ use common::{Peer, config, millis, quiet};
 use engineio_proto::server::{Input, LinkDownCause};
 use engineio_proto::{Config, Event, Frame, Instant, LinkId, SendError};
 
-/// The size that a packet counts for beside its own bytes.
+/// The bytes that count for a queued packet in addition to its own bytes.
 const KEEPING: usize = 40;
 
 fn small() -> Config {

@@ -1,4 +1,4 @@
-//! Sessions with random inputs. Whatever the order, every request is answered once, every deadline makes progress, and nothing is left at
+//! Sessions with random inputs. In any order, every request is answered once, every deadline makes progress, and nothing is left at
 //! the end.
 
 mod common;
@@ -117,7 +117,7 @@ fn no_input_leaves_state_behind() {
     });
     println!("{reached:#?}");
     if seeds::all() {
-        // The test is only meaningful if the sessions get somewhere.
+        // The test is only meaningful if sessions reach these states.
         for end in ["upgraded WebSocket", "closed: ping timeout", "closed: transport close", "closed: forced close"] {
             assert!(reached.get(end).is_some_and(|&times| times > 20), "{end}: {reached:?}");
         }

@@ -1,6 +1,6 @@
-//! Two runs that must not differ: with another order of polls, with another clock, or simply repeated.
+//! Pairs of runs with the same result: with a different order of polls, with a different clock, or simply repeated.
 
-#![allow(clippy::panic, clippy::expect_used, reason = "helpers of tests may fail loudly, like the tests")]
+#![allow(clippy::panic, clippy::expect_used, reason = "helpers of tests may panic")]
 
 mod seeds;
 
@@ -68,7 +68,7 @@ fn session() -> Session {
     session
 }
 
-/// The events of these bodies. Each is posted after the previous one was answered.
+/// Returns the events of these bodies. Each body is posted after the previous one was answered.
 fn events(bodies: &[Vec<&str>]) -> Vec<Event> {
     let mut session = session();
     let mut events = Vec::new();

@@ -1,8 +1,8 @@
-//! The golden vectors of Engine.IO: compares the answers of the reference parsers with ours. Every difference is listed.
+//! The golden vectors of Engine.IO: compares our parsers with the results of the reference parsers. Every difference must be listed.
 //!
 //! The files, their format and the list are in `conformance/vectors`.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 #[path = "../../conformance/vectors/rust/engine.rs"]
 mod engine;

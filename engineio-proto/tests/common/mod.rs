@@ -1,11 +1,11 @@
 //! Drives one session by hand in virtual time, and logs its outputs, one per line.
 //!
 //! A test passes inputs (`get`, `post`, `up`, `text`, ...), lets time pass (`sleep_until`), and compares the outputs since the last
-//! comparison (`says`). Outputs are polled in rounds, until there are no more: first all events, then all transmits. U+001E is shown as
+//! comparison (`assert_outputs`). Outputs are polled in rounds, until there are no more: first all events, then all transmits. U+001E is shown as
 //! `␞`.
 
 #![allow(dead_code, reason = "every test file uses another part of it")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ pub(crate) struct Peer {
     requests: u64,
     links: u64,
     waiting: BTreeSet<u64>,
-    /// Requests that were aborted before their answer was polled. An answer may still follow; it leads nowhere.
+    /// Requests that were aborted before their answer was polled. An answer may still follow. Nobody receives it.
     aborted: BTreeSet<u64>,
     closed: bool,
     log: Vec<String>,
@@ -59,7 +59,7 @@ impl Peer {
     pub(crate) fn accepted(config: Config, query: &str, websocket: bool) -> Self {
         let server = Server::new(config);
         let head = RequestHead { method: "GET", query, origin: None, websocket };
-        let Route::Open(handshake) = server.route(&head) else { panic!("{query} opens no session") };
+        let Route::Open(handshake) = server.route(&head) else { panic!("{query} does not open a session") };
         Self::with(server, handshake)
     }
 
@@ -100,7 +100,7 @@ impl Peer {
         let server = Server::new(config);
         let mut incoming = server.incoming(Instant::ZERO);
         incoming.handle(Bytes::from_static(&[0x01, b'0']));
-        let Some(IncomingOutcome::Open(handshake)) = incoming.poll() else { panic!("it opens no session") };
+        let Some(IncomingOutcome::Open(handshake)) = incoming.poll() else { panic!("the packet opens no session") };
         let mut peer = Self::with(server, handshake);
         peer.up(LinkKind::WebTransport);
         let said = peer.turn();
@@ -215,12 +215,12 @@ impl Peer {
         self.session.discard(self.now);
     }
 
-    /// Whether a request with this query is admitted. The error is the status and body of the refusal.
+    /// Returns whether a request with this query is accepted. The error is the status and body of the refusal.
     pub(crate) fn admits(&self, method: &str, query: &str, websocket: bool) -> Result<(), String> {
         let query = format!("{query}&sid={ID}");
         let head = RequestHead { method, query: &query, origin: None, websocket };
         let Route::Session { session_request, .. } = self.server.route(&head) else {
-            panic!("{query} goes to no session")
+            panic!("{query} is not routed to a session")
         };
         self.session.admit(&session_request).map_err(|response| show(&response))
     }
@@ -232,7 +232,7 @@ impl Peer {
             self.now = self.now.max(due);
             self.session.handle_timeout(due);
             let next = self.session.poll_timeout();
-            assert!(next.is_none_or(|next| next > due), "a deadline that stays: {next:?} at {due:?}");
+            assert!(next.is_none_or(|next| next > due), "the next deadline {next:?} is not later than {due:?}");
             self.drain();
         }
         self.now = self.now.max(at);
@@ -274,7 +274,7 @@ impl Peer {
         loop {
             let before = self.log.len();
             while let Some(event) = self.session.poll_event() {
-                assert!(!self.closed, "an event after the last one: {event:?}");
+                assert!(!self.closed, "{event:?} follows Event::Closed");
                 self.closed = matches!(event, Event::Closed(_));
                 self.log.push(show_event(&event));
             }
@@ -297,12 +297,12 @@ impl Peer {
     }
 }
 
-/// The line of a request that arrived too late.
+/// The output line of a request that arrives after the session has ended.
 pub(crate) fn unknown_session(request: u64) -> String {
     format!("reply {request}: 400 {{\"code\":1,\"message\":\"Session ID unknown\"}}")
 }
 
-/// The line of a polling request that arrived after an upgrade.
+/// The output line of a polling request that arrives after an upgrade.
 pub(crate) fn mismatch(request: u64) -> String {
     format!("reply {request}: 400 {{\"code\":3,\"message\":\"Bad request\"}}")
 }

@@ -1,7 +1,7 @@
 //! Runs a test with many seeds; the crates above this one use it as well. A failure prints its seed. `SEED=n` in the environment replays
 //! one seed alone, and a test that supports it then prints all inputs and outputs of its machines.
 
-#![allow(dead_code, unreachable_pub, clippy::panic, reason = "shared by several tests, which fail loudly")]
+#![allow(dead_code, unreachable_pub, clippy::panic, reason = "several tests share it, and tests may panic")]
 
 use engineio_proto::testkit::scenario::{Report, Scenario, run};
 
@@ -19,7 +19,7 @@ pub fn play(count: u64, scenario: impl Fn(u64) -> Scenario, mut check: impl FnMu
 /// Calls `body` with each seed from 0 to `count`, or with the one from the environment, and with whether it is that one.
 pub fn each(count: u64, mut body: impl FnMut(u64, bool)) {
     let one =
-        std::env::var("SEED").ok().map(|seed| seed.parse().unwrap_or_else(|_| panic!("SEED={seed} is no number")));
+        std::env::var("SEED").ok().map(|seed| seed.parse().unwrap_or_else(|_| panic!("SEED={seed} is not a number")));
     let seeds = one.map_or(0..count, |seed: u64| seed..seed.saturating_add(1));
     for seed in seeds {
         let shown = OnPanic(seed);
@@ -34,12 +34,12 @@ struct OnPanic(u64);
 impl Drop for OnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("SEED={} replays this", self.0);
+            eprintln!("Set SEED={} to replay this failure.", self.0);
         }
     }
 }
 
-/// Whether all seeds are run. Statistics make no sense for a single one.
+/// Returns whether all seeds run. Statistics are only meaningful if they do.
 pub fn all() -> bool {
     std::env::var_os("SEED").is_none()
 }
