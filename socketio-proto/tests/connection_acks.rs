@@ -2,7 +2,7 @@
 //!
 //! In the name of a test, a number after `suite` is that of a case of the official Socket.IO v5 suite. Other numbers are those of
 //! scenarios. Both are in the table in adapters/tokio/tests/README.md.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 mod connection_world;
 
@@ -24,7 +24,7 @@ fn emit_with_ack(world: &mut World, socket: SocketHandle, timeout: Option<Durati
 fn received_token(world: &mut World) -> AckToken {
     match world.event() {
         Some(Event::Received { ack: Some(token), .. }) => token,
-        other => panic!("no event with an ack: {other:?}"),
+        other => panic!("expected an event with an ack, not {other:?}"),
     }
 }
 
@@ -193,12 +193,12 @@ fn ids_are_even_and_those_of_broadcasts_are_told_apart_by_their_socket() {
         world.connection.send_with_ack(world.now, socket, &encoded, AckId(id), Some(SECOND))
     };
     assert_eq!(expect(&mut world, root, "/", 1), Ok(()));
-    assert_eq!(expect(&mut world, custom, "/custom", 1), Ok(()), "each namespace counts for itself");
+    assert_eq!(expect(&mut world, custom, "/custom", 1), Ok(()), "each namespace has its own ids");
     assert_eq!(expect(&mut world, root, "/", 1), Err(EmitError::TooManyAcks), "awaited already");
     let own = [(); 3].map(|()| emit_with_ack(&mut world, root, None).0);
     assert_eq!(own, [0, 2, 4]);
     assert_eq!(expect(&mut world, root, "/", 10), Ok(()));
-    assert_eq!(emit_with_ack(&mut world, root, None).0, 12, "not an id that somebody else gave out");
+    assert_eq!(emit_with_ack(&mut world, root, None).0, 12, "an id that is already awaited is skipped");
     world.send("3/custom,1[7]");
     assert_eq!(world.event_lines(), ["1: 1 is (7)"]);
     world.pass_alive(SECOND);

@@ -85,7 +85,7 @@ fn case_91_over_polling_without_a_held_get_the_reason_is_forced_server_close() {
     for fault in ["0", r#"2/nowhere,["x"]"#, "4{\"message\":\"no\"}"] {
         let (mut world, _) = World::joined_with(true, Settings::default());
         world.send(fault);
-        assert_eq!(world.event_lines(), ["0 left: forced server close"], "at once, though the session takes its time");
+        assert_eq!(world.event_lines(), ["0 left: forced server close"], "before the session is closed");
         let request = world.get();
         assert_eq!(world.reply(request).1, "6\u{1e}1");
         world.assert_over(&["closed: forced close"]);
@@ -162,7 +162,7 @@ fn a_shutdown_disconnects_sockets_and_sends_no_disconnect_packet() {
     world.connection.emit(&mut world.encoder, root, "bye", &()).unwrap();
     world.connection.shut_down(world.now);
     world.settle();
-    assert_eq!(world.texts(), [r#"2["bye"]"#], "what is queued goes out");
+    assert_eq!(world.texts(), [r#"2["bye"]"#], "queued packets are sent");
     assert!(world.link_is_closed());
     world.assert_over(&["0 left: server shutting down", "1 left: server shutting down", "closed: forced close"]);
 }
@@ -221,7 +221,7 @@ fn commands_after_the_end_are_harmless() {
 fn a_socket_is_told_of_its_end_once_when_both_sides_leave() {
     let (mut world, root) = World::joined();
     world.connection.disconnect(world.now, root);
-    // The peer's own DISCONNECT was in transit already. As in the reference, it is unexpected now.
+    // The peer's own DISCONNECT was already in transit. As in the reference, it is now unexpected.
     world.send("1");
     world.assert_over(&["0 left: server namespace disconnect", "closed: forced close"]);
 }

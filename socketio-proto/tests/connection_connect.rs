@@ -1,4 +1,4 @@
-//! How a peer joins namespaces: requests, pending requests, refusals, and what happens to peers that break the order.
+//! How a peer joins namespaces: requests, pending requests, refusals, and what happens to peers that send packets out of order.
 //!
 //! In the name of a test, a number after `suite` is that of a case of the official Socket.IO v5 suite. Other numbers are those of
 //! scenarios. Both are in the table in adapters/tokio/tests/README.md.
@@ -247,7 +247,7 @@ fn case_102_a_connection_that_leaves_its_last_namespace_stays_open() {
     assert_eq!(world.event_lines(), [format!("{} left: client namespace disconnect", root.0)]);
     world.pass_alive(Duration::from_secs(600));
     assert!(!world.link_is_closed());
-    assert_ne!(world.join("/"), root, "the same namespace, another socket");
+    assert_ne!(world.join("/"), root, "joining a namespace again creates a new socket");
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn a_connection_that_leaves_its_last_namespace_is_closed_if_the_connect_timeout_
     world.pass_alive(Duration::from_secs(100));
     world.send("1");
     world.pass_alive(Duration::from_secs(100));
-    assert!(!world.link_is_closed(), "one is left");
+    assert!(!world.link_is_closed(), "one socket is left");
     world.connection.disconnect(world.now, custom);
     world.pass_alive(Duration::from_millis(44_999));
     assert!(!world.link_is_closed());
@@ -307,7 +307,7 @@ fn requests_beyond_the_limits_are_refused_with_a_message() {
     for name in ["a", "b", "c"] {
         world.send(&format!("0/{name},"));
     }
-    assert_eq!(world.texts(), [refusal("c")], "two may wait");
+    assert_eq!(world.texts(), [refusal("c")], "two requests may be pending");
     let events = world.events();
     assert_eq!(events.iter().map(short).collect::<Vec<_>>(), ["1 wants /a", "2 wants /b"]);
     for event in events {
@@ -319,7 +319,7 @@ fn requests_beyond_the_limits_are_refused_with_a_message() {
     world.texts();
     world.join("/c");
     world.send("0/d,");
-    assert_eq!(world.texts(), [refusal("d")], "four in all");
+    assert_eq!(world.texts(), [refusal("d")], "four namespaces in total");
     world.send("1/a,");
     world.event_lines();
     world.join("/d");
@@ -346,7 +346,7 @@ fn nothing_can_be_emitted_before_the_request_is_accepted() {
     assert_eq!(world.connection.emit(&mut world.encoder, socket, "early", &()), Err(EmitError::Disconnected));
     world.connection.disconnect(world.now, socket);
     let sid = &world.id();
-    assert_eq!(world.connection.accept(world.now, pending, sid), Ok(socket), "disconnect concerns sockets alone");
+    assert_eq!(world.connection.accept(world.now, pending, sid), Ok(socket), "disconnect affects only sockets");
 }
 
 #[test]

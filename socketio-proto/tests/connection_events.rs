@@ -2,7 +2,7 @@
 //!
 //! In the name of a test, a number after `suite` is that of a case of the official Socket.IO v5 suite. Other numbers are those of
 //! scenarios. Both are in the table in adapters/tokio/tests/README.md.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 mod connection_world;
 

@@ -33,9 +33,9 @@ fn unread_events_stop_reading_and_polling_them_resumes_it() {
     while world.connection.wants_input() {
         world.send(&packet);
         sent += 1;
-        assert!(sent * packet.len() < 3 * SOFT, "twice the limit is enough: once here, once in the session");
+        assert!(sent * packet.len() < 3 * SOFT, "the connection and the session buffer up to the limit each");
     }
-    assert!(sent * (packet.len() + 400) > 2 * SOFT, "{sent} is early");
+    assert!(sent * (packet.len() + 400) > 2 * SOFT, "reading stopped too early, after {sent} packets");
     let mut told = 0;
     while !world.connection.wants_input() {
         assert!(matches!(world.event(), Some(Event::Received { .. })));
@@ -96,7 +96,7 @@ fn a_peer_that_floods_instead_of_answering_is_closed_at_the_hard_limit() {
         assert!(sent * 7 < HARD);
     }
     let told = world.event_lines();
-    assert_eq!(told.len(), sent + 3, "what had arrived is told");
+    assert_eq!(told.len(), sent + 3, "events that had arrived are emitted");
     assert_eq!(told[0], "0: 0 failed: socket has been disconnected");
     assert_eq!(told[sent + 1..], ["0 left: transport error", "closed: transport error"]);
     assert!(world.connection.is_drained());
@@ -121,7 +121,7 @@ fn a_body_of_many_packets_is_decoded_as_it_is_read() {
     let body =
         ["42[]"; 0].iter().copied().chain(std::iter::repeat_n("42[\"x\"]", count)).collect::<Vec<_>>().join("\u{1e}");
     let request = world.post(&body);
-    assert!(world.is_held(request), "not decoded to its end");
+    assert!(world.is_held(request), "the body is not fully decoded yet");
     let mut told = 0;
     while world.is_held(request) {
         assert!(matches!(world.event(), Some(Event::Received { .. })));
@@ -224,7 +224,7 @@ fn a_namespace_whose_name_is_too_long_is_refused_as_unknown_without_a_request_16
             let name = name(length);
             for packet in [format!("0{name}"), format!("0{name},"), format!(r#"0{name},{{"token":"abc"}}"#)] {
                 world.send(&packet);
-                assert_eq!(world.event_lines(), [""; 0], "the application is not asked");
+                assert_eq!(world.event_lines(), [""; 0], "the application does not receive the request");
                 answered(&mut world, &name);
             }
         }
@@ -242,7 +242,7 @@ fn any_other_packet_for_a_namespace_with_too_long_a_name_closes() {
         let (mut world, _) = World::joined();
         world.send(&packet.replacen('/', &name(600), 1));
         if packet.starts_with('5') {
-            assert!(!world.link_is_closed(), "the packet is not whole");
+            assert!(!world.link_is_closed(), "the packet is incomplete");
             world.send_binary(b"x");
         }
         assert!(world.link_is_closed(), "{packet}");
@@ -282,7 +282,7 @@ fn a_peer_that_requests_namespaces_and_does_not_read_the_refusals_is_closed() {
     }
     let told = world.event_lines();
     assert_eq!(told.last().map(|last| &**last), Some("closed: forced close"));
-    assert_eq!(told.len(), 17, "as many as may wait, and the end");
+    assert_eq!(told.len(), 17, "the maximum number of pending requests, and the end");
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn volatile_events_have_their_test() {
     let (mut world, socket) = World::joined();
     assert!(world.connection.is_writable());
     world.connection.emit(&mut world.encoder, socket, "x", &()).unwrap();
-    assert!(!world.connection.is_writable(), "case 124: none behind a regular event that has not left");
+    assert!(!world.connection.is_writable(), "case 124: not while a regular event is queued");
     world.settle();
     assert!(world.connection.is_writable());
     let (mut world, _) = World::joined_with(true, Settings::default());

@@ -1,5 +1,5 @@
-//! I1: whatever the order of polls, the events and the packets are the same and in the same order.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
+//! I1: the order of polls does not change the events and packets, or their order.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 mod connection_world;
 #[path = "../../engineio-proto/tests/seeds/mod.rs"]

@@ -1,5 +1,5 @@
 //! Simulates more than a thousand servers with their clients, each generated from a seed. Every invariant is checked after every step.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 #[path = "../../engineio-proto/tests/seeds/mod.rs"]
 mod seeds;

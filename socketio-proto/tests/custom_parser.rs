@@ -1,6 +1,6 @@
 //! The example parser of the documentation of [`Parser`]: what it encodes and refuses, a connection that uses it, and packets that its
 //! JavaScript half (`custom_parser.mjs`) wrote.
-#![allow(clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail loudly, their helpers too")]
+#![allow(clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may panic")]
 
 #[path = "custom_parser/compact.rs"]
 pub mod compact;
@@ -167,7 +167,7 @@ fn a_connection_uses_the_custom_parser() {
                     connection.accept(now, pending, sid).expect("still there");
                 }
                 Event::Received { payload, ack, .. } => {
-                    let token = ack.expect("an id was sent");
+                    let token = ack.expect("the packet has an id");
                     connection.ack(&mut encoder, token, &payload).expect("room");
                 }
                 other => panic!("{other:?}"),

@@ -4,12 +4,7 @@
 //! guided by coverage, which needs a fuzzer.
 //!
 //! To add a regression, copy the fuzzer's artifact to `fuzz/regressions/TARGET/` and give it a name that describes the bug.
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests may fail loudly, as tests may"
-)]
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 #[path = "../../engineio-proto/tests/seeds/mod.rs"]
 mod seeds;
@@ -32,9 +27,9 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Calls a target, which panics if a check fails. It must not reject the input, as the check would then be skipped.
+/// Calls a target, which panics if a check fails. It must not reject the input, because that would skip the checks.
 fn play(target: Target, input: &[u8]) {
-    target(input).expect("any bytes are an input");
+    target(input).expect("a target must accept any input");
 }
 
 /// Calls each target with every file of its folder, and returns the number of files.
@@ -43,7 +38,7 @@ fn replay(kind: &str) -> usize {
     for (name, target) in TARGETS {
         let folder = fuzz().join(kind).join(name);
         for file in names(&folder) {
-            let input = fs::read(folder.join(&file)).expect("a file that can be read");
+            let input = fs::read(folder.join(&file)).expect("the file cannot be read");
             // Shown when the test fails: the last file is the one that failed.
             println!("fuzz/{kind}/{name}/{file}");
             play(*target, &input);
@@ -96,11 +91,11 @@ fn mutated(random: &mut Random, files: &[Vec<u8>]) -> Vec<u8> {
 
 #[test]
 fn mutated_seeds_pass() {
-    let rounds = std::env::var("ROUNDS").map_or(40, |rounds| rounds.parse().expect("ROUNDS is a number"));
+    let rounds = std::env::var("ROUNDS").map_or(40, |rounds| rounds.parse().expect("ROUNDS must be a number"));
     let only = std::env::var("TARGET").ok();
     for (name, target) in TARGETS.iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
         let folder = fuzz().join("seeds").join(name);
-        let read = |file: &String| fs::read(folder.join(file)).expect("a file that can be read");
+        let read = |file: &String| fs::read(folder.join(file)).expect("the file cannot be read");
         let files: Vec<Vec<u8>> = names(&folder).iter().map(read).collect();
         // Shown when the test fails: the last target is the one that failed.
         println!("TARGET={name}");
@@ -117,11 +112,11 @@ fn every_target_has_its_files_and_nothing_else_has() {
     assert!(files.iter().all(|file| targets.contains(file)), "{files:?}");
     let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).expect("fuzz/Cargo.toml");
     for name in &targets {
-        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is no binary of fuzz/Cargo.toml");
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is missing in fuzz/Cargo.toml");
     }
     for kind in ["seeds", "regressions"] {
         for folder in names(&fuzz().join(kind)) {
-            assert!(targets.contains(&&*folder), "fuzz/{kind}/{folder} belongs to no target");
+            assert!(targets.contains(&&*folder), "fuzz/{kind}/{folder} does not belong to a target");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The JSON scanner, tested through [`Payload::from_json`]. It accepts the same texts as `serde_json` when it ignores a value, and as
 //! `JSON.parse`. It finds the right boundaries of arguments.
-#![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
+#![allow(clippy::expect_used, reason = "helpers of tests may panic")]
 
 use engineio_proto::Text;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ fn ack(text: &str) -> Result<Payload, DecodeError> {
     Payload::from_json(PacketType::Ack, Text::from(text), Vec::new(), &limits)
 }
 
-/// Whether this scanner accepts the text as one JSON value, in the place of the only argument.
+/// Returns whether the scanner accepts the text as the only argument of an event.
 fn accepts(text: &str) -> bool {
     ack(&format!("[{text}]")).is_ok_and(|payload| payload.len() == 1)
 }

@@ -2,7 +2,7 @@
 //! format and to and from JSON, limits, and arbitrary bytes.
 //!
 //! Bytes in hexadecimal were written by socket.io-msgpack-parser 3.0.2, unless stated otherwise.
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly, their helpers too")]
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests may panic")]
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,7 +19,7 @@ use socketio_proto::{
     Payload,
 };
 
-/// Parses bytes from hexadecimal digits. Quoted text stands for itself.
+/// Parses bytes from hexadecimal digits. Quoted text is literal.
 fn bytes(notation: &str) -> Vec<u8> {
     let mut out = Vec::new();
     for (index, part) in notation.split('\'').enumerate() {

@@ -1,6 +1,6 @@
 //! Broadcasts with acks: every recipient counts once, whatever happens to it. Numbers in the names of tests are those of
 //! `adapters/tokio/tests/README.md`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn case_123_a_broadcast_is_done_when_every_recipient_has_acked() {
     namespace.handle_ack(3, id, answer("[30]"));
     namespace.handle_ack(3, id, answer("[31]"));
     namespace.handle_ack(2, id, answer("[20]"));
-    assert_eq!(event_lines(&mut namespace), ["1: 3 says 30"], "once each, and recipients alone");
+    assert_eq!(event_lines(&mut namespace), ["1: 3 says 30"], "one answer of each recipient counts");
     namespace.handle_ack(1, id, answer("[10]"));
     assert_eq!(event_lines(&mut namespace), ["1: 1 says 10", "1 done"]);
     assert_eq!(namespace.poll_timeout(), None);

@@ -1,5 +1,5 @@
 //! Room membership, and the recipients of an operation. Numbers in the names of tests are those of `adapters/tokio/tests/README.md`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly, as tests may")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 use socketio_proto::SocketId;
 use socketio_proto::server::{Namespace, NamespaceEvent, Operation, Target};
@@ -60,7 +60,7 @@ fn case_116_each_member_of_several_rooms_is_selected_once() {
     assert_eq!(recipients(&mut namespace, &everybody().to("a")), [1, 2]);
     assert_eq!(recipients(&mut namespace, &everybody()), [1, 2, 3, 4, 5]);
     assert_eq!(recipients(&mut namespace, &everybody().without(3)), [1, 2, 4, 5]);
-    assert!(recipients(&mut namespace, &everybody().to("nobody")).is_empty(), "an empty room is not everybody");
+    assert!(recipients(&mut namespace, &everybody().to("nobody")).is_empty(), "an empty room selects nobody");
     assert_eq!(recipients(&mut namespace, &everybody().to("nobody").to("c")), [4]);
 }
 
@@ -118,7 +118,7 @@ fn room_events_are_emitted_only_with_an_observer() {
     namespace.observe_rooms();
     namespace.unobserve_rooms();
     join(&mut namespace, 1, "b");
-    assert_eq!(event_lines(&mut namespace), ["create b", "1 joins b"], "one of two is left");
+    assert_eq!(event_lines(&mut namespace), ["create b", "1 joins b"], "one of two observers is left");
     namespace.unobserve_rooms();
     namespace.remove(1);
     assert!(event_lines(&mut namespace).is_empty(), "nobody again");
@@ -144,9 +144,9 @@ fn case_120_a_join_after_removal_is_ignored_and_a_socket_may_join_several_rooms(
 fn case_101_a_socket_stays_in_its_rooms_until_it_is_removed() {
     let mut namespace = with([1]);
     join(&mut namespace, 1, "a");
-    assert_eq!(namespace.rooms(1).count(), 2, "what a handler of `disconnecting` sees");
+    assert_eq!(namespace.rooms(1).count(), 2, "a handler of `disconnecting` still finds the rooms");
     namespace.remove(1);
-    assert_eq!(namespace.rooms(1).count(), 0, "and one of `disconnect`");
+    assert_eq!(namespace.rooms(1).count(), 0, "a handler of `disconnect` finds no rooms");
 }
 
 #[test]
@@ -222,8 +222,8 @@ fn a_target_selects_the_sockets_of_its_definition_for_any_rooms() {
 fn one_socket_alone_is_found_by_its_key_if_it_is_here() {
     let mut namespace = with(1..=3);
     leave(&mut namespace, 1, "sid-1");
-    assert_eq!(recipients(&mut namespace, &Target::socket(1)), [1], "whatever its rooms");
-    assert_eq!(recipients(&mut namespace, &Target::socket(1).to("sid-2")), [1], "and whatever rooms are named");
+    assert_eq!(recipients(&mut namespace, &Target::socket(1)), [1], "its rooms do not matter");
+    assert_eq!(recipients(&mut namespace, &Target::socket(1).to("sid-2")), [1], "nor do rooms of the target");
     join(&mut namespace, 1, "quiet");
     assert!(recipients(&mut namespace, &Target::socket(1).except("quiet")).is_empty());
     assert!(recipients(&mut namespace, &Target::socket(1).without(1)).is_empty());

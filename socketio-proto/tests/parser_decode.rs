@@ -1,6 +1,6 @@
 //! Decoding by the default parser: what the reference accepts and refuses, where this parser is stricter on purpose, attachments, limits,
 //! and arbitrary bytes.
-#![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
+#![allow(clippy::expect_used, reason = "helpers of tests may panic")]
 
 use bytes::Bytes;
 use engineio_proto::{Message, Text};
@@ -18,7 +18,7 @@ fn decode(text: &str) -> Result<Option<Packet>, DecodeError> {
 
 #[track_caller]
 fn packet(text: &str) -> Packet {
-    decode(text).expect(text).expect("a whole packet")
+    decode(text).expect(text).expect("a complete packet")
 }
 
 #[track_caller]
@@ -31,7 +31,7 @@ fn gather(text: &str, attachments: &[&'static [u8]]) -> Result<Option<Packet>, D
     let mut decoder = decoder();
     let mut last = decoder.decode(Message::from(text))?;
     for attachment in attachments {
-        assert_eq!(last, None, "complete before all attachments have come");
+        assert_eq!(last, None, "the packet was complete before its last attachment");
         last = decoder.decode(Message::Binary(Bytes::from_static(attachment)))?;
     }
     Ok(last)
@@ -39,7 +39,7 @@ fn gather(text: &str, attachments: &[&'static [u8]]) -> Result<Option<Packet>, D
 
 #[track_caller]
 fn gathered(text: &str, attachments: &[&'static [u8]]) -> Packet {
-    gather(text, attachments).expect(text).expect("a whole packet")
+    gather(text, attachments).expect(text).expect("a complete packet")
 }
 
 fn args(packet: &Packet) -> Vec<&str> {
@@ -327,7 +327,7 @@ fn binary_when_none_is_awaited_159() {
 fn deep_json_is_limited_160() {
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         let nested = |depth: usize| format!(r#"2["a",{}1{}]"#, open.repeat(depth), close.repeat(depth));
-        assert!(decode(&nested(127)).is_ok(), "the list of arguments is one level itself");
+        assert!(decode(&nested(127)).is_ok(), "the list of arguments counts as a level");
         assert_eq!(refused(&nested(128)), DecodeError::InvalidPayload);
         assert_eq!(refused(&nested(100_000)), DecodeError::InvalidPayload);
         assert_eq!(refused(&format!(r#"2["a",{}"#, open.repeat(100_000))), DecodeError::InvalidPayload);
@@ -440,7 +440,7 @@ fn objects_that_are_not_placeholders_are_data() {
     }
     let plain = packet(r#"2["a",{"_placeholder":true,"num":0}]"#);
     assert_eq!(args(&plain), [r#"{"_placeholder":true,"num":0}"#]);
-    assert_eq!(plain.payload.expect("a payload").bytes(0), None, "without attachments it is an object like any other");
+    assert_eq!(plain.payload.expect("a payload").bytes(0), None, "without attachments it is an ordinary object");
 }
 
 #[test]
@@ -470,7 +470,7 @@ fn attachments_without_their_own_limit_may_be_as_large_as_messages() {
     for _ in 0..9 {
         assert_eq!(decoder.decode(Message::Binary(attachment.clone())), Ok(None));
     }
-    let packet = decoder.decode(Message::Binary(attachment)).expect("no limit was hit").expect("it is whole");
+    let packet = decoder.decode(Message::Binary(attachment)).expect("within limits").expect("a complete packet");
     assert_eq!(packet.payload.map(|payload| payload.attachments().len()), Some(10));
 }
 
@@ -479,7 +479,7 @@ fn a_namespace_of_any_length_is_a_part_of_its_message_160() {
     let name = format!("/{}", "é".repeat(500_000));
     for text in [format!("0{name}"), format!("0{name},"), format!(r#"2{name},["a"]"#)] {
         let message = Text::from(text);
-        let packet = decoder().decode(Message::Text(message.clone())).expect("a packet").expect("a whole one");
+        let packet = decoder().decode(Message::Text(message.clone())).expect("valid").expect("a complete packet");
         assert_eq!(&packet.namespace[..], name);
         assert!(message.as_bytes().as_ptr_range().contains(&packet.namespace.as_bytes().as_ptr()), "not a copy");
     }

@@ -1,6 +1,6 @@
 //! Encoding by the default parser: the bytes match those of `JSON.stringify` and of the reference's encoder. Covers attachments, refusals,
 //! and memory. Encoded packets decode to the same packets.
-#![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
+#![allow(clippy::expect_used, reason = "helpers of tests may panic")]
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -339,7 +339,7 @@ struct Panics;
 impl Serialize for Panics {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_map(None)?.serialize_entry("before", &1)?;
-        std::panic::resume_unwind(Box::new("a handler's own fault"));
+        std::panic::resume_unwind(Box::new("a panic of the application"));
     }
 }
 
@@ -381,7 +381,7 @@ fn received(text: &str, attachments: &[&'static [u8]]) -> Payload {
     for attachment in attachments {
         packet = decoder.decode(Message::Binary(Bytes::from_static(attachment))).expect(text);
     }
-    packet.expect("a whole packet").payload.expect("a payload")
+    packet.expect("a complete packet").payload.expect("a payload")
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn a_received_payload_is_relayed_unchanged() {
     assert_eq!(event(&none), r#"2["a"]"#);
     assert_eq!(parts(&encode(&Outgoing::ack("/", 3, &none)).expect("valid")).0, "33[]");
     let placeholder = received(r#"2["message",{"_placeholder":true,"num":0}]"#, &[]);
-    assert_eq!(event(&placeholder), r#"2["a",{"_placeholder":true,"num":0}]"#, "still an object like any other");
+    assert_eq!(event(&placeholder), r#"2["a",{"_placeholder":true,"num":0}]"#, "still an ordinary object");
 }
 
 #[test]
@@ -428,7 +428,7 @@ fn small_packets_share_memory_and_reuse_it() {
         assert_eq!(parts(&encoded).0.len(), 109, "{round}");
     }
     let (first, last) = (addresses.iter().min().expect("some"), addresses.iter().max().expect("some"));
-    assert!(last - first < 8 * 1024, "one piece, again and again");
+    assert!(last - first < 8 * 1024, "the encoder reuses one piece");
 }
 
 #[test]
@@ -467,7 +467,7 @@ fn large_packets_have_their_own_memory_and_little_unused() {
         drop(frame);
         let length = data.len();
         let memory = data.try_into_mut().map_or(length, |bytes| bytes.capacity());
-        assert!(memory <= length + length / 4, "{memory} for {length}");
+        assert!(memory <= length + length / 4, "{memory} bytes for {length}");
     }
 }
 
@@ -475,7 +475,7 @@ fn large_packets_have_their_own_memory_and_little_unused() {
 fn kept_alive(encoded: Encoded) -> usize {
     let data = encoded.frames().first().expect("a packet has a frame").data().clone();
     drop(encoded);
-    data.try_into_mut().expect("nobody else holds it").capacity()
+    data.try_into_mut().expect("nothing else references the data").capacity()
 }
 
 #[test]

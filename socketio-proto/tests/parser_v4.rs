@@ -1,6 +1,6 @@
 //! The parser of protocol 4 (Socket.IO 1 and 2), compared with the reference's older parser where it differs from the default one, and
 //! with the default one elsewhere.
-#![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
+#![allow(clippy::expect_used, reason = "helpers of tests may panic")]
 
 use bytes::Bytes;
 use engineio_proto::{Frame, Message, Text};
@@ -16,7 +16,7 @@ fn decode_with(parser: &impl Parser, text: &str) -> Result<Option<Packet>, Decod
 
 #[track_caller]
 fn packet(text: &str) -> Packet {
-    decode_with(&JsonV4, text).expect(text).expect("a whole packet")
+    decode_with(&JsonV4, text).expect(text).expect("a complete packet")
 }
 
 fn encode<A: Args + ?Sized>(packet: &Outgoing<'_, A>) -> Result<Vec<Message>, EncodeError> {

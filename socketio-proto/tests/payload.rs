@@ -1,5 +1,5 @@
 //! Reading the arguments of a payload: raw, typed, borrowed, as a tuple, and with attachments at any depth.
-#![allow(clippy::expect_used, reason = "tests fail loudly, their helpers too")]
+#![allow(clippy::expect_used, reason = "helpers of tests may panic")]
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -84,7 +84,7 @@ fn text_is_borrowed_from_its_message() {
 fn a_tuple_takes_all_arguments_and_anything_else_the_first() {
     let payload = event(r#"["a","x",2,[3]]"#);
     assert_eq!(payload.read::<(String, u8, Vec<u8>)>(), Ok(("x".to_owned(), 2, vec![3])));
-    assert_eq!(payload.read::<(&str,)>(), Ok(("x",)), "further ones are ignored");
+    assert_eq!(payload.read::<(&str,)>(), Ok(("x",)), "more arguments are ignored");
     assert_eq!(payload.read::<&str>(), Ok("x"));
     assert_eq!(payload.read::<String>(), Ok("x".to_owned()));
     assert_eq!(payload.read::<()>(), Ok(()));
@@ -271,7 +271,7 @@ fn types_that_do_not_fit_are_errors_with_and_without_attachments() {
         assert!(payload.get::<Choice>(2).is_err());
         assert!(payload.get::<Choice>(0).is_err());
         assert!(payload.get::<Blob>(4).is_err());
-        assert!(payload.get::<String>(5).is_err(), "half a surrogate pair");
+        assert!(payload.get::<String>(5).is_err(), "a lone surrogate");
         assert!(payload.get::<IgnoredAny>(5).is_ok());
     }
     let blob = with(r#"["a",{"_placeholder":true,"num":0}]"#, &[b"z"]);
@@ -279,7 +279,7 @@ fn types_that_do_not_fit_are_errors_with_and_without_attachments() {
     assert!(blob.get::<u8>(0).is_err());
     assert!(blob.get::<BTreeMap<String, IgnoredAny>>(0).is_err());
     assert!(blob.get::<Choice>(0).is_err());
-    assert!(blob.get::<Value>(0).is_err(), "which has no place for bytes");
+    assert!(blob.get::<Value>(0).is_err(), "a JSON value cannot hold bytes");
     assert_eq!(blob.get::<&RawValue>(0).expect("its text").get(), r#"{"_placeholder":true,"num":0}"#);
 }
 
@@ -297,7 +297,7 @@ fn errors_contain_the_argument_that_could_not_be_read_and_the_value_found() {
         let first = payload.read::<Option<bool>>().expect_err("a number");
         assert_eq!(first.to_string(), "argument 0 cannot be read: invalid type: integer `1`, expected a boolean");
         assert_eq!(payload.read::<bool>().map_err(|error| error.argument()), Err(Some(0)));
-        assert_eq!(payload.read::<Whole>().map_err(|error| error.argument()), Err(None), "each of them was good");
+        assert_eq!(payload.read::<Whole>().map_err(|error| error.argument()), Err(None), "each argument was valid");
     }
     assert!(size_of::<ReadError>() <= size_of::<String>());
 }

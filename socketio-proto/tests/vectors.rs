@@ -1,8 +1,8 @@
-//! The golden vectors of Socket.IO: compares the answers of the reference parsers with ours. Every difference is listed.
+//! The golden vectors of Socket.IO: compares our parsers with the results of the reference parsers. Every difference must be listed.
 //!
 //! The files, their format and the list are in `conformance/vectors`.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 #[path = "../../conformance/vectors/rust/socket.rs"]
 mod socket;
@@ -48,7 +48,7 @@ fn decode(parser: &impl Parser, messages: impl IntoIterator<Item = Message>) -> 
     messages.into_iter().map_while(|message| decoder.decode(message).ok()).flatten().collect()
 }
 
-/// The payloads of the events and acks in these messages, each with the payload that results from relaying it.
+/// Returns the payloads of the events and acks in these messages, each with the payload that results from relaying it.
 fn relayed(parser: &impl Parser, messages: Vec<Message>) -> Vec<(Payload, Payload)> {
     let relay = |packet: Packet| {
         if !matches!(packet.packet_type, PacketType::Event | PacketType::Ack) {

@@ -1,13 +1,8 @@
 //! A peer that exchanges real frames with a `Connection`, over a WebSocket or by long-polling, in virtual time.
 //!
-//! Every step ends with a check of what must hold after any step, so that tests state only what they are about.
+//! Every step ends with the checks that apply to all steps, so a test states only what it is about.
 #![allow(dead_code, reason = "each test file uses its own part")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test's helper may fail loudly, as tests may"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may panic")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,7 +93,7 @@ impl World {
         world
     }
 
-    /// As [`World::with`], with `/` joined.
+    /// Like [`World::with`], with `/` joined.
     pub(crate) fn joined_with(polling: bool, settings: Settings) -> (Self, SocketHandle) {
         let mut world = Self::with(polling, settings);
         let socket = world.join("/");
@@ -149,7 +144,7 @@ impl World {
         }
     }
 
-    /// As [`World::send`] over a link, at a time when a deadline is due and was not handled yet.
+    /// Like [`World::send`] over a link, while a deadline is due that was not handled yet.
     pub(crate) fn send_late(&mut self, packet: &str) {
         let message = format!("4{packet}").as_str().into();
         self.connection.handle(self.now, Input::LinkMessage { link: LINK, message });
@@ -162,7 +157,7 @@ impl World {
         self.handle(Input::LinkMessage { link: LINK, message: Bytes::from_static(bytes).into() });
     }
 
-    /// Takes the peer's link down.
+    /// Closes the peer's link.
     pub(crate) fn hang_up(&mut self) {
         self.handle(Input::LinkDown { link: LINK, cause: LinkDownCause::Closed });
     }
@@ -223,7 +218,7 @@ impl World {
                 other => panic!("unknown transmit {other:?}"),
             }
         }
-        assert!(self.connection.poll_timeout().is_none_or(|deadline| deadline > self.now), "a deadline is missed");
+        assert!(self.connection.poll_timeout().is_none_or(|deadline| deadline > self.now), "a deadline was missed");
     }
 
     /// The messages that the peer received over its link since the last call, without the Engine.IO type. Heartbeats are left out.
@@ -236,7 +231,7 @@ impl World {
         std::mem::take(&mut self.received).into_iter().filter_map(strip).collect()
     }
 
-    /// As [`World::messages`]. All of them must be texts.
+    /// Like [`World::messages`]. All messages must be texts.
     pub(crate) fn texts(&mut self) -> Vec<String> {
         let text = |message| match message {
             Message::Text(text) => String::from(text),
@@ -253,19 +248,22 @@ impl World {
     pub(crate) fn event(&mut self) -> Option<Event> {
         let event = self.connection.poll_event();
         if event.is_some() {
-            assert!(!self.closed, "{event:?} after the end");
+            assert!(!self.closed, "{event:?} follows Event::Closed");
         }
         self.closed |= matches!(event, Some(Event::Closed(_)));
         self.settle();
         match event {
             Some(Event::Disconnecting { socket, reason }) => {
-                assert!(self.leaving.iter().all(|(leaving, _)| *leaving != socket), "{socket:?} leaves twice");
+                assert!(
+                    self.leaving.iter().all(|(leaving, _)| *leaving != socket),
+                    "{socket:?}: `Disconnecting` twice"
+                );
                 self.leaving.push((socket, reason));
                 return self.event();
             }
             Some(Event::Disconnected { socket, reason }) => {
                 let told = self.leaving.iter().position(|leaving| *leaving == (socket, reason));
-                self.leaving.remove(told.expect("it was told to be about to leave, for the same reason"));
+                self.leaving.remove(told.expect("`Disconnecting` with the same reason must come first"));
             }
             _ => {}
         }
@@ -302,7 +300,7 @@ impl World {
         self.now = end;
     }
 
-    /// As [`World::pass`], but the peer answers every ping over its link.
+    /// Like [`World::pass`], but the peer answers every ping over its link.
     pub(crate) fn pass_alive(&mut self, duration: Duration) {
         let end = self.now + duration;
         while let Some(deadline) = self.connection.poll_timeout().filter(|deadline| *deadline <= end) {
