@@ -54,7 +54,7 @@ pub(crate) fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Ou
         match decoder.decode(&mut input, arena) {
             Ok(Some(event)) => events.push(event),
             Ok(None) => {
-                assert!(input.is_empty(), "input is used up when nothing more comes of it");
+                assert!(input.is_empty(), "the decoder left input although it has no more events");
                 return (events, Ok(()));
             }
             Err(error) => return (events, Err(error)),
@@ -62,7 +62,7 @@ pub(crate) fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Ou
     }
 }
 
-/// The events in `bytes`, which must be valid.
+/// Returns the events in `bytes`, which must be valid.
 pub(crate) fn good(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Vec<Event> {
     let (events, result) = feed(decoder, arena, bytes);
     assert_eq!(result, Ok(()));

@@ -240,7 +240,7 @@ fn unread_events_stop_the_input_by_number() {
         given += 1;
     }
     assert_eq!(given, 32);
-    // One read brings far more than may be decoded ahead. The rest is buffered as bytes, and is decoded in order.
+    // One read returns far more than may be decoded ahead. The rest is buffered as bytes, and is decoded in order.
     handle(&mut server, &frame(FIN | TEXT, b"y").repeat(1000));
     handle(&mut server, &frame(FIN | PING, b"late"));
     assert_eq!(written(&mut server), b"");
@@ -269,7 +269,7 @@ fn unwritten_output_is_bounded() {
     assert_eq!(server.outgoing_bytes(), 1000);
     assert_eq!(server.send_binary(b""), Err(SendError::Full));
     assert_eq!(server.ping(b""), Err(SendError::Full));
-    // Whatever the number of pings, one pong and one close frame at most exceed the limit.
+    // However many pings arrive, at most one pong and one close frame exceed the limit.
     for _ in 0..1000 {
         handle(&mut server, &frame(FIN | PING, &[7; 125]));
     }

@@ -85,7 +85,7 @@ fn any_frame() -> impl Strategy<Value = (Event, Vec<u8>)> {
             Event::Binary(data) => encode_binary(&mut out, data, mask),
             Event::Ping(payload) => encode_ping(&mut out, payload, mask).unwrap(),
             Event::Pong(payload) => encode_pong(&mut out, payload, mask).unwrap(),
-            other => panic!("{other:?} is not made here"),
+            other => panic!("any_frame does not generate {other:?}"),
         }
         (event, out)
     };

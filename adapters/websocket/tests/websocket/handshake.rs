@@ -1,4 +1,4 @@
-//! The opening handshake, server and client half.
+//! The opening handshake of server and client.
 
 use engineio_websocket::handshake::{
     ClientHandshake, RequestError, ResponseError, accept, accept_key, deflate, protocols,
@@ -89,7 +89,7 @@ fn an_offer_that_is_no_list_of_different_tokens_gets_400() {
         assert_eq!((error, error.status()), (RequestError::Protocol, 400), "{lines:?}");
         assert!(error.headers().is_empty());
     }
-    assert_eq!(protocols(offering(&["x y, z,"])).collect::<Vec<_>>(), ["z"], "what is no token is left out");
+    assert_eq!(protocols(offering(&["x y, z,"])).collect::<Vec<_>>(), ["z"], "values that are not tokens are ignored");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The limits on what a decoder holds for a peer.
+//! The limits on what a decoder buffers for a peer.
 
 use bytes::BufMut;
 use engineio_websocket::{Arena, Decoder, Error, Event, Limits, Role};

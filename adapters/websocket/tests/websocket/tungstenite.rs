@@ -1,5 +1,5 @@
-//! Interoperability with an independent implementation, `tungstenite`, in both roles over loopback sockets. Every exchange is driven by
-//! what arrives, never by time.
+//! Interoperability with an independent implementation, `tungstenite`, in both roles over loopback sockets. Tests wait for
+//! received data, never for durations.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -190,7 +190,7 @@ fn frames_without_masks_are_refused() {
         let (stream, _) = listener.accept().unwrap();
         echo(stream, Connection::server(Limits::default()))
     });
-    // Their server end, which does not mask, is used as a client.
+    // A tungstenite server, which does not mask, acts as the client.
     let mut wrong = WebSocket::from_raw_socket(TcpStream::connect(address).unwrap(), Role::Server, None);
     wrong.send(Message::text("hi")).unwrap();
     assert_eq!(server.join().unwrap(), Some(Closed::Error(engineio_websocket::Error::Unmasked)));
