@@ -8,7 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "tests fail loudly"
+    reason = "helpers of tests may panic"
 )]
 
 #[path = "../fixtures/rust/contract.rs"]

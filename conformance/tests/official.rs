@@ -1,5 +1,5 @@
 //! Each case of the three official suites has a case here. `OFFICIAL.md` and the cases name each other.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may panic")]
 
 use socketio_conformance::case::{Case, server_cases};
 
