@@ -4,7 +4,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests fail loudly too"
+    reason = "helpers of tests may panic"
 )]
 
 mod support;

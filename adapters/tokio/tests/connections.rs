@@ -1,6 +1,6 @@
-//! HTTP connections: how they end, and their limits on size and time. Nothing is lost when one ends.
+//! HTTP connections: how they end, and their limits on size and time. No data is lost when a connection ends.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 mod support;
 
@@ -150,7 +150,7 @@ async fn a_peer_that_does_not_take_its_answer_loses_its_connection_and_its_sessi
     let (server, mut told) = server_that_tells();
     let host = Host::start_with(server.clone(), |settings| settings.write_timeout = Duration::from_millis(200)).await;
     let session = Polling::join(host.address).await;
-    // More than the socket buffers of both ends hold.
+    // Larger than the socket buffers of both ends.
     let size = 12_000_000;
     assert_eq!(session.post(&format!(r#"42["fill",{size}]"#)).await.text(), "ok");
     let _unread = session.start_get().await;
@@ -190,7 +190,7 @@ async fn an_answer_without_its_body_ends_like_any_other() {
     let host = Host::start(server).await;
     for target in ["/elsewhere", "/socket.io/?EIO=4&transport=polling"] {
         let mut wire = Wire::open(host.address).await;
-        // Two requests on one connection, and no more afterwards.
+        // Two requests on one connection, and then no more.
         for _ in 0..2 {
             wire.send(format!("HEAD {target} HTTP/1.1\r\nHost: test\r\n\r\n")).await;
             while !wire.buffer.ends_with(b"\r\n\r\n") {

@@ -1,11 +1,11 @@
-//! Handlers that wait, panic, flood, or never return. Whatever the application does, other peers are served, and nothing of a connection
-//! is left over.
+//! Handlers that wait, panic, flood, or never return. Whatever the application does, other peers are served, and no state of a connection
+//! is left.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests fail loudly too"
+    reason = "helpers of tests may panic"
 )]
 
 mod support;
@@ -30,10 +30,10 @@ fn channel<T>() -> (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>) {
 }
 
 async fn next<T>(receiver: &mut mpsc::UnboundedReceiver<T>) -> T {
-    within(receiver.recv()).await.expect("the reporter is gone")
+    within(receiver.recv()).await.expect("all senders were dropped")
 }
 
-/// Waits until nothing is left of any connection.
+/// Waits until no state of any connection is left.
 async fn nothing_is_left(server: &Server) {
     until(|| server.sessions() == 0 && server.of("/").is_empty()).await;
     assert!(server.of("/").sockets().is_empty());
@@ -160,7 +160,7 @@ async fn a_connect_handler_that_panics_closes_its_connection() {
     server
         .on_connect(|socket: Socket| async move {
             if socket.auth().is_none() {
-                panic!("nobody may come")
+                panic!("every client is refused")
             }
         })
         .on_disconnect(move |_: Socket, reason: DisconnectReason| gone.send(reason.to_string()).unwrap());
@@ -171,7 +171,7 @@ async fn a_connect_handler_that_panics_closes_its_connection() {
     client.send("40").await;
     client.closed().await;
     assert_eq!(next(&mut reasons).await, "forced close");
-    assert!(log::says(&["ERROR", "nobody may come", "handler=\"connect\""]));
+    assert!(log::says(&["ERROR", "every client is refused", "handler=\"connect\""]));
 
     let mut other = Client::open(host.address).await;
     other.send("40{}").await;
@@ -185,13 +185,13 @@ async fn a_connect_handler_that_panics_closes_its_connection() {
 async fn a_middleware_that_panics_closes_its_connection() {
     log::listen();
     let server = Server::new();
-    server.middleware(|_: ConnectRequest| -> Result<(), Refusal> { panic!("the middleware fell over") });
+    server.middleware(|_: ConnectRequest| -> Result<(), Refusal> { panic!("a panic in the middleware") });
     let host = Host::start(server.clone()).await;
 
     let mut client = Client::open(host.address).await;
     client.send("40").await;
     client.closed().await;
-    assert!(log::says(&["ERROR", "the middleware fell over"]));
+    assert!(log::says(&["ERROR", "a panic in the middleware"]));
     nothing_is_left(&server).await;
 }
 
@@ -225,14 +225,14 @@ async fn a_room_handler_that_panics_harms_nobody() {
     let server = Server::new();
     server.of("/").on_room(|_: RoomEvent| {
         if true {
-            panic!("about a room")
+            panic!("a panic in a room event")
         }
     });
     echo(&server);
     let host = Host::start(server.clone()).await;
     let mut client = Client::join(host.address).await;
     is_served(&mut client).await;
-    assert!(log::says(&["ERROR", "about a room"]));
+    assert!(log::says(&["ERROR", "a panic in a room event"]));
     drop(client);
     nothing_is_left(&server).await;
 }
@@ -245,7 +245,7 @@ async fn an_engine_io_handler_that_panics_closes_its_session_and_nothing_else() 
         .on_message(|socket: EngineSocket, message: Message| async move {
             if message == Message::from("panic") {
                 tokio::task::yield_now().await;
-                panic!("about a message")
+                panic!("a panic in a message")
             }
             socket.send(message)
         })
@@ -258,13 +258,13 @@ async fn an_engine_io_handler_that_panics_closes_its_session_and_nothing_else() 
     link.text("4panic").await;
     assert_eq!(link.closed().await, Came::Closed(None));
     assert_eq!(next(&mut reasons).await, "forced close");
-    assert!(log::says(&["ERROR", "about a message"]));
+    assert!(log::says(&["ERROR", "a panic in a message"]));
     other.text("4still here").await;
     assert_eq!(other.next().await, Came::Text("4still here".to_owned()));
     until(|| server.sessions() == 1).await;
 }
 
-/// Adds a handler of `stay` that never returns.
+/// Adds a handler of the event `stay` that never returns.
 fn stay(server: &Server) -> Arc<AtomicUsize> {
     let started = Arc::new(AtomicUsize::new(0));
     let starts = Arc::clone(&started);
@@ -275,7 +275,7 @@ fn stay(server: &Server) -> Arc<AtomicUsize> {
     started
 }
 
-/// Sends 64 MiB of `stay` events. They exceed the buffers of the kernel, so this ends only when the server reads them or disconnects.
+/// Sends 64 MiB of `stay` events. They exceed the kernel's buffers, so this ends only when the server reads them or disconnects.
 fn flood(mut flooder: Client) -> JoinHandle<()> {
     let event = format!(r#"42["stay","{}"]"#, "x".repeat(64 << 10));
     tokio::spawn(async move {
@@ -287,7 +287,7 @@ fn flood(mut flooder: Client) -> JoinHandle<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_into_handlers_that_never_return_is_throttled_and_harms_nobody() {
-    // No heartbeat ends the session, however slow the machine is.
+    // The heartbeat must not end the session, even on a slow machine.
     let server = Server::builder().max_waiting_handlers(8).ping_interval(Duration::from_secs(3600)).build();
     let started = stay(&server);
     echo(&server);
@@ -298,9 +298,9 @@ async fn a_flood_into_handlers_that_never_return_is_throttled_and_harms_nobody()
     for _ in 0..500 {
         is_served(&mut other).await;
     }
-    assert_eq!(started.load(Ordering::Relaxed), 8, "a ninth handler began");
-    assert!(!flood.is_finished(), "all of the flood was read");
-    assert_eq!(server.of("/").sockets().len(), 2, "the flooder was closed");
+    assert_eq!(started.load(Ordering::Relaxed), 8, "a ninth handler was called");
+    assert!(!flood.is_finished(), "the server read the whole flood");
+    assert_eq!(server.of("/").sockets().len(), 2, "the flooding client was disconnected");
     flood.abort();
 }
 
@@ -370,7 +370,7 @@ async fn handlers_go_on_when_those_that_waited_have_ended() {
     }
 }
 
-/// A gate at which handlers wait: counts those that wait, and the highest such number.
+/// A gate at which handlers wait. Counts the waiting handlers, and records the maximum.
 #[derive(Clone)]
 struct Gate {
     permits: Arc<Semaphore>,
@@ -395,7 +395,7 @@ impl Gate {
         self.done.send(()).unwrap();
     }
 
-    /// Asserts that this many handlers wait and no more events from `sending` are read. Then lets all pass, and asserts that there were
+    /// Asserts that this many handlers wait, and no more events from `sending` are read. Then lets all pass, and asserts that there were
     /// never more waiting handlers.
     async fn holds(
         &self,
@@ -408,7 +408,7 @@ impl Gate {
         for _ in 0..200 {
             others().await;
         }
-        assert!(!sending.is_finished(), "everything was read");
+        assert!(!sending.is_finished(), "the server read all events");
         let release = async {
             for _ in 0.. {
                 self.permits.add_permits(1);
@@ -417,7 +417,7 @@ impl Gate {
         };
         let sent = tokio::select! {
             sent = sending => sent.unwrap(),
-            () = release => unreachable!("it ends with the sending"),
+            () = release => unreachable!("`release` runs until `sending` ends"),
         };
         self.permits.add_permits(sent);
         until(|| self.waiting.load(Ordering::Relaxed) == 0 && self.permits.available_permits() > 0).await;
@@ -460,7 +460,7 @@ async fn attachments_count_among_the_bytes_that_wait_and_so_does_what_a_witness_
     server.on("hold", move |_: Socket, event: Event| held.clone().pass(event)).on_any(
         move |_: Socket, event: Event| {
             let gate = seen.clone();
-            let holds = event.name() == "held by the witness";
+            let holds = event.name() == "held by on_any";
             async move {
                 if holds {
                     gate.pass(event).await;
@@ -474,7 +474,7 @@ async fn attachments_count_among_the_bytes_that_wait_and_so_does_what_a_witness_
     let count = 200;
     let sending = tokio::spawn(async move {
         for number in 0..count {
-            let name = if number % 2 == 0 { "hold" } else { "held by the witness" };
+            let name = if number % 2 == 0 { "hold" } else { "held by on_any" };
             client.send(&format!(r#"451-["{name}",{{"_placeholder":true,"num":0}}]"#)).await;
             client.websocket.binary(&vec![0; 300_000]).await;
         }
@@ -530,7 +530,7 @@ async fn a_pong_that_stands_behind_a_flood_counts_while_handlers_wait() {
     let server = Server::builder()
         .max_waiting_handlers(1)
         .ping_interval(Duration::from_millis(100))
-        // Long enough for a pong on a slow machine.
+        // Long enough to receive a pong on a slow machine.
         .ping_timeout(Duration::from_secs(5))
         .build();
     let gate = Arc::new(Notify::new());
@@ -664,7 +664,7 @@ async fn an_ack_that_is_awaited_between_two_pulls_comes_through_a_full_inbox() {
             }
             outcome.send(Ok(rest.to_string())).unwrap();
         });
-        // The task may not have run yet. Its events are kept from now on.
+        // The task may not have run yet. From now on, its events are buffered.
         async { tokio::task::yield_now().await }
     });
     let host = Host::start(server.clone()).await;
@@ -703,7 +703,7 @@ async fn a_full_inbox_of_a_socket_that_left_holds_up_no_other_socket_of_its_conn
     assert_eq!(client.packet().await, r#"20["question"]"#);
     client.send(&format!(r#"42/pulled,["event","{}"]"#, "x".repeat(100_000))).await;
     client.send("430[]").await;
-    // An ack does not wait behind the full inbox, unlike other events.
+    // Unlike other events, an ack does not wait behind the full inbox.
     within(answer).await.unwrap();
     pulled.disconnect();
     assert_eq!(client.packet().await, "1/pulled,");
@@ -808,7 +808,7 @@ async fn when_server_and_peers_are_gone_nothing_holds_the_handlers() {
     let (came, mut sockets) = channel();
     server.on_connect(move |socket: Socket| {
         let _ = &held;
-        // Events are kept for `recv`, and never received.
+        // Events are buffered for `recv`, but never received.
         drop(socket.recv());
         came.send(()).unwrap();
     });
@@ -929,7 +929,7 @@ async fn r93_a_connection_that_ends_while_its_middleware_waits_never_connects() 
     assert!(!connected.load(Ordering::Relaxed));
 }
 
-/// A short connect timeout that is long enough to join a namespace on a slow machine. A connection that has not joined one then ends.
+/// A short connect timeout that is long enough to join a namespace on a slow machine. Then a connection without a namespace ends.
 const TO_JOIN: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -979,7 +979,7 @@ async fn r110_a_packet_for_a_socket_that_the_server_disconnected_meanwhile_is_no
     let session = Polling::join(host.address).await;
     session.post("40/other,").await;
     assert!(session.get().await.text().starts_with("40/other,{"));
-    // One body is one turn, so the disconnect is in progress when the event is handled.
+    // Both packets of a body are handled together, so the disconnect is in progress when the event is handled.
     assert_eq!(session.post("42[\"leave\"]\u{1e}42[\"event\"]").await.text(), "ok");
     assert_eq!(session.get().await.text(), "41");
     session.post(r#"42/other,["echo",1]"#).await;
@@ -997,7 +997,7 @@ async fn a_handler_of_all_events_comes_first_and_leaves_the_answer_to_the_events
             own.send(format!("own {:?}", event.read::<u8>())).unwrap();
             event.ack("own")
         })
-        .on("stop", |_: Socket, _: Event| -> () { panic!("the socket has left") })
+        .on("stop", |_: Socket, _: Event| -> () { panic!("the socket has already disconnected") })
         .on_any(move |socket: Socket, event: Event| {
             saw.send(format!("any {} {:?}", event.name(), event.read::<u8>())).unwrap();
             if event.name() == "stop" {
@@ -1071,7 +1071,7 @@ async fn a_middleware_hands_what_it_found_to_the_socket() {
         })
         .on_connect(|socket: Socket| {
             let Auth { name } = socket.read_auth()?;
-            let user = socket.get::<User>().ok_or("the middleware's value is not here")?;
+            let user = socket.get::<User>().ok_or("the value of the middleware is missing")?;
             assert!(socket.is_in(socket.id().as_str()) && !socket.is_in("elsewhere"));
             socket.emit("welcome", (name, &user.0))?;
             Ok::<(), Failure>(())

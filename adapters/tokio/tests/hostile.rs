@@ -1,11 +1,11 @@
-//! Tables of hostile peers: what they send, and what they and the application must receive. After each of them nothing is left over, and
-//! other peers are served as before.
+//! Tables of hostile peers: what they send, and what they and the application must receive. After each of them, no state is left, and
+//! other peers are still served.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests fail loudly too"
+    reason = "helpers of tests may panic"
 )]
 
 mod support;
@@ -63,7 +63,7 @@ fn text(packet: &str) -> Vec<u8> {
     frame(TEXT, packet.as_bytes())
 }
 
-/// Frames of a peer that has joined `/`, the code that the server closes with, and the reason that the application receives.
+/// Frames of a peer that has joined `/`, the close code of the server, and the disconnect reason that the application receives.
 fn frames() -> Vec<(&'static str, Vec<u8>, Option<u16>, &'static str)> {
     let protocol = Some(1002);
     let failed = "transport error";
@@ -83,25 +83,25 @@ fn frames() -> Vec<(&'static str, Vec<u8>, Option<u16>, &'static str)> {
         ("reserved bit 3", frame(0x91, b"41"), protocol, failed),
         ("reserved data opcode", frame(0x83, b"41"), protocol, failed),
         ("reserved control opcode", frame(0x8b, b"41"), protocol, failed),
-        ("a ping in pieces", frame(0x09, b""), protocol, failed),
+        ("a fragmented ping", frame(0x09, b""), protocol, failed),
         ("a ping of 126 bytes", frame(0x89, &[0; 126]), protocol, failed),
-        ("a continuation of nothing", frame(0x80, b"41"), protocol, failed),
+        ("a continuation without a message", frame(0x80, b"41"), protocol, failed),
         ("a message within a message", [frame(FIRST_TEXT, b"4"), text("41")].concat(), protocol, failed),
-        ("a length in too many bytes", long_header(2), protocol, failed),
-        ("a length of 64 bits", long_header(1 << 63), protocol, failed),
+        ("a length that is not in its shortest form", long_header(2), protocol, failed),
+        ("a length with bit 63 set", long_header(1 << 63), protocol, failed),
         ("an announced terabyte", long_header(1 << 40), Some(1009), failed),
         ("one byte over the limit", long_header(1_000_001), Some(1009), failed),
-        ("text that is not UTF-8", frame(TEXT, b"4\xff"), Some(1007), failed),
-        ("half a character at the end", frame(TEXT, b"4\xe2\x82"), Some(1007), failed),
-        ("fragments without end", begun(frame(MIDDLE, &[b'x'; 1000]), 1001), Some(1009), failed),
+        ("invalid UTF-8", frame(TEXT, b"4\xff"), Some(1007), failed),
+        ("an incomplete character at the end", frame(TEXT, b"4\xe2\x82"), Some(1007), failed),
+        ("endless fragments", begun(frame(MIDDLE, &[b'x'; 1000]), 1001), Some(1009), failed),
         ("a flood of tiny fragments", begun(frame(MIDDLE, b"x"), PIECES), Some(1008), failed),
         ("a flood of empty fragments", begun(frame(MIDDLE, b""), PIECES), Some(1008), failed),
-        ("half a close code", frame(0x88, b"\x03"), protocol, failed),
-        ("a close code that nobody may send", frame(0x88, &1005_u16.to_be_bytes()), protocol, failed),
-        ("a close reason that is not UTF-8", frame(0x88, b"\x03\xe8\xff"), Some(1007), failed),
+        ("an incomplete close code", frame(0x88, b"\x03"), protocol, failed),
+        ("a reserved close code", frame(0x88, &1005_u16.to_be_bytes()), protocol, failed),
+        ("a close reason with invalid UTF-8", frame(0x88, b"\x03\xe8\xff"), Some(1007), failed),
         ("HTTP on a WebSocket", b"GET / HTTP/1.1\r\n\r\n".to_vec(), protocol, failed),
-        ("a close in order", frame(0x88, b"\x03\xe8"), Some(1000), "transport close"),
-        ("a text frame with nothing in it", text(""), None, "parse error"),
+        ("a graceful close", frame(0x88, b"\x03\xe8"), Some(1000), "transport close"),
+        ("an empty text frame", text(""), None, "parse error"),
         ("no packet type", text("x"), None, "parse error"),
         ("invalid base64", text("b!!!!"), None, "parse error"),
         ("a ping in the wrong direction", text("2"), None, failed),
@@ -113,11 +113,11 @@ fn frames() -> Vec<(&'static str, Vec<u8>, Option<u16>, &'static str)> {
     let long_id = format!("42{}[\"a\"]", "9".repeat(30));
     let long_count = format!("45{}-[\"a\"]", "9".repeat(100_000));
     let packets = [
-        ("a message without a packet", "4"),
+        ("an empty message", "4"),
         ("an unknown packet type", "47"),
-        ("letters for a packet", "4abc"),
+        ("letters instead of a packet", "4abc"),
         ("broken JSON", "42[\"a\""),
-        ("JSON and more", "42[\"a\"]x"),
+        ("data after the JSON", "42[\"a\"]x"),
         ("an event without a payload", "42"),
         ("an event without a name", "42[]"),
         ("an event in an object", "42{}"),
@@ -137,11 +137,11 @@ fn frames() -> Vec<(&'static str, Vec<u8>, Option<u16>, &'static str)> {
         ("a CONNECT with an array", "40/x,[]"),
         ("a CONNECT_ERROR from a client", "44{\"message\":\"x\"}"),
         ("no attachments", "450-[\"a\"]"),
-        ("no number of attachments", "45-[\"a\"]"),
+        ("a missing attachment count", "45-[\"a\"]"),
         ("no dash", "451[\"a\"]"),
-        ("attachments in exponents", "451e0-[\"a\"]"),
+        ("an attachment count with an exponent", "451e0-[\"a\"]"),
         ("eleven attachments", "4511-[\"a\"]"),
-        ("100 000 digits of attachments", &long_count),
+        ("an attachment count of 100 000 digits", &long_count),
     ];
     cases.extend(packets.map(|(name, packet)| (name, text(packet), None, "forced close")));
     let placeholder = |number: &str| {
@@ -149,17 +149,17 @@ fn frames() -> Vec<(&'static str, Vec<u8>, Option<u16>, &'static str)> {
         [text(&header), frame(BINARY, b"x")].concat()
     };
     let binary = [
-        ("an attachment of nothing", frame(BINARY, b"x")),
+        ("an attachment without a header", frame(BINARY, b"x")),
         (
-            "text where an attachment is due",
+            "text in the place of an attachment",
             [text("451-[\"a\",{\"_placeholder\":true,\"num\":0}]"), text("40")].concat(),
         ),
         ("a placeholder out of range", placeholder("1")),
-        ("a placeholder that is negative", placeholder("-1")),
-        ("a placeholder that is text", placeholder("\"0\"")),
-        ("a placeholder of half", placeholder("0.5")),
-        ("a placeholder beyond all numbers", placeholder("1e999")),
-        ("an attachment too many", [placeholder("0"), frame(BINARY, b"y")].concat()),
+        ("a negative placeholder", placeholder("-1")),
+        ("a text as placeholder number", placeholder("\"0\"")),
+        ("a fraction as placeholder number", placeholder("0.5")),
+        ("an infinite placeholder number", placeholder("1e999")),
+        ("a surplus attachment", [placeholder("0"), frame(BINARY, b"y")].concat()),
     ];
     cases.extend(binary.map(|(name, bytes)| (name, bytes, None, "forced close")));
     cases
@@ -231,16 +231,16 @@ async fn hostile_bodies() {
         ("nothing", b"", "parse error"),
         ("a separator", b"\x1e", "parse error"),
         ("separators", b"\x1e\x1e\x1e\x1e", "parse error"),
-        ("a packet and nothing", b"42[\"a\"]\x1e", "parse error"),
+        ("a packet and an empty one", b"42[\"a\"]\x1e", "parse error"),
         ("no packet type", b"abc", "parse error"),
-        ("bytes that are not UTF-8", b"42[\"a\",\"\xff\xfe\"]", "parse error"),
+        ("invalid UTF-8 in a body", b"42[\"a\",\"\xff\xfe\"]", "parse error"),
         ("a zero", b"\0", "parse error"),
         ("invalid base64", b"b????", "parse error"),
         ("a ping in the wrong direction", b"2", "transport error"),
         ("an Engine.IO close", b"1\x1e4garbage", "transport close"),
         ("broken JSON", b"42[\"a\"", "forced close"),
         ("100 000 brackets", deep.as_bytes(), "forced close"),
-        ("an attachment of nothing", b"bAQID", "forced close"),
+        ("an attachment without a header", b"bAQID", "forced close"),
         ("no attachments", b"450-[\"a\"]", "forced close"),
     ];
     for (name, body, reason) in cases {
@@ -256,11 +256,11 @@ async fn hostile_bodies() {
     }
 }
 
-/// The required outcome for a connection whose request is invalid.
+/// The required outcome of a connection whose request is invalid.
 enum See {
-    /// An answer with this status.
+    /// A response with this status.
     Status(u16),
-    /// The end of the connection, with an answer or without.
+    /// The end of the connection, with or without a response.
     End,
 }
 
@@ -275,12 +275,12 @@ async fn hostile_http() {
         ("zeros", vec![0; 1000], See::Status(400)),
         ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), See::End),
         ("no version", format!("GET {PATH}\r\n\r\n").into_bytes(), See::Status(400)),
-        ("a version of the future", format!("GET {PATH} HTTP/9.9\r\n\r\n").into_bytes(), See::Status(400)),
+        ("an unknown HTTP version", format!("GET {PATH} HTTP/9.9\r\n\r\n").into_bytes(), See::Status(400)),
         ("spaces in the path", b"GET /socket.io/ EIO=4 HTTP/1.1\r\n\r\n".to_vec(), See::Status(400)),
         ("a negative length", request("Content-Length: -1\r\n\r\nx").into_bytes(), See::Status(400)),
         ("a length of letters", request("Content-Length: abc\r\n\r\nx").into_bytes(), See::Status(400)),
         (
-            "a length beyond all numbers",
+            "a length that overflows",
             request(&format!("Content-Length: {}\r\n\r\nx", "9".repeat(40))).into(),
             See::Status(400),
         ),
@@ -301,11 +301,11 @@ async fn hostile_http() {
             query(&format!("EIO=4&transport=polling&sid={}", long(10_000))),
             See::Status(400),
         ),
-        ("a sid of traps", query("EIO=4&transport=polling&sid=__proto__"), See::Status(400)),
-        ("a sid of nothing but codes", query("EIO=4&transport=polling&sid=%00%ff%fe"), See::Status(400)),
+        ("a sid of `__proto__`", query("EIO=4&transport=polling&sid=__proto__"), See::Status(400)),
+        ("a sid of percent codes", query("EIO=4&transport=polling&sid=%00%ff%fe"), See::Status(400)),
         ("1 500 parameters", query(&"transport=polling&EIO=4&sid=x&".repeat(500)), See::Status(400)),
         ("a query over the limit", query(&"transport=polling&EIO=4&sid=x&".repeat(1000)), See::Status(431)),
-        ("broken percent codes", query("EIO=%&transport=%zz&sid=%"), See::Status(400)),
+        ("invalid percent codes", query("EIO=%&transport=%zz&sid=%"), See::Status(400)),
         (
             "another server's path",
             b"GET http://elsewhere/socket.io/?EIO=3 HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
@@ -314,7 +314,7 @@ async fn hostile_http() {
         ("an asterisk", b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), See::Status(404)),
         ("CONNECT", b"CONNECT somewhere:80 HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), See::Status(404)),
         (
-            "a method of one's own",
+            "an unknown method",
             b"BREW /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
             See::Status(400),
         ),
@@ -346,7 +346,7 @@ async fn requests_that_break_off_anywhere() {
         }
     }
     world.is_as_before().await;
-    // Whole requests, whose peer does not wait for the answer. A polling session may live until its first ping without it.
+    // Complete requests of a peer that does not wait for the response. A polling session may then last until its first ping.
     for _ in 0..20 {
         let mut wire = Wire::open(world.host.address).await;
         wire.send(&upgrade).await;
@@ -357,7 +357,7 @@ async fn requests_that_break_off_anywhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_frames_and_bodies_with_random_changes_leave_nothing_behind() {
-    // A change can turn a request into a handshake, so abandoned sessions must end soon.
+    // A mutation can turn a request into a handshake, so abandoned sessions must end soon.
     let soon = Duration::from_secs(1);
     let server = Server::builder().connect_timeout(soon).engine(|config| config.close_timeout = soon).build();
     let mut world = World::new(server).await;
@@ -417,7 +417,7 @@ async fn a_body_that_never_comes_is_answered_when_its_session_times_out() {
     let session = Polling::join(host.address).await;
     let mut wire = Wire::open(host.address).await;
     wire.send(post(&session.target(), "").replace("Length: 0", "Length: 1000")).await;
-    // A byte now and then does not keep the connection alive.
+    // Occasional bytes do not keep the connection alive.
     let drip = async {
         while wire.try_send("4").await.is_ok() && !wire.fill_now() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -455,7 +455,7 @@ async fn floods_that_break_no_rule_are_borne() {
     for (name, bytes, answer) in floods {
         println!("{name}");
         let mut client = Client::join(world.host.address).await;
-        // Reads while it writes: otherwise the answers to its pings would block it.
+        // The client reads while it writes. Otherwise the pongs would block it.
         let (mut reading, mut writing) = client.websocket.wire.stream.split();
         let mut read = Vec::new();
         within(async {
@@ -613,7 +613,7 @@ async fn attachments_that_are_announced_and_never_come_are_forgotten_with_their_
     let mut world = World::new(Server::new()).await;
     let mut client = Client::join(world.host.address).await;
     client.send(r#"4510-["a",{"_placeholder":true,"num":0}]"#).await;
-    // Nine of ten megabytes.
+    // Nine of ten announced megabytes.
     for _ in 0..9 {
         client.websocket.binary(&vec![0; 1_000_000]).await;
     }

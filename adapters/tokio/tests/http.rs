@@ -1,11 +1,11 @@
-//! Long-polling over real connections: every status and header. Requests overlap, break off, arrive in pieces, or arrive while their
+//! Long-polling over real connections: every status and header. Requests overlap, are aborted, arrive in pieces, or arrive while their
 //! session ends.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests fail loudly too"
+    reason = "helpers of tests may panic"
 )]
 
 mod support;
@@ -130,7 +130,7 @@ async fn r2_every_refusal_of_a_websocket_over_http() {
         is(&response, 400, &[HTML, ("connection", "close")], message);
         assert!(wire.closed().await.is_empty());
     }
-    // Item 51: clients of the reference expect the `101`, and then the end.
+    // Item 51: the reference's clients expect status 101, and then the end of the connection.
     let mut second = WebSocket::open(host.address, &upgraded.websocket_target()).await;
     assert_eq!(second.closed().await, Came::Closed(None));
     // Item 52.
@@ -219,7 +219,7 @@ async fn the_answers_of_a_session_and_their_headers() {
         wire.send(request(method, &session.target(), &[("Connection", "close")], "")).await;
         let answer = wire.closed().await;
         assert!(answer.starts_with(b"HTTP/1.1 500 "), "{method}: {}", String::from_utf8_lossy(&answer));
-        assert!(answer.ends_with(b"\r\n\r\n"), "{method} has a body");
+        assert!(answer.ends_with(b"\r\n\r\n"), "the response to {method} has a body");
     }
     is_served(&session).await;
     // A client closes while a GET is held.
@@ -360,7 +360,7 @@ async fn a_get_that_is_broken_off_after_its_response_was_handed_out_ends_the_ses
     let host = Host::start(server.clone()).await;
     let session = Polling::join(host.address).await;
     let socket = server.of("/").sockets().pop().unwrap();
-    // More than all buffers on the way can hold.
+    // More than all buffers between server and client can hold.
     let filler = "x".repeat(1 << 20);
     for _ in 0..15 {
         socket.emit("filler", &filler).unwrap();
@@ -419,7 +419,7 @@ async fn requests_that_meet_their_session_in_the_moment_it_ends_are_all_answered
             wire.response().await.status
         };
         let posts = async {
-            // If it overlaps with the other POST, either that one is dropped or this one is refused.
+            // If it overlaps with the other POST, either that one is aborted or this one is refused.
             let mut wire = Wire::open(host.address).await;
             wire.send(post(&session.target(), "3")).await;
             wire.response().await.status
@@ -496,7 +496,7 @@ async fn r26_r27_a_body_over_the_limit_ends_the_session_and_one_at_the_limit_is_
     is_served(&session).await;
     is(&session.post(&event(1001)).await, 413, &[], "");
     is_gone(&session).await;
-    // The length is announced and the body is not sent: the answer comes at once.
+    // The length is announced and the body is not sent. The response follows at once.
     let session = Polling::join(host.address).await;
     let head = "POST {} HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000000\r\n\r\n".replace("{}", &session.target());
     // `Connection: close` keeps the client from sending a body that is not read.
@@ -658,7 +658,7 @@ async fn what_goes_over_a_link_arrives_whole_while_a_post_from_before_the_upgrad
     // The packet is queued behind the POST.
     link.text(r#"42["echo","the link"]"#).await;
 
-    // More than the kernel buffers for a reader that does not read, over many turns.
+    // More than the kernel buffers for a peer that does not read.
     const COUNT: usize = 3_000;
     let filler = "x".repeat(10_000);
     let sending = tokio::spawn(async move {
@@ -669,7 +669,7 @@ async fn what_goes_over_a_link_arrives_whole_while_a_post_from_before_the_upgrad
         }
     });
     for number in 0..COUNT {
-        let Came::Text(text) = link.next().await else { panic!("the link ended") };
+        let Came::Text(text) = link.next().await else { panic!("the link was closed") };
         assert!(text.starts_with(&format!(r#"42["number",{number},"#)), "{} instead of {number}", &text[..30]);
     }
     within(sending).await.unwrap();

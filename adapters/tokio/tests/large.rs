@@ -1,10 +1,10 @@
-//! Messages and packets beyond the default limits: one setting lets a large message in and out, and a received packet can be relayed.
+//! Messages and packets beyond the default limits: one setting allows large messages both ways, and a received packet can be relayed.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests fail loudly too"
+    reason = "helpers of tests may panic"
 )]
 
 mod support;
@@ -45,15 +45,15 @@ fn echo(server: &Server) {
 async fn header(client: &mut Client) -> String {
     match client.next().await {
         Came::Text(text) => text.strip_prefix('4').unwrap().to_owned(),
-        other => panic!("{other:?} instead of a header"),
+        other => panic!("expected a header, not {other:?}"),
     }
 }
 
 async fn attachment(client: &mut Client) -> Vec<u8> {
     match client.next().await {
         Came::Binary(bytes) => bytes,
-        Came::Text(text) => panic!("text of {} bytes instead of an attachment", text.len()),
-        other => panic!("{other:?} instead of an attachment"),
+        Came::Text(text) => panic!("expected an attachment, not text of {} bytes", text.len()),
+        other => panic!("expected an attachment, not {other:?}"),
     }
 }
 

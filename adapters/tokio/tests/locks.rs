@@ -1,7 +1,7 @@
 //! No lock is held while application code runs. The test uses a parser that inspects its own server, creates namespaces and broadcasts
-//! whenever it is called (to encode, to create a decoder, to be cloned or dropped), and an observer of rooms that joins rooms. Neither
+//! whenever it is called (to encode, to create a decoder, to be cloned or dropped), and a room observer that joins rooms. Neither
 //! causes a deadlock.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 mod support;
 

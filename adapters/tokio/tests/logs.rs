@@ -5,7 +5,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests fail loudly too"
+    reason = "helpers of tests may panic"
 )]
 
 mod support;
@@ -85,7 +85,7 @@ async fn sessions_that_end_by_their_peers_fault() {
     said(&["DEBUG", "a session ended", sid, "parse error"]).await;
 }
 
-/// Asserts that one of these lines has this level, and all others have `debug` and the number of repetitions.
+/// Asserts that one of these lines has this level. All others must have the level `debug`, and the last one the number of repetitions.
 async fn loud_once(level: &str, parts: &[&str], times: usize) {
     let last = format!("times={times}");
     said(&[&["DEBUG", &*last], parts].concat()).await;
@@ -172,7 +172,7 @@ async fn middleware_of_one_session_that_all_panic_make_one_error() {
             async move {
                 gate.notified().await;
                 if true {
-                    panic!("nobody may come");
+                    panic!("every client is refused");
                 }
                 MiddlewareResult::Ok(())
             }
@@ -185,18 +185,18 @@ async fn middleware_of_one_session_that_all_panic_make_one_error() {
     }
     until(|| started.load(Ordering::Relaxed) == 10).await;
     gate.notify_waiters();
-    loud_once("ERROR", &["a middleware panicked", &client.session, "nobody may come"], 10).await;
+    loud_once("ERROR", &["a middleware panicked", &client.session, "every client is refused"], 10).await;
 }
 
 #[tokio::test]
 async fn requests_that_make_allow_request_panic_make_one_error() {
     log::listen_to(Level::TRACE);
-    let server = Server::builder().allow_request(|_| panic!("not even looked at")).build();
+    let server = Server::builder().allow_request(|_| panic!("a panic in allow_request")).build();
     let host = Host::start(server).await;
     for _ in 0..50 {
         assert_eq!(exchange(host.address, get("/socket.io/?EIO=4&transport=polling")).await.status, 403);
     }
-    loud_once("ERROR", &["a handler panicked", "allow_request", "not even looked at"], 50).await;
+    loud_once("ERROR", &["a handler panicked", "allow_request", "a panic in allow_request"], 50).await;
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn an_engine_session_makes_one_warning_and_one_error() {
                 }
             }
         })
-        .on_close(|_: EngineSocket, _: CloseReason| Err::<(), _>("not without me"))
+        .on_close(|_: EngineSocket, _: CloseReason| Err::<(), _>("the close handler failed"))
         .build();
     let host = Host::start(server).await;
     let mut link = WebSocket::open(host.address, "/engine.io/?EIO=4&transport=websocket").await;

@@ -5,7 +5,7 @@
 //! are those of the suites. Where a suite sleeps, the test waits for the event that the sleep allows for. Where a suite accepts several
 //! answers, the test expects ours. The ping timeout is that of the suites only in tests without pongs: a machine may be busy for longer.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly, its helpers too")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 mod support;
 
@@ -282,7 +282,7 @@ async fn eio4_case_10_text_and_binary_come_back_over_polling() {
 async fn eio4_case_11_a_body_that_is_no_packet_ends_the_session() {
     let world = World::engine().await;
     let session = world.polling().await;
-    // The answer of the reference. The suite would also accept a refusal or a closed connection.
+    // The response of the reference. The suite would also accept a refusal or a closed connection.
     assert_eq!(session.post("abc").await.text(), "ok");
     is_gone(&session).await;
 }

@@ -1,10 +1,10 @@
-//! Rooms and broadcasts: each recipient gets a packet once, broadcasts collect acks, and slow recipients are handled.
+//! Rooms and broadcasts: each recipient receives a packet once, broadcasts collect acks, and slow recipients are limited.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests fail loudly too"
+    reason = "helpers of tests may panic"
 )]
 
 mod support;
@@ -212,7 +212,7 @@ async fn r123_binary_travels_both_ways_of_a_broadcast_with_acks() {
 #[tokio::test]
 async fn r124_only_one_of_two_volatile_events_in_one_turn_leaves_and_the_regular_one_after_it_does() {
     let (_server, _host, mut clients, [a, ..]) = three().await;
-    // This task does not yield and the runtime has no other thread, so the peer handles all of these in one turn.
+    // This task does not yield and the runtime has no other thread, so the peer's task handles all of these at once.
     a.emit_volatile("n", 1).unwrap();
     a.emit_volatile("n", 2).unwrap();
     a.emit("n", 3).unwrap();
@@ -271,7 +271,7 @@ async fn a_recipient_whose_outbound_queue_is_full_is_closed_by_a_broadcast() {
     let mut other = Client::join(host.address).await;
     fill(&socket).await;
     assert!(socket.is_connected());
-    // Volatile events are dropped, and close no peer.
+    // Volatile events are dropped, and do not disconnect a peer.
     let large = "y".repeat(1 << 20);
     server.of("/").broadcast().volatile().emit("volatile", &large).unwrap();
     socket.emit_volatile("volatile", &large).unwrap();
@@ -309,7 +309,7 @@ async fn many_tiny_packets_are_counted_with_what_they_cost() {
     while socket.emit("n", ()).is_ok() {
         accepted += 1;
     }
-    assert!(accepted < (1 << 20) / 40, "{accepted} packets in a megabyte");
+    assert!(accepted < (1 << 20) / 40, "{accepted} packets fit into a megabyte");
     for _ in 0..accepted {
         assert_eq!(client.packet().await, r#"2["n"]"#);
     }

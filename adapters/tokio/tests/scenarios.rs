@@ -1,8 +1,8 @@
-//! Scenarios from the reference's own tests that concern a whole server and that no other file here replays.
+//! Scenarios from the reference's own tests that need a whole server and are not replayed in another file here.
 //!
 //! `item` in the name of a test is the number of a scenario in the README beside this file, which has a table of all of them.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly, its helpers too")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 mod support;
 
@@ -73,7 +73,7 @@ async fn serves(app: Router) -> std::net::SocketAddr {
     address
 }
 
-/// Adds a header to every answer, and another one to the first answer of a session.
+/// Adds a header to every response, and another one to the first response of a session.
 async fn marks(request: Request, next: Next) -> Response {
     let first = !request.uri().query().unwrap_or_default().contains("sid=");
     let mut response = next.run(request).await;
@@ -176,7 +176,7 @@ async fn item_20_an_upgrade_on_another_path_is_refused_and_does_not_wait_for_any
 async fn item_22_a_session_whose_websocket_a_proxy_blocks_stays_with_polling() {
     let host = Host::start(echo()).await;
     let session = Polling::join(host.address).await;
-    // The proxy removes the headers of the upgrade, answers by itself without asking the server, or cuts the connection.
+    // The proxy removes the headers of the upgrade, answers without forwarding the request, or drops the connection.
     assert_eq!(exchange(host.address, get(&session.websocket_target())).await.status, 400);
     is_served(&session).await;
     let mut wire = Wire::open(host.address).await;
@@ -323,7 +323,7 @@ async fn item_162_data_that_cannot_be_encoded_fails_where_it_is_emitted_and_harm
     struct Cyclic;
     impl Serialize for Cyclic {
         fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-            Err(S::Error::custom("it has no end"))
+            Err(S::Error::custom("this value cannot be serialized"))
         }
     }
 

@@ -4,7 +4,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests fail loudly too"
+    reason = "helpers of tests may panic"
 )]
 
 mod support;
@@ -129,7 +129,7 @@ async fn handlers_that_wait_are_waited_for() {
     until(|| server.sessions() == 0).await;
     tokio::select! {
         biased;
-        () = host.ended() => panic!("the handler was not waited for"),
+        () = host.ended() => panic!("the shutdown did not wait for the handler"),
         () = tokio::task::yield_now() => {}
     }
     gate.notify_one();

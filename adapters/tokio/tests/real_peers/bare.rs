@@ -3,7 +3,7 @@
 //!
 //! The example implements the contract of the echo server except for `ask` and `/guarded`. The checks of these two are left out.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 use crate::group::{self, Counterpart as _, Group, Opposite, Runner};
 use crate::javascript::LARGE;
@@ -31,7 +31,7 @@ const LEFT_OUT: [&str; 5] = [
 pub(crate) fn groups() -> Vec<Group> {
     let clients = [
         ("javascript", Runner::Node, "javascript.mjs", JAVASCRIPT, vec![]),
-        // Why so often: see `python.rs`.
+        // `python.rs` explains the short interval.
         ("python", Runner::Python, "python_sync.py", PYTHON, vec!["--ping-interval", "1000"]),
     ];
     let mut groups = Vec::new();
@@ -86,7 +86,7 @@ pub(crate) fn trials(peers: &Peers) -> Vec<Trial> {
     // The README states this limit, and it is the point of the example.
     let short = Trial::test("bare::is_shorter_than_400_lines", || {
         let lines = include_str!("../../examples/bare.rs").lines().count();
-        if lines < 400 { Ok(()) } else { Err(format!("it has {lines}").into()) }
+        if lines < 400 { Ok(()) } else { Err(format!("the example has {lines} lines").into()) }
     });
     CASES.into_iter().map(trial).chain([short]).collect()
 }
@@ -115,7 +115,7 @@ fn rest(mut stream: TcpStream) -> String {
         match stream.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => bytes.extend_from_slice(&buffer[..count]),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the connection is left open"),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the connection is still open"),
             // A reset counts as an end.
             Err(_) => break,
         }
@@ -250,7 +250,7 @@ fn half_a_request(address: SocketAddr) {
 
 fn half_a_body(address: SocketAddr) {
     let sid = opened(address);
-    // The session may end before, because of a missing pong. Then that is the answer.
+    // The session may end earlier, because of a missing pong. The response then reports that.
     let answer = rest(sent(address, post(&sid, 10, "4hal")));
     assert!(answer.is_empty() || parsed(&answer).0 == 400, "{answer}");
     is_gone(address, &sid);
@@ -289,7 +289,7 @@ fn requests_that_are_refused(address: SocketAddr) {
     assert_eq!(answer(address, post(&sid, 2, "40")), (200, "ok".to_owned()));
 }
 
-/// A request as it reaches a server behind a proxy that always adds `Upgrade`.
+/// Sends requests as they arrive from a proxy that always adds `Upgrade`.
 fn upgrades_that_are_none(address: SocketAddr) {
     for connection in ["", "Connection: keep-alive\r\n", "Connection: close\r\n"] {
         let fields = format!("HTTP/1.1\r\nUpgrade: websocket\r\n{connection}");
@@ -310,7 +310,7 @@ fn a_large_post(address: SocketAddr) {
     }
 }
 
-/// Closes the connection, and returns when the server has closed it as well and so has noticed.
+/// Closes the connection, and returns once the server has noticed and closed it as well.
 fn hung_up(stream: TcpStream) {
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(rest(stream), "");
@@ -368,17 +368,17 @@ fn who_takes_nothing(address: SocketAddr) {
     let mut deaf = WebSocket::join(address);
     let mut speaker = WebSocket::join(address);
     let megabyte = "x".repeat(900_000);
-    // More than the machine's queue and the buffers of the system can hold.
+    // More than the session's queue and the kernel's buffers can hold.
     for _ in 0..40 {
         speaker.send(&format!(r#"42["broadcast","{megabyte}"]"#));
-        let ConnectionEvent::Text(event) = speaker.next() else { panic!("the speaker is not served") };
+        let ConnectionEvent::Text(event) = speaker.next() else { panic!("the server stopped serving the speaker") };
         assert_eq!(event.len(), r#"42["broadcast-back",""]"#.len() + megabyte.len());
     }
     let mut taken = 0;
     while let ConnectionEvent::Text(_) = deaf.next() {
         taken += 1;
     }
-    assert!(taken < 40, "everything was kept");
+    assert!(taken < 40, "the server buffered everything");
     speaker.send(r#"42["message","still here"]"#);
     assert!(matches!(speaker.next(), ConnectionEvent::Text(text) if &*text == r#"42["message-back","still here"]"#));
 }

@@ -56,7 +56,7 @@ pub(crate) enum Opposite {
 pub(crate) trait Counterpart {
     fn address(&self) -> SocketAddr;
 
-    /// Carries out a request of a script.
+    /// Performs a request of a script.
     fn control(&mut self, what: &str) -> Result<(), String>;
 
     /// The reason why the group has failed, whatever the script reported.
@@ -149,7 +149,7 @@ pub(crate) fn run(arguments: &Arguments, peers: &Peers, groups: Vec<Group>, mut 
         eprintln!("real peers: {ran} ran, {} skipped", conclusion.num_ignored);
         // Printed so that such a run is not mistaken for one with our server.
         for (variable, program) in server::replacements() {
-            eprintln!("not our server: {variable}={program}");
+            eprintln!("testing another server: {variable}={program}");
         }
         let reasons = runs.iter().filter_map(|run| run.report.get()?.as_ref().err());
         for reason in reasons.map(Missing::to_string).collect::<BTreeSet<_>>() {
@@ -195,7 +195,7 @@ fn perform(group: &Group, selected: &[String], peers: &Peers) -> Report {
     Ok(results)
 }
 
-/// Reads the output of the script to its end, and carries out its requests to the server.
+/// Reads the output of the script to its end, and performs its requests to control the server.
 fn converse(
     group: &Group,
     selected: &[String],
@@ -223,7 +223,7 @@ fn converse(
             Ok(Progress::Line(Output::Stderr, _)) => {}
             Ok(Progress::Exited(status)) => break format!("the script ended ({status})"),
             Ok(Progress::TimedOut) => break format!("the script hung for {PATIENCE:?}"),
-            Err(error) => break format!("the script could not be followed: {error}"),
+            Err(error) => break format!("the output of the script could not be read: {error}"),
         }
     };
     for check in selected {

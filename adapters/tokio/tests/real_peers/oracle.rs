@@ -1,10 +1,10 @@
-//! The live oracle: sends generated inputs to the reference parsers in a Node process and to ours. The answers must be the same, or differ
+//! The live oracle: sends generated inputs to the reference parsers in a Node.js process and to ours. The results must be equal, or differ
 //! by a rule of `conformance/vectors/differences.json`.
 //!
 //! There is a test for each codec. All inputs come from a seed, which is printed. `ORACLE_SEED=n` sets the seed, and `ORACLE_INPUTS=n` the
 //! number of inputs of all codecs together.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 #[path = "../../../../conformance/vectors/rust/engine.rs"]
 mod engine;
@@ -96,7 +96,7 @@ fn compare(codec: &Codec, mut command: Command, seed: u64, inputs: u64) -> Resul
 fn answered(node: &mut Process, question: &str) -> Result<Vec<Box<RawValue>>, Failed> {
     let fault = |node: &mut Process, what: String| Err(format!("{what}\n{}", node.transcript()).into());
     if let Err(error) = node.write_line(question) {
-        return fault(node, format!("Node.js takes no more cases: {error}"));
+        return fault(node, format!("cannot send cases to Node.js: {error}"));
     }
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -119,7 +119,7 @@ impl Counterpart for Speaker {
     }
 
     fn control(&mut self, what: &str) -> Result<(), String> {
-        Err(format!("the script asks for {what:?}, which nobody knows"))
+        Err(format!("unknown request of the script: {what:?}"))
     }
 
     fn fault(&mut self) -> Option<String> {

@@ -19,7 +19,7 @@ pub(crate) fn groups() -> Vec<Group> {
                 checks: group::checks(source),
                 opposite: Opposite::Example(Launch {
                     example: Example::Echo,
-                    // A polling client that closes sometimes loses a race against itself: it does not send its close packet, and waits for
+                    // A polling client that closes sometimes has a race: it does not send its close packet, and waits for
                     // the GET, which only the next ping answers.
                     flags: vec!["--max-payload", "4000000", "--ping-interval", "1000"],
                 }),

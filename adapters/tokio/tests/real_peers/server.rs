@@ -254,7 +254,7 @@ impl Counterpart for Server {
             "start" => self.start_again(),
             "pause" => self.signal("-STOP"),
             "resume" => self.signal("-CONT"),
-            other => Err(format!("the script asks for {other:?}, which nobody knows")),
+            other => Err(format!("unknown request of the script: {other:?}")),
         }
     }
 

@@ -78,7 +78,7 @@ impl Counterpart for Echo {
 
     fn control(&mut self, what: &str) -> Result<(), String> {
         let port = what.strip_prefix("dial ").and_then(|port| port.parse::<u16>().ok());
-        let port = port.ok_or_else(|| format!("the script asks for {what:?}, which nobody knows"))?;
+        let port = port.ok_or_else(|| format!("unknown request of the script: {what:?}"))?;
         serve(&self.records, "client", move || dial(port));
         Ok(())
     }
@@ -190,7 +190,7 @@ fn echo(mut stream: TcpStream, mut websocket: Connection, role: &str, records: &
                 }
                 _ => Ok(()),
             };
-            // A message after our close finds the connection closing. Any other error is a failure.
+            // A message that is sent after our close fails because the connection is closing. Any other error is a failure.
             if let Err(error) = answered
                 && error != SendError::Closed
             {

@@ -43,7 +43,7 @@ impl Wire {
         within(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// Sends bytes that the server may not read to the end.
+    /// Sends bytes. The server may close the connection before it has read all of them.
     pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         within(self.stream.write_all(bytes.as_ref())).await
     }
@@ -60,7 +60,7 @@ impl Wire {
 
     /// Reads the next response, and panics if there is none.
     pub(crate) async fn response(&mut self) -> Response {
-        self.try_response().await.expect("the connection ended before a whole response")
+        self.try_response().await.expect("the connection ended before a complete response")
     }
 
     /// Reads the next response. Returns `None` if the connection ends before a whole one.

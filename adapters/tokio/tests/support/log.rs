@@ -23,7 +23,7 @@ pub(crate) fn listen_to(level: Level) {
     BEGUN.call_once(|| tracing::subscriber::set_global_default(Keeper(level)).unwrap());
 }
 
-/// Whether a line that contains all of these was logged.
+/// Returns whether a line that contains all of these was logged.
 pub(crate) fn says(parts: &[&str]) -> bool {
     count(parts) > 0
 }

@@ -1,5 +1,5 @@
 //! A server in this process, and clients written by hand: HTTP as bytes, WebSocket with the machine of `engineio-websocket`, Engine.IO
-//! and Socket.IO as text. They can send what a well-behaved client never sends, and receive every byte of the answer.
+//! and Socket.IO as text. They can send data that a well-behaved client never sends, and receive every byte of the response.
 //!
 //! Tests wait for events. [`within`] is the last resort if an event never comes.
 #![allow(dead_code, reason = "every test program uses a part of it")]
@@ -8,7 +8,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "tests fail loudly"
+    reason = "helpers of tests may panic"
 )]
 
 pub(crate) mod http;
@@ -30,10 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for a future, and panics if it takes too long.
 pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, event).await.expect("what was waited for has not happened")
+    tokio::time::timeout(PATIENCE, event).await.expect("the awaited event did not happen in time")
 }
 
-/// Waits until a condition holds that has no event.
+/// Waits until a condition holds. For conditions without an event to wait for.
 pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     within(async {
         while !condition() {

@@ -101,8 +101,8 @@ impl Client {
     /// The next Socket.IO packet, without the `4` in front of it.
     pub(crate) async fn packet(&mut self) -> String {
         match self.next().await {
-            Came::Text(text) => text.strip_prefix('4').unwrap_or_else(|| panic!("{text} is no message")).to_owned(),
-            other => panic!("{other:?} instead of a packet"),
+            Came::Text(text) => text.strip_prefix('4').unwrap_or_else(|| panic!("{text} is not a message")).to_owned(),
+            other => panic!("expected a packet, not {other:?}"),
         }
     }
 

@@ -115,7 +115,7 @@ impl WebSocket {
                 Some(ConnectionEvent::Binary(data)) => return Came::Binary(data.to_vec()),
                 Some(ConnectionEvent::Closed(Closed::Peer(frame))) => {
                     self.flush().await;
-                    // Both ends have closed, so the stream is closed. The server may have been faster.
+                    // Both ends have sent a close frame, so close the stream. The server may have closed it already.
                     let _ = self.wire.stream.shutdown().await;
                     return Came::Closed(frame.map(|frame| frame.code));
                 }

@@ -14,7 +14,7 @@ export const load = createRequire(join(process.env.PEER_PACKAGES, "package.json"
 
 export const [url, mode, ...wanted] = process.argv.slice(2);
 
-// The last resort against a hang. It measures nothing.
+// The last resort against a hang. No check depends on its value.
 const DEADLINE_MS = 60_000;
 
 const say = (value) => writeSync(1, `${JSON.stringify(value)}\n`);
@@ -32,7 +32,7 @@ export const ask = (what) =>
   });
 
 // A failed check leaves promises that are never awaited. They must not end the checks after it.
-process.on("unhandledRejection", (error) => console.error("left behind:", error?.message ?? error));
+process.on("unhandledRejection", (error) => console.error("unhandled rejection of an earlier check:", error?.message ?? error));
 
 const cleanups = [];
 

@@ -52,13 +52,13 @@ export class Encoder {
 
 export class Decoder extends EventEmitter {
   add(message) {
-    if (typeof message === "string") throw new Error("a packet is binary");
+    if (typeof message === "string") throw new Error("a packet must be binary");
     const bytes = ArrayBuffer.isView(message)
       ? Buffer.from(message.buffer, message.byteOffset, message.byteLength)
       : Buffer.from(message);
     let at = 0;
     const take = (length) => {
-      if (at + length > bytes.length) throw new Error("the packet is cut");
+      if (at + length > bytes.length) throw new Error("the packet is truncated");
       at += length;
       return bytes.subarray(at - length, at);
     };

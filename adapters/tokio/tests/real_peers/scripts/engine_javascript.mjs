@@ -39,7 +39,7 @@ await run({
 
   async text_comes_back() {
     const socket = await opened();
-    // A polling body cannot contain the record separator unescaped, and nothing escapes it at this level.
+    // A polling body cannot contain the record separator unescaped, and Engine.IO does not escape it.
     for (const text of texts.filter((text) => text !== "" && !text.includes("\u001e"))) await echoed(socket, text);
   },
 

@@ -258,7 +258,7 @@ await run({
     const clients = [];
     for (let count = 0; count < 4; count += 1) clients.push(await connected());
     const elsewhere = await connected(manager(), "/custom");
-    elsewhere.on("broadcast-back", () => assert.fail("a broadcast left its namespace"));
+    elsewhere.on("broadcast-back", () => assert.fail("a broadcast reached another namespace"));
     for (const args of [["to all", { n: 1 }], [bytes, [Buffer.from([7])]]]) {
       const received = clients.map((client) => next(client, "broadcast-back"));
       clients[1].emit("broadcast", ...args);

@@ -1,6 +1,6 @@
 // Runs the reference parsers: reads lines of cases, and answers each with a line of results, until its input ends.
 //
-// A case is one of `conformance/vectors` without its answer. The packages are in the directory `PEER_PACKAGES`.
+// A case has the format of `conformance/vectors`, without the expected result. The packages are in the directory `PEER_PACKAGES`.
 
 import { createInterface } from "node:readline";
 import { answer } from "../../../../../conformance/vectors/reference.mjs";

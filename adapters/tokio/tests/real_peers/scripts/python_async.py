@@ -151,5 +151,5 @@ async def main():
 
 
 failed = asyncio.run(main())
-# Exits at once: tasks that the client library still runs do not matter.
+# Exit at once. Tasks that the client library still runs do not matter.
 os._exit(failed)

@@ -1,4 +1,4 @@
-// The contract of the example "chat" (see the top of its page), fulfilled by the reference implementation.
+// The contract of the example "chat" (see the top of its page), implemented with the reference.
 //
 // Flags: --host --port --client FILE.
 

@@ -1,4 +1,4 @@
-// The contract of the example "echo", fulfilled by the reference implementation. The tests demand the same from it as from our server.
+// The contract of the example "echo", implemented with the reference. The tests require the same of it as of our server.
 //
 // Flags: --host --port --ping-interval --ping-timeout --max-payload --connect-timeout (milliseconds, bytes).
 

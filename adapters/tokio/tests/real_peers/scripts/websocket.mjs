@@ -29,7 +29,7 @@ async function opened(offered = []) {
   }
   assert.equal(socket.extensions, "");
   socket.dialledFrom = mode === "client" ? socket._socket.localPort : socket._socket.remotePort;
-  // An error is reported by the check that waits for something else.
+  // The check that waits for another event reports an error.
   socket.on("error", () => {});
   atEnd(() => socket.terminate());
   return socket;
@@ -218,7 +218,7 @@ await run({
   },
 
   async frames_that_break_the_protocol_are_refused() {
-    // A reserved opcode, a reserved bit, a continuation of nothing, a fragmented ping: masked if Node is the client.
+    // A reserved opcode, a reserved bit, a continuation without a message, a fragmented ping. The frames are masked if Node is the client.
     const [mask, key] = mode === "client" ? [0x80, [0, 0, 0, 0]] : [0, []];
     for (const first of [0x83, 0xc1, 0x80, 0x09]) {
       const socket = await opened();
