@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds every fuzz target, on the stable toolchain, and prints the folder in which they are then.
+# Builds all fuzz targets with the stable toolchain, and prints the folder of the executables.
 #
 #   fuzz/build.sh                     with the address sanitizer
-#   SANITIZER=none fuzz/build.sh      without: two thirds of the time to build, and faster; but what allocates too much by one call, or
-#                                     overflows the stack, is found late or told badly
+#   SANITIZER=none fuzz/build.sh      without it: builds in two thirds of the time, and runs faster; but a single allocation that is too
+#                                     large, or a stack overflow, is found later or reported less clearly
 #
-# It is what cargo-fuzz does, without cargo-fuzz. Nothing is installed: what is missing is said.
+# It does the same as cargo-fuzz, without cargo-fuzz. It installs nothing, and reports what is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -13,21 +13,21 @@ if ! command -v c++ >/dev/null; then
   echo "a C++ compiler is missing (libFuzzer is built from source): apt-get install g++" >&2
   exit 2
 fi
-# Counts edges, and tells libFuzzer what is compared with what.
+# Counts edges, and reports the operands of comparisons to libFuzzer.
 flags=(--cfg fuzzing -Cpasses=sancov-module)
 for option in level=4 inline-8bit-counters pc-table trace-compares; do
   flags+=("-Cllvm-args=-sanitizer-coverage-$option")
 done
 case ${SANITIZER:-address} in
   address)
-    # An unstable option of a stable compiler.
+    # RUSTC_BOOTSTRAP enables this unstable option in a stable compiler.
     flags+=(-Zsanitizer=address)
     export RUSTC_BOOTSTRAP=1
     ;;
   none) ;;
-  *) echo "SANITIZER is address or none, not $SANITIZER" >&2; exit 2 ;;
+  *) echo "SANITIZER must be address or none, not $SANITIZER" >&2; exit 2 ;;
 esac
-# With a target that is named, build scripts and procedural macros go without these flags.
+# With an explicit target, these flags do not apply to build scripts and procedural macros.
 host=$(rustc -vV | sed -n 's/^host: //p')
 RUSTFLAGS="${flags[*]}" cargo build --release --locked --target "$host" >&2
 echo "$(realpath "${CARGO_TARGET_DIR:-target}")/$host/release"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes fuzz/corpus/TARGET/vector-*: inputs of the fuzz targets made of the golden vectors (conformance/vectors/*.json).
+"""Writes fuzz/corpus/TARGET/vector-*: inputs of the fuzz targets, created from the golden vectors (conformance/vectors/*.json).
 
-The seeds that are checked in (fuzz/seeds) are few and written by hand; these are many and made anew whenever somebody fuzzes.
+The seeds in fuzz/seeds are few, written by hand and checked in. These are many, and created again for each run.
 """
 import hashlib
 import json
@@ -9,12 +9,12 @@ import pathlib
 
 FUZZ = pathlib.Path(__file__).resolve().parent
 VECTORS = FUZZ.parent / "conformance" / "vectors"
-# A target's input is what its module says: a few bytes in front of the message.
+# The module of a target defines its input: a few bytes of settings before the message.
 LARGEST = 4096
 
 
 def content(message):
-    """The bytes of a message, and whether it is binary; nothing for half a character, which only JavaScript can send."""
+    """Returns the bytes of a message, and whether it is binary. Returns no bytes for a lone surrogate, which only JavaScript can send."""
     if "utf16" in message:
         return b"", False
     kind = "hex" if "hex" in message else "text"
@@ -25,7 +25,7 @@ def content(message):
 
 
 def inputs():
-    """Pairs of a target and an input."""
+    """Yields pairs of a target and an input."""
     for file in sorted(VECTORS.glob("*.json")):
         if file.name in ("differences.json", "package.json", "package-lock.json"):
             continue
@@ -75,7 +75,7 @@ def main():
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"vector-{hashlib.sha256(data).hexdigest()[:16]}").write_bytes(data)
             count += 1
-    print(f"{count} inputs out of the golden vectors")
+    print(f"{count} inputs created from the golden vectors")
 
 
 if __name__ == "__main__":

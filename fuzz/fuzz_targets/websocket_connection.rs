@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(
-    |data: &[u8]| engineio_fuzz_targets::websocket_connection(data).expect("any bytes are an input")
+    |data: &[u8]| engineio_fuzz_targets::websocket_connection(data).expect("every input is allowed")
 );

@@ -4,31 +4,31 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use engineio_proto::Text;
 
-/// At most 255 bytes, their number in front.
+/// Returns at most 255 bytes, preceded by their number.
 ///
-/// By [`Arbitrary`] a slice takes half of what is left on average, by a length at the very end. The first acts of a script would take it
-/// all, and a byte behind them would change every one of them.
+/// The slice of [`Arbitrary`] takes half of the rest on average, with a length at the very end of the input. The first steps of a script
+/// would consume everything, and each later byte would change all of them.
 pub(crate) fn short<'a>(input: &mut Unstructured<'a>) -> Result<&'a [u8]> {
     let length = usize::from(input.arbitrary::<u8>()?);
     input.bytes(length.min(input.len()))
 }
 
-/// As [`short`], made UTF-8.
+/// Like [`short`], converted to UTF-8.
 pub(crate) fn short_text(input: &mut Unstructured<'_>) -> Result<String> {
     Ok(String::from_utf8_lossy(short(input)?).into_owned())
 }
 
-/// Everything that is left, as it is: what a decoder is given.
+/// Returns the rest of the input unchanged, for a decoder.
 pub(crate) fn rest<'a>(input: &mut Unstructured<'a>) -> Result<&'a [u8]> {
     input.bytes(input.len())
 }
 
-/// Everything that is left, made UTF-8.
+/// Returns the rest of the input, converted to UTF-8.
 pub(crate) fn rest_text(input: &mut Unstructured<'_>) -> Result<Text> {
     Ok(Text::from(&*String::from_utf8_lossy(rest(input)?)))
 }
 
-/// Where a stream is cut: at most seven sizes, to be gone through again and again.
+/// The sizes of the chunks of a stream: at most seven, which are repeated.
 #[derive(Clone, Debug)]
 pub(crate) struct Cuts<'a> {
     sizes: &'a [u8],
@@ -43,7 +43,7 @@ impl<'a> Arbitrary<'a> for Cuts<'a> {
 }
 
 impl Cuts<'_> {
-    /// Cuts off the next piece. It has at least one byte if there is one.
+    /// Cuts off the next chunk. It has at least one byte unless the stream is at its end.
     pub(crate) fn next<'b>(&mut self, bytes: &mut &'b [u8]) -> &'b [u8] {
         let size = self.sizes.get(self.at).copied().unwrap_or(1);
         self.at = (self.at + 1) % self.sizes.len().max(1);
@@ -54,7 +54,7 @@ impl Cuts<'_> {
         piece
     }
 
-    /// Cuts all of the bytes into pieces.
+    /// Splits the bytes into chunks.
     pub(crate) fn all<'b>(&mut self, mut bytes: &'b [u8]) -> Vec<&'b [u8]> {
         let mut pieces = Vec::new();
         while !bytes.is_empty() {

@@ -23,7 +23,7 @@ pub fn http_bodies(data: &[u8]) -> Result<()> {
     let apart: Vec<&str> = joined.split(SEPARATOR).collect();
     let expected = play(&bodies, soft_inbound, eager);
     assert_eq!(play(&[&joined], soft_inbound, !eager), expected, "all in one body");
-    assert_eq!(play(&apart, 64 << 10, eager), expected, "each in a body of its own");
+    assert_eq!(play(&apart, 64 << 10, eager), expected, "each in its own body");
     Ok(())
 }
 
@@ -50,7 +50,7 @@ fn play(bodies: &[&str], soft_inbound: usize, eager: bool) -> Vec<Event> {
             read(&mut session, &mut events);
             answered = replies(&mut session).contains(&request);
         }
-        assert!(answered, "{request:?} waits though all was read");
+        assert!(answered, "{request:?} is not answered although everything was read");
         session.check().expect("an invariant");
     }
     read(&mut session, &mut events);

@@ -19,7 +19,7 @@ const TYPES: [PacketType; 7] = [
     PacketType::Noop,
 ];
 
-/// Input: cuts, then packets: a type (or bytes), how often the data is repeated, and the data.
+/// Input: cuts, then packets. A packet is a type (or bytes), the number of repetitions of the data, and the data.
 pub fn engine_encode(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let mut cuts = input.arbitrary::<Cuts<'_>>()?;
@@ -56,7 +56,7 @@ pub fn engine_encode(data: &[u8]) -> Result<()> {
 
 fn packet(input: &mut Unstructured<'_>) -> Result<Packet> {
     let kind = input.choose_index(TYPES.len() + 3)?;
-    // Lengths around those where a header grows.
+    // Lengths around those at which a header grows.
     let times = match input.arbitrary::<u8>()? {
         0xff => 300,
         0xfe => 60,

@@ -1,4 +1,4 @@
-//! JSONP: a script carries its payload unchanged, and a form is decoded as the reference decodes it.
+//! JSONP: a script contains its payload unchanged, and a form is decoded as the reference decodes it.
 
 use arbitrary::{Result, Unstructured};
 use bytes::{Bytes, BytesMut};
@@ -27,7 +27,7 @@ pub fn jsonp(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The argument that the script passes to its function.
+/// Returns the argument that the script passes to its function.
 pub(super) fn argument(script: &[u8], index: &str) -> String {
     let script = str::from_utf8(script).expect("a script is UTF-8");
     assert!(!script.contains(['\u{2028}', '\u{2029}']) && !script.contains(|c: char| c < ' '), "{script:?}");
@@ -36,7 +36,7 @@ pub(super) fn argument(script: &[u8], index: &str) -> String {
     serde_json::from_str(call.expect("a call")).expect("a string")
 }
 
-/// Encodes a payload as the client of the reference does before it posts it, and checks that it is decoded unchanged.
+/// Encodes a payload as the reference client does for a POST, and checks that it is decoded unchanged.
 fn posted(payload: &str) {
     if payload.contains("\\\n") {
         return;

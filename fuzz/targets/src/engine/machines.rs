@@ -16,9 +16,9 @@ impl Choices for Script<'_> {
     }
 }
 
-/// A byte that says what has to make no difference: playing it again (I8), a clock that jumps backwards (I11), the order of the polls (I1,
-/// two ways). Eight bytes that seed the chance in these. The number of acts, then the script of a [`RandomWalk`]: any inputs, commands and
-/// times in any order. Every invariant is checked after every act.
+/// Input: a byte that selects what must make no difference: a second run (I8), a clock that jumps backwards (I11), the order of polls (I1,
+/// two ways). Eight bytes that seed its random numbers. The number of steps, then the script of a [`RandomWalk`]: any inputs, commands and
+/// times in any order. Every invariant is checked after every step.
 pub fn engine_session(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let comparison = input.int_in_range(0..=3)?;
@@ -32,7 +32,7 @@ pub fn engine_session(data: &[u8]) -> Result<()> {
     };
     let (one, two) = match comparison {
         0 => {
-            // In a loop to work around a bug of Rust 1.94 to 1.96: of two identical calls with an argument that has a destructor, the
+            // A loop works around a bug of Rust 1.94 to 1.96: of two identical calls with an argument that has a destructor, the
             // second gets what is left of the first one's argument (rust-lang/rust#158830).
             let [one, two] = [(); 2].map(|()| play(PollOrder::Sometimes(chance(), 200), Clock::Steady));
             assert_eq!(one, two, "I8");
@@ -84,7 +84,7 @@ pub fn engine_pair(data: &[u8]) -> Result<()> {
     if input.arbitrary::<bool>()? {
         scenario.config.ping_interval = Duration::from_millis(60 + u64::from(input.int_in_range(0..=999_u16)?));
         scenario.config.ping_timeout = Duration::from_millis(400 + u64::from(input.int_in_range(0..=999_u16)?));
-        // Whatever the network does to its pings, the client bears it.
+        // The client must not time out, whatever the network does to pings.
         scenario.heartbeat_timeout = Some(Duration::from_secs(30));
     }
     if input.arbitrary::<bool>()? {
@@ -105,7 +105,7 @@ pub fn engine_pair(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A network between perfectly reliable and almost unusable.
+/// A network between fully reliable and almost unusable.
 pub(crate) fn network_settings(input: &mut Unstructured<'_>) -> Result<NetworkSettings> {
     let mut network = NetworkSettings { most_delay: millis(input, 149)?, ..NetworkSettings::default() };
     if input.arbitrary::<bool>()? {

@@ -21,7 +21,7 @@ pub use self::webtransport::webtransport;
 
 use engineio_proto::{Frame, Message, Text};
 
-/// The message that carries this frame on a WebSocket.
+/// Returns the message that transfers this frame on a WebSocket.
 fn on_link(frame: &Frame) -> Message {
     let bytes = [frame.head(), frame.data()].concat();
     assert_eq!(bytes.len(), frame.packet_len(), "the length of {frame:?}");

@@ -17,13 +17,13 @@ pub fn engine_packet(data: &[u8]) -> Result<()> {
     };
     let length = message.len();
     for decoded in [Packet::decode(message.clone()), Packet::decode_v3(message)].into_iter().flatten() {
-        assert!(decoded.data.len() <= length, "{decoded:?} out of {length} bytes");
+        assert!(decoded.data.len() <= length, "{decoded:?} from {length} bytes");
         write_again(&decoded);
     }
     Ok(())
 }
 
-/// Checks that every encoding of a packet is decoded as the packet.
+/// Checks that every encoding of a packet is decoded as the same packet.
 pub(super) fn write_again(packet: &Packet) {
     if matches!(packet.data, Message::Binary(_)) {
         assert_eq!(packet.packet_type, PacketType::Message, "only messages are binary");

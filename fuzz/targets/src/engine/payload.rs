@@ -20,7 +20,7 @@ pub fn engine_payload(data: &[u8]) -> Result<()> {
         _ => third(body.clone(), ContentType::OctetStream),
     };
     let sum: usize = packets.iter().map(|packet| packet.data.len()).sum();
-    assert!(sum <= length && packets.len() <= length, "{} packets, {sum} bytes out of {length}", packets.len());
+    assert!(sum <= length && packets.len() <= length, "{} packets, {sum} bytes from {length}", packets.len());
     write_again(&packets);
     if kind == 0 && error != Some(ParseError::Utf8) {
         // Each element is decoded independently.
@@ -62,12 +62,12 @@ where
         match packets.next() {
             Some(Ok(packet)) => read.push(packet),
             end => {
-                assert!(packets.next().is_none(), "something behind the end");
+                assert!(packets.next().is_none(), "a packet after the end");
                 return (read, end.and_then(Result::err));
             }
         }
         let less = remaining(&packets);
-        assert!(less < left, "nothing was used up");
+        assert!(less < left, "no input was consumed");
         left = less;
     }
 }

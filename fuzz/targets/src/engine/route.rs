@@ -14,7 +14,7 @@ use crate::input::{rest_text, short};
 
 const METHODS: [&str; 6] = ["GET", "POST", "OPTIONS", "HEAD", "get", ""];
 
-/// Input: what is served and how the request arrives, its origin, its query.
+/// Input: the settings of the server, the kind of the request, its origin, its query.
 pub fn http_route(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let bits = input.arbitrary::<u8>()?;
@@ -76,7 +76,7 @@ pub fn http_route(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The body of a refusal is correct for any message of the application.
+/// Checks that the body of a refusal is correct for any message of the application.
 fn refused(response: &Response, refusal: Refusal<'_>, websocket: bool) {
     let status = if refusal.code() == 4 { 403 } else { 400 };
     assert_eq!(response.status(), status, "{refusal:?}");
@@ -89,7 +89,7 @@ fn refused(response: &Response, refusal: Refusal<'_>, websocket: bool) {
     assert_eq!(body, expected);
 }
 
-/// A polling session admits consistent requests, and an upgrade.
+/// Checks that a polling session accepts consistent requests, and an upgrade.
 fn admitted(session_request: &engineio_proto::server::SessionRequest, consistent: bool) {
     let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
     let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("no handshake") };
@@ -100,8 +100,8 @@ fn admitted(session_request: &engineio_proto::server::SessionRequest, consistent
     assert_eq!(admitted.is_ok(), consistent && session_request.kind() != RequestKind::Other, "{admitted:?}");
 }
 
-/// A handshake opens a session on its transport. The response is a script if the query has a `j`, and binary is sent as text to clients
-/// that session_request for it.
+/// Checks that a handshake opens a session on its transport. The response is a script if the query has a `j`, and binary is sent as text
+/// to clients that request it.
 fn opens(handshake: engineio_proto::server::Handshake, base64: bool, j: Option<&str>) {
     let (now, link, websocket) = (Instant::ZERO, LinkId(1), handshake.link().is_some());
     let revision = handshake.revision();

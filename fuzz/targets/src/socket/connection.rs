@@ -1,4 +1,4 @@
-//! A connection under arbitrary use: valid and invalid packets of a peer, commands of an application, and time. After every act all
+//! A connection under arbitrary use: valid and invalid packets of a peer, commands of an application, and time. After every step, all
 //! invariants are checked, and sockets and acks are tracked (I12). The order of the polls makes no difference (I1).
 
 use arbitrary::{Result, Unstructured};
@@ -34,7 +34,7 @@ enum PollOrder {
     Sometimes,
 }
 
-/// Input: format, transport, limits and order of polling, then acts.
+/// Input: format, transport, limits and order of polls, then steps.
 pub fn socket_connection(data: &[u8]) -> Result<()> {
     let packed = data.first().is_some_and(|bits| bits & 1 == 1);
     if packed { play(&MsgPack, data) } else { play(&Json, data) }
@@ -97,7 +97,7 @@ fn run<P: Parser>(parser: &P, data: &[u8], order: PollOrder) -> Result<(Vec<Stri
     world.connection.timed_command(now, 0, Connection::discard);
     world.drain();
     world.connection.check_settled().expect("an invariant");
-    assert!(world.connection.ended(), "discarded, but never ended");
+    assert!(world.connection.ended(), "the connection has not ended after `discard`");
     world.connection.check_after_end(now).expect("an invariant");
     Ok((world.events, world.transmits))
 }
@@ -248,7 +248,7 @@ impl<P: Parser> World<P> {
             .collect()
     }
 
-    /// Messages of the peer, on the current transport. It posts only after its last POST is answered.
+    /// Delivers messages of the peer on the current transport. The peer posts only after its last POST is answered.
     fn arrive(&mut self, messages: &[Message]) {
         let frames: Vec<Frame> = messages.iter().cloned().map(Frame::message).collect();
         if !self.polling {
@@ -290,7 +290,7 @@ impl<P: Parser> World<P> {
     }
 
     fn socket(&self, input: &mut Unstructured<'_>) -> Result<SocketHandle> {
-        // Mostly one that is there.
+        // Mostly an existing one.
         let at = input.arbitrary::<u8>()?;
         let there: Vec<SocketHandle> = self.joined.keys().copied().collect();
         let is_there = at < 200 && !there.is_empty();
@@ -322,7 +322,7 @@ impl<P: Parser> World<P> {
         let (message, mut attachments) = (short_text(input)?, 0);
         let data = Value::new(input, 2, &mut attachments)?;
         let data = input.arbitrary::<bool>()?.then_some(&data);
-        // Bytes have no form in the data of a refusal in JSON.
+        // JSON cannot represent bytes in the data of a refusal.
         let _ = self.timed(5000, |connection, now| connection.refuse(now, pending, &message, data));
         Ok(())
     }
@@ -339,7 +339,7 @@ impl<P: Parser> World<P> {
         let encoder = &mut self.encoder;
         let emit = |connection: &mut Connection<P>| connection.emit(encoder, socket, &name, &Arguments(&values));
         let result = self.connection.command(10_000, emit);
-        assert!(!self.note(&result) || self.joined.contains_key(&socket), "sent to {socket:?}, which is not there");
+        assert!(!self.note(&result) || self.joined.contains_key(&socket), "sent to {socket:?}, which has not joined");
         Ok(())
     }
 
@@ -357,12 +357,12 @@ impl<P: Parser> World<P> {
             && let Ok(id) = result
         {
             assert!(self.joined.contains_key(&socket) && id.0 % 2 == 0);
-            assert!(self.awaited_acks.insert((socket, id)), "{id:?} is awaited twice");
+            assert!(self.awaited_acks.insert((socket, id)), "{id:?} is already awaited");
         }
         Ok(())
     }
 
-    /// As a namespace does: the packet and its id are created outside of the connection.
+    /// Emits with an ack as a namespace does: the packet and its id are created outside of the connection.
     fn ask_for_namespace(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         let socket = self.socket(input)?;
         let Some(namespace) = self.joined.get(&socket).copied().filter(|namespace| *namespace != "?") else {
@@ -376,10 +376,10 @@ impl<P: Parser> World<P> {
         }
         self.odd_ids = self.odd_ids.max(id.0 + 2);
         let packet = Outgoing::event(namespace, Some(id.0.into()), "b", &());
-        let encoded = self.parser.encode(&packet, &mut self.encoder).expect("it can be encoded");
+        let encoded = self.parser.encode(&packet, &mut self.encoder).expect("the packet can be encoded");
         let result = self.timed(300, |connection, now| connection.send_with_ack(now, socket, &encoded, id, None));
         if self.note(&result) {
-            assert!(self.awaited_acks.insert((socket, id)), "{id:?} is awaited twice");
+            assert!(self.awaited_acks.insert((socket, id)), "{id:?} is already awaited");
         }
         Ok(())
     }
@@ -439,7 +439,7 @@ impl<P: Parser> World<P> {
         true
     }
 
-    /// Polls until there is nothing left.
+    /// Polls until there are no more outputs.
     fn drain(&mut self) {
         let mut transmits_first = !matches!(self.order, PollOrder::EventsFirst);
         let mut quiet = 0;
@@ -480,29 +480,29 @@ impl<P: Parser> World<P> {
         self.events.push(detail.clone());
         match event {
             Event::ConnectRequested(pending) => {
-                assert!(self.requested.insert(pending.socket()), "{detail}: that id was used");
-                assert!(pending.namespace().len() <= self.max_namespace_length, "{detail}: too long to ask anybody");
+                assert!(self.requested.insert(pending.socket()), "{detail}: the id is in use");
+                assert!(pending.namespace().len() <= self.max_namespace_length, "{detail}: the namespace is too long");
                 self.pending.push(pending);
             }
             Event::Received { socket, ack, .. } => {
-                assert!(self.joined.contains_key(&socket), "{detail}: it is not there");
+                assert!(self.joined.contains_key(&socket), "{detail}: the socket has not joined");
                 self.tokens.extend(ack);
             }
             Event::Acked { socket, id, .. } => {
                 assert!(self.awaited_acks.remove(&(socket, id)), "{detail}: not awaited");
-                assert!(self.joined.contains_key(&socket), "{detail}: behind its end");
+                assert!(self.joined.contains_key(&socket), "{detail}: the socket has disconnected");
             }
             Event::Disconnecting { socket, .. } => {
-                assert!(self.joined.contains_key(&socket), "{detail}: it is not there");
+                assert!(self.joined.contains_key(&socket), "{detail}: the socket has not joined");
                 assert!(self.leaving.insert(socket), "{detail}: again");
             }
             Event::Disconnected { socket, .. } => {
-                assert!(self.joined.remove(&socket).is_some(), "{detail}: it is not there");
+                assert!(self.joined.remove(&socket).is_some(), "{detail}: the socket has not joined");
                 assert!(self.leaving.remove(&socket), "{detail}: no `Disconnecting` came before");
-                assert!(self.awaited_acks.iter().all(|(of, _)| *of != socket), "{detail}: an ack is awaited");
+                assert!(self.awaited_acks.iter().all(|(of, _)| *of != socket), "{detail}: an ack is still awaited");
             }
-            // One that is not read yet may be followed by a refusal, and that by another one.
-            Event::Writable => self.refused = self.refused.checked_sub(1).expect("nothing was refused"),
+            // A refusal may follow an unread `Writable`, and cause another one.
+            Event::Writable => self.refused = self.refused.checked_sub(1).expect("`Writable` without a refusal"),
             Event::Closed(_) => assert!(self.joined.is_empty() && self.awaited_acks.is_empty(), "{detail}"),
             _ => {}
         }

@@ -75,7 +75,7 @@ fn play<P: Parser>(parser: &P, packet: &Outgoing<'_, Arguments<'_>>, values: &[V
     as_json(packet, values, attachments);
 }
 
-/// The payload alone, as a custom parser uses it.
+/// Checks the payload alone, as a custom parser uses it.
 fn as_json<A: Args>(packet: &Outgoing<'_, A>, values: &[Value], attachments: usize) {
     let mut text = String::new();
     let Ok(attached) = packet.write_json(&mut text, 10) else { return };

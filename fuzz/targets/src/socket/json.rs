@@ -49,7 +49,7 @@ fn play<P: Parser>(parser: &P, limits: &Limits, messages: impl Iterator<Item = M
     }
 }
 
-/// A decoded packet is encoded and decoded unchanged (I7), and has the same content in MessagePack.
+/// Checks that a decoded packet is encoded and decoded unchanged (I7), and has the same content in MessagePack.
 fn again<P: Parser>(parser: &P, packet: &socketio_proto::Packet) {
     let mut wide = Limits::default();
     wide.max_attachments = u8::MAX;

@@ -28,7 +28,7 @@ pub fn socket_msgpack(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A list of arguments, which the other library also decodes.
+/// Checks a list of arguments, which the other library also decodes.
 fn payload(list: &[u8], limits: &Limits) {
     let ours = Payload::from_msgpack(PacketType::Ack, Bytes::copy_from_slice(list), limits);
     let mut rest = list;
@@ -36,14 +36,14 @@ fn payload(list: &[u8], limits: &Limits) {
     match (&ours, theirs) {
         (Err(error), Ok(value)) if rest.is_empty() => {
             let value = value.to_owned();
-            // It decodes the reserved byte as nil.
+            // The other library decodes the reserved byte as nil.
             let reserved = list.contains(&0xc1);
             let too_deep = depth(&value) > limits.max_depth.into();
             let allowed = has_broken_text(&value) || reserved || !value.is_array() || too_deep;
             assert!(allowed, "{error}: {list:02x?}");
         }
         (Ok(_), theirs) => {
-            // It has a depth limit of its own.
+            // The other library has its own depth limit.
             let too_deep = matches!(&theirs, Err(rmpv::decode::Error::DepthLimitExceeded));
             assert!(too_deep || (theirs.is_ok() && rest.is_empty()), "{theirs:?}: {list:02x?}");
         }
@@ -96,7 +96,7 @@ fn again(packet: &Packet, limits: &Limits) {
                 Err(error) => return assert_eq!(error, DecodeError::IllegalPlaceholder, "{packet:?}"),
             };
         }
-        let there = there.expect("complete at its end");
+        let there = there.expect("the packet is complete");
         assert_eq!((&there.namespace, there.id, there.packet_type), (&packet.namespace, packet.id, packet.packet_type));
         let back = there.payload.as_ref().and_then(read);
         if !values.iter().any(has_placeholder) {

@@ -15,7 +15,7 @@ struct Model {
     now: Instant,
     socket_ids: BTreeMap<u8, SocketId>,
     rooms: BTreeMap<u8, BTreeSet<String>>,
-    /// The rooms according to the events.
+    /// The rooms according to the emitted events.
     reported: BTreeMap<String, BTreeSet<u8>>,
     /// The sockets that still have to answer, and the deadline.
     pending_acks: BTreeMap<AckId, (BTreeSet<u8>, Instant)>,
@@ -52,7 +52,7 @@ fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Unstructured
     match input.int_in_range(0..=8)? {
         0 => {
             let key = input.int_in_range(0..=15_u8)?;
-            // Two of them may have the same id, which then finds the one added last.
+            // Two sockets may have the same id. The id then finds the socket that was added last.
             let id = SocketId::from_random([key / 2; 15]);
             machine.add(key, &id);
             if !model.rooms.contains_key(&key) {

@@ -1,4 +1,4 @@
-//! Properties of every packet that any decoder returns.
+//! Properties of every packet that a decoder returns.
 
 use engineio_proto::Message;
 use socketio_proto::{Decoder, EncodeError, Encoder, Limits, Outgoing, Packet, PacketType, Parser, Payload};
@@ -11,13 +11,13 @@ pub(super) fn decode<P: Parser>(parser: &P, limits: &Limits, messages: Vec<Messa
     let mut decoder = parser.decoder(limits);
     let mut packet = None;
     for message in messages {
-        assert!(packet.is_none(), "complete before its end: {packet:?}");
-        packet = decoder.decode(message).expect("what was encoded is decoded");
+        assert!(packet.is_none(), "complete before its last message: {packet:?}");
+        packet = decoder.decode(message).expect("an encoded packet can be decoded");
     }
-    packet.expect("complete at its end")
+    packet.expect("the packet is complete")
 }
 
-/// The same packet, to be sent to another peer.
+/// Returns the packet for another peer.
 pub(super) fn relayed(packet: &Packet) -> Outgoing<'_, Payload> {
     let event = packet.payload.as_ref().and_then(Payload::name);
     let mut outgoing = Outgoing::new(packet.packet_type, &packet.namespace, packet.payload.as_ref());
@@ -32,7 +32,7 @@ pub(super) fn encode<P: Parser>(parser: &P, packet: &Packet) -> Result<Vec<Messa
     parser.encode(&relayed(packet), &mut encoder).map(|encoded| messages(&encoded))
 }
 
-/// The arguments as trees. `None` if one of them cannot be read (half a surrogate pair, too deep).
+/// Returns the arguments as trees, or `None` if one of them cannot be read (a lone surrogate, too deep).
 pub(super) fn read(payload: &Payload) -> Option<Vec<Value>> {
     (0..payload.len()).map(|index| payload.get(index).ok()).collect()
 }
@@ -53,7 +53,7 @@ pub(super) fn check(packet: &Packet, limits: &Limits) {
     let attached: usize = payload.attachments().iter().map(|bytes| bytes.len()).sum();
     assert!(attached <= limits.max_attachment_bytes);
     assert_eq!(payload.detached(), *payload);
-    // The first few arguments are found in another way than the rest.
+    // The first few arguments are located differently than the rest.
     let args: Vec<&str> = payload.args().collect();
     if payload.raw_msgpack(0).is_none() {
         assert_eq!(args.len(), payload.len());

@@ -1,4 +1,4 @@
-//! The JSON scanner compared with `serde_json`: the same verdict, and the same arguments.
+//! The JSON scanner compared with `serde_json`: both accept the same texts, and find the same arguments.
 
 use arbitrary::{Result, Unstructured};
 use engineio_proto::Text;
@@ -16,7 +16,7 @@ pub fn json_scanner(data: &[u8]) -> Result<()> {
         limits.max_depth = input.arbitrary::<u8>()?.into();
     }
     let brackets = usize::from(input.arbitrary::<u8>()?);
-    // So deep that the scanner has to put something aside, now and then.
+    // Sometimes nested more than 64 levels deep, beyond which the scanner allocates memory.
     let text = if brackets > 250 {
         format!("[{}{}{}]", "[".repeat(brackets - 190), rest_text(&mut input)?, "]".repeat(brackets - 190))
     } else {
@@ -56,7 +56,7 @@ pub fn json_scanner(data: &[u8]) -> Result<()> {
     if packet_type == PacketType::Event {
         match name {
             Ok(name) => assert_eq!(payload.name(), Some(&*name)),
-            // A number, or half a surrogate pair.
+            // A number, or a lone surrogate.
             Err(_) if !first.starts_with('"') => assert_eq!(payload.name(), Some(first)),
             Err(_) => assert!(payload.name().is_some_and(|name| name.contains('\u{fffd}'))),
         }
@@ -68,7 +68,7 @@ fn is_reserved(name: &str) -> bool {
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"].contains(&name)
 }
 
-/// The depth of nesting.
+/// Returns the depth of nesting.
 fn depth(json: &str) -> usize {
     let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
     for byte in json.bytes() {

@@ -1,4 +1,4 @@
-//! Reading arguments as types: the result is that of `serde_json`, with and without attachments. A wrong type is an error and nothing
+//! Reading arguments as types: the result is that of `serde_json`, with and without attachments. A wrong type causes an error, and nothing
 //! worse.
 
 use arbitrary::{Result, Unstructured};
@@ -90,7 +90,7 @@ pub fn typed_read(data: &[u8]) -> Result<()> {
     let Ok(payload) = from_json(Vec::new()) else { return Ok(()) };
     read_all(&payload, |raw| Some(raw.to_string()));
     let Ok(attached) = from_json(attachments) else { return Ok(()) };
-    // Attachments that nothing stands for make no difference.
+    // Attachments without a placeholder make no difference.
     let has_places = payload.args().any(|raw| raw.contains("holder") || raw.contains('\\'));
     read_all(&attached, |raw| (!has_places).then(|| raw.to_string()));
     if !has_places {

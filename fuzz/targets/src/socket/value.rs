@@ -66,9 +66,9 @@ impl Value {
 
     fn float(&self) -> Option<f64> {
         match self {
-            #[allow(clippy::cast_precision_loss, reason = "what JavaScript would make of it")]
+            #[allow(clippy::cast_precision_loss, reason = "JavaScript rounds in the same way")]
             Self::Unsigned(value) => Some(*value as f64),
-            #[allow(clippy::cast_precision_loss, reason = "what JavaScript would make of it")]
+            #[allow(clippy::cast_precision_loss, reason = "JavaScript rounds in the same way")]
             Self::Signed(value) => Some(*value as f64),
             Self::Float(value) => Some(*value),
             _ => None,
@@ -76,7 +76,7 @@ impl Value {
     }
 }
 
-/// A name that cannot be confused with that of a placeholder.
+/// Creates a name that cannot be confused with that of a placeholder.
 fn key(input: &mut Unstructured<'_>) -> Result<String> {
     let key = short_text(input)?;
     Ok(if key == "_placeholder" { String::new() } else { key })
@@ -181,7 +181,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// Values as the list of arguments of an event.
+/// Serializes values as the arguments of an event.
 #[derive(Debug)]
 pub(super) struct Arguments<'a>(pub(super) &'a [Value]);
 

@@ -8,7 +8,7 @@ use socketio_proto::testkit::{Scenario, run};
 
 use crate::engine::network_settings;
 
-/// Input: a seed, then the scenario that it fills in.
+/// Input: a seed, then the scenario.
 pub fn socket_world(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let seed = input.arbitrary::<u64>()?;
@@ -25,7 +25,7 @@ pub fn socket_world(data: &[u8]) -> Result<()> {
     scenario.well_behaved = input.arbitrary::<bool>()?;
     if !scenario.well_behaved {
         scenario.network = network_settings(&mut input)?;
-        // Its models do not know of requests that come twice.
+        // The models of the scenario do not support repeated requests.
         scenario.network.repeated_requests = 0;
         scenario.span = Duration::from_millis(u64::from(input.int_in_range(0..=1999_u16)?));
         scenario.stall = Duration::from_millis(u64::from(input.arbitrary::<u8>()?));

@@ -1,5 +1,5 @@
-//! One connection with an arbitrary peer: whatever it receives and is told to do, it sends valid WebSocket frames, ends once, and stays
-//! within its bounds.
+//! One connection with an arbitrary peer: for any input and commands, it sends valid WebSocket frames, ends once, and stays
+//! within its limits.
 
 use arbitrary::{Result, Unstructured};
 use engineio_websocket::{Arena, Closed, Connection, ConnectionEvent, Decoder, Error, Event, Limits, Role, SendError};
@@ -22,7 +22,7 @@ struct World {
     largest: usize,
 }
 
-/// Input: role and limits, then acts.
+/// Input: role and limits, then steps.
 pub fn websocket_connection(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let client = input.arbitrary::<bool>()?;
@@ -70,7 +70,7 @@ impl World {
                 self.arrive(&mut bytes, input)?;
             }
             6 => {
-                // Many at once: more than may be unread.
+                // Many messages at once: more than the limit on unread input.
                 let mut bytes = Vec::new();
                 for number in 0..input.arbitrary::<u8>()? {
                     frame(&mut bytes, 0x82, vec![number], self.role);
@@ -133,14 +133,14 @@ impl World {
 
     fn event(&mut self) -> Option<ConnectionEvent> {
         let event = self.connection.poll_event()?;
-        assert_eq!(self.ended, None, "{event:?} behind the end");
+        assert_eq!(self.ended, None, "{event:?} after the end");
         if let ConnectionEvent::Closed(closed) = &event {
             self.ended = Some(closed.clone());
         }
         Some(event)
     }
 
-    /// The output is valid for the peer, and no frame follows a close frame.
+    /// Checks that the output is valid for the peer, and that no frame follows a close frame.
     fn write(&mut self) {
         while let Some(bytes) = self.connection.poll_transmit() {
             let mut bytes = bytes.to_vec();
@@ -152,27 +152,27 @@ impl World {
                         assert!(!matches!(event, Event::Compressed { .. }));
                         self.heard.push(event);
                         let closed = matches!(self.heard.last(), Some(Event::Close(_)));
-                        assert!(!closed || rest.is_empty(), "something behind the close frame");
+                        assert!(!closed || rest.is_empty(), "data after the close frame");
                     }
                     Ok(None) => break,
-                    Err(error) => panic!("it wrote {error:?}"),
+                    Err(error) => panic!("invalid output: {error:?}"),
                 }
             }
         }
         let closes = self.heard.iter().filter(|event| matches!(event, Event::Close(_))).count();
-        assert!(closes <= 1, "it closed {closes} times");
+        assert!(closes <= 1, "{closes} close frames");
         let messages = self.heard.iter().filter(|event| matches!(event, Event::Text(_) | Event::Binary(_))).count();
         assert!(messages <= self.sent);
         match &self.ended {
             Some(Closed::Error(error)) => self.check_error(*error),
             Some(Closed::Peer(frame)) if !self.closed => {
-                assert_eq!(self.heard.last(), Some(&Event::Close(frame.clone())), "a close is answered as it came");
+                assert_eq!(self.heard.last(), Some(&Event::Close(frame.clone())), "the answer repeats the close");
             }
             _ => {}
         }
     }
 
-    /// A peer that violates the protocol is sent the code of the error, unless this end has closed before.
+    /// Checks that a peer that violates the protocol receives the close code of the error, unless this end closed first.
     fn check_error(&self, error: Error) {
         let code = self.heard.iter().find_map(|event| match event {
             Event::Close(frame) => frame.as_ref().map(|frame| frame.code),

@@ -18,12 +18,12 @@ pub fn websocket_decoder(data: &[u8]) -> Result<()> {
     let stream = stream(&mut input, role)?;
     let whole = feed(&mut decoder(), &mut Arena::new(), &stream);
     let sum: usize = whole.0.iter().map(length).sum();
-    assert!(sum <= stream.len(), "{sum} bytes out of {}", stream.len());
+    assert!(sum <= stream.len(), "{sum} bytes from {}", stream.len());
     for event in &whole.0 {
         assert!(length(event) <= limits.max_message || is_control(event), "{event:?}");
     }
     assert_eq!(cut(&limits, decoder(), &stream, cuts.clone(), false), whole, "cut");
-    assert_eq!(cut(&limits, decoder(), &stream, cuts.clone(), true), whole, "read into place");
+    assert_eq!(cut(&limits, decoder(), &stream, cuts.clone(), true), whole, "read directly into the payload buffer");
     cuts.next(&mut &stream[..]);
     assert_eq!(cut(&limits, decoder(), &stream, cuts, true), whole, "cut elsewhere");
     Ok(())
@@ -53,7 +53,7 @@ fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Outcome {
         match decoder.decode(&mut input, arena) {
             Ok(Some(event)) => events.push(event),
             Ok(None) => {
-                assert!(input.is_empty(), "input is used up when nothing more comes of it");
+                assert!(input.is_empty(), "the decoder left input although it has no more events");
                 return (events, Ok(()));
             }
             Err(error) => {
@@ -64,7 +64,7 @@ fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Outcome {
     }
 }
 
-/// Feeds pieces. With `direct`, they are written into the buffer that the decoder offers.
+/// Decodes the bytes in chunks. With `direct`, they are written into the buffer that the decoder offers.
 fn cut(limits: &Limits, mut decoder: Decoder, mut bytes: &[u8], mut cuts: Cuts<'_>, direct: bool) -> Outcome {
     let mut arena = Arena::new();
     let mut events = Vec::new();

@@ -36,7 +36,7 @@ const VALUES: [&str; 18] = [
     "b",
 ];
 
-/// Input: headers one after the other, each with a byte for the name, and a byte for the value or the value itself.
+/// Input: headers. Each has a byte for the name, and a byte for the value or the value itself.
 pub fn websocket_handshake(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let status = if input.arbitrary::<bool>()? { 101 } else { 100 + u16::from(input.arbitrary::<u8>()?) };
@@ -94,15 +94,15 @@ pub fn websocket_handshake(data: &[u8]) -> Result<()> {
         Err(_) => {}
     }
     // Each side accepts the output of the other.
-    let answer = accept(client.headers()).expect("a good request");
-    let selected = protocols(client.headers()).last().expect("what was offered");
+    let answer = accept(client.headers()).expect("a valid request");
+    let selected = protocols(client.headers()).last().expect("an offered protocol");
     let answer = answer.to_http1(Some(selected));
     let lines = str::from_utf8(&answer).expect("text").lines().filter_map(|line| line.split_once(": "));
     assert_eq!(client.check(101, lines), Ok(Some("superchat")));
     Ok(())
 }
 
-/// A token according to RFC 9110 section 5.6.2: visible ASCII without delimiters.
+/// Returns whether the value is a token according to RFC 9110 section 5.6.2: visible ASCII without delimiters.
 fn is_token(value: &[u8]) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(byte);
     !value.is_empty() && value.iter().all(is_part)

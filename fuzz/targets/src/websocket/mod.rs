@@ -15,7 +15,7 @@ use engineio_websocket::{Limits, Role, apply_mask};
 
 use crate::input::{rest, short};
 
-/// Small limits, or the defaults.
+/// Returns small limits, or the defaults.
 fn limits(input: &mut Unstructured<'_>) -> Result<Limits> {
     Ok(if input.arbitrary::<bool>()? {
         Limits::default()
@@ -26,7 +26,7 @@ fn limits(input: &mut Unstructured<'_>) -> Result<Limits> {
     })
 }
 
-/// A stream that an end of `role` might receive: arbitrary bytes, or frames with correct lengths.
+/// Generates a stream for an end with this role: arbitrary bytes, or frames with correct lengths.
 fn stream(input: &mut Unstructured<'_>, role: Role) -> Result<Vec<u8>> {
     if input.arbitrary::<bool>()? {
         return Ok(rest(input)?.to_vec());
@@ -35,7 +35,7 @@ fn stream(input: &mut Unstructured<'_>, role: Role) -> Result<Vec<u8>> {
     while !input.is_empty() {
         let first = input.arbitrary::<u8>()?;
         let times = match input.arbitrary::<u8>()? {
-            // Large enough to be read into its final place.
+            // Large enough to be read directly into the payload buffer.
             0xff => 300,
             0xfe => 16,
             times => usize::from(times % 3) + 1,

@@ -10,9 +10,9 @@ use crate::input::{short, short_text};
 
 struct End {
     connection: Connection,
-    /// Bytes on their way to the other end.
+    /// The bytes in transit to the other end.
     wire: Vec<u8>,
-    /// Messages that the other end must still receive.
+    /// The messages that the other end must still receive.
     expected: VecDeque<Vec<u8>>,
     pings: VecDeque<Vec<u8>>,
     closed: Option<Closed>,
@@ -31,7 +31,7 @@ impl End {
     }
 }
 
-/// Input: a seed for the masks, then acts. At the end, one side closes.
+/// Input: a seed for the masks, then steps. At the end, one side closes.
 pub fn websocket_pair(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let seed = [input.arbitrary::<u8>()?; 16];
@@ -75,7 +75,7 @@ pub fn websocket_pair(data: &[u8]) -> Result<()> {
     for end in &ends {
         assert!(end.connection.is_finished() && end.wire.is_empty(), "never ends: {:?}", end.connection);
         assert!(matches!(end.closed, Some(Closed::Peer(_))), "{:?}", end.closed);
-        assert!(end.expected.is_empty(), "{} messages never came", end.expected.len());
+        assert!(end.expected.is_empty(), "{} messages were lost", end.expected.len());
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ fn carry(ends: &mut [End; 2], from: usize, size: usize) {
 fn read(ends: &mut [End; 2], at: usize, count: usize) {
     for _ in 0..count {
         let Some(event) = ends[at].connection.poll_event() else { return };
-        assert_eq!(ends[at].closed, None, "{event:?} behind the end");
+        assert_eq!(ends[at].closed, None, "{event:?} after the end");
         let other = 1 - at;
         match event {
             ConnectionEvent::Text(text) => {
@@ -129,8 +129,8 @@ fn read(ends: &mut [End; 2], at: usize, count: usize) {
             }
             ConnectionEvent::Binary(bytes) => assert_eq!(ends[other].expected.pop_front().as_deref(), Some(&bytes[..])),
             ConnectionEvent::Pong(payload) => {
-                // Of several pings, only the latest is answered.
-                while ends[at].pings.pop_front().expect("a ping went before") != payload {}
+                // If several pings are pending, only the latest is answered.
+                while ends[at].pings.pop_front().expect("a pong without a ping") != payload {}
             }
             ConnectionEvent::Closed(closed) => ends[at].closed = Some(closed),
             _ => {}
