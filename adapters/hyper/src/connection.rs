@@ -33,7 +33,7 @@ pub(crate) struct Shared<R, E> {
     keep_alive: HeaderValue,
 }
 
-/// Tells clients how long an idle connection is kept open.
+/// The header that tells clients how long an idle connection is kept open.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// The smallest buffer size that hyper accepts.
 const LEAST_HEAD: usize = 8192;
@@ -84,7 +84,7 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
         }
     }
 
-    /// Answers a request. Everything that needs no waiting happens before the future is created, so that the future stores the request
+    /// Answers a request. Everything that does not wait happens before the future is created, so that the future stores the request
     /// only once.
     fn respond<I>(
         &self,
@@ -131,6 +131,6 @@ where
     let upgraded = upgrade.await.map_err(io::Error::other)?;
     match upgraded.downcast::<Stream<I, R>>() {
         Ok(parts) => Ok((parts.io.into_inner().into(), parts.read_buf)),
-        Err(_) => Err(io::Error::other("hyper returned a stream of another type than it was given")),
+        Err(_) => Err(io::Error::other("hyper returned a stream of an unexpected type")),
     }
 }

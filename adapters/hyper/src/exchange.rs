@@ -16,13 +16,13 @@ use socketio_driver::{Body, Confirmation};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(crate) enum Phase {
-    /// There is no exchange: the head of the next request has not arrived, or only in part.
+    /// No exchange: the head of the next request has not arrived, or only in part.
     Idle = 0,
     /// The head of a request has arrived, but not all of its body.
     Reading = 1,
     /// The request is complete and its response is pending.
     Answering = 2,
-    /// Like `Answering`, but the endpoint may hold the response until it has packets to send. If the peer goes away, the wait ends.
+    /// Like `Answering`, but the endpoint may hold the response until it has packets to send. If the peer disconnects, the wait ends.
     Held = 3,
     /// The whole response is in hyper's buffer.
     Flushing = 4,
@@ -138,7 +138,7 @@ impl Exchange {
         }
     }
 
-    /// Returns whether the peer may still be sending a body that nobody reads.
+    /// Returns whether the peer may still be sending a body that is not read.
     pub(crate) fn has_unread_body(&self) -> bool {
         self.unread_body.load(Relaxed)
     }

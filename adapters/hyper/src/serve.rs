@@ -53,7 +53,7 @@ where
 }
 
 /// The future returned by [`serve`]. Await it to run the server.
-#[must_use = "await it"]
+#[must_use = "the server does nothing unless awaited"]
 pub struct Serve<R, L, E, S> {
     runtime: R,
     listener: L,

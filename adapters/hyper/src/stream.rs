@@ -24,7 +24,7 @@ const READ: usize = 16 * 1024;
 const WRITE_PROGRESS: usize = 64 * 1024;
 /// A lingering connection yields to other tasks after this many reads.
 const LINGERING_READS: usize = 16;
-/// Added to the idle timeout that the peer was told.
+/// Added to the idle timeout that was announced to the peer.
 const IDLE_GRACE: Duration = Duration::from_secs(1);
 
 /// The stream of a connection.
@@ -39,7 +39,7 @@ pub(crate) struct Stream<I, R: Runtime> {
     idle: Idle,
     /// Since when the peer has taken less than [`WRITE_PROGRESS`] bytes, and how many it has taken.
     blocked: Option<(Instant, usize)>,
-    /// The peer has ended its half of the connection. hyper may not have been told yet.
+    /// The peer has ended its half of the connection. hyper may not have seen that yet.
     ended: bool,
     /// Our own response, which replaces all output of hyper. Empty once it is written.
     own_response: Option<Bytes>,
@@ -142,7 +142,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
         written
     }
 
-    /// Returns whether hyper writes a response of its own, because there is no request that it could answer. It is replaced by a response
+    /// Returns whether hyper writes its own response, because it rejects the request. If so, replaces it with a response
     /// that explains the error.
     fn replace(&mut self, head: &[u8]) -> bool {
         if self.own_response.is_none() {
@@ -163,7 +163,7 @@ impl<I: Read + Write + Unpin, R: Runtime> Stream<I, R> {
             if let Poll::Ready(Ok(bytes)) = &written {
                 words.advance((*bytes).min(words.len()));
             }
-            // Kept even when empty, because nothing may follow it.
+            // Stored even when empty, because no other output may follow it.
             self.own_response = Some(words);
             if ready!(written)? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
