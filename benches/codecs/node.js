@@ -1,5 +1,5 @@
-// The same inputs through the reference's codecs in JavaScript: one JSON object per line, for `codec-bench --node`.
-// Needs ../compare/peers/node/node_modules.
+// Runs the codecs of the reference on the same inputs. Prints one JSON object per line, for `codec-bench --node`.
+// Requires ../compare/peers/node/node_modules.
 const path = require("path");
 const req = (name) => require(path.join(__dirname, "../compare/peers/node/node_modules", name));
 const { Encoder, Decoder } = req("socket.io-parser");

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds the codecs' benchmark, ours and the peers', and prints the table with times, allocations and instructions: about five minutes
-# to build, then one. Arguments go to codec-bench: `--rounds 51`, or a part of a case's name such as 'small event/'.
-# Instructions need valgrind, and the column of Node needs node; without them the table has none.
+# Builds the benchmark of the codecs with the peers, and prints the table with times, allocations and instructions: about five minutes
+# to build, then one to run. Arguments are passed to codec-bench: `--rounds 51`, or a part of a case's name such as 'small event/'.
+# Instructions require valgrind, and the column of Node requires node. Without them, the table omits these.
 set -eu
 cd "$(dirname "$0")"
 target=${CARGO_TARGET_DIR:-target}

@@ -21,7 +21,7 @@ pub struct Settings {
     ///
     /// A connection that exceeds it is closed, after a response with status 408 if a part of a head has arrived. The default is 30 s.
     pub head_timeout: Duration,
-    /// The time that a connection may be idle between two requests. The server announces it (`Keep-Alive: timeout=`), and waits a second longer.
+    /// The time that a connection may be idle between two requests. The server announces it (`Keep-Alive: timeout=`), and waits 1 s longer.
     ///
     /// Choose a longer time than the idle timeout of the load balancer in front, which is 60 s for most. Otherwise the load balancer may
     /// send a request on a connection that is being closed, and answer its client with status 502. The default is 75 s.

@@ -1,4 +1,4 @@
-//! The cases under criterion: `cargo bench` in this folder, `cargo bench -- 'small event/'` for some, `-- ours` for ours alone.
+//! Runs the cases with criterion: `cargo bench` in this folder, `cargo bench -- 'small event/'` for some, `-- ours` for ours only.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A global allocator that counts: how often each thread has asked for memory.
+//! A global allocator that counts the allocations of each thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -13,7 +13,7 @@ fn note() {
     COUNT.with(|count| count.set(count.get() + 1));
 }
 
-// SAFETY: every call is passed on unchanged to the system's allocator; the counter is a thread-local cell that allocates nothing.
+// SAFETY: every call is forwarded unchanged to the system's allocator. The counter is a thread-local cell that does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note();
@@ -38,7 +38,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How many allocations and reallocations this makes.
+/// Returns the number of allocations and reallocations of `work`.
 pub fn count(work: impl FnOnce()) -> u64 {
     let before = COUNT.with(Cell::get);
     work();

@@ -1,32 +1,32 @@
-//! One case: an input, what is done with it, and whose code does it.
+//! One case: an input, a task, and an implementation.
 
 use std::hint::black_box;
 
-/// Whose code a case runs.
+/// The implementation that a case runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Who {
     Ours,
-    /// Another project's, with its name.
+    /// That of another project, with its name.
     Peer(&'static str),
-    /// A lower bound, with what it does.
+    /// A lower bound, with its description.
     Floor(&'static str),
 }
 
-/// Something to measure.
+/// A case to measure.
 pub struct Case {
-    /// The input's name.
+    /// The name of the input.
     pub input: String,
-    /// What is done with it.
+    /// The name of the task.
     pub task: &'static str,
-    /// Whose code.
+    /// The implementation.
     pub who: Who,
-    /// How many packets one run handles: figures are divided by it.
+    /// The number of packets that one run processes. Results are divided by it.
     pub packets: usize,
     work: Box<dyn FnMut(u64)>,
 }
 
 impl Case {
-    /// A name for filters and for criterion.
+    /// Returns the name for filters and for criterion.
     pub fn name(&self) -> String {
         match self.who {
             Who::Ours => format!("{}/{}/ours", self.input, self.task),
@@ -35,13 +35,13 @@ impl Case {
         }
     }
 
-    /// Runs it so many times.
+    /// Runs the case this many times.
     pub fn run(&mut self, times: u64) {
         codec_bench_measured(self, times);
     }
 }
 
-/// What callgrind watches, under a name that it understands.
+/// The function that callgrind observes. Its symbol name is not mangled.
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn codec_bench_measured(case: &mut Case, times: u64) {
@@ -53,7 +53,7 @@ fn codec_bench_measured(case: &mut Case, times: u64) {
 pub struct Cases(Vec<Case>);
 
 impl Cases {
-    /// Cases that do the same with the same input.
+    /// Adds cases with the same input and task.
     pub fn row(&mut self, input: &str, task: &'static str) -> Row<'_> {
         Row { cases: &mut self.0, input: input.to_owned(), task, packets: 1 }
     }
@@ -63,7 +63,7 @@ impl Cases {
     }
 }
 
-/// Takes the cases of one row. The first peer and the first floor are those that ratios are made with.
+/// Collects the cases of one row. Ratios refer to the first peer and the first floor.
 pub struct Row<'a> {
     cases: &'a mut Vec<Case>,
     input: String,
@@ -72,7 +72,7 @@ pub struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// One run handles so many packets.
+    /// Sets the number of packets that one run processes.
     pub fn packets(self, packets: usize) -> Self {
         Self { packets, ..self }
     }
@@ -90,7 +90,7 @@ impl Row<'_> {
     }
 
     fn case<R>(self, who: Who, mut work: impl FnMut() -> R + 'static) -> Self {
-        // The loop is inside, so that calling through the box costs nothing per run.
+        // The loop is inside the box, so that the indirect call does not add to each run.
         let work = Box::new(move |times| {
             for _ in 0..times {
                 black_box(work());

@@ -1,16 +1,16 @@
-//! The CPU time of the calling thread, also as criterion's measure.
+//! The CPU time of the calling thread, also as a measurement for criterion.
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 
-/// Nanoseconds that this thread has run so far.
+/// Returns the CPU time of this thread, in nanoseconds.
 pub fn thread_nanoseconds() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call fills the timespec that it is given.
+    // SAFETY: the call writes to a valid timespec.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Measures in criterion what [`thread_nanoseconds`] gives.
+/// A criterion measurement that uses [`thread_nanoseconds`].
 pub struct ThreadTime;
 
 impl Measurement for ThreadTime {
@@ -38,7 +38,7 @@ impl Measurement for ThreadTime {
     }
 
     fn formatter(&self) -> &dyn ValueFormatter {
-        // It counts in nanoseconds, too.
+        // Wall time is in nanoseconds as well.
         WallTime.formatter()
     }
 }

@@ -1,14 +1,14 @@
-//! User instructions of each case, counted by callgrind: one run of all cases, and a dump after each.
+//! Counts the user instructions of each case with callgrind: one run of all cases, with a dump after each.
 
 use std::io;
 use std::process::{Command, Stdio};
 
 use codec_bench::case::Case;
 
-/// How often a case is run while it is counted.
+/// The number of counted runs of a case.
 const TIMES: u64 = 20;
 
-/// The side that callgrind watches: every case once to warm up, and once to be counted.
+/// Runs under callgrind: each case once to warm up, and once to count.
 pub fn run(cases: &mut [Case]) {
     for case in cases {
         case.run(3);
@@ -16,7 +16,7 @@ pub fn run(cases: &mut [Case]) {
     }
 }
 
-/// Instructions per packet, in the order of the cases.
+/// Returns the instructions per packet, in the order of the cases.
 pub fn count(filter: &str, cases: &[Case]) -> io::Result<Vec<f64>> {
     let folder = std::env::temp_dir().join(format!("codec-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
@@ -37,7 +37,7 @@ pub fn count(filter: &str, cases: &[Case]) -> io::Result<Vec<f64>> {
     }
     let mut counts = Vec::new();
     for (index, case) in cases.iter().enumerate() {
-        // Dumps count from one, and the first of each two is the warming up.
+        // Dumps are numbered from 1, and the first dump of each case is the warm-up.
         let dump = std::fs::read_to_string(format!("{}.{}", file.display(), 2 * index + 2))?;
         let total = dump.lines().rev().find_map(|line| line.strip_prefix("totals: ")?.trim().parse::<f64>().ok());
         counts.push(total.unwrap_or(f64::NAN) / TIMES as f64 / case.packets as f64);

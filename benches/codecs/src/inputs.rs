@@ -1,4 +1,4 @@
-//! What the codecs are fed with. `node.js` makes the same.
+//! The inputs of the codecs. `node.js` creates the same inputs.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub struct Object {
 }
 
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "read from the input, and compared with nothing")]
+#[allow(dead_code, reason = "only deserialized")]
 pub struct BorrowedItem<'a> {
     id: u32,
     name: &'a str,
@@ -29,16 +29,16 @@ pub struct BorrowedItem<'a> {
     tags: smallvec::SmallVec<[&'a str; 4]>,
 }
 
-/// As [`Object`], borrowing from the input.
+/// Like [`Object`], but borrows from the input.
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "read from the input, and compared with nothing")]
+#[allow(dead_code, reason = "only deserialized")]
 pub struct BorrowedObject<'a> {
     #[serde(borrow)]
     pub items: Vec<BorrowedItem<'a>>,
     n: Option<u32>,
 }
 
-/// An object of about so many bytes of JSON.
+/// Creates an object of about this many bytes of JSON.
 pub fn object(size: usize) -> Object {
     let mut object = Object { items: vec![], n: None };
     while serde_json::to_string(&object).unwrap().len() < size.saturating_sub(60) || object.items.is_empty() {

@@ -1,9 +1,9 @@
-//! The codecs of `engineio-proto` and `socketio-proto` beside those of other projects and beside floors: what the library under
-//! a codec costs alone, or a hand-written piece of code that does only what cannot be left out.
+//! Compares the codecs of `engineio-proto` and `socketio-proto` with those of other projects and with floors: the cost of the library under
+//! a codec, or of hand-written code that does only the necessary work.
 //!
-//! [`cases::all`] is the list. `codec-bench` (`src/main.rs`) prints it as one table, from interleaved batches; `cargo bench` runs the
-//! same cases under criterion, which compares with its last run. Both measure the CPU time of the thread ([`clock`]), so that
-//! others on the machine disturb little.
+//! [`cases::all`] is the list of cases. `codec-bench` (`src/main.rs`) runs interleaved batches and prints one table. `cargo bench` runs the
+//! same cases with criterion, which compares with its last run. Both measure the CPU time of the thread ([`clock`]), so that
+//! other load on the machine has little effect.
 
 pub mod allocations;
 pub mod case;

@@ -2,9 +2,9 @@
 //!
 //!     codec-bench [--rounds N] [--counts] [--node FILE] [FILTER]
 //!
-//! Every round runs one batch of each case in turn, so that whatever else the machine does falls on all alike; figures are medians of the
-//! rounds. `--counts` adds user instructions, from callgrind: exact, where a few percent of time say nothing. `--node` takes what
-//! `node.js` has printed. `--once` is how callgrind runs it.
+//! Every round runs one batch of each case in turn, so that other load on the machine affects all cases alike. Results are medians of the
+//! rounds. `--counts` adds user instructions from callgrind. They are exact, while a few percent of time are noise. `--node` reads the
+//! output of `node.js`. `--once` is for the run under callgrind.
 
 mod counts;
 mod targets;
@@ -15,10 +15,10 @@ use std::fmt::Write;
 use codec_bench::case::{Case, Who};
 use codec_bench::{allocations, cases, clock};
 
-/// How long a batch is, at least.
+/// The minimum duration of a batch, in nanoseconds.
 const BATCH: u64 = 2_000_000;
 
-/// What was measured of a case, per packet.
+/// The results of a case, per packet.
 #[derive(Clone, Copy, Default)]
 struct Figures {
     nanoseconds: f64,
@@ -59,12 +59,12 @@ fn main() {
     }
     let mut figures = measure(&mut cases, arguments.rounds.unwrap_or(21));
     if arguments.counts {
-        let counted = counts::count(&arguments.filter, &cases).expect("valgrind is needed for counts");
+        let counted = counts::count(&arguments.filter, &cases).expect("`--counts` requires valgrind");
         for (figures, count) in figures.iter_mut().zip(counted) {
             figures.instructions = Some(count);
         }
     }
-    let node = arguments.node.map(|file| std::fs::read_to_string(file).expect("a readable file")).unwrap_or_default();
+    let node = arguments.node.map(|file| std::fs::read_to_string(file).expect("cannot read FILE")).unwrap_or_default();
     let rows = rows(&cases, &figures, &node);
     print!("{}", table(&rows));
     println!();
@@ -80,7 +80,7 @@ fn measure(cases: &mut [Case], rounds: usize) -> Vec<Figures> {
     let mut figures = Vec::new();
     let mut batches = Vec::new();
     for case in &mut *cases {
-        // In the long run: memory that is used again has to be there, and is.
+        // Warm up first, because buffers that are reused must already exist.
         case.run(2000);
         let allocated = allocations::count(|| case.run(1000));
         let allocations = allocated as f64 / 1000.0 / case.packets as f64;
@@ -150,7 +150,7 @@ fn rows(cases: &[Case], figures: &[Figures], node: &str) -> Vec<Row> {
     rows
 }
 
-/// Time, allocations and instructions.
+/// Formats time, allocations and instructions.
 fn cell(figures: Figures) -> String {
     let mut text = number(figures.nanoseconds);
     if !figures.allocations.is_nan() {
@@ -163,7 +163,7 @@ fn cell(figures: Figures) -> String {
     text
 }
 
-/// Three digits that mean something, thousands apart.
+/// Formats a number: one decimal if it is below 10, and separated thousands.
 fn number(value: f64) -> String {
     if value < 10.0 {
         return format!("{value:.1}");

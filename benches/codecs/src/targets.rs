@@ -1,7 +1,7 @@
-//! The targets: what a release has to meet, and what the limit still allows.
+//! The targets: what a release must meet ("must"), and what the limit still allows ("aim").
 //!
-//! They were set in nanoseconds on one machine at one clock. Here they move with the peer: a target is kept as its share of what the
-//! peer took there, and compared with what the peer takes now.
+//! They were set in nanoseconds on a machine with a certain clock speed. Here they scale with the peer: a target is multiplied by the
+//! peer's time in this run, and divided by the peer's time on that machine.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use super::{Row, cell, number};
 struct Target {
     input: &'static str,
     task: &'static str,
-    /// Nanoseconds of the peer when the target was set.
+    /// The nanoseconds of the peer when the target was set.
     peer: f64,
     /// Nanoseconds and allocations.
     must: (f64, f64),
@@ -36,7 +36,7 @@ const TARGETS: [Target; 13] = [
     Target { input: "msgpack small event", task: "encode", peer: 135.0, must: (60.0, 1.0), aim: (25.0, 0.0) },
 ];
 
-/// The targets and what has become of them; only those whose rows were measured.
+/// Returns a table of the targets and results of the measured rows.
 pub fn table(rows: &[Row]) -> String {
     let mut text =
         String::from("| target | must | aim | must here | aim here | ours | |\n|---|---|---|---|---|---|---|\n");
@@ -46,7 +46,7 @@ pub fn table(rows: &[Row]) -> String {
         let (Some(ours), Some((_, peer))) = (row.ours, row.peers.first()) else { continue };
         let scale = peer.nanoseconds / target.peer;
         let met = |(nanoseconds, allocations): (f64, f64)| {
-            // A share of one allocation in many packets is none.
+            // A fraction of an allocation per packet counts as none.
             ours.nanoseconds <= nanoseconds * scale && ours.allocations < allocations + 0.05
         };
         let bound = |(nanoseconds, allocations): (f64, f64)| format!("{} ({allocations})", number(nanoseconds));

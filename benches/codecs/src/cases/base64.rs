@@ -1,4 +1,4 @@
-//! Binary messages where only text can go: a packet in a polling body, or on a link of a client that takes no binary.
+//! Binary messages as text: a packet in a polling body, or on a link of a client that does not accept binary.
 
 use bytes::{Bytes, BytesMut};
 use engineio_proto::payload::{self, Packets};

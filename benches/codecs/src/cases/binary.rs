@@ -77,7 +77,7 @@ fn binary(cases: &mut Cases, input: &'static str, count: usize) {
         .ours(move || {
             let payload = decode(&mut our_decoder, &ours, &our_attachments);
             black_box(payload.name());
-            // Shared with the message; the peer's value is a copy.
+            // Our values share memory with the message. Those of the peer are copies.
             (0..payload.len()).map(|index| payload.bytes(index).unwrap()).collect::<SmallVec<[Bytes; 4]>>()
         })
         .peer("socketioxide (rmpv)", move || peer_value(&mut peer_decode(&peer, &peer_attachments), count));
@@ -103,7 +103,7 @@ fn binary(cases: &mut Cases, input: &'static str, count: usize) {
             let value = match &peer[..] {
                 [one] => CommonParser.encode_value(one, Some("message")),
                 [a, b, c, d] => {
-                    // The peer takes an array for a list of arguments when its elements are of one type that owns.
+                    // The peer encodes an array as a list of arguments if its elements have the same owned type.
                     CommonParser.encode_value(&[a.clone(), b.clone(), c.clone(), d.clone()], Some("message"))
                 }
                 _ => unreachable!(),

@@ -1,4 +1,4 @@
-//! Events in JSON: small ones, one with a namespace and an ack id, and ones with a larger argument.
+//! JSON events: a small one, one with a namespace and an ack id, and some with a larger argument.
 
 use std::hint::black_box;
 
@@ -28,7 +28,7 @@ pub fn add(cases: &mut Cases) {
     }
 }
 
-/// The Engine.IO packet alone.
+/// Decodes only the Engine.IO packet.
 fn engine_packet(cases: &mut Cases) {
     let wire = r#"42["message","hello"]"#;
     let text = Text::from_static(wire);
@@ -43,7 +43,7 @@ fn engine_packet(cases: &mut Cases) {
         .floor("UTF-8 check", move || str::from_utf8(black_box(&checked)).unwrap().len());
 }
 
-/// The payload of an event that is known to be valid.
+/// Returns the payload of a valid event.
 fn payload(decoder: &mut impl Decoder, message: Message) -> Payload {
     decoder.decode(message).unwrap().unwrap().payload.unwrap()
 }
@@ -80,7 +80,7 @@ fn peer_encode<T: Serialize>(namespace: &'static str, id: Option<u64>, argument:
     String::from(PeerPacket::Message(text))
 }
 
-/// The least that reading a header takes: type, namespace and id by hand, then the text of the payload.
+/// The minimal work to read a header: type, namespace and id by hand, then the text of the payload.
 fn floor_header(packet: &str) -> (u8, &str, Option<u64>, &str) {
     let bytes = packet.as_bytes();
     let mut at = 1;
@@ -98,13 +98,13 @@ fn floor_header(packet: &str) -> (u8, &str, Option<u64>, &str) {
     (bytes[0], namespace, id, &packet[at.min(packet.len())..])
 }
 
-/// The event's name, when nothing in it is escaped.
+/// Returns the event name, which must not contain escapes.
 fn floor_name(json: &str) -> &str {
     let rest = json.strip_prefix("[\"").unwrap();
     &rest[..memchr::memchr2(b'"', b'\\', rest.as_bytes()).unwrap()]
 }
 
-/// The argument alone, which may outlive the text that the name is borrowed from.
+/// Returns only the argument, which may outlive the text that the name borrows.
 fn named<T>((name, argument): (&str, T)) -> T {
     black_box(name);
     argument

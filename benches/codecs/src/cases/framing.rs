@@ -1,4 +1,4 @@
-//! WebTransport framing: ten packets in one chunk, and the header of one. Nobody else's is public.
+//! WebTransport framing: ten packets in one chunk, and the header of one. No other project has a public implementation.
 
 use std::hint::black_box;
 

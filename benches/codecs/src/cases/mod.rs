@@ -23,7 +23,7 @@ pub fn all() -> Vec<Case> {
     cases.into_vec()
 }
 
-/// How long the packet of the input `json SIZE` is, in bytes.
+/// Returns the length of the packet of the input `json SIZE`, in bytes.
 pub fn json_length(size: usize) -> usize {
     serde_json::to_string(&("message", crate::inputs::object(size))).map_or(0, |json| json.len() + 1)
 }

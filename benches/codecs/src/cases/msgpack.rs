@@ -1,4 +1,4 @@
-//! Events in MessagePack. Floors handle the arguments only, without the packet around them.
+//! MessagePack events. Floors process only the arguments, without the surrounding packet.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! Polling bodies of revision 4, and their JSONP forms: figures are per packet.
+//! Polling bodies of revision 4, and their JSONP forms. Results are per packet.
 
 use std::hint::black_box;
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! Polling bodies of revision 3, as text and as bytes: figures are per packet.
+//! Polling bodies of revision 3, as text and as bytes. Results are per packet.
 
 use std::hint::black_box;
 use std::pin::pin;
