@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Interleaved runs of every scenario against every server in servers.toml; table of medians and ratios.
+"""Runs every scenario against every server in servers.toml, interleaved. Prints tables of medians and ratios.
 
   run.py [--rounds 3] [--secs 1.0] [--only a,b] [--scen echo-w1,broadcast] [--out results/NAME.jsonl] [--no-pin] [--full]
 
-Order: for each scenario, for each round, for each server, each round beginning one server later (A B C, B C A, C A B, ...): a change
-of the machine's load falls on all, and nobody always runs behind the same neighbour. The server runs on CPU 0 and the load generator on CPU 1 (--no-pin to let both float).
+Order: for each scenario, each round, each server. Each round begins one server later (A B C, B C A, C A B, ...), so a change
+of the machine's load affects all servers, and no server always runs after the same one. The server runs on CPU 0 and the load generator
+on CPU 1, unless --no-pin is given.
 """
 import argparse, json, os, signal, socket, statistics, subprocess, sys, time, tomllib
 
@@ -33,13 +34,13 @@ ap = argparse.ArgumentParser()
 ap.add_argument("--rounds", type=int, default=3)
 ap.add_argument("--secs", default="0.8")
 ap.add_argument("--warm", default="0.2")
-ap.add_argument("--hold", default="3.2", help="idle: seconds held; the ping interval is 3 s there")
+ap.add_argument("--hold", default="3.2", help="idle scenarios: seconds to hold the connections, with a ping interval of 3 s")
 ap.add_argument("--servers", default=os.path.join(HERE, "servers.toml"), help="another table of servers")
 ap.add_argument("--only")
 ap.add_argument("--scen")
 ap.add_argument("--out")
 ap.add_argument("--no-pin", action="store_true")
-ap.add_argument("--full", action="store_true", help="also the 10 000 connection idle runs")
+ap.add_argument("--full", action="store_true", help="also run the idle scenarios with 10 000 connections")
 a = ap.parse_args()
 
 servers = tomllib.load(open(a.servers, "rb"))
@@ -68,7 +69,7 @@ def start(name, extra):
     procs[name] = p
     for _ in range(100):
         if p.poll() is not None:
-            sys.exit(f"{name} ended at once: see {path}")
+            sys.exit(f"{name} ended during its start: see {path}")
         try:
             socket.create_connection(("127.0.0.1", s["port"]), 0.2).close()
             return p
@@ -104,7 +105,7 @@ try:
             for n in servers:
                 start(n, {})
             time.sleep(0.5)
-            for n in servers:  # let every server (and above all the JIT) get warm
+            for n in servers:  # warm up the servers, above all those with a JIT
                 subprocess.run(pin(1) + [LG, "echo-ws", "--conns", "20", "--window", "8", "--secs", "1.0" if "node" in servers[n]["cmd"][0] else "0.3", "--url",
                                          f"http://127.0.0.1:{servers[n]['port']}", "--proto", servers[n]["proto"]], capture_output=True, timeout=30)
         for s in scen:
@@ -157,7 +158,7 @@ def limit(s, proto, k):
 
 
 if not rows:
-    sys.exit("nothing was measured: no server of servers.toml is built, or none can do the scenarios asked for")
+    sys.exit("nothing was measured: no server in servers.toml is built, or none supports the selected scenarios")
 print(f"\nmedians of {a.rounds} interleaved rounds; load average {min(r['load'] for r in rows):.1f} to {max(r['load'] for r in rows):.1f}; {out}")
 for s in scen:
     idle = SCENARIOS[s][0] == "idle"

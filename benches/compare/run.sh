@@ -1,10 +1,10 @@
 #!/bin/sh
 # Builds what is missing, runs every scenario interleaved over all servers (about 8 minutes with the default 3 rounds),
-# then the exact counts (1 minute), and prints the tables. Arguments go to run.py (see its head).
-# COUNTS=0 leaves the system call and instruction counts out; SETUP=0 skips the building.
+# then the exact counts (1 minute), and prints the tables. Arguments are passed to run.py (see its first lines).
+# COUNTS=0 skips the counts of system calls and instructions. SETUP=0 skips the builds.
 set -eu
 cd "$(dirname "$0")"
-# servers.toml names the binaries by their place under ./ and ../../target, so a target directory of the caller's must not move them.
+# servers.toml expects the binaries under ./ and ../../target, so a target directory of the caller must not move them.
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 if [ "${SETUP:-1}" = 1 ]; then
   (cd ../.. && cargo build --release -q --locked -p socketio-tokio --example echo)
@@ -16,6 +16,6 @@ fi
 cat /proc/loadavg
 python3 run.py "$@"
 if [ "${COUNTS:-1}" = 1 ]; then
-  echo; echo "## counts (free of noise)"
+  echo; echo "## exact counts"
   python3 stat/counts.py
 fi

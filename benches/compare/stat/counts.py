@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""System calls and user instructions per echoed message at window 1 and 32, as one table; free of noise, about 12 s per server.
+"""Prints a table of system calls and user instructions per echoed message at window 1 and 32. Takes about 12 s per server.
 
   stat/counts.py [--only a,b] [--scen echo-ws] [--windows 1,32]
 
-Servers come from servers.toml; the default are the Rust ones that tell where a message's cost comes from. Needs valgrind and perf
-(Debian: valgrind, linux-perf). For the functions behind a figure, call instr.sh by hand: it lists them.
+Servers are those of servers.toml. The default is a selection of Rust servers that shows where the cost of a message arises. Requires
+valgrind and perf (Debian: valgrind, linux-perf). Run instr.sh directly for a list of the most expensive functions.
 """
 import argparse, os, re, subprocess, sys, tomllib
 

@@ -1,8 +1,8 @@
 #!/bin/sh
-# User-space instructions per message, from callgrind (exact counts: the load of the machine does not matter), and the top functions.
+# Counts user-space instructions per message with callgrind (exact, whatever the load of the machine), and lists the top functions.
 # usage: stat/instr.sh PROTO PORT SCENARIO WINDOW [extra loadgen args] -- server command...
 #   stat/instr.sh sio 4111 echo-ws 32 -- peers/rust/target/release/socketioxide_echo
-# The command is run from benches/compare.
+# Run it in benches/compare.
 set -eu
 cd "$(dirname "$0")/.."
 proto=$1 port=$2 scen=$3 win=$4
@@ -20,7 +20,7 @@ wait_listening "$dir/err" "$pid"
 callgrind_control -i on "$pid" >/dev/null 2>&1
 loadgen/target/release/loadgen "$scen" --proto "$proto" --url "http://127.0.0.1:$port" --window "$win" --conns 10 --warm 0 --secs 3 --size 64 $extra >"$dir/json"
 callgrind_control -i off "$pid" >/dev/null 2>&1
-# Counting is off by now, so it does not matter how the server ends; callgrind writes its file then.
+# Counting is off now, so the shutdown is not counted. Callgrind writes its file when the server ends.
 kill "$pid"
 wait "$pid" 2>/dev/null || true
 pid=

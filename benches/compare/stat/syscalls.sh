@@ -1,8 +1,8 @@
 #!/bin/sh
-# System calls per message, by kind, from kernel tracepoints (perf stat; no ptrace, so batching is not disturbed).
+# Counts system calls per message by kind, with kernel tracepoints (perf stat; without ptrace, which would disturb batching).
 # usage: stat/syscalls.sh PROTO PORT SCENARIO WINDOW [extra loadgen args] -- server command...
 #   stat/syscalls.sh sio 4111 echo-ws 1 -- peers/rust/target/release/socketioxide_echo
-# Needs root or a kernel.perf_event_paranoid of -1. The command is run from benches/compare.
+# Requires root, or kernel.perf_event_paranoid set to -1. Run it in benches/compare.
 set -eu
 cd "$(dirname "$0")/.."
 proto=$1 port=$2 scen=$3 win=$4

@@ -1,5 +1,5 @@
-# Sourced by the scripts beside it: a server counts as started once it has said so, however long valgrind makes that take.
-# wait_listening FILE PID: FILE is the server's standard error, where every Rust peer and our own server print "listening on ADDR".
+# Sourced by the other scripts here: waits until a server reports that it listens, which takes long under valgrind.
+# wait_listening FILE PID: FILE is the standard error of the server, where all Rust servers print "listening on ADDR".
 wait_listening() {
   tries=0
   until grep -q listening "$1"; do

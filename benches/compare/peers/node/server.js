@@ -1,4 +1,4 @@
-// Socket.IO reference server, same contract as every other peer. ENGINE=ws (default) | buf (ws with bufferutil)
+// The reference server of Socket.IO, with the same contract as all peers. ENGINE=ws (default) | buf (ws with bufferutil)
 const engine = process.env.ENGINE || "ws";
 if (engine === "ws") process.env.WS_NO_BUFFER_UTIL = "1";
 const { Server } = require("socket.io");
