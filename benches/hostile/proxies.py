@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Our example `echo` behind nginx and HAProxy, as they are commonly set up: refusals must reach the client whole, and hurt nobody else.
+"""Runs our example `echo` behind nginx and HAProxy with common settings: refusals must reach the client and must not affect other clients.
 
   proxies.py [--binary PATH]     a built `echo` (default: target/release/examples/echo of this checkout)
 
-A connection that is closed over a body that nobody has read is reset; a proxy makes a 502 of that, takes the server for broken, and refuses other
-clients. Needs nginx and haproxy. Everything stays on 127.0.0.1 and ends by itself; the exit code is 1 if something was not as it must be.
+A connection that is closed with an unread body is reset. A proxy then answers with a 502, considers the server down, and refuses other
+clients. Requires nginx and haproxy. Everything stays on 127.0.0.1 and ends by itself. The exit code is 1 if a check fails.
 """
 import argparse
 import collections
@@ -68,7 +68,7 @@ def listening(port):
 
 
 def request(port, method, target, body=None):
-    """The status of the answer, and its body; the name of what went wrong instead of the status."""
+    """Returns the status of the response and its body. An error is returned as its name instead of the status."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request(method, target, body)
@@ -128,9 +128,9 @@ def main():
             checks = [
                 ("a body over the limit, nginx", 413, collections.Counter(too_large(ports["one"]) for _ in range(30))),
                 ("a body over the limit, HAProxy", 413, collections.Counter(too_large(ports["haproxy"]) for _ in range(30))),
-                ("20 KB for nobody, nginx", 400, collections.Counter(refused(ports["one"]) for _ in range(100))),
-                ("20 KB for nobody, HAProxy", 400, collections.Counter(refused(ports["haproxy"]) for _ in range(100))),
-                ("handshakes beside refusals, two backends", 200, handshakes_beside_refusals(ports["two"])),
+                ("20 KB for an unknown sid, nginx", 400, collections.Counter(refused(ports["one"]) for _ in range(100))),
+                ("20 KB for an unknown sid, HAProxy", 400, collections.Counter(refused(ports["haproxy"]) for _ in range(100))),
+                ("handshakes during refusals, two backends", 200, handshakes_beside_refusals(ports["two"])),
                 ("polling with a forced Upgrade", 200, collections.Counter(request(ports["forced"], "GET", PATH)[0] for _ in range(20))),
             ]
         finally:
@@ -142,7 +142,7 @@ def main():
     for name, expected, seen in checks:
         good = set(seen) == {expected}
         failed |= not good
-        print(f"{name}: {dict(seen)}" + ("" if good else f"   NOT {expected} only"))
+        print(f"{name}: {dict(seen)}" + ("" if good else f"   FAILED: expected only {expected}"))
     sys.exit(failed)
 
 

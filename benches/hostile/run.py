@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Attacks by clients, against our server and the reference on Node, on 127.0.0.1.
+"""Runs attacks by clients against our server and the reference on Node, on 127.0.0.1.
 
     run.py [--full] [--binary ECHO] [--logged PROGRAM] [--only ours|node] [--out FILE] [ATTACK...]
 
-Builds our example `echo` (unless `--binary` names one), runs every attack against each server in turn, prints what was measured beside
-the bounds, and ends with 1 if ours is not within them. `--list` says what there is. See README.md.
+Builds our example `echo` (unless `--binary` names one), runs every attack against each server in turn, and prints the measurements with
+their bounds. The exit code is 1 if our server exceeds a bound. `--list` lists the attacks. See README.md.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from attacks import AFTER, BEFORE, COMMON, GROWN, LOG, PER_BYTE, QUIET, SENT, ST
 from harness import servers, wire
 from harness.servers import MB
 
-# An attack takes some ten seconds. One that hangs is ended by ending its server.
+# An attack takes about ten seconds. If it hangs, its server is killed, which ends it.
 PATIENCE, PATIENCE_FULL = 90, 300
-# No attack may exhaust the machine: a server that grows beyond this is killed, which is then its figure.
+# No attack may exhaust the machine: a server that exceeds this memory is killed.
 CAP, CAP_FULL = 1 << 30, 5 << 30
 TABLE = "| attack | measured | bound | ours | Node |\n|---|---|---|---|---|"
-# What is not worth a line when it is so.
+# Facts that are omitted if they have unremarkable values.
 USUAL = {
     QUIET: lambda value: value == 1,
     SURVIVED: lambda value: value == 1,
@@ -39,13 +39,13 @@ USUAL = {
 
 
 class Attempt:
-    """One attack on one server: what it may use, and what it found."""
+    """One attack on one server: its helpers and its results."""
 
     def __init__(self, server, full, before):
         self.server, self.port, self.full = server, server.port, full
-        # The quiet client's, the listener, and what a runtime has for itself.
+        # The socket of the honest client, and those of the runtime.
         self.own = server.sockets()
-        # Its memory before the attack.
+        # The memory of the server before the attack.
         self.before = before
         self.facts = {}
         self.bytes = 0
@@ -65,7 +65,7 @@ class Attempt:
         return full if self.full else quick
 
     def keep(self, link):
-        """A socket (or what has a `close`) that stays open until the attack is over."""
+        """Keeps a socket (or an object with a `close`) open until the attack is over."""
         self.links.append(link)
         return link
 
@@ -75,7 +75,7 @@ class Attempt:
         self.links.clear()
 
     def wait_for(self, condition, seconds):
-        """Waits until the condition holds, at most so long. The seconds that it took, or None."""
+        """Waits until the condition holds, at most this long. Returns the seconds that it took, or None."""
         began = time.monotonic()
         while time.monotonic() - began < seconds and self.server.alive():
             if condition():
@@ -84,16 +84,16 @@ class Attempt:
         return time.monotonic() - began if condition() else None
 
     def sockets(self):
-        """Connections that the server holds, without the quiet client's."""
+        """Returns the number of open connections of the server, without that of the honest client."""
         return max(0, self.server.sockets() - self.own)
 
 
 def attempt(entry, kind, programs, full):
-    """Runs one attack against one server. Its facts, and remarks."""
+    """Runs one attack against one server. Returns its facts and remarks."""
     program = kind if kind == "node" else entry.program
     server = servers.Server(program, entry.settings, programs, CAP_FULL if full else CAP)
-    remarks = [f"{flag} is unknown to this {entry.program}: its default was used" for flag in server.ignored]
-    timer = threading.Timer(PATIENCE_FULL if full else PATIENCE, server.kill, ["killed, for the attack did not end"])
+    remarks = [f"this {entry.program} does not support {flag}: its default was used" for flag in server.ignored]
+    timer = threading.Timer(PATIENCE_FULL if full else PATIENCE, server.kill, ["killed, because the attack did not end"])
     timer.daemon = True
     timer.start()
     quiet = None
@@ -127,9 +127,9 @@ def attempt(entry, kind, programs, full):
         if server.killed:
             remarks.append(server.killed)
         elif not server.alive():
-            remarks.append(f"the server ended by itself: {server.process.returncode}")
+            remarks.append(f"the server ended with exit code {server.process.returncode}")
         if not report["kept"]:
-            remarks.append(f"the quiet client was lost: {report['why']}")
+            remarks.append(f"the honest client was disconnected: {report['why']}")
         return facts, remarks
     finally:
         timer.cancel()
@@ -149,16 +149,16 @@ def number(value):
 def main():
     known = attacks.load()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("attack", nargs="*", help="which attacks; all, if none is named")
-    parser.add_argument("--full", action="store_true", help="the sizes of the original attacks; takes several GB and longer")
-    parser.add_argument("--binary", "--ours", type=Path, help="a built example `echo`, instead of building it")
-    parser.add_argument("--logged", type=Path, help="a built `server/`, instead of building it")
-    parser.add_argument("--only", choices=["ours", "node"], help="one server alone")
+    parser.add_argument("attack", nargs="*", help="the attacks to run (default: all)")
+    parser.add_argument("--full", action="store_true", help="full sizes: up to several GB of memory, and longer")
+    parser.add_argument("--binary", "--ours", type=Path, help="use this `echo` instead of building it")
+    parser.add_argument("--logged", type=Path, help="use this `server/` program instead of building it")
+    parser.add_argument("--only", choices=["ours", "node"], help="run only this server")
     parser.add_argument("--out", type=Path, help="write the rows that have a bound to this file")
-    parser.add_argument("--list", action="store_true", help="what attacks there are")
+    parser.add_argument("--list", action="store_true", help="list the attacks")
     options = parser.parse_args()
     if unknown := [name for name in options.attack if name not in known]:
-        parser.error(f"unknown attack {unknown[0]}: --list says what there is")
+        parser.error(f"unknown attack {unknown[0]}: --list lists the attacks")
     chosen = [known[name] for name in options.attack] or list(known.values())
     if options.list:
         for entry in chosen:
@@ -166,7 +166,7 @@ def main():
         return 0
     for program in (options.binary, options.logged):
         if program and not program.is_file():
-            parser.error(f"{program} is not there")
+            parser.error(f"{program} does not exist")
     kinds = [options.only] if options.only else ["ours", "node"]
     programs = {}
     if "ours" in kinds:
@@ -174,7 +174,7 @@ def main():
             programs["echo"] = options.binary.resolve() if options.binary else servers.build_echo()
         if any(entry.program == "logged" for entry in chosen):
             programs["logged"] = options.logged.resolve() if options.logged else servers.build_logged()
-    # The reference's packages hold the official client as well.
+    # The packages of the reference include the official client.
     servers.install_node()
 
     verdicts, remarks_of, bounded = [], [], [TABLE]

@@ -1,9 +1,9 @@
-"""The attacks, and the bounds that a server has to keep.
+"""The attacks, and the bounds that a server must keep.
 
-An attack is a function that is given an `Attempt` and tells it facts (`attempt.fact("sockets left", 3)`). `@attack` names it, the settings
-of the server, and the bound of each fact that has one. What is told for every attack is in `run.py`: memory, the quiet client's longest
-stall, whether it was kept, bytes of log, whether the server survived. Bounds are on memory, counts and survival; a stall's is generous,
-for the machine may be busy.
+An attack is a function that receives an `Attempt` and reports facts to it (`attempt.fact("sockets left", 3)`). `@attack` defines its name,
+the settings of the server, and the bounds of facts. `run.py` reports the facts of all attacks: memory, the longest wait of the honest
+client, whether it stayed connected, bytes of log, whether the server survived. Bounds are on memory, counts and survival. The bound on
+the wait is generous, because the machine may be busy.
 """
 
 import importlib
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 ATTACKS = {}
 
-# Facts of every attack.
+# The facts of every attack.
 SENT = "sent by the attacker, MB"
 BEFORE = "memory before, MB"
-GROWN = "memory grown at the peak, MB"
-PER_BYTE = "grown per byte sent"
-AFTER = "memory grown, attacker gone, MB"
-STALL = "longest stall of a quiet client, ms"
-QUIET = "quiet client kept"
+GROWN = "peak memory growth, MB"
+PER_BYTE = "memory growth per byte sent"
+AFTER = "memory growth after the attack, MB"
+STALL = "longest wait of the honest client, ms"
+QUIET = "honest client stayed connected"
 SURVIVED = "server survived"
 LOG = "log, bytes"
 
@@ -44,7 +44,7 @@ def exactly(value):
     return Bound("=", value)
 
 
-# Every attack has these, unless it says otherwise.
+# The bounds of every attack, which it can override.
 COMMON = {STALL: at_most(3000), QUIET: exactly(1), SURVIVED: exactly(1)}
 
 
@@ -54,7 +54,7 @@ class Attack:
     run: object
     bounds: dict
     settings: dict = field(default_factory=dict)
-    # Which of our programs is attacked: `echo`, or the one with a log and slow handlers.
+    # The attacked program of ours: `echo`, or the one with a log and slow handlers.
     program: str = "echo"
 
     @property

@@ -1,4 +1,4 @@
-"""Floods: much of what is cheap to send and makes the server keep or answer something."""
+"""Floods: packets that are cheap to send, and make the server buffer or answer something."""
 
 import contextlib
 import threading
@@ -8,7 +8,7 @@ from harness.wire import Cut, Polling, WebSocket, connect, frame, push, request
 
 from . import AFTER, GROWN, at_most, attack, exactly
 
-# What may wait to be sent (16 MiB), what was read and not yet handled, buffers.
+# The outbound queue (16 MiB), input that was read but not handled, and buffers.
 UNREAD = {GROWN: at_most(56), AFTER: at_most(24)}
 
 
@@ -20,25 +20,25 @@ def unread(attempt, data, count):
 
 @attack("ping-flood", {GROWN: at_most(24), AFTER: at_most(16)})
 def ping_flood(attempt):
-    """A client on a WebSocket never reads and sends 100 000 pings of the WebSocket with 125 bytes (full: 500 000)."""
+    """A WebSocket client never reads and sends 100 000 WebSocket pings of 125 bytes (full: 500 000)."""
     unread(attempt, frame(b"p" * 125, opcode=9), attempt.size(100_000, 500_000))
 
 
 @attack("ack-flood", UNREAD)
 def ack_flood(attempt):
-    """A client never reads and sends events of 1 kB that are acked with their arguments, 40 000 of them (full: 200 000)."""
+    """A client never reads and sends 40 000 events of 1 kB that are acked with their arguments (full: 200 000)."""
     unread(attempt, frame(b'421["message-with-ack","' + b"x" * 1000 + b'"]'), attempt.size(40_000, 200_000))
 
 
 @attack("refusal-flood", UNREAD)
 def refusal_flood(attempt):
-    """A client never reads and joins a namespace that does not exist, 300 000 times (full: 1 500 000): each time it is refused."""
+    """A client never reads and sends CONNECT for an unknown namespace 300 000 times (full: 1 500 000). Each one is refused."""
     unread(attempt, frame(b"40/nowhere,"), attempt.size(300_000, 1_500_000))
 
 
 @attack("join-churn", {GROWN: at_most(24), AFTER: at_most(16)})
 def join_churn(attempt):
-    """A client joins a namespace and leaves it, 20 000 times (full: 100 000), and reads all that comes: nothing is left of a socket."""
+    """A client joins and leaves a namespace 20 000 times (full: 100 000), and reads everything. Nothing may remain of a socket."""
     client = attempt.keep(WebSocket(attempt.port))
 
     def read():
@@ -54,7 +54,7 @@ def join_churn(attempt):
 
 @attack("promised-attachments", {GROWN: at_most(40), AFTER: at_most(16)})
 def promised_attachments(attempt):
-    """A client promises 70 attachments and sends 66 of 900 kB each, 59 MB: an event that is never complete."""
+    """A client announces 70 attachments and sends 66 of 900 kB each, 59 MB in total. The event is never complete."""
     client = attempt.keep(WebSocket(attempt.port))
     arguments = ",".join(f'{{"_placeholder":true,"num":{index}}}' for index in range(70))
     data = frame(f'570-["message",{arguments}]'.encode()) + frame(b"b" * 900_000, opcode=2) * 66
@@ -65,52 +65,53 @@ def promised_attachments(attempt):
 SHORT = {"ping-interval": 300, "ping-timeout": 200}
 
 
-@attack("handshake-flood", {GROWN: at_most(32), "of 200 of the sessions, left": exactly(0)}, SHORT)
+@attack("handshake-flood", {GROWN: at_most(32), "sessions left of 200": exactly(0)}, SHORT)
 def handshake_flood(attempt):
-    """2 000 handshakes over polling (full: 10 000) and nothing after them; ping interval 300 ms, timeout 200 ms. The sessions end."""
+    """2 000 handshakes over polling (full: 10 000) without further requests. Ping interval 300 ms, timeout 200 ms. The sessions must
+    end."""
     sids, data = [], request("GET")
     first = Polling(attempt.port, socketio=False)
     for _ in range(attempt.size(2_000, 10_000)):
         _, _, body = first.ask(data)
         attempt.sent(len(data))
         sids.append(body.split(b'"sid":"')[1].split(b'"')[0].decode())
-    attempt.fact("memory grown for each session at the end, B", max(0, attempt.server.memory() - attempt.before) // len(sids))
+    attempt.fact("memory growth per session at the end, B", max(0, attempt.server.memory() - attempt.before) // len(sids))
     time.sleep(2)
     left = sum(first.ask(request("GET", f"&sid={sid}"))[0] == 200 for sid in sids[-200:])
-    attempt.fact("of 200 of the sessions, left", left)
+    attempt.fact("sessions left of 200", left)
     first.close()
 
 
 @attack("pipelined-handshakes", {GROWN: at_most(48)}, SHORT)
 def pipelined_handshakes(attempt):
-    """One connection sends 30 000 handshakes (full: 300 000) and reads no answer; ping interval 300 ms, timeout 200 ms."""
+    """One connection sends 30 000 handshakes (full: 300 000) and reads no response. Ping interval 300 ms, timeout 200 ms."""
     link = attempt.keep(connect(attempt.port, receive_buffer=4096))
     attempt.sent(push(link, request("GET") * attempt.size(30_000, 300_000), stuck_after=2))
     time.sleep(1)
 
 
-HALF = {"memory grown when they have ended, MB": at_most(24), "sockets held after 17 s": exactly(0)}
+HALF = {"memory growth after their end, MB": at_most(24), "open sockets after 17 s": exactly(0)}
 
 
 @attack("half-frames", HALF, {"ping-interval": 2500, "ping-timeout": 2000})
 def half_frames(attempt):
-    """Ping interval 2.5 s, timeout 2 s. 60 WebSockets announce a message of 990 kB, send 900 kB of it, and nothing more: their sessions end, and
-    what was kept with them; the connections follow."""
+    """Ping interval 2.5 s, timeout 2 s. 60 WebSockets announce a message of 990 kB, send 900 kB of it, and then nothing. Their sessions
+    must end and release their buffers, and the connections must be closed."""
     data = frame(b"4" + b"x" * 900_000, length=990_000)
     for _ in range(60):
         client = attempt.keep(WebSocket(attempt.port))
         attempt.sent(push(client.link, data, stuck_after=2))
     time.sleep(6.5)
-    attempt.fact("memory grown when they have ended, MB", max(0, attempt.server.memory() - attempt.before) / 1e6)
+    attempt.fact("memory growth after their end, MB", max(0, attempt.server.memory() - attempt.before) / 1e6)
     took = attempt.wait_for(lambda: attempt.sockets() == 0, 10.5)
     attempt.fact("seconds until all were closed", took and took + 6.5)
-    attempt.fact("sockets held after 17 s", attempt.sockets())
+    attempt.fact("open sockets after 17 s", attempt.sockets())
 
 
 @attack("honest-pipeline", {"events lost": exactly(0), GROWN: at_most(56)})
 def honest_pipeline(attempt):
-    """No attack: a client has twelve events of 500 kB under way, 200 in all, and reads what comes back as fast as it can. None is lost, for at
-    most 6 MB ever wait to be sent."""
+    """Not an attack: a client keeps twelve events of 500 kB in flight, 200 in total, and reads the echoes as fast as it can. None may be
+    lost, because at most 6 MB are ever queued."""
     client = attempt.keep(WebSocket(attempt.port))
     echoes = 0
 
@@ -132,7 +133,7 @@ def honest_pipeline(attempt):
             attempt.sent(push(client.link, event, stuck_after=5))
             sent, progress = sent + 1, time.monotonic()
         elif time.monotonic() - progress > 0.5:
-            # Nobody waits for ever for what was lost.
+            # Do not wait forever for lost events.
             lost += under_way
         else:
             time.sleep(0.001)

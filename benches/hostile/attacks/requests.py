@@ -1,4 +1,4 @@
-"""Attacks with HTTP requests: refused ones, huge heads, half ones, ends at the wrong moment."""
+"""Attacks with HTTP requests: refused and incomplete ones, huge heads, and half-closed connections."""
 
 import contextlib
 import threading
@@ -12,7 +12,8 @@ UNKNOWN = "&sid=AAAAAAAAAAAAAAAAAAAA"
 
 
 def in_pieces(port, head, size, patience=5):
-    """A request as a proxy or a slow line sends it: the head, a moment later the body. The status of its answer, or what went wrong."""
+    """Sends a request as a proxy or a slow line does: the head, and a moment later the body. Returns the status of the response, or the
+    error."""
     link = connect(port, patience=patience)
     try:
         link.sendall(head)
@@ -30,16 +31,16 @@ def in_pieces(port, head, size, patience=5):
         link.close()
 
 
-NOBODY = "of 100 answers to 20 KB for nobody, whole"
-TOO_LARGE = "of 20 answers to 1 000 001 bytes, 413 and whole"
-OTHERS = "of 50 answers to other refusals, whole"
+NOBODY = "complete responses to 20 KB for an unknown sid, of 100"
+TOO_LARGE = "complete 413 responses to 1 000 001 bytes, of 20"
+OTHERS = "complete responses to other refusals, of 50"
 
 
 @attack("refused-posts", {NOBODY: exactly(100), TOO_LARGE: exactly(20), OTHERS: exactly(50)})
 def refused_posts(attempt):
-    """One client POSTs 20 KB to an unknown sid 100 times, head first, as a proxy does; others POST 1 000 001 bytes to their session 20 times; and
-    20 KB come with a PUT, without a sid, with an unknown transport, with an unknown revision, and while another POST is under way. Every
-    refusal must be received, and no connection reset under it (behind nginx that is a 502, and other clients suffer)."""
+    """One client sends 100 POSTs of 20 KB to an unknown sid, head first, as a proxy does. Others send 20 POSTs of 1 000 001 bytes to their
+    session. Others send 20 KB with a PUT, without a sid, with an unknown transport, with an unknown revision, and while another POST is
+    pending. Every refusal must be received without a connection reset (behind nginx, a reset becomes a 502 and affects other clients)."""
     answers = [in_pieces(attempt.port, request("POST", UNKNOWN, length=20_000), 20_000) for _ in range(100)]
     attempt.sent(2_000_000)
     attempt.fact(NOBODY, answers.count(400))
@@ -69,10 +70,10 @@ def refused_posts(attempt):
     attempt.fact(OTHERS, sum(isinstance(answer, int) and answer >= 400 for answer in refusals))
 
 
-@attack("refused-heads", {"sockets held after 6 s": at_most(5), GROWN: at_most(32)})
+@attack("refused-heads", {"open sockets after 6 s": at_most(5), GROWN: at_most(32)})
 def refused_heads(attempt):
-    """500 connections send the head of a POST that is refused, which announces a body of 1 GB: half for an unknown sid, half for a session. 400 send
-    nothing more, 100 a byte now and then. Refusals hold no sockets."""
+    """500 connections send the head of a POST that is refused and announces a body of 1 GB: half for an unknown sid, half for a session.
+    400 send nothing more, and 100 send a byte now and then. Refused requests must not keep sockets open."""
     session = attempt.keep(Polling(attempt.port))
     links = []
     for index in range(500):
@@ -88,18 +89,18 @@ def refused_heads(attempt):
                 link.send(b"x")
         time.sleep(0.25)
         if passed < 0.5:
-            attempt.fact("sockets held after 0.5 s", attempt.sockets())
-    # One more is the session's own.
-    attempt.fact("sockets held after 6 s", max(0, attempt.sockets() - 1))
+            attempt.fact("open sockets after 0.5 s", attempt.sockets())
+    # The session itself has one more.
+    attempt.fact("open sockets after 6 s", max(0, attempt.sockets() - 1))
 
 
 LORIS = {"ping-interval": 2500, "ping-timeout": 2000}
 
 
-@attack("loris", {"half bodies held after their sessions": at_most(5), GROWN: at_most(32)}, LORIS)
+@attack("loris", {"half bodies left after their sessions": at_most(5), GROWN: at_most(32)}, LORIS)
 def loris(attempt):
-    """Ping interval 2.5 s, timeout 2 s. 100 connections send nothing, 100 half a head, 100 half a body, each to a session of its own, which ends
-    meanwhile. Full: 80 s later nobody but the quiet client is left."""
+    """Ping interval 2.5 s, timeout 2 s. 100 connections send nothing, 100 send half a head, and 100 send half a body, each to its own
+    session, which ends meanwhile. Full: after 80 s, only the honest client may be connected."""
     for _ in range(100):
         attempt.keep(connect(attempt.port))
         half = attempt.keep(connect(attempt.port))
@@ -112,20 +113,20 @@ def loris(attempt):
         link.sendall(request("POST", session.query, length=1000) + b"4" * 500)
         bodies.append(link)
     time.sleep(0.3)
-    attempt.fact("sockets held at first", attempt.sockets())
-    # 200 others are of no session.
+    attempt.fact("open sockets at first", attempt.sockets())
+    # The 200 other connections belong to no session.
     attempt.wait_for(lambda: attempt.sockets() <= 200, 9)
-    attempt.fact("half bodies held after their sessions", max(0, attempt.sockets() - 200))
+    attempt.fact("half bodies left after their sessions", max(0, attempt.sockets() - 200))
     if attempt.full:
         took = attempt.wait_for(lambda: attempt.sockets() == 0, 80)
-        attempt.fact("sockets held after 80 s more", attempt.sockets())
+        attempt.fact("open sockets after 80 s more", attempt.sockets())
         attempt.fact("seconds until the last was closed", took)
 
 
 @attack("huge-heads", {AFTER: at_most(16), GROWN: at_most(40)})
 def huge_heads(attempt):
-    """200 sessions over polling, each with a header of 400 KB in its handshake, or the largest that the server takes: what they keep of it for
-    their life."""
+    """200 polling sessions, each with a header of 400 KB in its handshake, or the largest that the server accepts. Measures what the
+    sessions keep of it."""
 
     def taken(size):
         try:
@@ -134,22 +135,23 @@ def huge_heads(attempt):
             return False
 
     size = next((size for size in (400_000, 200_000, 100_000, 60_000, 30_000, 15_000, 7_000, 3_000) if taken(size)), 0)
-    attempt.fact("largest header taken, KB", size // 1000)
+    attempt.fact("largest accepted header, KB", size // 1000)
     before = attempt.server.memory()
     sessions = []
     for _ in range(200):
         session = Polling(attempt.port, headers=["X-Fill: " + "x" * size])
         attempt.sent(size)
-        # The connection's buffers are not the session's.
+        # The buffers of the connection do not belong to the session.
         session.close()
         sessions.append(session)
     time.sleep(0.5)
-    attempt.fact("kept for each session, KB", (attempt.server.memory() - before) / 200 / 1000)
-    attempt.fact("of 200 sessions, alive", sum(ask(attempt.port, request("POST", session.query, b"3"))[0] == 200 for session in sessions[:200]))
+    attempt.fact("memory per session, KB", (attempt.server.memory() - before) / 200 / 1000)
+    attempt.fact("sessions alive of 200", sum(ask(attempt.port, request("POST", session.query, b"3"))[0] == 200 for session in sessions[:200]))
 
 
 def half_closed(attempt, end, number):
-    """A session; then an event for everybody in a POST, behind which the client's side ends. Whether the POST was answered."""
+    """Opens a session, and broadcasts an event with a POST after which the client half-closes or closes. Returns whether the POST was
+    answered."""
     session = Polling(attempt.port, socketio=False)
     session.post(b"40")
     link = connect(attempt.port, patience=5)
@@ -167,17 +169,17 @@ def half_closed(attempt, end, number):
 
 
 HALF = {
-    "of 80 events with shutdown, handled": exactly(80),
-    "of 80 POSTs with shutdown, answered": exactly(80),
-    "of 80 events with close, handled": exactly(80),
-    "of 80 handshakes with shutdown, answered": exactly(80),
+    "handled events with shutdown, of 80": exactly(80),
+    "answered POSTs with shutdown, of 80": exactly(80),
+    "handled events with close, of 80": exactly(80),
+    "answered handshakes with shutdown, of 80": exactly(80),
 }
 
 
 @attack("half-closed", HALF)
 def half_closed_requests(attempt):
-    """A client POSTs an event and ends its side at once (`shutdown(WR)`, or `close()`), 80 times each; 80 times it does so behind a handshake.
-    The request was complete: it is handled, and answered where somebody still reads."""
+    """A client POSTs an event and ends its side at once with `shutdown(WR)` or `close()`, 80 times each. 80 times it does the same after a
+    handshake. The requests are complete, so they must be handled, and answered if the client still reads."""
     observer = attempt.keep(WebSocket(attempt.port))
     seen = set()
 
@@ -198,12 +200,12 @@ def half_closed_requests(attempt):
             return sum(first <= number < first + 80 for number in list(seen))
 
         attempt.wait_for(lambda: handled() == 80, 1.5)
-        attempt.fact(f"of 80 events with {end}, handled", handled())
+        attempt.fact(f"handled events with {end}, of 80", handled())
         if end == "shutdown":
-            attempt.fact("of 80 POSTs with shutdown, answered", answered)
+            attempt.fact("answered POSTs with shutdown, of 80", answered)
     answered = 0
     for _ in range(80):
         with contextlib.suppress(OSError, Cut), contextlib.closing(connect(attempt.port, patience=5)) as link:
             send_and_end(link, request("GET"))
             answered += Reader(link).response()[0] == 200
-    attempt.fact("of 80 handshakes with shutdown, answered", answered)
+    attempt.fact("answered handshakes with shutdown, of 80", answered)

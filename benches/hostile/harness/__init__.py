@@ -1,1 +1,1 @@
-"""What every attack needs: servers to attack (`servers`), a client that breaks rules on purpose (`wire`), one that does not (`quiet`)."""
+"""Shared code of the attacks: servers to attack (`servers`), a client that can break rules (`wire`), and an honest one (`quiet`)."""

@@ -1,4 +1,4 @@
-"""A slow line between a client and a server: so many bytes a second in each direction, and hardly any buffer."""
+"""A slow line between a client and a server: a limited rate in each direction, and small buffers."""
 
 import contextlib
 import socket
@@ -12,7 +12,7 @@ BUFFER = 32_768
 
 
 class Slow:
-    """Listens on `port` of 127.0.0.1, and passes on what comes to the server (`up`) and back (`down`), so many bytes a second in all."""
+    """Listens on `port` of 127.0.0.1, and forwards to the server (`up`) and back (`down`) with these total rates in bytes per second."""
 
     def __init__(self, target, up=None, down=None):
         self.target, self.rates = target, {"up": up, "down": down}

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""An honest client: one WebSocket, a small event every 50 ms, every ping answered. A process of its own, so that an attacker's work does
-not delay it.
+"""An honest client: one WebSocket that sends a small event every 50 ms and answers pings. A separate process, so that the attacker's work
+does not delay it.
 
     quiet.py PORT
 
-Prints `ready` when it is connected, runs until its standard input ends, and then prints one line of JSON: its longest wait for an echo (an
-echo that never came counts until the end) in ms, how many came, and whether it was kept.
+Prints `ready` once it is connected, and runs until its standard input ends. Then it prints one line of JSON: its longest wait for an echo
+in ms (for a missing echo, until the end), the number of echoes, and whether it stayed connected.
 """
 
 import json
@@ -37,7 +37,7 @@ def main():
                 why = str(error)
                 break
             sent_at, next_at = now, now + EVERY
-        # One event is under way at a time; while it is, there is nothing to do but to wait.
+        # Only one event is in flight at a time.
         wait = 1.0 if sent_at is not None else max(0.0, next_at - now)
         for key, _ in selector.select(0 if socket.reader.kept else wait):
             if key.fileobj is sys.stdin.buffer:

@@ -1,7 +1,6 @@
-"""The servers under attack: started on a free port of 127.0.0.1 with capped memory, watched, and ended.
+"""Starts, monitors and stops the servers under attack, on a free port of 127.0.0.1 and with limited memory.
 
-A server is started anew for each attack. Its memory is what is resident of its process; what lies in the kernel's socket buffers is not in
-it.
+Each attack starts a new server. Its memory is the resident memory of the process, without the socket buffers of the kernel.
 """
 
 import contextlib
@@ -22,7 +21,7 @@ MB = 1_000_000
 
 
 class Quiet:
-    """The honest client beside the attacker: see `quiet.py`."""
+    """The honest client that runs during the attack, see `quiet.py`."""
 
     def __init__(self, port):
         command = [sys.executable, str(HERE / "harness/quiet.py"), str(port)]
@@ -44,7 +43,7 @@ class Quiet:
 
 
 class Server:
-    """One running server."""
+    """A running server."""
 
     def __init__(self, kind, settings, programs, memory_cap):
         self.kind = kind
@@ -60,7 +59,7 @@ class Server:
     def _start(self, settings, programs):
         settings = dict(settings)
         for _ in range(len(settings) + 1):
-            # The port is free now, and nobody else takes it in between, or the server says so.
+            # The port is free now. If another process takes it before the server does, the server reports an error.
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
@@ -75,8 +74,8 @@ class Server:
                 command = [str(programs[self.kind]), "--port", str(self.port)]
                 for name, value in settings.items():
                     command += [f"--{name}", str(value)]
-                # As many threads as Node has, so that a stall is one for everybody. The C library gives back what is freed, or its habits
-                # would be measured instead of what the server keeps.
+                # As many threads as Node has, so that a stall affects all clients. The C library returns freed memory at once. Otherwise
+                # the result would include memory that the allocator keeps.
                 environment = {"WORKERS": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
             with open(self.log, "wb") as log:
                 self.process = subprocess.Popen(
@@ -93,13 +92,13 @@ class Server:
             said = self.log.read_text(errors="replace")
             unknown = next((name for name in settings if f"unknown flag --{name}" in said), None)
             if unknown is None:
-                raise RuntimeError(f"{command[0]} does not listen: {said.strip() or 'it says nothing'}")
-            # An older program has fewer flags, and its default for this one.
+                raise RuntimeError(f"{command[0]} does not listen: {said.strip() or 'no output'}")
+            # An older program has fewer flags. It runs with its default.
             self.ignored.append(f"--{unknown}")
             del settings[unknown]
 
     def _limit(self):
-        # Addresses, not pages: a runtime reserves more than it uses. The watch below is the closer one.
+        # This limits addresses, not pages, and a runtime reserves more than it uses. `_watch` limits memory more precisely.
         resource.setrlimit(resource.RLIMIT_AS, (self.cap + (8 << 30), self.cap + (8 << 30)))
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -124,13 +123,13 @@ class Server:
             time.sleep(0.02)
 
     def memory(self):
-        """Resident bytes now; 0 when it is gone."""
+        """Returns the resident bytes, or 0 if the process has ended."""
         with contextlib.suppress(OSError, IndexError):
             return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * resource.getpagesize()
         return 0
 
     def sockets(self):
-        """How many connections the process holds; its listener is not counted."""
+        """Returns the number of open connections of the process, without its listener."""
         count = -1
         with contextlib.suppress(OSError):
             for name in os.listdir(f"/proc/{self.process.pid}/fd"):
@@ -163,18 +162,18 @@ class Server:
 
 
 def build_echo():
-    """Our example `echo`, built here."""
+    """Builds our example `echo`."""
     subprocess.run(["cargo", "build", "--release", "--locked", "-p", "socketio-tokio", "--example", "echo"], cwd=ROOT, check=True)
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/examples/echo"
 
 
 def build_logged():
-    """Our server with a log and slow handlers (`server/`), built here."""
+    """Builds our server with a log and slow handlers (`server/`)."""
     subprocess.run(["cargo", "build", "--quiet", "--locked"], cwd=HERE / "server", check=True)
     return Path(os.environ.get("CARGO_TARGET_DIR", HERE / "server/target")) / "debug/hostile-server"
 
 
 def install_node():
-    """The packages of the reference, once."""
+    """Installs the packages of the reference if they are missing."""
     if not (HERE / "node/node_modules/socket.io").exists():
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=HERE / "node", check=True)

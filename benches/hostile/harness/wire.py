@@ -1,6 +1,6 @@
-"""A client of raw sockets, which sends what it likes: HTTP requests, Engine.IO polling, WebSocket.
+"""A client on raw sockets, which can send anything: HTTP requests, Engine.IO polling, WebSocket.
 
-Everything goes to 127.0.0.1 and has a time limit. A WebSocket's frames are masked with zeros, so that thousands of them can be made at
+Everything goes to 127.0.0.1 and has a time limit. WebSocket frames are masked with zeros, so that thousands of them can be created at
 once.
 """
 
@@ -15,11 +15,11 @@ PATIENCE = 10.0
 
 
 class Cut(Exception):
-    """The connection ended, or was reset, within what was awaited."""
+    """The connection ended or was reset before the awaited data was complete."""
 
 
 def connect(port, receive_buffer=None, patience=PATIENCE):
-    """A connection. A small receive buffer must be asked for before it is made."""
+    """Opens a connection. The size of the receive buffer must be set before."""
     link = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     link.settimeout(patience)
     if receive_buffer:
@@ -30,7 +30,8 @@ def connect(port, receive_buffer=None, patience=PATIENCE):
 
 
 def close(link):
-    """Ends a connection, or what has one, also while another thread reads from it (a `close` alone would wait for that thread)."""
+    """Closes a connection or an object with a `link`, even while another thread reads from it (`close` alone would wait for that
+    thread)."""
     link = getattr(link, "link", link)
     with contextlib.suppress(OSError):
         link.shutdown(socket.SHUT_RDWR)
@@ -38,7 +39,7 @@ def close(link):
 
 
 def send_and_end(link, data, whole=False):
-    """Sends, and ends this side with the same segment: who reads finds the data and the end at once. With `whole`, the connection is closed."""
+    """Sends data and ends this side with the same segment, so that a reader finds both at once. With `whole`, closes the connection."""
     link.send(data, socket.MSG_MORE)
     if whole:
         link.close()
@@ -47,7 +48,7 @@ def send_and_end(link, data, whole=False):
 
 
 def request(method, query="", body=None, headers=(), length=None, path="/socket.io/"):
-    """A request's bytes. `length` is announced instead of the body's own."""
+    """Returns the bytes of a request. `length` is announced instead of the length of the body."""
     lines = [f"{method} {path}?EIO=4&transport=polling{query} HTTP/1.1", "Host: 127.0.0.1", *headers]
     if body is not None or length is not None:
         lines.append(f"Content-Length: {len(body or b'') if length is None else length}")
@@ -56,7 +57,7 @@ def request(method, query="", body=None, headers=(), length=None, path="/socket.
 
 
 class Reader:
-    """Reads from a connection, and keeps what came too early."""
+    """Reads from a connection, and buffers data that is not consumed yet."""
 
     def __init__(self, link):
         self.link = link
@@ -90,7 +91,7 @@ class Reader:
         return found
 
     def response(self):
-        """Status, headers (lower case), body: all of it, or `Cut`."""
+        """Returns status, headers (lower case) and body of a complete response. Raises `Cut` otherwise."""
         head = self.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         status = int(head[0].split(" ")[1])
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
@@ -106,14 +107,14 @@ class Reader:
 
 
 def ask(port, data, patience=PATIENCE):
-    """One request on a connection of its own, answered whole or `Cut`."""
+    """Sends a request on a new connection. Returns the complete response, or raises `Cut`."""
     with contextlib.closing(connect(port, patience=patience)) as link:
         link.sendall(data)
         return Reader(link).response()
 
 
 class Polling:
-    """A session over polling, on one connection that is kept."""
+    """A polling session on one keep-alive connection."""
 
     def __init__(self, port, headers=(), socketio=True):
         self.port = port
@@ -121,7 +122,7 @@ class Polling:
         self.reader = Reader(self.link)
         status, _, body = self.ask(request("GET", headers=headers))
         if status != 200:
-            raise Cut(f"the handshake was answered {status}")
+            raise Cut(f"the handshake was answered with status {status}")
         self.sid = body.split(b'"sid":"')[1].split(b'"')[0].decode()
         self.query = f"&sid={self.sid}"
         if socketio:
@@ -145,7 +146,7 @@ class Polling:
 
 
 def frame(payload, opcode=1, length=None):
-    """A client's frame, masked with zeros. `length` is announced instead of the payload's own."""
+    """Returns a client frame, masked with zeros. `length` is announced instead of the length of the payload."""
     size = len(payload) if length is None else length
     if size < 126:
         head = struct.pack("!BB", 0x80 | opcode, 0x80 | size)
@@ -157,7 +158,7 @@ def frame(payload, opcode=1, length=None):
 
 
 class WebSocket:
-    """A WebSocket: a session of its own, or the probe of one over polling (`sid`)."""
+    """A WebSocket: a new session, or the probe of the polling session `sid`."""
 
     def __init__(self, port, sid=None, receive_buffer=None, socketio=True):
         self.link = connect(port, receive_buffer)
@@ -169,7 +170,7 @@ class WebSocket:
         )
         status, _, _ = self.reader.response()
         if status != 101:
-            raise Cut(f"the WebSocket was answered {status}")
+            raise Cut(f"the WebSocket was answered with status {status}")
         if sid is None and socketio:
             self.send("40")
             while not self.receive().startswith(b'42["auth"'):
@@ -179,7 +180,7 @@ class WebSocket:
         self.link.sendall(frame(text if isinstance(text, bytes) else text.encode()))
 
     def receive(self):
-        """The next message; `Cut` at the end. Pings of the WebSocket are not used here."""
+        """Returns the next message, or raises `Cut` at the end. WebSocket pings are ignored."""
         while True:
             first, second = self.reader.exactly(2)
             size = second & 0x7F
@@ -198,7 +199,8 @@ class WebSocket:
 
 
 def push(link, data, stuck_after):
-    """Sends until all is sent, nothing was taken for `stuck_after` seconds, or the connection is gone. How many bytes were taken."""
+    """Sends until all data is sent, no byte was accepted for `stuck_after` seconds, or the connection has ended. Returns the number of sent
+    bytes."""
     link.settimeout(stuck_after)
     view, sent = memoryview(data), 0
     while sent < len(view):

@@ -1,6 +1,6 @@
-// The official client, given much to send: emits events at once and says when all their answers came, or why it gave up.
+// The official client with a large backlog: emits all events at once, and reports when all their answers have arrived, or why they did not.
 //   node client.js PORT TRANSPORT EVENT ANSWER COUNT BYTES SECONDS [NUMBER]
-// One line of JSON on standard output: {"answers": n, "disconnected": reason or null, "after_ms": n}. NUMBER is the event's first argument.
+// Prints one line of JSON: {"answers": n, "disconnected": reason or null, "after_ms": n}. NUMBER is the first argument of the events.
 const { io } = require("socket.io-client");
 const [port, transport, event, answer, count, bytes, seconds, number] = process.argv.slice(2);
 const socket = io(`http://127.0.0.1:${port}`, { transports: [transport], reconnection: false });

@@ -8,7 +8,7 @@ const io = new Server(server, {
   pingInterval: number("PING_INTERVAL_MS", 25000),
   pingTimeout: number("PING_TIMEOUT_MS", 20000),
   upgradeTimeout: number("UPGRADE_TIMEOUT_MS", 10000),
-  // Our default, and the reference's.
+  // The default of our server and of the reference.
   maxHttpBufferSize: number("MAX_PAYLOAD", 1e6),
   serveClient: false,
 });
@@ -21,7 +21,7 @@ io.on("connection", (socket) => {
     if (error) socket.emit("answer-failed", String(error));
     else socket.emit("answer", ...answer);
   }));
-  // As the queue of a `recv` loop: one event after the other, each for a while.
+  // Like a `recv` loop: processes one event after the other, each for a while.
   let turn = Promise.resolve();
   socket.on("slow", (ms, _payload) => {
     turn = turn.then(() => new Promise((done) => setTimeout(done, ms))).then(() => socket.emit("slow-done"));

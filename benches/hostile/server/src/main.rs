@@ -1,8 +1,8 @@
-//! Our server with what the example `echo` does not offer: a log on standard error, and handlers that are slow.
+//! A server with a log on standard error and slow handlers, which the example `echo` does not have.
 //!
 //! `hostile-server --port 3000 --ping-interval 25000 --ping-timeout 20000`, times in milliseconds, one worker. Events:
-//! `auth` is sent to each client at once; `message` is echoed, from a handler; `slow` is taken by a `recv` loop, one after the other, each for as many milliseconds as its first
-//! argument says, and answered by `slow-done`.
+//! `auth` is sent to each client after it connects. A handler echoes `message`. A `recv` loop processes `slow` events one after the other,
+//! each for as many milliseconds as its first argument, and answers with `slow-done`.
 
 use std::time::Duration;
 
