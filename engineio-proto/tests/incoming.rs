@@ -99,7 +99,7 @@ fn item_90_no_first_packet_in_time_is_refused() {
     assert_eq!(incoming.poll_timeout(), Some(Instant::from_millis(10_500)));
     incoming.handle(Bytes::from_static(b"\x01"));
     incoming.handle_timeout(Instant::from_millis(10_499));
-    assert_eq!(summary(incoming.poll()), None, "not yet");
+    assert_eq!(summary(incoming.poll()), None, "before the deadline");
     incoming.handle_timeout(Instant::from_millis(10_500));
     incoming.handle(Bytes::from_static(b"0"));
     assert_eq!(incoming.poll_timeout(), None);
@@ -126,7 +126,7 @@ fn every_session_is_refused_if_webtransport_is_disabled() {
 fn item_87_an_empty_binary_message_is_never_a_frame_of_length_0() {
     let mut incoming = incoming();
     incoming.handle(frame("0").into());
-    let Some(IncomingOutcome::Open(handshake)) = incoming.poll() else { panic!("no handshake") };
+    let Some(IncomingOutcome::Open(handshake)) = incoming.poll() else { panic!("not a handshake") };
     let mut session = handshake.accept(Instant::ZERO, Sid::from_random([1; 15]));
     session.handle(Instant::ZERO, Input::LinkUp { link: LinkId(1), kind: LinkKind::WebTransport });
     assert!(session.poll_transmit().is_some(), "the open packet");

@@ -183,7 +183,7 @@ impl World {
                 self.upgrade();
             }
             PacketType::Pong => self.pongs += 1,
-            PacketType::Message => self.echoed.receive(&packet.data).expect("in order"),
+            PacketType::Message => self.echoed.receive(&packet.data).expect("the next message in order"),
             PacketType::Noop => {}
             other => panic!("{other:?}"),
         }

@@ -220,7 +220,7 @@ fn a_pong_behind_unread_messages_counts() {
     peer.now = Instant::from_millis(700);
     peer.session.handle_timeout(peer.now);
     assert_eq!(peer.turn().len(), 3);
-    peer.text(9, "a link that is not known: only to pass the time");
+    peer.text(9, "from an unknown link, only to pass the time");
     // The next ping is due at the same time as if the pong had been read at once.
     assert_eq!(peer.session.poll_timeout(), Some(Instant::from_millis(900)));
 }

@@ -110,7 +110,7 @@ fn no_input_leaves_state_behind() {
     let mut reached = std::collections::BTreeMap::<String, u32>::new();
     seeds::each(1_500, |seed, _| {
         let log = run(seed);
-        assert_eq!(log, run(seed), "same input, another log");
+        assert_eq!(log, run(seed), "the same input gives the same log");
         for line in log.iter().filter(|line| line.starts_with("closed") || line.starts_with("upgraded")) {
             *reached.entry(line.clone()).or_default() += 1;
         }

@@ -62,7 +62,7 @@ fn i11_a_clock_that_goes_backwards_changes_nothing() {
 /// An open polling session.
 fn session() -> Session {
     let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
-    let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("no handshake") };
+    let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("not a handshake") };
     let mut session = handshake.accept(Instant::ZERO, Sid::from_random([1; 15]));
     session.handle(Instant::ZERO, Input::Get { request: RequestId(0) });
     session
