@@ -194,7 +194,7 @@ fn ids_are_even_and_those_of_broadcasts_are_told_apart_by_their_socket() {
     };
     assert_eq!(expect(&mut world, root, "/", 1), Ok(()));
     assert_eq!(expect(&mut world, custom, "/custom", 1), Ok(()), "each namespace has its own ids");
-    assert_eq!(expect(&mut world, root, "/", 1), Err(EmitError::TooManyAcks), "awaited already");
+    assert_eq!(expect(&mut world, root, "/", 1), Err(EmitError::TooManyAcks), "the id is already awaited");
     let own = [(); 3].map(|()| emit_with_ack(&mut world, root, None).0);
     assert_eq!(own, [0, 2, 4]);
     assert_eq!(expect(&mut world, root, "/", 10), Ok(()));
@@ -229,5 +229,5 @@ fn an_emit_with_ack_that_is_refused_has_no_outcome() {
     world.settle();
     world.pass_alive(SECOND);
     assert_eq!(world.event_lines(), ["Writable"]);
-    assert_eq!(emit_with_ack(&mut world, socket, None), AckId(0), "its id was not used");
+    assert_eq!(emit_with_ack(&mut world, socket, None), AckId(0), "the failed emit used no id");
 }

@@ -288,7 +288,7 @@ fn each_request_has_its_own_deadline() {
     world.pass_alive(Duration::from_millis(1));
     assert_eq!(world.texts(), [r#"4/a,{"message":"timeout"}"#]);
     let sid = &world.id();
-    assert_eq!(world.connection.accept(world.now, first, sid), Err(EmitError::Disconnected), "too late");
+    assert_eq!(world.connection.accept(world.now, first, sid), Err(EmitError::Disconnected), "the request timed out");
     assert_eq!(world.connection.accept(world.now, second, sid), Ok(SocketHandle(2)));
     world.settle();
     assert_eq!(world.texts(), [format!("0/b,{{\"sid\":\"{sid}\"}}")]);
@@ -362,7 +362,7 @@ fn a_pending_answer_keeps_no_memory_beyond_its_own_length() {
     world.send("0");
     let (pending, sid) = (world.requested(), &world.id());
     world.connection.accept(world.now, pending, sid).unwrap();
-    let Some(Transmit::Link { frame, .. }) = world.connection.poll_transmit() else { panic!("the answer") };
+    let Some(Transmit::Link { frame, .. }) = world.connection.poll_transmit() else { panic!("no answer") };
     let data = frame.data().clone();
     drop((frame, world));
     let length = data.len();

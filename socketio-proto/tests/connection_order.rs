@@ -116,7 +116,7 @@ fn run(seed: u64, order: PollOrder) -> (Vec<String>, Vec<String>) {
     engine.limits.soft_inbound = 300;
     let transport = if polling { "EIO=4&transport=polling" } else { "EIO=4&transport=websocket" };
     let head = RequestHead { method: "GET", query: transport, origin: None, websocket: !polling };
-    let Route::Open(handshake) = Server::new(engine).route(&head) else { panic!("no handshake") };
+    let Route::Open(handshake) = Server::new(engine).route(&head) else { panic!("not a handshake") };
     let now = Instant::from_millis(1);
     let session = handshake.accept(now, Sid::from_random([0; 15]));
     let connection = Connection::new(now, session, Json, Arc::new(Config::default()));

@@ -21,7 +21,7 @@ use socketio_proto::{
 
 fn encode<A: Args + ?Sized>(packet: &Outgoing<'_, A>) -> Result<Bytes, EncodeError> {
     let encoded = Compact.encode(packet, &mut Encoder::new())?;
-    let [frame] = encoded.frames() else { panic!("several messages") };
+    let [frame] = encoded.frames() else { panic!("expected one message") };
     Ok(frame.data().clone())
 }
 
@@ -164,7 +164,7 @@ fn a_connection_uses_the_custom_parser() {
         while let Some(event) = connection.poll_event() {
             match event {
                 Event::ConnectRequested(pending) => {
-                    connection.accept(now, pending, sid).expect("still there");
+                    connection.accept(now, pending, sid).expect("still pending");
                 }
                 Event::Received { payload, ack, .. } => {
                     let token = ack.expect("the packet has an id");

@@ -153,7 +153,7 @@ fn valid_and_invalid_values_get_the_right_result() {
 
 #[test]
 fn lone_surrogates_are_accepted_and_only_a_string_cannot_hold_them() {
-    let payload = ack(r#"["\ud800"]"#).expect("what JSON.parse accepts");
+    let payload = ack(r#"["\ud800"]"#).expect("JSON.parse accepts it");
     assert_eq!(payload.raw(0), Some(r#""\ud800""#));
     assert!(payload.get::<&RawValue>(0).is_ok());
     assert!(payload.get::<String>(0).is_err());

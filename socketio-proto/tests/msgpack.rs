@@ -57,7 +57,7 @@ fn event(count: u8, notation: &str) -> Payload {
 
 fn encode_with<A: Args + ?Sized>(parser: &impl Parser, packet: &Outgoing<'_, A>) -> Result<Bytes, EncodeError> {
     let encoded = parser.encode(packet, &mut Encoder::new())?;
-    let [frame] = encoded.frames() else { panic!("several messages") };
+    let [frame] = encoded.frames() else { panic!("expected one message") };
     Ok(frame.data().clone())
 }
 
@@ -153,7 +153,7 @@ fn undefined_is_read_as_absent_everywhere() {
     let payload = event(3, "d40000 01 d40000");
     assert_eq!(payload.read::<(Option<u8>, Option<u8>, ())>(), Ok((None, Some(1), ())));
     assert_eq!(payload.get::<serde_json::Value>(0), Ok(json!(null)));
-    assert_eq!(payload.raw_msgpack(2), Some(&[0xd4, 0, 0][..]), "and is relayed as it is");
+    assert_eq!(payload.raw_msgpack(2), Some(&[0xd4, 0, 0][..]), "it is relayed unchanged");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn binary_is_read_from_buffers_and_array_buffers() {
     let payload = event(3, "c403010203 c702000102 81 a1'b' c40109");
     assert_eq!(payload.get::<Bytes>(0), Ok(Bytes::from_static(&[1, 2, 3])));
     assert_eq!(payload.get::<Bytes>(1), Ok(Bytes::from_static(&[1, 2])));
-    assert_eq!(payload.get::<Vec<u8>>(1), Ok(vec![1, 2]), "also as a list of numbers");
+    assert_eq!(payload.get::<Vec<u8>>(1), Ok(vec![1, 2]), "bytes can be read as numbers");
     assert_eq!(payload.get::<BTreeMap<&str, Bytes>>(2), Ok(BTreeMap::from([("b", Bytes::from_static(&[9]))])));
     assert!(payload.get::<&str>(0).is_err(), "bytes are not text, even if they are UTF-8");
     assert_eq!(payload.bytes(0).as_deref(), Some(&[1, 2, 3][..]));
@@ -362,8 +362,8 @@ fn arguments_are_read_one_by_one_as_a_tuple_and_borrowed() {
     assert_eq!(payload.get::<HashMap<&str, u8>>(3), Ok(HashMap::from([("a", 4)])));
     assert_eq!(payload.get::<Option<u8>>(4), Ok(None));
     assert_eq!((payload.get(5), payload.get(6)), (Ok(true), Ok(1.5)));
-    assert_eq!(payload.read::<(u8, &str, [u8; 1])>(), Ok((1, "two", [3])), "further ones are ignored");
-    assert_eq!(payload.read::<u8>(), Ok(1), "the first");
+    assert_eq!(payload.read::<(u8, &str, [u8; 1])>(), Ok((1, "two", [3])), "more arguments are ignored");
+    assert_eq!(payload.read::<u8>(), Ok(1), "the first argument");
     assert_eq!(payload.read::<()>(), Ok(()));
     assert!(payload.read::<IgnoredAny>().is_ok());
     assert_eq!(event(1, "05").read::<(u8, Option<u8>, ())>(), Ok((5, None, ())));
@@ -556,7 +556,7 @@ fn nesting_and_namespaces_are_limited() {
     let deep = decode_with(&limits, &nested(60_000, &[0x91])).expect("within the limit").payload.expect("a payload");
     assert!(deep.get::<IgnoredAny>(0).is_ok());
     assert!(deep.get::<serde_json::Value>(0).expect_err("too deep").to_string().contains("nested too deeply"));
-    assert!(encode_with(&Json, &Outgoing::event("/", None, "e", &deep)).is_err(), "nor into another format");
+    assert!(encode_with(&Json, &Outgoing::event("/", None, "e", &deep)).is_err(), "it cannot be converted");
     assert!(encode(&Outgoing::event("/", None, "e", &deep)).is_ok(), "but it is relayed");
     limits.max_depth = 0;
     assert_eq!(decode_with(&limits, &bytes("83 a4'type' 03 a3'nsp' a1'/' a4'data' 90")), Err(DecodeError::Malformed));
@@ -593,17 +593,17 @@ fn a_payload_relayed_within_the_format_is_unchanged() {
     let args = "cd0001 cfffffffffffffff01 d38000000000000001 ca3dcccccd cb7ff8000000000001 82 a1'k' 01 a1'k' 02 81 c0 d9 01'x' \
                 d40000 d700 00000000000005dc d6ff00000001 c702000102 c2 c3 c0";
     let payload = event(14, args);
-    let relayed = encode(&Outgoing::event("/a", Some(3), "other", &payload)).expect("as it came");
+    let relayed = encode(&Outgoing::event("/a", Some(3), "other", &payload)).expect("can be relayed");
     assert_eq!(&relayed[..], bytes(&format!("84 a4'type' 02 a4'data' 9f a5'other' {args} a2'id' 03 a3'nsp' a2'/a'")));
-    let acked = encode(&Outgoing::ack("/", 3, &payload)).expect("as it came");
+    let acked = encode(&Outgoing::ack("/", 3, &payload)).expect("can be relayed");
     assert_eq!(&acked[..], bytes(&format!("84 a2'id' 03 a4'type' 03 a4'data' 9e {args} a3'nsp' a1'/'")));
     let connect = packet("83 a4'type' 00 a4'data' 81 a1't' a1'1' a3'nsp' a1'/'").payload.expect("a payload");
     assert_eq!(connect.read::<HashMap<&str, &str>>(), Ok(HashMap::from([("t", "1")])));
     assert_eq!(
-        &encode(&single(PacketType::Connect, "/", &connect)).expect("the same")[..],
+        &encode(&single(PacketType::Connect, "/", &connect)).expect("can be relayed")[..],
         bytes("83 a4'type' 00 a4'data' 81 a1't' a1'1' a3'nsp' a1'/'")
     );
-    assert!(encode(&single(PacketType::Connect, "/", &payload)).is_err(), "many values");
+    assert!(encode(&single(PacketType::Connect, "/", &payload)).is_err(), "CONNECT has one value");
 }
 
 #[test]
@@ -612,14 +612,14 @@ fn json_is_converted_when_it_is_relayed() {
         r#"["e", 1, 1.0, -5, 1.5, "\u00e9\n", [true, false, null], {"k": {"_placeholder":true,"num":0}}, 18446744073709551615, 1e300]"#,
         &[b"\x01\x02"],
     );
-    let relayed = encode(&Outgoing::ack("/", 0, &payload)).expect("has a form");
+    let relayed = encode(&Outgoing::ack("/", 0, &payload)).expect("convertible");
     let expected = "84 a2'id' 00 a4'type' 03 a4'data' 99 01 01 fb cb3ff8000000000000 a3 c3a90a 93c3c2c0 81 a1'k' c4020102 \
                     cfffffffffffffffff cb7e37e43c8800759c a3'nsp' a1'/'";
     assert_eq!(&relayed[..], bytes(expected));
     let connect =
         Payload::from_json(PacketType::Connect, Text::from(r#"{"a":[1]}"#), vec![], &Limits::default()).expect("valid");
     assert_eq!(
-        &encode(&single(PacketType::Connect, "/", &connect)).expect("has a form")[..],
+        &encode(&single(PacketType::Connect, "/", &connect)).expect("convertible")[..],
         bytes("83 a4'type' 00 a4'data' 81 a1'a' 91 01 a3'nsp' a1'/'")
     );
     let half = json_payload(r#"["e","\ud800"]"#, &[]);
@@ -632,7 +632,7 @@ fn messagepack_is_converted_to_json_when_it_is_relayed() {
         9,
         "01 cfffffffffffffff01 cb3ff8000000000000 a2 c3a9 82 a1'k' c4020102 07 c3 d40000 d700 00000000000005dc c7010009 d505 0a0b",
     );
-    let encoded = Json.encode(&Outgoing::event("/", None, "e", &payload), &mut Encoder::new()).expect("has a form");
+    let encoded = Json.encode(&Outgoing::event("/", None, "e", &payload), &mut Encoder::new()).expect("convertible");
     let messages: Vec<&Bytes> = encoded.frames().iter().map(|frame| frame.data()).collect();
     let text = r#"53-["e",1,18446744073709551361,1.5,"é",{"k":{"_placeholder":true,"num":0},"7":true},null,1500,"#;
     let text = text.to_owned() + r#"{"_placeholder":true,"num":1},[5,{"_placeholder":true,"num":2}]]"#;
@@ -655,7 +655,7 @@ fn many_arguments_are_found_in_one_pass() {
     let payload = Payload::from_msgpack(PacketType::Event, list.into(), &Limits::default()).expect("valid");
     assert_eq!(payload.len(), 100_000);
     assert_eq!((payload.raw_msgpack(99_999), payload.raw_msgpack(100_000)), (Some(&[1][..]), None));
-    let json = encode_with(&Json, &Outgoing::event("/", None, "e", &payload)).expect("has a form");
+    let json = encode_with(&Json, &Outgoing::event("/", None, "e", &payload)).expect("convertible");
     assert_eq!(json.len(), 2 + 3 + 1 + 2 * 100_000);
 }
 
@@ -704,7 +704,7 @@ fn value() -> impl Strategy<Value = Value> {
 
 fn packed(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
-    rmpv::encode::write_value(&mut out, value).expect("into memory");
+    rmpv::encode::write_value(&mut out, value).expect("a write to memory");
     out
 }
 
@@ -726,7 +726,7 @@ proptest! {
         for (index, value) in values.iter().enumerate() {
             prop_assert_eq!(payload.raw_msgpack(index), Some(&packed(value)[..]));
         }
-        let relayed = encode(&Outgoing::ack("/", 1, &payload)).expect("as it came");
+        let relayed = encode(&Outgoing::ack("/", 1, &payload)).expect("can be relayed");
         prop_assert!(relayed.windows(list.len()).any(|window| window == list));
         // Reading and converting may fail, but must not panic.
         let _ = payload.read::<serde_json::Value>();
@@ -746,7 +746,7 @@ proptest! {
         prop_assert_eq!((packet.packet_type, &packet.namespace[..], packet.id), (PacketType::Event, &namespace[..], id));
         let payload = packet.payload.expect("a payload");
         prop_assert_eq!(payload.name(), Some(&name[..]));
-        let read: (i64, f64, String, Bytes, BTreeMap<u16, Option<bool>>) = payload.read().expect("as it was");
+        let read: (i64, f64, String, Bytes, BTreeMap<u16, Option<bool>>) = payload.read().expect("the same types");
         prop_assert_eq!(&read.0, &args.0);
         prop_assert!(read.1 == args.1 || args.1.is_nan());
         prop_assert_eq!((read.2, read.3, read.4), (args.2.clone(), args.3.clone(), args.4.clone()));
@@ -791,9 +791,9 @@ proptest! {
     fn json_survives_a_round_trip_through_messagepack(number: i64, float in -1e15..1e15, text: String, list in proptest::collection::vec(any::<bool>(), 0..20)) {
         let value = json!({"number": number, "float": float, "list": list, "text": text, "null": null});
         let came = json_payload(&format!(r#"["e",{value},{value}]"#), &[]);
-        let packet = decode_with(&Limits::default(), &encode(&Outgoing::event("/", None, "e", &came)).expect("has a form")).expect("valid");
+        let packet = decode_with(&Limits::default(), &encode(&Outgoing::event("/", None, "e", &came)).expect("convertible")).expect("valid");
         let there = packet.payload.expect("a payload");
-        let back = encode_with(&Json, &Outgoing::event("/", None, "e", &there)).expect("has a form");
+        let back = encode_with(&Json, &Outgoing::event("/", None, "e", &there)).expect("convertible");
         let back = Json.decoder(&Limits::default()).decode(Message::Text(Text::try_from(back).expect("text"))).expect("valid").expect("whole");
         let (first, second): (serde_json::Value, serde_json::Value) = back.payload.expect("a payload").read().expect("two");
         prop_assert_eq!(first["number"].as_i64(), Some(number));

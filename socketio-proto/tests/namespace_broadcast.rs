@@ -80,7 +80,7 @@ fn case_123_a_recipient_that_does_not_ack_times_out_and_the_others_count() {
     );
     assert_eq!(namespace.poll_timeout(), None);
     namespace.handle_ack(1, id, answer("[]"));
-    assert!(event_lines(&mut namespace).is_empty(), "too late");
+    assert!(event_lines(&mut namespace).is_empty(), "the ack is too late");
 }
 
 #[test]

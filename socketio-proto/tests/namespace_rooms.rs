@@ -113,7 +113,7 @@ fn case_119_rooms_are_created_with_their_first_member_and_deleted_with_their_las
 fn room_events_are_emitted_only_with_an_observer() {
     let mut namespace = with(1..=2);
     join(&mut namespace, 1, "a");
-    assert!(event_lines(&mut namespace).is_empty(), "nobody");
+    assert!(event_lines(&mut namespace).is_empty(), "no observer");
     namespace.observe_rooms();
     namespace.observe_rooms();
     namespace.unobserve_rooms();
@@ -121,7 +121,7 @@ fn room_events_are_emitted_only_with_an_observer() {
     assert_eq!(event_lines(&mut namespace), ["create b", "1 joins b"], "one of two observers is left");
     namespace.unobserve_rooms();
     namespace.remove(1);
-    assert!(event_lines(&mut namespace).is_empty(), "nobody again");
+    assert!(event_lines(&mut namespace).is_empty(), "no observer again");
 }
 
 #[test]

@@ -316,10 +316,10 @@ fn attachments_are_counted() {
     let mut encoder = Encoder::new();
     assert_eq!(Json.encode(&packet, &mut encoder), Err(EncodeError::TooManyAttachments));
     encoder.set_max_attachments(u8::MAX);
-    let encoded = Json.encode(&packet, &mut encoder).expect("allowed now");
+    let encoded = Json.encode(&packet, &mut encoder).expect("within the limit");
     assert!(parts(&encoded).0.starts_with("511-["));
     let hundred = vec![blob(b"x"); 255];
-    let encoded = Json.encode(&Outgoing::event("/", None, "a", &hundred), &mut encoder).expect("allowed now");
+    let encoded = Json.encode(&Outgoing::event("/", None, "a", &hundred), &mut encoder).expect("within the limit");
     assert!(parts(&encoded).0.starts_with("5255-["));
     assert_eq!(parts(&encoded).1.len(), 255);
 }
@@ -330,7 +330,7 @@ impl Serialize for Broken {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("before", &"x".repeat(20_000))?;
-        Err(ser::Error::custom("cannot be had"))
+        Err(ser::Error::custom("not available"))
     }
 }
 
@@ -362,8 +362,8 @@ impl Serialize for Undisplayable {
 fn data_that_cannot_be_encoded_leaves_no_bytes_behind_162() {
     let mut encoder = Encoder::new();
     let refused = Json.encode(&Outgoing::event("/", None, "a", &(1, Broken)), &mut encoder);
-    assert_eq!(refused, Err(EncodeError::Serialize("cannot be had".to_owned())));
-    assert_eq!(refused.expect_err("broken").to_string(), "cannot be serialised: cannot be had");
+    assert_eq!(refused, Err(EncodeError::Serialize("not available".to_owned())));
+    assert_eq!(refused.expect_err("broken").to_string(), "cannot be serialised: not available");
     let next = Json.encode(&Outgoing::event("/", None, "a", &1), &mut encoder).expect("valid");
     assert_eq!(parts(&next).0, r#"2["a",1]"#);
     assert!(Json.encode(&Outgoing::event("/", None, "a", &Undisplayable), &mut encoder).is_err());

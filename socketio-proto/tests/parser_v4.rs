@@ -187,6 +187,6 @@ proptest! {
         prop_assert_eq!((&decoded.namespace[..], decoded.id), (&namespace[..], id));
         let payload = decoded.payload.expect("a payload");
         prop_assert_eq!(payload.name(), Some(&name[..]));
-        prop_assert_eq!(payload.read::<(i32, String)>().expect("as it was"), args);
+        prop_assert_eq!(payload.read::<(i32, String)>().expect("the same types"), args);
     }
 }

@@ -90,7 +90,7 @@ fn a_tuple_takes_all_arguments_and_anything_else_the_first() {
     assert_eq!(payload.read::<()>(), Ok(()));
     assert_eq!(payload.read::<Option<&str>>(), Ok(Some("x")));
     assert_eq!(payload.read::<Value>(), Ok(serde_json::json!("x")));
-    assert_eq!(payload.read::<&RawValue>().expect("the first").get(), r#""x""#);
+    assert_eq!(payload.read::<&RawValue>().expect("a first argument").get(), r#""x""#);
     assert!(payload.read::<IgnoredAny>().is_ok());
     assert_eq!(event(r#"["a",1,2]"#).read::<[u8; 2]>(), Ok([1, 2]));
     assert_eq!(event(r#"["a",[1,2]]"#).read::<Vec<u8>>(), Ok(vec![1, 2]));

@@ -65,7 +65,7 @@ impl World {
         let server = Server::new(settings.engine);
         let query = format!("EIO={revision}&transport={}", if polling { "polling" } else { "websocket" });
         let head = RequestHead { method: "GET", query: &query, origin: None, websocket: !polling };
-        let Route::Open(handshake) = server.route(&head) else { panic!("no handshake") };
+        let Route::Open(handshake) = server.route(&head) else { panic!("not a handshake") };
         let session = handshake.accept(now, Sid::from_random([0; 15]));
         let connection = Connection::new(now, session, socketio_proto::Json, Arc::new(settings.socket));
         let mut world = Self {
