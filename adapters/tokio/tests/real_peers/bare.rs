@@ -214,7 +214,7 @@ impl WebSocket {
             match self.stream.read(&mut buffer) {
                 Ok(0) => self.connection.handle_end(),
                 Ok(count) => self.connection.handle(&mut buffer[..count]),
-                Err(error) => panic!("nothing came: {error}"),
+                Err(error) => panic!("no data from the server: {error}"),
             }
         }
     }
