@@ -32,7 +32,7 @@ fn play(bodies: &[&str], soft_inbound: usize, eager: bool) -> Vec<Event> {
     let mut config = Config::default();
     config.limits.soft_inbound = soft_inbound;
     let (limits, max_payload) = (config.limits.clone(), config.max_payload);
-    let Route::Open(handshake) = Server::new(config).route(&head) else { panic!("no handshake") };
+    let Route::Open(handshake) = Server::new(config).route(&head) else { panic!("not a handshake") };
     let now = Instant::ZERO;
     let session = handshake.accept(now, Sid::from_random([7; 15]));
     let mut session = Watched::new(session, limits, max_payload, false);
@@ -51,11 +51,11 @@ fn play(bodies: &[&str], soft_inbound: usize, eager: bool) -> Vec<Event> {
             answered = replies(&mut session).contains(&request);
         }
         assert!(answered, "{request:?} is not answered although everything was read");
-        session.check().expect("an invariant");
+        session.check().expect("invariants hold");
     }
     read(&mut session, &mut events);
     replies(&mut session);
-    session.check_settled().expect("an invariant");
+    session.check_settled().expect("invariants hold");
     events
 }
 

@@ -92,7 +92,7 @@ fn refused(response: &Response, refusal: Refusal<'_>, websocket: bool) {
 /// Checks that a polling session accepts consistent requests, and an upgrade.
 fn admitted(session_request: &engineio_proto::server::SessionRequest, consistent: bool) {
     let head = RequestHead { method: "GET", query: "EIO=4&transport=polling", origin: None, websocket: false };
-    let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("no handshake") };
+    let Route::Open(handshake) = Server::new(Config::default()).route(&head) else { panic!("not a handshake") };
     let now = Instant::ZERO;
     let mut session = handshake.accept(now, Sid::from_random([7; 15]));
     session.handle(now, Fact::Get { request: RequestId(1) });

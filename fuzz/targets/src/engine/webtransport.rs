@@ -19,7 +19,7 @@ pub fn webtransport(data: &[u8]) -> Result<()> {
     let sum: usize = whole.0.iter().map(|packet| packet.data.len()).sum();
     assert!(sum <= stream.len());
     assert_eq!(decode(limit, &pieces), whole, "cut");
-    assert_eq!(decode(limit, &cuts.all(stream)), whole, "cut elsewhere");
+    assert_eq!(decode(limit, &cuts.all(stream)), whole, "in other chunks");
     assert_eq!(pushed_at_once(limit, &pieces), whole, "pushed at once");
     assert_eq!(run_session(limit, &pieces), run_session(limit, &[stream]), "a session");
     Ok(())
@@ -52,7 +52,7 @@ fn take_all(decoder: &mut Decoder, packets: &mut Vec<Packet>) -> Option<ParseErr
             Ok(Some(packet)) => packets.push(packet),
             Ok(None) => return None,
             Err(error) => {
-                assert_eq!(decoder.next(), Err(error), "errors stick");
+                assert_eq!(decoder.next(), Err(error), "errors persist");
                 return Some(error);
             }
         }

@@ -91,14 +91,14 @@ fn run<P: Parser>(parser: &P, data: &[u8], order: PollOrder) -> Result<(Vec<Stri
         if !matches!(order, PollOrder::Sometimes) {
             world.drain();
         }
-        world.connection.check().expect("an invariant");
+        world.connection.check().expect("invariants hold");
     }
     let now = world.now;
     world.connection.timed_command(now, 0, Connection::discard);
     world.drain();
-    world.connection.check_settled().expect("an invariant");
+    world.connection.check_settled().expect("invariants hold");
     assert!(world.connection.ended(), "the connection has not ended after `discard`");
-    world.connection.check_after_end(now).expect("an invariant");
+    world.connection.check_after_end(now).expect("invariants hold");
     Ok((world.events, world.transmits))
 }
 
@@ -134,7 +134,7 @@ impl<P: Parser> World<P> {
         let query = if polling { "EIO=4&transport=polling" } else { "EIO=4&transport=websocket" };
         let (limits, max_payload) = (engine.limits.clone(), engine.max_payload);
         let head = RequestHead { method: "GET", query, origin: None, websocket: !polling };
-        let Route::Open(handshake) = Server::new(engine).route(&head) else { panic!("no handshake") };
+        let Route::Open(handshake) = Server::new(engine).route(&head) else { panic!("not a handshake") };
         let session = handshake.accept(now, Sid::from_random([0; 15]));
         let connection = Connection::new(now, session, parser.clone(), Arc::new(config));
         let mut world = Self {
@@ -308,7 +308,7 @@ impl<P: Parser> World<P> {
         match self.timed(300, |connection, now| connection.accept(now, pending, &id)) {
             Ok(socket) => {
                 assert_eq!(socket, requested);
-                assert!(self.joined.values().all(|joined| *joined == "?" || *joined != namespace), "{namespace} twice");
+                assert!(self.joined.values().all(|joined| *joined == "?" || *joined != namespace), "{namespace} joined twice");
                 assert!(self.joined.insert(socket, namespace).is_none());
             }
             Err(EmitError::Disconnected | EmitError::Send(_)) => {}
@@ -425,7 +425,7 @@ impl<P: Parser> World<P> {
             if !matches!(self.order, PollOrder::Sometimes) {
                 self.drain();
             }
-            self.connection.check().expect("an invariant");
+            self.connection.check().expect("invariants hold");
             if !self.polling && !self.connection.ended() {
                 self.handle(Input::LinkMessage { link: LINK, message: "3".into() });
             }
@@ -450,7 +450,7 @@ impl<P: Parser> World<P> {
                 transmits_first = !transmits_first;
             }
         }
-        self.connection.check_settled().expect("an invariant");
+        self.connection.check_settled().expect("invariants hold");
         // The driver confirms a reply once all of it is written.
         for request in std::mem::take(&mut self.replied) {
             self.handle(Input::Replied { request });
@@ -489,16 +489,16 @@ impl<P: Parser> World<P> {
                 self.tokens.extend(ack);
             }
             Event::Acked { socket, id, .. } => {
-                assert!(self.awaited_acks.remove(&(socket, id)), "{detail}: not awaited");
+                assert!(self.awaited_acks.remove(&(socket, id)), "{detail}: the ack is not awaited");
                 assert!(self.joined.contains_key(&socket), "{detail}: the socket has disconnected");
             }
             Event::Disconnecting { socket, .. } => {
                 assert!(self.joined.contains_key(&socket), "{detail}: the socket has not joined");
-                assert!(self.leaving.insert(socket), "{detail}: again");
+                assert!(self.leaving.insert(socket), "{detail}: emitted twice");
             }
             Event::Disconnected { socket, .. } => {
                 assert!(self.joined.remove(&socket).is_some(), "{detail}: the socket has not joined");
-                assert!(self.leaving.remove(&socket), "{detail}: no `Disconnecting` came before");
+                assert!(self.leaving.remove(&socket), "{detail}: without `Disconnecting`");
                 assert!(self.awaited_acks.iter().all(|(of, _)| *of != socket), "{detail}: an ack is still awaited");
             }
             // A refusal may follow an unread `Writable`, and cause another one.

@@ -90,7 +90,7 @@ fn step(machine: &mut Namespace<u8>, model: &mut Model, input: &mut Unstructured
             let timeout = Duration::from_millis(u64::from(input.arbitrary::<u8>()?));
             let ack = machine.reserve_ack();
             let id = ack.id();
-            assert!(model.ids.insert(id) && id.0 % 2 == 1, "{id:?} again");
+            assert!(model.ids.insert(id) && id.0 % 2 == 1, "{id:?} is reused");
             model.pending_acks.insert(id, (meant.iter().copied().collect(), model.now + timeout));
             let operation = Operation::EmitWithAck { target: &target, ack, deadline: model.now + timeout };
             assert_eq!(machine.apply(operation).collect::<Vec<_>>(), meant, "{target:?}");

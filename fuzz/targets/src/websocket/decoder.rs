@@ -25,7 +25,7 @@ pub fn websocket_decoder(data: &[u8]) -> Result<()> {
     assert_eq!(cut(&limits, decoder(), &stream, cuts.clone(), false), whole, "cut");
     assert_eq!(cut(&limits, decoder(), &stream, cuts.clone(), true), whole, "read directly into the payload buffer");
     cuts.next(&mut &stream[..]);
-    assert_eq!(cut(&limits, decoder(), &stream, cuts, true), whole, "cut elsewhere");
+    assert_eq!(cut(&limits, decoder(), &stream, cuts, true), whole, "in other chunks");
     Ok(())
 }
 
@@ -57,7 +57,7 @@ fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Outcome {
                 return (events, Ok(()));
             }
             Err(error) => {
-                assert_eq!(decoder.decode(&mut &mut [][..], arena), Err(error), "errors stick");
+                assert_eq!(decoder.decode(&mut &mut [][..], arena), Err(error), "errors persist");
                 return (events, Err(error));
             }
         }
