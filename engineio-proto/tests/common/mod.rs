@@ -4,7 +4,7 @@
 //! comparison (`assert_outputs`). Outputs are polled in rounds, until there are no more: first all events, then all transmits. U+001E is shown as
 //! `␞`.
 
-#![allow(dead_code, reason = "every test file uses another part of it")]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 use std::collections::BTreeSet;
