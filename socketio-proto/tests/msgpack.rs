@@ -226,7 +226,7 @@ fn numbers_are_written_in_their_shortest_form() {
         (f64::INFINITY, "cb7ff0000000000000"),
     ] {
         assert_eq!(written(number), bytes(expected), "{number}");
-        #[allow(clippy::cast_possible_truncation, reason = "compared")]
+        #[allow(clippy::cast_possible_truncation, reason = "the result is compared")]
         if number == f64::from(number as i32) {
             assert_eq!(written(number as i32), bytes(expected), "{number}");
         }

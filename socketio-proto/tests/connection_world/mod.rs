@@ -1,7 +1,7 @@
 //! A peer that exchanges real frames with a `Connection`, over a WebSocket or by long-polling, in virtual time.
 //!
 //! Every step ends with the checks that apply to all steps, so a test states only what it is about.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may panic")]
 
 use std::collections::BTreeMap;
