@@ -763,7 +763,7 @@ async fn user_values_that_emit_while_they_are_serialised_or_dropped_do_not_deadl
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_that_is_held_after_its_disconnect_holds_no_more_than_itself() {
-    struct Value(#[allow(dead_code, reason = "only its drop counts")] Arc<()>);
+    struct Value(#[allow(dead_code, reason = "only its drop matters")] Arc<()>);
 
     let server = Server::new();
     let (came, mut sockets) = channel();

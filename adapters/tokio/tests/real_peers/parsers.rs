@@ -1,7 +1,7 @@
 //! Parsers other than the default one: the example parser of the documentation of `socketio_proto::Parser`, and MessagePack. The client is
 //! socket.io-client with the same format, with `custom_parser.mjs` and with socket.io-msgpack-parser 3.0.2.
 
-#[expect(unreachable_pub, reason = "it is an example for other crates")]
+#[expect(unreachable_pub, reason = "the file is an example for other crates")]
 #[path = "../../../../socketio-proto/tests/custom_parser/compact.rs"]
 mod compact;
 

@@ -102,7 +102,7 @@ impl Wire {
 
     /// Resets the connection: bytes that are unread at either end are lost.
     pub(crate) fn reset(self) {
-        #[allow(deprecated, reason = "it blocks for the time that is set: none")]
+        #[allow(deprecated, reason = "a linger time of zero does not block")]
         self.stream.set_linger(Some(Duration::ZERO)).unwrap();
     }
 }

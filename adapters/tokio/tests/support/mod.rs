@@ -2,7 +2,7 @@
 //! and Socket.IO as text. They can send data that a well-behaved client never sends, and receive every byte of the response.
 //!
 //! Tests wait for events. [`within`] is the last resort if an event never comes.
-#![allow(dead_code, reason = "every test program uses a part of it")]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
