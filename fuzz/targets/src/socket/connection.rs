@@ -308,7 +308,7 @@ impl<P: Parser> World<P> {
         match self.timed(300, |connection, now| connection.accept(now, pending, &id)) {
             Ok(socket) => {
                 assert_eq!(socket, requested);
-                assert!(self.joined.values().all(|joined| *joined == "?" || *joined != namespace), "{namespace} joined twice");
+                assert!(self.joined.values().all(|joined| *joined == "?" || *joined != namespace), "{namespace} twice");
                 assert!(self.joined.insert(socket, namespace).is_none());
             }
             Err(EmitError::Disconnected | EmitError::Send(_)) => {}
