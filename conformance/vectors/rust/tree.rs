@@ -2,7 +2,7 @@
 //!
 //! The files write the latter as objects with one key that starts with `$`. The README of the vectors describes them.
 
-#![allow(dead_code, reason = "shared by tests that need different parts of it")]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -4,7 +4,7 @@
 //! difference. The file has the name, reason and known cases of a rule. The codec has a function for it, which detects whether the rule
 //! applies. So the same rules work for the vector files and for generated inputs, which no list can contain.
 
-#![allow(dead_code, reason = "shared by tests that need different parts of it")]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
