@@ -1,4 +1,4 @@
-//! The open connections of one listener: counts them and tells them to shut down.
+//! The open connections of one listener: counts them, and signals the shutdown to them.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -45,7 +45,7 @@ impl Connections {
         ConnectionGuard { connections: Arc::clone(self), place: self.open().wakers.insert(None), waker: None }
     }
 
-    /// Tells all connections to shut down.
+    /// Signals the shutdown to all connections.
     pub(crate) fn end(&self) {
         self.ending.store(true, Ordering::Release);
         let wakers: Vec<Waker> = self.open().wakers.iter_mut().filter_map(|(_, waker)| waker.take()).collect();

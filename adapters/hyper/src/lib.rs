@@ -16,7 +16,7 @@
 //! | `connection` | connects hyper to the endpoint, for one connection |
 //! | `stream` | the byte stream of a connection: deadlines, half-closed peers, lingering |
 //! | `exchange` | the state that a request shares with its stream |
-//! | `connections` | counts connections, and tells them to shut down |
+//! | `connections` | counts connections, and signals the shutdown to them |
 //! | `settings` | limits and deadlines |
 
 mod connection;
