@@ -12,8 +12,8 @@ use socketio_proto::{
 /// |---|---|
 /// | 1 | type: 0 CONNECT, 1 DISCONNECT, 2 EVENT, 3 ACK, 4 CONNECT_ERROR |
 /// | 1, then that many | length of the namespace, namespace |
-/// | 4 | ack id; `ff ff ff ff` if there is none |
-/// | 4, then that many | length of the payload, payload as JSON; 0 if there is none |
+/// | 4 | ack id; `ff ff ff ff` without an id |
+/// | 4, then that many | length of the payload, payload as JSON; 0 without a payload |
 /// | 4, then that many | length of an attachment, attachment; repeated until the end |
 #[derive(Clone, Debug)]
 pub struct Compact;
