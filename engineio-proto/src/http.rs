@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::handshake::Query;
+use crate::server::Refusal;
 
 /// The parts of a request that determine how it is routed. The driver has already matched the path.
 #[derive(Clone, Copy, Debug)]
@@ -94,13 +95,26 @@ pub struct Response {
     status: u16,
     headers: &'static [(&'static str, &'static str)],
     body: Bytes,
+    refusal: Option<Refusal<'static>>,
 }
 
 impl Response {
     /// A response that the driver makes where the protocol has none, for example for another path or an invalid HTTP request.
     #[must_use]
     pub const fn new(status: u16, headers: &'static [(&'static str, &'static str)], body: Bytes) -> Self {
-        Self { status, headers, body }
+        Self { status, headers, body, refusal: None }
+    }
+
+    /// Marks the response as this refusal.
+    pub(crate) const fn refusing(mut self, refusal: Refusal<'static>) -> Self {
+        self.refusal = Some(refusal);
+        self
+    }
+
+    /// Why the request is refused, if this response refuses it. The message of [`Refusal::Forbidden`] is empty here: it is in the body.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<Refusal<'static>> {
+        self.refusal
     }
 
     /// The response to a GET, whose body has packets.

@@ -30,7 +30,8 @@ pub trait Endpoint: Clone + Send + Sync + 'static {
         R: Runtime,
         B: HttpBody<Data: Send, Error: Send> + Send;
 
-    /// Whether this request polls a session, so that its response may be held until a packet is queued.
+    /// Whether the response to this request may be held: the request polls a session and waits for a packet, or it opens one and waits for
+    /// `allow_request`.
     ///
     /// If the peer closes its half of the connection during such a request, it no longer waits for the response. During any other request,
     /// it may only mean that the request is complete.
@@ -66,6 +67,10 @@ impl<A: Endpoint, B: Endpoint> Endpoint for (A, B) {
         } else {
             Either::Right(self.1.respond(runtime, request, upgrade))
         }
+    }
+
+    fn may_hold(&self, method: &http::Method, uri: &http::Uri) -> bool {
+        if self.0.matches(uri.path()) { self.0.may_hold(method, uri) } else { self.1.may_hold(method, uri) }
     }
 
     async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {

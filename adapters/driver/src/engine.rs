@@ -16,12 +16,13 @@ use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, MaxWaiting, Started, Waiting, erase, run};
 use crate::handshake::Handshake;
+use crate::http::{HttpSettings, http_settings};
 use crate::hub::ServerApplication;
 use crate::inbox::Inbox;
 use crate::log_limit::{HandlerFailures, LogCounters, log_limited, truncate};
 use crate::peer::Peer;
 use crate::runtime::Runtime;
-use crate::service::{HttpSettings, Service};
+use crate::service::Service;
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
 use crate::upgrade::Upgrade;
 
@@ -167,21 +168,6 @@ impl EngineServerBuilder {
         self
     }
 
-    /// Compresses WebSocket messages of at least `threshold` bytes (permessage-deflate), for clients that support it; see
-    /// [`ServerBuilder::per_message_deflate`](crate::ServerBuilder::per_message_deflate). Default: off.
-    #[cfg(feature = "deflate")]
-    pub fn per_message_deflate(mut self, threshold: usize) -> Self {
-        self.http.deflate_threshold = Some(u32::try_from(threshold).unwrap_or(u32::MAX));
-        self
-    }
-
-    /// Sets a callback that accepts or refuses the HTTP request of every handshake; see
-    /// [`ServerBuilder::allow_request`](crate::ServerBuilder::allow_request).
-    pub fn allow_request(mut self, allow: impl Fn(&Parts) -> Result<(), String> + Send + Sync + 'static) -> Self {
-        self.http.allow = Some(Box::new(allow));
-        self
-    }
-
     /// Sets the handler for new peers: `Fn(EngineSocket)`, sync or async. It starts before any message of the peer is handled.
     pub fn on_connect<M>(mut self, handler: impl Handler<(EngineSocket,), HandlerResult, M>) -> Self {
         self.handlers.connect = Some(erase(handler));
@@ -225,6 +211,10 @@ impl Endpoint for EngineServer {
         B: HttpBody<Data: Send, Error: Send> + Send,
     {
         self.0.respond(runtime, request, upgrade)
+    }
+
+    fn may_hold(&self, method: &http::Method, uri: &http::Uri) -> bool {
+        self.0.may_hold(method, uri)
     }
 
     async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
@@ -498,4 +488,9 @@ impl fmt::Debug for EngineSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineSocket").field("id", &self.0.sid()).finish_non_exhaustive()
     }
+}
+
+/// HTTP around the sessions. Everything is off by default.
+impl EngineServerBuilder {
+    http_settings!();
 }

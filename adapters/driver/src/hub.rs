@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::future::Future;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,29 +46,53 @@ pub(crate) struct Hub<A: ServerApplication> {
     pub(crate) clock: Arc<Clock>,
     pub(crate) timers: Arc<Timers>,
     pub(crate) tasks: Tasks,
-    peers: Mutex<HashMap<Sid, Arc<PeerOf<A>>, BuildHasherDefault<SidHasher>>>,
+    peers: Mutex<HashMap<Sid, Arc<PeerOf<A>>, SidHash>>,
     last_id: AtomicU64,
     shutting_down: AtomicBool,
 }
 
-/// The keys in the table come from the operating system's generator, so they are as good as hashed. A peer chooses only which keys are
-/// looked up, and cannot make keys collide.
+/// By default, the keys in the table come from the operating system's generator, so they are as good as hashed. A peer chooses only which
+/// keys are looked up, and cannot make keys collide. Keys that the application generates may have parts that a peer chooses, so they are
+/// hashed with a seed.
 #[derive(Default)]
-pub(crate) struct SidHasher(u64);
+pub(crate) struct SidHash(Option<RandomState>);
+
+impl BuildHasher for SidHash {
+    type Hasher = SidHasher;
+
+    fn build_hasher(&self) -> SidHasher {
+        match &self.0 {
+            None => SidHasher::Plain(0),
+            Some(seeded) => SidHasher::Seeded(seeded.build_hasher()),
+        }
+    }
+}
+
+pub(crate) enum SidHasher {
+    Plain(u64),
+    Seeded(DefaultHasher),
+}
 
 impl Hasher for SidHasher {
     fn write(&mut self, bytes: &[u8]) {
+        let hash = match self {
+            Self::Plain(hash) => hash,
+            Self::Seeded(hasher) => return hasher.write(bytes),
+        };
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
             for (to, from) in word.iter_mut().zip(chunk) {
                 *to = *from;
             }
-            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
+            *hash = (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
         }
     }
 
     fn finish(&self) -> u64 {
-        self.0
+        match self {
+            Self::Plain(hash) => *hash,
+            Self::Seeded(hasher) => hasher.finish(),
+        }
     }
 }
 
@@ -77,7 +101,8 @@ const SID_ATTEMPTS: usize = 3;
 
 impl<A: ServerApplication> Hub<A> {
     /// `application` creates the application, which may set its own deadlines.
-    pub(crate) fn new(application: impl FnOnce(Alarm) -> A, config: Config) -> Self {
+    /// `generated` is whether the application generates the ids of sessions.
+    pub(crate) fn new(application: impl FnOnce(Alarm) -> A, config: Config, generated: bool) -> Self {
         let (clock, timers) = (Arc::<Clock>::default(), Arc::<Timers>::default());
         Self {
             application: application(Alarm::new(Arc::clone(&clock), Arc::clone(&timers))),
@@ -85,7 +110,7 @@ impl<A: ServerApplication> Hub<A> {
             timers,
             server: Server::new(config),
             tasks: Tasks::default(),
-            peers: Mutex::default(),
+            peers: Mutex::new(HashMap::with_hasher(SidHash(generated.then(RandomState::new)))),
             last_id: AtomicU64::new(0),
             shutting_down: AtomicBool::new(false),
         }
@@ -146,13 +171,17 @@ impl<A: ServerApplication> Hub<A> {
         session_request.refuse(Refusal::UnknownSid)
     }
 
-    /// Adds a peer, with an id that is not in use.
+    /// Adds a peer, with an id of `generate` that is not in use.
     ///
     /// # Errors
     /// The reason why the handshake is refused: the server is shutting down, or no unused id was found.
-    pub(crate) fn add(&self, shared: A::Shared) -> Result<Arc<PeerOf<A>>, Refusal<'static>> {
+    pub(crate) fn add(
+        &self,
+        shared: A::Shared,
+        generate: impl Fn() -> Option<Sid>,
+    ) -> Result<Arc<PeerOf<A>>, Refusal<'static>> {
         for _ in 0..SID_ATTEMPTS {
-            let Some(sid) = random_bytes().map(Sid::from_random) else { break };
+            let Some(sid) = generate() else { break };
             let mut peers = lock(&self.peers);
             // Under the lock, so that no peer is added after all were asked to close.
             if self.is_shutting_down() {
@@ -164,7 +193,7 @@ impl<A: ServerApplication> Hub<A> {
             let peer = Peer::new(sid, self.config().limits.max_outbound, shared);
             return Ok(Arc::clone(vacant.insert(Arc::new(peer))));
         }
-        Err(Refusal::BadRequest)
+        Err(Refusal::IdGeneration)
     }
 
     /// Starts the timers' task with the first session, and again if its runtime has dropped it.
@@ -211,18 +240,18 @@ pub(crate) fn random_bytes() -> Option<[u8; 15]> {
 
 #[cfg(test)]
 mod tests {
-    use std::hash::BuildHasher as _;
-
     use super::*;
 
     #[test]
     fn session_ids_are_spread_over_the_table() {
         let ids: Vec<Sid> = (0..1000).map(|_| Sid::from_random(random_bytes().unwrap())).collect();
-        let hashes = |bits: u32| {
-            let hash = |sid| BuildHasherDefault::<SidHasher>::default().hash_one(sid) >> (64 - bits);
-            ids.iter().map(hash).collect::<std::collections::HashSet<_>>().len()
-        };
-        assert_eq!(hashes(64), 1000);
-        assert!(hashes(7) >= 120, "all but a few of 128 groups are met");
+        for hash in [SidHash::default(), SidHash(Some(RandomState::new()))] {
+            let hashes = |bits: u32| {
+                let hash = |sid| hash.hash_one(sid) >> (64 - bits);
+                ids.iter().map(hash).collect::<std::collections::HashSet<_>>().len()
+            };
+            assert_eq!(hashes(64), 1000);
+            assert!(hashes(7) >= 120, "all but a few of 128 groups are met");
+        }
     }
 }

@@ -43,6 +43,7 @@ mod engine_arguments;
 mod extract;
 mod handler;
 mod handshake;
+mod http;
 mod hub;
 mod inbox;
 mod link;
@@ -68,6 +69,11 @@ pub use self::engine::{EngineServer, EngineServerBuilder, EngineSocket};
 pub use self::extract::{Extract, HandlerInput, Source};
 pub use self::handler::{Deferred, Failure, Handler, HandlerResult, Immediate, Outcome, Started};
 pub use self::handshake::{Handshake, RemoteAddress, Secure};
+#[cfg(feature = "compression")]
+pub use self::http::Compression;
+#[doc(hidden)]
+pub use self::http::Decision;
+pub use self::http::{ClientAddress, ConnectionError, Cookie, Cors, ErrorContext, Origins, Permission, SameSite};
 pub use self::runtime::{Runtime, Stream};
 pub use self::service::not_found;
 pub use self::socketio::{

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use engineio_proto::server::{Handshake, Input, RequestKind, ServerMachine, Session, Transmit, Transport};
-use engineio_proto::{Instant, LinkId, Machine as _, RequestId, Response};
+use engineio_proto::{Instant, LinkId, Machine as _, RequestId, Response, Sid};
 use engineio_websocket::Error;
 use futures_channel::oneshot;
 
@@ -50,11 +50,12 @@ pub(crate) fn open<A: ServerApplication, R: Runtime>(
     runtime: &R,
     handshake: Handshake,
     shared: A::Shared,
+    generate: impl Fn() -> Option<Sid>,
 ) -> Result<Arc<PeerOf<A>>, Response> {
     hub.run_timers(runtime);
     // Counted before it can be asked to close, so that a shutdown waits for it.
     let guard = hub.tasks.enter();
-    let peer = match hub.add(shared) {
+    let peer = match hub.add(shared, generate) {
         Ok(peer) => peer,
         Err(refusal) => return Err(handshake.refuse(refusal)),
     };
@@ -261,7 +262,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
 }
 
 #[cold]
-fn log_failed_link(session: engineio_proto::Sid, error: Error, limit: usize) {
+fn log_failed_link(session: Sid, error: Error, limit: usize) {
     if error == Error::MessageTooBig {
         tracing::debug!(%session, limit, "a WebSocket message is too large: raise ServerBuilder::max_payload to take it");
     } else {
@@ -347,7 +348,8 @@ mod tests {
     use http::request::Parts;
 
     use super::*;
-    use crate::service::{HttpSettings, Service};
+    use crate::http::HttpSettings;
+    use crate::service::Service;
     use crate::sync::lock;
     use crate::testkit::{Ending, PipeSettings, Reply, RequestBody, Sim, Upgrading, WebSocket as Client, request};
     use crate::turn::Application;

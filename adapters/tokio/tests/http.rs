@@ -281,7 +281,7 @@ async fn r3_r4_the_message_of_a_refused_request_reaches_the_client_on_both_trans
 
 #[tokio::test]
 async fn who_the_question_panics_over_is_refused() {
-    let server = Server::builder().allow_request(|_| panic!("on purpose")).build();
+    let server = Server::builder().allow_request(|_| -> Result<(), String> { panic!("on purpose") }).build();
     let host = Host::start(server.clone()).await;
     let refused = exchange(host.address, get(&format!("{PATH}?EIO=4&transport=polling"))).await;
     is(&refused, 403, &[JSON], r#"{"code":4,"message":"Forbidden"}"#);

@@ -191,7 +191,8 @@ async fn middleware_of_one_session_that_all_panic_make_one_error() {
 #[tokio::test]
 async fn requests_that_make_allow_request_panic_make_one_error() {
     log::listen_to(Level::TRACE);
-    let server = Server::builder().allow_request(|_| panic!("a panic in allow_request")).build();
+    let server =
+        Server::builder().allow_request(|_| -> Result<(), String> { panic!("a panic in allow_request") }).build();
     let host = Host::start(server).await;
     for _ in 0..50 {
         assert_eq!(exchange(host.address, get("/socket.io/?EIO=4&transport=polling")).await.status, 403);

@@ -101,7 +101,7 @@ pub struct Handshake {
 }
 
 /// Why a request is refused. The `Display` form is the reference's message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal<'a> {
     /// Code 0: `transport` is missing, unknown or disabled.
@@ -113,9 +113,19 @@ pub enum Refusal<'a> {
     /// Code 2: only a GET opens a session.
     #[error("Bad handshake method")]
     BadHandshakeMethod,
-    /// Code 3: the origin is invalid, the transport or revision is not the session's, or no unused session id could be generated.
+    /// Code 3: the transport or revision is not the session's, or the request is invalid in another way.
     #[error("Bad request")]
     BadRequest,
+    /// Code 3: `Origin` has control characters. The reference calls this `INVALID_ORIGIN`.
+    #[error("Bad request")]
+    InvalidOrigin,
+    /// Code 3: the request is a WebSocket upgrade and `transport` is not `websocket`, or the reverse. The reference calls this
+    /// `TRANSPORT_MISMATCH`.
+    #[error("Bad request")]
+    TransportMismatch,
+    /// Code 3: no unused session id could be generated. The reference calls this `ID_GENERATION_ERROR`.
+    #[error("Bad request")]
+    IdGeneration,
     /// Code 4, status 403: the application refuses the request, with this message. An empty message is replaced with `Forbidden`.
     #[error("{}", if .0.is_empty() { "Forbidden" } else { .0 })]
     Forbidden(&'a str),
@@ -136,7 +146,11 @@ impl Refusal<'_> {
             Self::UnknownTransport => 0,
             Self::UnknownSid => 1,
             Self::BadHandshakeMethod => 2,
-            Self::BadRequest | Self::Unavailable => 3,
+            Self::BadRequest
+            | Self::InvalidOrigin
+            | Self::TransportMismatch
+            | Self::IdGeneration
+            | Self::Unavailable => 3,
             Self::Forbidden(_) => 4,
             Self::UnsupportedVersion => 5,
         }
@@ -152,10 +166,25 @@ impl Refusal<'_> {
         };
         if upgrade {
             let headers = &[("connection", "close"), ("content-type", "text/html")];
-            return Response::new(status, headers, self.to_string().into());
+            return Response::new(status, headers, self.to_string().into()).refusing(self.without_message());
         }
         let body = format!(r#"{{"code":{},"message":{}}}"#, self.code(), JsonString(&self.to_string()));
-        Response::new(status, &[("content-type", "application/json")], body.into())
+        Response::new(status, &[("content-type", "application/json")], body.into()).refusing(self.without_message())
+    }
+
+    const fn without_message(self) -> Refusal<'static> {
+        match self {
+            Self::UnknownTransport => Refusal::UnknownTransport,
+            Self::UnknownSid => Refusal::UnknownSid,
+            Self::BadHandshakeMethod => Refusal::BadHandshakeMethod,
+            Self::BadRequest => Refusal::BadRequest,
+            Self::InvalidOrigin => Refusal::InvalidOrigin,
+            Self::TransportMismatch => Refusal::TransportMismatch,
+            Self::IdGeneration => Refusal::IdGeneration,
+            Self::Forbidden(_) => Refusal::Forbidden(""),
+            Self::UnsupportedVersion => Refusal::UnsupportedVersion,
+            Self::Unavailable => Refusal::Unavailable,
+        }
     }
 }
 
@@ -200,7 +229,7 @@ impl Server {
             return refuse(Refusal::UnknownTransport);
         }
         if !head.origin.unwrap_or_default().iter().all(|byte| is_header_character(*byte)) {
-            return refuse(Refusal::BadRequest);
+            return refuse(Refusal::InvalidOrigin);
         }
         let revision = Revision::from_value(&query.revision);
         let consistent = head.websocket == (query.transport == "websocket");
@@ -218,7 +247,7 @@ impl Server {
             return refuse(Refusal::BadHandshakeMethod);
         }
         if !consistent {
-            return refuse(Refusal::BadRequest);
+            return refuse(Refusal::TransportMismatch);
         }
         if revision == Revision::V3 && !self.config.allow_eio3 {
             return refuse(Refusal::UnsupportedVersion);

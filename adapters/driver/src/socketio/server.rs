@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engineio_proto::Transports;
-use http::request::Parts;
 use http_body::Body as HttpBody;
 use socketio_proto::server::Namespaces;
 use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
@@ -19,8 +18,9 @@ use super::states::States;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Handler, HandlerResult, MaxWaiting};
+use crate::http::{HttpSettings, http_settings};
 use crate::runtime::Runtime;
-use crate::service::{HttpSettings, Service};
+use crate::service::Service;
 use crate::upgrade::Upgrade;
 
 /// A Socket.IO server. This is a handle: clones refer to the same server. It has no listener; an adapter serves it.
@@ -179,40 +179,6 @@ impl<P: Parser> ServerBuilder<P> {
     /// request head. Default: 16 KiB, as in Node's HTTP server.
     pub fn max_head_bytes(mut self, bytes: usize) -> Self {
         self.http.max_head = bytes;
-        self
-    }
-
-    /// Compresses WebSocket messages of at least `threshold` bytes (permessage-deflate, RFC 7692), for clients that support it,
-    /// and accepts compressed messages from them. Browsers, Node and python-socketio do. Default: off, as in the reference,
-    /// whose threshold is 1024 once it is on. Needs the feature `deflate`.
-    ///
-    /// It pays where bandwidth is scarce, not on a fast network:
-    ///
-    /// * **Time.** Compressing takes some 40 µs for a message of 4 KiB and 200 µs for one of 100 KB, on the thread that serves
-    ///   the connection. A broadcast is compressed once, whatever the number of recipients. Inflating is 5 times as fast.
-    ///   The size may be a fifth for JSON. A message that does not get smaller is sent as it is.
-    /// * **Memory.** None for a connection: no context is kept from one message to the next
-    ///   (`server_no_context_takeover` and `client_no_context_takeover`). Each thread that has compressed a message keeps a
-    ///   compressor of 300 KiB, and the process up to 1 MiB of messages that are being broadcast.
-    /// * **Limits.** [`max_payload`](Self::max_payload) holds for a message before and after it is inflated. One that exceeds
-    ///   it is inflated only to the limit and closes the connection. After 64 KiB of inflated messages, the other limits of
-    ///   the session are checked before more is inflated.
-    /// * **Secrets.** An attacker who can choose a part of a message and see the length of the frame can guess other parts of
-    ///   the same message (the attack CRIME). Do not turn it on if messages mix secrets with text from others.
-    ///
-    /// A client may limit the reach of the compression. Then longer messages than that reach are not compressed for it:
-    /// `websockets` in Python asks for 4096 bytes.
-    #[cfg(feature = "deflate")]
-    pub fn per_message_deflate(mut self, threshold: usize) -> Self {
-        self.http.deflate_threshold = Some(u32::try_from(threshold).unwrap_or(u32::MAX));
-        self
-    }
-
-    /// Decides whether to accept the HTTP request of a handshake, on every transport. If it returns an error, the client
-    /// receives the message with status 403. Use this to check the `Origin` of browsers, because CORS does not apply to
-    /// WebSockets.
-    pub fn allow_request(mut self, allow: impl Fn(&Parts) -> Result<(), String> + Send + Sync + 'static) -> Self {
-        self.http.allow = Some(Box::new(allow));
         self
     }
 
@@ -453,6 +419,10 @@ impl<P: Parser> Endpoint for Server<P> {
         self.0.respond(runtime, request, upgrade)
     }
 
+    fn may_hold(&self, method: &http::Method, uri: &http::Uri) -> bool {
+        self.0.may_hold(method, uri)
+    }
+
     async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
         Self::shut_down(self, deadline).await;
     }
@@ -468,4 +438,9 @@ impl<P: Parser> fmt::Debug for Server<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("path", &self.0.path).finish_non_exhaustive()
     }
+}
+
+/// HTTP around the sessions. Everything is off by default.
+impl<P: Parser> ServerBuilder<P> {
+    http_settings!();
 }

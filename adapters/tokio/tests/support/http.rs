@@ -82,7 +82,7 @@ impl Wire {
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
         let mut response = Response { status, headers, body: Vec::new() };
-        if status != 101 && status != 100 {
+        if ![100, 101, 204].contains(&status) {
             let length = response.header("content-length").expect("a length").parse().unwrap();
             while self.buffer.len() < length {
                 if !self.fill().await {
