@@ -6,7 +6,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use engineio_proto::{CloseReason, Text};
+use engineio_proto::{CloseReason, LinkKind, Text};
 
 use crate::payload::Payload;
 
@@ -61,6 +61,8 @@ pub enum Event {
         /// The reason.
         reason: DisconnectReason,
     },
+    /// The session has moved from polling to this link. It concerns all sockets of the connection. Emitted at most once.
+    Upgraded(LinkKind),
     /// The outbound queue has capacity again, after a command was refused because it was full.
     Writable,
     /// The connection has ended. Emitted exactly once, as the last event, also if the application closed the connection.
@@ -83,10 +85,13 @@ pub enum AckError {
     /// The timeout expired.
     #[error("operation has timed out")]
     Timeout,
-    /// The socket disconnected before the ack arrived, or the event was not sent: it was volatile and dropped, or refused
-    /// because of a limit after the command was accepted.
+    /// The socket disconnected before the ack arrived, or the event was not sent because it was volatile and was dropped.
     #[error("socket has been disconnected")]
     Disconnected,
+    /// The event was not sent, because too many acks are awaited from the peer
+    /// ([`Limits::max_awaited_acks`](crate::Limits)). The socket is still connected.
+    #[error("the event was not sent: too many acks are awaited from this peer (limits.max_awaited_acks)")]
+    TooManyAcks,
 }
 
 /// Why a socket disconnected. `Display` writes the reason string of the reference.

@@ -178,6 +178,33 @@ fn a_shutdown_answers_a_held_get_at_once() {
 }
 
 #[test]
+fn closing_the_session_sends_what_is_queued_and_no_disconnect() {
+    let (mut world, root) = World::joined();
+    world.join("/custom");
+    world.connection.emit(&mut world.encoder, root, "bye", &()).unwrap();
+    world.connection.close_session(world.now);
+    world.settle();
+    assert_eq!(world.texts(), [r#"2["bye"]"#]);
+    assert!(world.link_is_closed());
+    world.connection.close_session(world.now);
+    world.assert_over(&["0 left: forced close", "1 left: forced close", "closed: forced close"]);
+}
+
+#[test]
+fn closing_the_session_over_polling_ends_the_next_get_with_a_close_packet() {
+    let (mut world, root) = World::joined_with(true, Settings::default());
+    world.connection.emit(&mut world.encoder, root, "bye", &()).unwrap();
+    world.connection.close_session(world.now);
+    world.settle();
+    assert_eq!(world.event_lines(), ["0 left: forced close"]);
+    let request = world.get();
+    assert_eq!(world.reply(request), (200, "42[\"bye\"]".into()));
+    let request = world.get();
+    assert_eq!(world.reply(request), (200, "6\u{1e}1".into()));
+    world.assert_over(&["closed: forced close"]);
+}
+
+#[test]
 fn discarding_drops_queued_and_unread_packets() {
     for polling in [false, true] {
         let (mut world, root) = World::joined_with(polling, Settings::default());

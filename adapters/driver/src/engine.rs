@@ -2,27 +2,30 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Context;
+use std::time::Duration;
 
 use engineio_proto::server::{Session, Transport};
-use engineio_proto::{CloseReason, Config, Event, Frame, Instant, Message, Revision, SendError, Sid};
+use engineio_proto::{CloseReason, Config, Event, Frame, Instant, Message, Revision, SendError, Sid, Transports};
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http_body::Body as HttpBody;
 
 use crate::body::Body;
 use crate::endpoint::Endpoint;
+use crate::extensions::Extensions;
 use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, MaxWaiting, Started, Waiting, erase, run};
 use crate::handshake::Handshake;
 use crate::http::{HttpSettings, http_settings};
 use crate::hub::ServerApplication;
 use crate::inbox::Inbox;
 use crate::log_limit::{HandlerFailures, LogCounters, log_limited, truncate};
-use crate::peer::Peer;
+use crate::peer::{Peer, set_transport, transport_of};
 use crate::runtime::Runtime;
 use crate::service::Service;
+use crate::sync::lock;
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
 use crate::upgrade::Upgrade;
 
@@ -39,12 +42,15 @@ pub struct EngineServerBuilder {
     handlers: Handlers,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Handlers {
-    connect: Option<ErasedHandler<(EngineSocket,), HandlerResult>>,
-    message: Option<ErasedHandler<(EngineSocket, Message), HandlerResult>>,
-    close: Option<ErasedHandler<(EngineSocket, CloseReason), HandlerResult>>,
+    connect: Option<SharedHandler<(EngineSocket,)>>,
+    message: Option<SharedHandler<(EngineSocket, Message)>>,
+    close: Option<SharedHandler<(EngineSocket, CloseReason)>>,
+    upgrade: Option<SharedHandler<(EngineSocket, Transport)>>,
 }
+
+type SharedHandler<A> = Arc<ErasedHandler<A, HandlerResult>>;
 
 /// One Engine.IO peer. This is a handle: clones refer to the same peer.
 #[derive(Clone)]
@@ -59,8 +65,10 @@ struct Shared {
     soft_inbound: usize,
     /// 1 while the inbox is over its limit, otherwise 0.
     full: AtomicUsize,
-    upgraded: AtomicBool,
+    transport: AtomicU8,
+    ended: AtomicBool,
     log_counters: LogCounters,
+    extensions: Extensions,
 }
 
 /// A command from another task to a session.
@@ -72,13 +80,15 @@ enum Command {
 }
 
 struct Engine {
-    handlers: Handlers,
+    handlers: Mutex<Arc<Handlers>>,
     max_waiting: MaxWaiting,
 }
 
 /// The state of a peer that only its own task can access.
 struct Local {
     peer: Arc<EnginePeer>,
+    /// Those that were set when the session was opened.
+    handlers: Arc<Handlers>,
     waiting: Waiting<Running, HandlerResult>,
     /// Whether the session was opened. Only then does the close handler run.
     opened: bool,
@@ -89,9 +99,66 @@ enum Running {
     Connect,
     Message,
     Close,
+    Upgrade,
 }
 
 impl EngineServer {
+    /// Creates a server with the default settings of the reference, on the path `/engine.io/`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Sets the handler for new peers; see [`EngineServerBuilder::on_connect`]. Handlers that are set on the server apply to sessions that
+    /// are opened afterwards.
+    pub fn on_connect<M>(&self, handler: impl Handler<(EngineSocket,), HandlerResult, M>) -> &Self {
+        self.change_handlers(|handlers| handlers.connect = Some(Arc::new(erase(handler))))
+    }
+
+    /// Sets the handler for messages; see [`EngineServerBuilder::on_message`].
+    pub fn on_message<M>(&self, handler: impl Handler<(EngineSocket, Message), HandlerResult, M>) -> &Self {
+        self.change_handlers(|handlers| handlers.message = Some(Arc::new(erase(handler))))
+    }
+
+    /// Sets the handler for sessions that move from polling to a WebSocket; see [`EngineServerBuilder::on_upgrade`].
+    pub fn on_upgrade<M>(&self, handler: impl Handler<(EngineSocket, Transport), HandlerResult, M>) -> &Self {
+        self.change_handlers(|handlers| handlers.upgrade = Some(Arc::new(erase(handler))))
+    }
+
+    /// Sets the handler for disconnected peers; see [`EngineServerBuilder::on_close`].
+    pub fn on_close<M>(&self, handler: impl Handler<(EngineSocket, CloseReason), HandlerResult, M>) -> &Self {
+        self.change_handlers(|handlers| handlers.close = Some(Arc::new(erase(handler))))
+    }
+
+    fn change_handlers(&self, change: impl FnOnce(&mut Handlers)) -> &Self {
+        let mut handlers = lock(&self.0.hub.application.handlers);
+        let mut changed = Handlers::clone(&handlers);
+        change(&mut changed);
+        let old = std::mem::replace(&mut *handlers, Arc::new(changed));
+        drop(handlers);
+        // After the lock is released, because dropping handlers runs application code.
+        drop(old);
+        self
+    }
+
+    /// The peer with this session id.
+    #[must_use]
+    pub fn socket(&self, id: &Sid) -> Option<EngineSocket> {
+        self.0.hub.peer(id).map(EngineSocket)
+    }
+
+    /// The peers whose sessions have not ended.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<EngineSocket> {
+        self.0.hub.all().into_iter().map(EngineSocket).collect()
+    }
+
+    /// Refuses new sessions with status 503 from now on, and waits until the present ones have ended; see
+    /// [`Server::drain`](crate::Server::drain).
+    pub async fn drain(&self) {
+        self.0.hub.drain().await;
+    }
+
     /// Starts building a server. Its default path is `/engine.io/`.
     pub fn builder() -> EngineServerBuilder {
         EngineServerBuilder {
@@ -129,6 +196,43 @@ impl EngineServerBuilder {
     pub fn allow_eio3(mut self, allow: bool) -> Self {
         self.config.allow_eio3 = allow;
         self
+    }
+
+    /// Interval between pings. Default: 25 s.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.config.ping_interval = interval;
+        self
+    }
+
+    /// How long to wait for the pong after a ping. Default: 20 s.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.config.ping_timeout = timeout;
+        self
+    }
+
+    /// How long an upgrade may take. Default: 10 s.
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.config.upgrade_timeout = timeout;
+        self
+    }
+
+    /// Maximum size of an inbound message in bytes, on every transport. Default: 1 000 000. This also raises the limits that such messages
+    /// would exceed next; see [`engineio_proto::Config::set_max_payload`].
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.config.set_max_payload(bytes);
+        self
+    }
+
+    /// The transports that are served. Default: polling and WebSocket.
+    pub fn transports(mut self, transports: Transports) -> Self {
+        self.config.transports = transports;
+        self
+    }
+
+    /// Changes any setting or limit of sessions. Same as [`EngineServerBuilder::config`], with the name that
+    /// [`ServerBuilder::engine`](crate::ServerBuilder::engine) has.
+    pub fn engine(self, change: impl FnOnce(&mut Config)) -> Self {
+        self.config(change)
     }
 
     /// Changes the settings and limits of sessions.
@@ -170,27 +274,34 @@ impl EngineServerBuilder {
 
     /// Sets the handler for new peers: `Fn(EngineSocket)`, sync or async. It starts before any message of the peer is handled.
     pub fn on_connect<M>(mut self, handler: impl Handler<(EngineSocket,), HandlerResult, M>) -> Self {
-        self.handlers.connect = Some(erase(handler));
+        self.handlers.connect = Some(Arc::new(erase(handler)));
         self
     }
 
     /// Sets the handler for messages: `Fn(EngineSocket, Message)`, sync or async. Without it, messages go to
     /// [`EngineSocket::recv`], which must be called before the connect handler has ended; otherwise they are dropped.
     pub fn on_message<M>(mut self, handler: impl Handler<(EngineSocket, Message), HandlerResult, M>) -> Self {
-        self.handlers.message = Some(erase(handler));
+        self.handlers.message = Some(Arc::new(erase(handler)));
         self
     }
 
     /// Sets the handler for disconnected peers: `Fn(EngineSocket, CloseReason)`, sync or async.
     pub fn on_close<M>(mut self, handler: impl Handler<(EngineSocket, CloseReason), HandlerResult, M>) -> Self {
-        self.handlers.close = Some(erase(handler));
+        self.handlers.close = Some(Arc::new(erase(handler)));
+        self
+    }
+
+    /// Sets the handler for sessions that move from polling to a WebSocket: `Fn(EngineSocket, Transport)`, sync or async. Called at most
+    /// once for a session.
+    pub fn on_upgrade<M>(mut self, handler: impl Handler<(EngineSocket, Transport), HandlerResult, M>) -> Self {
+        self.handlers.upgrade = Some(Arc::new(erase(handler)));
         self
     }
 
     /// Builds the server.
     #[must_use]
     pub fn build(self) -> EngineServer {
-        let application = Engine { handlers: self.handlers, max_waiting: self.max_waiting };
+        let application = Engine { handlers: Mutex::new(Arc::new(self.handlers)), max_waiting: self.max_waiting };
         EngineServer(Arc::new(Service::new(|_| application, self.config, self.http)))
     }
 }
@@ -238,7 +349,26 @@ impl EngineSocket {
     /// Whether a link carries the session: it was opened on a link, or upgraded to one.
     #[must_use]
     pub fn is_on_link(&self) -> bool {
-        self.0.shared.upgraded.load(Ordering::Relaxed)
+        self.transport() != Transport::Polling
+    }
+
+    /// What carries the session at this time: polling or a WebSocket. It changes at most once; see [`EngineServerBuilder::on_upgrade`].
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        transport_of(&self.0.shared.transport)
+    }
+
+    /// Stores a value with the peer. It is kept until the close handler has ended. Returns the previous value of the same type. Once the
+    /// session has ended, so also in the close handler, the new value is dropped and `None` is returned.
+    pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
+        // A value stored after the cleanup would be kept as long as this handle.
+        self.0.shared.extensions.insert_if(value, || !self.0.shared.ended.load(Ordering::Relaxed))
+    }
+
+    /// The value of this type that was stored with the peer.
+    #[must_use]
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.0.shared.extensions.get()
     }
 
     /// Sends a message. Never waits: the message is queued for the session's task.
@@ -311,13 +441,16 @@ impl ServerApplication for Engine {
             inbox: Inbox::new(),
             soft_inbound: config.limits.soft_inbound,
             full: AtomicUsize::new(0),
-            upgraded: AtomicBool::new(false),
+            transport: AtomicU8::new(0),
+            ended: AtomicBool::new(false),
             log_counters: LogCounters::default(),
+            extensions: Extensions::default(),
         }
     }
 
     fn open(&self, _: Instant, session: Session, peer: &Arc<EnginePeer>) -> (Session, Local) {
-        (session, Local { peer: Arc::clone(peer), waiting: Waiting::new(), opened: false })
+        let handlers = Arc::clone(&lock(&self.handlers));
+        (session, Local { peer: Arc::clone(peer), handlers, waiting: Waiting::new(), opened: false })
     }
 
     fn shut_down() -> Command {
@@ -374,15 +507,15 @@ impl Application for Engine {
             match event {
                 Event::Open => {
                     core.local.opened = true;
-                    shared.upgraded.store(core.machine.transport() != Transport::Polling, Ordering::Relaxed);
-                    if let Some(connect) = &self.handlers.connect {
+                    set_transport(&shared.transport, core.machine.transport());
+                    if let Some(connect) = core.local.handlers.connect.clone() {
                         start(core, cx, Running::Connect, 0, || connect((socket,)));
                     } else {
                         shared.inbox.drop_unless_wanted(&shared.full);
                     }
                 }
                 Event::Message(message) => {
-                    if let Some(handler) = &self.handlers.message {
+                    if let Some(handler) = core.local.handlers.message.clone() {
                         let bytes = message.len();
                         start(core, cx, Running::Message, bytes, || handler((socket, message)));
                     } else {
@@ -391,12 +524,20 @@ impl Application for Engine {
                         let _ = shared.inbox.push(message, bytes, shared.soft_inbound, &shared.full);
                     }
                 }
-                Event::Upgraded(_) => shared.upgraded.store(true, Ordering::Relaxed),
+                Event::Upgraded(link) => {
+                    let transport = Transport::Link(link);
+                    set_transport(&shared.transport, transport);
+                    if let Some(upgrade) = core.local.handlers.upgrade.clone() {
+                        start(core, cx, Running::Upgrade, 0, || upgrade((socket, transport)));
+                    }
+                }
                 Event::Closed(reason) => {
                     log_closed(core.peer.sid(), reason);
+                    shared.ended.store(true, Ordering::Relaxed);
                     shared.inbox.close(&shared.full);
-                    if let Some(close) = self.handlers.close.as_ref().filter(|_| core.local.opened) {
-                        start(core, cx, Running::Close, 0, || close((socket, reason)));
+                    match core.local.handlers.close.clone().filter(|_| core.local.opened) {
+                        Some(close) => start(core, cx, Running::Close, 0, || close((socket, reason))),
+                        None => shared.extensions.clear(),
                     }
                 }
                 _ => {}
@@ -411,8 +552,12 @@ impl Application for Engine {
         Some(Box::pin(rest))
     }
 
-    fn finish(&self, peer: &Arc<EnginePeer>, _: &mut Local) {
+    fn finish(&self, peer: &Arc<EnginePeer>, local: &mut Local) {
         peer.shared.inbox.close(&peer.shared.full);
+        peer.shared.ended.store(true, Ordering::Relaxed);
+        if local.waiting.is_idle() {
+            peer.shared.extensions.clear();
+        }
     }
 }
 
@@ -449,10 +594,15 @@ pub(crate) fn log_closed(session: Sid, reason: CloseReason) {
     }
 }
 
+/// Logs how a handler has ended. After the last one, drops the values that the application has stored.
 fn log(peer: &EnginePeer, running: &Running, ended: Ended<HandlerResult>) {
+    if *running == Running::Close {
+        peer.shared.extensions.clear();
+    }
     let (session, log_counters) = (peer.sid(), &peer.shared.log_counters);
     let (handler, HandlerFailures { failed, panicked }) = match running {
         Running::Connect => ("connect", &log_counters.connect),
+        Running::Upgrade => ("upgrade", &log_counters.connect),
         Running::Message => ("message", &log_counters.events),
         Running::Close => ("close", &log_counters.disconnect),
     };
@@ -466,6 +616,12 @@ fn log(peer: &EnginePeer, running: &Running, ended: Ended<HandlerResult>) {
             let panic = truncate(&panic);
             log_limited!(panicked, error, %session, handler, panic, "a handler of an Engine.IO session panicked: its session is closed");
         }
+    }
+}
+
+impl Default for EngineServer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

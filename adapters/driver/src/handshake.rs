@@ -24,23 +24,24 @@ pub struct Secure;
 /// secrets such as cookies.
 #[derive(Debug)]
 pub struct Handshake {
-    /// `path?query`, then a line `name: value` for each header. Each line ends with a line feed. The types of the HTTP library are not
+    /// `s` if the request came over TLS, otherwise `-`. Then `path?query`, then a line `name: value` for each header. Each line ends with a line feed. The types of the HTTP library are not
     /// kept, because they would keep its read buffer alive.
     head: Box<[u8]>,
     address: Option<SocketAddr>,
     issued: SystemTime,
-    secure: bool,
 }
 
 impl Handshake {
     /// The number of bytes that a handshake keeps of this request.
     pub(crate) fn length(parts: &Parts) -> usize {
         let length = |(name, value): (&[u8], &[u8])| name.len().saturating_add(value.len()).saturating_add(3);
-        headers(parts).map(length).fold(target(parts).len().saturating_add(1), usize::saturating_add)
+        headers(parts).map(length).fold(target(parts).len().saturating_add(2), usize::saturating_add)
     }
 
     pub(crate) fn new(parts: &Parts) -> Self {
         let mut head = Vec::with_capacity(Self::length(parts));
+        let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
+        head.push(if secure { b's' } else { b'-' });
         head.extend_from_slice(target(parts).as_bytes());
         head.push(b'\n');
         for (name, value) in headers(parts) {
@@ -53,12 +54,11 @@ impl Handshake {
             head: head.into_boxed_slice(),
             address: parts.extensions.get::<RemoteAddress>().map(|address| address.0),
             issued: SystemTime::now(),
-            secure: parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https"),
         }
     }
 
     fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.head.split(|byte| *byte == b'\n')
+        self.head.get(1..).unwrap_or_default().split(|byte| *byte == b'\n')
     }
 
     /// The path and query, as the client sent them.
@@ -128,8 +128,8 @@ impl Handshake {
     /// Whether the request came over TLS: the listener says so ([`Secure`]), or the request line has the scheme `https`. Behind a proxy that
     /// ends TLS, this is false; look at the header that the proxy adds, often `x-forwarded-proto`.
     #[must_use]
-    pub const fn secure(&self) -> bool {
-        self.secure
+    pub fn secure(&self) -> bool {
+        self.head.first() == Some(&b's')
     }
 
     /// Whether the request has the header `origin`. Browsers add it to requests from pages of another origin, and to every WebSocket.
@@ -210,7 +210,7 @@ impl Serialize for Handshake {
         fields.serialize_field("time", &self.time())?;
         fields.serialize_field("address", &self.address.map(|address| address.ip().to_string()))?;
         fields.serialize_field("xdomain", &self.xdomain())?;
-        fields.serialize_field("secure", &self.secure)?;
+        fields.serialize_field("secure", &self.secure())?;
         fields.serialize_field("issued", &issued)?;
         fields.serialize_field("url", self.url())?;
         fields.serialize_field("query", &query)?;
@@ -225,7 +225,8 @@ fn javascript_date(since_epoch: Duration) -> String {
     let seconds = since_epoch.as_secs();
     let (mut day, second) = (seconds / 86_400, seconds % 86_400);
     let weekday = usize::try_from(day % 7).ok().and_then(|day| DAYS.get(day)).unwrap_or(&"");
-    let (mut year, is_leap) = (1970_u64, |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970_u64;
     // 400 years have 146 097 days.
     year = year.saturating_add((day / 146_097).saturating_mul(400));
     day %= 146_097;

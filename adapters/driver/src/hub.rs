@@ -49,6 +49,7 @@ pub(crate) struct Hub<A: ServerApplication> {
     peers: Mutex<HashMap<Sid, Arc<PeerOf<A>>, SidHash>>,
     last_id: AtomicU64,
     shutting_down: AtomicBool,
+    draining: AtomicBool,
 }
 
 /// By default, the keys in the table come from the operating system's generator, so they are as good as hashed. A peer chooses only which
@@ -113,6 +114,7 @@ impl<A: ServerApplication> Hub<A> {
             peers: Mutex::new(HashMap::with_hasher(SidHash(generated.then(RandomState::new)))),
             last_id: AtomicU64::new(0),
             shutting_down: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
         }
     }
 
@@ -158,9 +160,22 @@ impl<A: ServerApplication> Hub<A> {
         }
     }
 
+    /// Refuses new sessions from now on, and waits until all sessions have ended.
+    pub(crate) async fn drain(&self) {
+        // Under the lock of the table, so that a session that is added has started before its end is waited for.
+        let peers = lock(&self.peers);
+        self.draining.store(true, Ordering::Relaxed);
+        drop(peers);
+        self.tasks.finished().await;
+    }
+
+    /// All peers whose sessions have not ended.
+    pub(crate) fn all(&self) -> Vec<Arc<PeerOf<A>>> {
+        lock(&self.peers).values().cloned().collect()
+    }
+
     fn push_to_all(&self, command: fn() -> A::Command) {
-        let peers: Vec<_> = lock(&self.peers).values().cloned().collect();
-        for peer in peers {
+        for peer in self.all() {
             // A peer whose session has ended needs no command.
             let _ = peer.push(0, command);
         }
@@ -184,7 +199,7 @@ impl<A: ServerApplication> Hub<A> {
             let Some(sid) = generate() else { break };
             let mut peers = lock(&self.peers);
             // Under the lock, so that no peer is added after all were asked to close.
-            if self.is_shutting_down() {
+            if self.is_shutting_down() || self.draining.load(Ordering::Relaxed) {
                 // Dropped without the lock, because `shared` is a value of the application.
                 drop(peers);
                 return Err(Refusal::Unavailable);

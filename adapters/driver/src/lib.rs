@@ -40,6 +40,7 @@ mod compression;
 mod endpoint;
 mod engine;
 mod engine_arguments;
+mod extensions;
 mod extract;
 mod handler;
 mod handshake;
@@ -78,15 +79,18 @@ pub use self::runtime::{Runtime, Stream};
 pub use self::service::not_found;
 pub use self::socketio::{
     Ack, Answer, Answers, Auth, Broadcast, ClientSource, ConnectRequest, Data, Event, EventName, Extension,
-    MiddlewareResult, Namespace, Refusal, RoomEvent, Server, ServerBuilder, Socket, SocketSource, State, TryData,
+    MiddlewareResult, Namespace, Refusal, RoomEvent, RoomNames, Server, ServerBuilder, Socket, SocketSource, State,
+    TryData,
 };
 pub use self::upgrade::Upgrade;
+pub use engineio_proto::server::Transport;
 pub use engineio_proto::{
-    CloseReason, Config as EngineConfig, Limits as EngineLimits, Message, Revision, SendError, Sid, Text, Transports,
+    CloseReason, Config as EngineConfig, Limits as EngineLimits, LinkKind, Message, Revision, SendError, Sid, Text,
+    Transports,
 };
 #[cfg(feature = "msgpack")]
 pub use socketio_proto::MsgPack;
 pub use socketio_proto::{
-    AckError, Args, Config as SocketConfig, DisconnectReason, EmitError, InvalidSocketId, Json, Limits as SocketLimits,
-    Parser, Payload, ReadError, SocketId,
+    AckError, Args, Config as SocketConfig, DisconnectReason, EmitError, EncodeError, InvalidSocketId, Json,
+    Limits as SocketLimits, Parser, Payload, ReadError, SocketId,
 };

@@ -6,11 +6,12 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use engineio_proto::server::{BodyFault, RequestKind, SessionRequest};
-use engineio_proto::{ContentType, LinkId, RequestId, Response, SendError, Sid};
+use engineio_proto::server::{BodyFault, RequestKind, SessionRequest, Transport};
+use engineio_proto::{ContentType, LinkId, LinkKind, RequestId, Response, SendError, Sid};
 use futures_channel::oneshot;
 
 use crate::spare;
@@ -90,6 +91,25 @@ pub(crate) struct Contents<C> {
     /// The size of the packets in `commands`, in bytes.
     pub(crate) bytes: usize,
     pub(crate) http: Vec<HttpEvent>,
+}
+
+/// The transport that [`set_transport`] has stored.
+pub(crate) fn transport_of(stored: &AtomicU8) -> Transport {
+    match stored.load(Ordering::Relaxed) {
+        0 => Transport::Polling,
+        1 => Transport::Link(LinkKind::WebSocket),
+        _ => Transport::Link(LinkKind::WebTransport),
+    }
+}
+
+/// Stores the transport of a session, where other tasks can read it.
+pub(crate) fn set_transport(stored: &AtomicU8, transport: Transport) {
+    let number = match transport {
+        Transport::Polling => 0,
+        Transport::Link(LinkKind::WebSocket) => 1,
+        Transport::Link(LinkKind::WebTransport) => 2,
+    };
+    stored.store(number, Ordering::Relaxed);
 }
 
 impl<C: 'static, S> Peer<C, S> {

@@ -450,6 +450,18 @@ impl<P: Parser> Connection<P> {
         self.pump();
     }
 
+    /// Closes the session gracefully without a DISCONNECT: queued packets are sent first, and clients of the reference reconnect. The
+    /// reason of the sockets is `forced close`. Unread events of the peer are dropped. (socket.io: `socket.conn.close()`)
+    pub fn close_session(&mut self, now: Instant) {
+        self.tick(now);
+        if self.phase != Phase::Open {
+            return;
+        }
+        self.drop_unread();
+        self.end(DisconnectReason::Closed(CloseReason::ForcedClose));
+        self.pump();
+    }
+
     /// Closes the connection immediately. Queued packets and unread events of the peer are dropped.
     pub fn discard(&mut self, now: Instant) {
         self.tick(now);
@@ -591,7 +603,7 @@ impl<P: Parser> Connection<P> {
             LowerEvent::Open => self.opened(),
             LowerEvent::Writable => self.inbox.set_writable(true),
             LowerEvent::Closed(reason) => self.closed(reason),
-            // The transport concerns only the session.
+            LowerEvent::Upgraded(kind) => self.inbox.push(Event::Upgraded(kind), 0),
             _ => {}
         }
     }

@@ -10,6 +10,7 @@
 //! | [`Acked`](crate::Event::Acked) | Pass the outcome to the code that waits for it. If the id is odd, it belongs to a broadcast: call [`Namespace::handle_ack`]. |
 //! | [`Disconnecting`](crate::Event::Disconnecting) | Run the handler. The socket is still in its rooms. |
 //! | [`Disconnected`](crate::Event::Disconnected) | Call [`Namespace::remove`], then run the handler. |
+//! | [`Upgraded`](crate::Event::Upgraded) | Tell the application, if it wants to know the transport. |
 //! | [`Writable`](crate::Event::Writable) | Send again what was refused with `Full`. |
 //! | [`Closed`](crate::Event::Closed) | Nothing: `Disconnected` was emitted for every socket. Drop the connection once `is_drained` returns true. |
 //!

@@ -343,7 +343,7 @@ impl<'a> World<'a> {
         let Some(peer) = self.peer() else { return };
         peer.ended = true;
         peer.reads_again_at = peer.pair.now();
-        let ending = if well_behaved { 0 } else { peer.pair.random().below(6) };
+        let ending = if well_behaved { 0 } else { peer.pair.random().below(7) };
         let command: fn(&mut Connection, Instant) = match ending {
             1 => return peer.pair.crash(),
             2 => {
@@ -353,6 +353,7 @@ impl<'a> World<'a> {
             3 => Connection::close,
             4 => Connection::shut_down,
             5 => Connection::discard,
+            6 => Connection::close_session,
             _ => return peer.pair.client().close(),
         };
         if peer.pair.timed_command(0, command).is_none() && !peer.pair.client().is_closed() {
@@ -469,6 +470,7 @@ impl<'a> World<'a> {
                     return violation("I5");
                 }
             }
+            Event::Upgraded(_) => {}
             Event::Writable => match peer.refused.checked_sub(1) {
                 Some(left) => peer.refused = left,
                 None => return violation("writable"),

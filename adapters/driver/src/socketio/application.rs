@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 
-use engineio_proto::server::Session;
+use engineio_proto::server::{Session, Transport};
 use engineio_proto::{Instant, SendError, Sid, Text};
 use futures_util::future::BoxFuture;
 use http::request::Parts;
@@ -15,7 +15,6 @@ use socketio_proto::{
     Parser, Payload, Pending, SocketHandle,
 };
 
-use super::extensions::Extensions;
 use super::registry::{Registry, Visit};
 use super::state::{
     Ack, AckSink, Command, ConnectRequest, Emits, Event, Handlers, MiddlewareResult, NamespaceInner, Refusal, Shared,
@@ -23,6 +22,7 @@ use super::state::{
 };
 use super::states::States;
 use crate::engine::log_closed;
+use crate::extensions::Extensions;
 use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, run};
 use crate::hub::{ServerApplication, random_bytes};
 use crate::log_limit::{HandlerFailures, log_limited, truncate};
@@ -101,6 +101,7 @@ enum Kind {
     Connect,
     /// The event handler at this index of the table.
     Event(usize),
+    Upgrade,
     Disconnecting,
     /// The last handler. After it has ended, the values that the application stored with the socket are dropped.
     Disconnect,
@@ -359,6 +360,22 @@ impl<P: Parser> SocketIo<P> {
     }
 }
 
+/// The session has moved to another transport.
+fn upgraded<P: Parser>(core: &mut Core<'_, SocketIo<P>>, cx: &mut Context<'_>, transport: Transport) {
+    core.peer.shared.set_transport(transport);
+    let members = core.local.first.iter().chain(core.local.others.values());
+    let members: Vec<_> = members.filter(|member| member.handlers.upgrade.is_some()).cloned().collect();
+    for member in members {
+        let Some(handler) = member.handlers.upgrade.clone() else { continue };
+        let socket = Socket(Arc::clone(&member.socket));
+        let running = Running { member, kind: Kind::Upgrade };
+        match run(cx, || handler((socket, transport))) {
+            Ok(ended) => returned(core, &running, ended),
+            Err(future) => core.local.waiting.add(running, 0, future),
+        }
+    }
+}
+
 /// Runs a handler for a socket that is leaving or has left.
 fn run_for_leaving<P: Parser>(
     core: &mut Core<'_, SocketIo<P>>,
@@ -390,13 +407,14 @@ impl<P: Parser> Running<P> {
         let socket = &self.member.socket;
         match self.kind {
             Kind::Connect => socket.inbox.drop_unless_wanted(&socket.peer.shared.full_inboxes),
-            Kind::Event(_) | Kind::Disconnecting => {}
+            Kind::Event(_) | Kind::Upgrade | Kind::Disconnecting => {}
             Kind::Disconnect => socket.forget(),
         }
         let log_counters = &socket.peer.shared.log_counters;
         let (handler, HandlerFailures { failed, panicked }) = match self.kind {
             Kind::Connect => ("connect", &log_counters.connect),
             Kind::Event(index) => (self.member.handlers.name(index), &log_counters.events),
+            Kind::Upgrade => ("upgrade", &log_counters.connect),
             Kind::Disconnecting => ("disconnecting", &log_counters.disconnecting),
             Kind::Disconnect => ("disconnect", &log_counters.disconnect),
         };
@@ -470,6 +488,7 @@ fn leave<P: Parser>(socket: &SocketInner<P>) {
     socket.namespace.remove(socket);
     socket.namespace.left();
     socket.disconnected();
+    socket.tell_closed();
 }
 
 fn member<'a, P: Parser>(
@@ -498,6 +517,7 @@ impl<P: Parser> ServerApplication for SocketIo<P> {
     }
 
     fn open(&self, now: Instant, session: Session, peer: &Arc<SocketPeer<P>>) -> (Connection<P>, Local<P>) {
+        peer.shared.set_transport(session.transport());
         let connection = Connection::new(now, session, self.parser.clone(), Arc::clone(&self.config));
         let local = Local {
             peer: Arc::clone(peer),
@@ -546,7 +566,8 @@ impl<P: Parser> Application for SocketIo<P> {
                 match machine.send_with_ack(core.now, socket, &encoded, id, timeout) {
                     Ok(()) => drop(core.local.acks.insert((socket, id), sink)),
                     Err(error) => {
-                        sink.resolve(id, Err(AckError::Disconnected));
+                        let too_many = error == EmitError::TooManyAcks;
+                        sink.resolve(id, Err(if too_many { AckError::TooManyAcks } else { AckError::Disconnected }));
                         not_lost(core, Err(error));
                     }
                 }
@@ -563,6 +584,7 @@ impl<P: Parser> Application for SocketIo<P> {
                 }
             }
             Command::Close => machine.close(core.now),
+            Command::CloseSession => machine.close_session(core.now),
             Command::ShutDown => core.shut_down(Connection::shut_down),
             Command::Discard => machine.discard(core.now),
         }
@@ -594,6 +616,7 @@ impl<P: Parser> Application for SocketIo<P> {
                 }
                 Happened::Disconnecting { socket, reason } => self.disconnecting(core, cx, socket, reason),
                 Happened::Disconnected { socket, reason } => self.disconnected(core, cx, socket, reason),
+                Happened::Upgraded(link) => upgraded(core, cx, Transport::Link(link)),
                 Happened::Closed(reason) => {
                     let session = core.peer.sid();
                     if let Some(fault) = core.machine.fault() {

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use socketio_proto::{DisconnectReason, Parser, Payload, ReadError};
 
 use super::connect_request::read_auth;
-use super::extensions::Extensions;
 use super::state::{Ack, ConnectRequest, Event, Namespace, Socket, SocketPeer};
+use crate::extensions::Extensions;
 use crate::extract::sealed::Sealed;
 use crate::extract::{Extract, HandlerInput, Source, Uses, take_or_clone};
 use crate::handshake::Handshake;

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use socketio_proto::server::Target;
 use socketio_proto::{AckError, Args, EmitError, Json, Outgoing, Parser, Payload};
 
+use super::room_names::RoomNames;
 use super::state::{AnswerOf, NamespaceInner, Socket, SocketKey};
 
 /// Builds a broadcast. Each method returns the changed broadcast. A clone is independent of the original. On a parent namespace
@@ -39,15 +40,21 @@ impl<P: Parser> Broadcast<P> {
         Some(children.into_iter().map(|namespace| Self { namespace, ..self.clone() }).collect())
     }
 
-    /// Adds a room to the recipients. Without any room, the broadcast goes to all sockets on the namespace.
-    pub fn to(mut self, room: &str) -> Self {
-        self.target.rooms.insert(room.to_owned());
+    /// Adds a room, or several, to the recipients. Each socket in one of the rooms receives the event once. Without any room, the
+    /// broadcast goes to all sockets on the namespace.
+    pub fn to(mut self, rooms: impl RoomNames) -> Self {
+        rooms.with(|names| self.target.rooms.extend(names.iter().copied().map(str::to_owned)));
         self
     }
 
-    /// Excludes the sockets in this room.
-    pub fn except(mut self, room: &str) -> Self {
-        self.target.except.insert(room.to_owned());
+    /// Excludes the sockets in this room, or in one of several.
+    pub fn except(mut self, rooms: impl RoomNames) -> Self {
+        rooms.with(|names| self.target.except.extend(names.iter().copied().map(str::to_owned)));
+        self
+    }
+
+    /// Restricts the broadcast to sockets of this server. Without a cluster there are no others, so it changes nothing.
+    pub fn local(self) -> Self {
         self
     }
 
@@ -123,23 +130,44 @@ impl<P: Parser> Broadcast<P> {
         }
     }
 
-    /// Makes all these sockets join a room.
-    pub fn join(&self, room: &str) {
+    /// Same as [`Broadcast::sockets`], in the form that a cluster needs, whose servers have to be asked. (socket.io: `fetchSockets()`)
+    #[allow(clippy::unused_async, reason = "with a cluster, other servers are asked")]
+    pub async fn fetch_sockets(&self) -> Vec<Socket<P>> {
+        self.sockets()
+    }
+
+    /// Number of sockets that the broadcast would be sent to. Some of them may not receive it: their connections may end before, and
+    /// volatile events are dropped.
+    #[must_use]
+    pub fn count(&self) -> usize {
         match self.children() {
-            Some(children) => children.iter().for_each(|child| child.join(room)),
-            None => self.namespace.join(&self.target, room),
+            Some(children) => children.iter().map(Self::count).sum(),
+            None => self.namespace.count(&self.target),
         }
     }
 
-    /// Makes all these sockets leave a room.
-    pub fn leave(&self, room: &str) {
-        match self.children() {
-            Some(children) => children.iter().for_each(|child| child.leave(room)),
-            None => self.namespace.leave(&self.target, room),
-        }
+    /// Makes all these sockets join a room, or several.
+    pub fn join(&self, rooms: impl RoomNames) {
+        rooms.with(|names| match self.children() {
+            Some(children) => children.iter().for_each(|child| child.namespace.join(&child.target, names)),
+            None => self.namespace.join(&self.target, names),
+        });
     }
 
-    /// Disconnects all these sockets from the namespace.
+    /// Makes all these sockets leave a room, or several.
+    pub fn leave(&self, rooms: impl RoomNames) {
+        rooms.with(|names| match self.children() {
+            Some(children) => children.iter().for_each(|child| child.namespace.leave(&child.target, names)),
+            None => self.namespace.leave(&self.target, names),
+        });
+    }
+
+    /// Disconnects all sockets of these sockets' connections, and closes the connections. See [`Socket::close`].
+    pub fn close(&self) {
+        self.sockets().iter().for_each(Socket::close);
+    }
+
+    /// Disconnects all these sockets from the namespace. See [`Socket::disconnect`].
     pub fn disconnect(&self) {
         match self.children() {
             Some(children) => children.iter().for_each(Self::disconnect),

@@ -4,8 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use engineio_proto::Sid;
-use socketio_proto::{Parser, Payload, ReadError};
+use engineio_proto::server::Transport;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use socketio_proto::{EncodeError, Parser, Payload, ReadError};
 
+use super::data::Data;
 use super::state::{ConnectRequest, MiddlewareResult, Refusal};
 use crate::handler::Outcome;
 use crate::handshake::Handshake;
@@ -55,6 +59,29 @@ impl<P: Parser> ConnectRequest<P> {
     /// are dropped.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         self.extensions.insert(value)
+    }
+
+    /// Stores the data of the socket that is created if the client may join; see [`Socket::set_data`](crate::Socket::set_data).
+    ///
+    /// # Errors
+    /// If the data cannot be written as JSON; the previous data is then kept.
+    pub fn set_data<T: Serialize>(&self, data: T) -> Result<(), EncodeError> {
+        self.extensions.insert(Data::new(&data)?);
+        Ok(())
+    }
+
+    /// Reads the data that an earlier middleware has stored; see [`Socket::data`](crate::Socket::data).
+    ///
+    /// # Errors
+    /// If the data does not have this type.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, ReadError> {
+        Data::read(self.extensions.get::<Data>().as_deref())
+    }
+
+    /// What carries the connection at this time.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.peer.shared.transport()
     }
 
     /// The value of this type that an earlier middleware has inserted.

@@ -52,6 +52,14 @@ impl<P: Parser> Event<P> {
         self.ack.take().map_or(Ok(()), |ack| ack.send(args))
     }
 
+    /// Sends the received arguments back as the ack, without deserialising them. Does nothing if the client did not request an ack.
+    ///
+    /// # Errors
+    /// Fails with an [`EmitError`]; nothing is sent.
+    pub fn ack_with_received(mut self) -> Result<(), EmitError> {
+        self.ack.take().map_or(Ok(()), |ack| ack.send(&self.payload))
+    }
+
     /// Splits the event into its arguments and the right to send the ack.
     #[must_use]
     pub fn into_parts(self) -> (Payload, Option<Ack<P>>) {

@@ -67,14 +67,14 @@ impl<P: Parser> NamespaceInner<P> {
         self.tell(outcomes);
     }
 
-    /// Makes the sockets of a target join a room.
-    pub(crate) fn join(&self, target: &Target<SocketKey>, room: &str) {
-        self.with(|machine| drop(machine.apply(Operation::Join { target, rooms: &[room] })));
+    /// Makes the sockets of a target join rooms.
+    pub(crate) fn join(&self, target: &Target<SocketKey>, rooms: &[&str]) {
+        self.with(|machine| drop(machine.apply(Operation::Join { target, rooms })));
     }
 
-    /// Makes the sockets of a target leave a room.
-    pub(crate) fn leave(&self, target: &Target<SocketKey>, room: &str) {
-        self.with(|machine| drop(machine.apply(Operation::Leave { target, rooms: &[room] })));
+    /// Makes the sockets of a target leave rooms.
+    pub(crate) fn leave(&self, target: &Target<SocketKey>, rooms: &[&str]) {
+        self.with(|machine| drop(machine.apply(Operation::Leave { target, rooms })));
     }
 
     /// The rooms of a socket.
@@ -97,6 +97,16 @@ impl<P: Parser> NamespaceInner<P> {
     /// The sockets of a target.
     pub(crate) fn sockets(&self, target: &Target<SocketKey>) -> Vec<Socket<P>> {
         self.recipients(Operation::Fetch { target })
+    }
+
+    /// Number of sockets of a target.
+    pub(crate) fn count(&self, target: &Target<SocketKey>) -> usize {
+        lock(&self.members).machine.apply(Operation::Fetch { target }).count()
+    }
+
+    /// Whether a socket is a member.
+    pub(crate) fn contains(&self, key: SocketKey) -> bool {
+        lock(&self.members).machine.contains(key)
     }
 
     /// Disconnects the sockets of a target.
@@ -368,10 +378,10 @@ mod tests {
     use proptest::prelude::*;
     use socketio_proto::{Json, SocketHandle};
 
-    use super::super::extensions::Extensions;
     use super::super::state::{Emits, Shared, SocketPeer};
     use super::*;
     use crate::clock::Clock;
+    use crate::extensions::Extensions;
     use crate::peer::Peer;
     use crate::runtime::Runtime as _;
     use crate::testkit::Sim;

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use engineio_proto::server::Transport;
 use socketio_proto::{Args, DisconnectReason, EmitError, Parser};
 
 use super::broadcast::Broadcast;
 use super::handlers::never_sent;
+use super::room_names::RoomNames;
 use super::state::{ConnectRequest, Event, MiddlewareResult, Namespace, RoomEvent, Socket};
 use crate::handler::{Handler, HandlerResult, erase};
 
@@ -133,6 +135,14 @@ impl<P: Parser> Namespace<P> {
         self
     }
 
+    /// Sets the handler that runs when the connection of a socket moves from polling to a WebSocket: `Fn(Socket, Transport)`, sync or
+    /// async. Most clients start with polling. A socket that joins after the move gets no event; see [`Socket::transport`]. (socket.io:
+    /// `socket.conn.on("upgrade", ..)`)
+    pub fn on_upgrade<M>(&self, handler: impl Handler<(Socket<P>, Transport), HandlerResult, M>) -> &Self {
+        self.0.change_handlers(|handlers| handlers.upgrade = Some(Arc::new(erase(handler))));
+        self
+    }
+
     /// Adds a handler for room events: a room is created or deleted, or a socket joins or leaves a room. It receives the events
     /// from now on. A namespace can have several of these handlers. Each of them receives all events in the order in which they
     /// happened. They run in the task that caused the event or in another one that causes room events, which does nothing else
@@ -156,14 +166,14 @@ impl<P: Parser> Namespace<P> {
         Broadcast::new(Arc::clone(&self.0), None)
     }
 
-    /// Creates a broadcast to a room. The id of a socket is a room too.
-    pub fn to(&self, room: &str) -> Broadcast<P> {
-        self.broadcast().to(room)
+    /// Creates a broadcast to a room, or several. The id of a socket is a room too.
+    pub fn to(&self, rooms: impl RoomNames) -> Broadcast<P> {
+        self.broadcast().to(rooms)
     }
 
-    /// Creates a broadcast to all sockets that are not in this room.
-    pub fn except(&self, room: &str) -> Broadcast<P> {
-        self.broadcast().except(room)
+    /// Creates a broadcast to all sockets that are not in this room, or in one of several.
+    pub fn except(&self, rooms: impl RoomNames) -> Broadcast<P> {
+        self.broadcast().except(rooms)
     }
 
     /// The sockets on the namespace.

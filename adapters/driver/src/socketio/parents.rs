@@ -10,9 +10,9 @@ use socketio_proto::server::{Namespaces, ParentId};
 use socketio_proto::{Parser, Payload, Pending};
 
 use super::application::{Joining, SocketIo, Stage};
-use super::extensions::Extensions;
 use super::registry::{Role, Visit};
 use super::state::{ConnectRequest, Handlers, MiddlewareResult, NamespaceInner, Refusal};
+use crate::extensions::Extensions;
 use crate::handler::{Ended, Handler, Outcome, Started, run};
 use crate::turn::Core;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engineio_proto::Transports;
+use engineio_proto::server::Transport;
 use http_body::Body as HttpBody;
 use socketio_proto::server::Namespaces;
 use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
@@ -13,7 +14,8 @@ use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
 use super::application::SocketIo;
 use super::broadcast::Broadcast;
 use super::parents::Rule;
-use super::state::{ConnectRequest, Emits, Event, MiddlewareResult, Namespace, Socket};
+use super::room_names::RoomNames;
+use super::state::{ConnectRequest, Emits, Event, MiddlewareResult, Namespace, RoomEvent, Socket};
 use super::states::States;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
@@ -376,14 +378,41 @@ impl<P: Parser> Server<P> {
         self.of("/").broadcast()
     }
 
-    /// Creates a broadcast to a room of `/`.
-    pub fn to(&self, room: &str) -> Broadcast<P> {
-        self.of("/").to(room)
+    /// Creates a broadcast to a room of `/`, or several.
+    pub fn to(&self, rooms: impl RoomNames) -> Broadcast<P> {
+        self.of("/").to(rooms)
     }
 
-    /// Creates a broadcast to all sockets on `/` that are not in this room.
-    pub fn except(&self, room: &str) -> Broadcast<P> {
-        self.of("/").except(room)
+    /// Creates a broadcast to all sockets on `/` that are not in this room, or in one of several.
+    pub fn except(&self, rooms: impl RoomNames) -> Broadcast<P> {
+        self.of("/").except(rooms)
+    }
+
+    /// The socket with this id on `/`.
+    #[must_use]
+    pub fn socket(&self, id: &str) -> Option<Socket<P>> {
+        self.of("/").socket(id)
+    }
+
+    /// Same as [`Namespace::on_room`] of `/`.
+    pub fn on_room(&self, handler: impl Fn(RoomEvent) + Send + Sync + 'static) -> &Self {
+        self.of("/").on_room(handler);
+        self
+    }
+
+    /// Same as [`Namespace::on_upgrade`] of `/`.
+    pub fn on_upgrade<M>(&self, handler: impl Handler<(Socket<P>, Transport), HandlerResult, M>) -> &Self {
+        self.of("/").on_upgrade(handler);
+        self
+    }
+
+    /// Refuses new sessions with status 503 from now on, and waits until the present ones have ended. They are not disturbed: their
+    /// requests are answered, and they may upgrade and join namespaces. Use this when another process takes over: clients that
+    /// reconnect find the new one. To end the sessions that remain after a while, call [`Server::shut_down`].
+    ///
+    /// The server goes on draining if the future is dropped. There is no way back.
+    pub async fn drain(&self) {
+        self.0.hub.drain().await;
     }
 
     /// The sockets on `/`.

@@ -6,14 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use engineio_proto::server::Transport;
 use engineio_proto::{SendError, Sid};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use socketio_proto::server::Target;
-use socketio_proto::{Args, EmitError, Outgoing, Parser, Payload, SocketId};
+use socketio_proto::{Args, EmitError, EncodeError, Outgoing, Parser, Payload, ReadError, SocketId};
 
 use super::answer::Answer;
 use super::broadcast::Broadcast;
 use super::connect_request::read_auth;
+use super::data::{Closed, Data};
 use super::encoder;
+use super::room_names::RoomNames;
 use super::state::{Ack, AckSink, Command, Emits, Event, Namespace, Socket, SocketInner};
 use crate::handshake::Handshake;
 
@@ -21,6 +26,13 @@ impl<P: Parser> SocketInner<P> {
     pub(crate) fn disconnected(&self) {
         self.connected.store(false, Ordering::Relaxed);
         self.inbox.close(&self.peer.shared.full_inboxes);
+    }
+
+    /// Tells those who wait for the end of the socket. It has left its namespace.
+    pub(crate) fn tell_closed(&self) {
+        if let Some(closed) = self.extensions.get::<Closed>() {
+            closed.tell();
+        }
     }
 
     /// Drops the stored values after the last handler has ended, because they may contain this socket.
@@ -108,7 +120,7 @@ impl<P: Parser> Socket<P> {
     ///
     /// # Errors
     /// If the payload does not have this type.
-    pub fn read_auth<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, socketio_proto::ReadError> {
+    pub fn read_auth<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, ReadError> {
         read_auth(self.0.auth.as_ref())
     }
 
@@ -157,9 +169,9 @@ impl<P: Parser> Socket<P> {
     /// arguments of the client's ack.
     ///
     /// There is no timeout: the answer resolves when the client sends the ack. It fails with
-    /// [`AckError::Disconnected`](crate::AckError::Disconnected) when the socket disconnects, and also if the event could not be sent
-    /// after all, for example because too many acks are awaited already
-    /// ([`SocketLimits::max_awaited_acks`](crate::SocketLimits)). The socket may then still be connected. See
+    /// [`AckError::Disconnected`](crate::AckError::Disconnected) when the socket disconnects, and with
+    /// [`AckError::TooManyAcks`](crate::AckError::TooManyAcks) if the event was not sent because too many acks are awaited from this
+    /// client already ([`SocketLimits::max_awaited_acks`](crate::SocketLimits)). The socket is then still connected. See
     /// [`Socket::emit_with_ack_timeout`].
     ///
     /// # Errors
@@ -203,14 +215,14 @@ impl<P: Parser> Socket<P> {
         })
     }
 
-    /// Joins a room. Does nothing after the socket has disconnected.
-    pub fn join(&self, room: &str) {
-        self.0.namespace.join(&Target::socket(self.0.key), room);
+    /// Joins a room, or several. Does nothing after the socket has disconnected.
+    pub fn join(&self, rooms: impl RoomNames) {
+        rooms.with(|names| self.0.namespace.join(&Target::socket(self.0.key), names));
     }
 
-    /// Leaves a room.
-    pub fn leave(&self, room: &str) {
-        self.0.namespace.leave(&Target::socket(self.0.key), room);
+    /// Leaves a room, or several.
+    pub fn leave(&self, rooms: impl RoomNames) {
+        rooms.with(|names| self.0.namespace.leave(&Target::socket(self.0.key), names));
     }
 
     /// The rooms of the socket, including the room of its own id.
@@ -225,14 +237,14 @@ impl<P: Parser> Socket<P> {
         self.0.namespace.is_in(self.0.key, room)
     }
 
-    /// Creates a broadcast to a room, without this socket.
-    pub fn to(&self, room: &str) -> Broadcast<P> {
-        self.broadcast().to(room)
+    /// Creates a broadcast to a room, or several, without this socket.
+    pub fn to(&self, rooms: impl RoomNames) -> Broadcast<P> {
+        self.broadcast().to(rooms)
     }
 
-    /// Creates a broadcast to all sockets that are not in this room, without this socket.
-    pub fn except(&self, room: &str) -> Broadcast<P> {
-        self.broadcast().except(room)
+    /// Creates a broadcast to all sockets that are not in this room, or in one of several, without this socket.
+    pub fn except(&self, rooms: impl RoomNames) -> Broadcast<P> {
+        self.broadcast().except(rooms)
     }
 
     /// Creates a broadcast to all sockets on the namespace, without this socket.
@@ -241,16 +253,97 @@ impl<P: Parser> Socket<P> {
     }
 
     /// Disconnects the socket from its namespace. The connection and its other namespaces stay open.
+    ///
+    /// Whether the official client connects again by itself depends on how its socket ended:
+    ///
+    /// | what ended it | the client's reason | it connects again |
+    /// |---|---|---|
+    /// | [`Socket::disconnect`], [`Socket::close`] | `io server disconnect` | no, until the page calls `socket.connect()` |
+    /// | [`Socket::drop_connection`], [`Server::shut_down`](crate::Server::shut_down), a broken connection, a full queue, a panic | `transport close`, `transport error` or `ping timeout` | yes |
+    /// | its own `socket.disconnect()` | `io client disconnect` | no |
+    /// | a refusal ([`Namespace::middleware`]) | none, but the event `connect_error` | no, until the page calls `socket.connect()` |
     pub fn disconnect(&self) {
         self.command(Command::Disconnect { socket: self.0.handle });
         // Events that the client has sent in the meantime reach no handler.
         self.0.connected.store(false, Ordering::Relaxed);
     }
 
-    /// Disconnects all sockets of the connection, and closes the connection.
+    /// Disconnects all sockets of the connection, and closes the connection. The official client does not connect again by itself; see
+    /// [`Socket::disconnect`].
     pub fn close(&self) {
         self.command(Command::Close);
         self.0.connected.store(false, Ordering::Relaxed);
+    }
+
+    /// Closes the connection without telling the client that its sockets are disconnected, so that the official client connects again:
+    /// for example, to move it to another server. Queued packets are sent first. The sockets of the connection disconnect with the
+    /// reason `forced close`. See [`Socket::disconnect`]. (socket.io: `socket.conn.close()`)
+    pub fn drop_connection(&self) {
+        self.command(Command::CloseSession);
+        self.0.connected.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits until the socket has disconnected and left its rooms. Resolves at once if it has. The disconnect handler, which knows the
+    /// reason, starts about the same time. The future does not keep the socket in memory.
+    ///
+    /// ```
+    /// # async fn next_position() -> u32 { 0 }
+    /// # fn start(server: socketio_driver::Server) {
+    /// use futures_util::future::{Either, select};
+    /// use socketio_driver::Socket;
+    ///
+    /// // Sends until the client is gone. With tokio, `tokio::select!` does the same.
+    /// server.on_connect(async |socket: Socket| {
+    ///     let mut closed = std::pin::pin!(socket.closed());
+    ///     while let Either::Left((position, _)) = select(std::pin::pin!(next_position()), closed.as_mut()).await {
+    ///         let _ = socket.emit_volatile("position", position);
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<P> {
+        let socket = Arc::clone(&self.0);
+        let is_member = |socket: &SocketInner<P>| socket.namespace.contains(socket.key);
+        let receiver = is_member(&socket).then(|| socket.extensions.get_or_insert_default::<Closed>().wait());
+        async move {
+            // The sender was stored before this is asked, and is used after the socket has left: one of both notices the end.
+            if let Some(receiver) = receiver
+                && is_member(&socket)
+            {
+                drop(socket);
+                let _ = receiver.await;
+            }
+        }
+    }
+
+    /// What carries the connection at this time: polling or a WebSocket. It changes at most once, see
+    /// [`Namespace::on_upgrade`]. (socket.io: `socket.conn.transport.name`)
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.0.peer.shared.transport()
+    }
+
+    /// Stores data that serde can write, for example for other servers of a cluster, for a client that comes back after its connection
+    /// was lost, and for an admin page. Replaces the previous data. It is kept as JSON until the disconnect handler has ended. For
+    /// values that stay in this process, use [`Socket::insert`]. (socket.io: `socket.data = ..`)
+    ///
+    /// # Errors
+    /// If the data cannot be written as JSON; the previous data is then kept.
+    pub fn set_data<T: Serialize>(&self, data: T) -> Result<(), EncodeError> {
+        let data = Data::new(&data)?;
+        self.0.extensions.insert_if(data, || self.is_connected());
+        Ok(())
+    }
+
+    /// Reads the data that was stored with [`Socket::set_data`] or [`ConnectRequest::set_data`]. If there is none, an empty object is
+    /// read, as in the reference: for `T = Option<..>` or a type without required members, that is not an error.
+    ///
+    /// [`ConnectRequest::set_data`]: crate::ConnectRequest::set_data
+    ///
+    /// # Errors
+    /// If the data does not have this type.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, ReadError> {
+        Data::read(self.0.extensions.get::<Data>().as_deref())
     }
 
     fn command(&self, command: Command<P>) {

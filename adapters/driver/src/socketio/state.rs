@@ -4,11 +4,12 @@
 //! its namespace. So they are in one file. Their methods are in the other files of this folder, which all depend on this one.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engineio_proto::Text;
+use engineio_proto::server::Transport;
 use futures_channel::oneshot;
 use http::request::Parts;
 use slab::Slab;
@@ -19,14 +20,14 @@ use socketio_proto::{
 
 use super::answer::AnswerSink;
 use super::encoder;
-use super::extensions::Extensions;
 use super::registry::{Latch, Role};
 use super::states::States;
+use crate::extensions::Extensions;
 use crate::handler::{ErasedHandler, HandlerResult};
 use crate::handshake::Handshake;
 use crate::inbox::Inbox;
 use crate::log_limit::{LogCounters, Occurrences};
-use crate::peer::Peer;
+use crate::peer::{Peer, set_transport, transport_of};
 use crate::sync::lock;
 use crate::timers::Alarm;
 
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) log_counters: LogCounters,
     /// The state of the server.
     pub(crate) states: Arc<States>,
+    transport: AtomicU8,
 }
 
 impl Shared {
@@ -55,7 +57,17 @@ impl Shared {
             full_inboxes: AtomicUsize::new(0),
             log_counters: LogCounters::default(),
             states: Arc::default(),
+            transport: AtomicU8::new(0),
         }
+    }
+
+    /// What carries the session.
+    pub(crate) fn transport(&self) -> Transport {
+        transport_of(&self.transport)
+    }
+
+    pub(crate) fn set_transport(&self, transport: Transport) {
+        set_transport(&self.transport, transport);
     }
 
     /// Returns an even id below 2^31. Odd ids are used by namespaces.
@@ -86,6 +98,7 @@ pub(crate) enum Command<P: Parser> {
         socket: SocketHandle,
     },
     Close,
+    CloseSession,
     ShutDown,
     Discard,
 }
@@ -264,6 +277,7 @@ pub(crate) struct Handlers<P: Parser> {
     pub(crate) disconnecting: Option<SharedHandler<(Socket<P>, DisconnectReason)>>,
     pub(crate) disconnect: Option<SharedHandler<(Socket<P>, DisconnectReason)>>,
     pub(crate) rooms: Vec<RoomObserver>,
+    pub(crate) upgrade: Option<SharedHandler<(Socket<P>, Transport)>>,
 }
 
 impl<P: Parser> SocketInner<P> {
@@ -347,6 +361,7 @@ impl<P: Parser> Handlers<P> {
             disconnecting: None,
             disconnect: None,
             rooms: Vec::new(),
+            upgrade: None,
         }
     }
 }
@@ -361,6 +376,7 @@ impl<P: Parser> Clone for Handlers<P> {
             disconnecting: self.disconnecting.clone(),
             disconnect: self.disconnect.clone(),
             rooms: self.rooms.clone(),
+            upgrade: self.upgrade.clone(),
         }
     }
 }

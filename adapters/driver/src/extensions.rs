@@ -39,6 +39,16 @@ impl Extensions {
         value.downcast().ok()
     }
 
+    /// The value of this type. Creates it if there is none.
+    pub(crate) fn get_or_insert_default<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let created = Arc::<T>::default();
+        let mut values = lock(&self.0);
+        let shared: Arc<dyn Any + Send + Sync> = Arc::clone(&created) as _;
+        let value = values.get_or_insert_default().entry(TypeId::of::<T>()).or_insert(shared).clone();
+        drop(values);
+        value.downcast().unwrap_or(created)
+    }
+
     /// Drops all values.
     pub(crate) fn clear(&self) {
         let values = lock(&self.0).take();
