@@ -235,6 +235,10 @@ impl<P: Parser> SocketIo<P> {
                 return tracing::debug!(session = %peer.sid(), %error, "a client could not be accepted");
             }
         };
+        if core.machine.session().transport() == Transport::Polling {
+            // Over polling, the reply stays in the queue until a GET fetches it. The connect handler's emits have to count it.
+            core.peer.set_buffered(core.machine.buffered_bytes());
+        }
         let socket = namespace.add(&id, |key| {
             SocketInner::new(Arc::clone(peer), Arc::clone(&namespace), (handle, key, id.clone()), auth, extensions)
         });

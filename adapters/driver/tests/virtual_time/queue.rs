@@ -166,6 +166,55 @@ fn a_connect_handler_may_send_up_to_the_limit() {
 }
 
 #[test]
+fn a_connect_handler_that_sends_much_over_polling_is_told_to_wait_and_keeps_its_connection() {
+    Sim::run_each_seed(50, |sim| async move {
+        let server = Server::builder().engine(|config| config.limits.max_outbound = LIMIT).build();
+        let length = [LIMIT - 100, LIMIT - 50, 3 * LIMIT][sim.index(3)];
+        let log = Log::default();
+        let refused = log.clone();
+        server.on_connect(move |socket: Socket| {
+            let refused = refused.clone();
+            async move {
+                // The reply to the client's CONNECT is in the session's queue, until the client fetches it.
+                while let Err(error) = socket.emit("all", ".".repeat(length)) {
+                    refused.push(error.to_string());
+                    socket.ready().await?;
+                }
+                Ok::<(), SendError>(())
+            }
+        });
+        let peer = Poller::open(&sim, &server, "/socket.io/").await;
+        let held = sim.chance(500);
+        let mut text = String::new();
+        if held {
+            // The GET is held when the CONNECT comes.
+            let poll = peer.clone();
+            let got = Arc::new(Mutex::new(String::new()));
+            let body = Arc::clone(&got);
+            sim.spawn(async move { *body.lock().unwrap() = poll.get().await.body });
+            sim.settle().await;
+            assert_eq!(peer.post("40").await.body, "ok");
+            sim.settle().await;
+            text.push_str(&got.lock().unwrap());
+        } else {
+            assert_eq!(peer.post("40").await.body, "ok");
+        }
+        for _ in 0..2 {
+            if text.matches('.').count() < length {
+                let reply = peer.get().await;
+                assert_eq!(reply.status, 200, "{reply:?}");
+                text.push_str(&reply.body);
+            }
+        }
+        assert!(text.starts_with("40{"), "{text}");
+        assert_eq!(text.matches('.').count(), length);
+        assert!(log.lines().len() <= 1, "{:?}", log.lines());
+        peer.post("1").await;
+        end(&sim, server, peer).await;
+    });
+}
+
+#[test]
 fn a_volatile_message_is_dropped_while_another_is_queued() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, sockets) = server();
