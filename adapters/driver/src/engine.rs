@@ -548,7 +548,10 @@ impl Application for Engine {
 
     fn leftover(&self, local: &mut Local) -> Option<BoxFuture<'static, ()>> {
         let peer = Arc::clone(&local.peer);
-        let rest = local.waiting.take(move |running, ended| log(&peer, &running, ended))?;
+        let rest = local.waiting.take(move |running, ended| {
+            log(&peer, &running, ended);
+            None::<std::future::Ready<()>>
+        })?;
         Some(Box::pin(rest))
     }
 

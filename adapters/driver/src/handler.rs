@@ -316,7 +316,7 @@ impl<C: Unpin, T> Future for Wait<C, T> {
     }
 }
 
-fn poll_caught<T>(future: &mut BoxFuture<'static, T>, cx: &mut Context<'_>) -> Poll<Ended<T>> {
+pub(crate) fn poll_caught<T>(future: &mut BoxFuture<'static, T>, cx: &mut Context<'_>) -> Poll<Ended<T>> {
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(value)) => Poll::Ready(Ended::Returned(value)),
@@ -381,21 +381,23 @@ impl<C: Unpin, T> Waiting<C, T> {
         }
     }
 
-    /// Takes the waiting handlers as one future, which runs them to their end.
-    pub(crate) fn take(
+    /// Takes the waiting handlers as one future, which runs them to their end, and then what `ended` returns.
+    pub(crate) fn take<F: Future<Output = ()> + Send + 'static>(
         &mut self,
-        ended: impl Fn(C, Ended<T>) + Send + 'static,
+        ended: impl Fn(C, Ended<T>) -> Option<F> + Send + 'static,
     ) -> Option<impl Future<Output = ()> + Send + 'static>
     where
         C: Send + 'static,
         T: Send + 'static,
     {
         let set = self.set.take()?;
-        Some(set.futures.for_each(move |(context, _, end)| {
-            if let Some(context) = context {
-                ended(context, end);
+        Some(set.futures.for_each_concurrent(None, move |(context, _, end)| {
+            let rest = context.and_then(|context| ended(context, end));
+            async move {
+                if let Some(rest) = rest {
+                    rest.await;
+                }
             }
-            std::future::ready(())
         }))
     }
 }

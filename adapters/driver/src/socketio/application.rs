@@ -1,13 +1,17 @@
 //! The Socket.IO application of a connection's task: handles the events of the connection and the commands of other tasks.
 
+mod stages;
+
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Context;
 
 use engineio_proto::server::{Session, Transport};
 use engineio_proto::{Instant, SendError, Sid, Text};
 use futures_util::future::BoxFuture;
+use futures_util::task::noop_waker_ref;
 use http::request::Parts;
 use socketio_proto::server::{Connection, ParentId};
 use socketio_proto::{
@@ -15,17 +19,20 @@ use socketio_proto::{
     Parser, Payload, Pending, SocketHandle,
 };
 
+use self::stages::Held;
 use super::registry::{Registry, Visit};
 use super::state::{
-    Ack, AckSink, Command, ConnectRequest, Emits, Event, Handlers, MiddlewareResult, NamespaceInner, Refusal, Shared,
-    SharedHandler, Socket, SocketInner, SocketPeer,
+    Ack, AckHome, AckSink, Command, ConnectRequest, DisconnectHandler, Emits, Event, FailureKind, HandlerFailure,
+    HandlerKind, Handlers, MiddlewareResult, NamespaceInner, Refusal, Shared, SharedHandler, Socket, SocketInner,
+    SocketPeer,
 };
 use super::states::States;
 use crate::engine::log_closed;
 use crate::extensions::Extensions;
-use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, run};
+use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, poll_caught, run};
 use crate::hub::{ServerApplication, random_bytes};
 use crate::log_limit::{HandlerFailures, log_limited, truncate};
+use crate::sync::lock;
 use crate::timers::Alarm;
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
 
@@ -48,6 +55,8 @@ pub(crate) struct Local<P: Parser> {
     /// Requests whose middleware waits.
     pub(super) joining: Waiting<Joining<P>, MiddlewareResult>,
     waiting: Waiting<Running<P>, HandlerResult>,
+    /// An event whose filter waits. Later events of the connection wait, too.
+    held: Option<Box<Held<P>>>,
     /// The key contains the socket, because each namespace numbers its broadcasts separately.
     acks: BTreeMap<(SocketHandle, AckId), AckSink<P>>,
 }
@@ -92,19 +101,24 @@ pub(super) enum Stage {
 struct Running<P: Parser> {
     member: JoinedSocket<P>,
     kind: Kind,
+    /// Where the ack goes that the handler was started with, if it is dropped unused.
+    home: Option<Arc<AckHome>>,
 }
 
 /// The kind of a handler.
-#[derive(Clone, Copy)]
 enum Kind {
     /// After it has ended, events without a handler are dropped.
     Connect,
-    /// The event handler at this index of the table.
+    /// The event handler at this index of the namespace's table.
     Event(usize),
     Upgrade,
+    /// Another handler that was started with an event, and the name of the event.
+    Staged(HandlerKind, Box<str>),
     Disconnecting,
-    /// The last handler. After it has ended, the values that the application stored with the socket are dropped.
-    Disconnect,
+    /// The last handlers, and how many of them have not ended; `None` if there is only one. After they have ended, the values that the
+    /// application stored with the socket are dropped.
+    Disconnect(Option<Arc<AtomicUsize>>),
+    Error,
 }
 
 /// Socket.IO: the namespaces of a server.
@@ -134,7 +148,9 @@ impl<P: Parser> SocketIo<P> {
     /// Whether handlers may start: the waiting handlers are below the limits, and no inbox is full.
     fn is_ready(&self, local: &Local<P>) -> bool {
         let idle = local.waiting.is_idle() && local.joining.is_idle();
-        (idle || self.may_wait(local)) && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
+        (idle || self.may_wait(local))
+            && local.held.is_none()
+            && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
     }
 
     /// Whether one more handler may wait.
@@ -259,9 +275,9 @@ impl<P: Parser> SocketIo<P> {
         };
         let socket = Socket(Arc::clone(&member.socket));
         match run(cx, || connect((socket,))) {
-            Ok(ended) => returned(core, &Running { member, kind: Kind::Connect }, ended),
+            Ok(ended) => returned(core, cx, Running { member, kind: Kind::Connect, home: None }, ended),
             // Counts 0 bytes: the `auth` that the handler can read is kept as long as the socket in any case.
-            Err(future) => core.local.waiting.add(Running { member, kind: Kind::Connect }, 0, future),
+            Err(future) => core.local.waiting.add(Running { member, kind: Kind::Connect, home: None }, 0, future),
         }
     }
 
@@ -276,60 +292,26 @@ impl<P: Parser> SocketIo<P> {
         if !member.socket.is_connected() {
             return;
         }
-        let Some((index, handler)) = member.handlers.event(payload.name().unwrap_or_default()) else {
-            let (bytes, shared) = (payload.size(), &core.peer.shared);
-            // If nothing receives the event, it is dropped, as in the reference.
-            if let Err((payload, _)) =
-                member.socket.inbox.push((payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes)
-            {
-                let (namespace, event) = (&*member.socket.namespace.name, payload.name().map(truncate));
-                tracing::trace!(namespace, socket = %member.socket.id, event, "an event has no handler");
-            }
-            return;
-        };
-        if member.handlers.any_before(index).is_some() {
+        if member.has_stages() {
             let member = member.clone();
-            return self.received_before_any_before(core, cx, &member, (index, payload, ack));
+            return self.received_in_stages(core, cx, member, payload, ack);
         }
+        let Some((index, handler)) = member.handlers.event(payload.name().unwrap_or_default()) else {
+            return member.keep((payload, ack));
+        };
         let bytes = payload.size();
-        let ack = ack.map(|token| Ack::new(Arc::clone(&member.socket), token));
+        let mut home = None;
+        let ack = ack.map(|token| member.ack(token, &mut home));
         let arguments = (Socket(Arc::clone(&member.socket)), Event::new(payload, ack));
         match run(cx, || handler(arguments)) {
             Ok(Ended::Returned(Ok(()))) => {}
             Ok(ended) => {
-                let running = Running { member: member.clone(), kind: Kind::Event(index) };
-                returned(core, &running, ended);
+                let running = Running { member: member.clone(), kind: Kind::Event(index), home };
+                returned(core, cx, running, ended);
             }
-            Err(future) => waiting.add(Running { member: member.clone(), kind: Kind::Event(index) }, bytes, future),
-        }
-    }
-
-    /// Handles an event that has its own handler and also goes to the `on_any` handler, which runs first.
-    #[cold]
-    fn received_before_any_before(
-        &self,
-        core: &mut Core<'_, Self>,
-        cx: &mut Context<'_>,
-        member: &JoinedSocket<P>,
-        (index, payload, token): (usize, Payload, Option<AckToken>),
-    ) {
-        let (handlers, bytes) = (&member.handlers, payload.size());
-        let socket = || Socket(Arc::clone(&member.socket));
-        let mut start = |handler: &SharedHandler<_>, kind, event| {
-            let running = Running { member: member.clone(), kind };
-            match run(cx, || handler((socket(), event))) {
-                Ok(ended) => returned(core, &running, ended),
-                Err(future) => core.local.waiting.add(running, bytes, future),
+            Err(future) => {
+                waiting.add(Running { member: member.clone(), kind: Kind::Event(index), home }, bytes, future);
             }
-            // The handler may have panicked or disconnected the socket.
-            !core.machine.session().is_closed() && member.socket.is_connected()
-        };
-        if let Some(any) = handlers.any_before(index)
-            && start(any, Kind::Event(handlers.any_place()), Event::new(payload.clone(), None))
-            && let Some(handler) = handlers.at(index)
-        {
-            let ack = token.map(|token| Ack::new(Arc::clone(&member.socket), token));
-            start(handler, Kind::Event(index), Event::new(payload, ack));
         }
     }
 
@@ -341,8 +323,10 @@ impl<P: Parser> SocketIo<P> {
         reason: DisconnectReason,
     ) {
         let Some(member) = core.local.member(handle).cloned() else { return };
-        if let Some(handler) = member.handlers.disconnecting.clone() {
-            run_for_leaving(core, cx, Running { member, kind: Kind::Disconnecting }, &handler, reason);
+        let own = member.socket.own().and_then(|own| own.disconnecting.clone());
+        for handler in own.into_iter().chain(member.handlers.disconnecting.clone()) {
+            let running = Running { member: member.clone(), kind: Kind::Disconnecting, home: None };
+            run_for_leaving(core, cx, running, &handler, reason);
         }
     }
 
@@ -357,9 +341,17 @@ impl<P: Parser> SocketIo<P> {
         let (session, namespace) = (core.peer.sid(), &*member.socket.namespace.name);
         tracing::debug!(%session, namespace, socket = %member.socket.id, %reason, "a socket disconnected");
         leave(&member.socket);
-        match member.handlers.disconnect.clone() {
-            Some(handler) => run_for_leaving(core, cx, Running { member, kind: Kind::Disconnect }, &handler, reason),
-            None => member.socket.forget(),
+        core.local.held.take_if(|held| held.is_of(&member.socket));
+        let own = member.socket.own().and_then(|own| own.disconnect.clone());
+        let handlers = (own, member.handlers.disconnect.clone());
+        let both = handlers.0.is_some() && handlers.1.is_some();
+        let open = both.then(|| Arc::new(AtomicUsize::new(2)));
+        if handlers.0.is_none() && handlers.1.is_none() {
+            return member.socket.forget();
+        }
+        for handler in handlers.0.into_iter().chain(handlers.1) {
+            let running = Running { member: member.clone(), kind: Kind::Disconnect(open.clone()), home: None };
+            run_for_leaving(core, cx, running, &handler, reason);
         }
     }
 }
@@ -372,9 +364,9 @@ fn upgraded<P: Parser>(core: &mut Core<'_, SocketIo<P>>, cx: &mut Context<'_>, t
     for member in members {
         let Some(handler) = member.handlers.upgrade.clone() else { continue };
         let socket = Socket(Arc::clone(&member.socket));
-        let running = Running { member, kind: Kind::Upgrade };
+        let running = Running { member, kind: Kind::Upgrade, home: None };
         match run(cx, || handler((socket, transport))) {
-            Ok(ended) => returned(core, &running, ended),
+            Ok(ended) => returned(core, cx, running, ended),
             Err(future) => core.local.waiting.add(running, 0, future),
         }
     }
@@ -385,61 +377,161 @@ fn run_for_leaving<P: Parser>(
     core: &mut Core<'_, SocketIo<P>>,
     cx: &mut Context<'_>,
     running: Running<P>,
-    handler: &SharedHandler<(Socket<P>, DisconnectReason)>,
+    handler: &DisconnectHandler<P>,
     reason: DisconnectReason,
 ) {
     let socket = Socket(Arc::clone(&running.member.socket));
     match run(cx, || handler((socket, reason))) {
-        Ok(ended) => returned(core, &running, ended),
+        Ok(ended) => returned(core, cx, running, ended),
         Err(future) => core.local.waiting.add(running, 0, future),
     }
 }
 
-/// Handles the end of a handler, which may have waited.
-fn returned<P: Parser>(core: &mut Core<'_, SocketIo<P>>, running: &Running<P>, ended: Ended<HandlerResult>) {
-    if let Err(Panicked) = running.conclude(ended) {
-        core.machine.discard(core.now);
+/// Handles the end of a handler, which may have waited. Its failure goes to the handler of failures. If there is none, it is logged, and
+/// a panic closes the connection.
+fn returned<P: Parser>(
+    core: &mut Core<'_, SocketIo<P>>,
+    cx: &mut Context<'_>,
+    running: Running<P>,
+    ended: Ended<HandlerResult>,
+) {
+    let Err((kind, error)) = running.conclude(ended) else { return };
+    let Some(handler) = running.error_handler() else {
+        running.log(kind, &error);
+        if kind == FailureKind::Panicked {
+            core.machine.discard(core.now);
+        }
+        return;
+    };
+    let (running, failure) = running.fail(kind, error);
+    match run(cx, || handler((failure,))) {
+        Ok(ended) => returned(core, cx, running, ended),
+        Err(future) => core.local.waiting.add(running, 0, future),
     }
 }
 
-/// A handler panicked. Its connection is closed.
-struct Panicked;
+/// Same as [`returned`], for a handler that ends after its connection. Returns the rest of the handler of failures.
+fn returned_late<P: Parser>(running: Running<P>, ended: Ended<HandlerResult>) -> Option<BoxFuture<'static, ()>> {
+    let Err((kind, error)) = running.conclude(ended) else { return None };
+    let Some(handler) = running.error_handler() else {
+        running.log(kind, &error);
+        return None;
+    };
+    let (running, failure) = running.fail(kind, error);
+    match run(&mut Context::from_waker(noop_waker_ref()), || handler((failure,))) {
+        Ok(ended) => returned_late(running, ended),
+        // The caller polls it again, with its own waker.
+        Err(mut future) => Some(Box::pin(async move {
+            let ended = poll_fn(|cx| poll_caught(&mut future, cx)).await;
+            // This was the last one: a handler of failures has none.
+            drop(returned_late(running, ended));
+        })),
+    }
+}
 
 impl<P: Parser> Running<P> {
-    /// Does the work that follows a handler, and logs its failure.
-    fn conclude(&self, ended: Ended<HandlerResult>) -> Result<(), Panicked> {
+    /// Does the work that follows a handler. Returns its failure.
+    fn conclude(&self, ended: Ended<HandlerResult>) -> Result<(), (FailureKind, String)> {
         let socket = &self.member.socket;
-        match self.kind {
+        match &self.kind {
             Kind::Connect => socket.inbox.drop_unless_wanted(&socket.peer.shared.full_inboxes),
-            Kind::Event(_) | Kind::Upgrade | Kind::Disconnecting => {}
-            Kind::Disconnect => socket.forget(),
+            Kind::Event(_) | Kind::Staged(..) | Kind::Upgrade | Kind::Disconnecting | Kind::Error => {}
+            Kind::Disconnect(open) => {
+                let open = open.as_ref().map_or(1, |open| open.fetch_sub(1, Ordering::Relaxed));
+                if open == 1 {
+                    socket.forget();
+                }
+            }
         }
-        let log_counters = &socket.peer.shared.log_counters;
-        let (handler, HandlerFailures { failed, panicked }) = match self.kind {
-            Kind::Connect => ("connect", &log_counters.connect),
-            Kind::Event(index) => (self.member.handlers.name(index), &log_counters.events),
-            Kind::Upgrade => ("upgrade", &log_counters.connect),
-            Kind::Disconnecting => ("disconnecting", &log_counters.disconnecting),
-            Kind::Disconnect => ("disconnect", &log_counters.disconnect),
-        };
-        let (session, namespace, id) = (socket.peer.sid(), &*socket.namespace.name, &socket.id);
         match ended {
             Ended::Returned(Ok(())) => Ok(()),
-            Ended::Returned(Err(error)) => {
-                let error = truncate(&error);
+            Ended::Returned(Err(error)) => Err((FailureKind::Failed, error)),
+            Ended::NotStarted(error) => Err((FailureKind::NotStarted, error)),
+            Ended::Panicked(panic) => Err((FailureKind::Panicked, panic)),
+        }
+    }
+
+    /// The handler of failures, unless it is this one.
+    fn error_handler(&self) -> Option<SharedHandler<(HandlerFailure<P>,)>> {
+        if matches!(self.kind, Kind::Error) { None } else { self.member.handlers.error.clone() }
+    }
+
+    /// The failure, and the handler of failures that is started with it.
+    fn fail(self, kind: FailureKind, error: String) -> (Self, HandlerFailure<P>) {
+        let (handler, event) = self.names();
+        let socket = Socket(Arc::clone(&self.member.socket));
+        let home = self.home.as_deref().and_then(|home| lock(home).take());
+        let ack = home.map(|token| Ack::new(Arc::clone(&self.member.socket), token));
+        let event = event.map(str::to_owned);
+        let failure = HandlerFailure { socket, handler, event, kind, error, ack };
+        (Self { member: self.member, kind: Kind::Error, home: None }, failure)
+    }
+
+    /// The kind of the handler, and the name of its event.
+    fn names(&self) -> (HandlerKind, Option<&str>) {
+        match &self.kind {
+            Kind::Connect => (HandlerKind::Connect, None),
+            Kind::Event(index) => (HandlerKind::Event, Some(self.member.handlers.name(*index))),
+            Kind::Staged(kind, name) => (*kind, Some(name)),
+            Kind::Upgrade => (HandlerKind::Upgrade, None),
+            Kind::Disconnecting => (HandlerKind::Disconnecting, None),
+            Kind::Disconnect(_) => (HandlerKind::Disconnect, None),
+            Kind::Error => (HandlerKind::Error, None),
+        }
+    }
+
+    /// Logs a failure.
+    fn log(&self, kind: FailureKind, error: &str) {
+        let socket = &self.member.socket;
+        let log_counters = &socket.peer.shared.log_counters;
+        let HandlerFailures { failed, panicked } = match self.kind {
+            Kind::Connect | Kind::Upgrade => &log_counters.connect,
+            Kind::Event(_) | Kind::Staged(..) | Kind::Error => &log_counters.events,
+            Kind::Disconnecting => &log_counters.disconnecting,
+            Kind::Disconnect(_) => &log_counters.disconnect,
+        };
+        let handler = match self.names() {
+            (HandlerKind::Event, Some(event)) => truncate(event),
+            (kind, _) => kind.name(),
+        };
+        let (session, namespace, id) = (socket.peer.sid(), &*socket.namespace.name, &socket.id);
+        let error = truncate(error);
+        match kind {
+            FailureKind::Failed => {
                 log_limited!(failed, warn, %session, namespace, socket = %id, handler, error, "a handler failed");
-                Ok(())
             }
-            Ended::Panicked(panic) => {
-                let panic = truncate(&panic);
-                log_limited!(panicked, error, %session, namespace, socket = %id, handler, panic, "a handler panicked: its connection is closed");
-                Err(Panicked)
-            }
-            Ended::NotStarted(error) => {
-                let error = truncate(&error);
+            FailureKind::NotStarted => {
                 log_limited!(failed, warn, %session, namespace, socket = %id, handler, error, "a handler was not started");
-                Ok(())
             }
+            FailureKind::Panicked => {
+                let panic = error;
+                log_limited!(panicked, error, %session, namespace, socket = %id, handler, panic, "a handler panicked: its connection is closed");
+            }
+        }
+    }
+}
+
+impl<P: Parser> JoinedSocket<P> {
+    /// Whether more than the namespace's handler of its name may see an event.
+    #[inline]
+    fn has_stages(&self) -> bool {
+        // Both are in memory that is read anyway.
+        self.socket.has_own() | self.handlers.has_stages
+    }
+
+    /// The right to send an ack. If failures have a handler, `home` is where an unused ack goes.
+    fn ack(&self, token: AckToken, home: &mut Option<Arc<AckHome>>) -> Ack<P> {
+        *home = self.handlers.error.is_some().then(Arc::default);
+        Ack::new(Arc::clone(&self.socket), token).with_home(home.clone())
+    }
+
+    /// Keeps an event that has no handler, for `recv`. If nothing receives it, it is dropped, as in the reference.
+    fn keep(&self, (payload, ack): (Payload, Option<AckToken>)) {
+        let (bytes, shared) = (payload.size(), &self.socket.peer.shared);
+        let kept = self.socket.inbox.push((payload, ack), bytes, shared.soft_inbound, &shared.full_inboxes);
+        if let Err((payload, _)) = kept {
+            let (namespace, event) = (&*self.socket.namespace.name, payload.name().map(truncate));
+            tracing::trace!(namespace, socket = %self.socket.id, event, "an event has no handler");
         }
     }
 }
@@ -529,6 +621,7 @@ impl<P: Parser> ServerApplication for SocketIo<P> {
             others: BTreeMap::new(),
             joining: Waiting::new(),
             waiting: Waiting::new(),
+            held: None,
             acks: BTreeMap::new(),
         };
         (connection, local)
@@ -602,7 +695,10 @@ impl<P: Parser> Application for SocketIo<P> {
         }
         while let Some((running, ended)) = core.local.waiting.poll_ended(cx) {
             any = true;
-            returned(core, &running, ended);
+            returned(core, cx, running, ended);
+        }
+        if core.local.held.is_some() {
+            any |= self.filter_held(core, cx);
         }
         for _ in 0..EVENTS_PER_PASS {
             // A closed connection is always cleaned up, even if handlers are waiting.
@@ -636,7 +732,7 @@ impl<P: Parser> Application for SocketIo<P> {
 
     fn leftover(&self, local: &mut Local<P>) -> Option<BoxFuture<'static, ()>> {
         // Panics are only logged: there is no connection left to close.
-        let rest = local.waiting.take(|running, ended| drop(running.conclude(ended)))?;
+        let rest = local.waiting.take(returned_late)?;
         Some(Box::pin(rest))
     }
 

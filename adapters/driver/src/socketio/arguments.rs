@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use socketio_proto::{DisconnectReason, Parser, Payload, ReadError};
 
 use super::connect_request::read_auth;
-use super::state::{Ack, ConnectRequest, Event, Namespace, Socket, SocketPeer};
+use super::state::{Ack, ConnectRequest, Event, HandlerFailure, Namespace, Socket, SocketPeer};
 use crate::extensions::Extensions;
 use crate::extract::sealed::Sealed;
 use crate::extract::{Extract, HandlerInput, Source, Uses, take_or_clone};
@@ -238,6 +238,52 @@ impl<P: Parser> ClientSource for (ConnectRequest<P>,) {
     fn client(parts: &Self::Parts) -> Client<'_, P> {
         let request = kept(parts);
         Client { peer: &request.peer, auth: request.auth.as_ref(), extensions: &request.extensions }
+    }
+}
+
+impl<P: Parser> Sealed for (HandlerFailure<P>,) {}
+impl<P: Parser> Source for (HandlerFailure<P>,) {
+    type Parts = FailureParts<P>;
+
+    fn into_parts(self) -> Self::Parts {
+        FailureParts { socket: self.0.socket.clone(), failure: Some(self.0) }
+    }
+}
+
+impl<P: Parser> ClientSource for (HandlerFailure<P>,) {
+    type Parser = P;
+
+    fn client(parts: &Self::Parts) -> Client<'_, P> {
+        Client::of(&parts.socket)
+    }
+}
+
+impl<P: Parser> SocketSource for (HandlerFailure<P>,) {
+    fn socket(parts: &Self::Parts) -> &Socket<P> {
+        &parts.socket
+    }
+
+    fn take_socket(parts: &mut Self::Parts, _: bool) -> Socket<P> {
+        parts.socket.clone()
+    }
+}
+
+/// A failure of a handler.
+#[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "not for applications")]
+pub struct FailureParts<P: Parser> {
+    socket: Socket<P>,
+    failure: Option<HandlerFailure<P>>,
+}
+
+/// The failure. A handler can take it once.
+impl<P: Parser> Extract<(Self,)> for HandlerFailure<P> {
+    type Error = &'static str;
+
+    const USES: Uses = Uses::CONTENT;
+
+    fn extract(input: &mut HandlerInput<(Self,)>) -> Result<Self, &'static str> {
+        input.parts.failure.take().ok_or("another argument has taken it")
     }
 }
 

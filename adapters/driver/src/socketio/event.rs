@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use socketio_proto::{AckToken, Args, EmitError, Outgoing, Parser, Payload};
+use socketio_proto::{AckToken, Args, EmitError, EncodeError, Limits, Outgoing, PacketType, Parser, Payload};
 
 use super::encoder;
-use super::state::{Ack, Command, Event, SocketInner};
+use super::state::{Ack, AckHome, Command, Event, SocketInner};
+use crate::sync::lock;
 
 impl<P: Parser> Event<P> {
     pub(crate) fn new(payload: Payload, ack: Option<Ack<P>>) -> Self {
@@ -60,6 +61,20 @@ impl<P: Parser> Event<P> {
         self.ack.take().map_or(Ok(()), |ack| ack.send(&self.payload))
     }
 
+    /// The same event with another name or other arguments, for a filter ([`Namespace::filter`](crate::Namespace::filter)) that changes
+    /// events. The right to send the ack stays with it.
+    ///
+    /// # Errors
+    /// If the arguments cannot be encoded, are nested too deeply, or the name is reserved.
+    pub fn with<A: Args>(self, event: &str, args: A) -> Result<Self, EmitError> {
+        let mut text = String::new();
+        // Only the arguments and the name are written. They are JSON whatever the parser is.
+        let attachments = Outgoing::event("/", None, event, &args).write_json(&mut text, u8::MAX)?;
+        let payload = Payload::from_json(PacketType::Event, text.into(), attachments, &Limits::default());
+        let payload = payload.map_err(|error| EncodeError::Serialize(error.to_string()))?;
+        Ok(Self { payload, ..self })
+    }
+
     /// Splits the event into its arguments and the right to send the ack.
     #[must_use]
     pub fn into_parts(self) -> (Payload, Option<Ack<P>>) {
@@ -75,18 +90,41 @@ impl<P: Parser> fmt::Debug for Event<P> {
 
 impl<P: Parser> Ack<P> {
     pub(crate) fn new(socket: Arc<SocketInner<P>>, token: AckToken) -> Self {
-        Self { socket, token }
+        Self { socket, token: Some(token), home: None }
+    }
+
+    /// Same as [`Ack::new`]; if it is dropped unused, the token goes to `home`.
+    pub(crate) fn with_home(self, home: Option<Arc<AckHome>>) -> Self {
+        let mut ack = self;
+        ack.home = home;
+        ack
+    }
+
+    pub(crate) fn into_token(mut self) -> Option<AckToken> {
+        self.token.take()
     }
 
     /// Sends the ack. It is sent as long as the connection is open, even if the socket has left its namespace.
     ///
     /// # Errors
     /// Fails with an [`EmitError`]; nothing is sent.
-    pub fn send<A: Args>(self, args: A) -> Result<(), EmitError> {
-        let packet = Outgoing::ack(self.token.namespace(), self.token.id(), &args);
-        let encoded = self.socket.namespace.encode(&packet)?;
-        self.socket.peer.push(encoder::weight(&encoded), || Command::Ack { encoded })?;
+    pub fn send<A: Args>(mut self, args: A) -> Result<(), EmitError> {
+        if let Some(token) = &self.token {
+            let packet = Outgoing::ack(token.namespace(), token.id(), &args);
+            let encoded = self.socket.namespace.encode(&packet)?;
+            self.socket.peer.push(encoder::weight(&encoded), || Command::Ack { encoded })?;
+            self.token = None;
+        }
         Ok(())
+    }
+}
+
+impl<P: Parser> Drop for Ack<P> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            *lock(home) = self.token.take();
+        }
     }
 }
 

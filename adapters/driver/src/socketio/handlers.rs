@@ -40,35 +40,15 @@ impl<P: Parser> Handlers<P> {
     pub(crate) fn event(&self, name: &str) -> Option<(usize, &EventHandler<P>)> {
         // With few names, a linear search costs less than a binary search: almost all names already differ in length.
         let index = if self.events.len() <= FEW_EVENTS {
-            self.events.iter().position(|(known, _)| **known == *name)
+            self.events.iter().position(|(known, _)| **known == *name)?
         } else {
-            self.find(name).ok()
+            self.find(name).ok()?
         };
-        if let Some(index) = index
-            && let Some((_, handler)) = self.events.get(index)
-        {
-            return Some((index, handler));
-        }
-        self.any.as_ref().map(|any| (self.events.len(), any))
-    }
-
-    /// The `on_any` handler, if it runs before the event's own handler at this index.
-    pub(crate) fn any_before(&self, index: usize) -> Option<&EventHandler<P>> {
-        self.any.as_ref().filter(|_| index < self.events.len())
-    }
-
-    /// The event handler at this index.
-    pub(crate) fn at(&self, index: usize) -> Option<&EventHandler<P>> {
-        self.events.get(index).map(|(_, handler)| handler)
-    }
-
-    /// The index of the handler of [`Namespace::on_any`].
-    pub(crate) fn any_place(&self) -> usize {
-        self.events.len()
+        self.events.get(index).map(|(_, handler)| (index, handler))
     }
 
     /// The name of the event handler at this index, for logs.
     pub(crate) fn name(&self, index: usize) -> &str {
-        self.events.get(index).map_or("any", |(name, _)| name)
+        self.events.get(index).map_or("", |(name, _)| name)
     }
 }

@@ -8,10 +8,13 @@ mod connect_request;
 mod data;
 mod encoder;
 mod event;
-
+mod failure;
+mod filter;
 mod handlers;
 mod members;
 mod namespace;
+mod outgoing;
+mod own;
 mod parents;
 mod registry;
 mod room_names;
@@ -25,4 +28,7 @@ pub use self::arguments::{Auth, ClientSource, Data, EventName, Extension, Socket
 pub use self::broadcast::{Answers, Broadcast};
 pub use self::room_names::RoomNames;
 pub use self::server::{Server, ServerBuilder};
-pub use self::state::{Ack, ConnectRequest, Event, MiddlewareResult, Namespace, Refusal, RoomEvent, Socket};
+pub use self::state::{
+    Ack, ConnectRequest, Event, FailureKind, FilterResult, HandlerFailure, HandlerKind, MiddlewareResult, Namespace,
+    Refusal, RoomEvent, Socket,
+};

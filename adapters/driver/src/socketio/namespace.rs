@@ -74,9 +74,11 @@ impl<P: Parser> Namespace<P> {
         self
     }
 
-    /// Sets the handler for events with this name: `Fn(Socket, Event)`, sync or async. See [`Handler`] for its return types.
+    /// Sets the handler for events with this name: `Fn(Socket, Event)`, sync or async. See [`Handler`] for other arguments and for its
+    /// return types. For the handlers of a single socket, see [`Socket::on`].
     /// The handlers of a socket start in the order in which its events arrived. While an async handler waits, handlers of later
-    /// events can run. If a handler panics, the connection is closed. Each name has one handler. Setting another one replaces
+    /// events can run. If a handler fails, this is logged, and if it panics, the connection is closed as well; see
+    /// [`Namespace::on_error`]. Each name has one handler. Setting another one replaces
     /// it for sockets that connect from then on.
     ///
     /// ```
@@ -114,8 +116,9 @@ impl<P: Parser> Namespace<P> {
         self
     }
 
-    /// Sets the handler that runs for every event: before the event's own handler, or instead of it if there is none. If the
-    /// event has its own handler, only that handler can send the ack, and [`Event::take_ack`] returns `None` here.
+    /// Sets the handler that runs for every event, after the filters ([`Namespace::filter`]) and before the event's own handlers. Only the
+    /// first of those gets the ack, and [`Event::take_ack`] returns `None` here. If the event has none, and there is no
+    /// [`Namespace::on_unhandled`] either, this one gets the ack.
     pub fn on_any<M>(&self, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
         self.0.change_handlers(|handlers| handlers.any = Some(Arc::new(erase(handler))));
         self

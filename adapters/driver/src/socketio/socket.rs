@@ -35,9 +35,10 @@ impl<P: Parser> SocketInner<P> {
         }
     }
 
-    /// Drops the stored values after the last handler has ended, because they may contain this socket.
+    /// Drops the stored values and the socket's own handlers after the last handler has ended, because they may contain this socket.
     pub(crate) fn forget(&self) {
         self.extensions.clear();
+        self.drop_own();
     }
 
     fn check(&self) -> Result<(), EmitError> {

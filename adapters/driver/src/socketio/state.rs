@@ -128,6 +128,10 @@ pub(crate) struct SocketInner<P: Parser> {
     pub(crate) inbox: Inbox<(Payload, Option<AckToken>)>,
     pub(crate) connected: AtomicBool,
     pub(crate) extensions: Extensions,
+    /// Whether the socket has, or had, handlers of its own.
+    pub(super) has_own: AtomicBool,
+    /// The handlers of the socket alone.
+    pub(super) own: Mutex<Option<Arc<OwnHandlers<P>>>>,
 }
 
 /// Identifies a socket in the table of its namespace: its index, and a serial number that distinguishes it from earlier sockets
@@ -148,8 +152,14 @@ pub struct Event<P: Parser = Json> {
 #[must_use = "the client waits for the answer"]
 pub struct Ack<P: Parser = Json> {
     pub(super) socket: Arc<SocketInner<P>>,
-    pub(super) token: AckToken,
+    /// `None` after it was used.
+    pub(super) token: Option<AckToken>,
+    /// Where the token goes if the ack is dropped unused.
+    pub(super) home: Option<Arc<AckHome>>,
 }
+
+/// Keeps an ack that a handler has dropped unused, for the handler of its failure.
+pub(crate) type AckHome = Mutex<Option<AckToken>>;
 
 /// A client's request to join a namespace, on which middleware decides.
 pub struct ConnectRequest<P: Parser = Json> {
@@ -267,6 +277,88 @@ pub(crate) type EventHandler<P> = SharedHandler<(Socket<P>, Event<P>)>;
 
 pub(crate) type RoomObserver = Arc<dyn Fn(RoomEvent) + Send + Sync>;
 
+/// What a filter makes of an event: passes it on, drops it, or fails.
+pub type FilterResult<P = Json> = Result<Option<Event<P>>, String>;
+
+pub(crate) type Filter<P> = SharedHandler<(Socket<P>, Event<P>), FilterResult<P>>;
+
+pub(crate) type DisconnectHandler<P> = SharedHandler<(Socket<P>, DisconnectReason)>;
+
+/// A handler did not succeed. The handler of [`Namespace::on_error`] gets it.
+#[non_exhaustive]
+pub struct HandlerFailure<P: Parser = Json> {
+    /// The socket.
+    pub socket: Socket<P>,
+    /// Which handler it was.
+    pub handler: HandlerKind,
+    /// The name of the event, if the handler was started with one.
+    pub event: Option<String>,
+    /// How it failed.
+    pub kind: FailureKind,
+    /// The text of the error or of the panic, or why the handler was not started.
+    pub error: String,
+    /// The right to send the ack, if the client waits for one and the handler has dropped it unused. `None` as well if another handler has
+    /// it, or a task to which the handler has passed it.
+    pub ack: Option<Ack<P>>,
+}
+
+/// The kind of a handler.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum HandlerKind {
+    /// [`Namespace::on_connect`].
+    Connect,
+    /// [`Namespace::on`], [`Socket::on`] or [`Socket::once`].
+    Event,
+    /// [`Namespace::on_any`] or [`Socket::on_any`].
+    Any,
+    /// [`Namespace::on_unhandled`].
+    Unhandled,
+    /// [`Namespace::filter`] or [`Socket::filter`].
+    Filter,
+    /// [`Namespace::on_upgrade`].
+    Upgrade,
+    /// [`Namespace::on_disconnecting`] or [`Socket::on_disconnecting`].
+    Disconnecting,
+    /// [`Namespace::on_disconnect`] or [`Socket::on_disconnect`].
+    Disconnect,
+    /// [`Namespace::on_error`]. Its own failures are logged.
+    Error,
+}
+
+/// How a handler failed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// It returned an error.
+    Failed,
+    /// It was not started, because an argument could not be extracted.
+    NotStarted,
+    /// It panicked.
+    Panicked,
+}
+
+/// The handlers that an application has set for one socket. A change makes a new table, so that no lock is held while a handler runs.
+pub(super) struct OwnHandlers<P: Parser> {
+    /// In the order in which they were set.
+    pub(super) events: Vec<OwnEventHandler<P>>,
+    pub(super) any: Option<EventHandler<P>>,
+    pub(super) filters: Vec<Filter<P>>,
+    pub(super) disconnecting: Option<DisconnectHandler<P>>,
+    pub(super) disconnect: Option<DisconnectHandler<P>>,
+    pub(super) outgoing: Vec<OutgoingObserver<P>>,
+}
+
+pub(super) struct OwnEventHandler<P: Parser> {
+    pub(super) name: Arc<str>,
+    /// Whether it is removed when it is started.
+    pub(super) once: bool,
+    pub(super) handler: EventHandler<P>,
+}
+
+/// Called with every event that is sent to a socket.
+pub(crate) type OutgoingObserver<P> = Arc<dyn Fn(&Socket<P>, &Payload) + Send + Sync>;
+
 /// The handlers of a namespace. A socket keeps the handlers that were set when it connected.
 pub(crate) struct Handlers<P: Parser> {
     pub(crate) middleware: Vec<SharedHandler<(ConnectRequest<P>,), MiddlewareResult>>,
@@ -274,10 +366,16 @@ pub(crate) struct Handlers<P: Parser> {
     /// Sorted by length, then by name, so that a lookup rarely compares more than one name.
     pub(super) events: Vec<(Box<str>, EventHandler<P>)>,
     pub(super) any: Option<EventHandler<P>>,
-    pub(crate) disconnecting: Option<SharedHandler<(Socket<P>, DisconnectReason)>>,
-    pub(crate) disconnect: Option<SharedHandler<(Socket<P>, DisconnectReason)>>,
+    pub(crate) disconnecting: Option<DisconnectHandler<P>>,
+    pub(crate) disconnect: Option<DisconnectHandler<P>>,
     pub(crate) rooms: Vec<RoomObserver>,
     pub(crate) upgrade: Option<SharedHandler<(Socket<P>, Transport)>>,
+    pub(crate) filters: Vec<Filter<P>>,
+    pub(crate) unhandled: Option<EventHandler<P>>,
+    pub(crate) error: Option<SharedHandler<(HandlerFailure<P>,)>>,
+    pub(crate) outgoing: Vec<OutgoingObserver<P>>,
+    /// Whether more than the handler of its name may see an event.
+    pub(crate) has_stages: bool,
 }
 
 impl<P: Parser> SocketInner<P> {
@@ -288,8 +386,19 @@ impl<P: Parser> SocketInner<P> {
         auth: Option<Payload>,
         extensions: Extensions,
     ) -> Self {
-        let connected = AtomicBool::new(true);
-        Self { peer, namespace, handle, key, id, auth, inbox: Inbox::new(), connected, extensions }
+        Self {
+            peer,
+            namespace,
+            handle,
+            key,
+            id,
+            auth,
+            inbox: Inbox::new(),
+            connected: AtomicBool::new(true),
+            extensions,
+            has_own: AtomicBool::new(false),
+            own: Mutex::new(None),
+        }
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -344,6 +453,7 @@ impl<P: Parser> NamespaceInner<P> {
         let mut handlers = lock(&self.handlers);
         let mut changed = Handlers::clone(&handlers);
         change(&mut changed);
+        changed.has_stages = changed.any.is_some() || !changed.filters.is_empty() || changed.unhandled.is_some();
         let old = std::mem::replace(&mut *handlers, Arc::new(changed));
         drop(handlers);
         // After the lock is released, because dropping handlers runs application code.
@@ -362,6 +472,11 @@ impl<P: Parser> Handlers<P> {
             disconnect: None,
             rooms: Vec::new(),
             upgrade: None,
+            filters: Vec::new(),
+            unhandled: None,
+            error: None,
+            outgoing: Vec::new(),
+            has_stages: false,
         }
     }
 }
@@ -377,6 +492,11 @@ impl<P: Parser> Clone for Handlers<P> {
             disconnect: self.disconnect.clone(),
             rooms: self.rooms.clone(),
             upgrade: self.upgrade.clone(),
+            filters: self.filters.clone(),
+            unhandled: self.unhandled.clone(),
+            error: self.error.clone(),
+            outgoing: self.outgoing.clone(),
+            has_stages: self.has_stages,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use socketio_driver::{
     Ack, Auth, ConnectRequest, Data, DisconnectReason, EmitError, Event, EventName, Extension, Extract, Failure,
-    HandlerInput, Namespace, Payload, Refusal, Runtime as _, Server, Socket, SocketSource, State, TryData,
+    FailureKind, HandlerFailure, HandlerInput, HandlerKind, Namespace, Payload, Refusal, Runtime as _, Server, Socket,
+    SocketSource, State, TryData,
 };
 
 use crate::support::{PipeSettings, Sim, WebSocket};
@@ -230,4 +231,475 @@ fn a_handler_returns_nothing_or_any_result_or_option_or_a_future_of_these() {
 
 fn sim_of(socket: &Socket) -> Sim {
     (*socket.get::<Sim>().unwrap()).clone()
+}
+
+/// A handler that logs its name, and whether it has the ack.
+fn note(log: &Log, name: &'static str) -> impl Fn(Event) + Send + Sync + 'static + use<> {
+    let log = log.clone();
+    move |mut event: Event| {
+        let ack = if event.take_ack().is_some() { " with ack" } else { "" };
+        log.push(format!("{name} {}{ack}", event.name()));
+    }
+}
+
+/// The lines since the last call.
+fn drain(log: &Log) -> Vec<String> {
+    std::mem::take(&mut *log.0.lock().unwrap())
+}
+
+#[test]
+fn handlers_of_a_socket_run_before_those_of_its_namespace_and_take_effect_for_the_next_event() {
+    Sim::run_each_seed(20, |sim| async move {
+        let (server, log) = (Server::new(), Log::default());
+        fence(&server);
+        let (own, shared) = (log.clone(), log.clone());
+        server
+            .on("x", move |event: Event| note(&shared, "namespace")(event))
+            .on("set", move |socket: Socket| {
+                socket.on("x", note(&own, "replaced"));
+                socket.on("x", note(&own, "on"));
+                socket.once("x", note(&own, "once"));
+                socket.once("x", note(&own, "once more"));
+                socket.on("own", note(&own, "on"));
+            })
+            .on("unset", |socket: Socket| {
+                socket.off("x");
+            });
+        let (mut peer, mut other) = (join(&sim, &server).await, join(&sim, &server).await);
+        peer.send(r#"420["x"]"#).await.unwrap();
+        peer.send(r#"42["own"]"#).await.unwrap();
+        peer.send(r#"42["set"]"#).await.unwrap();
+        pass_fence(&mut peer).await;
+        assert_eq!(drain(&log), ["namespace x with ack"]);
+        for packet in [r#"421["x"]"#, r#"422["x"]"#, r#"42["own"]"#, r#"42["unset"]"#, r#"423["x"]"#] {
+            peer.send(packet).await.unwrap();
+        }
+        pass_fence(&mut peer).await;
+        let first = ["on x with ack", "once x", "once more x", "namespace x"];
+        let later = ["on x with ack", "namespace x", "on own", "namespace x with ack"];
+        assert_eq!(drain(&log), [first, later].concat());
+        other.send(r#"424["x"]"#).await.unwrap();
+        pass_fence(&mut other).await;
+        assert_eq!(drain(&log), ["namespace x with ack"], "another socket has none of them");
+        end(&sim, server, (peer, other)).await;
+    });
+}
+
+#[test]
+fn a_handler_that_runs_once_runs_for_exactly_one_of_many_events_also_if_it_waits() {
+    Sim::run_each_seed(50, |sim| async move {
+        let (server, log) = (Server::new(), Log::default());
+        fence(&server);
+        let runs = log.clone();
+        server.on_connect({
+            let sim = sim.clone();
+            move |socket: Socket| {
+                let (sim, runs) = (sim.clone(), runs.clone());
+                socket.once("x", move |Data(number): Data<u8>| {
+                    let (sim, runs) = (sim.clone(), runs.clone());
+                    async move {
+                        sim.sleep(Duration::from_secs(1)).await;
+                        runs.push(number.to_string());
+                    }
+                });
+            }
+        });
+        let mut peer = join(&sim, &server).await;
+        for number in 0..10 {
+            peer.send(&format!(r#"42["x",{number}]"#)).await.unwrap();
+        }
+        sim.sleep(Duration::from_secs(2)).await;
+        pass_fence(&mut peer).await;
+        assert_eq!(log.lines(), ["0"]);
+        end(&sim, server, peer).await;
+    });
+}
+
+#[test]
+fn the_handlers_of_a_socket_see_its_end_before_the_namespace_and_are_dropped_after_it() {
+    Sim::run_each_seed(50, |sim| async move {
+        let (server, log) = (Server::new(), Log::default());
+        let alive = Arc::new(());
+        let (own, held) = (log.clone(), Arc::clone(&alive));
+        let (leaving, left) = (log.clone(), log.clone());
+        let clock = sim.clone();
+        server
+            .on_connect(move |socket: Socket| {
+                socket.insert(String::from("value"));
+                let (held, clone) = (Arc::clone(&held), socket.clone());
+                socket.on("x", move |socket: Socket| assert!(socket == clone && Arc::strong_count(&held) > 1));
+                let (first, second, clock) = (own.clone(), own.clone(), clock.clone());
+                socket.on_disconnecting(move |socket: Socket| {
+                    first.push(format!("own leaving {}", socket.rooms().len()))
+                });
+                socket.on_disconnect(move |socket: Socket, reason: DisconnectReason| {
+                    second.push(format!("own {reason}"));
+                    let (second, clock) = (second.clone(), clock.clone());
+                    async move {
+                        clock.sleep(Duration::from_secs(1)).await;
+                        second.push(format!("own has {:?}", socket.get::<String>().is_some()));
+                        // Too late: nothing would drop it.
+                        socket.on("y", |_: Event| {});
+                    }
+                });
+            })
+            .on_disconnecting(move |socket: Socket| leaving.push(format!("leaving {}", socket.rooms().len())))
+            .on_disconnect(move |socket: Socket| {
+                left.push(format!("left, has {}", socket.get::<String>().is_some()));
+            });
+        let mut peer = join(&sim, &server).await;
+        assert_eq!(Arc::strong_count(&alive), 3, "here, in the connect handler, and in that of the socket");
+        peer.send("41").await.unwrap();
+        sim.sleep(Duration::from_secs(2)).await;
+        let lines = ["own leaving 1", "leaving 1", "own client namespace disconnect", "left, has true", "own has true"];
+        assert_eq!(log.lines(), lines);
+        assert_eq!(Arc::strong_count(&alive), 2);
+        end(&sim, server, peer).await;
+        assert_eq!(Arc::strong_count(&alive), 1);
+    });
+}
+
+#[test]
+fn filters_see_every_event_once_in_order_and_may_change_answer_drop_or_fail_it() {
+    Sim::run_each_seed(20, |sim| async move {
+        let (server, log) = (Server::new(), Log::default());
+        let (first, second, third, failed) = (log.clone(), log.clone(), log.clone(), log.clone());
+        server
+            .on_connect(move |socket: Socket| {
+                let third = third.clone();
+                socket.filter(move |event: Event| {
+                    third.push(format!("socket {}", event.name()));
+                    event
+                });
+            })
+            .filter(move |event: Event| {
+                first.push(format!("first {}", event.name()));
+                match event.name() {
+                    "drop" => Ok(None),
+                    "answer" => event.ack("from the filter").map(|()| None),
+                    "change" => event.with("changed", ("a", vec![1, 2])).map(Some),
+                    _ => Ok(Some(event)),
+                }
+            })
+            .filter(async move |event: Event| match event.name() {
+                "fail" => Err("refused"),
+                "panic" => panic!("on purpose"),
+                _ => Ok(event),
+            })
+            .filter(move |EventName(name): EventName, event: Event| {
+                second.push(format!("last {name}"));
+                Some(event)
+            })
+            .on_error(move |failure: HandlerFailure| {
+                failed.push(failure.to_string());
+                assert_eq!(failure.handler, HandlerKind::Filter);
+                failure.ack.map(|ack| ack.send("failed"))
+            })
+            .on("changed", note(&log, "handler"))
+            .on("echo", |event: Event| {
+                let payload = event.payload().clone();
+                event.ack(payload)
+            })
+            .on_unhandled(note(&log, "unhandled"));
+        let mut peer = join(&sim, &server).await;
+        assert_eq!(peer.ask(r#"421["echo",1,{"a":2}]"#).await, r#"431[1,{"a":2}]"#);
+        assert_eq!(drain(&log), ["first echo", "last echo", "socket echo"]);
+        peer.send(r#"422["drop"]"#).await.unwrap();
+        assert_eq!(peer.ask(r#"423["answer"]"#).await, r#"433["from the filter"]"#);
+        assert_eq!(peer.ask(r#"424["fail"]"#).await, r#"434["failed"]"#);
+        assert_eq!(peer.ask(r#"425["panic"]"#).await, r#"435["failed"]"#);
+        let lines = [
+            "first drop",
+            "first answer",
+            "first fail",
+            r#"the filter handler of "fail" failed: refused"#,
+            "first panic",
+            r#"the filter handler of "panic" panicked: on purpose"#,
+        ];
+        assert_eq!(drain(&log), lines);
+        peer.send(r#"426["change",true]"#).await.unwrap();
+        peer.send(r#"427["other"]"#).await.unwrap();
+        assert_eq!(peer.ask(r#"428["echo"]"#).await, "438[]");
+        let lines = [
+            "first change",
+            "last changed",
+            "socket changed",
+            "handler changed with ack",
+            "first other",
+            "last other",
+            "socket other",
+            "unhandled other with ack",
+        ];
+        assert_eq!(drain(&log)[..8], lines);
+        end(&sim, server, peer).await;
+    });
+}
+
+#[test]
+fn an_event_that_a_filter_holds_keeps_its_place_and_acks_go_on() {
+    Sim::run_each_seed(200, |sim| async move {
+        let (server, log) = (Server::new(), Log::default());
+        let handled = log.clone();
+        let clock = sim.clone();
+        server
+            .filter(move |socket: Socket, event: Event| {
+                let clock = clock.clone();
+                async move {
+                    if clock.chance(300) {
+                        clock.sleep(clock.duration(Duration::from_millis(500))).await;
+                    }
+                    if event.name() == "ask" {
+                        // An ack of its own peer is behind the events that wait.
+                        let answer = socket.emit_with_ack("question", ())?.await?;
+                        return Ok::<_, Failure>(Some(event.with("asked", answer)?));
+                    }
+                    Ok(Some(event))
+                }
+            })
+            .on_any(move |event: Event| handled.push(format!("{}{}", event.name(), event.payload().raw_args())));
+        server.of("/other");
+        fence(&server);
+        let mut peer = join(&sim, &server).await;
+        for number in 0..10 {
+            peer.send(&format!(r#"42["n",{number}]"#)).await.unwrap();
+        }
+        assert_eq!(peer.ask(r#"42["ask"]"#).await, r#"420["question"]"#);
+        for number in 10..20 {
+            peer.send(&format!(r#"42["n",{number}]"#)).await.unwrap();
+        }
+        peer.send("430[7]").await.unwrap();
+        pass_fence(&mut peer).await;
+        let numbers = |range: std::ops::Range<u8>| range.map(|number| format!("n{number}")).collect::<Vec<_>>();
+        assert_eq!(
+            log.lines(),
+            [numbers(0..10), vec!["asked7".to_owned()], numbers(10..20), vec!["fence".to_owned()]].concat()
+        );
+        end(&sim, server, peer).await;
+    });
+}
+
+#[test]
+fn a_filter_that_waits_for_ever_ends_with_its_socket() {
+    Sim::run_each_seed(50, |sim| async move {
+        let (server, log) = (Server::new(), Log::default());
+        let (left, handled) = (log.clone(), log.clone());
+        server
+            .filter(async |event: Event| {
+                if event.name() == "hold" {
+                    std::future::pending::<()>().await;
+                }
+                Some(event)
+            })
+            .on_any(move |event: Event| handled.push(event.name()))
+            .on_disconnect(move |reason: DisconnectReason| left.push(reason.to_string()));
+        let mut peer = join(&sim, &server).await;
+        peer.send(r#"42["a"]"#).await.unwrap();
+        peer.send(r#"42["hold"]"#).await.unwrap();
+        peer.send(r#"42["b"]"#).await.unwrap();
+        sim.settle().await;
+        peer.pipe.reset();
+        sim.sleep(Duration::from_secs(1)).await;
+        let lines = log.lines();
+        assert_eq!((lines.len(), &*lines[0]), (2, "a"), "{lines:?}");
+        assert!(lines[1].starts_with("transport"), "{lines:?}");
+        end(&sim, server, peer).await;
+    });
+}
+
+#[test]
+fn observers_see_every_event_and_the_handler_of_unhandled_ones_those_without_a_handler() {
+    Sim::run_each_seed(20, |sim| async move {
+        let (server, log) = (Server::new(), Log::default());
+        fence(&server);
+        let own = log.clone();
+        server
+            .on_connect(move |socket: Socket| {
+                socket.on_any(note(&own, "own any"));
+                socket.on("own", note(&own, "own"));
+            })
+            .on_any(note(&log, "any"))
+            .on("x", note(&log, "handler"))
+            .on("off", |socket: Socket| {
+                socket.off_any();
+            })
+            .on_unhandled(note(&log, "unhandled"));
+        let mut peer = join(&sim, &server).await;
+        for packet in [r#"421["x"]"#, r#"422["own"]"#, r#"423["y"]"#, r#"42["off"]"#] {
+            peer.send(packet).await.unwrap();
+        }
+        pass_fence(&mut peer).await;
+        let lines = [
+            "own any x",
+            "any x",
+            "handler x with ack",
+            "own any own",
+            "any own",
+            "own own with ack",
+            "own any y",
+            "any y",
+            "unhandled y with ack",
+            "own any off",
+            "any off",
+            "any fence",
+        ];
+        assert_eq!(log.lines(), lines);
+        end(&sim, server, peer).await;
+    });
+}
+
+#[test]
+fn an_observer_alone_gets_the_ack_of_events_without_a_handler() {
+    Sim::run_each_seed(20, |sim| async move {
+        let (server, log) = (Server::new(), Log::default());
+        let own = log.clone();
+        fence(&server);
+        server
+            .on_connect(move |socket: Socket| {
+                socket.on_any(note(&own, "own any"));
+            })
+            .on_any(note(&log, "any"));
+        let mut peer = join(&sim, &server).await;
+        peer.send(r#"421["x"]"#).await.unwrap();
+        pass_fence(&mut peer).await;
+        assert_eq!(log.lines(), ["own any x with ack", "any x", "own any fence", "any fence"]);
+        end(&sim, server, peer).await;
+    });
+}
+
+#[test]
+fn every_failure_reaches_the_handler_of_failures_and_through_it_the_client() {
+    Sim::run_each_seed(50, |sim| async move {
+        let (server, log) = (Server::new(), Log::default());
+        let failed = log.clone();
+        let clock = sim.clone();
+        server
+            .on("fails", |_: Ack| Err::<(), _>("an error"))
+            .on("fails later", move |socket: Socket, event: Event| {
+                let clock = clock.clone();
+                async move {
+                    clock.sleep(Duration::from_secs(1)).await;
+                    drop(event);
+                    Err::<(), _>(format!("later, of {}", socket.is_connected()))
+                }
+            })
+            .on("panics", |_: Event| {
+                if true {
+                    panic!("at once")
+                }
+            })
+            .on("panics later", async |_: Event, State(clock): State<Sim>| drop(clock))
+            .on("wants", |_: Data<u8>, _: Ack| {})
+            .on("cannot be acked", |ack: Ack| ack.send(f64_map()))
+            .on("was acked", |ack: Ack| {
+                ack.send("the handler's")?;
+                Err::<(), Failure>("after the ack".into())
+            })
+            .on_connect(|Auth(_): Auth<String>| {})
+            .on_disconnect(|| Err::<(), _>("at the end"))
+            .on_error(async move |failure: HandlerFailure, socket: Socket| {
+                assert_eq!(failure.socket, socket);
+                Ok::<(), EmitError>(())
+            })
+            .on_error(move |failure: HandlerFailure| {
+                let failed = failed.clone();
+                async move {
+                    failed.push(failure.to_string());
+                    let panicked = failure.kind == FailureKind::Panicked;
+                    match failure.ack {
+                        Some(ack) if panicked => ack.send("internal error"),
+                        Some(ack) => ack.send(failure.error),
+                        None => Ok(()),
+                    }
+                }
+            });
+        let mut peer = join(&sim, &server).await;
+        assert_eq!(peer.ask(r#"421["fails"]"#).await, r#"431["an error"]"#);
+        assert_eq!(peer.ask(r#"422["fails later"]"#).await, r#"432["later, of true"]"#);
+        assert_eq!(peer.ask(r#"423["panics"]"#).await, r#"433["internal error"]"#, "and it stays open");
+        assert!(peer.ask(r#"424["wants","x"]"#).await.contains("argument Data<u8> could not be extracted"));
+        assert!(peer.ask(r#"424["panics later"]"#).await.contains("ServerBuilder::state"));
+        assert!(peer.ask(r#"425["cannot be acked"]"#).await.contains("cannot be serialised"));
+        assert_eq!(peer.ask(r#"426["was acked"]"#).await, r#"436["the handler's"]"#);
+        peer.send(r#"42["wants",1]"#).await.unwrap();
+        peer.send("41").await.unwrap();
+        sim.sleep(Duration::from_secs(1)).await;
+        let lines = log.lines();
+        let starts = [
+            "the connect handler was not started: its argument Auth<",
+            "the event handler of \"fails\" failed: an error",
+            "the event handler of \"fails later\" failed: later",
+            "the event handler of \"panics\" panicked: at once",
+            "the event handler of \"wants\" was not started: its argument Data<u8>",
+            "the event handler of \"panics later\" was not started: its argument State<",
+            "the event handler of \"cannot be acked\" failed: cannot be serialised",
+            "the event handler of \"was acked\" failed: after the ack",
+            "the event handler of \"wants\" was not started: its argument Ack",
+            "the disconnect handler failed: at the end",
+        ];
+        assert_eq!(lines.len(), starts.len(), "{lines:?}");
+        for (line, start) in lines.iter().zip(starts) {
+            assert!(line.starts_with(start), "{line}");
+        }
+        end(&sim, server, peer).await;
+    });
+}
+
+/// A value that JSON cannot represent.
+fn f64_map() -> std::collections::BTreeMap<Option<[u8; 2]>, u8> {
+    [(Some([1, 2]), 3)].into()
+}
+
+#[test]
+fn an_ack_that_is_still_in_use_is_not_in_the_failure() {
+    Sim::run_each_seed(50, |sim| async move {
+        let (server, log) = (Server::builder().state(sim.clone()).build(), Log::default());
+        let failed = log.clone();
+        server
+            .on("passes it on", |ack: Ack, State(sim): State<Sim>| {
+                let clock = sim.clone();
+                sim.spawn(async move {
+                    clock.sleep(Duration::from_secs(1)).await;
+                    ack.send("from the task").unwrap();
+                });
+                Err::<(), _>("early")
+            })
+            .on_error(move |failure: HandlerFailure| {
+                failed.push(failure.ack.is_some().to_string());
+                // A failure of this handler closes nothing, and is logged.
+                Err::<(), _>("no")
+            });
+        let mut peer = join(&sim, &server).await;
+        assert_eq!(peer.ask(r#"421["passes it on"]"#).await, r#"431["from the task"]"#);
+        assert_eq!(log.lines(), ["false"]);
+        end(&sim, server, peer).await;
+    });
+}
+
+#[test]
+fn a_handler_that_fails_after_its_connection_reaches_the_handler_of_failures() {
+    Sim::run_each_seed(50, |sim| async move {
+        let (server, log) = (Server::builder().state(sim.clone()).build(), Log::default());
+        let failed = log.clone();
+        server
+            .on("slow", async |State(sim): State<Sim>, _: Event| {
+                sim.sleep(Duration::from_secs(100)).await;
+                panic!("late");
+                #[allow(unreachable_code)]
+                ()
+            })
+            .on_error(move |failure: HandlerFailure, State(sim): State<Sim>| {
+                let failed = failed.clone();
+                async move {
+                    sim.sleep(Duration::from_secs(10)).await;
+                    failed.push(failure.to_string());
+                }
+            });
+        let mut peer = join(&sim, &server).await;
+        peer.send(r#"421["slow"]"#).await.unwrap();
+        sim.settle().await;
+        peer.pipe.reset();
+        sim.sleep(Duration::from_secs(200)).await;
+        assert_eq!(log.lines(), [r#"the event handler of "slow" panicked: late"#]);
+        end(&sim, server, peer).await;
+    });
 }
