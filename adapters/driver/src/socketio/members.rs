@@ -136,16 +136,20 @@ impl<P: Parser> NamespaceInner<P> {
     /// Pushes a packet into the mailbox of each socket of a target.
     pub(crate) fn emit(&self, target: &Target<SocketKey>, encoded: &Encoded, volatile: bool) {
         let mut delivery = Delivery::new(encoder::weight(encoded), volatile);
+        let mut observed = self.observed();
         {
             let mut members = lock(&self.members);
             let Members { machine, sockets, .. } = &mut *members;
             let recipients = machine.apply(Operation::Emit { target });
             for socket in recipients.filter_map(|key| find(sockets, key)) {
                 let send = || Command::Send { socket: socket.handle, encoded: encoded.clone(), volatile };
-                delivery.push(socket, send);
+                if delivery.push(socket, send) {
+                    observed.add(socket);
+                }
             }
         }
         delivery.finish();
+        observed.tell(self, encoded);
     }
 
     /// Pushes a packet into the mailbox of one socket, as an operation of the machine. Returns the errors of
@@ -182,7 +186,7 @@ impl<P: Parser> NamespaceInner<P> {
         volatile: bool,
         sink: AnswersSink<P>,
     ) {
-        let id = ack.id();
+        let (id, mut observed) = (ack.id(), self.observed());
         let (mut delivery, mut unreached) = (Delivery::new(encoder::weight(encoded), volatile), Vec::new());
         let mut members = lock(&self.members);
         let Members { machine, sockets, broadcasts, .. } = &mut *members;
@@ -200,7 +204,9 @@ impl<P: Parser> NamespaceInner<P> {
                 volatile,
                 sink,
             };
-            if !delivery.push(socket, send) {
+            if delivery.push(socket, send) {
+                observed.add(socket);
+            } else {
                 unreached.push(socket.key);
             }
         }
@@ -215,6 +221,7 @@ impl<P: Parser> NamespaceInner<P> {
             self.alarm.set(deadline);
         }
         self.tell(outcomes);
+        observed.tell(self, encoded);
     }
 
     /// The deadline of the machine has passed. Sets the next one.

@@ -45,9 +45,10 @@ impl<P: Parser> SocketInner<P> {
         if self.is_connected() { Ok(()) } else { Err(EmitError::Disconnected) }
     }
 
-    fn send<A: Args + ?Sized>(&self, event: &str, args: &A, volatile: bool) -> Result<(), EmitError> {
+    fn send<A: Args + ?Sized>(self: &Arc<Self>, event: &str, args: &A, volatile: bool) -> Result<(), EmitError> {
         self.check()?;
         let encoded = self.namespace.encode(&Outgoing::event(&self.namespace.name, None, event, args))?;
+        let observed = self.namespace.is_observed().then(|| encoded.clone());
         let sent = match self.namespace.emits {
             Emits::Direct => {
                 let (bytes, socket) = (encoder::weight(&encoded), self.handle);
@@ -55,6 +56,9 @@ impl<P: Parser> SocketInner<P> {
             }
             Emits::Ordered => self.namespace.emit_to(self, encoded, volatile),
         };
+        if let (Some(encoded), Ok(())) = (observed, &sent) {
+            self.namespace.tell_observers(std::slice::from_ref(self), &encoded);
+        }
         match sent {
             Err(EmitError::Send(SendError::Full)) if volatile => Ok(()),
             sent => sent,
@@ -62,7 +66,7 @@ impl<P: Parser> SocketInner<P> {
     }
 
     fn send_with_ack<A: Args + ?Sized>(
-        &self,
+        self: &Arc<Self>,
         event: &str,
         args: &A,
         timeout: Option<Duration>,
@@ -71,6 +75,7 @@ impl<P: Parser> SocketInner<P> {
         let id = self.peer.shared.next_ack_id();
         let packet = Outgoing::event(&self.namespace.name, Some(id.0.into()), event, args);
         let encoded = self.namespace.encode(&packet)?;
+        let observed = self.namespace.is_observed().then(|| encoded.clone());
         let (sink, answer) = Answer::channel();
         let sink = AckSink::Socket(sink);
         self.peer.push(encoder::weight(&encoded), || Command::SendWithAck {
@@ -81,6 +86,9 @@ impl<P: Parser> SocketInner<P> {
             volatile: false,
             sink,
         })?;
+        if let Some(encoded) = observed {
+            self.namespace.tell_observers(std::slice::from_ref(self), &encoded);
+        }
         Ok(answer)
     }
 }

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engineio_proto::Text;
 use engineio_proto::server::Transport;
+use engineio_proto::{Message, Text};
 use futures_channel::oneshot;
 use http::request::Parts;
 use slab::Slab;
 use socketio_proto::{
-    AckError, AckId, AckToken, Args, DisconnectReason, EncodeError, Encoded, Json, Outgoing, Parser, Payload,
-    SocketHandle, SocketId, server as proto,
+    AckError, AckId, AckToken, Args, Decoder as _, DisconnectReason, EncodeError, Encoded, Json, Limits, Outgoing,
+    Parser, Payload, SocketHandle, SocketId, server as proto,
 };
 
 use super::answer::AnswerSink;
@@ -197,6 +197,10 @@ pub(crate) struct NamespaceInner<P: Parser> {
     pub(super) latch: Latch,
     /// Whether it was removed from the server.
     pub(super) removed: AtomicBool,
+    /// Whether anything observes, or has observed, what is sent to the sockets.
+    pub(super) observed: AtomicBool,
+    /// Panics of these observers.
+    pub(super) observer_panicked: Occurrences,
 }
 
 /// How a plain emit of a socket reaches the peer. Fixed when the server is built.
@@ -429,6 +433,8 @@ impl<P: Parser> NamespaceInner<P> {
             role: Role::Static,
             latch: Latch::default(),
             removed: AtomicBool::new(false),
+            observed: AtomicBool::new(false),
+            observer_panicked: Occurrences::new(),
         }
     }
 
@@ -443,6 +449,19 @@ impl<P: Parser> NamespaceInner<P> {
     /// Encodes a packet for sockets of this namespace.
     pub(crate) fn encode<A: Args + ?Sized>(&self, packet: &Outgoing<'_, A>) -> Result<Encoded, EncodeError> {
         encoder::encode(&self.parser, self.max_attachments, packet)
+    }
+
+    /// Decodes a packet that was encoded for sockets of this namespace, whose limits do not apply.
+    pub(super) fn decode(&self, encoded: &Encoded) -> Option<Payload> {
+        let mut limits = Limits::default();
+        limits.max_attachments = u8::MAX;
+        limits.max_depth = u16::MAX;
+        let mut decoder = self.parser.decoder(&limits);
+        let messages = encoded.frames().iter().map(|frame| match frame.is_binary() {
+            true => Some(Message::Binary(frame.data().clone())),
+            false => Text::try_from(frame.data().clone()).ok().map(Message::Text),
+        });
+        messages.map_while(|message| decoder.decode(message?).ok()).flatten().last()?.payload
     }
 
     pub(crate) fn handlers(&self) -> Arc<Handlers<P>> {

@@ -703,3 +703,83 @@ fn a_handler_that_fails_after_its_connection_reaches_the_handler_of_failures() {
         end(&sim, server, peer).await;
     });
 }
+
+#[test]
+fn observers_of_what_is_sent_see_every_event_for_each_socket_that_gets_it() {
+    Sim::run_each_seed(20, |sim| async move {
+        let (server, log) = (Server::new(), Log::default());
+        fence(&server);
+        let (ids, all, own) = (Log::default(), log.clone(), log.clone());
+        let number = |ids: &Log, socket: &Socket| {
+            let id = socket.id().to_string();
+            ids.lines().iter().position(|known| *known == id).unwrap()
+        };
+        let (joined, known, more) = (ids.clone(), ids.clone(), ids.clone());
+        server
+            .on_connect(move |socket: Socket| {
+                joined.push(socket.id().as_str());
+                if joined.lines().len() == 2 {
+                    let (own, ids) = (own.clone(), more.clone());
+                    socket.on_any_outgoing(move |socket: &Socket, event: &Payload| {
+                        own.push(format!("own {} {}", number(&ids, socket), event.name().unwrap()));
+                        if event.name() == Some("once") {
+                            // What it sends is observed as well, and no lock is held.
+                            socket.broadcast().emit("again", socket.rooms().len()).unwrap();
+                            socket.off_any_outgoing();
+                            if true {
+                                panic!("on purpose")
+                            }
+                        }
+                    });
+                }
+            })
+            .on_any_outgoing(move |socket: &Socket, event: &Payload| {
+                let bytes = event.attachments().len();
+                let (name, args) = (event.name().unwrap(), event.raw_args());
+                all.push(format!("{} {name} {args} {bytes}", number(&known, socket)));
+            });
+        let (mut first, second) = (join(&sim, &server).await, join(&sim, &server).await);
+        let sockets = |index: usize| server.of("/").socket(&ids.lines()[index]).unwrap();
+        sockets(0).emit("to one", ("a", bytes::Bytes::from("xyz"))).unwrap();
+        sockets(1).emit_volatile("volatile", ()).unwrap();
+        drop(sockets(1).emit_with_ack("asks", 5).unwrap());
+        let mut lines = vec![
+            r#"0 to one "a",{"_placeholder":true,"num":0} 1"#,
+            "1 volatile  0",
+            "own 1 volatile",
+            "1 asks 5 0",
+            "own 1 asks",
+        ];
+        assert_eq!(drain(&log), lines);
+        server.emit("all", (1, 2)).unwrap();
+        drop(sockets(0).broadcast().emit_with_ack("ask all", (), Duration::from_secs(1)).unwrap());
+        sockets(1).emit("once", ()).unwrap();
+        sockets(1).emit("last", ()).unwrap();
+        lines = vec![
+            "0 all 1,2 0",
+            "1 all 1,2 0",
+            "own 1 all",
+            "1 ask all  0",
+            "own 1 ask all",
+            "1 once  0",
+            "own 1 once",
+            "0 again 1 0",
+            "1 last  0",
+        ];
+        let mut seen = drain(&log);
+        // In the order of a table.
+        seen[..3].sort_unstable();
+        assert_eq!(seen, lines);
+        // An ack is not an event, and neither is a refused emit.
+        pass_fence_after(&mut first).await;
+        sockets(0).emit("connect", ()).unwrap_err();
+        assert_eq!(drain(&log), [""; 0]);
+        end(&sim, server, (first, second)).await;
+    });
+}
+
+/// Same as [`pass_fence`], after packets that nobody has read.
+async fn pass_fence_after(peer: &mut WebSocket) {
+    peer.send(r#"4299["fence"]"#).await.unwrap();
+    while peer.next().await.unwrap() != r#"4399["passed"]"# {}
+}
