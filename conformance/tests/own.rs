@@ -35,7 +35,7 @@ use tokio::net::TcpListener;
 const VIRTUAL_GRACE: Duration = Duration::from_millis(250);
 
 /// The capabilities that our server does not support, and the reason that the list has for their cases.
-const UNSUPPORTED: [(&str, &str); 1] = [("recovery", "connection state recovery is not built yet")];
+const UNSUPPORTED: [(&str, &str); 0] = [];
 
 fn selected_cases() -> Vec<Case> {
     let filter = std::env::var("FILTER").unwrap_or_default();

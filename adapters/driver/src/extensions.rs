@@ -56,6 +56,20 @@ impl Extensions {
         drop(values);
     }
 
+    /// The same values once more.
+    pub(crate) fn copied(&self) -> Self {
+        Self(Mutex::new(lock(&self.0).clone()))
+    }
+
+    /// Moves those values here whose types have none. The others stay there, so that nothing is dropped.
+    pub(crate) fn add_missing(&self, from: &Self) {
+        let Some(others) = &mut *lock(&from.0) else { return };
+        let mut values = lock(&self.0);
+        let values = values.get_or_insert_default();
+        let missing: Vec<TypeId> = others.keys().filter(|key| !values.contains_key(key)).copied().collect();
+        values.extend(missing.into_iter().filter_map(|key| others.remove_entry(&key)));
+    }
+
     /// Takes all values.
     pub(crate) fn take(&self) -> Self {
         Self(Mutex::new(lock(&self.0).take()))

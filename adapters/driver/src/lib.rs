@@ -79,8 +79,8 @@ pub use self::runtime::{Runtime, Stream};
 pub use self::service::not_found;
 pub use self::socketio::{
     Ack, Answer, Answers, Auth, Broadcast, ClientSource, ConnectRequest, Data, Event, EventName, Extension,
-    FailureKind, FilterResult, HandlerFailure, HandlerKind, MiddlewareResult, Namespace, Refusal, RoomEvent, RoomNames,
-    Server, ServerBuilder, Socket, SocketSource, State, TryData,
+    FailureKind, FilterResult, HandlerFailure, HandlerKind, MiddlewareResult, Namespace, Recovery, Refusal, RoomEvent,
+    RoomNames, Server, ServerBuilder, Socket, SocketSource, State, TryData,
 };
 pub use self::upgrade::Upgrade;
 pub use engineio_proto::server::Transport;

@@ -7,19 +7,21 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Context;
+use std::time::Duration;
 
 use engineio_proto::server::{Session, Transport};
-use engineio_proto::{Instant, SendError, Sid, Text};
+use engineio_proto::{CloseReason, Instant, SendError, Sid, Text};
 use futures_util::future::BoxFuture;
 use futures_util::task::noop_waker_ref;
 use http::request::Parts;
-use socketio_proto::server::{Connection, ParentId};
+use socketio_proto::server::{Claim, Connection, ParentId, RecoveryConfig};
 use socketio_proto::{
     AckError, AckId, AckToken, Config, DecodeError, DisconnectReason, EmitError, Event as Happened, Fault, Limits,
     Parser, Payload, Pending, SocketHandle,
 };
 
 use self::stages::Held;
+use super::recovery::{Recovered, Recovery, private_id};
 use super::registry::{Registry, Visit};
 use super::state::{
     Ack, AckHome, AckSink, Command, ConnectRequest, DisconnectHandler, Emits, Event, FailureKind, HandlerFailure,
@@ -127,6 +129,7 @@ pub(crate) struct SocketIo<P: Parser> {
     pub(crate) config: Arc<Config>,
     max_waiting: MaxWaiting,
     emits: Emits,
+    recovery: Option<(Recovery, RecoveryConfig)>,
     alarm: Arc<Alarm>,
     pub(crate) states: Arc<States>,
     pub(crate) registry: Arc<Registry<P>>,
@@ -136,13 +139,24 @@ impl<P: Parser> SocketIo<P> {
     pub(crate) fn new(parser: P, config: Config, max_waiting: MaxWaiting, emits: Emits, alarm: Alarm) -> Self {
         let registry = Arc::new(Registry::new(&config));
         let (config, alarm) = (Arc::new(config), Arc::new(alarm));
-        Self { parser, config, max_waiting, emits, alarm, states: Arc::default(), registry }
+        Self { parser, config, max_waiting, emits, recovery: None, alarm, states: Arc::default(), registry }
+    }
+
+    /// Turns recovery on, before the first namespace is created. A loss of a connection is noticed after `unnoticed` at the latest.
+    pub(crate) fn with_recovery(mut self, recovery: Recovery, unnoticed: Duration) -> Self {
+        let config = recovery.config(unnoticed);
+        self.recovery = Some((recovery, config));
+        self
     }
 
     /// Makes a namespace. It is not in the table yet.
     pub(super) fn make(&self, name: Text) -> NamespaceInner<P> {
         let max_attachments = self.config.limits.max_attachments;
-        NamespaceInner::new(name, self.parser.clone(), max_attachments, self.emits, Arc::clone(&self.alarm))
+        let made = NamespaceInner::new(name, self.parser.clone(), max_attachments, self.emits, Arc::clone(&self.alarm));
+        match &self.recovery {
+            Some((_, config)) => made.with_recovery(config.clone()),
+            None => made,
+        }
     }
 
     /// Whether handlers may start: the waiting handlers are below the limits, and no inbox is full.
@@ -170,6 +184,12 @@ impl<P: Parser> SocketIo<P> {
 
     /// Runs the middleware that has not run yet. Accepts the client at the end, unless one of them refuses it or waits.
     pub(super) fn run_middleware(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, mut joining: Joining<P>) {
+        if joining.passed == 0
+            && self.recovery.as_ref().is_some_and(|(recovery, _)| recovery.skip_middlewares)
+            && let Some(recovered) = recover(core, &mut joining)
+        {
+            return self.accept(core, cx, joining, Some(recovered));
+        }
         while let Some(middleware) = joining.handlers.middleware.get(joining.passed).cloned() {
             joining.passed = joining.passed.saturating_add(1);
             let request = ConnectRequest {
@@ -187,7 +207,12 @@ impl<P: Parser> SocketIo<P> {
                 }
             }
         }
-        self.accept(core, cx, joining);
+        let recovered = match &self.recovery {
+            // Otherwise it was tried before the middleware.
+            Some((Recovery { skip_middlewares: false, .. }, _)) => recover(core, &mut joining),
+            _ => None,
+        };
+        self.accept(core, cx, joining, recovered);
     }
 
     /// Handles the decision of a middleware, which may have waited.
@@ -231,39 +256,28 @@ impl<P: Parser> SocketIo<P> {
         &self,
         core: &mut Core<'_, Self>,
         cx: &mut Context<'_>,
-        Joining { pending, namespace, handlers, visit, extensions, .. }: Joining<P>,
+        joining: Joining<P>,
+        recovered: Option<Recovered<P>>,
     ) {
+        let Joining { pending, namespace, handlers, visit, extensions, .. } = joining;
         if namespace.is_removed() {
             return core.machine.refuse_unknown(core.now, pending);
         }
-        let Some(id) = random_bytes().map(|random| core.machine.socket_id(&pending, random)) else {
-            return refuse(core, pending, &Refusal::new("no session id"));
+        let socket = match recovered {
+            Some(recovered) => accept_recovered(core, pending, recovered),
+            None => self.accept_new(core, pending, &namespace, extensions),
         };
-        let auth = pending.auth().map(Payload::detached);
-        let extensions = extensions.map(|extensions| extensions.take()).unwrap_or_default();
-        let peer = core.peer;
-        // The reply goes first. If it does not fit in the queue, the socket never existed. No lock is held here, because the
-        // parser encodes the reply. The reply is sent at the end of this turn, so a client that has received it finds the
-        // socket on the namespace.
-        let handle = match core.machine.accept(core.now, pending, &id) {
-            Ok(handle) => handle,
-            Err(error) => {
-                return tracing::debug!(session = %peer.sid(), %error, "a client could not be accepted");
-            }
-        };
+        let Some(socket) = socket else { return };
+        let handle = socket.handle;
         if core.machine.session().transport() == Transport::Polling {
             // Over polling, the reply stays in the queue until a GET fetches it. The connect handler's emits have to count it.
             core.peer.set_buffered(core.machine.buffered_bytes());
         }
-        let socket = namespace.add(&id, |key| {
-            SocketInner::new(Arc::clone(peer), Arc::clone(&namespace), (handle, key, id.clone()), auth, extensions)
-        });
         visit.keep();
         if namespace.is_removed() {
             // After the removal has disconnected the sockets that it found.
             Socket(Arc::clone(&socket)).disconnect();
         }
-        tracing::debug!(session = %peer.sid(), namespace = &*namespace.name, socket = %id, "a socket connected");
         let member = JoinedSocket { socket, handlers };
         if core.local.first.is_none() {
             core.local.first = Some(member.clone());
@@ -279,6 +293,45 @@ impl<P: Parser> SocketIo<P> {
             // Counts 0 bytes: the `auth` that the handler can read is kept as long as the socket in any case.
             Err(future) => core.local.waiting.add(Running { member, kind: Kind::Connect, home: None }, 0, future),
         }
+    }
+
+    /// Accepts a client as a new socket.
+    fn accept_new(
+        &self,
+        core: &mut Core<'_, Self>,
+        pending: Pending,
+        namespace: &Arc<NamespaceInner<P>>,
+        extensions: Option<Arc<Extensions>>,
+    ) -> Option<Arc<SocketInner<P>>> {
+        let pid = self.recovery.as_ref().map(|_| private_id());
+        let id = random_bytes().map(|random| core.machine.socket_id(&pending, random));
+        let (Some(id), None | Some(Some(_))) = (id, pid) else {
+            refuse(core, pending, &Refusal::new("no session id"));
+            return None;
+        };
+        let pid = pid.flatten();
+        let auth = pending.auth().map(Payload::detached);
+        let extensions = extensions.map(|extensions| extensions.take()).unwrap_or_default();
+        let peer = core.peer;
+        // The reply goes first. If it does not fit in the queue, the socket never existed. No lock is held here, because the
+        // parser encodes the reply. The reply is sent at the end of this turn, so a client that has received it finds the
+        // socket on the namespace.
+        let accepted = match &pid {
+            Some(pid) => core.machine.accept_recoverable(core.now, pending, &id, pid, &[]),
+            None => core.machine.accept(core.now, pending, &id),
+        };
+        let handle = match accepted {
+            Ok(handle) => handle,
+            Err(error) => {
+                tracing::debug!(session = %peer.sid(), %error, "a client could not be accepted");
+                return None;
+            }
+        };
+        let socket = namespace.add(&id, pid, |key| {
+            SocketInner::new(Arc::clone(peer), Arc::clone(namespace), (handle, key, id.clone()), auth, extensions)
+        });
+        tracing::debug!(session = %peer.sid(), namespace = &*namespace.name, socket = %id, "a socket connected");
+        Some(socket)
     }
 
     fn received(
@@ -340,7 +393,7 @@ impl<P: Parser> SocketIo<P> {
         let Some(member) = core.local.remove(handle) else { return };
         let (session, namespace) = (core.peer.sid(), &*member.socket.namespace.name);
         tracing::debug!(%session, namespace, socket = %member.socket.id, %reason, "a socket disconnected");
-        leave(&member.socket);
+        leave(&member.socket, &reason);
         core.local.held.take_if(|held| held.is_of(&member.socket));
         let own = member.socket.own().and_then(|own| own.disconnect.clone());
         let handlers = (own, member.handlers.disconnect.clone());
@@ -368,6 +421,44 @@ fn upgraded<P: Parser>(core: &mut Core<'_, SocketIo<P>>, cx: &mut Context<'_>, t
         match run(cx, || handler((socket, transport))) {
             Ok(ended) => returned(core, cx, running, ended),
             Err(future) => core.local.waiting.add(running, 0, future),
+        }
+    }
+}
+
+/// Restores the socket that the client claims, if it does. It is on its namespace then, but its connection knows nothing of it yet: what
+/// is sent to it waits in the mailbox.
+fn recover<P: Parser>(core: &Core<'_, SocketIo<P>>, joining: &mut Joining<P>) -> Option<Recovered<P>> {
+    /// More than the CONNECT reply has.
+    const REPLY: usize = 1024;
+
+    let Joining { pending, namespace, extensions, .. } = joining;
+    let claim = Claim::of(pending)?;
+    let (peer, handle, auth) = (core.peer, pending.socket(), pending.auth().map(Payload::detached));
+    let extensions = extensions.as_ref().map(|extensions| extensions.copied()).unwrap_or_default();
+    let limit = core.machine.session().config().limits.max_outbound;
+    let used = core.machine.buffered_bytes().saturating_add(pending.namespace().len()).saturating_add(REPLY);
+    namespace.restore(&claim, limit.saturating_sub(used), |key, id| {
+        SocketInner::new(Arc::clone(peer), Arc::clone(namespace), (handle, key, id), auth, extensions)
+    })
+}
+
+/// Accepts a client as the socket that was restored. If this fails, the socket may be claimed again.
+fn accept_recovered<P: Parser>(
+    core: &mut Core<'_, SocketIo<P>>,
+    pending: Pending,
+    Recovered { socket, pid, missed }: Recovered<P>,
+) -> Option<Arc<SocketInner<P>>> {
+    let (session, namespace, id) = (core.peer.sid(), &*socket.namespace.name, &socket.id);
+    match core.machine.accept_recoverable(core.now, pending, id, &pid, &missed) {
+        Ok(_) => {
+            tracing::debug!(%session, namespace, socket = %id, missed = missed.len(), "a socket was recovered");
+            Some(socket)
+        }
+        Err(error) => {
+            tracing::debug!(%session, namespace, socket = %id, %error, "a recovered client could not be accepted");
+            leave(&socket, &DisconnectReason::Closed(CloseReason::ForcedClose));
+            socket.forget();
+            None
         }
     }
 }
@@ -579,9 +670,9 @@ fn refuse<P: Parser>(core: &mut Core<'_, SocketIo<P>>, pending: Pending, refusal
     }
 }
 
-/// Removes a socket from its namespace.
-fn leave<P: Parser>(socket: &SocketInner<P>) {
-    socket.namespace.remove(socket);
+/// Removes a socket from its namespace. With recovery, the client may return if its connection was lost.
+fn leave<P: Parser>(socket: &SocketInner<P>, reason: &DisconnectReason) {
+    socket.namespace.suspend(socket, reason);
     socket.namespace.left();
     socket.disconnected();
     socket.tell_closed();
@@ -738,7 +829,7 @@ impl<P: Parser> Application for SocketIo<P> {
 
     fn finish(&self, _: &Arc<SocketPeer<P>>, local: &mut Local<P>) {
         for member in local.first.take().into_iter().chain(std::mem::take(&mut local.others).into_values()) {
-            leave(&member.socket);
+            leave(&member.socket, &DisconnectReason::ServerShuttingDown);
             member.socket.forget();
         }
         for ((_, id), sink) in std::mem::take(&mut local.acks) {

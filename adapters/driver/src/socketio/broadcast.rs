@@ -77,6 +77,9 @@ impl<P: Parser> Broadcast<P> {
     }
 
     fn send<A: Args>(&self, event: &str, args: &A) -> Result<(), EmitError> {
+        if self.namespace.recovers && !self.volatile {
+            return self.namespace.emit_recoverable(&self.target, event, args);
+        }
         let packet = Outgoing::event(&self.namespace.name, None, event, args);
         let encoded = self.namespace.encode(&packet)?;
         self.namespace.emit(&self.target, &encoded, self.volatile);

@@ -14,6 +14,18 @@ pub(crate) fn weight(encoded: &Encoded) -> usize {
     encoded.frames().iter().map(Frame::queued_len).sum()
 }
 
+/// Same as [`encode`], with this encoder.
+pub(crate) fn encode_with<P: Parser, A: Args + ?Sized>(
+    parser: &P,
+    max_attachments: u8,
+    packet: &Outgoing<'_, A>,
+    encoder: &mut Encoder,
+) -> Result<Encoded, EncodeError> {
+    // The thread may run other servers as well.
+    encoder.set_max_attachments(max_attachments);
+    parser.encode(packet, encoder)
+}
+
 /// Encodes a packet with at most `max_attachments` attachments. This is the server's inbound limit, so that every accepted
 /// packet can be relayed.
 pub(crate) fn encode<P: Parser, A: Args + ?Sized>(
@@ -21,11 +33,7 @@ pub(crate) fn encode<P: Parser, A: Args + ?Sized>(
     max_attachments: u8,
     packet: &Outgoing<'_, A>,
 ) -> Result<Encoded, EncodeError> {
-    let encode = |encoder: &mut Encoder| {
-        // The thread may run other servers as well.
-        encoder.set_max_attachments(max_attachments);
-        parser.encode(packet, encoder)
-    };
+    let encode = |encoder: &mut Encoder| encode_with(parser, max_attachments, packet, encoder);
     ENCODER.with(|encoder| match encoder.try_borrow_mut() {
         Ok(mut encoder) => encode(&mut encoder),
         // A `Serialize` implementation is user code, and may emit an event itself.

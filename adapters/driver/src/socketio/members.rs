@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use engineio_proto::{Instant, SendError};
 use socketio_proto::server::{self as proto, NamespaceEvent, Operation, ReservedAck, Target};
-use socketio_proto::{AckError, AckId, EmitError, Encoded, Parser, Payload, SocketId};
+use socketio_proto::{AckError, AckId, EmitError, Encoded, Parser, Payload, PrivateId, SocketId};
 
 use super::encoder;
+use super::recovery::KeptValues;
 use super::state::{
     AckSink, AnswerOf, AnswersSink, AwaitedAnswers, Command, Members, NamespaceInner, RoomEvent, Socket, SocketInner,
     SocketKey,
@@ -36,15 +37,21 @@ impl<P: Parser> NamespaceInner<P> {
     }
 
     /// Adds a socket whose CONNECT reply is queued. Everything that is sent to the socket from now on comes after the reply.
-    pub(crate) fn add(&self, id: &SocketId, make: impl FnOnce(SocketKey) -> SocketInner<P>) -> Arc<SocketInner<P>> {
+    /// With `pid`, the client may return after a lost connection.
+    pub(crate) fn add(
+        &self,
+        id: &SocketId,
+        pid: Option<PrivateId>,
+        make: impl FnOnce(SocketKey) -> SocketInner<P>,
+    ) -> Arc<SocketInner<P>> {
         let mut members = lock(&self.members);
-        members.last_serial = members.last_serial.wrapping_add(1);
-        let serial = members.last_serial;
-        let vacant = members.sockets.vacant_entry();
-        // A table of 2^32 sockets does not fit in memory.
-        let key = SocketKey { index: u32::try_from(vacant.key()).unwrap_or(u32::MAX), serial };
-        let socket = Arc::clone(vacant.insert(Arc::new(make(key))));
-        members.machine.add(key, id);
+        let key = members.next_key();
+        let socket = Arc::new(make(key));
+        members.sockets.insert(Arc::clone(&socket));
+        match pid {
+            Some(pid) => members.machine.add_recoverable(key, id, pid),
+            None => members.machine.add(key, id),
+        }
         let outcomes = members.take_events();
         drop(members);
         self.tell(outcomes);
@@ -241,11 +248,12 @@ impl<P: Parser> NamespaceInner<P> {
     }
 
     /// Reports the outcomes to the application, without a lock.
-    fn tell(&self, outcomes: Outcomes<P>) {
+    pub(super) fn tell(&self, outcomes: Outcomes<P>) {
         for (sink, answers) in outcomes.answers {
             // Nothing waits for the answers any more, so they are dropped.
             let _ = sink.send(answers);
         }
+        drop(outcomes.forgotten);
         if outcomes.rooms {
             self.notify_observers();
         }
@@ -291,7 +299,7 @@ impl<P: Parser> Drop for Notifying<'_, P> {
 
 /// A packet that is pushed into the mailboxes of its recipients while the namespace is locked. [`Delivery::finish`] does the rest
 /// without the lock: it runs wakers and the subscriber of the log.
-struct Delivery<P: Parser> {
+pub(super) struct Delivery<P: Parser> {
     bytes: usize,
     volatile: bool,
     wakers: Vec<Waker>,
@@ -300,13 +308,13 @@ struct Delivery<P: Parser> {
 }
 
 impl<P: Parser> Delivery<P> {
-    const fn new(bytes: usize, volatile: bool) -> Self {
+    pub(super) const fn new(bytes: usize, volatile: bool) -> Self {
         Self { bytes, volatile, wakers: Vec::new(), full: Vec::new() }
     }
 
     /// Pushes the packet into one mailbox. If the mailbox is full, the connection of the recipient is closed, because it would
     /// otherwise miss a packet without noticing. A volatile packet is dropped instead.
-    fn push(&mut self, socket: &Arc<SocketInner<P>>, command: impl FnOnce() -> Command<P>) -> bool {
+    pub(super) fn push(&mut self, socket: &Arc<SocketInner<P>>, command: impl FnOnce() -> Command<P>) -> bool {
         let (pushed, waker) = socket.peer.push_quietly(self.bytes, command);
         self.wakers.extend(waker);
         if pushed == Err(SendError::Full) && !self.volatile {
@@ -317,7 +325,7 @@ impl<P: Parser> Delivery<P> {
         pushed.is_ok()
     }
 
-    fn finish(self) {
+    pub(super) fn finish(self) {
         self.wakers.into_iter().for_each(Waker::wake);
         for socket in self.full {
             let (session, times) = (socket.peer.sid(), &socket.peer.shared.log_counters.full);
@@ -327,21 +335,34 @@ impl<P: Parser> Delivery<P> {
 }
 
 /// The socket with this key, if it is still a member.
-fn find<P: Parser>(sockets: &slab::Slab<Arc<SocketInner<P>>>, key: SocketKey) -> Option<&Arc<SocketInner<P>>> {
+pub(super) fn find<P: Parser>(
+    sockets: &slab::Slab<Arc<SocketInner<P>>>,
+    key: SocketKey,
+) -> Option<&Arc<SocketInner<P>>> {
     sockets.get(usize::try_from(key.index).ok()?).filter(|socket| socket.key == key)
 }
 
 /// Outcomes of the machine that were not reported to the application yet.
-struct Outcomes<P: Parser> {
+pub(super) struct Outcomes<P: Parser> {
     answers: Vec<(AnswersSink<P>, Vec<AnswerOf<P>>)>,
     /// Whether there are room events for the observers.
     rooms: bool,
+    /// What was kept for sockets that cannot return any more.
+    forgotten: Vec<KeptValues>,
 }
 
 impl<P: Parser> Members<P> {
+    /// The key of the socket that is inserted into the table next.
+    pub(super) fn next_key(&mut self) -> SocketKey {
+        self.last_serial = self.last_serial.wrapping_add(1);
+        // A table of 2^32 sockets does not fit in memory.
+        let index = u32::try_from(self.sockets.vacant_key()).unwrap_or(u32::MAX);
+        SocketKey { index, serial: self.last_serial }
+    }
+
     /// Takes the events of the machine. The sockets that they refer to must still be in the table.
-    fn take_events(&mut self) -> Outcomes<P> {
-        let mut outcomes = Outcomes { answers: Vec::new(), rooms: false };
+    pub(super) fn take_events(&mut self) -> Outcomes<P> {
+        let mut outcomes = Outcomes { answers: Vec::new(), rooms: false, forgotten: Vec::new() };
         while let Some(event) = self.machine.poll_event() {
             let room_event = match event {
                 NamespaceEvent::RoomCreated { room } => RoomEvent::Created { room },
@@ -366,6 +387,10 @@ impl<P: Parser> Members<P> {
                     if let Some(awaited) = self.broadcasts.remove(&broadcast) {
                         outcomes.answers.push((awaited.sink, awaited.answers));
                     }
+                    continue;
+                }
+                NamespaceEvent::Forgotten { socket } => {
+                    outcomes.forgotten.extend(self.kept.remove(&socket));
                     continue;
                 }
                 _ => continue,
@@ -462,7 +487,7 @@ mod tests {
                 let peer: Arc<SocketPeer<Json>> =
                     Arc::new(Peer::new(Sid::from_random([number; 15]), MAX_OUTBOUND, shared));
                 let id = SocketId::from_random([number; 15]);
-                Socket(namespace.add(&id, |key| {
+                Socket(namespace.add(&id, None, |key| {
                     let names = (SocketHandle(number.into()), key, id.clone());
                     SocketInner::new(peer, Arc::clone(&namespace), names, None, Extensions::default())
                 }))

@@ -16,6 +16,7 @@ mod namespace;
 mod outgoing;
 mod own;
 mod parents;
+mod recovery;
 mod registry;
 mod room_names;
 mod server;
@@ -26,6 +27,7 @@ mod states;
 pub use self::answer::Answer;
 pub use self::arguments::{Auth, ClientSource, Data, EventName, Extension, SocketSource, State, TryData};
 pub use self::broadcast::{Answers, Broadcast};
+pub use self::recovery::Recovery;
 pub use self::room_names::RoomNames;
 pub use self::server::{Server, ServerBuilder};
 pub use self::state::{

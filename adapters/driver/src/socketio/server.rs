@@ -14,6 +14,7 @@ use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
 use super::application::SocketIo;
 use super::broadcast::Broadcast;
 use super::parents::Rule;
+use super::recovery::Recovery;
 use super::room_names::RoomNames;
 use super::state::{ConnectRequest, Emits, Event, MiddlewareResult, Namespace, RoomEvent, Socket};
 use super::states::States;
@@ -38,6 +39,7 @@ pub struct ServerBuilder<P: Parser = Json> {
     http: HttpSettings,
     max_waiting: MaxWaiting,
     states: States,
+    recovery: Option<Recovery>,
 }
 
 impl Server<Json> {
@@ -56,6 +58,7 @@ impl Server<Json> {
             http: HttpSettings::new("/socket.io/"),
             max_waiting: MaxWaiting::DEFAULT,
             states: States::default(),
+            recovery: None,
         }
     }
 }
@@ -207,18 +210,41 @@ impl<P: Parser> ServerBuilder<P> {
         self
     }
 
+    /// Turns on connection state recovery, as `connectionStateRecovery` in the reference: a client whose connection was lost, and that
+    /// returns in time, becomes the same socket again ([`Socket::recovered`]). It has its id, its rooms and its values, and gets the
+    /// events that it has missed, each once and in order. Default: off.
+    ///
+    /// Every event that is sent without an ack and is not volatile then has an offset, a string of 16 characters, as an additional last
+    /// argument, which handlers of clients see. The connect handler runs for recovered sockets too. Middleware runs only if
+    /// [`Recovery::skip_middlewares`] is false.
+    ///
+    /// A client is not recovered if it or the server has disconnected the socket from the namespace, if it has received no event with an
+    /// offset yet, if the last event that it has received had another string as its last argument (a volatile event, for example), or if
+    /// one of the limits in [`Recovery`] was reached. A client can be recovered once by each connection: if two use the same `pid` at
+    /// once, one is recovered and the other is a new socket.
+    pub fn connection_state_recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = Some(recovery);
+        self
+    }
+
     /// Replaces the parser.
     pub fn parser<Q: Parser>(self, parser: Q) -> ServerBuilder<Q> {
-        let Self { engine, socket, http, max_waiting, states, .. } = self;
-        ServerBuilder { engine, socket, parser, http, max_waiting, states }
+        let Self { engine, socket, http, max_waiting, states, recovery, .. } = self;
+        ServerBuilder { engine, socket, parser, http, max_waiting, states, recovery }
     }
 
     /// Builds the server.
     #[must_use]
     pub fn build(self) -> Server<P> {
-        let Self { engine, socket, parser, http, max_waiting, states } = self;
+        let Self { engine, socket, parser, http, max_waiting, states, recovery } = self;
+        let unnoticed = engine.ping_interval.saturating_add(engine.ping_timeout);
         let application = |alarm| {
-            let mut application = SocketIo::new(parser, socket, max_waiting, Emits::Direct, alarm);
+            // With recovery, the order of all packets is that of the namespace.
+            let emits = if recovery.is_some() { Emits::Ordered } else { Emits::Direct };
+            let mut application = SocketIo::new(parser, socket, max_waiting, emits, alarm);
+            if let Some(recovery) = recovery {
+                application = application.with_recovery(recovery, unnoticed);
+            }
             application.states = Arc::new(states);
             // As in the reference, every client may join `/`, even if the application does not use it.
             application.of("/");

@@ -47,6 +47,9 @@ impl<P: Parser> SocketInner<P> {
 
     fn send<A: Args + ?Sized>(self: &Arc<Self>, event: &str, args: &A, volatile: bool) -> Result<(), EmitError> {
         self.check()?;
+        if self.namespace.recovers && !volatile {
+            return self.namespace.emit_recoverable_to(self, event, args);
+        }
         let encoded = self.namespace.encode(&Outgoing::event(&self.namespace.name, None, event, args))?;
         let observed = self.namespace.is_observed().then(|| encoded.clone());
         let sent = match self.namespace.emits {

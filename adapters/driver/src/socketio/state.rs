@@ -14,12 +14,13 @@ use futures_channel::oneshot;
 use http::request::Parts;
 use slab::Slab;
 use socketio_proto::{
-    AckError, AckId, AckToken, Args, Decoder as _, DisconnectReason, EncodeError, Encoded, Json, Limits, Outgoing,
-    Parser, Payload, SocketHandle, SocketId, server as proto,
+    AckError, AckId, AckToken, Args, Decoder as _, DisconnectReason, EncodeError, Encoded, Encoder, Json, Limits,
+    Outgoing, Parser, Payload, SocketHandle, SocketId, server as proto,
 };
 
 use super::answer::AnswerSink;
 use super::encoder;
+use super::recovery::KeptValues;
 use super::registry::{Latch, Role};
 use super::states::States;
 use crate::extensions::Extensions;
@@ -132,11 +133,13 @@ pub(crate) struct SocketInner<P: Parser> {
     pub(super) has_own: AtomicBool,
     /// The handlers of the socket alone.
     pub(super) own: Mutex<Option<Arc<OwnHandlers<P>>>>,
+    /// Whether the client has returned after a lost connection.
+    pub(crate) recovered: bool,
 }
 
 /// Identifies a socket in the table of its namespace: its index, and a serial number that distinguishes it from earlier sockets
 /// at this index.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct SocketKey {
     pub(super) index: u32,
     pub(super) serial: u32,
@@ -201,6 +204,8 @@ pub(crate) struct NamespaceInner<P: Parser> {
     pub(super) observed: AtomicBool,
     /// Panics of these observers.
     pub(super) observer_panicked: Occurrences,
+    /// Whether clients can return after a lost connection.
+    pub(super) recovers: bool,
 }
 
 /// How a plain emit of a socket reaches the peer. Fixed when the server is built.
@@ -209,10 +214,6 @@ pub(crate) enum Emits {
     /// Directly through the mailbox of the peer.
     Direct,
     /// As an operation of the namespace's machine, in one order with all its other operations.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "recovery and clusters will want it; the tests hold both ways against each other")
-    )]
     Ordered,
 }
 
@@ -230,6 +231,8 @@ pub(super) struct Members<P: Parser> {
     pub(super) observers: usize,
     /// Whether a task is passing events to the observers. Other tasks leave their events to it, so that the order is kept.
     pub(super) notifying: bool,
+    /// What is kept for sockets whose clients may return.
+    pub(super) kept: HashMap<SocketKey, KeptValues>,
 }
 
 /// The answers to a broadcast that have arrived so far.
@@ -402,6 +405,7 @@ impl<P: Parser> SocketInner<P> {
             extensions,
             has_own: AtomicBool::new(false),
             own: Mutex::new(None),
+            recovered: false,
         }
     }
 
@@ -420,6 +424,7 @@ impl<P: Parser> NamespaceInner<P> {
             room_events: VecDeque::new(),
             observers: 0,
             notifying: false,
+            kept: HashMap::new(),
         };
         Self {
             name,
@@ -435,6 +440,7 @@ impl<P: Parser> NamespaceInner<P> {
             removed: AtomicBool::new(false),
             observed: AtomicBool::new(false),
             observer_panicked: Occurrences::new(),
+            recovers: false,
         }
     }
 
@@ -462,6 +468,15 @@ impl<P: Parser> NamespaceInner<P> {
             false => Text::try_from(frame.data().clone()).ok().map(Message::Text),
         });
         messages.map_while(|message| decoder.decode(message?).ok()).flatten().last()?.payload
+    }
+
+    /// Same as [`NamespaceInner::encode`], with this encoder.
+    pub(super) fn encode_with<A: Args + ?Sized>(
+        &self,
+        encoder: &mut Encoder,
+        packet: &Outgoing<'_, A>,
+    ) -> Result<Encoded, EncodeError> {
+        encoder::encode_with(&self.parser, self.max_attachments, packet, encoder)
     }
 
     pub(crate) fn handlers(&self) -> Arc<Handlers<P>> {
