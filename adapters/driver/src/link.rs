@@ -510,6 +510,46 @@ mod tests {
         assert!(size_of::<WebSocket>() <= 136, "{}", size_of::<WebSocket>());
     }
 
+    #[cfg(feature = "deflate")]
+    #[test]
+    fn a_read_of_messages_that_inflate_to_much_more_is_passed_on_in_portions() {
+        const MESSAGES: usize = 50;
+        let sim = Sim::new(1);
+        sim.clone().run(async move {
+            let (mut here, there) =
+                pipe(&sim, Manner { capacity: 1_000_000, splits: false, max_delay: Duration::ZERO });
+            let payload = engineio_websocket::Deflater::new().deflate(&[&vec![7; 900_000]]).unwrap();
+            let (mut bytes, mask) = (BytesMut::new(), [1, 2, 3, 4]);
+            for _ in 0..MESSAGES {
+                add_masked(&mut bytes, FrameKind { opcode: Opcode::Binary, fin: true, rsv1: true }, &[&payload], mask);
+                add_masked(&mut bytes, Opcode::Binary.into(), &[b"small"], mask);
+            }
+            let early = bytes.split_to(30_000).freeze();
+            while !bytes.is_empty() {
+                let written = poll_fn(|cx| here.poll_write(cx, &[IoSlice::new(&bytes)])).await.unwrap();
+                bytes.advance(written);
+            }
+            let websocket = WebSocket::new(None, 1_000_000).with_compression(compression());
+            let mut link = Link::new(LinkId(1), there, websocket, early);
+            let mut lengths = Vec::new();
+            while lengths.len() < 2 * MESSAGES {
+                let mut large = 0;
+                let read = poll_fn(|cx| {
+                    let read = link.poll_read(cx, |message| {
+                        large += usize::from(message.len() > 1000);
+                        lengths.push(message.len());
+                    });
+                    if matches!(read, Read::Pending) { Poll::Pending } else { Poll::Ready(read) }
+                })
+                .await;
+                assert!(matches!(read, Read::Some));
+                assert!(large <= 1, "{large} in one read");
+            }
+            assert_eq!(lengths, [900_000, 5].repeat(MESSAGES));
+            assert!(link.early.is_empty());
+        });
+    }
+
     #[test]
     fn both_ends_of_a_websocket_understand_each_other() {
         Sim::each_seed(100, |sim| {

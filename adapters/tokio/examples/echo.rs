@@ -24,8 +24,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
-    let socketio =
-        Server::builder().engine(|config| settings.apply(config)).connect_timeout(settings.connect_timeout).build();
+    let mut socketio =
+        Server::builder().engine(|config| settings.apply(config)).connect_timeout(settings.connect_timeout);
+    if let Some(threshold) = settings.deflate {
+        socketio = socketio.per_message_deflate(threshold);
+    }
+    let socketio = socketio.build();
     echo(&socketio.of("/"));
     echo(&socketio.of("/custom"));
     echo(socketio.of("/guarded").middleware(|request: socketio_tokio::ConnectRequest| {
@@ -39,7 +43,11 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         }
     }));
 
-    let engineio = EngineServer::builder()
+    let mut engineio = EngineServer::builder();
+    if let Some(threshold) = settings.deflate {
+        engineio = engineio.per_message_deflate(threshold);
+    }
+    let engineio = engineio
         .config(|config| settings.apply(config))
         .on_message(|socket: EngineSocket, message: Message| {
             if matches!(&message, Message::Text(text) if *text == "close-me") {
@@ -103,6 +111,8 @@ struct Settings {
     max_payload: usize,
     /// `--connect-timeout`: 45000.
     connect_timeout: Duration,
+    /// `--deflate`, without a value: compresses WebSocket messages from 1024 bytes on. Otherwise none.
+    deflate: Option<usize>,
     /// `WORKERS`: the number of cores.
     workers: Option<usize>,
 }
@@ -118,10 +128,15 @@ impl Settings {
             upgrade_timeout: Duration::from_secs(10),
             max_payload: 1_000_000,
             connect_timeout: Duration::from_millis(45_000),
+            deflate: None,
             workers: from_env("WORKERS")?.map(usize::try_from).transpose()?,
         };
         let mut arguments = env::args().skip(1);
         while let Some(flag) = arguments.next() {
+            if flag == "--deflate" {
+                settings.deflate = Some(1024);
+                continue;
+            }
             let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
             match flag.as_str() {
                 "--host" => settings.host = value,

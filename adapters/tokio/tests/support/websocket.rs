@@ -61,6 +61,25 @@ impl WebSocket {
         Self::upgraded(wire).await
     }
 
+    /// Opens a WebSocket that compresses. Returns the terms of the server with it.
+    pub(crate) async fn open_deflate(address: SocketAddr, target: &str, offer: &str) -> (Self, Option<String>) {
+        let mut wire = Wire::open(address).await;
+        let extensions = format!("Sec-WebSocket-Extensions: {offer}\r\n\r\n");
+        wire.send(opening(target).replacen("\r\n\r\n", &format!("\r\n{extensions}"), 1)).await;
+        let response = wire.response().await;
+        let client = ClientHandshake::new(KEY).with_deflate();
+        let headers = || response.headers.iter().map(|(name, value)| (name, value));
+        client.check(response.status, headers()).unwrap();
+        let agreed = client.deflate(headers());
+        let terms = response.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-extensions"));
+        let mut connection = Connection::client(Limits::default().with_max_message(64 << 20), [7; 16]);
+        if let Some(agreed) = agreed {
+            connection = connection.with_deflate(agreed, 0);
+        }
+        connection.handle(&mut wire.buffer.split());
+        (Self { wire, connection }, terms.map(|(_, value)| value.clone()))
+    }
+
     /// Reads the answer to the opening request.
     pub(crate) async fn upgraded(mut wire: Wire) -> Result<Self, Response> {
         let response = wire.response().await;
