@@ -28,7 +28,7 @@ ticks=$(getconf CLK_TCK)
 declare -A dictionaries=([engine_packet]=engine [engine_payload]=engine [engine_encode]=engine [jsonp]=engine
   [webtransport]=engine [http_route]=engine [http_bodies]=engine [json_scanner]=socket [socket_json]=socket
   [socket_msgpack]=socket [typed_read]=socket [websocket_decoder]=websocket [websocket_connection]=websocket
-  [websocket_handshake]=websocket)
+  [websocket_handshake]=websocket [websocket_deflate]=websocket)
 
 # Prints the processor time of a child in ticks. Fails if the child has ended.
 spent() {

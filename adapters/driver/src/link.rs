@@ -517,7 +517,7 @@ mod tests {
         let sim = Sim::new(1);
         sim.clone().run(async move {
             let (mut here, there) =
-                pipe(&sim, Manner { capacity: 1_000_000, splits: false, max_delay: Duration::ZERO });
+                pipe(&sim, PipeSettings { capacity: 1_000_000, splits: false, max_delay: Duration::ZERO });
             let payload = engineio_websocket::Deflater::new().deflate(&[&vec![7; 900_000]]).unwrap();
             let (mut bytes, mask) = (BytesMut::new(), [1, 2, 3, 4]);
             for _ in 0..MESSAGES {

@@ -123,8 +123,8 @@ async fn what_cannot_be_inflated_or_is_too_large_closes_the_connection() {
     let message = "4".to_owned() + &"x".repeat(2_000_000);
     let bomb = Deflater::new().deflate(&[message.as_bytes()]).unwrap();
     let not_utf8 = Deflater::new().deflate(&[&[b"4", &[0xff; 100][..]].concat()]).unwrap();
-    // A megabyte of blocks without content.
-    let blocks = [0, 0, 0, 0xff, 0xff].repeat(190_000);
+    // Nothing but blocks without content.
+    let blocks = [3, 0].repeat(10_000);
     for (first, payload, code) in [
         (COMPRESSED_TEXT, &bomb[..], 1009),
         (COMPRESSED_BINARY, &bomb[..], 1009),

@@ -358,7 +358,7 @@ impl Decoder {
             Opcode::Text | Opcode::Binary if header.fin => {
                 let kind = Kind { text: header.opcode == Opcode::Text, compressed: header.rsv1 };
                 if kind.compressed {
-                    return self.compressed(kind, payload, arena).map(Some);
+                    return self.compressed(kind, payload, 1, arena).map(Some);
                 }
                 message(kind, arena.store(payload)).map(Some)
             }
@@ -482,18 +482,19 @@ impl Decoder {
         let whole = mem::take(&mut self.message);
         #[cfg(feature = "deflate")]
         if kind.compressed && self.rsv1 == Rsv1::Inflated {
-            return self.compressed(kind, &whole, arena).map(Some);
+            return self.compressed(kind, &whole, self.fragments, arena).map(Some);
         }
         // Only reallocates if the message came in several frames. Otherwise the capacity is already exact.
         message(kind, stored(whole, arena)).map(Some)
     }
 
-    /// Handles a whole message with RSV1.
+    /// Handles a whole message with RSV1, which came in this many frames.
     #[cold]
-    fn compressed(&self, kind: Kind, payload: &[u8], arena: &mut Arena) -> Result<Event, Error> {
+    #[cfg_attr(not(feature = "deflate"), allow(unused_variables, clippy::unused_self))]
+    fn compressed(&self, kind: Kind, payload: &[u8], frames: u32, arena: &mut Arena) -> Result<Event, Error> {
         #[cfg(feature = "deflate")]
         if self.rsv1 == Rsv1::Inflated {
-            let inflated = crate::deflate::inflate(payload, self.max_message)?;
+            let inflated = crate::deflate::inflate(payload, frames as usize, self.max_message)?;
             return message(Kind { compressed: false, ..kind }, stored(inflated, arena));
         }
         message(kind, arena.store(payload))

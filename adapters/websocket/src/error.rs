@@ -57,8 +57,9 @@ pub enum Error {
     /// A compressed message that is not valid deflate (RFC 1951), or is cut off.
     #[error("the peer sent a compressed message that cannot be inflated")]
     Deflate,
-    /// A compressed message of far more deflate blocks than its size explains: more than 64, and more than one for each 32 bytes of it,
-    /// compressed and inflated. Nearly empty blocks cost the most to inflate for the bytes that they take.
+    /// A compressed message of far more deflate blocks than its size explains. The tables of a block take longer to build than hundreds of
+    /// bytes to inflate. A message may have 64 of them, one more for each of its frames, and one more for each 32 bytes, compressed and
+    /// inflated together. Blocks of plain bytes do not count.
     #[error("the peer compressed a message into far more blocks than its size needs")]
     TooManyBlocks,
 }

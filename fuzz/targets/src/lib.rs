@@ -3,7 +3,7 @@
 //!
 //! | kind | targets |
 //! |---|---|
-//! | decoders | `engine_packet`, `engine_payload`, `jsonp`, `webtransport`, `json_scanner`, `socket_json`, `socket_msgpack`, `typed_read`, `websocket_decoder` |
+//! | decoders | `engine_packet`, `engine_payload`, `jsonp`, `webtransport`, `json_scanner`, `socket_json`, `socket_msgpack`, `typed_read`, `websocket_decoder`, `websocket_deflate` |
 //! | encode, then decode | `engine_encode`, `socket_encode`, `websocket_pair` |
 //! | HTTP | `http_route`, `http_bodies`, `websocket_handshake` |
 //! | machines | `engine_session`, `socket_connection`, `namespace`, `websocket_connection` |
@@ -23,7 +23,9 @@ pub use self::engine::{
 pub use self::socket::{
     json_scanner, namespace, socket_connection, socket_encode, socket_json, socket_msgpack, socket_world, typed_read,
 };
-pub use self::websocket::{websocket_connection, websocket_decoder, websocket_handshake, websocket_pair};
+pub use self::websocket::{
+    websocket_connection, websocket_decoder, websocket_deflate, websocket_handshake, websocket_pair,
+};
 
 /// A fuzz target.
 pub type Target = fn(&[u8]) -> arbitrary::Result<()>;
@@ -39,6 +41,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("socket_encode", socket_encode),
     ("websocket_connection", websocket_connection),
     ("websocket_decoder", websocket_decoder),
+    ("websocket_deflate", websocket_deflate),
     ("websocket_pair", websocket_pair),
     ("json_scanner", json_scanner),
     ("engine_payload", engine_payload),

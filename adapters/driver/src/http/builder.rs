@@ -159,8 +159,8 @@ macro_rules! http_settings {
         /// * **Secrets.** An attacker who can choose a part of a message and see the length of the frame can guess other parts of
         ///   the same message (the attack CRIME). Do not turn it on if messages mix secrets with text from others.
         ///
-        /// A client may limit the reach of the compression. Then longer messages than that reach are not compressed for it:
-        /// `websockets` in Python asks for 4096 bytes.
+        /// A client may limit the reach of the compression (`server_max_window_bits`). Then longer messages than that reach are not
+        /// compressed for it.
         #[cfg(feature = "deflate")]
         pub fn per_message_deflate(mut self, threshold: usize) -> Self {
             self.http.deflate_threshold = Some(u32::try_from(threshold).unwrap_or(u32::MAX));

@@ -47,7 +47,9 @@ pub(crate) struct Group {
 pub(crate) enum Opposite {
     Example(Launch),
     /// The WebSocket crate, in this process.
-    WebSocket,
+    WebSocket {
+        deflate: bool,
+    },
     /// A Socket.IO server with another parser, in this process.
     Parser(Format),
 }
@@ -71,7 +73,9 @@ impl Opposite {
     fn start(&self, peers: &Peers) -> Result<Result<Box<dyn Counterpart>, String>, Missing> {
         Ok(match self {
             Self::Example(launch) => Server::start(launch, peers)?.map(|server| Box::new(server) as _),
-            Self::WebSocket => Echo::start().map(|echo| Box::new(echo) as _).map_err(|error| error.to_string()),
+            Self::WebSocket { deflate } => {
+                Echo::start(*deflate).map(|echo| Box::new(echo) as _).map_err(|error| error.to_string())
+            }
             Self::Parser(format) => {
                 Speaker::start(*format).map(|speaker| Box::new(speaker) as _).map_err(|error| error.to_string())
             }

@@ -31,6 +31,10 @@ pub(crate) fn groups() -> Vec<Group> {
     };
     let usual = |mode| group(mode, mode, checks.clone(), "4000000");
     let mut groups: Vec<_> = ["polling", "websocket", "upgrade"].into_iter().map(usual).collect();
+    let mut deflate = group("deflate", "websocket", checks.clone(), "4000000");
+    deflate.opposite =
+        Opposite::Example(Launch { example: Example::Echo, flags: vec!["--max-payload", "4000000", "--deflate"] });
+    groups.push(deflate);
     groups.push(group("ack_timeout", "websocket", vec![SLOW.to_owned()], "4000000"));
     groups.push(group("large", "websocket", vec![LARGE.to_owned()], "100000000"));
     groups

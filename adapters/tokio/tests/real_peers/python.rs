@@ -1,4 +1,4 @@
-//! python-socketio 5.18.1, threaded and asynchronous, in each of its three ways to connect.
+//! python-socketio 5.18.1, threaded and asynchronous, in each of its three ways to connect. And compression with `websockets` and aiohttp.
 
 use crate::group::{self, Group, Opposite, Runner};
 use crate::server::{Example, Launch};
@@ -26,5 +26,13 @@ pub(crate) fn groups() -> Vec<Group> {
             });
         }
     }
+    groups.push(Group {
+        name: "python::deflate".to_owned(),
+        runner: Runner::Python,
+        script: "deflate.py",
+        mode: "websocket",
+        checks: group::checks(include_str!("scripts/deflate.py")),
+        opposite: Opposite::Example(Launch { example: Example::Echo, flags: vec!["--deflate"] }),
+    });
     groups
 }

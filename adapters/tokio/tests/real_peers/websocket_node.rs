@@ -16,21 +16,29 @@ use std::thread;
 
 pub(crate) fn groups() -> Vec<Group> {
     // The mode is the role of Node's end.
-    let group = |name: &str, mode| Group {
+    let all = group::checks(include_str!("scripts/websocket.mjs"));
+    let group = |name: &str, mode, deflate| Group {
         name: format!("websocket_node::{name}"),
         runner: Runner::Node,
         script: "websocket.mjs",
         mode,
-        checks: group::checks(include_str!("scripts/websocket.mjs")),
-        opposite: Opposite::WebSocket,
+        checks: all.iter().filter(|check| deflate || !check.starts_with("compression_")).cloned().collect(),
+        opposite: Opposite::WebSocket { deflate },
     };
-    vec![group("our_server", "client"), group("our_client", "server")]
+    vec![
+        group("our_server", "client", false),
+        group("our_client", "server", false),
+        group("our_server::deflate", "client deflate", true),
+        group("our_client::deflate", "server deflate", true),
+    ]
 }
 
 /// Our end: a listener for one role, `dial PORT` for the other.
 #[derive(Debug)]
 pub(crate) struct Echo {
     address: SocketAddr,
+    /// Whether our end compresses every message.
+    deflate: bool,
     records: Arc<Shared>,
 }
 
@@ -57,17 +65,17 @@ struct Records {
 
 impl Echo {
     /// Listens until the process ends.
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn start(deflate: bool) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let records = Arc::<Shared>::default();
         let kept = Arc::clone(&records);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                serve(&kept, "server", || accept(stream));
+                serve(&kept, "server", move || accept(stream, deflate));
             }
         });
-        Ok(Self { address, records })
+        Ok(Self { address, deflate, records })
     }
 }
 
@@ -79,7 +87,8 @@ impl Counterpart for Echo {
     fn control(&mut self, what: &str) -> Result<(), String> {
         let port = what.strip_prefix("dial ").and_then(|port| port.parse::<u16>().ok());
         let port = port.ok_or_else(|| format!("unknown request of the script: {what:?}"))?;
-        serve(&self.records, "client", move || dial(port));
+        let deflate = self.deflate;
+        serve(&self.records, "client", move || dial(port, deflate));
         Ok(())
     }
 
@@ -123,18 +132,26 @@ fn limits() -> Limits {
     Limits::default().with_max_message(2_000_000).with_max_fragments(100)
 }
 
-fn accept(mut stream: TcpStream) -> io::Result<(TcpStream, Connection)> {
+fn accept(mut stream: TcpStream, deflate: bool) -> io::Result<(TcpStream, Connection)> {
     let (_, headers) = read_head(&mut stream)?;
     let headers = || headers.iter().map(|(name, value)| (name, value));
     let key = handshake::accept(headers()).map_err(io::Error::other)?;
-    stream.write_all(&key.to_http1(handshake::protocols(headers()).next()))?;
-    Ok((stream, Connection::server(limits())))
+    let mut websocket = Connection::server(limits());
+    if let Some(agreed) = handshake::deflate(headers()).filter(|_| deflate) {
+        websocket = websocket.with_deflate(agreed, 0);
+    }
+    let mut websocket = websocket.with_response(&key, handshake::protocols(headers()).next());
+    stream.write_all(&websocket.poll_transmit().unwrap_or_default())?;
+    Ok((stream, websocket))
 }
 
-fn dial(port: u16) -> io::Result<(TcpStream, Connection)> {
+fn dial(port: u16, deflate: bool) -> io::Result<(TcpStream, Connection)> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     // Fixed, because no test depends on them: these two values protect against proxies and caches.
-    let handshake = ClientHandshake::new([7; 16]).with_protocols(&["chat", "superchat"]);
+    let mut handshake = ClientHandshake::new([7; 16]).with_protocols(&["chat", "superchat"]);
+    if deflate {
+        handshake = handshake.with_deflate();
+    }
     let mut request = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n");
     for (name, value) in handshake.headers() {
         let _ = write!(request, "{name}: {value}\r\n");
@@ -143,8 +160,13 @@ fn dial(port: u16) -> io::Result<(TcpStream, Connection)> {
     stream.write_all(request.as_bytes())?;
     let (status_line, headers) = read_head(&mut stream)?;
     let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-    handshake.check(status, headers).map_err(io::Error::other)?;
-    Ok((stream, Connection::client(limits(), [9; 16])))
+    let headers = || headers.iter().map(|(name, value)| (name, value));
+    handshake.check(status, headers()).map_err(io::Error::other)?;
+    let mut websocket = Connection::client(limits(), [9; 16]);
+    if let Some(agreed) = handshake.deflate(headers()) {
+        websocket = websocket.with_deflate(agreed, 0);
+    }
+    Ok((stream, websocket))
 }
 
 /// Reads the first line and the headers of an HTTP message. Reads byte by byte, because the bytes after them belong to the WebSocket.

@@ -26,7 +26,7 @@ pub struct Deflate {
 impl Deflate {
     /// Returns whether this end may compress a message of `length` bytes. It always may, unless the peer has limited the reach of the
     /// compression (`server_max_window_bits`): then only messages within that reach, because the compressor of the feature `deflate` cannot limit
-    /// its own. Python's `websockets`, for example, asks for a reach of 4096 bytes.
+    /// its own.
     #[must_use]
     #[inline]
     pub fn takes(&self, length: usize) -> bool {

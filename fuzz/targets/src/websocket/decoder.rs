@@ -43,9 +43,9 @@ const fn is_control(event: &Event) -> bool {
     matches!(event, Event::Ping(_) | Event::Pong(_) | Event::Close(_))
 }
 
-type Outcome = (Vec<Event>, Result<(), Error>);
+pub(super) type Outcome = (Vec<Event>, Result<(), Error>);
 
-fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Outcome {
+pub(super) fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Outcome {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
     let mut events = Vec::new();
@@ -65,7 +65,13 @@ fn feed(decoder: &mut Decoder, arena: &mut Arena, bytes: &[u8]) -> Outcome {
 }
 
 /// Decodes the bytes in chunks. With `direct`, they are written into the buffer that the decoder offers.
-fn cut(limits: &Limits, mut decoder: Decoder, mut bytes: &[u8], mut cuts: Cuts<'_>, direct: bool) -> Outcome {
+pub(super) fn cut(
+    limits: &Limits,
+    mut decoder: Decoder,
+    mut bytes: &[u8],
+    mut cuts: Cuts<'_>,
+    direct: bool,
+) -> Outcome {
     let mut arena = Arena::new();
     let mut events = Vec::new();
     while !bytes.is_empty() {

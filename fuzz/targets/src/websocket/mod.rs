@@ -1,12 +1,14 @@
-//! WebSocket: the decoder, two connections with each other, one connection with an arbitrary peer, and the handshake.
+//! WebSocket: the decoder, compression, two connections with each other, one connection with an arbitrary peer, and the handshake.
 
 mod connection;
 mod decoder;
+mod deflate;
 mod handshake;
 mod pair;
 
 pub use self::connection::websocket_connection;
 pub use self::decoder::websocket_decoder;
+pub use self::deflate::websocket_deflate;
 pub use self::handshake::websocket_handshake;
 pub use self::pair::websocket_pair;
 

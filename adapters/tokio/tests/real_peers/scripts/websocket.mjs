@@ -1,33 +1,37 @@
-// Tests our WebSocket crate with Node's `ws`. The mode is the role of Node's end.
+// Tests our WebSocket crate with Node's `ws`. The mode is the role of Node's end, and `deflate` if both ends compress every message.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { ask, atEnd, load, mode, next, run, url } from "./checks.mjs";
+import { constants, deflateRawSync } from "node:zlib";
+import { ask, atEnd, load, mode as roleAndMore, next, run, url } from "./checks.mjs";
 import { bytes, megabyteOfBytes, megabyteOfText, texts } from "./samples.mjs";
 
 const { WebSocket, WebSocketServer } = load("ws");
+
+const [mode, deflate] = roleAndMore.split(" ");
+const COMPRESSES_ALL = { threshold: 0 };
 
 let listening;
 // Selects one of the subprotocols that our end offers: the function that `ws` expects, or the first one.
 let select;
 
-async function opened(offered = []) {
+async function opened(offered = [], perMessageDeflate = COMPRESSES_ALL) {
   let socket;
   if (mode === "client") {
-    // It offers compression, which our end does not accept.
-    socket = new WebSocket(url.replace("http", "ws"), offered);
+    // It offers compression, which our end only accepts if the mode says so.
+    socket = new WebSocket(url.replace("http", "ws"), offered, { perMessageDeflate });
     await next(socket, "open");
   } else {
     if (!listening) {
       const handleProtocols = (protocols) => (select ? select(protocols) : protocols.values().next().value);
-      listening = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: true, handleProtocols });
+      listening = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: COMPRESSES_ALL, handleProtocols });
       await once(listening, "listening");
     }
     const connection = once(listening, "connection");
     await ask(`dial ${listening.address().port}`);
     [socket] = await connection;
   }
-  assert.equal(socket.extensions, "");
+  assert.equal(socket.extensions, deflate ? "permessage-deflate" : "");
   socket.dialledFrom = mode === "client" ? socket._socket.localPort : socket._socket.remotePort;
   // The check that waits for another event reports an error.
   socket.on("error", () => {});
@@ -220,12 +224,68 @@ await run({
   async frames_that_break_the_protocol_are_refused() {
     // A reserved opcode, a reserved bit, a continuation without a message, a fragmented ping. The frames are masked if Node is the client.
     const [mask, key] = mode === "client" ? [0x80, [0, 0, 0, 0]] : [0, []];
-    for (const first of [0x83, 0xc1, 0x80, 0x09]) {
+    for (const first of [0x83, deflate ? 0xc0 : 0xc1, 0x80, 0x09, 0xc9, 0xa1]) {
       const socket = await opened();
       const close = closed(socket);
       socket._socket.write(Buffer.from([first, mask, ...key]));
       assert.equal((await close)[0], 1002, first.toString(16));
       assert.equal(await seenEnd(socket), "error 1002");
+    }
+  },
+
+  async compression_is_agreed_on_whatever_node_asks_for() {
+    const all = mode === "client" ? [true, { clientMaxWindowBits: 9 }, { serverMaxWindowBits: 10 }, { serverMaxWindowBits: 15 }] : [{}];
+    for (const clientNoContextTakeover of [undefined, true]) {
+      for (const serverNoContextTakeover of [undefined, true]) {
+        for (const options of all) {
+          const merged = { threshold: 0, serverNoContextTakeover, clientNoContextTakeover, ...options };
+          if (mode === "server") listening.options.perMessageDeflate = merged;
+          const socket = await opened([], merged);
+          for (const text of texts) await echoed(socket, text);
+          // Twice, so that an end that keeps its context would refer to it.
+          for (let round = 0; round < 2; round += 1) await echoed(socket, megabyteOfText);
+          await echoed(socket, bytes);
+          socket.terminate();
+        }
+      }
+    }
+    if (mode === "server") listening.options.perMessageDeflate = COMPRESSES_ALL;
+  },
+
+  async compression_makes_messages_smaller() {
+    const socket = await opened();
+    const before = socket._socket.bytesRead;
+    for (let round = 0; round < 10; round += 1) await echoed(socket, "a".repeat(100_000));
+    assert.ok(socket._socket.bytesRead - before < 50_000);
+    // Our end sends as they are messages that would not get smaller. Node has no such rule.
+    await echoed(socket, crypto.getRandomValues(Buffer.alloc(50_000)));
+  },
+
+  async compression_of_fragments_is_undone() {
+    const socket = await opened();
+    const answer = message(socket);
+    socket.send("one, ".repeat(1000), { fin: false });
+    socket.ping("between");
+    socket.send("two, ".repeat(1000), { fin: false });
+    socket.send("", { fin: false });
+    socket.send("three", { fin: true });
+    assert.equal(await answer, "one, ".repeat(1000) + "two, ".repeat(1000) + "three");
+    // Without compression on the same connection.
+    const plain = message(socket);
+    socket.send("not compressed", { compress: false });
+    assert.equal(await plain, "not compressed");
+  },
+
+  async compression_that_is_garbage_is_refused() {
+    const [mask, key] = mode === "client" ? [0x80, [0, 0, 0, 0]] : [0, []];
+    const zeros = deflateRawSync(Buffer.alloc(2_000_001), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
+    for (const [payload, code] of [[Buffer.from("garbage"), 1007], [zeros.subarray(0, 100), 1007], [zeros, 1009]]) {
+      const socket = await opened();
+      const close = closed(socket);
+      const length = payload.length < 126 ? [payload.length] : [126, payload.length >> 8, payload.length & 255];
+      socket._socket.write(Buffer.concat([Buffer.from([0xc2, mask | length[0], ...length.slice(1), ...key]), payload]));
+      assert.equal((await close)[0], code);
+      assert.equal(await seenEnd(socket), `error ${code}`);
     }
   },
 
