@@ -75,6 +75,8 @@ pub(crate) enum Read {
     Pending,
     /// Bytes were read. More may be available.
     Some,
+    /// The messages in them are so large that they are enough for one turn. More is available.
+    Enough,
     /// The link is down.
     Down(LinkDownCause),
     /// The link is down, because the peer has violated the WebSocket protocol.
@@ -169,10 +171,11 @@ impl<S: Stream> Link<S> {
             // Nothing follows a close frame, and compressed messages are inflated.
             last => closed = closed_by(last),
         };
+        let mut enough = false;
         let decoded = if compression.is_none() {
             decoder.decode_all(input, arena, each)
         } else {
-            decode_some(decoder, input, arena, each).map(|rest| self.put_back(rest))
+            decode_some(decoder, input, arena, each).map(|rest| enough = self.put_back(rest))
         };
         match (decoded, closed) {
             // The peer receives its own code and reason, as from the reference's WebSocket library.
@@ -180,6 +183,7 @@ impl<S: Stream> Link<S> {
                 self.close(frame.as_ref().map(|frame| (frame.code, &*frame.reason)));
                 Read::Down(LinkDownCause::Closed)
             }
+            (Ok(()), None) if enough => Read::Enough,
             (Ok(()), None) => Read::Some,
             (Err(error), _) => {
                 self.close(Some((error.close_code(), "")));
@@ -201,11 +205,12 @@ impl<S: Stream> Link<S> {
         piece.len()
     }
 
-    /// Keeps input that is not decoded yet, because the messages before it were large enough for one read.
-    fn put_back(&mut self, rest: &[u8]) {
+    /// Keeps input that is not decoded yet, because the messages before it were large enough for one turn. Returns whether there is any.
+    fn put_back(&mut self, rest: &[u8]) -> bool {
         if !rest.is_empty() {
             self.early = [rest, &self.early].concat().into();
         }
+        !rest.is_empty()
     }
 
     /// Lets `fill` fill batches with packets and writes them, until there are no more or the stream accepts no more. While the stream
@@ -486,7 +491,7 @@ mod tests {
                 }
                 match link.poll_read(cx, |message| got.push(Packet::decode(message).unwrap().data)) {
                     Read::Pending => return Poll::Pending,
-                    Read::Some => {}
+                    Read::Some | Read::Enough => {}
                     Read::Down(cause) => return Poll::Ready(cause),
                     Read::Failed(error) => panic!("{error}"),
                 }
@@ -542,7 +547,7 @@ mod tests {
                     if matches!(read, Read::Pending) { Poll::Pending } else { Poll::Ready(read) }
                 })
                 .await;
-                assert!(matches!(read, Read::Some));
+                assert!(matches!(read, Read::Some | Read::Enough));
                 assert!(large <= 1, "{large} in one read");
             }
             assert_eq!(lengths, [900_000, 5].repeat(MESSAGES));

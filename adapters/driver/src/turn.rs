@@ -151,6 +151,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
             match link.poll_read(cx, |message| machine.handle(now, Input::LinkMessage { link: id, message })) {
                 Read::Pending => index = index.saturating_add(1),
                 Read::Some => reads = reads.saturating_add(1),
+                Read::Enough => return true,
                 Read::Down(cause) => down(self.link_down(now, index, cause), None),
                 Read::Failed(error) => down(self.link_down(now, index, LinkDownCause::Failed), Some(error)),
             }

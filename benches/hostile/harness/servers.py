@@ -65,7 +65,7 @@ class Server:
                 self.port = probe.getsockname()[1]
             if self.kind == "node":
                 command = ["node", str(HERE / "node/server.js")]
-                environment = {name.upper().replace("-", "_"): str(value) for name, value in settings.items()}
+                environment = {name.upper().replace("-", "_"): "1" if value is None else str(value) for name, value in settings.items()}
                 for name in ("PING_INTERVAL", "PING_TIMEOUT", "UPGRADE_TIMEOUT"):
                     if name in environment:
                         environment[f"{name}_MS"] = environment.pop(name)
@@ -73,7 +73,7 @@ class Server:
             else:
                 command = [str(programs[self.kind]), "--port", str(self.port)]
                 for name, value in settings.items():
-                    command += [f"--{name}", str(value)]
+                    command += [f"--{name}"] if value is None else [f"--{name}", str(value)]
                 # As many threads as Node has, so that a stall affects all clients. The C library returns freed memory at once. Otherwise
                 # the result would include memory that the allocator keeps.
                 environment = {"WORKERS": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}

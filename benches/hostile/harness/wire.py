@@ -160,17 +160,20 @@ def frame(payload, opcode=1, length=None):
 class WebSocket:
     """A WebSocket: a new session, or the probe of the polling session `sid`."""
 
-    def __init__(self, port, sid=None, receive_buffer=None, socketio=True):
+    def __init__(self, port, sid=None, receive_buffer=None, socketio=True, deflate=False):
         self.link = connect(port, receive_buffer)
         self.reader = Reader(self.link)
         key = base64.b64encode(os.urandom(16)).decode()
+        extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if deflate else ""
         self.link.sendall(
             f"GET /socket.io/?EIO=4&transport=websocket{f'&sid={sid}' if sid else ''} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
+            f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{extension}\r\n".encode()
         )
-        status, _, _ = self.reader.response()
+        status, headers, _ = self.reader.response()
         if status != 101:
             raise Cut(f"the WebSocket was answered with status {status}")
+        if deflate and "sec-websocket-extensions" not in headers:
+            raise Cut("the server does not compress")
         if sid is None and socketio:
             self.send("40")
             while not self.receive().startswith(b'42["auth"'):

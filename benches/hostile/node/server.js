@@ -11,6 +11,7 @@ const io = new Server(server, {
   // The default of our server and of the reference.
   maxHttpBufferSize: number("MAX_PAYLOAD", 1e6),
   serveClient: false,
+  perMessageDeflate: process.env.DEFLATE ? { threshold: 1024, serverNoContextTakeover: true, clientNoContextTakeover: true } : false,
 });
 io.on("connection", (socket) => {
   socket.emit("auth", socket.handshake.auth);
