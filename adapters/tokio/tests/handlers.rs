@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use socketio_tokio::{
-    AckError, CloseReason, ConnectRequest, DisconnectReason, EngineServer, EngineSocket, Event, Failure, Message,
-    Refusal, RoomEvent, Server, Socket,
+    Ack, AckError, CloseReason, ConnectRequest, Data, DisconnectReason, EngineServer, EngineSocket, Event, Failure,
+    FailureKind, HandlerFailure, Message, Payload, Refusal, RoomEvent, Server, Socket, State,
 };
 use support::peers::{Client, Polling};
 use support::websocket::{Came, WebSocket};
@@ -1094,4 +1094,138 @@ fn a_handler_for_an_event_that_no_client_can_send_is_told_of_at_once() {
         let panic = panic.unwrap_err().downcast::<String>().unwrap();
         assert!(panic.contains(name) && panic.contains(instead), "{panic}");
     }
+}
+
+#[derive(Clone, Default)]
+struct Sums(Arc<AtomicUsize>);
+
+async fn sum(Data(numbers): Data<Vec<usize>>, State(sums): State<Sums>, ack: Ack) -> Result<(), Failure> {
+    tokio::task::yield_now().await;
+    let sum = numbers.into_iter().try_fold(0, usize::checked_add).ok_or("too much")?;
+    sums.0.fetch_add(1, Ordering::Relaxed);
+    ack.send(sum)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_takes_arguments_and_state_and_its_failures_answer_the_client() {
+    let sums = Sums::default();
+    let server = Server::builder().state(sums.clone()).build();
+    server.on("sum", sum).on("panic", |_: Ack| -> () { panic!("on purpose") }).on_error(|failure: HandlerFailure| {
+        let text = if failure.kind == FailureKind::Failed { failure.error } else { format!("{:?}", failure.kind) };
+        failure.ack.map(|ack| ack.send(text))
+    });
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    assert_eq!(client.ask(r#"421["sum",[1,2,3]]"#).await, "31[6]");
+    assert_eq!(client.ask(r#"422["sum",1,2,3]"#).await, r#"32["NotStarted"]"#);
+    assert_eq!(client.ask(&format!(r#"423["sum",[1,{}]]"#, usize::MAX)).await, r#"33["too much"]"#);
+    assert_eq!(client.ask(r#"424["panic"]"#).await, r#"34["Panicked"]"#);
+    assert_eq!(client.ask(r#"425["sum",[]]"#).await, "35[0]");
+    assert_eq!(sums.0.load(Ordering::Relaxed), 2);
+    drop(client);
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handlers_that_own_their_socket_are_dropped_with_it() {
+    let held = Arc::new(());
+    let server = Server::new();
+    let clone = Arc::clone(&held);
+    server.on_connect(move |socket: Socket| {
+        let (held, own) = (Arc::clone(&clone), socket.clone());
+        socket
+            .on("count", move || own.emit("count", Arc::strong_count(&held)))
+            .once("hello", |socket: Socket| socket.emit("hello", "once"))
+            .on_disconnect(|socket: Socket| {
+                // It has left. Nothing would drop this handler.
+                socket.on("late", |_: Event| ());
+            });
+    });
+    server.on("hello", |socket: Socket| socket.emit("hello", "namespace"));
+    let host = Host::start(server.clone()).await;
+    let mut client = Client::join(host.address).await;
+    assert_eq!(client.ask(r#"42["count"]"#).await, r#"2["count",3]"#);
+    assert_eq!(client.ask(r#"42["hello"]"#).await, r#"2["hello","once"]"#);
+    assert_eq!(client.packet().await, r#"2["hello","namespace"]"#);
+    assert_eq!(client.ask(r#"42["hello"]"#).await, r#"2["hello","namespace"]"#);
+    drop(client);
+    nothing_is_left(&server).await;
+    until(|| Arc::strong_count(&held) == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_into_a_filter_that_waits_is_throttled_and_then_handled_in_order() {
+    let server = Server::builder().ping_interval(Duration::from_secs(3600)).build();
+    let (gate, waiting) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(false)));
+    let (handled, mut numbers) = channel();
+    let (open, waits) = (Arc::clone(&gate), Arc::clone(&waiting));
+    echo(&server);
+    server
+        .filter(move |event: Event| {
+            let (open, waits) = (Arc::clone(&open), Arc::clone(&waits));
+            async move {
+                if event.name() == "number" {
+                    waits.store(true, Ordering::Relaxed);
+                    open.acquire().await.unwrap().forget();
+                }
+                event
+            }
+        })
+        .on("number", move |Data((number, _)): Data<(u32, String)>| handled.send(number).unwrap());
+    let host = Host::start(server.clone()).await;
+    let mut other = Client::join(host.address).await;
+    let mut flooder = Client::join(host.address).await;
+    let padding = "x".repeat(64 << 10);
+    let flood = tokio::spawn(async move {
+        for number in 0..512 {
+            flooder.send(&format!(r#"42["number",{number},"{padding}"]"#)).await;
+        }
+        flooder
+    });
+    until(|| waiting.load(Ordering::Relaxed)).await;
+    for _ in 0..100 {
+        is_served(&mut other).await;
+    }
+    assert!(!flood.is_finished(), "all of the flood was read");
+    gate.add_permits(512);
+    for number in 0..512 {
+        assert_eq!(next(&mut numbers).await, number);
+    }
+    drop((flood.await.unwrap(), other));
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_is_observed_without_a_lock_while_many_send() {
+    let server = Server::new();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let handle = server.clone();
+    server.on_any_outgoing(move |socket: &Socket, event: &Payload| {
+        assert_eq!((event.name(), event.len()), (Some("n"), 1));
+        // Both take the lock of the namespace.
+        assert!(socket.is_in(socket.id().as_str()) && handle.of("/").len() == 3);
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let host = Host::start(server.clone()).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(Client::join(host.address).await);
+    }
+    until(|| server.of("/").len() == 3).await;
+    let senders: Vec<_> = (0..4)
+        .map(|_| {
+            let server = server.clone();
+            std::thread::spawn(move || (0..100).for_each(|number| server.emit("n", number).unwrap()))
+        })
+        .collect();
+    for client in &mut clients {
+        for _ in 0..400 {
+            assert!(client.packet().await.starts_with(r#"2["n","#));
+        }
+    }
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
+    assert_eq!(count.load(Ordering::Relaxed), 1200);
+    drop((clients, host));
 }

@@ -159,12 +159,11 @@ impl<P: Parser> SocketIo<P> {
         }
     }
 
-    /// Whether handlers may start: the waiting handlers are below the limits, and no inbox is full.
+    /// Whether handlers may start: the waiting handlers are below the limits, no filter waits, and no inbox is full.
     fn is_ready(&self, local: &Local<P>) -> bool {
         let idle = local.waiting.is_idle() && local.joining.is_idle();
-        (idle || self.may_wait(local))
-            && local.held.is_none()
-            && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
+        let holds = local.held.as_ref().is_some_and(|held| held.is_in_time());
+        (idle || self.may_wait(local)) && !holds && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
     }
 
     /// Whether one more handler may wait.

@@ -1,6 +1,6 @@
 //! Handlers: what they take and return, where they are set, in which order they run, and what becomes of their failures.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use socketio_driver::{
@@ -483,6 +483,8 @@ fn a_filter_that_waits_for_ever_ends_with_its_socket() {
     Sim::run_each_seed(50, |sim| async move {
         let (server, log) = (Server::new(), Log::default());
         let (left, handled) = (log.clone(), log.clone());
+        let socket = Arc::new(OnceLock::new());
+        let to_server = Arc::clone(&socket);
         server
             .filter(async |event: Event| {
                 if event.name() == "hold" {
@@ -491,17 +493,26 @@ fn a_filter_that_waits_for_ever_ends_with_its_socket() {
                 Some(event)
             })
             .on_any(move |event: Event| handled.push(event.name()))
+            .on_connect(move |socket: Socket| drop(to_server.set(socket)))
             .on_disconnect(move |reason: DisconnectReason| left.push(reason.to_string()));
         let mut peer = join(&sim, &server).await;
         peer.send(r#"42["a"]"#).await.unwrap();
         peer.send(r#"42["hold"]"#).await.unwrap();
         peer.send(r#"42["b"]"#).await.unwrap();
         sim.settle().await;
-        peer.pipe.reset();
+        assert_eq!(log.lines(), ["a"]);
+        let reason = if sim.chance(500) {
+            peer.pipe.reset();
+            "transport"
+        } else {
+            socket.get().unwrap().disconnect();
+            assert_eq!(peer.next().await.unwrap(), "41");
+            "server namespace disconnect"
+        };
         sim.sleep(Duration::from_secs(1)).await;
         let lines = log.lines();
         assert_eq!((lines.len(), &*lines[0]), (2, "a"), "{lines:?}");
-        assert!(lines[1].starts_with("transport"), "{lines:?}");
+        assert!(lines[1].starts_with(reason), "{lines:?}");
         end(&sim, server, peer).await;
     });
 }

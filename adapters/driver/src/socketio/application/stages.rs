@@ -39,6 +39,11 @@ impl<P: Parser> Held<P> {
     pub(super) fn is_of(&self, socket: &Arc<SocketInner<P>>) -> bool {
         Arc::ptr_eq(&self.filtering.member.socket, socket)
     }
+
+    /// Whether the event can still be handled: its socket has not left.
+    pub(super) fn is_in_time(&self) -> bool {
+        self.filtering.member.socket.is_connected()
+    }
 }
 
 impl<P: Parser> SocketIo<P> {
@@ -82,6 +87,7 @@ impl<P: Parser> SocketIo<P> {
             match run(cx, || filter((socket, event))) {
                 Ok(Ended::Returned(Ok(Some(passed)))) if member.socket.is_connected() => event = passed,
                 Ok(ended) => return filtered(core, cx, filtering, ended),
+                // If there is another one already, its socket has left.
                 Err(future) => return core.local.held = Some(Box::new(Held { filtering, future })),
             }
         }
