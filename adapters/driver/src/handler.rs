@@ -63,8 +63,8 @@ impl<V> Outcome<HandlerResult> for Option<V> {
 /// which returns an [`Outcome`] or a future of one.
 ///
 /// `A` is what a handler of this kind is started with: `(Socket,)` for `on_connect`, `(Socket, Event)` for events, `(Socket,
-/// DisconnectReason)` for `on_disconnect` and `on_disconnecting`, `(ConnectRequest,)` for middleware. `M` distinguishes the functions and
-/// is inferred. If an argument cannot be extracted, for example because the client has sent a number where `Data<String>` needs a string,
+/// DisconnectReason)` for `on_disconnect` and `on_disconnecting`, `(ConnectRequest,)` for middleware, and `(HandlerFailure,)` for
+/// `on_error`. `M` distinguishes the functions and is inferred. If an argument cannot be extracted, for example because the client has sent a number where `Data<String>` needs a string,
 /// the handler is not started. This is logged, as its other failures are.
 ///
 /// ```
@@ -145,11 +145,12 @@ impl<V> Outcome<HandlerResult> for Option<V> {
 #[diagnostic::on_unimplemented(
     message = "this is not a handler that can be started with `{A}`",
     label = "not a function with arguments that can be extracted from `{A}` and a valid return type",
-    note = "a handler takes up to eight arguments with explicit types, in any order. All kinds: `State<T>`, `Extension<T>`, `Auth<T>`, \
-            `Namespace`. All but middleware: `Socket`. `on`: `Event`, `Data<T>`, `TryData<T>`, `Ack`, `Option<Ack>`, `EventName`. \
-            `on_disconnect` and `on_disconnecting`: `DisconnectReason`. `middleware`: `ConnectRequest`. And your own `impl Extract`",
-    note = "it returns `()`, `Option<_>`, `Result<_, E>` where `E: Display` (middleware: `Result<(), Refusal>`), or a future of one of \
-            these that is `Send + 'static`",
+    note = "a handler takes up to eight arguments with explicit types, in any order. All kinds: `State<T>`, `Extension<T>`, `Auth<T>`. \
+            All but middleware: `Socket`, `Namespace`. `on`: `Event`, `Data<T>`, `TryData<T>`, `Ack`, `Option<Ack>`, `EventName`. \
+            `on_disconnect` and `on_disconnecting`: `DisconnectReason`. `middleware`: `ConnectRequest`. `on_error`: `HandlerFailure`. \
+            And your own `impl Extract`",
+    note = "it returns `()`, `Option<_>`, `Result<_, E>` where `E: Display` (middleware: `Result<(), Refusal>`; `filter`: `Event`, \
+            `Option<Event>`, or a `Result` of one), or a future of one of these that is `Send + 'static`",
     note = "an `async` closure cannot capture; write `move |socket: Socket, event: Event| {{ let store = store.clone(); async move {{ .. \
             }} }}`, or take `State<Store>`"
 )]

@@ -1,7 +1,8 @@
 //! Socket.IO and Engine.IO servers on tokio, hyper and tower.
 //!
 //! A [`Server`] has namespaces. A [`Namespace`] has event handlers and sockets. A [`Socket`] is one client on one namespace. Handlers are
-//! sync or async closures whose parameters have explicit types. They return `()` or a `Result`, whose error is logged.
+//! sync or async functions or closures whose parameters have explicit types: what they need, in any order (see [`Handler`]). They return
+//! `()`, an `Option`, or a `Result`, whose error is logged.
 //!
 //! The methods of `Server` that are named like those of `Namespace` act on `/` only: middleware of `/` does not protect `/admin`. Each
 //! namespace has its own middleware and handlers ([`Server::of`]). In these docs, *the reference* is socket.io 4.8 on Node.js.
@@ -36,7 +37,35 @@
 //!     .on_disconnect(|socket: Socket, reason: DisconnectReason| println!("{} left: {reason}", socket.id()));
 //! ```
 //!
-//! If an async handler has state of its own, clone the state for the future. With `?`, the handler returns [`Failure`]:
+//! A function takes the arguments of the event, the ack and the state of the server as parameters. With `?`, it returns [`Failure`]:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use socketio_tokio::{Ack, Data, Failure, Server, Socket, State};
+//! use tokio::sync::Mutex;
+//!
+//! type Store = Arc<Mutex<Vec<String>>>;
+//!
+//! async fn keep(
+//!     socket: Socket,
+//!     Data((author, text)): Data<(String, String)>,
+//!     State(store): State<Store>,
+//!     ack: Ack,
+//! ) -> Result<(), Failure> {
+//!     let mut store = store.lock().await;
+//!     store.push(text);
+//!     socket.broadcast().emit("kept", (author, store.len()))?;
+//!     ack.send("done")?;
+//!     Ok(())
+//! }
+//!
+//! let server = Server::builder().state(Store::default()).build();
+//! server.on("keep", keep);
+//! ```
+//!
+//! An `async` closure cannot capture, also if it is `async move`. If a closure has state of its own, it clones the state for its future,
+//! an `async move` block:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -65,6 +94,11 @@
 //!   instead.
 //! * **Send to one socket by its id**, from any task: clone the `Server` and call `server.to(id).emit(..)`, or get the socket with
 //!   `server.of("/").socket(id)`.
+//! * **Handlers of one socket**: [`Socket::on`], [`Socket::once`] and their like, usually set in the connect handler. They run before those
+//!   of the namespace.
+//! * **Look at every event**: [`Namespace::filter`] may change, answer or drop it. [`Namespace::on_any`] only sees it,
+//!   [`Namespace::on_any_outgoing`] sees what is sent, and [`Namespace::on_unhandled`] gets the events that have no handler.
+//! * **Answer when a handler fails**: by default, a client that waits for an ack gets none. See [`Namespace::on_error`].
 //! * **Pull events instead of handling them**: [`Socket::recv`] returns events that have no handler, one at a time. Call it first in the
 //!   connect handler: if it has not been called when that handler ends, such events are dropped. Above 64 KiB of untaken events
 //!   ([`EngineLimits::soft_inbound`](EngineLimits)), the server stops reading from the client.
@@ -77,7 +111,7 @@
 //! * **Engine.IO alone**: [`EngineServer`].
 //! * **The state machines** are in `engineio-proto` and `socketio-proto`. The example `bare` is a server built on them with threads.
 //! * **Logs**: through `tracing`. Errors of handlers are logged as warnings, and panics as errors, once per session and kind of handler. A
-//!   handler that panics also closes its connection.
+//!   handler that panics also closes its connection. [`Namespace::on_error`] replaces both.
 //!   Repetitions are logged at `debug` with their number, so that a client cannot fill the log. Connects, disconnects with their reason,
 //!   refusals and protocol errors of peers are at `debug`. Events without a handler are at `trace`.
 //!
@@ -86,9 +120,11 @@
 //! | JavaScript | Rust |
 //! |---|---|
 //! | `io.on("connection", ..)` | [`Server::on_connect`] |
-//! | `socket.on("x", ..)` | [`Server::on`], once for all sockets; a second handler for the same event replaces the first |
-//! | `socket.onAny(..)` | [`Server::on_any`] |
-//! | `socket.on("disconnect", ..)`, `"disconnecting"` | [`Server::on_disconnect`], [`Server::on_disconnecting`] |
+//! | `socket.on("x", ..)` | [`Server::on`], once for all sockets, or [`Socket::on`]; a second handler for the same event replaces the first |
+//! | `socket.once("x", ..)`, `socket.off("x")` | [`Socket::once`], [`Socket::off`] |
+//! | `socket.onAny(..)`, `socket.onAnyOutgoing(..)` | [`Server::on_any`], [`Server::on_any_outgoing`]; [`Socket::on_any`], [`Socket::on_any_outgoing`] |
+//! | `socket.on("disconnect", ..)`, `"disconnecting"` | [`Server::on_disconnect`], [`Server::on_disconnecting`]; [`Socket::on_disconnect`], [`Socket::on_disconnecting`] |
+//! | `socket.use((event, next) => ..)` | [`Socket::filter`], or [`Server::filter`] for all sockets |
 //! | `io.use((socket, next) => ..)` | [`Server::middleware`]; `next(new Error("no"))` is `Err(Refusal::new("no"))` |
 //! | `io.of("/admin")` | [`Server::of`] |
 //! | `socket.handshake.auth`, `.headers`, `.address` | [`Socket::read_auth`], [`Socket::handshake`] |

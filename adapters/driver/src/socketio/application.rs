@@ -395,13 +395,12 @@ impl<P: Parser> SocketIo<P> {
         leave(&member.socket, &reason);
         core.local.held.take_if(|held| held.is_of(&member.socket));
         let own = member.socket.own().and_then(|own| own.disconnect.clone());
-        let handlers = (own, member.handlers.disconnect.clone());
-        let both = handlers.0.is_some() && handlers.1.is_some();
-        let open = both.then(|| Arc::new(AtomicUsize::new(2)));
-        if handlers.0.is_none() && handlers.1.is_none() {
+        let shared = member.handlers.disconnect.clone();
+        if own.is_none() && shared.is_none() {
             return member.socket.forget();
         }
-        for handler in handlers.0.into_iter().chain(handlers.1) {
+        let open = (own.is_some() && shared.is_some()).then(|| Arc::new(AtomicUsize::new(2)));
+        for handler in own.into_iter().chain(shared) {
             let running = Running { member: member.clone(), kind: Kind::Disconnect(open.clone()), home: None };
             run_for_leaving(core, cx, running, &handler, reason);
         }
