@@ -33,6 +33,28 @@ impl Extensions {
         old.and_then(|old| old.downcast().ok())
     }
 
+    /// Replaces the value of this type by a changed clone of it, or of its default if there is none. Does nothing if `may` returns false. The
+    /// lock is held while `may`, `clone` and `change` run.
+    pub(crate) fn change_if<T: Default + Clone + Send + Sync + 'static>(
+        &self,
+        may: impl FnOnce() -> bool,
+        change: impl FnOnce(&mut T),
+    ) {
+        let id = TypeId::of::<T>();
+        let mut values = lock(&self.0);
+        if !may() {
+            // Release the lock first: dropping `change` runs application code.
+            return drop(values);
+        }
+        let values_by_type = values.get_or_insert_default();
+        let known = values_by_type.get(&id).and_then(|value| value.downcast_ref::<T>());
+        let mut changed = known.cloned().unwrap_or_default();
+        change(&mut changed);
+        let old = values_by_type.insert(id, Arc::new(changed));
+        drop(values);
+        drop(old);
+    }
+
     /// The value of this type.
     pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         let value = lock(&self.0).as_ref()?.get(&TypeId::of::<T>()).cloned()?;
@@ -56,9 +78,14 @@ impl Extensions {
         drop(values);
     }
 
-    /// The same values once more.
-    pub(crate) fn copied(&self) -> Self {
-        Self(Mutex::new(lock(&self.0).clone()))
+    /// The same values once more, without those of these types.
+    pub(crate) fn copied_without(&self, types: &[TypeId]) -> Self {
+        let mut values = lock(&self.0).clone();
+        if let Some(values) = &mut values {
+            // The original still has them, so nothing of the application is dropped here.
+            values.retain(|id, _| !types.contains(id));
+        }
+        Self(Mutex::new(values))
     }
 
     /// Moves those values here whose types have none. The others stay there, so that nothing is dropped.

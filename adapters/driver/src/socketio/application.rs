@@ -152,7 +152,9 @@ impl<P: Parser> SocketIo<P> {
     /// Makes a namespace. It is not in the table yet.
     pub(super) fn make(&self, name: Text) -> NamespaceInner<P> {
         let max_attachments = self.config.limits.max_attachments;
-        let made = NamespaceInner::new(name, self.parser.clone(), max_attachments, self.emits, Arc::clone(&self.alarm));
+        let mut made =
+            NamespaceInner::new(name, self.parser.clone(), max_attachments, self.emits, Arc::clone(&self.alarm));
+        made.states = Arc::clone(&self.states);
         match &self.recovery {
             Some((_, config)) => made.with_recovery(config.clone()),
             None => made,
@@ -196,6 +198,7 @@ impl<P: Parser> SocketIo<P> {
                 namespace: joining.namespace.name.clone(),
                 auth: joining.pending.auth().cloned(),
                 extensions: Arc::clone(joining.extensions.get_or_insert_default()),
+                states: Arc::clone(&self.states),
             };
             match run(cx, || middleware((request,))) {
                 Ok(Ended::Returned(Ok(()))) => {}
@@ -432,7 +435,7 @@ fn recover<P: Parser>(core: &Core<'_, SocketIo<P>>, joining: &mut Joining<P>) ->
     let Joining { pending, namespace, extensions, .. } = joining;
     let claim = Claim::of(pending)?;
     let (peer, handle, auth) = (core.peer, pending.socket(), pending.auth().map(Payload::detached));
-    let extensions = extensions.as_ref().map(|extensions| extensions.copied()).unwrap_or_default();
+    let extensions = extensions.as_ref().map(|extensions| extensions.copied_without(&[])).unwrap_or_default();
     let limit = core.machine.session().config().limits.max_outbound;
     let used = core.machine.buffered_bytes().saturating_add(pending.namespace().len()).saturating_add(REPLY);
     namespace.restore(&claim, limit.saturating_sub(used), |key, id| {
@@ -696,9 +699,7 @@ impl<P: Parser> Local<P> {
 
 impl<P: Parser> ServerApplication for SocketIo<P> {
     fn shared(&self, parts: &Parts, config: &engineio_proto::Config) -> Shared {
-        let mut shared = Shared::new(parts, config);
-        shared.states = Arc::clone(&self.states);
-        shared
+        Shared::new(parts, config)
     }
 
     fn open(&self, now: Instant, session: Session, peer: &Arc<SocketPeer<P>>) -> (Connection<P>, Local<P>) {

@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use socketio_proto::{DisconnectReason, Parser, Payload, ReadError};
 
 use super::connect_request::read_auth;
-use super::state::{Ack, ConnectRequest, Event, HandlerFailure, Namespace, Socket, SocketPeer};
+use super::state::{Ack, ConnectRequest, Event, HandlerFailure, Namespace, Socket, SocketInner, SocketPeer};
+use super::states::States;
 use crate::extensions::Extensions;
 use crate::extract::sealed::Sealed;
 use crate::extract::{Extract, HandlerInput, Source, Uses, take_or_clone};
@@ -92,11 +93,13 @@ pub struct Client<'a, P: Parser> {
     peer: &'a SocketPeer<P>,
     auth: Option<&'a Payload>,
     extensions: &'a Extensions,
+    states: &'a States,
 }
 
 impl<'a, P: Parser> Client<'a, P> {
     fn of(socket: &'a Socket<P>) -> Self {
-        Self { peer: &socket.0.peer, auth: socket.0.auth.as_ref(), extensions: &socket.0.extensions }
+        let SocketInner { peer, namespace, auth, extensions, .. } = &*socket.0;
+        Self { peer, auth: auth.as_ref(), extensions, states: &namespace.states }
     }
 }
 
@@ -116,7 +119,7 @@ impl<A: ClientSource> HandlerInput<A> {
     /// The server's value of this type; see [`State`].
     #[must_use]
     pub fn state<T: 'static>(&self) -> Option<&T> {
-        A::client(&self.parts).peer.shared.states.get()
+        A::client(&self.parts).states.get()
     }
 
     /// The value of this type that was stored with the client; see [`Extension`].
@@ -236,8 +239,8 @@ impl<P: Parser> ClientSource for (ConnectRequest<P>,) {
     type Parser = P;
 
     fn client(parts: &Self::Parts) -> Client<'_, P> {
-        let request = kept(parts);
-        Client { peer: &request.peer, auth: request.auth.as_ref(), extensions: &request.extensions }
+        let ConnectRequest { peer, auth, extensions, states, .. } = kept(parts);
+        Client { peer, auth: auth.as_ref(), extensions, states }
     }
 }
 

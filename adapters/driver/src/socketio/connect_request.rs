@@ -101,9 +101,9 @@ pub(crate) fn read_auth<'de, T: serde::Deserialize<'de>>(auth: Option<&'de Paylo
 
 impl<P: Parser> Clone for ConnectRequest<P> {
     fn clone(&self) -> Self {
-        let Self { peer, namespace, auth, extensions } = self;
-        let (peer, extensions) = (Arc::clone(peer), Arc::clone(extensions));
-        Self { peer, namespace: namespace.clone(), auth: auth.clone(), extensions }
+        let Self { peer, namespace, auth, extensions, states } = self;
+        let (peer, extensions, states) = (Arc::clone(peer), Arc::clone(extensions), Arc::clone(states));
+        Self { peer, namespace: namespace.clone(), auth: auth.clone(), extensions, states }
     }
 }
 

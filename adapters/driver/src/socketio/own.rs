@@ -1,4 +1,5 @@
-//! The handlers of one socket, beside those of its namespace.
+//! The handlers of one socket, beside those of its namespace. They are kept with the values that the application stores with the socket, so
+//! a socket without them pays for a flag only.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +9,6 @@ use socketio_proto::{DisconnectReason, Parser};
 use super::handlers::never_sent;
 use super::state::{Event, EventHandler, FilterResult, OwnEventHandler, OwnHandlers, Socket, SocketInner};
 use crate::handler::{Handler, HandlerResult, erase};
-use crate::sync::lock;
 
 impl<P: Parser> SocketInner<P> {
     /// Whether the socket has, or had, handlers of its own.
@@ -19,22 +19,13 @@ impl<P: Parser> SocketInner<P> {
 
     /// The handlers of the socket.
     pub(super) fn own(&self) -> Option<Arc<OwnHandlers<P>>> {
-        if self.has_own() { lock(&self.own).clone() } else { None }
+        if self.has_own() { self.extensions.get() } else { None }
     }
 
     /// Changes the handlers. Does nothing after the socket has disconnected, because nothing would drop them.
     pub(super) fn change_own(&self, change: impl FnOnce(&mut OwnHandlers<P>)) {
-        let mut own = lock(&self.own);
-        if !self.is_connected() {
-            // Release the lock first: dropping the handlers runs application code.
-            return drop(own);
-        }
-        let mut changed = own.as_deref().cloned().unwrap_or_default();
-        change(&mut changed);
-        let old = own.replace(Arc::new(changed));
+        self.extensions.change_if(|| self.is_connected(), change);
         self.has_own.store(true, Ordering::Relaxed);
-        drop(own);
-        drop(old);
     }
 
     /// The handlers of an event, in the order in which they were set. Those of [`Socket::once`] are removed.
@@ -52,14 +43,6 @@ impl<P: Parser> SocketInner<P> {
             handlers.extend(table.events.iter().filter(|handler| is_for(handler)).map(OwnEventHandler::get));
         }
         handlers
-    }
-
-    /// Drops the handlers.
-    pub(super) fn drop_own(&self) {
-        if self.has_own() {
-            let own = lock(&self.own).take();
-            drop(own);
-        }
     }
 }
 

@@ -104,6 +104,7 @@ impl<P: Parser> SocketIo<P> {
                 namespace: pending.namespace().clone(),
                 auth: pending.auth().cloned(),
                 extensions: Arc::clone(&extensions),
+                states: Arc::clone(&self.states),
             };
             let ended = run(cx, || rule.start(request));
             let joining = Joining {

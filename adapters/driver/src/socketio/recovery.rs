@@ -5,6 +5,7 @@
 //! An emit draws a random offset and encodes the packet with it, without a lock. Under the namespace's lock it then appends the packet to
 //! the store and pushes it into the mailboxes of the recipients.
 
+use std::any::TypeId;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +17,10 @@ use socketio_proto::{
     Args, DisconnectReason, EmitError, EncodeError, Encoded, Encoder, Offset, Outgoing, Parser, PrivateId, SocketId,
 };
 
+use super::data::Closed;
 use super::encoder;
 use super::members::{Delivery, find};
-use super::state::{Command, Members, NamespaceInner, Socket, SocketInner, SocketKey};
+use super::state::{Command, Members, NamespaceInner, OwnHandlers, Socket, SocketInner, SocketKey};
 use crate::extensions::Extensions;
 use crate::sync::lock;
 
@@ -239,7 +241,9 @@ impl<P: Parser> NamespaceInner<P> {
         if !self.recovers || !reason.is_recoverable() {
             return self.remove(socket);
         }
-        let values = KeptValues { extensions: socket.extensions.copied() };
+        // The socket's own handlers are set again by the connect handler, and its end is told to those who wait for it now.
+        let ended = [TypeId::of::<OwnHandlers<P>>(), TypeId::of::<Closed>()];
+        let values = KeptValues { extensions: socket.extensions.copied_without(&ended) };
         let now = self.alarm.now();
         let mut members = lock(&self.members);
         let index = usize::try_from(socket.key.index).unwrap_or(usize::MAX);

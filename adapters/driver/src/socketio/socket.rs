@@ -35,10 +35,9 @@ impl<P: Parser> SocketInner<P> {
         }
     }
 
-    /// Drops the stored values and the socket's own handlers after the last handler has ended, because they may contain this socket.
+    /// Drops the stored values, with the socket's own handlers, after the last handler has ended, because they may contain this socket.
     pub(crate) fn forget(&self) {
         self.extensions.clear();
-        self.drop_own();
     }
 
     fn check(&self) -> Result<(), EmitError> {
@@ -384,7 +383,7 @@ impl<P: Parser> Socket<P> {
     /// The server's value of this type, which was set with [`ServerBuilder::state`](crate::ServerBuilder::state).
     #[must_use]
     pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.0.peer.shared.states.get().cloned()
+        self.0.namespace.states.get().cloned()
     }
 }
 

@@ -44,8 +44,6 @@ pub(crate) struct Shared {
     /// Number of inboxes over that limit.
     pub(crate) full_inboxes: AtomicUsize,
     pub(crate) log_counters: LogCounters,
-    /// The state of the server.
-    pub(crate) states: Arc<States>,
     transport: AtomicU8,
 }
 
@@ -57,7 +55,6 @@ impl Shared {
             soft_inbound: config.limits.soft_inbound,
             full_inboxes: AtomicUsize::new(0),
             log_counters: LogCounters::default(),
-            states: Arc::default(),
             transport: AtomicU8::new(0),
         }
     }
@@ -129,10 +126,8 @@ pub(crate) struct SocketInner<P: Parser> {
     pub(crate) inbox: Inbox<(Payload, Option<AckToken>)>,
     pub(crate) connected: AtomicBool,
     pub(crate) extensions: Extensions,
-    /// Whether the socket has, or had, handlers of its own.
+    /// Whether the socket has, or had, handlers of its own: [`OwnHandlers`] among its values.
     pub(super) has_own: AtomicBool,
-    /// The handlers of the socket alone.
-    pub(super) own: Mutex<Option<Arc<OwnHandlers<P>>>>,
     /// Whether the client has returned after a lost connection.
     pub(crate) recovered: bool,
 }
@@ -170,6 +165,8 @@ pub struct ConnectRequest<P: Parser = Json> {
     pub(crate) namespace: Text,
     pub(crate) auth: Option<Payload>,
     pub(crate) extensions: Arc<Extensions>,
+    /// The state of the server.
+    pub(super) states: Arc<States>,
 }
 
 /// The decision of a middleware: whether a client may join.
@@ -206,6 +203,8 @@ pub(crate) struct NamespaceInner<P: Parser> {
     pub(super) observer_panicked: Occurrences,
     /// Whether clients can return after a lost connection.
     pub(super) recovers: bool,
+    /// The state of the server.
+    pub(super) states: Arc<States>,
 }
 
 /// How a plain emit of a socket reaches the peer. Fixed when the server is built.
@@ -345,7 +344,8 @@ pub enum FailureKind {
     Panicked,
 }
 
-/// The handlers that an application has set for one socket. A change makes a new table, so that no lock is held while a handler runs.
+/// The handlers that an application has set for one socket. They are among its values. A change makes a new table, so that no lock is held
+/// while a handler runs.
 pub(super) struct OwnHandlers<P: Parser> {
     /// In the order in which they were set.
     pub(super) events: Vec<OwnEventHandler<P>>,
@@ -404,7 +404,6 @@ impl<P: Parser> SocketInner<P> {
             connected: AtomicBool::new(true),
             extensions,
             has_own: AtomicBool::new(false),
-            own: Mutex::new(None),
             recovered: false,
         }
     }
@@ -441,6 +440,7 @@ impl<P: Parser> NamespaceInner<P> {
             observed: AtomicBool::new(false),
             observer_panicked: Occurrences::new(),
             recovers: false,
+            states: Arc::default(),
         }
     }
 
