@@ -30,8 +30,8 @@
 //! Every session has one task, which owns its machine and its links. Requests, emits and broadcasts reach it through a mailbox. No lock is
 //! held while handlers run.
 
-// The runtime of the tests is shared with the integration tests, which refer to the crate by its name.
-#[cfg(test)]
+// The simulation is shared with the integration tests, which refer to the crate by its name.
+#[cfg(any(test, feature = "testkit"))]
 extern crate self as socketio_driver;
 
 mod body;
@@ -57,9 +57,8 @@ mod socketio;
 mod spare;
 mod sync;
 mod tasks;
-#[cfg(test)]
-#[path = "../tests/virtual_time/support/mod.rs"]
-mod testkit;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 mod timers;
 mod turn;
 mod upgrade;

@@ -49,6 +49,12 @@ impl Path {
     pub(crate) fn matches(&self, path: &str) -> bool {
         path.starts_with(&self.0)
     }
+
+    /// The path, with both slashes.
+    #[cfg(any(test, feature = "testkit"))]
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Reports to a session that a request was dropped before it was answered.

@@ -108,6 +108,7 @@
 //! * **Shut down**: [`with_graceful_shutdown`](Serve::with_graceful_shutdown), or [`Server::shut_down`] if another server listens (see
 //!   [`SocketLayer`] for axum).
 //! * **Settings and limits**: [`Server::builder`]. Every queue has a limit. The default is that of the reference if it has one.
+//! * **Tests of handlers** in virtual time, without sockets: the feature `testkit`, see `socketio_tokio::testkit`.
 //! * **Engine.IO alone**: [`EngineServer`].
 //! * **The state machines** are in `engineio-proto` and `socketio-proto`. The example `bare` is a server built on them with threads.
 //! * **Logs**: through `tracing`. Errors of handlers are logged as warnings, and panics as errors, once per session and kind of handler. A
@@ -152,6 +153,8 @@
 mod layer;
 mod runtime;
 mod serve;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use self::layer::{SocketLayer, SocketService};
 pub use self::runtime::{AsyncStream, Stream, Tokio};

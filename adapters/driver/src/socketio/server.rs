@@ -456,6 +456,22 @@ impl<P: Parser> Server<P> {
     }
 }
 
+/// What clients of the test kit need to know.
+#[cfg(any(test, feature = "testkit"))]
+impl<P: Parser> Server<P> {
+    pub(crate) fn path(&self) -> &str {
+        self.0.path.as_str()
+    }
+
+    pub(crate) fn parser(&self) -> &P {
+        &self.0.hub.application.parser
+    }
+
+    pub(crate) fn limits(&self) -> &socketio_proto::Limits {
+        &self.0.hub.application.config.limits
+    }
+}
+
 impl<P: Parser> Endpoint for Server<P> {
     fn matches(&self, path: &str) -> bool {
         self.0.path.matches(path)

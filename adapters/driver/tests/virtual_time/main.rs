@@ -28,6 +28,7 @@ mod queue;
 mod requests;
 mod scenarios;
 mod sessions;
+#[path = "../../src/testkit/simulation/mod.rs"]
 mod support;
 mod turns;
 

@@ -27,7 +27,22 @@ pub(crate) type TaskId = u64;
 struct World {
     start: Instant,
     seed: u64,
+    companion: Option<Box<dyn Companion>>,
     state: Mutex<State>,
+}
+
+/// An executor with a clock of its own, whose tasks and timers application code uses while it runs in the simulation: that of an adapter's
+/// runtime. Its clock must stand still unless [`Companion::advance`] runs.
+pub trait Companion: Send + Sync + 'static {
+    /// Runs `work` in the context of the executor, so that code in it can spawn tasks and create timers.
+    fn enter(&self, work: &mut dyn FnMut());
+
+    /// Runs the executor's tasks until none is ready. No time passes.
+    fn settle(&self);
+
+    /// Runs the executor's tasks and timers until its clock shows `until` (since its start), or `woken` completes. Returns what its clock
+    /// shows then.
+    fn advance(&self, until: Duration, woken: Pin<&mut dyn Future<Output = ()>>) -> Duration;
 }
 
 struct State {
@@ -41,6 +56,10 @@ struct State {
     next_sleep: u64,
     /// The wakers of those that wait until no task is ready.
     idle: Vec<Waker>,
+    /// Woken with the next task that becomes ready, and with what waits outside of tasks.
+    outside: Option<Waker>,
+    /// Whether what waits outside of tasks was woken.
+    outside_is_ready: bool,
     max_timer_delay: Duration,
     polls_at_once: u64,
     panics: Vec<String>,
@@ -71,6 +90,9 @@ impl Wake for TaskWaker {
             if state.tasks.contains_key(&self.id) {
                 state.ready.insert(self.id);
             }
+            let outside = state.outside.take();
+            drop(state);
+            outside.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -79,10 +101,28 @@ impl World {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Runs code of the application in the context of its own executor.
+    fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(companion) = &self.companion else { return work() };
+        let (mut work, mut result) = (Some(work), None);
+        companion.enter(&mut || result = work.take().map(|work| work()));
+        result.expect("a companion runs what it is given")
+    }
 }
 
 impl Sim {
+    /// Runs code of a test in the context of the companion.
+    pub(crate) fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.enter(work)
+    }
+
     pub(crate) fn new(seed: u64) -> Self {
+        Self::with_companion(seed, None)
+    }
+
+    /// A runtime whose tasks use a companion, too.
+    pub(crate) fn with_companion(seed: u64, companion: Option<Box<dyn Companion>>) -> Self {
         let state = State {
             now: Duration::ZERO,
             random: Random::new(seed),
@@ -92,12 +132,14 @@ impl Sim {
             sleeps: BTreeMap::new(),
             next_sleep: 0,
             idle: Vec::new(),
+            outside: None,
+            outside_is_ready: false,
             max_timer_delay: Duration::ZERO,
             polls_at_once: 0,
             panics: Vec::new(),
             digest: 0,
         };
-        Self(Arc::new(World { start: Instant::now(), seed, state: Mutex::new(state) }))
+        Self(Arc::new(World { start: Instant::now(), seed, companion, state: Mutex::new(state) }))
     }
 
     /// Runs a test once for each of `seeds` seeds. In the environment, `SEED=n` replays one seed and `SEEDS=n` sets the number of seeds. A
@@ -144,6 +186,11 @@ impl Sim {
 
     /// Polls a ready task, or advances time to the end of the next sleep. Returns false if neither exists.
     fn step(&self) -> bool {
+        self.step_until(Duration::MAX)
+    }
+
+    /// As [`Sim::step`], but time does not pass `limit`. Returns false if nothing can happen before.
+    fn step_until(&self, limit: Duration) -> bool {
         let mut state = self.0.lock();
         let ready = state.ready.len();
         if ready > 0 {
@@ -163,10 +210,27 @@ impl Sim {
             idle.into_iter().for_each(Waker::wake);
             return true;
         }
-        let Some((&(first, _), _)) = state.sleeps.first_key_value() else { return false };
+        let first = state.sleeps.first_key_value().map(|(&(first, _), _)| first);
+        let Some(first) = first.filter(|first| *first <= limit) else { return false };
         let max_timer_delay = state.max_timer_delay;
         let late = state.random.duration(Duration::ZERO, max_timer_delay);
-        state.now = state.now.max(first + late);
+        let next = state.now.max(first + late);
+        if let Some(companion) = &self.0.companion {
+            let now = state.now;
+            drop(state);
+            companion.settle();
+            if self.0.lock().ready.is_empty() {
+                let reached = companion.advance(next, Box::pin(self.woken()).as_mut());
+                state = self.0.lock();
+                state.now = now.max(reached.min(next));
+            } else {
+                state = self.0.lock();
+            }
+            if !state.ready.is_empty() || state.outside_is_ready {
+                return true;
+            }
+        }
+        state.now = next;
         state.polls_at_once = 0;
         let behind = (state.now + Duration::from_nanos(1), 0);
         let later = state.sleeps.split_off(&behind);
@@ -185,7 +249,8 @@ impl Sim {
             })
         };
         let Some((mut future, waker)) = taken else { return };
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
+        let poll = || self.0.enter(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+        let polled = catch_unwind(AssertUnwindSafe(poll));
         let mut state = self.0.lock();
         match polled {
             Ok(Poll::Pending) => {
@@ -205,7 +270,81 @@ impl Sim {
         state.ready.remove(&id);
         drop(state);
         // Dropping the future may wake other tasks.
-        drop(future);
+        self.0.enter(|| drop(future));
+    }
+
+    /// Waits until a task becomes ready.
+    async fn woken(&self) {
+        poll_fn(|cx| {
+            let mut state = self.0.lock();
+            if !state.ready.is_empty() || state.outside_is_ready {
+                return Poll::Ready(());
+            }
+            state.outside = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Ends a step of time early, because something that waits outside of tasks is ready: [`Sim::run_until`] asks whether it is done.
+    pub(crate) fn wake_outside(&self) {
+        let mut state = self.0.lock();
+        state.outside_is_ready = true;
+        let outside = state.outside.take();
+        drop(state);
+        outside.into_iter().for_each(Waker::wake);
+    }
+
+    /// Runs all tasks until none is ready, from outside. No time passes.
+    pub(crate) fn run_ready(&self) {
+        loop {
+            while self.has_ready() {
+                self.step();
+            }
+            let Some(companion) = &self.0.companion else { return };
+            companion.settle();
+            if !self.has_ready() {
+                return;
+            }
+        }
+    }
+
+    fn has_ready(&self) -> bool {
+        let state = self.0.lock();
+        !state.ready.is_empty() || !state.idle.is_empty()
+    }
+
+    /// Runs all tasks, from outside, until it is `until`. Ends early, and returns true, if `done` returns true. It is asked whenever
+    /// no task is ready.
+    pub(crate) fn run_until(&self, until: Duration, mut done: impl FnMut() -> bool) -> bool {
+        loop {
+            self.run_ready();
+            self.0.lock().outside_is_ready = false;
+            if done() {
+                return true;
+            }
+            if self.elapsed() >= until {
+                return false;
+            }
+            if self.step_until(until) {
+                continue;
+            }
+            // No sleep ends before.
+            let mut reached = until;
+            if let Some(companion) = &self.0.companion {
+                reached = companion.advance(until, Box::pin(self.woken()).as_mut()).min(until);
+            }
+            let mut state = self.0.lock();
+            state.now = state.now.max(reached);
+            state.polls_at_once = 0;
+        }
+    }
+
+    /// Drops all tasks, as a runtime does at its end.
+    pub(crate) fn drop_tasks(&self) {
+        for id in self.tasks() {
+            self.drop_task(id);
+        }
     }
 
     pub(crate) fn spawn_task(&self, task: impl Future<Output = ()> + Send + 'static) -> TaskId {
@@ -225,7 +364,7 @@ impl Sim {
             state.ready.remove(&id);
             state.tasks.remove(&id)
         };
-        drop(task);
+        self.0.enter(|| drop(task));
     }
 
     /// The tasks that have not ended, oldest first.
@@ -318,7 +457,8 @@ impl Drop for World {
     fn drop(&mut self) {
         // Tasks may wake others while they are dropped. Those wakers find no runtime any more.
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        drop(std::mem::take(&mut state.tasks));
+        let tasks = std::mem::take(&mut state.tasks);
+        self.enter(|| drop(tasks));
     }
 }
 

@@ -12,7 +12,7 @@ use engineio_websocket::handshake::ClientHandshake;
 use engineio_websocket::{Closed, Connection, ConnectionEvent, Limits};
 use futures_channel::oneshot;
 use http_body::{Body as HttpBody, Frame};
-use socketio_driver::{Body, Endpoint, Runtime as _, Upgrade};
+use socketio_driver::{Body, Endpoint, Message, Runtime as _, Upgrade};
 
 use super::pipe::{PipeEnd, PipeSettings, pipe};
 use super::sim::{Sim, Sleep};
@@ -237,7 +237,7 @@ impl WebSocket {
             // The session may have ended already.
             let _ = let_go.send(());
         }
-        let connection = Connection::client(Limits::default(), [3; 16]);
+        let connection = Connection::client(Limits::default().with_max_message(usize::MAX), [3; 16]);
         Ok(Self { pipe, connection, closed: None, pongs: Vec::new(), sid: String::new(), unsent: VecDeque::new() })
     }
 
@@ -247,14 +247,22 @@ impl WebSocket {
     }
 
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        self.poll_message(cx).map(|message| match message? {
+            Message::Text(text) => Some(text.to_string()),
+            Message::Binary(data) => {
+                let digits = data.iter().map(|byte| format!("{byte:02x}"));
+                Some(digits.fold("b".to_owned(), |text, digits| text + &digits))
+            }
+        })
+    }
+
+    /// As [`WebSocket::poll_next`], with the message as it is.
+    pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
             let mut fails = self.poll_send(cx).is_err();
             match self.connection.poll_event() {
-                Some(ConnectionEvent::Text(text)) => return Poll::Ready(Some(text.to_string())),
-                Some(ConnectionEvent::Binary(data)) => {
-                    let digits = data.iter().map(|byte| format!("{byte:02x}"));
-                    return Poll::Ready(Some(digits.fold("b".to_owned(), |text, digits| text + &digits)));
-                }
+                Some(ConnectionEvent::Text(text)) => return Poll::Ready(Some(Message::Text(text))),
+                Some(ConnectionEvent::Binary(data)) => return Poll::Ready(Some(Message::Binary(data))),
                 Some(ConnectionEvent::Closed(closed)) => {
                     self.closed = Some(closed);
                     continue;
@@ -284,7 +292,7 @@ impl WebSocket {
     }
 
     /// Writes what the connection has to send, as far as the pipe accepts it.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         use bytes::Buf as _;
         use socketio_driver::Stream as _;
         self.unsent.extend(self.connection.poll_transmit());

@@ -4,7 +4,12 @@
 //! * [`pipe`]: a byte stream in memory that splits, delays and cuts.
 //! * [`Poller`] and [`WebSocket`]: a peer that sends HTTP requests, and one that uses the client half of `engineio-websocket`.
 
-#![allow(dead_code, unused_imports, reason = "the tests of the library use a part of it, those outside another")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "the test kit, the tests of the library and those outside use different parts"
+)]
 
 mod peers;
 mod pipe;
@@ -12,4 +17,5 @@ mod sim;
 
 pub(crate) use self::peers::{Ending, Poller, Reply, RequestBody, Upgrading, WebSocket, request, sid_of};
 pub(crate) use self::pipe::{PipeEnd, PipeSettings, pipe};
+pub use self::sim::Companion;
 pub(crate) use self::sim::Sim;

@@ -1,0 +1,195 @@
+//! The test kit, as an application uses it that has no runtime.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use socketio_driver::testkit::{ConnectError, Left, TestServer, Transport, for_each_seed};
+use socketio_driver::{DisconnectReason, Event, Failure, Server, Socket};
+
+fn echo() -> Server {
+    let server = Server::new();
+    server.on("echo", |socket: Socket, event: Event| socket.emit("echo", event.payload()));
+    server.on("ask", async |socket: Socket, event: Event| {
+        let answer = socket.emit_with_ack("question", event.payload())?.await?;
+        event.ack(&answer)?;
+        Ok::<(), Failure>(())
+    });
+    server
+}
+
+#[test]
+fn events_with_attachments_go_both_ways_on_every_transport() {
+    for_each_seed(20, |seed| {
+        let world = TestServer::with_seed(&echo(), seed);
+        let websocket = world.client().connect("/").unwrap();
+        let polling = world.client().polling().connect("/").unwrap();
+        let mut upgraded = world.client().polling().connect("/").unwrap();
+        upgraded.upgrade().unwrap();
+        for mut client in [websocket, polling, upgraded] {
+            client.emit("echo", ("a", Bytes::from_static(b"\0\xff"), 7));
+            let expected = ("a".to_owned(), Bytes::from_static(b"\0\xff"), 7);
+            assert_eq!(client.receive::<(String, Bytes, u32)>("echo"), expected);
+            client.assert_nothing_unread();
+        }
+        assert_eq!(world.server().sessions(), 3);
+    });
+}
+
+#[test]
+fn an_upgrade_loses_nothing() {
+    for_each_seed(100, |seed| {
+        let server = echo();
+        let world = TestServer::with_seed(&server, seed);
+        let mut client = world.client().polling().connect("/").unwrap();
+        for number in 0..5 {
+            client.emit("echo", number);
+            server.emit("news", number).unwrap();
+        }
+        client.upgrade().unwrap();
+        assert_eq!(client.transport(), Transport::WebSocket);
+        for number in 5..10 {
+            client.emit("echo", number);
+        }
+        for number in 0..10 {
+            assert_eq!(client.receive::<u32>("echo"), number);
+        }
+        for number in 0..5 {
+            assert_eq!(client.receive::<u32>("news"), number);
+        }
+        assert!(client.upgrade().is_err());
+    });
+}
+
+#[test]
+fn acks_go_both_ways_and_other_events_stay_unread() {
+    let server = echo();
+    let world = TestServer::new(&server);
+    let mut client = world.client().connect("/").unwrap();
+    let ack = client.emit_with_ack("ask", "how are you?");
+    server.emit("news", 1).unwrap();
+    assert!(!ack.has_arrived());
+    assert!(client.has_received("question"));
+    let question = client.receive_event("question");
+    assert_eq!((question.name(), question.read::<String>()), ("question", "how are you?".to_owned()));
+    question.ack(("well", 1));
+    assert_eq!(ack.wait::<(String, u8)>(), ("well".to_owned(), 1));
+    assert_eq!(format!("{:?}", client.unread()), "[`news` (1)]");
+    client.clear();
+    client.assert_nothing_unread();
+}
+
+#[test]
+fn namespaces_share_a_connection_or_have_their_own() {
+    let server = echo();
+    server.of("/admin").on("echo", |socket: Socket, event: Event| socket.emit("admin", event.payload()));
+    let world = TestServer::new(&server);
+    let mut main = world.client().connect("/").unwrap();
+    let mut admin = main
+        .same_connection()
+        .auth([("token", "x")].into_iter().collect::<std::collections::BTreeMap<_, _>>())
+        .connect("admin")
+        .unwrap();
+    let other = world.client().connect("/admin").unwrap();
+    assert_eq!((server.sessions(), server.of("/admin").len()), (2, 2));
+    admin.emit("echo", 1);
+    assert_eq!(admin.receive::<u8>("admin"), 1);
+    main.disconnect();
+    assert!(!main.is_connected());
+    assert!(admin.is_connected() && other.is_connected());
+    assert_eq!(
+        main.same_connection().connect("/none").unwrap_err(),
+        ConnectError::Refused { message: "Invalid namespace".to_owned(), data: None }
+    );
+}
+
+#[test]
+fn the_request_is_that_of_the_client() {
+    let server = Server::builder()
+        .path("/here")
+        .allow_request(|request| match request.headers.get("authorization") {
+            Some(_) => Ok(()),
+            None => Err("no token".to_owned()),
+        })
+        .build();
+    server.on_connect(|socket: Socket| {
+        let handshake = socket.handshake();
+        socket.emit("handshake", (handshake.query_string(), handshake.header("authorization"), handshake.address()))
+    });
+    let world = TestServer::new(&server);
+    for polling in [false, true] {
+        let connect = if polling { world.client().polling() } else { world.client() };
+        let Err(ConnectError::Http { status: 403, body }) = connect.connect("/") else { panic!("it is refused") };
+        assert!(body.contains("no token"), "{body}");
+    }
+    let client =
+        world.client().header("Authorization", "Bearer x").query("room", "a&b").address(([10, 0, 0, 1], 7).into());
+    let (query, authorization, address) = client.connect("/").unwrap().receive::<(String, String, String)>("handshake");
+    assert!(query.ends_with("&room=a%26b"), "{query}");
+    assert_eq!((authorization.as_str(), address.as_str()), ("Bearer x", "10.0.0.1:7"));
+}
+
+#[test]
+fn a_cut_connection_is_noticed_by_each_transport_in_its_time() {
+    for_each_seed(20, |seed| {
+        let server = echo();
+        let reasons = Arc::<Mutex<Vec<DisconnectReason>>>::default();
+        let log = Arc::clone(&reasons);
+        server.on_disconnect(move |_: Socket, reason: DisconnectReason| log.lock().unwrap().push(reason));
+        let mut world = TestServer::with_seed(&server, seed);
+        let mut websocket = world.client().connect("/").unwrap();
+        let mut polling = world.client().polling().connect("/").unwrap();
+        websocket.cut();
+        assert_eq!(server.sessions(), 1);
+        polling.cut();
+        assert_eq!((websocket.disconnected(), polling.disconnected()), (Left::ByClient, Left::ByClient));
+        world.advance(Duration::from_secs(46));
+        assert_eq!(server.sessions(), 0);
+        assert_eq!(reasons.lock().unwrap().len(), 2);
+    });
+}
+
+#[test]
+fn a_handler_that_panics_closes_the_connection_and_the_kit_says_so() {
+    let server = echo();
+    server.on("bad", |_: Socket, _: Event| -> () { panic!("on purpose") });
+    let world = TestServer::new(&server);
+    let mut client = world.client().connect("/").unwrap();
+    client.emit("bad", ());
+    assert_eq!(client.disconnected(), Left::TransportClose);
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.receive::<u8>("echo"))).unwrap_err();
+    assert!(panic.downcast_ref::<String>().unwrap().contains("has left: transport close"));
+}
+
+#[test]
+fn a_seed_repeats_its_order_and_others_have_another() {
+    let order = |seed| {
+        let server = Server::new();
+        let order = Arc::<Mutex<Vec<u32>>>::default();
+        let log = Arc::clone(&order);
+        let (release, released) = futures_channel::oneshot::channel::<()>();
+        let released = futures_util::FutureExt::shared(released);
+        server.on("wait", move |_: Socket, event: Event| {
+            let (released, log) = (released.clone(), Arc::clone(&log));
+            async move {
+                released.await?;
+                log.lock().unwrap().push(event.read::<u32>()?);
+                Ok::<(), Failure>(())
+            }
+        });
+        let mut world = TestServer::with_seed(&server, seed);
+        let mut clients: Vec<_> = (0..8).map(|_| world.client().connect("/").unwrap()).collect();
+        for (number, client) in (0..).zip(&mut clients) {
+            client.emit("wait", number);
+        }
+        // All of them go on at once.
+        release.send(()).unwrap();
+        world.settle();
+        let order = order.lock().unwrap().clone();
+        assert_eq!(order.len(), 8);
+        order
+    };
+    assert_eq!(order(1), order(1));
+    assert_ne!(order(1), order(2));
+}
