@@ -84,6 +84,8 @@ impl<P: Parser> Namespace<P> {
     /// queue was full, are not observed; a volatile event is, though it may be dropped later. It must not send to the namespace itself
     /// without a condition, because it would be called again. If it panics, this is logged.
     ///
+    /// With connection state recovery, the last argument of an event is its offset, as the client gets it and as in the reference.
+    ///
     /// Without observers, sending costs nothing more. With one, every event that is sent is decoded once, and a broadcast keeps a list of
     /// its recipients. An observer sees what is sent from now on. In the reference, sockets only have such observers
     /// (`socket.onAnyOutgoing`); see [`Socket::on_any_outgoing`].

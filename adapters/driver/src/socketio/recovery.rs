@@ -177,6 +177,7 @@ impl<P: Parser> NamespaceInner<P> {
     ) -> Result<(), EmitError> {
         let (offset, encoded) = self.encode_with_offset(event, args)?;
         let mut delivery = Delivery::new(encoder::weight(&encoded), false);
+        let mut observed = self.observed();
         let deadline = {
             let mut members = lock(&self.members);
             let Members { machine, sockets, .. } = &mut *members;
@@ -186,12 +187,15 @@ impl<P: Parser> NamespaceInner<P> {
             let recipients = machine.apply(Operation::EmitWithOffset { target, now, offset, encoded: &encoded });
             for socket in recipients.filter_map(|key| find(sockets, key)) {
                 let send = || Command::Send { socket: socket.handle, encoded: encoded.clone(), volatile: false };
-                delivery.push(socket, send);
+                if delivery.push(socket, send) {
+                    observed.add(socket);
+                }
             }
             earlier(before, machine.poll_timeout())
         };
         delivery.finish();
         self.set_alarm(deadline);
+        observed.tell(self, &encoded);
         Ok(())
     }
 
@@ -199,7 +203,7 @@ impl<P: Parser> NamespaceInner<P> {
     /// packet is kept for its return, and this is no error.
     pub(crate) fn emit_recoverable_to<A: Args + ?Sized>(
         &self,
-        socket: &SocketInner<P>,
+        socket: &Arc<SocketInner<P>>,
         event: &str,
         args: &A,
     ) -> Result<(), EmitError> {
@@ -224,6 +228,9 @@ impl<P: Parser> NamespaceInner<P> {
             waker.wake();
         }
         self.set_alarm(deadline);
+        if pushed.is_ok() && self.is_observed() {
+            self.tell_observers(std::slice::from_ref(socket), &encoded);
+        }
         match pushed {
             Err(SendError::Full) => Err(SendError::Full.into()),
             _ => Ok(()),

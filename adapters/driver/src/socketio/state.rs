@@ -447,6 +447,7 @@ impl<P: Parser> NamespaceInner<P> {
     /// Sets the handlers and the role of a namespace that was just created.
     pub(super) fn with_role(mut self, role: Role<P>, handlers: Arc<Handlers<P>>) -> Self {
         handlers.rooms.iter().for_each(|_| self.observe_rooms());
+        *self.observed.get_mut() = !handlers.outgoing.is_empty();
         self.role = role;
         self.handlers = Mutex::new(handlers);
         self

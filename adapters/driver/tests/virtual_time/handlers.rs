@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use socketio_driver::{
     Ack, Auth, ConnectRequest, Data, DisconnectReason, EmitError, Event, EventName, Extension, Extract, Failure,
-    FailureKind, HandlerFailure, HandlerInput, HandlerKind, Namespace, Payload, Refusal, Runtime as _, Server, Socket,
-    SocketSource, State, TryData,
+    FailureKind, HandlerFailure, HandlerInput, HandlerKind, Namespace, Payload, Recovery, Refusal, Runtime as _,
+    Server, Socket, SocketSource, State, TryData,
 };
 
 use crate::support::{PipeSettings, Sim, WebSocket};
@@ -793,4 +793,76 @@ fn observers_of_what_is_sent_see_every_event_for_each_socket_that_gets_it() {
 async fn pass_fence_after(peer: &mut WebSocket) {
     peer.send(r#"4299["fence"]"#).await.unwrap();
     while peer.next().await.unwrap() != r#"4399["passed"]"# {}
+}
+
+#[test]
+fn namespaces_that_come_on_demand_have_the_filters_and_observers_of_their_parent() {
+    Sim::run_each_seed(20, |sim| async move {
+        let (server, log) = (Server::new(), Log::default());
+        let sent = log.clone();
+        server
+            .matching(|name| name.starts_with("/room-"))
+            .filter(|event: Event| (event.name() != "drop").then_some(event))
+            .on_any(note(&log, "any"))
+            .on_any_outgoing(move |socket: &Socket, event: &Payload| {
+                sent.push(format!("{} gets {}", socket.namespace().name(), event.name().unwrap()));
+            })
+            .on_error(|failure: HandlerFailure| failure.ack.map(|ack| ack.send(failure.error)))
+            .on("echo", |socket: Socket, _: Data<u8>, event: Event| socket.emit("echo", event.payload()));
+        let mut peer = WebSocket::open(&sim, &server, "/socket.io/", PipeSettings::default()).await;
+        assert!(peer.ask("40/room-1,").await.starts_with("40/room-1,{"));
+        peer.send(r#"42/room-1,["drop"]"#).await.unwrap();
+        assert_eq!(peer.ask(r#"42/room-1,["echo",1]"#).await, r#"42/room-1,["echo",1]"#);
+        assert!(peer.ask(r#"42/room-1,7["echo"]"#).await.starts_with("43/room-1,7["));
+        assert_eq!(log.lines(), ["any echo", "/room-1 gets echo", "any echo"]);
+        end(&sim, server, peer).await;
+    });
+}
+
+#[test]
+fn a_recovered_socket_has_new_handlers_of_its_own_and_kept_packets_are_observed() {
+    /// The string at this place among all strings of a packet.
+    fn string(packet: &str, index: usize) -> &str {
+        packet.split('"').nth(2 * index + 1).unwrap()
+    }
+
+    Sim::run_each_seed(50, |sim| async move {
+        let server = Server::builder().connection_state_recovery(Recovery::default()).build();
+        let (log, alive) = (Log::default(), Arc::new(()));
+        let (own, sent, held) = (log.clone(), log.clone(), Arc::clone(&alive));
+        fence(&server);
+        server
+            .on_connect(move |socket: Socket| {
+                let (clone, held, own) = (socket.clone(), Arc::clone(&held), own.clone());
+                let run = move |socket: Socket| own.push(format!("{} {}", socket == clone, Arc::strong_count(&held)));
+                socket.once("x", run);
+            })
+            .on_any_outgoing(move |_: &Socket, event: &Payload| {
+                sent.push(format!("{} {}", event.name().unwrap(), event.len()));
+            });
+        let mut peer = WebSocket::open(&sim, &server, "/socket.io/", PipeSettings::default()).await;
+        let reply = peer.ask("40").await;
+        let sockets = server.of("/").sockets();
+        sockets[0].emit("plain", 1).unwrap();
+        server.emit("all", 1).unwrap();
+        peer.next().await.unwrap();
+        let last = peer.next().await.unwrap();
+        // One is of the connect handler, one of the socket's. The last argument is the offset.
+        assert_eq!((drain(&log), Arc::strong_count(&alive)), (vec!["plain 2".to_owned(), "all 2".to_owned()], 3));
+        peer.pipe.reset();
+        sim.sleep(Duration::from_secs(1)).await;
+        assert!(!sockets[0].is_connected());
+        assert_eq!(Arc::strong_count(&alive), 2, "what is kept for the client's return has no handlers");
+
+        let mut peer = WebSocket::open(&sim, &server, "/socket.io/", PipeSettings::default()).await;
+        let claim = format!(r#"40{{"pid":"{}","offset":"{}"}}"#, string(&reply, 3), string(&last, 1));
+        let again = peer.ask(&claim).await;
+        assert_eq!(string(&again, 1), string(&reply, 1), "the same socket: {again}");
+        for _ in 0..2 {
+            peer.send(r#"42["x"]"#).await.unwrap();
+        }
+        pass_fence(&mut peer).await;
+        assert_eq!(drain(&log), ["true 3"]);
+        end(&sim, server, (peer, sockets)).await;
+    });
 }
