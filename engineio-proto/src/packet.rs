@@ -143,6 +143,7 @@ impl From<Message> for Packet {
 pub struct Frame {
     packet_type: PacketType,
     form: Form,
+    compress: bool,
     data: Bytes,
 }
 
@@ -172,13 +173,13 @@ impl Frame {
     pub const CLOSE: Self = Self::bare(PacketType::Close);
 
     const fn bare(packet_type: PacketType) -> Self {
-        Self { packet_type, form: Form::Text, data: Bytes::new() }
+        Self { packet_type, form: Form::Text, compress: true, data: Bytes::new() }
     }
 
     /// A packet in its text form.
     #[must_use]
     pub fn text(packet_type: PacketType, data: Text) -> Self {
-        Self { packet_type, form: Form::Text, data: data.into_bytes() }
+        Self { packet_type, form: Form::Text, compress: true, data: data.into_bytes() }
     }
 
     /// A packet in its text form, from bytes that the caller knows to be UTF-8, such as those of a `String`.
@@ -187,7 +188,7 @@ impl Frame {
     #[must_use]
     pub fn utf8(packet_type: PacketType, data: Bytes) -> Self {
         debug_assert!(core::str::from_utf8(&data).is_ok(), "text that is not UTF-8");
-        Self { packet_type, form: Form::Text, data }
+        Self { packet_type, form: Form::Text, compress: true, data }
     }
 
     /// A message. Its payload is not copied.
@@ -195,7 +196,9 @@ impl Frame {
     pub fn message(message: Message) -> Self {
         match message {
             Message::Text(text) => Self::text(PacketType::Message, text),
-            Message::Binary(data) => Self { packet_type: PacketType::Message, form: Form::Binary, data },
+            Message::Binary(data) => {
+                Self { packet_type: PacketType::Message, form: Form::Binary, compress: true, data }
+            }
         }
     }
 
@@ -211,7 +214,7 @@ impl Frame {
     }
 
     fn encoded_as(self, form: Form) -> Self {
-        Self { packet_type: self.packet_type, form, data: base64::encode(&self.data) }
+        Self { form, data: base64::encode(&self.data), ..self }
     }
 
     /// Converts the packet to revision 3. A binary message has its type before its bytes. Other packets are unchanged. Nothing is copied.
@@ -226,6 +229,22 @@ impl Frame {
             form @ (Form::Text | Form::BinaryV3 | Form::Base64V3) => form,
         };
         Self { form, ..self }
+    }
+
+    /// Sets whether a transport may compress the packet, if it compresses at all (the option `compress` of the reference). Default: true.
+    ///
+    /// Say false for content that does not get smaller, such as images, and for secrets that are sent together with text of others.
+    #[must_use]
+    pub fn with_compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+
+    /// Whether a transport may compress the packet.
+    #[must_use]
+    #[inline]
+    pub const fn compress(&self) -> bool {
+        self.compress
     }
 
     /// The type of the packet.
@@ -308,7 +327,8 @@ mod tests {
     #[test]
     fn the_length_of_a_packet_is_that_of_head_and_data() {
         for form in [Form::Text, Form::Binary, Form::Base64, Form::BinaryV3, Form::Base64V3] {
-            let frame = Frame { packet_type: PacketType::Message, form, data: Bytes::from_static(b"data") };
+            let frame =
+                Frame { packet_type: PacketType::Message, form, compress: true, data: Bytes::from_static(b"data") };
             assert_eq!(frame.packet_len(), frame.head().len() + 4, "{form:?}");
         }
     }

@@ -143,6 +143,19 @@ impl Encoded {
         }
     }
 
+    /// Sets whether transports may compress the messages; see [`Frame::with_compress`]. The bytes stay shared.
+    #[must_use]
+    pub fn with_compress(self, compress: bool) -> Self {
+        match self {
+            Self::One(frame) => Self::One(frame.with_compress(compress)),
+            Self::Many(frames) if frames.iter().all(|frame| frame.compress() == compress) => Self::Many(frames),
+            Self::Many(frames) => {
+                let frames: Vec<Frame> = frames.iter().map(|frame| frame.clone().with_compress(compress)).collect();
+                Self::Many(frames.into())
+            }
+        }
+    }
+
     /// Total length of the messages on a link, in bytes.
     #[must_use]
     pub fn packet_len(&self) -> usize {

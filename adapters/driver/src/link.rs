@@ -301,6 +301,7 @@ impl Batch<'_> {
     pub(crate) fn add(&mut self, frame: &Frame) -> bool {
         if let Some(compression) = self.compression
             && compression.takes(frame.packet_len())
+            && frame.compress()
             && let Some(payload) = compress(frame)
         {
             self.add_compressed(frame, payload);

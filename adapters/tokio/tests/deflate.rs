@@ -208,6 +208,32 @@ async fn a_broadcast_reaches_clients_with_and_without_compression() {
 }
 
 #[tokio::test]
+async fn r125_an_event_is_sent_as_it_is_if_the_application_says_so() {
+    let server = Server::builder().per_message_deflate(THRESHOLD).build();
+    server
+        .on("all", |socket: Socket, event: Event| {
+            socket.namespace().broadcast().compress(false).emit("", event.payload())
+        })
+        .on("me", |socket: Socket, event: Event| socket.compress(false).emit("", event.payload()))
+        .on("usual", |socket: Socket, event: Event| socket.compress(true).emit("", event.payload()));
+    let host = Host::start(server).await;
+    let target = format!("{PATH}?EIO=4&transport=websocket");
+    let (mut websocket, _) = WebSocket::open_deflate(host.address, &target, OFFER).await;
+    assert!(matches!(websocket.next().await, Came::Text(open) if open.starts_with('0')));
+    websocket.text("40").await;
+    assert!(matches!(websocket.next().await, Came::Text(reply) if reply.starts_with("40{")));
+    for (event, first) in [("all", 0x81), ("me", 0x81), ("usual", COMPRESSED_TEXT)] {
+        websocket.text(&format!(r#"42["{event}","{}"]"#, "x".repeat(3000))).await;
+        assert_eq!(raw(&mut websocket.wire).await.0, first, "{event}");
+        // With an attachment, which is compressed or not like its event. The event itself is too short.
+        websocket.text(&format!(r#"451-["{event}",{{"_placeholder":true,"num":0}}]"#)).await;
+        websocket.binary(&[9; 3000]).await;
+        assert_eq!(raw(&mut websocket.wire).await.0, 0x81, "{event}");
+        assert_eq!(raw(&mut websocket.wire).await.0, first + 1, "{event}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_is_upgraded_compresses_on_its_websocket() {
     let host = Host::start(
         EngineServer::builder()

@@ -19,6 +19,7 @@ pub struct Broadcast<P: Parser = Json> {
     namespace: Arc<NamespaceInner<P>>,
     target: Target<SocketKey>,
     volatile: bool,
+    compress: bool,
 }
 
 /// The outcome of a broadcast with an ack.
@@ -31,7 +32,7 @@ pub struct Answers<P: Parser = Json> {
 
 impl<P: Parser> Broadcast<P> {
     pub(crate) fn new(namespace: Arc<NamespaceInner<P>>, sender: Option<SocketKey>) -> Self {
-        Self { namespace, target: Target { sender, ..Target::everybody() }, volatile: false }
+        Self { namespace, target: Target { sender, ..Target::everybody() }, volatile: false, compress: true }
     }
 
     /// The same broadcast to each child, if the namespace is a parent.
@@ -64,6 +65,14 @@ impl<P: Parser> Broadcast<P> {
         self
     }
 
+    /// Sets whether the event may be compressed, if the server compresses WebSocket messages
+    /// (`ServerBuilder::per_message_deflate`). Default: true. Say false for content that does not get smaller, such as images, and for
+    /// secrets that are sent together with text of others.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+
     /// Sends an event. It is encoded only once. If the outbound queue of a recipient is full, its connection is closed, because
     /// it would otherwise miss a packet.
     ///
@@ -78,10 +87,10 @@ impl<P: Parser> Broadcast<P> {
 
     fn send<A: Args>(&self, event: &str, args: &A) -> Result<(), EmitError> {
         if self.namespace.recovers && !self.volatile {
-            return self.namespace.emit_recoverable(&self.target, event, args);
+            return self.namespace.emit_recoverable(&self.target, event, args, self.compress);
         }
         let packet = Outgoing::event(&self.namespace.name, None, event, args);
-        let encoded = self.namespace.encode(&packet)?;
+        let encoded = self.namespace.encode(&packet)?.with_compress(self.compress);
         self.namespace.emit(&self.target, &encoded, self.volatile);
         Ok(())
     }
@@ -118,7 +127,7 @@ impl<P: Parser> Broadcast<P> {
     fn ask<A: Args>(&self, event: &str, args: &A, timeout: Duration) -> Result<Receiver<Vec<AnswerOf<P>>>, EmitError> {
         let ack = self.namespace.reserve_ack();
         let packet = Outgoing::event(&self.namespace.name, Some(ack.id().0.into()), event, args);
-        let encoded = self.namespace.encode(&packet)?;
+        let encoded = self.namespace.encode(&packet)?.with_compress(self.compress);
         let (sink, answers) = oneshot::channel();
         self.namespace.emit_with_ack(&self.target, &encoded, ack, timeout, self.volatile, sink);
         Ok(answers)
@@ -179,9 +188,17 @@ impl<P: Parser> Broadcast<P> {
     }
 }
 
+impl<P: Parser> Socket<P> {
+    /// Sends events to this socket that may, or may not, be compressed; see [`Broadcast::compress`]. This is a broadcast to this socket
+    /// alone, so its connection is closed if its outbound queue is full.
+    pub fn compress(&self, compress: bool) -> Broadcast<P> {
+        self.namespace().to(self.id().as_str()).compress(compress)
+    }
+}
+
 impl<P: Parser> Clone for Broadcast<P> {
     fn clone(&self) -> Self {
-        Self { namespace: Arc::clone(&self.namespace), target: self.target.clone(), volatile: self.volatile }
+        Self { namespace: Arc::clone(&self.namespace), target: self.target.clone(), ..*self }
     }
 }
 

@@ -174,8 +174,10 @@ impl<P: Parser> NamespaceInner<P> {
         target: &Target<SocketKey>,
         event: &str,
         args: &A,
+        compress: bool,
     ) -> Result<(), EmitError> {
         let (offset, encoded) = self.encode_with_offset(event, args)?;
+        let encoded = encoded.with_compress(compress);
         let mut delivery = Delivery::new(encoder::weight(&encoded), false);
         let mut observed = self.observed();
         let deadline = {
