@@ -82,6 +82,13 @@ impl<K: Copy> Iterator for Iter<'_, K> {
 #[derive(Debug)]
 pub(crate) struct Rooms<K>(BTreeMap<Text, Room<K>>);
 
+impl<K> Rooms<K> {
+    /// The number of rooms.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl<K: Copy + Ord> Rooms<K> {
     pub(crate) const fn new() -> Self {
         Self(BTreeMap::new())

@@ -56,6 +56,11 @@ impl Body {
         Self { bytes, confirmation: Some(confirmation) }
     }
 
+    /// The bytes that were not taken yet.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Takes the confirmation, for an adapter that owns the connection and knows when the bytes of the response were written to it.
     /// Otherwise a body counts as written when the HTTP library has taken all of it, although the library may still buffer a part.
     pub fn take_confirmation(&mut self) -> Option<Confirmation> {

@@ -22,10 +22,12 @@ use crate::http::{HttpSettings, http_settings};
 use crate::hub::ServerApplication;
 use crate::inbox::Inbox;
 use crate::log_limit::{HandlerFailures, LogCounters, log_limited, truncate};
+use crate::metrics::{Counters, EngineMetrics};
 use crate::peer::{Peer, set_transport, transport_of};
 use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::sync::lock;
+use crate::timers::Alarm;
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
 use crate::upgrade::Upgrade;
 
@@ -82,6 +84,7 @@ enum Command {
 struct Engine {
     handlers: Mutex<Arc<Handlers>>,
     max_waiting: MaxWaiting,
+    counters: Arc<Counters>,
 }
 
 /// The state of a peer that only its own task can access.
@@ -173,6 +176,12 @@ impl EngineServer {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.0.hub.sessions()
+    }
+
+    /// The counters of the server; see [`Server::metrics`](crate::Server::metrics).
+    #[must_use]
+    pub fn metrics(&self) -> EngineMetrics {
+        self.0.hub.metrics()
     }
 
     /// Shuts the server down gracefully, and returns when all peers are disconnected.
@@ -301,8 +310,10 @@ impl EngineServerBuilder {
     /// Builds the server.
     #[must_use]
     pub fn build(self) -> EngineServer {
-        let application = Engine { handlers: Mutex::new(Arc::new(self.handlers)), max_waiting: self.max_waiting };
-        EngineServer(Arc::new(Service::new(|_| application, self.config, self.http)))
+        let Self { config, http, max_waiting, handlers } = self;
+        let handlers = Mutex::new(Arc::new(handlers));
+        let application = |alarm: Alarm| Engine { handlers, max_waiting, counters: alarm.counters };
+        EngineServer(Arc::new(Service::new(application, config, http)))
     }
 }
 
@@ -468,6 +479,10 @@ impl Application for Engine {
     type Shared = Shared;
     type Local = Local;
 
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     fn execute(&self, core: &mut Core<'_, Self>, command: Command) {
         match command {
             Command::Send { frame, volatile } => {
@@ -478,6 +493,7 @@ impl Application for Engine {
                     Ok(()) => {}
                     Err(SendError::Full) => {
                         let session = core.peer.sid();
+                        core.counters.queues_overflowed.add(1);
                         log_limited!(core.peer.shared.log_counters.full, warn, %session, "closed: its outbound queue is full (limits.max_outbound)");
                         core.machine.discard(core.now);
                     }
@@ -532,6 +548,7 @@ impl Application for Engine {
                     }
                 }
                 Event::Closed(reason) => {
+                    core.counters.session_closed(reason, None);
                     log_closed(core.peer.sid(), reason);
                     shared.ended.store(true, Ordering::Relaxed);
                     shared.inbox.close(&shared.full);
@@ -546,9 +563,14 @@ impl Application for Engine {
         any
     }
 
+    fn waiting(&self, local: &Local) -> usize {
+        local.waiting.len()
+    }
+
     fn leftover(&self, local: &mut Local) -> Option<BoxFuture<'static, ()>> {
-        let peer = Arc::clone(&local.peer);
+        let (peer, counters) = (Arc::clone(&local.peer), Arc::clone(&self.counters));
         let rest = local.waiting.take(move |running, ended| {
+            counters.handler_ended(&ended);
             log(&peer, &running, ended);
             None::<std::future::Ready<()>>
         })?;
@@ -582,6 +604,7 @@ fn returned(core: &mut Core<'_, Engine>, running: &Running, ended: Ended<Handler
     if *running == Running::Connect {
         core.peer.shared.inbox.drop_unless_wanted(&core.peer.shared.full);
     }
+    core.counters.handler_ended(&ended);
     if matches!(ended, Ended::Panicked(_)) {
         core.machine.discard(core.now);
     }

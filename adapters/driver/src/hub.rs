@@ -14,6 +14,7 @@ use futures_util::future::{Either, select};
 
 use crate::clock::Clock;
 use crate::log_limit::{Occurrences, log_limited};
+use crate::metrics::{Counters, EngineMetrics};
 use crate::peer::Peer;
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -46,6 +47,7 @@ pub(crate) struct Hub<A: ServerApplication> {
     pub(crate) clock: Arc<Clock>,
     pub(crate) timers: Arc<Timers>,
     pub(crate) tasks: Tasks,
+    pub(crate) counters: Arc<Counters>,
     peers: Mutex<HashMap<Sid, Arc<PeerOf<A>>, SidHash>>,
     last_id: AtomicU64,
     shutting_down: AtomicBool,
@@ -105,8 +107,10 @@ impl<A: ServerApplication> Hub<A> {
     /// `generated` is whether the application generates the ids of sessions.
     pub(crate) fn new(application: impl FnOnce(Alarm) -> A, config: Config, generated: bool) -> Self {
         let (clock, timers) = (Arc::<Clock>::default(), Arc::<Timers>::default());
+        let alarm = Alarm::new(Arc::clone(&clock), Arc::clone(&timers));
         Self {
-            application: application(Alarm::new(Arc::clone(&clock), Arc::clone(&timers))),
+            counters: Arc::clone(&alarm.counters),
+            application: application(alarm),
             clock,
             timers,
             server: Server::new(config),
@@ -137,6 +141,20 @@ impl<A: ServerApplication> Hub<A> {
     /// The number of sessions.
     pub(crate) fn sessions(&self) -> usize {
         lock(&self.peers).len()
+    }
+
+    /// The counters of sessions, and what the table knows.
+    pub(crate) fn metrics(&self) -> EngineMetrics {
+        let mut metrics = self.counters.read();
+        // The mailboxes are looked at without the lock of the table.
+        let peers: Vec<_> = lock(&self.peers).values().cloned().collect();
+        metrics.sessions = u64::try_from(peers.len()).unwrap_or(u64::MAX);
+        for peer in peers {
+            let queued = u64::try_from(peer.queued()).unwrap_or(u64::MAX);
+            metrics.queued_bytes = metrics.queued_bytes.saturating_add(queued);
+            metrics.longest_queue = metrics.longest_queue.max(queued);
+        }
+        metrics
     }
 
     pub(crate) fn remove(&self, sid: Sid) {

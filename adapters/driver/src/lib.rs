@@ -27,6 +27,32 @@
 //! }
 //! ```
 //!
+//! # Logs and metrics
+//!
+//! [`Server::metrics`] and [`EngineServer::metrics`] return counters as plain values. Logs go through `tracing`, with module paths as
+//! targets; a filter such as `socketio_driver=debug` selects all of them. Fields are `session` (the id of the Engine.IO session),
+//! `namespace`, `socket`, `handler`, `reason`, `error`.
+//!
+//! | target | level | what |
+//! |---|---|---|
+//! | `socketio_driver::session` | debug | the span `session`, with the field `id`, around each turn of a session and the handlers in it |
+//! | `socketio_driver::engine` | debug | a session ended, with its reason: one message for each session, of both kinds of servers |
+//! | | warn, error | a handler of an Engine.IO session failed or panicked; an outbound queue was full |
+//! | `socketio_driver::socketio` | debug | a socket connected, was refused, disconnected (with its reason); a client violated the protocol |
+//! | | warn, error | a handler failed; a handler, a middleware or an observer of rooms panicked; an outbound queue was full |
+//! | | trace | an event has no handler |
+//! | `socketio_driver::service` | debug | a request was refused, with its status and the reason |
+//! | | error | a callback for requests panicked; the HTTP server offers no upgrades |
+//! | `socketio_driver::server_task` | debug | a WebSocket failed |
+//! | `socketio_driver::hub` | error | the operating system has no randomness |
+//! | `socketio_hyper` | debug, error | a connection ended with an error; no connections can be accepted |
+//!
+//! What a peer can cause repeatedly is logged at its level once per session and kind of handler, and then at debug with its number `times`.
+//! A span costs a check of its level when a session opens, and 8 bytes for each session. If the level is off at that time, the session
+//! has no span. No lock is held while a subscriber runs, so a subscriber may use the server.
+//!
+//! # Tasks
+//!
 //! Every session has one task, which owns its machine and its links. Requests, emits and broadcasts reach it through a mailbox. No lock is
 //! held while handlers run.
 
@@ -49,6 +75,7 @@ mod hub;
 mod inbox;
 mod link;
 mod log_limit;
+mod metrics;
 mod peer;
 mod runtime;
 mod server_task;
@@ -74,6 +101,7 @@ pub use self::http::Compression;
 #[doc(hidden)]
 pub use self::http::Decision;
 pub use self::http::{ClientAddress, ConnectionError, Cookie, Cors, ErrorContext, Origins, Permission, SameSite};
+pub use self::metrics::{Counts, EngineMetrics, Metrics};
 pub use self::runtime::{Runtime, Stream};
 pub use self::service::not_found;
 pub use self::socketio::{

@@ -186,6 +186,11 @@ impl<C: 'static, S> Peer<C, S> {
         true
     }
 
+    /// The number of bytes that are queued for sending.
+    pub(crate) fn queued(&self) -> usize {
+        lock(&self.mailbox).outbound()
+    }
+
     /// Wakes the task for a turn.
     pub(crate) fn wake(&self) {
         let waker = lock(&self.mailbox).waker();

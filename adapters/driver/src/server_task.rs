@@ -17,6 +17,7 @@ use futures_channel::oneshot;
 
 use crate::hub::{Hub, ServerApplication};
 use crate::link::{Link, WebSocket};
+use crate::metrics::Traffic;
 use crate::peer::{Contents, HttpEvent};
 use crate::runtime::Runtime;
 use crate::tasks::TaskGuard;
@@ -61,6 +62,7 @@ pub(crate) fn open<A: ServerApplication, R: Runtime>(
     };
     let now = hub.clock.now(runtime);
     let session = handshake.accept(now, peer.sid());
+    hub.counters.sessions_opened.add(1);
     // Spawned directly: an async block around it would contain it twice and double its memory.
     runtime.spawn(ServerTask::new(Arc::clone(hub), guard, runtime.clone(), Arc::clone(&peer), now, session));
     Ok(peer)
@@ -75,6 +77,10 @@ struct ServerTask<A: ServerApplication, R: Runtime> {
     upgrading: Vec<(LinkId, Upgrade<R::Stream>, bool)>,
     /// Whether one of them came since they were last polled.
     has_new_links: bool,
+    /// The waiting handlers that are counted.
+    waiting: u32,
+    /// The span of the session, if its level is on. It is entered for each turn.
+    span: Option<Box<tracing::Span>>,
     /// GETs that are deferred until the links have been read.
     deferred_polls: Vec<HttpEvent>,
     /// Pending requests.
@@ -95,12 +101,16 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         session: Session,
     ) -> Self {
         let (machine, local) = hub.application.open(now, session, &peer);
+        let span = tracing::debug_span!(target: "socketio_driver::session", "session", id = %peer.sid());
+        let span = (!span.is_disabled()).then(|| Box::new(span));
         Self {
             turn: Turn::new(peer, machine, local),
             hub,
             runtime,
             upgrading: Vec::new(),
             has_new_links: false,
+            waiting: 0,
+            span,
             deferred_polls: Vec::new(),
             replies: VecDeque::new(),
             closing: None,
@@ -109,7 +119,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
     }
 
     /// Applies what other tasks, and the handlers of this turn, have pushed into the mailbox. Returns whether there was anything.
-    fn empty_mailbox(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+    fn empty_mailbox(&mut self, now: Instant, cx: &mut Context<'_>, traffic: &mut Traffic) -> bool {
         let Some(Contents { commands, bytes, http }) = self.turn.peer.take() else { return false };
         for event in http {
             if let HttpEvent::Aborted { .. } = event {
@@ -120,12 +130,15 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             if self.turn.has_links() && event.is_poll() {
                 self.deferred_polls.push(event);
             } else {
+                if let HttpEvent::Body { body, .. } = &event {
+                    traffic.body_received(body);
+                }
                 self.handle_http(now, event);
             }
         }
         if bytes.saturating_add(self.turn.machine.buffered_bytes()) > self.hub.config().limits.max_outbound {
             // The mailbox accepted them without counting the packets that the machine itself has queued in this turn.
-            self.transmit(now, cx);
+            self.transmit(now, cx, traffic);
         }
         self.turn.execute(&self.hub.application, now, commands);
         true
@@ -207,10 +220,10 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
     }
 
     /// Reads from the links. See [`Turn::read`].
-    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>, traffic: &mut Traffic) -> bool {
         let Self { turn, hub, runtime, .. } = self;
         let session = turn.peer.sid();
-        turn.read(now, cx, |link, error| {
+        turn.read(now, cx, traffic, |link, error| {
             if let Some(error) = error {
                 log_failed_link(session, error, hub.config().max_payload);
             }
@@ -219,9 +232,9 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
     }
 
     /// Sends the machine's output. Returns whether there was any.
-    fn transmit(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+    fn transmit(&mut self, now: Instant, cx: &mut Context<'_>, traffic: &mut Traffic) -> bool {
         let Self { turn, hub, runtime, .. } = self;
-        let mut any = turn.write(now, cx, |link| linger(&hub.tasks, runtime, link));
+        let mut any = turn.write(now, cx, traffic, |link| linger(&hub.tasks, runtime, link));
         while let Some(transmit) = self.turn.machine.poll_control() {
             any = true;
             match transmit {
@@ -230,6 +243,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
                         // Requests are mostly answered in their order.
                         && let Some((_, reply)) = self.replies.swap_remove_front(index)
                     {
+                        traffic.reply_sent(response.body());
                         // If the request was dropped, its guard reports `Aborted`, before or after this.
                         let _ = reply.send(response);
                     }
@@ -244,6 +258,16 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             }
         }
         any
+    }
+
+    /// Counts the handlers that wait.
+    fn count_waiting(&mut self) {
+        let waiting = u32::try_from(self.hub.application.waiting(&self.turn.local)).unwrap_or(u32::MAX);
+        if waiting != self.waiting {
+            let (before, now) = (self.waiting, waiting);
+            self.hub.counters.waiting_changed(before as usize, now as usize);
+            self.waiting = waiting;
+        }
     }
 
     /// Whether nothing is left to do. The last packets of a closed session time out after
@@ -278,26 +302,45 @@ impl<A: ServerApplication, R: Runtime> Future for ServerTask<A, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = self.get_mut();
+        let span = task.span.take();
+        let entered = span.as_ref().map(|span| span.enter());
+        let mut traffic = Traffic::default();
+        let polls = task.turn.machine.session().transport() == Transport::Polling;
+        let polled = task.take_turn(cx, &mut traffic);
+        if polls && task.turn.machine.session().transport() != Transport::Polling {
+            task.hub.counters.sessions_upgraded.add(1);
+        }
+        task.hub.counters.transported(&traffic);
+        drop(entered);
+        task.span = span;
+        polled
+    }
+}
+
+impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
+    fn take_turn(&mut self, cx: &mut Context<'_>, traffic: &mut Traffic) -> Poll<()> {
+        let task = self;
         let now = task.hub.clock.now(&task.runtime);
-        task.empty_mailbox(now, cx);
+        task.empty_mailbox(now, cx, traffic);
         if !task.upgrading.is_empty() {
             task.connect_links(now, cx);
         }
-        let more = task.read(now, cx);
+        let more = task.read(now, cx, traffic);
         task.handle_deferred_polls(now);
         task.turn.handle_timeout(now);
         let mut passes: usize = 0;
         loop {
             let happened = task.turn.dispatch(&task.hub.application, now, cx);
-            let asked = task.empty_mailbox(now, cx);
+            let asked = task.empty_mailbox(now, cx, traffic);
             // The output may have been the last of a session: the application handles the end in this turn.
-            let left = task.transmit(now, cx);
+            let left = task.transmit(now, cx, traffic);
             passes = passes.saturating_add(1);
             let more = (happened || asked || left) && task.turn.machine.has_events();
             if !more || passes == PASSES_PER_TURN {
                 break;
             }
         }
+        task.count_waiting();
         if task.is_done(cx) {
             if let Some(leftover) = task.hub.application.leftover(&mut task.turn.local) {
                 task.hub.tasks.spawn(&task.runtime, leftover);
@@ -320,6 +363,12 @@ impl<A: ServerApplication, R: Runtime> Drop for ServerTask<A, R> {
     /// Runs at the end of every task, whether it finished, was dropped by its runtime, or panicked.
     fn drop(&mut self) {
         let Self { turn, hub, .. } = self;
+        if self.waiting > 0 {
+            hub.counters.waiting_changed(self.waiting as usize, 0);
+        }
+        if !turn.machine.session().is_closed() {
+            hub.counters.session_dropped();
+        }
         hub.remove(turn.peer.sid());
         turn.cancel_timer(&hub.timers);
         let contents = turn.peer.close();
@@ -349,6 +398,7 @@ mod tests {
 
     use super::*;
     use crate::http::HttpSettings;
+    use crate::metrics::Counters;
     use crate::service::Service;
     use crate::sync::lock;
     use crate::testkit::{Ending, PipeSettings, Reply, RequestBody, Sim, Upgrading, WebSocket as Client, request};
@@ -359,6 +409,7 @@ mod tests {
     /// A minimal application: it echoes, and panics when told to.
     #[derive(Default)]
     struct Echo {
+        counters: Counters,
         /// How often a task has ended.
         finished: Mutex<usize>,
         /// A client that requests its upgrade while the message `upgrade` is handled.
@@ -391,6 +442,10 @@ mod tests {
         type Command = Command;
         type Shared = ();
         type Local = ();
+
+        fn counters(&self) -> &Counters {
+            &self.counters
+        }
 
         fn execute(&self, core: &mut Core<'_, Self>, command: Command) {
             match command {

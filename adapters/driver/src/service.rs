@@ -103,6 +103,11 @@ impl<A: ServerApplication> Service<A> {
             Some(response) => response,
             None => self.answer(runtime, &parts, &mut body, upgrade.map(Upgrade::erase)).await,
         };
+        let status = response.status().as_u16();
+        if status >= 400 {
+            let reason = self.hub.counters.request_refused(status, response.body().bytes());
+            tracing::debug!(status, reason, "a request was refused");
+        }
         self.settings.after(&parts, &mut response);
         // Twice the limit, so that the answer to a body that is a bit too large is not lost.
         drain_before(&mut response, &parts, &mut body, self.hub.config().max_payload.saturating_mul(2), runtime).await;

@@ -16,6 +16,7 @@ use engineio_proto::{Instant, Sid};
 use futures_util::FutureExt as _;
 
 use crate::clock::Clock;
+use crate::metrics::Counters;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 
@@ -178,10 +179,11 @@ impl Timers {
     }
 }
 
-/// Deadlines that belong to no peer. Any task may set one. The application is notified when the first of them has passed, and then sets
-/// the next one.
+/// What an application uses of its server: deadlines that belong to no peer, and counters. Any task may set
+/// one. The application is notified when the first of them has passed, and then sets the next one.
 #[derive(Debug)]
 pub(crate) struct Alarm {
+    pub(crate) counters: Arc<Counters>,
     clock: Arc<Clock>,
     timers: Arc<Timers>,
     armed: Mutex<Option<Timer>>,
@@ -189,7 +191,7 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     pub(crate) fn new(clock: Arc<Clock>, timers: Arc<Timers>) -> Self {
-        Self { clock, timers, armed: Mutex::new(None) }
+        Self { counters: Arc::default(), clock, timers, armed: Mutex::new(None) }
     }
 
     /// The current time.

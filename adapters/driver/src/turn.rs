@@ -14,6 +14,7 @@ use engineio_websocket::Error;
 use futures_util::future::{BoxFuture, select};
 
 use crate::link::{Link, Read};
+use crate::metrics::{Counters, Traffic};
 use crate::peer::Peer;
 use crate::runtime::{Runtime, Stream};
 use crate::spare;
@@ -43,6 +44,9 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// The state of a peer that only its own task can access: sockets, waiting handlers, acks.
     type Local: Send + 'static;
 
+    /// The counters of the server.
+    fn counters(&self) -> &Counters;
+
     /// Applies a command.
     fn execute(&self, core: &mut Core<'_, Self>, command: Self::Command);
 
@@ -50,6 +54,11 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// were any. While the application is not ready, events stay in the machine, which fills up until it wants no more input. Outcomes of
     /// acks are handled in any case.
     fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool;
+
+    /// The number of handlers that wait.
+    fn waiting(&self, _local: &Self::Local) -> usize {
+        0
+    }
 
     /// Called before the task ends normally. Returns a future that runs the waiting handlers to their end.
     fn leftover(&self, local: &mut Self::Local) -> Option<BoxFuture<'static, ()>>;
@@ -62,6 +71,7 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
 pub(crate) struct Core<'a, A: Application> {
     pub(crate) now: Instant,
     pub(crate) peer: &'a Arc<PeerOf<A>>,
+    pub(crate) counters: &'a Counters,
     pub(crate) machine: &'a mut A::Machine,
     pub(crate) local: &'a mut A::Local,
     /// Whether a packet would be written at once, because the links have no buffered output.
@@ -83,10 +93,11 @@ impl<A: Application, S: Stream> Turn<A, S> {
         Self { peer, machine, local, links: Vec::new(), timer: None }
     }
 
-    fn core(&mut self, now: Instant) -> Core<'_, A> {
+    fn core<'a>(&'a mut self, application: &'a A, now: Instant) -> Core<'a, A> {
         Core {
             now,
             peer: &self.peer,
+            counters: application.counters(),
             link_is_flushed: self.links.iter().all(Link::is_flushed),
             machine: &mut self.machine,
             local: &mut self.local,
@@ -95,7 +106,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
 
     /// Applies commands.
     pub(crate) fn execute(&mut self, application: &A, now: Instant, mut commands: Vec<A::Command>) {
-        let mut core = self.core(now);
+        let mut core = self.core(application, now);
         for command in commands.drain(..) {
             application.execute(&mut core, command);
         }
@@ -104,7 +115,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
 
     /// Runs the application on the machine's events. Returns whether there were any.
     pub(crate) fn dispatch(&mut self, application: &A, now: Instant, cx: &mut Context<'_>) -> bool {
-        application.dispatch(&mut self.core(now), cx)
+        application.dispatch(&mut self.core(application, now), cx)
     }
 
     pub(crate) fn has_links(&self) -> bool {
@@ -138,6 +149,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
         &mut self,
         now: Instant,
         cx: &mut Context<'_>,
+        traffic: &mut Traffic,
         mut down: impl FnMut(Link<S>, Option<Error>),
     ) -> bool {
         let mut reads: usize = 0;
@@ -148,7 +160,11 @@ impl<A: Application, S: Stream> Turn<A, S> {
             }
             let id = link.id();
             let machine = &mut self.machine;
-            match link.poll_read(cx, |message| machine.handle(now, Input::LinkMessage { link: id, message })) {
+            let read = link.poll_read(cx, |message| {
+                traffic.received(message.len());
+                machine.handle(now, Input::LinkMessage { link: id, message });
+            });
+            match read {
                 Read::Pending => index = index.saturating_add(1),
                 Read::Some => reads = reads.saturating_add(1),
                 Read::Enough => return true,
@@ -160,7 +176,13 @@ impl<A: Application, S: Stream> Turn<A, S> {
     }
 
     /// Writes the machine's packets to its links. Links that fail are passed to `down`. Returns whether there were any packets.
-    pub(crate) fn write(&mut self, now: Instant, cx: &mut Context<'_>, mut down: impl FnMut(Link<S>)) -> bool {
+    pub(crate) fn write(
+        &mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+        traffic: &mut Traffic,
+        mut down: impl FnMut(Link<S>),
+    ) -> bool {
         let mut any = false;
         let mut index: usize = 0;
         while let Some(link) = self.links.get_mut(index) {
@@ -170,6 +192,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
             let written = link.poll_write(cx, |batch| {
                 machine.poll_frames(id, |frame| {
                     any = true;
+                    traffic.sent(frame.packet_len());
                     batch.add(frame)
                 });
             });

@@ -114,7 +114,10 @@
 //! * **Logs**: through `tracing`. Errors of handlers are logged as warnings, and panics as errors, once per session and kind of handler. A
 //!   handler that panics also closes its connection. [`Namespace::on_error`] replaces both.
 //!   Repetitions are logged at `debug` with their number, so that a client cannot fill the log. Connects, disconnects with their reason,
-//!   refusals and protocol errors of peers are at `debug`. Events without a handler are at `trace`.
+//!   refusals and protocol errors of peers are at `debug`, in a span for each session. Events without a handler are at `trace`. The docs of
+//!   [`socketio_driver`] have the list of targets.
+//! * **Metrics**: [`Server::metrics`] returns counters as plain values: sessions, closes by reason, refusals and faults by kind, packets,
+//!   bytes, handlers, queues, sockets, rooms, broadcasts.
 //!
 //! # From JavaScript
 //!

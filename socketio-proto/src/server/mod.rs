@@ -42,6 +42,6 @@ mod recovery;
 mod sockets;
 
 pub use self::connection::Connection;
-pub use self::namespace::{Namespace, NamespaceEvent, Operation, Recipients, ReservedAck, Target};
+pub use self::namespace::{Namespace, NamespaceCounts, NamespaceEvent, Operation, Recipients, ReservedAck, Target};
 pub use self::namespaces::{ChildId, Entered, Namespaces, NoChild, ParentId};
 pub use self::recovery::{Claim, Kept, RecoveryConfig, Restored};

@@ -242,6 +242,26 @@ pub struct Namespace<K> {
     recovery: Option<Box<Recovery<K>>>,
 }
 
+/// What a namespace holds at a moment, for metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct NamespaceCounts {
+    /// Its sockets.
+    pub sockets: usize,
+    /// Its rooms, with the room of each socket's own id.
+    pub rooms: usize,
+    /// Broadcasts with acks whose answers are awaited.
+    pub broadcasts: usize,
+}
+
+impl<K> Namespace<K> {
+    /// What the namespace holds now. Takes constant time.
+    #[must_use]
+    pub fn counts(&self) -> NamespaceCounts {
+        NamespaceCounts { sockets: self.members.len(), rooms: self.rooms.len(), broadcasts: self.broadcasts.len() }
+    }
+}
+
 impl<K: Copy + Ord> Namespace<K> {
     /// Creates an empty namespace. The ack ids of its broadcasts are odd.
     #[must_use]

@@ -34,6 +34,7 @@ use crate::extensions::Extensions;
 use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, poll_caught, run};
 use crate::hub::{ServerApplication, random_bytes};
 use crate::log_limit::{HandlerFailures, log_limited, truncate};
+use crate::metrics::{Counters, Metrics};
 use crate::sync::lock;
 use crate::timers::Alarm;
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
@@ -161,6 +162,24 @@ impl<P: Parser> SocketIo<P> {
         }
     }
 
+    /// What all namespaces hold.
+    pub(crate) fn add_to(&self, metrics: &mut Metrics) {
+        let namespaces = self.registry.all();
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        metrics.namespaces = number(namespaces.len());
+        for namespace in namespaces {
+            let counts = namespace.counts();
+            metrics.sockets = metrics.sockets.saturating_add(number(counts.sockets));
+            metrics.rooms = metrics.rooms.saturating_add(number(counts.rooms));
+            metrics.broadcasts_awaited = metrics.broadcasts_awaited.saturating_add(number(counts.broadcasts));
+        }
+        let counters = &self.alarm.counters;
+        metrics.sockets_connected = counters.sockets_connected.get();
+        metrics.connects_refused = counters.connects_refused.get();
+        metrics.broadcasts = counters.broadcasts.get();
+        metrics.recipients = counters.recipients.get();
+    }
+
     /// Whether handlers may start: the waiting handlers are below the limits, no filter waits, and no inbox is full.
     fn is_ready(&self, local: &Local<P>) -> bool {
         let idle = local.waiting.is_idle() && local.joining.is_idle();
@@ -245,6 +264,7 @@ impl<P: Parser> SocketIo<P> {
                 }
             }
             Ended::Panicked(panic) => {
+                self.alarm.counters.handlers_panicked.add(1);
                 let (session, namespace, panic) = (core.peer.sid(), &*joining.namespace.name, truncate(&panic));
                 let times = &core.peer.shared.log_counters.middleware;
                 log_limited!(times, error, %session, namespace, panic, "a middleware panicked: its connection is closed");
@@ -276,6 +296,7 @@ impl<P: Parser> SocketIo<P> {
             core.peer.set_buffered(core.machine.buffered_bytes());
         }
         visit.keep();
+        self.alarm.counters.sockets_connected.add(1);
         if namespace.is_removed() {
             // After the removal has disconnected the sockets that it found.
             Socket(Arc::clone(&socket)).disconnect();
@@ -525,6 +546,7 @@ impl<P: Parser> Running<P> {
     /// Does the work that follows a handler. Returns its failure.
     fn conclude(&self, ended: Ended<HandlerResult>) -> Result<(), (FailureKind, String)> {
         let socket = &self.member.socket;
+        socket.namespace.alarm.counters.handler_ended(&ended);
         match &self.kind {
             Kind::Connect => socket.inbox.drop_unless_wanted(&socket.peer.shared.full_inboxes),
             Kind::Event(_) | Kind::Staged(..) | Kind::Upgrade | Kind::Disconnecting | Kind::Error => {}
@@ -641,6 +663,7 @@ fn not_lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, sent: Result<(), EmitEr
 fn lost<P: Parser>(core: &mut Core<'_, SocketIo<P>>, error: &EmitError) {
     if let EmitError::Send(SendError::Full) = error {
         let session = core.peer.sid();
+        core.counters.queues_overflowed.add(1);
         log_limited!(core.peer.shared.log_counters.full, warn, %session, "closed: its outbound queue is full (limits.max_outbound)");
         core.machine.discard(core.now);
     } else {
@@ -665,6 +688,7 @@ fn log_fault(session: Sid, fault: &Fault, limits: &Limits) {
 
 fn refuse<P: Parser>(core: &mut Core<'_, SocketIo<P>>, pending: Pending, refusal: &Refusal) {
     let (session, namespace, message) = (core.peer.sid(), &**pending.namespace(), &*refusal.message);
+    core.counters.connects_refused.add(1);
     tracing::debug!(%session, namespace, message, "a client was refused");
     if let Err(error) = core.machine.refuse(core.now, pending, &refusal.message, refusal.data.as_ref()) {
         tracing::debug!(%session, %error, "a refusal was sent without its data, which cannot be encoded");
@@ -735,6 +759,10 @@ impl<P: Parser> Application for SocketIo<P> {
     type Command = Command<P>;
     type Shared = Shared;
     type Local = Local<P>;
+
+    fn counters(&self) -> &Counters {
+        &self.alarm.counters
+    }
 
     fn execute(&self, core: &mut Core<'_, Self>, command: Command<P>) {
         let machine = &mut *core.machine;
@@ -812,12 +840,18 @@ impl<P: Parser> Application for SocketIo<P> {
                     if let Some(fault) = core.machine.fault() {
                         log_fault(session, fault, &self.config.limits);
                     }
+                    self.alarm.counters.session_closed(reason, core.machine.fault());
                     log_closed(session, reason);
                 }
                 _ => {}
             }
         }
         any
+    }
+
+    fn waiting(&self, local: &Local<P>) -> usize {
+        // One branch for each, nearly always.
+        local.waiting.len().saturating_add(local.joining.len())
     }
 
     fn leftover(&self, local: &mut Local<P>) -> Option<BoxFuture<'static, ()>> {

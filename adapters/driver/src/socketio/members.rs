@@ -23,6 +23,7 @@ use super::state::{
 };
 use crate::handler::panic_message;
 use crate::log_limit::{log_limited, truncate};
+use crate::metrics::Counters;
 use crate::sync::lock;
 
 impl<P: Parser> NamespaceInner<P> {
@@ -135,6 +136,11 @@ impl<P: Parser> NamespaceInner<P> {
         find(&members.sockets, members.machine.find(id)?).cloned().map(Socket)
     }
 
+    /// What the namespace holds now.
+    pub(crate) fn counts(&self) -> proto::NamespaceCounts {
+        lock(&self.members).machine.counts()
+    }
+
     /// Number of sockets.
     pub(crate) fn len(&self) -> usize {
         lock(&self.members).machine.len()
@@ -155,7 +161,7 @@ impl<P: Parser> NamespaceInner<P> {
                 }
             }
         }
-        delivery.finish();
+        delivery.finish(&self.alarm.counters);
         observed.tell(self, encoded);
     }
 
@@ -223,7 +229,7 @@ impl<P: Parser> NamespaceInner<P> {
         let next = members.machine.poll_timeout();
         let outcomes = members.take_events();
         drop(members);
-        delivery.finish();
+        delivery.finish(&self.alarm.counters);
         if let Some(deadline) = next {
             self.alarm.set(deadline);
         }
@@ -302,6 +308,7 @@ impl<P: Parser> Drop for Notifying<'_, P> {
 pub(super) struct Delivery<P: Parser> {
     bytes: usize,
     volatile: bool,
+    recipients: usize,
     wakers: Vec<Waker>,
     /// Recipients that were closed.
     full: Vec<Arc<SocketInner<P>>>,
@@ -309,13 +316,14 @@ pub(super) struct Delivery<P: Parser> {
 
 impl<P: Parser> Delivery<P> {
     pub(super) const fn new(bytes: usize, volatile: bool) -> Self {
-        Self { bytes, volatile, wakers: Vec::new(), full: Vec::new() }
+        Self { bytes, volatile, recipients: 0, wakers: Vec::new(), full: Vec::new() }
     }
 
     /// Pushes the packet into one mailbox. If the mailbox is full, the connection of the recipient is closed, because it would
     /// otherwise miss a packet without noticing. A volatile packet is dropped instead.
     pub(super) fn push(&mut self, socket: &Arc<SocketInner<P>>, command: impl FnOnce() -> Command<P>) -> bool {
         let (pushed, waker) = socket.peer.push_quietly(self.bytes, command);
+        self.recipients = self.recipients.saturating_add(1);
         self.wakers.extend(waker);
         if pushed == Err(SendError::Full) && !self.volatile {
             let (_, waker) = socket.peer.push_quietly(0, || Command::Discard);
@@ -325,7 +333,10 @@ impl<P: Parser> Delivery<P> {
         pushed.is_ok()
     }
 
-    pub(super) fn finish(self) {
+    pub(super) fn finish(self, counters: &Counters) {
+        counters.broadcasts.add(1);
+        counters.recipients.add(self.recipients);
+        counters.queues_overflowed.add(self.full.len());
         self.wakers.into_iter().for_each(Waker::wake);
         for socket in self.full {
             let (session, times) = (socket.peer.sid(), &socket.peer.shared.log_counters.full);

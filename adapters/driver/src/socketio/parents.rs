@@ -126,6 +126,7 @@ impl<P: Parser> SocketIo<P> {
             }
         }
         let (session, namespace) = (core.peer.sid(), &**pending.namespace());
+        core.counters.connects_refused.add(1);
         tracing::debug!(%session, namespace, "a client requested an unknown namespace");
         core.machine.refuse_unknown(core.now, pending);
     }

@@ -195,7 +195,7 @@ impl<P: Parser> NamespaceInner<P> {
             }
             earlier(before, machine.poll_timeout())
         };
-        delivery.finish();
+        delivery.finish(&self.alarm.counters);
         self.set_alarm(deadline);
         observed.tell(self, &encoded);
         Ok(())

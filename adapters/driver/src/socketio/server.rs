@@ -22,6 +22,7 @@ use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Handler, HandlerResult, MaxWaiting};
 use crate::http::{HttpSettings, http_settings};
+use crate::metrics::Metrics;
 use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::upgrade::Upgrade;
@@ -350,6 +351,27 @@ impl<P: Parser> Server<P> {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.0.hub.sessions()
+    }
+
+    /// The counters of the server, as plain values that `serde` can serialise.
+    ///
+    /// Counting costs the server at most four additions to shared atomics for each turn of a connection, however many packets the turn
+    /// has handled, and two for each broadcast. Reading locks the table of sessions and of namespaces shortly, and the mailbox of each session
+    /// in turn, so it takes some hundred nanoseconds for each session: call it every few seconds, not for every event. The values are not
+    /// of one instant.
+    ///
+    /// ```
+    /// let server = socketio_driver::Server::new();
+    /// let metrics = server.metrics();
+    /// assert_eq!((metrics.engine.sessions, metrics.namespaces), (0, 1));
+    /// println!("{}", serde_json::to_string(&metrics)?);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics { engine: self.0.hub.metrics(), ..Metrics::default() };
+        self.0.hub.application.add_to(&mut metrics);
+        metrics
     }
 
     /// Same as [`Namespace::middleware`] of `/`.
