@@ -24,6 +24,26 @@ fn no_interleaving_of_upgrade_messages_heartbeat_close_and_a_loss_violates_an_in
     assert!(explored.states >= 100_000, "{explored}");
 }
 
+/// A client of revision 3, which sends the pings.
+fn revision_3(plan: Plan) -> Plan {
+    let mut config = plan.config;
+    config.allow_eio3 = true;
+    Plan { config, behavior: ClientBehavior { revision_3: true, ..plan.behavior }, ..plan }
+}
+
+#[test]
+fn no_interleaving_in_revision_3_breaks_an_invariant() {
+    let plan = revision_3(Plan { deadlines: 2, fault: Some(Fault::RequestIsLost), ..Plan::default() });
+    assert!(explored(&plan).states >= 100_000);
+    for fault in [Fault::RequestIsCut, Fault::LinkBreaks, Fault::LinkIsLost] {
+        let plan = revision_3(Plan { messages_up: 0, deadlines: 1, fault: Some(fault), ..Plan::default() });
+        assert!(explored(&plan).states >= 10_000);
+    }
+    let late = Some(Fault::NetworkIsSlow);
+    let plan = revision_3(Plan { messages_up: 0, messages_down: 0, deadlines: 2, fault: late, ..Plan::default() });
+    assert!(explored(&plan).states >= 10_000);
+}
+
 #[test]
 fn no_other_fault_at_any_time_violates_an_invariant() {
     for fault in [Fault::RequestIsCut, Fault::LinkBreaks, Fault::LinkIsLost] {
@@ -38,7 +58,7 @@ fn no_other_fault_at_any_time_violates_an_invariant() {
 #[test]
 fn packets_on_the_link_never_overtake_a_post_that_is_still_in_flight() {
     // Without a probe, it does not have to wait for its GET either.
-    let behavior = ClientBehavior { upgrades_during_post: true, skips_probe: true };
+    let behavior = ClientBehavior { upgrades_during_post: true, skips_probe: true, ..ClientBehavior::default() };
     let plan = Plan { behavior, messages_up: 2, messages_down: 0, deadlines: 1, ..Plan::default() };
     assert!(explored(&plan).states >= 10_000);
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::panic, clippy::expect_used, reason = "helpers of tests may panic")]
 
 mod common;
+mod seeds;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use bytes::{Bytes, BytesMut};
 use common::{ID, Peer, mismatch, quiet};
 use engineio_proto::payload::v3;
 use engineio_proto::server::{Handshake, Input, RequestKind, Route, Server, Session, Transmit, Transport};
-use engineio_proto::testkit::{Numbered, SimNet};
+use engineio_proto::testkit::scenario::{Ending, Scenario};
+use engineio_proto::testkit::{ClientBehavior, NetworkSettings, Numbered, SimNet};
 use engineio_proto::{
     CloseReason, Config, ContentType, Event, Frame, Instant, LinkId, LinkKind, Message, Packet, PacketType,
     RequestHead, RequestId, Response, Revision, Sid, TransportError,
@@ -561,4 +563,59 @@ fn webtransport_does_not_carry_revision_3() {
         panic!("it attaches to no session")
     };
     assert!(peer.session.admit(&session_request).is_err());
+}
+
+/// A scenario with a client of revision 3, which pings several times.
+fn scenario(start: Option<LinkKind>, upgrade: bool) -> Scenario {
+    let mut config = both(Config::default());
+    config.ping_interval = Duration::from_millis(100);
+    config.ping_timeout = Duration::from_secs(2);
+    let behavior = ClientBehavior { revision_3: true, ..ClientBehavior::default() };
+    Scenario { config, behavior, start, upgrade: upgrade.then_some(LinkKind::WebSocket), ..Scenario::default() }
+}
+
+#[test]
+fn i10_messages_arrive_in_order_over_every_transport_and_across_a_thousand_upgrades() {
+    let websocket = Some(LinkKind::WebSocket);
+    for (start, upgrade, seeds) in [(None, true, 1000), (None, false, 300), (websocket, false, 300)] {
+        seeds::play(
+            seeds,
+            |_| scenario(start, upgrade),
+            |seed, report| {
+                assert_eq!(report.upgraded.is_some(), upgrade, "SEED={seed}: {report:?}");
+                assert_eq!((report.upstream.received(), report.downstream.received()), (20, 20), "SEED={seed}");
+            },
+        );
+    }
+}
+
+#[test]
+fn invariants_hold_however_the_network_behaves_and_the_session_ends() {
+    seeds::play(
+        1000,
+        |seed| {
+            let network = NetworkSettings {
+                lost_links: 300,
+                slow_bodies: Duration::from_millis(300),
+                ..NetworkSettings::default()
+            };
+            let start = seed.is_multiple_of(4).then_some(LinkKind::WebSocket);
+            Scenario { network, ends_after_delivery: false, stall: Duration::from_millis(300), ..scenario(start, true) }
+        },
+        |_, _| {},
+    );
+}
+
+#[test]
+fn a_client_that_is_gone_is_noticed_after_interval_and_timeout() {
+    for ending in [Ending::ClientCrashes, Ending::NetworkFails] {
+        seeds::play(
+            200,
+            |_| Scenario { ending: Some(ending), ..scenario(None, true) },
+            |seed, report| {
+                let limit = Duration::from_millis(2_100 + 200);
+                assert!(report.end_took <= limit, "SEED={seed}: {report:?}");
+            },
+        );
+    }
 }

@@ -82,6 +82,9 @@ fn echo(namespace: &Namespace) {
             ack.map_or(Ok(()), |ack| ack.send(payload))
         })
         .on("broadcast", |socket: Socket, event: Event| socket.namespace().emit("broadcast-back", event.payload()))
+        .on("who-am-i", |socket: Socket, event: Event| {
+            event.ack((socket.id().as_str(), socket.handshake().revision().number()))
+        })
         .on("disconnect-me", |socket: Socket, _: Event| socket.disconnect())
         .on("close-me", |socket: Socket, _: Event| socket.close())
         .on("ask", |socket: Socket, event: Event| async move {
@@ -113,6 +116,8 @@ struct Settings {
     connect_timeout: Duration,
     /// `--deflate`, without a value: compresses WebSocket messages from 1024 bytes on. Otherwise none.
     deflate: Option<usize>,
+    /// `--allow-eio3`, without a value: clients of Socket.IO 1 and 2 are accepted, too.
+    allow_eio3: bool,
     /// `WORKERS`: the number of cores.
     workers: Option<usize>,
 }
@@ -129,10 +134,15 @@ impl Settings {
             max_payload: 1_000_000,
             connect_timeout: Duration::from_millis(45_000),
             deflate: None,
+            allow_eio3: false,
             workers: from_env("WORKERS")?.map(usize::try_from).transpose()?,
         };
         let mut arguments = env::args().skip(1);
         while let Some(flag) = arguments.next() {
+            if flag == "--allow-eio3" {
+                settings.allow_eio3 = true;
+                continue;
+            }
             if flag == "--deflate" {
                 settings.deflate = Some(1024);
                 continue;
@@ -157,5 +167,6 @@ impl Settings {
         config.ping_timeout = self.ping_timeout;
         config.upgrade_timeout = self.upgrade_timeout;
         config.set_max_payload(self.max_payload);
+        config.allow_eio3 = self.allow_eio3;
     }
 }

@@ -1,10 +1,11 @@
 //! A model of the JavaScript client, as far as its behaviour on the wire is concerned.
 //!
 //! It polls in a loop and posts one body at a time, batched by `maxPayload`. It probes, and waits for its GET and POST to end before it
-//! sends `5`. It answers pings, and closes when none arrives in time. It is a state machine without I/O, like those of the server; the
-//! network is simulated elsewhere.
+//! sends `5`. It answers pings, and closes when none arrives in time. A client of revision 3 sends the pings itself, and closes when no pong
+//! arrives in time. It is a state machine without I/O, like those of the server; the network is simulated elsewhere.
 //!
-//! Source: engine.io-client 6.6 `lib/socket.ts` and `lib/transports/polling.ts`.
+//! Source: engine.io-client 6.6 `lib/socket.ts` and `lib/transports/polling.ts`; engine.io-client 3.5 `lib/socket.js` (`onPacket`, `setPing`,
+//! `onHeartbeat`).
 
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -14,11 +15,13 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::error::ParseError;
 use crate::event::LinkKind;
+use crate::http::ContentType;
 use crate::json;
 use crate::message::{Message, Text};
 use crate::packet::{Frame, Packet, PacketType};
-use crate::payload::{self, Packets};
+use crate::payload::{self, Packets, v3};
 use crate::time::Instant;
 
 /// The settings of a client.
@@ -31,6 +34,8 @@ pub struct ClientSettings {
     pub upgrade: Option<LinkKind>,
     /// How long it waits for a ping: the server's ping interval and ping timeout added up.
     pub heartbeat_timeout: Duration,
+    /// The server's ping interval, at which a client of revision 3 sends pings.
+    pub ping_interval: Duration,
     /// The server's `maxPayload`, in bytes.
     pub max_payload: usize,
     /// Deviations from the JavaScript client.
@@ -46,6 +51,8 @@ pub struct ClientBehavior {
     /// Sends `5` on a WebSocket without a probe once no POST is in flight, whether or not a GET is held. Reads the answer to the GET before
     /// anything from the link.
     pub skips_probe: bool,
+    /// Uses revision 3, which the server has to allow ([`Config::allow_eio3`](crate::Config::allow_eio3)).
+    pub revision_3: bool,
 }
 
 /// An action for the network to perform.
@@ -147,6 +154,8 @@ pub struct Client {
     late: VecDeque<Packet>,
     buffer: VecDeque<Frame>,
     deadline: Option<Instant>,
+    /// When a client of revision 3 sends its next ping. `None` while it waits for the pong.
+    ping: Option<Instant>,
     actions: VecDeque<ClientAction>,
     events: VecDeque<ClientEvent>,
     last_number: u64,
@@ -167,6 +176,7 @@ impl Client {
             late: VecDeque::new(),
             buffer: VecDeque::new(),
             deadline: None,
+            ping: None,
             actions: VecDeque::new(),
             events: VecDeque::new(),
             last_number: 0,
@@ -194,12 +204,19 @@ impl Client {
 
     /// When to call [`Client::handle_timeout`].
     #[must_use]
-    pub const fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline.into_iter().chain(self.ping).min()
     }
 
-    /// Handles a deadline that has passed: no ping arrived in time.
+    /// Handles a deadline that has passed: no ping or pong arrived in time, or a ping is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.ping.is_some_and(|due| due <= now) {
+            let timeout = self.settings.heartbeat_timeout.saturating_sub(self.settings.ping_interval);
+            self.ping = None;
+            self.deadline = Some(now + timeout);
+            self.buffer.push_back(Frame::PING);
+            return self.flush();
+        }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.end("ping timeout");
         }
@@ -254,6 +271,7 @@ impl Client {
     pub fn crash(&mut self) {
         self.actions.clear();
         self.deadline = None;
+        self.ping = None;
         if self.stage != Stage::Closed {
             self.stage = Stage::Closed;
             self.events.push_back(ClientEvent::Closed("crashed"));
@@ -286,7 +304,11 @@ impl Client {
             self.flush();
             return self.end_if_due();
         }
-        let Ok(packets) = Packets::new(body) else { return self.end("transport error") };
+        let packets: Result<Vec<_>, _> = match self.settings.behavior.revision_3 {
+            true => v3::Packets::new(body.clone(), body_type(&body)).map(Iterator::collect),
+            false => Packets::new(body).map(Iterator::collect),
+        };
+        let Ok(packets) = packets else { return self.end("transport error") };
         for packet in packets {
             let Ok(packet) = packet else { return self.end("transport error") };
             match (packet.packet_type, self.transport) {
@@ -324,6 +346,11 @@ impl Client {
         if ours {
             self.end("transport error");
         }
+    }
+
+    /// Decodes a message of a WebSocket.
+    pub(super) fn decode(&self, message: Message) -> Result<Packet, ParseError> {
+        if self.settings.behavior.revision_3 { Packet::decode_v3(message) } else { Packet::decode(message) }
     }
 
     /// Handles a link that is up.
@@ -382,12 +409,17 @@ impl Client {
     }
 
     fn packet(&mut self, now: Instant, packet: Packet) {
+        if self.settings.behavior.revision_3 && self.deadline.is_some() {
+            // Any packet counts.
+            self.deadline = Some(now + self.settings.heartbeat_timeout);
+        }
         match packet.packet_type {
             PacketType::Open if self.stage == Stage::Opening => {
                 let Message::Text(json) = &packet.data else { return };
                 self.sid = json::string_member(json, "sid").unwrap_or_default().to_string();
                 self.stage = Stage::Open;
                 self.deadline = Some(now + self.settings.heartbeat_timeout);
+                self.ping = self.settings.behavior.revision_3.then(|| now + self.settings.ping_interval);
                 self.events.push_back(ClientEvent::Open);
                 if let (Transport::Polling, Some(kind)) = (self.transport, self.settings.upgrade) {
                     let link = self.connect(kind);
@@ -399,6 +431,9 @@ impl Client {
                 self.deadline = Some(now + self.settings.heartbeat_timeout);
                 self.buffer.push_back(Frame::PONG);
                 self.flush();
+            }
+            PacketType::Pong if self.settings.behavior.revision_3 => {
+                self.ping = Some(now + self.settings.ping_interval);
             }
             PacketType::Message => self.events.push_back(ClientEvent::Message(packet.data)),
             // The reference ignores a close packet on a link, and all other packets on any transport.
@@ -421,7 +456,10 @@ impl Client {
                 let batch = self.batch();
                 let mut body = BytesMut::new();
                 let frames: Vec<&Frame> = self.buffer.iter().take(batch).collect();
-                payload::encode(frames.iter().copied(), &mut body);
+                match self.settings.behavior.revision_3 {
+                    true => drop(v3::encode(frames.iter().copied(), true, &mut body)),
+                    false => payload::encode(frames.iter().copied(), &mut body),
+                }
                 self.post(body.freeze(), batch);
             }
             Transport::Polling => {}
@@ -438,7 +476,7 @@ impl Client {
             if index > 0 && size > self.settings.max_payload {
                 return index;
             }
-            size = size.saturating_add(2);
+            size = size.saturating_add(if self.settings.behavior.revision_3 { 10 } else { 2 });
         }
         self.buffer.len()
     }
@@ -479,11 +517,12 @@ impl Client {
             return;
         }
         self.deadline = None;
+        self.ping = None;
         match self.transport {
             Transport::Link(link) => self.actions.push_back(ClientAction::Close { link }),
             // Sent even while another POST is in flight, and after an error.
             Transport::Polling if was != Stage::Opening && reason != "transport close" => {
-                self.post(Bytes::from_static(b"1"), 0);
+                self.post(Bytes::from_static(if self.settings.behavior.revision_3 { b"1:1" } else { b"1" }), 0);
             }
             Transport::Polling => {}
         }
@@ -515,11 +554,13 @@ impl Client {
     }
 
     fn send_over(&mut self, link: u64, frame: Frame) {
+        let frame = if self.settings.behavior.revision_3 { frame.into_v3() } else { frame };
         self.actions.push_back(ClientAction::Send { link, frame });
     }
 
     fn query(&self, transport: &str) -> String {
-        let mut query = format!("EIO=4&transport={transport}&t=p8hx");
+        let revision = if self.settings.behavior.revision_3 { 3 } else { 4 };
+        let mut query = format!("EIO={revision}&transport={transport}&t=p8hx");
         if !self.sid.is_empty() {
             query.push_str("&sid=");
             query.push_str(&self.sid);
@@ -539,4 +580,9 @@ impl Client {
         self.last_number = self.last_number.saturating_add(1);
         self.last_number
     }
+}
+
+/// The content type of a body. A binary body of revision 3 begins with a byte that no text body begins with.
+pub(super) fn body_type(body: &[u8]) -> ContentType {
+    if body.first().is_some_and(|first| *first <= 1) { ContentType::OctetStream } else { ContentType::Text }
 }

@@ -13,7 +13,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::client::{Client, ClientAction, ClientSettings};
+use super::client::{Client, ClientAction, ClientSettings, body_type};
 use super::invariants::{Violation, Watched, WatchedEvent};
 use super::random::Random;
 use super::simnet::SimNet;
@@ -23,7 +23,7 @@ use crate::framing::{self, Decoder};
 use crate::http::{ContentType, RequestHead, Response};
 use crate::id::{LinkId, RequestId, Sid};
 use crate::message::{Message, Text};
-use crate::packet::{Frame, Packet};
+use crate::packet::Frame;
 use crate::server::{
     BodyFault, Handshake, Incoming, IncomingOutcome, Input, LinkDownCause, Refusal, RequestKind, Route, SessionRequest,
 };
@@ -520,7 +520,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         let Some(state) = self.links.get_mut(&link).filter(|state| state.client != End::Closed) else { return };
         match part {
             LinkItem::Message(message) => {
-                if let Ok(packet) = Packet::decode(message) {
+                if let Ok(packet) = self.client.decode(message) {
                     self.client.link_packet(now, link, packet);
                 }
             }
@@ -574,9 +574,9 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
 
     fn head(&mut self, request: u64) {
         let Some(exchange) = self.exchanges.get(&request).filter(|exchange| !exchange.cut) else { return };
-        let (method, query) = match &exchange.request {
-            ClientAction::Get { query, .. } => ("GET", query),
-            ClientAction::Post { query, .. } => ("POST", query),
+        let (method, query, content_type) = match &exchange.request {
+            ClientAction::Get { query, .. } => ("GET", query, ContentType::Text),
+            ClientAction::Post { query, body, .. } => ("POST", query, body_type(body)),
             _ => return,
         };
         let route = self.server.route(&RequestHead { method, query, origin: None, websocket: false });
@@ -601,7 +601,6 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
                 if kind == RequestKind::Get {
                     self.handle_input(Input::Get { request: RequestId(request) });
                 } else {
-                    let content_type = ContentType::Text;
                     self.handle_input(Input::Post { request: RequestId(request), content_type });
                     let slow = self.network_settings.slow_bodies;
                     let delay = self.delay() + self.net.random().duration(Duration::ZERO, slow);

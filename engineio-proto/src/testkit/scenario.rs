@@ -189,6 +189,7 @@ impl<'a> Run<'a> {
             start: scenario.start,
             upgrade: scenario.upgrade,
             heartbeat_timeout: scenario.heartbeat_timeout.unwrap_or(config.ping_interval + config.ping_timeout),
+            ping_interval: config.ping_interval,
             max_payload: config.max_payload,
             behavior: scenario.behavior,
         };

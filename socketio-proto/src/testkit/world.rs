@@ -190,6 +190,7 @@ fn peer(seed: u64, scenario: &Scenario, log: bool) -> Peer {
         start: kind(),
         upgrade: kind(),
         heartbeat_timeout: engine.ping_interval + engine.ping_timeout,
+        ping_interval: engine.ping_interval,
         max_payload: engine.max_payload,
         behavior: ClientBehavior::default(),
     };

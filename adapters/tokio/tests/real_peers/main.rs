@@ -1,5 +1,5 @@
-//! Tests the server of this crate with real peers: the reference clients of Socket.IO and Engine.IO, python-socketio, and a browser, also
-//! with other parsers. Also tests the WebSocket crate with Node's `ws`, and the codecs with the reference parsers.
+//! Tests the server of this crate with real peers: the reference clients of Socket.IO (also of older generations) and Engine.IO,
+//! python-socketio, and a browser, also with other parsers. Also tests the WebSocket crate with Node's `ws`, and the codecs with the reference parsers.
 //!
 //! The clients are scripts in `scripts/`. A script runs checks one after the other, and each of them is a test here. The names of the tests
 //! are read from the scripts. A *group* is one script in one mode with its own server process: one of the example programs `echo`, `chat`
@@ -12,6 +12,7 @@
 mod bare;
 mod browser;
 mod engine_javascript;
+mod generations;
 mod group;
 mod javascript;
 mod oracle;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let peers = Peers::new(temporary.parent().unwrap_or(temporary));
     let mut groups = javascript::groups();
     groups.extend(engine_javascript::groups());
+    groups.extend(generations::groups());
     groups.extend(python::groups());
     groups.extend(parsers::groups());
     groups.extend(websocket_node::groups());

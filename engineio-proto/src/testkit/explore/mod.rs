@@ -60,7 +60,8 @@ pub struct Plan {
     pub messages_up: u8,
     /// The number of messages that the server may send.
     pub messages_down: u8,
-    /// The number of deadlines of the server that may fire before an end closes. Afterwards there is no limit.
+    /// The number of deadlines of the server that may fire before an end closes. Afterwards there is no limit. In revision 3, the deadlines of
+    /// the client count, too: its pings.
     pub deadlines: u8,
     /// The fault that may happen once, if any.
     pub fault: Option<Fault>,

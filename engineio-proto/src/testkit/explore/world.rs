@@ -17,9 +17,9 @@ use crate::event::{CloseReason, Event, LinkKind};
 use crate::http::{ContentType, RequestHead, Response};
 use crate::id::{LinkId, RequestId, Sid};
 use crate::message::{Message, Text};
-use crate::packet::{Frame, Packet};
+use crate::packet::Frame;
 use crate::server::{Input, LinkDownCause, Refusal, RequestKind, Route, Server, Session, SessionRequest, Transmit};
-use crate::testkit::client::{Client, ClientAction, ClientEvent, ClientSettings};
+use crate::testkit::client::{Client, ClientAction, ClientEvent, ClientSettings, body_type};
 use crate::testkit::invariants::{Numbered, Violation, Watched};
 use crate::time::Instant;
 
@@ -171,6 +171,8 @@ pub(super) struct World<M> {
     client: Client,
     /// Whether the client does not wait for its POST before it moves to its link.
     upgrades_during_post: bool,
+    /// Whether the deadlines of the client count, which sends pings in revision 3.
+    client_pings: bool,
     exchanges: BTreeMap<u64, Exchange>,
     links: BTreeMap<u64, LinkState>,
     upstream: Numbered,
@@ -213,6 +215,7 @@ impl<M: Explorable> World<M> {
             start: None,
             upgrade: Some(LinkKind::WebSocket),
             heartbeat_timeout: config.ping_interval + config.ping_timeout,
+            ping_interval: config.ping_interval,
             max_payload: config.max_payload,
             behavior: plan.behavior,
         });
@@ -221,6 +224,7 @@ impl<M: Explorable> World<M> {
             machine: None,
             client,
             upgrades_during_post: plan.behavior.upgrades_during_post,
+            client_pings: plan.behavior.revision_3,
             exchanges: BTreeMap::new(),
             links: BTreeMap::new(),
             upstream: Numbered::new("client to server"),
@@ -395,6 +399,9 @@ impl<M: Explorable> World<M> {
                 self.fault(step);
                 if let Some(deadline) = self.client.poll_timeout() {
                     self.now = self.now.max(deadline);
+                    if self.client_pings {
+                        self.deadlines = self.deadlines.saturating_sub(1);
+                    }
                     self.client.handle_timeout(self.now);
                 }
             }
@@ -562,7 +569,7 @@ impl<M: Explorable> World<M> {
                 self.client.link_up(name);
             }
             Some(LinkItem::Message(message)) if state.client == End::Up => {
-                if let Ok(packet) = Packet::decode(message) {
+                if let Ok(packet) = self.client.decode(message) {
                     self.client.link_packet(self.now, name, packet);
                 }
             }
@@ -612,7 +619,11 @@ impl<M: Explorable> World<M> {
         match admitted {
             Ok(RequestKind::Post) => {
                 exchange.body_due = true;
-                self.handle_input(Input::Post { request, content_type: ContentType::Text });
+                let content_type = match self.exchanges.get(&name).map(|exchange| &exchange.request) {
+                    Some(ClientAction::Post { body, .. }) => body_type(body),
+                    _ => ContentType::Text,
+                };
+                self.handle_input(Input::Post { request, content_type });
             }
             Ok(_) => self.handle_input(Input::Get { request }),
             Err(response) => {

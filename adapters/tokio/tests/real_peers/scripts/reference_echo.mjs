@@ -1,6 +1,6 @@
 // The contract of the example "echo", implemented with the reference. The tests require the same of it as of our server.
 //
-// Flags: --host --port --ping-interval --ping-timeout --max-payload --connect-timeout (milliseconds, bytes).
+// Flags: --host --port --ping-interval --ping-timeout --max-payload --connect-timeout (milliseconds, bytes), --allow-eio3.
 
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -19,6 +19,7 @@ const { values: flags } = parseArgs({
     "ping-timeout": { type: "string", default: "20000" },
     "max-payload": { type: "string", default: "1000000" },
     "connect-timeout": { type: "string", default: "45000" },
+    "allow-eio3": { type: "boolean", default: false },
   },
 });
 
@@ -26,6 +27,7 @@ const options = {
   pingInterval: Number(flags["ping-interval"]),
   pingTimeout: Number(flags["ping-timeout"]),
   maxHttpBufferSize: Number(flags["max-payload"]),
+  allowEIO3: flags["allow-eio3"],
 };
 const server = createServer();
 
@@ -36,6 +38,7 @@ function echo(socket) {
   socket.on("message", (...args) => socket.emit("message-back", ...args));
   socket.on("message-with-ack", (...args) => args.pop()(...args));
   socket.on("broadcast", (...args) => socket.nsp.emit("broadcast-back", ...args));
+  socket.on("who-am-i", (ack) => ack(socket.id, socket.conn.protocol));
   socket.on("disconnect-me", () => socket.disconnect());
   socket.on("close-me", () => socket.disconnect(true));
   socket.on("ask", (...args) =>
