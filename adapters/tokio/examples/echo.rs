@@ -32,6 +32,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let socketio = socketio.build();
     echo(&socketio.of("/"));
     echo(&socketio.of("/custom"));
+    echo(&socketio.matching(|name| name.starts_with("/dynamic-")));
     echo(socketio.of("/guarded").middleware(|request: socketio_tokio::ConnectRequest| {
         #[derive(serde::Deserialize)]
         struct Auth<'a> {
@@ -87,6 +88,8 @@ fn echo(namespace: &Namespace) {
         })
         .on("disconnect-me", |socket: Socket, _: Event| socket.disconnect())
         .on("close-me", |socket: Socket, _: Event| socket.close())
+        .on("drop-me", |socket: Socket, _: Event| socket.drop_connection())
+        .on("transport", |socket: Socket, _: Event| socket.emit("transport-back", socket.transport().as_str()))
         .on("ask", |socket: Socket, event: Event| async move {
             match socket.emit_with_ack_timeout("question", event.payload(), Duration::from_secs(5))?.await {
                 Ok(answer) => socket.emit("answer", &answer),

@@ -105,8 +105,14 @@
 //! * **Binary**: `bytes::Bytes` anywhere in emitted data is sent as an attachment, and is read back as `Bytes`.
 //! * **Store data with a client**: [`Socket::insert`] and [`Socket::get`]. The data is kept until the disconnect handler returns. A middleware
 //!   passes data to the socket with [`ConnectRequest::insert`].
+//! * **Store data that other processes can read**: [`Socket::set_data`] and [`Socket::data`], by serde.
+//! * **Namespaces on demand**: [`Server::dynamic`] and [`Server::matching`] let clients create namespaces that you allow, for example one
+//!   for each tenant. [`Server::get`] looks one up without creating it, and [`Server::remove`] removes one. Do not pass names from clients
+//!   to [`Server::of`], because it creates a namespace that anybody may join.
+//! * **End a socket or a connection**: [`Socket::disconnect`] has a table of the endings after which clients connect again.
+//!   [`Socket::closed`] waits for the end.
 //! * **Shut down**: [`with_graceful_shutdown`](Serve::with_graceful_shutdown), or [`Server::shut_down`] if another server listens (see
-//!   [`SocketLayer`] for axum).
+//!   [`SocketLayer`] for axum). [`Server::drain`] only refuses new sessions, and waits until the present ones have ended.
 //! * **Settings and limits**: [`Server::builder`]. Every queue has a limit. The default is that of the reference if it has one.
 //! * **Tests of handlers** in virtual time, without sockets: the feature `testkit`, see `socketio_tokio::testkit`.
 //! * **Engine.IO alone**: [`EngineServer`].
@@ -131,20 +137,27 @@
 //! | `socket.use((event, next) => ..)` | [`Socket::filter`], or [`Server::filter`] for all sockets |
 //! | `io.use((socket, next) => ..)` | [`Server::middleware`]; `next(new Error("no"))` is `Err(Refusal::new("no"))` |
 //! | `io.of("/admin")` | [`Server::of`] |
+//! | `io.of((name, auth, next) => ..)`, `io.of(/^\/dynamic-\d+$/)` | [`Server::dynamic`], [`Server::matching`] |
+//! | `io.on("new_namespace", ..)` | [`Server::on_new_namespace`], [`Server::namespaces`], [`Server::get`] |
+//! | option `cleanupEmptyChildNamespaces` | [`ServerBuilder::cleanup_empty_child_namespaces`] |
 //! | `socket.handshake.auth`, `.headers`, `.address` | [`Socket::read_auth`], [`Socket::handshake`] |
-//! | `socket.data` | [`Socket::insert`], [`Socket::get`]; in a middleware [`ConnectRequest::insert`] |
-//! | `socket.join("r")`, `socket.leave("r")`, `socket.rooms.has("r")` | [`Socket::join`], [`Socket::leave`], [`Socket::is_in`] |
+//! | `socket.handshake.query.x`, `.url`, `.time`, `.secure`, `.xdomain`, `.issued` | [`Handshake::query_value`], [`Handshake::query`], [`Handshake::url`] and so on; the whole serialises |
+//! | `socket.data` | [`Socket::set_data`], [`Socket::data`] for data that serialises; [`Socket::insert`], [`Socket::get`] for values of any type; in a middleware [`ConnectRequest::insert`] |
+//! | `socket.join(["r", "s"])`, `socket.leave("r")`, `socket.rooms.has("r")` | [`Socket::join`], [`Socket::leave`], [`Socket::is_in`] |
 //! | `socket.to("r").emit(..)`, `socket.broadcast.emit(..)` | [`Socket::to`], [`Socket::broadcast`] |
 //! | `io.to("r").except("s").emit(..)` | [`Server::to`], [`Broadcast::except`] |
 //! | `io.emit(..)` | [`Server::emit`] |
-//! | `io.to(socketId).emit(..)`, `io.sockets.sockets.get(socketId)` | [`Server::to`], [`Namespace::socket`] |
-//! | `io.of("/").adapter.on("join-room", ..)` | [`Namespace::on_room`], [`RoomEvent`] |
+//! | `io.to(socketId).emit(..)`, `io.sockets.sockets.get(socketId)` | [`Server::to`], [`Server::socket`] |
+//! | `io.of("/").adapter.on("join-room", ..)` | [`Server::on_room`], [`RoomEvent`] |
+//! | `socket.conn.transport.name`, `socket.conn.on("upgrade", ..)` | [`Socket::transport`], [`Server::on_upgrade`] |
+//! | `socket.conn.close()` | [`Socket::drop_connection`] |
 //! | `socket.volatile.emit(..)` | [`Socket::emit_volatile`], [`Broadcast::volatile`] |
 //! | the acknowledgement callback of an event | [`Event::ack`], [`Event::take_ack`] |
 //! | `socket.emitWithAck(..)`, `socket.timeout(ms).emitWithAck(..)` | [`Socket::emit_with_ack`], [`Socket::emit_with_ack_timeout`] |
 //! | `io.timeout(ms).emitWithAck(..)` | [`Broadcast::emit_with_ack`] |
-//! | `io.in("r").fetchSockets()` | [`Broadcast::sockets`], [`Server::sockets`] |
-//! | `io.in("r").socketsJoin("s")`, `.socketsLeave`, `.disconnectSockets()` | [`Broadcast::join`], [`Broadcast::leave`], [`Broadcast::disconnect`] |
+//! | `io.in("r").fetchSockets()` | [`Broadcast::fetch_sockets`], [`Broadcast::sockets`], [`Broadcast::count`] |
+//! | `io.in("r").socketsJoin("s")`, `.socketsLeave`, `.disconnectSockets()`, `.disconnectSockets(true)` | [`Broadcast::join`], [`Broadcast::leave`], [`Broadcast::disconnect`], [`Broadcast::close`] |
+//! | `io.local.emit(..)` | [`Broadcast::local`] |
 //! | `socket.disconnect()`, `socket.disconnect(true)` | [`Socket::disconnect`], [`Socket::close`] |
 //! | `io.engine.clientsCount` | [`Server::sessions`] |
 //! | `io.close()` | [`Server::shut_down`] |
@@ -152,6 +165,9 @@
 //! | option `allowRequest` | [`ServerBuilder::allow_request`] |
 //! | option `cors` | a layer of `tower-http` around [`SocketLayer`], see its example |
 //! | option `parser` | [`ServerBuilder::parser`] |
+//!
+//! Not there yet: adapters for clusters and `io.serverSideEmit(..)`, `socket.compress(false)`, the option `serveClient`,
+//! WebTransport, the admin UI.
 
 mod layer;
 mod runtime;

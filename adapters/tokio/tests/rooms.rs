@@ -154,6 +154,55 @@ async fn r123_one_stays_silent_and_the_others_answers_are_there_after_the_timeou
 }
 
 #[tokio::test]
+async fn r123_answers_that_are_repeated_or_come_from_somebody_else_are_ignored() {
+    let (server, _host, mut clients, sockets) = three().await;
+    sockets[0].join("room");
+    sockets[1].join("room");
+    let answers = server.to("room").emit_with_ack("question", (), HOURS).unwrap();
+    assert_eq!(clients[0].packet().await, r#"21["question"]"#);
+    assert_eq!(clients[1].packet().await, r#"21["question"]"#);
+    // The third client was not asked. Nothing has the number 7.
+    clients[2].send("431[2]").await;
+    clients[0].send("437[7]").await;
+    clients[0].send("431[0]").await;
+    clients[0].send("431[9]").await;
+    assert_eq!(got(&mut clients[2]).await, [0; 0]);
+    assert_eq!(got(&mut clients[0]).await, [0; 0]);
+    clients[1].send("431[1]").await;
+    let answers = within(answers).await.answers;
+    let mut numbers: Vec<u32> = answers.iter().map(|(_, answer)| answer.as_ref().unwrap().get(0).unwrap()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [0, 1]);
+    clients[1].send("431[1]").await;
+    assert_eq!(got(&mut clients[1]).await, [0; 0]);
+}
+
+#[tokio::test]
+async fn a_recipient_from_which_too_many_acks_are_awaited_is_not_asked_and_stays() {
+    let server = Server::builder().socket(|config| config.limits.max_awaited_acks = 1).build();
+    server.on("echo", |socket: Socket, event: Event| socket.emit("echo", event.payload()));
+    let host = Host::start(server.clone()).await;
+    let (mut first, mut second) = (Client::join(host.address).await, Client::join(host.address).await);
+    let pending = server.socket(&first.sid).unwrap().emit_with_ack("pending", ()).unwrap();
+    assert_eq!(first.packet().await, r#"20["pending"]"#);
+    let answers = server.broadcast().emit_with_ack("question", (), HOURS).unwrap();
+    assert_eq!(second.packet().await, r#"21["question"]"#);
+    second.send("431[1]").await;
+    let answers = within(answers).await.answers;
+    assert_eq!(answers.len(), 2);
+    for (socket, answer) in answers {
+        if socket.id().as_str() == first.sid {
+            assert_eq!(answer, Err(AckError::TooManyAcks));
+        } else {
+            assert_eq!(answer.unwrap().get(0), Ok(1));
+        }
+    }
+    assert_eq!(got(&mut first).await, [0; 0]);
+    first.send("430[0]").await;
+    assert!(within(pending).await.is_ok());
+}
+
+#[tokio::test]
 async fn one_that_leaves_is_subtracted_from_those_who_are_to_answer() {
     let (server, _host, [mut first, mut second, third], sockets) = three().await;
     let answers = ask(&server.of("/"), HOURS);

@@ -155,3 +155,15 @@ pub enum Transport {
     /// A WebSocket or WebTransport.
     Link(LinkKind),
 }
+
+impl Transport {
+    /// The name of the transport in the protocol: `polling`, `websocket` or `webtransport`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::Link(LinkKind::WebSocket) => "websocket",
+            Self::Link(LinkKind::WebTransport) => "webtransport",
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! The example `bare`: a server on the machines alone. It is tested with the official clients, and with a table of hostile peers that send
 //! bytes over TCP. Each of them is answered or disconnected, and the server goes on.
 //!
-//! The example implements the contract of the echo server except for `ask` and `/guarded`. The checks of these two are left out.
+//! The example implements the contract of the echo server except for `ask`, `/guarded`, `drop-me`, `transport` and namespaces on demand. The
+//! checks of these are left out.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
@@ -19,13 +20,16 @@ use std::time::Duration;
 const JAVASCRIPT: &str = include_str!("scripts/javascript.mjs");
 const PYTHON: &str = include_str!("scripts/python_sync.py");
 
-/// The checks that need `ask` or `/guarded`.
-const LEFT_OUT: [&str; 5] = [
+/// The checks that need what `bare` does not have.
+const LEFT_OUT: [&str; 8] = [
     "the_client_acknowledges_events",
     "an_event_that_is_never_acknowledged_times_out_at_the_server",
     "a_refused_auth_carries_message_and_data_and_a_right_one_connects",
     "both_sides_acknowledge",
     "a_namespace_is_refused",
+    "the_server_drops_the_connection_and_the_client_comes_back",
+    "namespaces_are_created_on_demand_and_others_are_refused",
+    "the_server_knows_the_transport",
 ];
 
 pub(crate) fn groups() -> Vec<Group> {

@@ -214,6 +214,40 @@ await run({
     assert.equal(root.active || custom.active, false);
   },
 
+  async the_server_drops_the_connection_and_the_client_comes_back() {
+    const shared = manager({ reconnection: true, reconnectionDelay: 10, reconnectionDelayMax: 10 });
+    const root = await connected(shared);
+    const custom = await connected(shared, "/custom");
+    const disconnects = [next(root, "disconnect"), next(custom, "disconnect")];
+    const connects = [next(root, "connect", []), next(custom, "connect", [])];
+    root.emit("drop-me");
+    for (const disconnect of disconnects) assert.equal((await disconnect)[0], "transport close");
+    assert.equal(root.active && custom.active, true);
+    for (const connect of connects) await connect;
+    await echoed(root, "back");
+    await echoed(custom, "back");
+  },
+
+  async namespaces_are_created_on_demand_and_others_are_refused() {
+    const shared = manager();
+    const [one, two] = [await connected(shared, "/dynamic-1"), await connected(shared, "/dynamic-2")];
+    await echoed(one, 1);
+    await echoed(two, 2);
+    const refused = shared.socket("/dynamic");
+    const error = next(refused, "connect_error");
+    refused.connect();
+    assert.equal((await error)[0].message, "Invalid namespace");
+    one.disconnect();
+    await echoed(await connected(shared, "/dynamic-1"), 3);
+  },
+
+  async the_server_knows_the_transport() {
+    const socket = await connected();
+    const answer = next(socket, "transport-back");
+    socket.emit("transport");
+    assert.deepStrictEqual(await answer, [FINAL_TRANSPORT[mode]]);
+  },
+
   async a_megabyte_comes_back() {
     const socket = await connected();
     await echoed(socket, megabyteOfText);

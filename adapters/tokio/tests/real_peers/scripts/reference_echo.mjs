@@ -41,6 +41,8 @@ function echo(socket) {
   socket.on("who-am-i", (ack) => ack(socket.id, socket.conn.protocol));
   socket.on("disconnect-me", () => socket.disconnect());
   socket.on("close-me", () => socket.disconnect(true));
+  socket.on("drop-me", () => socket.conn.close());
+  socket.on("transport", () => socket.emit("transport-back", socket.conn.transport.name));
   socket.on("ask", (...args) =>
     socket.timeout(5000).emit("question", ...args, (error, ...answer) => {
       if (error) socket.emit("answer-failed", error.message);
@@ -49,7 +51,7 @@ function echo(socket) {
   );
 }
 
-for (const namespace of ["/", "/custom", "/guarded"]) io.of(namespace).on("connection", echo);
+for (const namespace of ["/", "/custom", "/guarded", /^\/dynamic-/]) io.of(namespace).on("connection", echo);
 io.of("/guarded").use((socket, next) => {
   if (socket.handshake.auth.token === "secret") return next();
   next(Object.assign(new Error("not authorised"), { data: { code: 401 } }));
