@@ -7,7 +7,13 @@
 use std::env;
 use std::time::Duration;
 
-use socketio_tokio::{AckError, EngineServer, EngineSocket, Event, Message, Namespace, Refusal, Server, Socket, serve};
+use socketio_tokio::rustls::ServerConfig;
+use socketio_tokio::rustls::pki_types::pem::PemObject;
+use socketio_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use socketio_tokio::{
+    AckError, Compression, Cors, EngineServer, EngineSocket, Event, Message, Namespace, Origins, Refusal, Server,
+    Socket, Tls, serve, serve_tls,
+};
 use tokio::net::TcpListener;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,8 +32,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let mut socketio =
         Server::builder().engine(|config| settings.apply(config)).connect_timeout(settings.connect_timeout);
+    let mut engineio = EngineServer::builder().config(|config| settings.apply(config));
+    if settings.cors {
+        let cors = Cors::new(Origins::mirrored()).credentials(true);
+        (socketio, engineio) = (socketio.cors(cors.clone()), engineio.cors(cors));
+    }
+    if settings.compression {
+        (socketio, engineio) = (socketio.compression(Compression::new()), engineio.compression(Compression::new()));
+    }
     if let Some(threshold) = settings.deflate {
-        socketio = socketio.per_message_deflate(threshold);
+        (socketio, engineio) = (socketio.per_message_deflate(threshold), engineio.per_message_deflate(threshold));
     }
     let socketio = socketio.build();
     echo(&socketio.of("/"));
@@ -44,12 +58,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         }
     }));
 
-    let mut engineio = EngineServer::builder();
-    if let Some(threshold) = settings.deflate {
-        engineio = engineio.per_message_deflate(threshold);
-    }
     let engineio = engineio
-        .config(|config| settings.apply(config))
         .on_message(|socket: EngineSocket, message: Message| {
             if matches!(&message, Message::Text(text) if *text == "close-me") {
                 socket.close();
@@ -61,12 +70,17 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
 
     let listener = TcpListener::bind((settings.host.as_str(), settings.port)).await?;
     eprintln!("listening on {}", listener.local_addr()?);
-    serve(listener, (socketio, engineio))
-        .with_graceful_shutdown(async {
-            // If no signal handler can be installed, the signal ends the process.
-            let _ = tokio::signal::ctrl_c().await;
-        })
-        .await;
+    let stop = async {
+        // If no signal handler can be installed, the signal ends the process.
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    match &settings.tls {
+        None => serve(listener, (socketio, engineio)).with_graceful_shutdown(stop).await,
+        Some(tls) => {
+            let listener = Tls::new(listener, tls.config()?);
+            serve_tls(listener, (socketio, engineio)).with_graceful_shutdown(stop).await;
+        }
+    }
     Ok(())
 }
 
@@ -123,6 +137,27 @@ struct Settings {
     allow_eio3: bool,
     /// `WORKERS`: the number of cores.
     workers: Option<usize>,
+    /// `--cors`, without a value: allows pages of every origin, with credentials.
+    cors: bool,
+    /// `--compression`, without a value: compresses responses to polls.
+    compression: bool,
+    /// `--tls-cert` and `--tls-key`: serves TLS instead of plain TCP.
+    tls: Option<Certificate>,
+}
+
+/// PEM files.
+#[derive(Default)]
+struct Certificate {
+    certificates: String,
+    key: String,
+}
+
+impl Certificate {
+    fn config(&self) -> Result<ServerConfig, Box<dyn std::error::Error>> {
+        let certificates = CertificateDer::pem_file_iter(&self.certificates)?.collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_file(&self.key)?;
+        Ok(ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key)?)
+    }
 }
 
 impl Settings {
@@ -139,16 +174,30 @@ impl Settings {
             deflate: None,
             allow_eio3: false,
             workers: from_env("WORKERS")?.map(usize::try_from).transpose()?,
+            cors: false,
+            compression: false,
+            tls: None,
         };
         let mut arguments = env::args().skip(1);
         while let Some(flag) = arguments.next() {
-            if flag == "--allow-eio3" {
-                settings.allow_eio3 = true;
-                continue;
-            }
-            if flag == "--deflate" {
-                settings.deflate = Some(1024);
-                continue;
+            match flag.as_str() {
+                "--allow-eio3" => {
+                    settings.allow_eio3 = true;
+                    continue;
+                }
+                "--cors" => {
+                    settings.cors = true;
+                    continue;
+                }
+                "--compression" => {
+                    settings.compression = true;
+                    continue;
+                }
+                "--deflate" => {
+                    settings.deflate = Some(1024);
+                    continue;
+                }
+                _ => {}
             }
             let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
             match flag.as_str() {
@@ -159,6 +208,8 @@ impl Settings {
                 "--upgrade-timeout" => settings.upgrade_timeout = Duration::from_millis(value.parse()?),
                 "--max-payload" => settings.max_payload = value.parse()?,
                 "--connect-timeout" => settings.connect_timeout = Duration::from_millis(value.parse()?),
+                "--tls-cert" => settings.tls.get_or_insert_default().certificates = value,
+                "--tls-key" => settings.tls.get_or_insert_default().key = value,
                 _ => return Err(format!("unknown flag {flag}: see `Settings` in examples/echo.rs").into()),
             }
         }

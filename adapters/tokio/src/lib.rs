@@ -174,10 +174,16 @@ mod runtime;
 mod serve;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use self::layer::{SocketLayer, SocketService};
 pub use self::runtime::{AsyncStream, Stream, Tokio};
 pub use self::serve::{Serve, Tcp, serve};
+#[cfg(feature = "tls")]
+pub use self::tls::{ServeTls, Tls, TlsStream, serve_tls};
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use socketio_driver::*;
 pub use socketio_hyper::{Listener, Settings};
 

@@ -3,7 +3,7 @@
 //! The script runs once, with the checks that the command line selects. The tests then look up what it reported.
 
 use crate::parsers::{Format, Speaker};
-use crate::server::{self, Launch, Server};
+use crate::server::{self, Example, Launch, Server};
 use crate::websocket_node::Echo;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use serde_json::Value;
@@ -188,7 +188,19 @@ fn perform(group: &Group, selected: &[String], peers: &Peers) -> Report {
         Ok(server) => server,
         Err(reason) => return Ok(all(Err(reason))),
     };
-    command.arg(format!("http://{}", server.address())).arg(group.mode).args(selected);
+    let scheme = match &group.opposite {
+        Opposite::Example(Launch { example: Example::EchoTls, .. }) => {
+            if let Ok(files) = crate::tls::files() {
+                // Node, the HTTP library of python-socketio, and its WebSocket library.
+                for variable in ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "WEBSOCKET_CLIENT_CA_BUNDLE"] {
+                    command.env(variable, &files.authority);
+                }
+            }
+            "https"
+        }
+        _ => "http",
+    };
+    command.arg(format!("{scheme}://{}", server.address())).arg(group.mode).args(selected);
     let results = match converse(group, selected, &mut command, server.as_mut()) {
         Ok(results) => results,
         Err(reason) => return Ok(all(Err(reason))),

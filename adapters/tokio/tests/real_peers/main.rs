@@ -19,6 +19,7 @@ mod oracle;
 mod parsers;
 mod python;
 mod server;
+mod tls;
 mod websocket_node;
 
 use libtest_mimic::Arguments;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     groups.extend(websocket_node::groups());
     groups.extend(browser::groups());
     groups.extend(bare::groups());
+    groups.extend(tls::groups());
     let trials = oracle::trials(&peers).into_iter().chain(bare::trials(&peers)).collect();
     group::run(&Arguments::from_args(), &peers, groups, trials)
 }

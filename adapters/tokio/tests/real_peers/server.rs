@@ -19,6 +19,8 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Example {
     Echo,
+    /// `Echo` over TLS.
+    EchoTls,
     Chat,
     Bare,
 }
@@ -39,7 +41,7 @@ pub(crate) struct Launch {
 impl Example {
     fn name(self) -> &'static str {
         match self {
-            Self::Echo => "echo",
+            Self::Echo | Self::EchoTls => "echo",
             Self::Chat => "chat",
             Self::Bare => "bare",
         }
@@ -48,7 +50,7 @@ impl Example {
     /// The environment variable that replaces it with another program.
     fn variable(self) -> &'static str {
         match self {
-            Self::Echo => "PEER_TEST_SERVER_CMD",
+            Self::Echo | Self::EchoTls => "PEER_TEST_SERVER_CMD",
             Self::Chat => "PEER_TEST_CHAT_CMD",
             Self::Bare => "PEER_TEST_BARE_CMD",
         }
@@ -56,6 +58,11 @@ impl Example {
 
     fn replacement(self) -> Option<String> {
         std::env::var(self.variable()).ok().filter(|line| !line.is_empty())
+    }
+
+    /// Whether another program runs in its place.
+    pub(crate) fn is_replaced(self) -> bool {
+        self.replacement().is_some()
     }
 
     /// The command that starts it, without flags. The inner error is a failure, the outer one a reason to skip.
@@ -81,7 +88,7 @@ impl Example {
         static BUILT: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
         let [echo, chat, bare] = &BUILT;
         let built = match self {
-            Self::Echo => echo,
+            Self::Echo | Self::EchoTls => echo,
             Self::Chat => chat,
             Self::Bare => bare,
         };
@@ -96,6 +103,12 @@ fn build(example: &str) -> Result<PathBuf, String> {
     // `cargo test --workspace`, nothing is built a second time.
     command.args(["build", "--workspace", "--message-format=json-render-diagnostics", "--example", example]);
     command.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_TARGET_DIR", target_directory());
+    // Those of this test would make build scripts that read their own run once more, with all that depends on them.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
     if let Some(profile) = profile() {
         command.args(["--profile", &profile]);
     }
@@ -192,6 +205,14 @@ impl Server {
             Err(reason) => return Ok(Err(reason)),
         };
         template.arguments.extend(launch.flags.iter().map(OsString::from));
+        if matches!(launch.example, Example::EchoTls) {
+            let files = match crate::tls::files() {
+                Ok(files) => files,
+                Err(reason) => return Ok(Err(reason)),
+            };
+            let flags = files.flags().into_iter().flat_map(|(flag, path)| [OsStr::new(flag), path.as_os_str()]);
+            template.arguments.extend(flags.map(OsStr::to_owned));
+        }
         if matches!(launch.example, Example::Chat) {
             let client = peers.node()?.package_file("socket.io-client/dist/socket.io.min.js");
             template.arguments.extend(["--client".into(), client.into_os_string()]);
