@@ -1,6 +1,7 @@
 //! HTTP bodies: a response body that reports whether it was written, and a request body that is read up to a limit.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,11 +11,16 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 /// The largest piece of a body that is passed to the HTTP library, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// A response body, complete from the start. Its [`Confirmation`] reports whether the body was written to the end.
+/// A response body, complete from the start unless a layer has made it. Its [`Confirmation`] reports whether the body was written to the
+/// end.
 pub struct Body {
     bytes: Bytes,
     confirmation: Option<Confirmation>,
+    /// The body of a layer, instead of bytes.
+    wrapped: Option<Pin<Box<Wrapped>>>,
 }
+
+type Wrapped = dyn HttpBody<Data = Bytes, Error = io::Error> + Send;
 
 /// Reports to a session whether a response was written to the end. Dropping it reports that the response was lost.
 #[must_use = "dropping it reports that the response was lost"]
@@ -49,11 +55,19 @@ impl std::fmt::Debug for Confirmation {
 
 impl Body {
     pub(crate) fn new(bytes: Bytes) -> Self {
-        Self { bytes, confirmation: None }
+        Self { bytes, confirmation: None, wrapped: None }
     }
 
     pub(crate) fn confirmed(bytes: Bytes, confirmation: Confirmation) -> Self {
-        Self { bytes, confirmation: Some(confirmation) }
+        Self { bytes, confirmation: Some(confirmation), wrapped: None }
+    }
+
+    /// A body that a layer around an endpoint has made from another one, whose confirmation it was. This is for adapters.
+    pub fn wrap(
+        body: impl HttpBody<Data = Bytes, Error = io::Error> + Send + 'static,
+        confirmation: Option<Confirmation>,
+    ) -> Self {
+        Self { bytes: Bytes::new(), confirmation, wrapped: Some(Box::pin(body)) }
     }
 
     /// The bytes that were not taken yet.
@@ -68,6 +82,13 @@ impl Body {
     }
 }
 
+/// An empty body, for layers that answer by themselves.
+impl Default for Body {
+    fn default() -> Self {
+        Self::new(Bytes::new())
+    }
+}
+
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Body").field("length", &self.bytes.len()).finish_non_exhaustive()
@@ -77,7 +98,7 @@ impl std::fmt::Debug for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         // HTTP libraries do not poll an empty body.
-        if self.bytes.is_empty()
+        if self.is_end_stream()
             && let Some(confirmation) = self.confirmation.take()
         {
             confirmation.written();
@@ -87,12 +108,18 @@ impl Drop for Body {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(wrapped) = &mut self.wrapped {
+            let polled = wrapped.as_mut().poll_frame(cx);
+            if (matches!(polled, Poll::Ready(None)) || wrapped.is_end_stream())
+                && let Some(confirmation) = self.confirmation.take()
+            {
+                confirmation.written();
+            }
+            return polled;
+        }
         // In pieces, so that a large body counts as written only when the connection has taken all of it but the last piece.
         let length = self.bytes.len().min(PIECE);
         let piece = self.bytes.split_to(length);
@@ -105,10 +132,13 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_empty()
+        self.wrapped.as_ref().map_or(self.bytes.is_empty(), |wrapped| wrapped.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
+        if let Some(wrapped) = &self.wrapped {
+            return wrapped.size_hint();
+        }
         SizeHint::with_exact(self.bytes.len().try_into().unwrap_or(u64::MAX))
     }
 }

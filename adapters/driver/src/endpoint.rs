@@ -28,7 +28,7 @@ pub trait Endpoint: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = http::Response<Body>> + Send
     where
         R: Runtime,
-        B: HttpBody<Data: Send, Error: Send> + Send;
+        B: HttpBody<Data: Send, Error: Send> + Send + 'static;
 
     /// Whether the response to this request may be held: the request polls a session and waits for a packet, or it opens one and waits for
     /// `allow_request`.
@@ -60,7 +60,7 @@ impl<A: Endpoint, B: Endpoint> Endpoint for (A, B) {
     ) -> impl Future<Output = http::Response<Body>> + Send
     where
         R: Runtime,
-        D: HttpBody<Data: Send, Error: Send> + Send,
+        D: HttpBody<Data: Send, Error: Send> + Send + 'static,
     {
         if self.0.matches(request.uri().path()) {
             Either::Left(self.0.respond(runtime, request, upgrade))

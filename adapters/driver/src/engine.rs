@@ -330,7 +330,7 @@ impl Endpoint for EngineServer {
     ) -> impl Future<Output = http::Response<Body>> + Send
     where
         R: Runtime,
-        B: HttpBody<Data: Send, Error: Send> + Send,
+        B: HttpBody<Data: Send, Error: Send> + Send + 'static,
     {
         self.0.respond(runtime, request, upgrade)
     }

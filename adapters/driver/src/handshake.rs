@@ -156,7 +156,8 @@ impl Handshake {
     /// The address of the peer, if the listener provides it. `serve` always does. With axum and other servers, it is the [`RemoteAddress`]
     /// in the extensions of the request.
     ///
-    /// Behind a proxy, this is the address of the proxy. [`Handshake::header`] returns what the proxy adds about the client.
+    /// Behind a proxy, this is the address of the proxy, unless [`ServerBuilder::client_address`](crate::ServerBuilder::client_address) says
+    /// where that of the client is. The port is 0 if the proxy does not tell it.
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
         self.address

@@ -223,13 +223,19 @@ impl Drop for ResponseBody {
 
 impl HttpBody for ResponseBody {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = std::io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if !self.ended && matches!(polled, Poll::Ready(None)) {
+            // A body of a layer may not know its end before.
+            self.ended = true;
+            let confirmation = self.confirmation.take();
+            self.exchange.response_ended(confirmation);
+        }
         self.look_for_end();
         polled
     }

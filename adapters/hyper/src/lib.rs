@@ -17,14 +17,17 @@
 //! | `stream` | the byte stream of a connection: deadlines, half-closed peers, lingering |
 //! | `exchange` | the state that a request shares with its stream |
 //! | `connections` | counts connections, and signals the shutdown to them |
+//! | `layer` | layers of tower around the endpoint |
 //! | `settings` | limits and deadlines |
 
 mod connection;
 mod connections;
 mod exchange;
+mod layer;
 mod serve;
 mod settings;
 mod stream;
 
+pub use self::layer::{Inner, Layered, RequestBody};
 pub use self::serve::{Listener, Serve, serve};
 pub use self::settings::Settings;

@@ -81,6 +81,11 @@ impl<R, L, E, S> Serve<R, L, E, S> {
         self
     }
 
+    pub(crate) fn map_endpoint<F>(self, map: impl FnOnce(E) -> F) -> Serve<R, L, F, S> {
+        let Self { runtime, listener, endpoint, settings, signal, deadline } = self;
+        Serve { runtime, listener, endpoint: map(endpoint), settings, signal, deadline }
+    }
+
     /// Changes the limits and deadlines of the HTTP connections.
     pub fn with_settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);

@@ -72,8 +72,9 @@ use crate::runtime::{Tokio, upgraded};
 /// As above, the code that accepts connections must set `TCP_NODELAY` on them. When a WebSocket leaves HTTP, its stream may be inside
 /// TLS, where the option cannot be set. [`serve`](crate::serve) sets it by itself.
 ///
-/// CORS applies to polling, but not to WebSockets. Check the allowed origins of a WebSocket in
-/// [`ServerBuilder::allow_request`](crate::ServerBuilder::allow_request).
+/// The CORS layer above also covers the other routes. [`ServerBuilder::cors`](crate::ServerBuilder::cors) covers the endpoint alone; use one
+/// of the two. CORS applies to polling, but not to WebSockets: check their origins with
+/// [`ServerBuilder::check_origin`](crate::ServerBuilder::check_origin).
 #[derive(Clone, Debug)]
 pub struct SocketLayer<E> {
     endpoint: E,

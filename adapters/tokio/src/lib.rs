@@ -113,6 +113,10 @@
 //!   [`Socket::closed`] waits for the end.
 //! * **Shut down**: [`with_graceful_shutdown`](Serve::with_graceful_shutdown), or [`Server::shut_down`] if another server listens (see
 //!   [`SocketLayer`] for axum). [`Server::drain`] only refuses new sessions, and waits until the present ones have ended.
+//! * **Protect**: [`ServerBuilder::allow_request`] decides about HTTP requests, [`Server::middleware`] about sockets.
+//!   [`ServerBuilder::check_origin`] keeps pages of other origins from opening WebSockets, to which CORS does not apply.
+//! * **TLS**: `serve_tls`, with the feature `tls`. Behind a proxy that ends TLS, see [`ServerBuilder::client_address`], and the folder
+//!   `examples/proxies` for nginx and HAProxy.
 //! * **Settings and limits**: [`Server::builder`]. Every queue has a limit. The default is that of the reference if it has one.
 //! * **Tests of handlers** in virtual time, without sockets: the feature `testkit`, see `socketio_tokio::testkit`.
 //! * **Engine.IO alone**: [`EngineServer`].
@@ -163,7 +167,13 @@
 //! | `io.close()` | [`Server::shut_down`] |
 //! | options `path`, `pingInterval`, `pingTimeout`, `maxHttpBufferSize`, `connectTimeout` | [`ServerBuilder::path`], [`ServerBuilder::ping_interval`], [`ServerBuilder::ping_timeout`], [`ServerBuilder::max_payload`], [`ServerBuilder::connect_timeout`] |
 //! | option `allowRequest` | [`ServerBuilder::allow_request`] |
-//! | option `cors` | a layer of `tower-http` around [`SocketLayer`], see its example |
+//! | option `cors` | [`ServerBuilder::cors`]; or a layer of `tower-http`, with [`SocketLayer`] or [`Serve::layer`] |
+//! | option `cookie` | [`ServerBuilder::cookie`] |
+//! | option `httpCompression` | `ServerBuilder::compression`, with the feature `compression`; off by default |
+//! | `io.engine.generateId = ..` | [`ServerBuilder::generate_id`] |
+//! | `io.engine.on("initial_headers", ..)`, `"headers"` | [`ServerBuilder::initial_headers`], [`ServerBuilder::headers`] |
+//! | `io.engine.on("connection_error", ..)` | [`ServerBuilder::on_connection_error`] |
+//! | an `https` server | `serve_tls`, with the feature `tls` |
 //! | option `parser` | [`ServerBuilder::parser`] |
 //!
 //! Not there yet: adapters for clusters and `io.serverSideEmit(..)`, `socket.compress(false)`, the option `serveClient`,

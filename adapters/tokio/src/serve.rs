@@ -19,6 +19,7 @@ pub type Serve<E, S> = socketio_hyper::Serve<Tokio, Tcp, E, S>;
 ///
 /// Runs until the task is dropped, or until the signal of [`with_graceful_shutdown`](Serve::with_graceful_shutdown) completes and the
 /// shutdown is finished. [`with_settings`](Serve::with_settings) sets the limits and deadlines of HTTP connections.
+/// [`layer`](Serve::layer) adds layers of tower, for example of `tower-http`.
 pub fn serve<E: Endpoint>(listener: TcpListener, endpoint: E) -> Serve<E, Pending<()>> {
     socketio_hyper::serve(Tokio, Tcp(listener), endpoint)
 }

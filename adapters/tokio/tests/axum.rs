@@ -1,4 +1,5 @@
 //! A server as a layer of an axum application: beside other routes, with WebSocket through axum's own listener, and behind a CORS layer.
+//! Layers around the built-in listener.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -15,13 +16,14 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::routing::get as route;
-use socketio_tokio::{Event, Server, Socket, SocketLayer};
+use socketio_tokio::{Event, Server, Socket, SocketLayer, serve};
 use support::http::{Wire, exchange, get, post, request};
 use support::peers::{Client, PATH, Polling};
 use support::until;
 use support::websocket::{Came, WebSocket, opening};
 use tokio::net::TcpListener;
 use tower_http::cors::CorsLayer;
+use tower_http::limit::RequestBodyLimitLayer;
 
 fn server() -> Server {
     let server = Server::builder().max_payload(1000).build();
@@ -158,4 +160,39 @@ async fn no_feature_of_ours_makes_axum_serve_another_version_of_http() {
     // The preface of HTTP/2, and empty settings. An HTTP/2 server would answer with settings, which start with a zero.
     wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
     assert_ne!(wire.closed().await.first(), Some(&0));
+}
+
+#[tokio::test]
+async fn layers_around_the_own_listener_see_every_request_and_harm_neither_polls_nor_websockets() {
+    let server = server();
+    let cors = CorsLayer::new().allow_origin(HeaderValue::from_static("https://a.example"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // The limit wraps the bodies of requests and of responses.
+    let serving = serve(listener, server.clone()).layer(RequestBodyLimitLayer::new(500)).layer(cors);
+    tokio::spawn(serving.into_future());
+    let named = |response: &support::http::Response| response.header("access-control-allow-origin").map(str::to_owned);
+    let other = exchange(address, get("/elsewhere")).await;
+    assert_eq!((other.status, named(&other).as_deref()), (404, Some("https://a.example")));
+    let open = exchange(address, get(&format!("{PATH}?EIO=4&transport=polling"))).await;
+    assert_eq!((open.status, named(&open).as_deref()), (200, Some("https://a.example")));
+    let session = Polling::join(address).await;
+    for _ in 0..3 {
+        assert_eq!(session.post(r#"42["echo",1]"#).await.text(), "ok");
+        assert_eq!(session.get().await.text(), r#"42["echo",1]"#);
+    }
+    // A held poll, on one connection.
+    let mut poll = session.start_get().await;
+    assert_eq!(session.post(r#"42["echo",2]"#).await.text(), "ok");
+    assert_eq!(poll.response().await.text(), r#"42["echo",2]"#);
+    // The layer's own answer: the length says enough.
+    let large = "4".repeat(501);
+    assert_eq!(exchange(address, post(&session.target(), &large)).await.status, 413);
+    let mut client = Client::join(address).await;
+    assert_eq!(client.ask(r#"42["echo",3]"#).await, r#"2["echo",3]"#);
+    // A poll whose client goes away ends its session: the abort passes the layers.
+    let session = Polling::join(address).await;
+    let sessions = server.sessions();
+    drop(session.start_get().await);
+    until(|| server.sessions() < sessions).await;
 }

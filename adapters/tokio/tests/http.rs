@@ -697,3 +697,31 @@ async fn text_with_a_separator_is_refused_while_a_session_polls_and_sent_when_it
     link.text("4x").await;
     assert_eq!(link.next().await, Came::Text("4a\u{1e}b".to_owned()));
 }
+
+#[tokio::test]
+async fn a_client_of_http_1_0_polls_and_every_method_and_path_is_answered() {
+    let (server, _) = server();
+    let host = Host::start(server).await;
+    let session = Polling::join(host.address).await;
+    for (request, status) in [
+        (get(&format!("{PATH}?EIO=4&transport=polling")), 200),
+        (post(&session.target(), r#"42["echo",1]"#), 200),
+        (get(&session.target()), 200),
+    ] {
+        let mut wire = Wire::open(host.address).await;
+        wire.send(request.replace("HTTP/1.1", "HTTP/1.0")).await;
+        assert_eq!(wire.response().await.status, status, "{request}");
+        assert!(wire.closed().await.is_empty());
+    }
+    for method in ["GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE", "PATCH", "TRACE", "X"] {
+        for (target, status) in [(PATH, "400"), ("/", "404"), ("/socket.io", "404"), ("*", "404")] {
+            let mut wire = Wire::open(host.address).await;
+            wire.send(request(method, target, &[("Connection", "close")], "")).await;
+            let answer = wire.closed().await;
+            let answer = String::from_utf8_lossy(&answer);
+            // hyper itself refuses the target `*`.
+            let expected = if target == "*" && !answer.contains(" 404") { "400" } else { status };
+            assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{method} {target}: {answer}");
+        }
+    }
+}

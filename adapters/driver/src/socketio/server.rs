@@ -507,7 +507,7 @@ impl<P: Parser> Endpoint for Server<P> {
     ) -> impl Future<Output = http::Response<Body>> + Send
     where
         R: Runtime,
-        B: HttpBody<Data: Send, Error: Send> + Send,
+        B: HttpBody<Data: Send, Error: Send> + Send + 'static,
     {
         self.0.respond(runtime, request, upgrade)
     }
