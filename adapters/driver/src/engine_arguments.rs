@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use engineio_proto::server::Transport;
 use engineio_proto::{CloseReason, Message};
 
 use crate::engine::EngineSocket;
@@ -38,6 +39,16 @@ impl Source for (EngineSocket, CloseReason) {
     }
 }
 
+impl Sealed for (EngineSocket, Transport) {}
+impl Source for (EngineSocket, Transport) {
+    type Parts = (Option<EngineSocket>, Transport);
+
+    #[inline]
+    fn into_parts(self) -> Self::Parts {
+        (Some(self.0), self.1)
+    }
+}
+
 impl<T, A: Source<Parts = (Option<Self>, T)>> Extract<A> for EngineSocket {
     type Error = &'static str;
 
@@ -61,6 +72,17 @@ impl Extract<(EngineSocket, Self)> for Message {
 }
 
 impl Extract<(EngineSocket, Self)> for CloseReason {
+    type Error = Infallible;
+
+    const USES: Uses = Uses::NOTHING;
+
+    #[inline]
+    fn extract(input: &mut HandlerInput<(EngineSocket, Self)>) -> Result<Self, Infallible> {
+        Ok(input.parts.1)
+    }
+}
+
+impl Extract<(EngineSocket, Self)> for Transport {
     type Error = Infallible;
 
     const USES: Uses = Uses::NOTHING;

@@ -147,7 +147,7 @@ impl<V> Outcome<HandlerResult> for Option<V> {
     label = "not a function with arguments that can be extracted from `{A}` and a valid return type",
     note = "a handler takes up to eight arguments with explicit types, in any order. All kinds: `State<T>`, `Extension<T>`, `Auth<T>`. \
             All but middleware: `Socket`, `Namespace`. `on`: `Event`, `Data<T>`, `TryData<T>`, `Ack`, `Option<Ack>`, `EventName`. \
-            `on_disconnect` and `on_disconnecting`: `DisconnectReason`. `middleware`: `ConnectRequest`. `on_error`: `HandlerFailure`. \
+            `on_disconnect` and `on_disconnecting`: `DisconnectReason`. `on_upgrade`: `Transport`. `middleware`: `ConnectRequest`. `on_error`: `HandlerFailure`. \
             And your own `impl Extract`",
     note = "it returns `()`, `Option<_>`, `Result<_, E>` where `E: Display` (middleware: `Result<(), Refusal>`; `filter`: `Event`, \
             `Option<Event>`, or a `Result` of one), or a future of one of these that is `Send + 'static`",

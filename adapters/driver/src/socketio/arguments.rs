@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use engineio_proto::server::Transport;
 use serde::de::DeserializeOwned;
 use socketio_proto::{DisconnectReason, Parser, Payload, ReadError};
 
@@ -158,6 +159,14 @@ impl<P: Parser> HandlerInput<(Socket<P>, DisconnectReason)> {
     }
 }
 
+impl<P: Parser> HandlerInput<(Socket<P>, Transport)> {
+    /// The transport that the connection has moved to.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        self.parts.content
+    }
+}
+
 impl<P: Parser> HandlerInput<(ConnectRequest<P>,)> {
     /// The request on which the middleware decides.
     #[must_use]
@@ -218,6 +227,16 @@ impl<P: Parser> Source for (Socket<P>, Event<P>) {
 impl<P: Parser> Sealed for (Socket<P>, DisconnectReason) {}
 impl<P: Parser> Source for (Socket<P>, DisconnectReason) {
     type Parts = SocketParts<P, DisconnectReason>;
+
+    #[inline]
+    fn into_parts(self) -> Self::Parts {
+        SocketParts { socket: Some(self.0), content: self.1 }
+    }
+}
+
+impl<P: Parser> Sealed for (Socket<P>, Transport) {}
+impl<P: Parser> Source for (Socket<P>, Transport) {
+    type Parts = SocketParts<P, Transport>;
 
     #[inline]
     fn into_parts(self) -> Self::Parts {
@@ -316,7 +335,7 @@ macro_rules! socket_sources {
     )*};
 }
 
-socket_sources!((Socket<P>,), (Socket<P>, Event<P>), (Socket<P>, DisconnectReason));
+socket_sources!((Socket<P>,), (Socket<P>, Event<P>), (Socket<P>, DisconnectReason), (Socket<P>, Transport));
 
 impl<P: Parser, A: SocketSource<Parser = P>> Extract<A> for Socket<P> {
     type Error = Infallible;
@@ -424,6 +443,17 @@ impl<P: Parser> Extract<(Socket<P>, Self)> for DisconnectReason {
     #[inline]
     fn extract(input: &mut HandlerInput<(Socket<P>, Self)>) -> Result<Self, Infallible> {
         Ok(input.reason())
+    }
+}
+
+impl<P: Parser> Extract<(Socket<P>, Self)> for Transport {
+    type Error = Infallible;
+
+    const USES: Uses = Uses::NOTHING;
+
+    #[inline]
+    fn extract(input: &mut HandlerInput<(Socket<P>, Self)>) -> Result<Self, Infallible> {
+        Ok(input.transport())
     }
 }
 
