@@ -52,6 +52,8 @@ pub(crate) enum Opposite {
     },
     /// A Socket.IO server with another parser, in this process.
     Parser(Format),
+    /// The server of [`handlers`](crate::handlers), in this process.
+    Handlers,
 }
 
 /// A running server.
@@ -78,6 +80,10 @@ impl Opposite {
             }
             Self::Parser(format) => {
                 Speaker::start(*format).map(|speaker| Box::new(speaker) as _).map_err(|error| error.to_string())
+            }
+            Self::Handlers => {
+                let started = Speaker::serving(crate::handlers::server());
+                started.map(|speaker| Box::new(speaker) as _).map_err(|error| error.to_string())
             }
         })
     }

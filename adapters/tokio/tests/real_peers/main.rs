@@ -14,6 +14,7 @@ mod browser;
 mod engine_javascript;
 mod generations;
 mod group;
+mod handlers;
 mod javascript;
 mod oracle;
 mod parsers;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     groups.extend(generations::groups());
     groups.extend(python::groups());
     groups.extend(parsers::groups());
+    groups.extend(handlers::groups());
     groups.extend(websocket_node::groups());
     groups.extend(browser::groups());
     groups.extend(bare::groups());

@@ -50,15 +50,23 @@ fn checks() -> impl Iterator<Item = String> {
     group::checks(include_str!("scripts/parsers.mjs")).into_iter()
 }
 
-/// An echo server with one of the parsers, in this process.
+/// A server in this process.
 #[derive(Debug)]
 pub(crate) struct Speaker {
     address: SocketAddr,
 }
 
 impl Speaker {
-    /// Listens until the process ends.
+    /// An echo server with one of the parsers.
     pub(crate) fn start(format: Format) -> io::Result<Self> {
+        match format {
+            Format::Compact => Self::serving(echo(compact::Compact)),
+            Format::MsgPack => Self::serving(echo(MsgPack)),
+        }
+    }
+
+    /// Listens until the process ends.
+    pub(crate) fn serving<P: Parser>(server: Server<P>) -> io::Result<Self> {
         let (bound, address) = mpsc::channel();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         thread::spawn(move || {
@@ -68,10 +76,7 @@ impl Speaker {
                     return;
                 };
                 let Ok(listener) = listener else { return };
-                match format {
-                    Format::Compact => serve(listener, echo(compact::Compact)).await,
-                    Format::MsgPack => serve(listener, echo(MsgPack)).await,
-                }
+                serve(listener, server).await;
             });
         });
         let address = address.recv().map_err(io::Error::other)??;
