@@ -13,7 +13,7 @@ impl Sealed for (EngineSocket,) {}
 impl Source for (EngineSocket,) {
     type Parts = (Option<EngineSocket>, ());
 
-    #[inline]
+    #[inline(always)]
     fn into_parts(self) -> Self::Parts {
         (Some(self.0), ())
     }
@@ -23,7 +23,7 @@ impl Sealed for (EngineSocket, Message) {}
 impl Source for (EngineSocket, Message) {
     type Parts = (Option<EngineSocket>, Option<Message>);
 
-    #[inline]
+    #[inline(always)]
     fn into_parts(self) -> Self::Parts {
         (Some(self.0), Some(self.1))
     }
@@ -33,7 +33,7 @@ impl Sealed for (EngineSocket, CloseReason) {}
 impl Source for (EngineSocket, CloseReason) {
     type Parts = (Option<EngineSocket>, CloseReason);
 
-    #[inline]
+    #[inline(always)]
     fn into_parts(self) -> Self::Parts {
         (Some(self.0), self.1)
     }
@@ -54,7 +54,7 @@ impl<T, A: Source<Parts = (Option<Self>, T)>> Extract<A> for EngineSocket {
 
     const USES: Uses = Uses::SUBJECT;
 
-    #[inline]
+    #[inline(always)]
     fn extract(input: &mut HandlerInput<A>) -> Result<Self, &'static str> {
         take_or_clone(&mut input.parts.0, input.later.contains(Uses::SUBJECT)).ok_or("it is not there")
     }
@@ -65,7 +65,7 @@ impl Extract<(EngineSocket, Self)> for Message {
 
     const USES: Uses = Uses::CONTENT;
 
-    #[inline]
+    #[inline(always)]
     fn extract(input: &mut HandlerInput<(EngineSocket, Self)>) -> Result<Self, &'static str> {
         take_or_clone(&mut input.parts.1, input.later.contains(Uses::CONTENT)).ok_or("it is not there")
     }
@@ -76,7 +76,7 @@ impl Extract<(EngineSocket, Self)> for CloseReason {
 
     const USES: Uses = Uses::NOTHING;
 
-    #[inline]
+    #[inline(always)]
     fn extract(input: &mut HandlerInput<(EngineSocket, Self)>) -> Result<Self, Infallible> {
         Ok(input.parts.1)
     }

@@ -114,7 +114,7 @@ pub(crate) trait ExtractAll<A: Source>: Sized {
 impl<A: Source> ExtractAll<A> for () {
     const USES: Uses = Uses::NOTHING;
 
-    #[inline]
+    #[inline(always)]
     fn extract_all(_: &mut HandlerInput<A>) -> Result<Self, String> {
         Ok(())
     }
@@ -123,7 +123,8 @@ impl<A: Source> ExtractAll<A> for () {
 impl<A: Source, First: Extract<A>, Rest: ExtractAll<A>> ExtractAll<A> for (First, Rest) {
     const USES: Uses = First::USES.and(Rest::USES);
 
-    #[inline]
+    // What is left of it after inlining are the moves and clones that the arguments need.
+    #[inline(always)]
     fn extract_all(input: &mut HandlerInput<A>) -> Result<Self, String> {
         input.later = Rest::USES;
         match First::extract(input) {
@@ -148,7 +149,7 @@ fn short_name(name: &str) -> &str {
 
 impl<A: Source> HandlerInput<A> {
     /// Extracts all arguments of a handler.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn extract_all<All: ExtractAll<A>>(arguments: A) -> Result<All, String> {
         All::extract_all(&mut Self { parts: arguments.into_parts(), later: Uses::NOTHING })
     }
@@ -161,7 +162,7 @@ impl<A: Source> fmt::Debug for HandlerInput<A> {
 }
 
 /// Takes a part, or clones it if an argument that comes later uses it.
-#[inline]
+#[inline(always)]
 pub(crate) fn take_or_clone<T: Clone>(part: &mut Option<T>, used_later: bool) -> Option<T> {
     if used_later { part.clone() } else { part.take() }
 }

@@ -177,12 +177,14 @@ impl<P: Parser> HandlerInput<(ConnectRequest<P>,)> {
 
 /// A part that arguments take or clone. It is there as long as an argument that uses it is to be extracted; see [`take_or_clone`].
 #[allow(clippy::expect_used, reason = "arguments leave to later ones what those use")]
+#[inline(always)]
 fn kept<T>(part: &Option<T>) -> &T {
     part.as_ref().expect("an earlier argument has taken what this one uses")
 }
 
 /// Same as [`kept`], for an argument that takes it.
 #[allow(clippy::expect_used, reason = "arguments leave to later ones what those use")]
+#[inline(always)]
 fn taken<T: Clone>(part: &mut Option<T>, used_later: bool) -> T {
     take_or_clone(part, used_later).expect("an earlier argument has taken what this one uses")
 }
@@ -207,7 +209,7 @@ impl<P: Parser> Sealed for (Socket<P>,) {}
 impl<P: Parser> Source for (Socket<P>,) {
     type Parts = SocketParts<P, ()>;
 
-    #[inline]
+    #[inline(always)]
     fn into_parts(self) -> Self::Parts {
         SocketParts { socket: Some(self.0), content: () }
     }
@@ -217,7 +219,7 @@ impl<P: Parser> Sealed for (Socket<P>, Event<P>) {}
 impl<P: Parser> Source for (Socket<P>, Event<P>) {
     type Parts = SocketParts<P, EventParts<P>>;
 
-    #[inline]
+    #[inline(always)]
     fn into_parts(self) -> Self::Parts {
         let (socket, Event { payload, ack }) = self;
         SocketParts { socket: Some(socket), content: EventParts { payload: Some(payload), ack } }
@@ -228,7 +230,7 @@ impl<P: Parser> Sealed for (Socket<P>, DisconnectReason) {}
 impl<P: Parser> Source for (Socket<P>, DisconnectReason) {
     type Parts = SocketParts<P, DisconnectReason>;
 
-    #[inline]
+    #[inline(always)]
     fn into_parts(self) -> Self::Parts {
         SocketParts { socket: Some(self.0), content: self.1 }
     }
@@ -248,7 +250,7 @@ impl<P: Parser> Sealed for (ConnectRequest<P>,) {}
 impl<P: Parser> Source for (ConnectRequest<P>,) {
     type Parts = Option<ConnectRequest<P>>;
 
-    #[inline]
+    #[inline(always)]
     fn into_parts(self) -> Self::Parts {
         Some(self.0)
     }
@@ -315,19 +317,19 @@ macro_rules! socket_sources {
         impl<P: Parser> ClientSource for $source {
             type Parser = P;
 
-            #[inline]
+            #[inline(always)]
             fn client(parts: &Self::Parts) -> Client<'_, P> {
                 Client::of(kept(&parts.socket))
             }
         }
 
         impl<P: Parser> SocketSource for $source {
-            #[inline]
+            #[inline(always)]
             fn socket(parts: &Self::Parts) -> &Socket<P> {
                 kept(&parts.socket)
             }
 
-            #[inline]
+            #[inline(always)]
             fn take_socket(parts: &mut Self::Parts, used_later: bool) -> Socket<P> {
                 taken(&mut parts.socket, used_later)
             }
@@ -342,7 +344,7 @@ impl<P: Parser, A: SocketSource<Parser = P>> Extract<A> for Socket<P> {
 
     const USES: Uses = Uses::SUBJECT;
 
-    #[inline]
+    #[inline(always)]
     fn extract(input: &mut HandlerInput<A>) -> Result<Self, Infallible> {
         Ok(A::take_socket(&mut input.parts, input.later.contains(Uses::SUBJECT)))
     }
@@ -353,7 +355,7 @@ impl<P: Parser, A: SocketSource<Parser = P>> Extract<A> for Namespace<P> {
 
     const USES: Uses = Uses::SUBJECT;
 
-    #[inline]
+    #[inline(always)]
     fn extract(input: &mut HandlerInput<A>) -> Result<Self, Infallible> {
         Ok(input.socket().namespace())
     }
@@ -365,7 +367,7 @@ impl<P: Parser> Extract<(Socket<P>, Self)> for Event<P> {
 
     const USES: Uses = Uses::CONTENT;
 
-    #[inline]
+    #[inline(always)]
     fn extract(input: &mut HandlerInput<(Socket<P>, Self)>) -> Result<Self, Infallible> {
         let (later, content) = (input.later, &mut input.parts.content);
         let ack = if later.contains(Uses::ACK) { None } else { content.ack.take() };
@@ -440,7 +442,7 @@ impl<P: Parser> Extract<(Socket<P>, Self)> for DisconnectReason {
 
     const USES: Uses = Uses::NOTHING;
 
-    #[inline]
+    #[inline(always)]
     fn extract(input: &mut HandlerInput<(Socket<P>, Self)>) -> Result<Self, Infallible> {
         Ok(input.reason())
     }
@@ -462,7 +464,7 @@ impl<P: Parser> Extract<(Self,)> for ConnectRequest<P> {
 
     const USES: Uses = Uses::SUBJECT;
 
-    #[inline]
+    #[inline(always)]
     fn extract(input: &mut HandlerInput<(Self,)>) -> Result<Self, Infallible> {
         Ok(taken(&mut input.parts, input.later.contains(Uses::SUBJECT)))
     }

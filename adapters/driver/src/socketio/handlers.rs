@@ -1,5 +1,7 @@
 //! The handlers of a namespace: finds the handler of an event.
 
+use std::sync::Arc;
+
 use socketio_proto::Parser;
 
 use super::state::{EventHandler, Handlers};
@@ -36,7 +38,8 @@ impl<P: Parser> Handlers<P> {
         self.events.binary_search_by(|(name, _)| (name.len(), &**name).cmp(&(event.len(), event)))
     }
 
-    /// The handler of an event with this name, and its index.
+    /// The handler of an event with this name, and its index. Inlined where events without stages are handled.
+    #[inline(always)]
     pub(crate) fn event(&self, name: &str) -> Option<(usize, &EventHandler<P>)> {
         // With few names, a linear search costs less than a binary search: almost all names already differ in length.
         let index = if self.events.len() <= FEW_EVENTS {
@@ -45,6 +48,12 @@ impl<P: Parser> Handlers<P> {
             self.find(name).ok()?
         };
         self.events.get(index).map(|(_, handler)| (index, handler))
+    }
+
+    /// Same as [`Handlers::event`], for events that go through stages.
+    #[cold]
+    pub(crate) fn event_in_stages(&self, name: &str) -> Option<EventHandler<P>> {
+        self.event(name).map(|(_, handler)| Arc::clone(handler))
     }
 
     /// The name of the event handler at this index, for logs.

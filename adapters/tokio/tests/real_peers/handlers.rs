@@ -47,6 +47,7 @@ async fn greet(
 }
 
 /// The server of the script.
+#[allow(clippy::panic, reason = "one of the failures that reach the client")]
 pub(crate) fn server() -> Server {
     let server = Server::builder().state(Names::default()).build();
     server

@@ -147,9 +147,7 @@ fn deliver<P: Parser>(
     let mut handlers: Vec<_> = observers.map(|handler| (HandlerKind::Any, handler)).collect();
     let observers = handlers.len();
     handlers.extend(member.socket.own_handlers(event.name()).into_iter().map(|own| (HandlerKind::Event, own)));
-    if let Some((_, handler)) = member.handlers.event(event.name()) {
-        handlers.push((HandlerKind::Event, Arc::clone(handler)));
-    }
+    handlers.extend(member.handlers.event_in_stages(event.name()).map(|handler| (HandlerKind::Event, handler)));
     if handlers.len() == observers
         && let Some(unhandled) = &member.handlers.unhandled
     {
