@@ -387,7 +387,16 @@ impl EngineSocket {
     /// # Errors
     /// [`SendError`] if the message was not queued. After [`SendError::Full`], wait for [`EngineSocket::ready`], or close the session.
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.push(message.into(), false)
+        self.push(message.into(), false, true)
+    }
+
+    /// Like [`EngineSocket::send`], but the message is not compressed, although the server compresses WebSocket messages
+    /// (`EngineServerBuilder::per_message_deflate`). For content that does not get smaller, such as images, and for secrets.
+    ///
+    /// # Errors
+    /// Those of [`EngineSocket::send`].
+    pub fn send_uncompressed(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.push(message.into(), false, false)
     }
 
     /// Like [`EngineSocket::send`], but drops the message if it cannot be written at once.
@@ -395,10 +404,10 @@ impl EngineSocket {
     /// # Errors
     /// Those of [`EngineSocket::send`]. A dropped message is not an error.
     pub fn send_volatile(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.push(message.into(), true)
+        self.push(message.into(), true, true)
     }
 
-    fn push(&self, message: Message, volatile: bool) -> Result<(), SendError> {
+    fn push(&self, message: Message, volatile: bool, compress: bool) -> Result<(), SendError> {
         // The separator of revision 4 would split the message in a polling payload. Until the upgrade is complete, messages may still be
         // polled.
         if !self.is_on_link()
@@ -407,7 +416,7 @@ impl EngineSocket {
         {
             return Err(SendError::Separator);
         }
-        let frame = Frame::message(message);
+        let frame = Frame::message(message).with_compress(compress);
         self.0.push(frame.queued_len(), || Command::Send { frame, volatile })
     }
 

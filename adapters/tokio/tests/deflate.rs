@@ -208,6 +208,20 @@ async fn a_broadcast_reaches_clients_with_and_without_compression() {
 }
 
 #[tokio::test]
+async fn r125_a_message_is_sent_as_it_is_if_the_application_says_so() {
+    let server = EngineServer::builder().per_message_deflate(THRESHOLD);
+    let server = server.on_message(|socket: EngineSocket, message: Message| {
+        socket.send_uncompressed(message.clone())?;
+        socket.send(message)
+    });
+    let host = Host::start(server.build()).await;
+    let (mut client, _) = opened(host.address, OFFER).await;
+    client.binary(&[7; 5000]).await;
+    assert_eq!(raw(&mut client.wire).await, (0x82, vec![7; 5000]));
+    assert_eq!(raw(&mut client.wire).await.0, COMPRESSED_BINARY);
+}
+
+#[tokio::test]
 async fn r125_an_event_is_sent_as_it_is_if_the_application_says_so() {
     let server = Server::builder().per_message_deflate(THRESHOLD).build();
     server

@@ -142,17 +142,19 @@ macro_rules! http_settings {
         }
 
         /// Compresses WebSocket messages of at least `threshold` bytes (permessage-deflate, RFC 7692), for clients that support it,
-        /// and accepts compressed messages from them. Browsers, Node and python-socketio do. Default: off, as in the reference,
-        /// whose threshold is 1024 once it is on. Needs the feature `deflate`.
+        /// and accepts compressed messages from them. Browsers and the JavaScript client on Node do, python-socketio does not. Default:
+        /// off, as in the reference, whose threshold is 1024 once it is on. Needs the feature `deflate`. For single events, see
+        /// [`Broadcast::compress`](crate::Broadcast::compress).
         ///
         /// It pays where bandwidth is scarce, not on a fast network:
         ///
         /// * **Time.** Compressing takes some 40 µs for a message of 4 KiB and 200 µs for one of 100 KB, on the thread that serves
         ///   the connection. A broadcast is compressed once, whatever the number of recipients. Inflating is 5 times as fast.
         ///   The size may be a fifth for JSON. A message that does not get smaller is sent as it is.
-        /// * **Memory.** None for a connection: no context is kept from one message to the next
-        ///   (`server_no_context_takeover` and `client_no_context_takeover`). Each thread that has compressed a message keeps a
-        ///   compressor of 300 KiB, and the process up to 1 MiB of messages that are being broadcast.
+        /// * **Memory.** None for an idle connection: no context is kept from one message to the next
+        ///   (`server_no_context_takeover` and `client_no_context_takeover`). Up to 64 KiB of input wait while a connection may not
+        ///   read because its messages inflated to much. Each thread that has compressed a message keeps a compressor of 300 KiB, and
+        ///   the process up to 1 MiB of messages that are being broadcast, or the last one if it is larger.
         /// * **Limits.** [`max_payload`](Self::max_payload) holds for a message before and after it is inflated. One that exceeds
         ///   it is inflated only to the limit and closes the connection. After 64 KiB of inflated messages, the other limits of
         ///   the session are checked before more is inflated.
