@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Context;
@@ -13,10 +14,13 @@ use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http_body::Body as HttpBody;
 
+use crate::backlog::{Backlog, Watch};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::extensions::Extensions;
-use crate::handler::{Ended, ErasedHandler, Handler, HandlerResult, MaxWaiting, Started, Waiting, erase, run};
+use crate::handler::{
+    Ended, ErasedHandler, Handler, HandlerResult, MaxWaiting, Started, Waiting, erase, panic_message, run,
+};
 use crate::handshake::Handshake;
 use crate::http::{HttpSettings, http_settings};
 use crate::hub::ServerApplication;
@@ -84,6 +88,7 @@ enum Command {
 struct Engine {
     handlers: Mutex<Arc<Handlers>>,
     max_waiting: MaxWaiting,
+    watch: Watch<EngineSocket>,
     counters: Arc<Counters>,
 }
 
@@ -131,6 +136,13 @@ impl EngineServer {
     /// Sets the handler for disconnected peers; see [`EngineServerBuilder::on_close`].
     pub fn on_close<M>(&self, handler: impl Handler<(EngineSocket, CloseReason), HandlerResult, M>) -> &Self {
         self.change_handlers(|handlers| handlers.close = Some(Arc::new(erase(handler))))
+    }
+
+    /// Sets a handler for peers that read slowly: it is called when the outbound queue of a session reaches `bytes`, and when it has fallen
+    /// to half of that; see [`Server::on_backlog`](crate::Server::on_backlog).
+    pub fn on_backlog(&self, bytes: usize, handler: impl Fn(EngineSocket, Backlog) + Send + Sync + 'static) -> &Self {
+        self.0.hub.application.watch.set(bytes, Box::new(handler));
+        self
     }
 
     fn change_handlers(&self, change: impl FnOnce(&mut Handlers)) -> &Self {
@@ -312,7 +324,8 @@ impl EngineServerBuilder {
     pub fn build(self) -> EngineServer {
         let Self { config, http, max_waiting, handlers } = self;
         let handlers = Mutex::new(Arc::new(handlers));
-        let application = |alarm: Alarm| Engine { handlers, max_waiting, counters: alarm.counters };
+        let application =
+            |alarm: Alarm| Engine { handlers, max_waiting, watch: Watch::new(), counters: alarm.counters };
         EngineServer(Arc::new(Service::new(application, config, http)))
     }
 }
@@ -418,6 +431,12 @@ impl EngineSocket {
         }
         let frame = Frame::message(message).with_compress(compress);
         self.0.push(frame.queued_len(), || Command::Send { frame, volatile })
+    }
+
+    /// The number of bytes that wait to be sent to this peer. Each packet counts 40 bytes on top of its own.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.0.queued()
     }
 
     /// Waits until the outbound queue is at most half full and has capacity for the largest message that was refused with
@@ -570,6 +589,18 @@ impl Application for Engine {
             }
         }
         any
+    }
+
+    #[inline]
+    fn backlog_mark(&self) -> Option<usize> {
+        self.watch.mark()
+    }
+
+    fn backlog(&self, core: &mut Core<'_, Self>, backlog: Backlog) {
+        let socket = EngineSocket(Arc::clone(core.peer));
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.watch.call(socket, backlog))) {
+            core.backlog_panicked(&panic_message(panic.as_ref()), &core.peer.shared.log_counters.events.panicked);
+        }
     }
 
     fn waiting(&self, local: &Local) -> usize {

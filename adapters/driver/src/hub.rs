@@ -48,6 +48,8 @@ pub(crate) struct Hub<A: ServerApplication> {
     pub(crate) timers: Arc<Timers>,
     pub(crate) tasks: Tasks,
     pub(crate) counters: Arc<Counters>,
+    /// The maximum number of sessions.
+    pub(crate) max_sessions: usize,
     peers: Mutex<HashMap<Sid, Arc<PeerOf<A>>, SidHash>>,
     last_id: AtomicU64,
     shutting_down: AtomicBool,
@@ -110,6 +112,7 @@ impl<A: ServerApplication> Hub<A> {
         let alarm = Alarm::new(Arc::clone(&clock), Arc::clone(&timers));
         Self {
             counters: Arc::clone(&alarm.counters),
+            max_sessions: usize::MAX,
             application: application(alarm),
             clock,
             timers,
@@ -207,7 +210,7 @@ impl<A: ServerApplication> Hub<A> {
     /// Adds a peer, with an id of `generate` that is not in use.
     ///
     /// # Errors
-    /// The reason why the handshake is refused: the server is shutting down, or no unused id was found.
+    /// The reason why the handshake is refused: the server is shutting down, too many sessions are open, or no unused id was found.
     pub(crate) fn add(
         &self,
         shared: A::Shared,
@@ -220,6 +223,15 @@ impl<A: ServerApplication> Hub<A> {
             if self.is_shutting_down() || self.draining.load(Ordering::Relaxed) {
                 // Dropped without the lock, because `shared` is a value of the application.
                 drop(peers);
+                return Err(Refusal::Unavailable);
+            }
+            if peers.len() >= self.max_sessions {
+                drop(peers);
+                let limit = self.max_sessions;
+                tracing::debug!(
+                    limit,
+                    "a handshake was refused because too many sessions are open: see `max_sessions` of the server's builder"
+                );
                 return Err(Refusal::Unavailable);
             }
             let Entry::Vacant(vacant) = peers.entry(sid) else { continue };

@@ -15,6 +15,7 @@ use engineio_proto::{Instant, LinkId, Machine as _, RequestId, Response, Sid};
 use engineio_websocket::Error;
 use futures_channel::oneshot;
 
+use crate::backlog::Backlog;
 use crate::hub::{Hub, ServerApplication};
 use crate::link::{Link, WebSocket};
 use crate::metrics::Traffic;
@@ -77,6 +78,8 @@ struct ServerTask<A: ServerApplication, R: Runtime> {
     upgrading: Vec<(LinkId, Upgrade<R::Stream>, bool)>,
     /// Whether one of them came since they were last polled.
     has_new_links: bool,
+    /// Whether the queue has passed the application's mark.
+    backlogged: bool,
     /// The waiting handlers that are counted.
     waiting: u32,
     /// The span of the session, if its level is on. It is entered for each turn.
@@ -109,6 +112,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             runtime,
             upgrading: Vec::new(),
             has_new_links: false,
+            backlogged: false,
             waiting: 0,
             span,
             deferred_polls: Vec::new(),
@@ -270,6 +274,30 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         }
     }
 
+    /// Tells the application if the queue has passed its mark, and returns whether another turn must follow.
+    #[inline]
+    fn watches_backlog(&mut self, now: Instant) -> bool {
+        match self.hub.application.backlog_mark() {
+            None => false,
+            Some(mark) => self.compare_backlog(now, mark),
+        }
+    }
+
+    #[cold]
+    fn compare_backlog(&mut self, now: Instant, mark: usize) -> bool {
+        let queued = self.turn.buffered();
+        let is_high = if self.backlogged { queued > mark / 2 } else { queued >= mark };
+        if is_high == self.backlogged {
+            return false;
+        }
+        self.backlogged = is_high;
+        let backlog = if is_high { Backlog::High(queued) } else { Backlog::Low(queued) };
+        tracing::debug!(session = %self.turn.peer.sid(), ?backlog, "an outbound queue has passed its mark");
+        self.turn.backlog(&self.hub.application, now, backlog);
+        // The handler may have panicked, which ends the session.
+        self.turn.machine.session().is_closed()
+    }
+
     /// Whether nothing is left to do. The last packets of a closed session time out after
     /// [`Config::close_timeout`](engineio_proto::Config).
     fn is_done(&mut self, cx: &mut Context<'_>) -> bool {
@@ -353,7 +381,8 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             || passes == PASSES_PER_TURN
             || !task.deferred_polls.is_empty()
             // The upgrade of a link that came during this turn was not polled, so it has no waker.
-            || task.has_new_links;
+            || task.has_new_links
+            || task.watches_backlog(now);
         task.turn.end(cx, again);
         Poll::Pending
     }

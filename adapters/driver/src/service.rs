@@ -82,7 +82,9 @@ pub(crate) struct Service<A: ServerApplication> {
 impl<A: ServerApplication> Service<A> {
     pub(crate) fn new(application: impl FnOnce(Alarm) -> A, config: Config, settings: HttpSettings) -> Self {
         let generated = settings.generate_id.is_some();
-        Self { hub: Arc::new(Hub::new(application, config, generated)), path: Path::new(&settings.path), settings }
+        let mut hub = Hub::new(application, config, generated);
+        hub.max_sessions = settings.max_sessions;
+        Self { hub: Arc::new(hub), path: Path::new(&settings.path), settings }
     }
 
     /// Answers a request whose path matches.

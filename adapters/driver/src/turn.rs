@@ -13,7 +13,9 @@ use engineio_proto::{Instant, LinkId, Machine as _};
 use engineio_websocket::Error;
 use futures_util::future::{BoxFuture, select};
 
+use crate::backlog::Backlog;
 use crate::link::{Link, Read};
+use crate::log_limit::{Occurrences, log_limited, truncate};
 use crate::metrics::{Counters, Traffic};
 use crate::peer::Peer;
 use crate::runtime::{Runtime, Stream};
@@ -55,6 +57,14 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// acks are handled in any case.
     fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool;
 
+    /// The number of bytes in the outbound queue of a peer at which the application wants to be told, if it does.
+    fn backlog_mark(&self) -> Option<usize> {
+        None
+    }
+
+    /// Tells the application that a queue has passed the mark.
+    fn backlog(&self, _core: &mut Core<'_, Self>, _backlog: Backlog) {}
+
     /// The number of handlers that wait.
     fn waiting(&self, _local: &Self::Local) -> usize {
         0
@@ -76,6 +86,17 @@ pub(crate) struct Core<'a, A: Application> {
     pub(crate) local: &'a mut A::Local,
     /// Whether a packet would be written at once, because the links have no buffered output.
     pub(crate) link_is_flushed: bool,
+}
+
+impl<A: Application> Core<'_, A> {
+    /// The handler of `on_backlog` has panicked: the session is closed.
+    #[cold]
+    pub(crate) fn backlog_panicked(&mut self, panic: &str, times: &Occurrences) {
+        let (session, panic) = (self.peer.sid(), truncate(panic));
+        self.counters.handlers_panicked.add(1);
+        log_limited!(times, error, %session, handler = "backlog", panic, "a handler panicked: its connection is closed");
+        self.machine.discard(self.now);
+    }
 }
 
 /// The machine of a peer, and its links.
@@ -226,8 +247,13 @@ impl<A: Application, S: Stream> Turn<A, S> {
         }
     }
 
+    /// Tells the application that the queue has passed the mark.
+    pub(crate) fn backlog(&mut self, application: &A, now: Instant, backlog: Backlog) {
+        application.backlog(&mut self.core(application, now), backlog);
+    }
+
     /// The number of bytes that are queued for sending, in the machine and in its links.
-    fn buffered(&self) -> usize {
+    pub(crate) fn buffered(&self) -> usize {
         self.links.iter().map(Link::buffered).fold(self.machine.buffered_bytes(), usize::saturating_add)
     }
 

@@ -117,7 +117,8 @@
 //!   [`ServerBuilder::check_origin`] keeps pages of other origins from opening WebSockets, to which CORS does not apply.
 //! * **TLS**: `serve_tls`, with the feature `tls`. Behind a proxy that ends TLS, see [`ServerBuilder::client_address`], and the folder
 //!   `examples/proxies` for nginx and HAProxy.
-//! * **Settings and limits**: [`Server::builder`]. Every queue has a limit. The default is that of the reference if it has one.
+//! * **Settings and limits**: [`Server::builder`]. Every queue has a limit. The default is that of the reference if it has one. The docs of
+//!   [`socketio_driver`] have a table of all limits, and what happens to slow clients ([`Server::on_backlog`]).
 //! * **Tests of handlers** in virtual time, without sockets: the feature `testkit`, see `socketio_tokio::testkit`.
 //! * **Engine.IO alone**: [`EngineServer`].
 //! * **The state machines** are in `engineio-proto` and `socketio-proto`. The example `bare` is a server built on them with threads.

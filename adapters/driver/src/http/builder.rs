@@ -3,6 +3,14 @@
 /// The builder methods. The builder has a field `http` of the type `HttpSettings`.
 macro_rules! http_settings {
     () => {
+        /// Limits the number of sessions that are open at the same time, whether or not they have joined a namespace. A further handshake
+        /// is refused with status 503, and clients try again later. Each session needs some KiB, and can queue up to
+        /// [`EngineLimits::max_outbound`](crate::EngineLimits). Default: no limit, as in the reference.
+        pub fn max_sessions(mut self, count: usize) -> Self {
+            self.http.max_sessions = count;
+            self
+        }
+
         /// Decides whether to accept the HTTP request of a handshake, on every transport. If the callback returns an error, the client
         /// receives its text: as the message of code 4 with status 403, or as the body of a refused WebSocket handshake. An empty text is
         /// replaced with `Forbidden`. A panic refuses the request.

@@ -4,6 +4,7 @@ mod stages;
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Context;
@@ -29,9 +30,10 @@ use super::state::{
     SocketPeer,
 };
 use super::states::States;
+use crate::backlog::{Backlog, Watch};
 use crate::engine::log_closed;
 use crate::extensions::Extensions;
-use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, poll_caught, run};
+use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, panic_message, poll_caught, run};
 use crate::hub::{ServerApplication, random_bytes};
 use crate::log_limit::{HandlerFailures, log_limited, truncate};
 use crate::metrics::{Counters, Metrics};
@@ -132,6 +134,7 @@ pub(crate) struct SocketIo<P: Parser> {
     emits: Emits,
     recovery: Option<(Recovery, RecoveryConfig)>,
     alarm: Arc<Alarm>,
+    pub(crate) watch: Watch<Vec<Socket<P>>>,
     pub(crate) states: Arc<States>,
     pub(crate) registry: Arc<Registry<P>>,
 }
@@ -140,7 +143,17 @@ impl<P: Parser> SocketIo<P> {
     pub(crate) fn new(parser: P, config: Config, max_waiting: MaxWaiting, emits: Emits, alarm: Alarm) -> Self {
         let registry = Arc::new(Registry::new(&config));
         let (config, alarm) = (Arc::new(config), Arc::new(alarm));
-        Self { parser, config, max_waiting, emits, recovery: None, alarm, states: Arc::default(), registry }
+        Self {
+            parser,
+            config,
+            max_waiting,
+            emits,
+            recovery: None,
+            alarm,
+            watch: Watch::new(),
+            states: Arc::default(),
+            registry,
+        }
     }
 
     /// Turns recovery on, before the first namespace is created. A loss of a connection is noticed after `unnoticed` at the latest.
@@ -847,6 +860,19 @@ impl<P: Parser> Application for SocketIo<P> {
             }
         }
         any
+    }
+
+    #[inline]
+    fn backlog_mark(&self) -> Option<usize> {
+        self.watch.mark()
+    }
+
+    fn backlog(&self, core: &mut Core<'_, Self>, backlog: Backlog) {
+        let Local { first, others, .. } = &*core.local;
+        let sockets = first.iter().chain(others.values()).map(|member| Socket(Arc::clone(&member.socket))).collect();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.watch.call(sockets, backlog))) {
+            core.backlog_panicked(&panic_message(panic.as_ref()), &core.peer.shared.log_counters.events.panicked);
+        }
     }
 
     fn waiting(&self, local: &Local<P>) -> usize {

@@ -18,6 +18,7 @@ use super::recovery::Recovery;
 use super::room_names::RoomNames;
 use super::state::{ConnectRequest, Emits, Event, MiddlewareResult, Namespace, RoomEvent, Socket};
 use super::states::States;
+use crate::backlog::Backlog;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Handler, HandlerResult, MaxWaiting};
@@ -351,6 +352,37 @@ impl<P: Parser> Server<P> {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.0.hub.sessions()
+    }
+
+    /// Sets a handler for clients that read slowly. It is called with the sockets of a connection when its outbound queue reaches `bytes`
+    /// ([`Backlog::High`]), and when the queue has fallen to half of that again ([`Backlog::Low`]). It decides what happens to a slow client:
+    /// send less to it, leave a room, or close its connection with [`Socket::close`].
+    ///
+    /// The queue is compared with the mark at the end of each turn of the connection, so what is sent in one go can pass the mark and the
+    /// limit at once. At the limit ([`EngineLimits::max_outbound`](crate::EngineLimits), 16 MiB), an emit to one socket fails with
+    /// [`SendError::Full`](crate::SendError::Full), a volatile event is dropped, and any other broadcast closes the connection. Choose a mark
+    /// well below it. After `High`, `Low` does not come if the connection ends.
+    ///
+    /// The handler runs in the task of the connection, and must return soon. If it panics, the connection is closed. A server has one: a
+    /// second one is ignored. It costs one branch for each turn, and without it nothing is compared.
+    ///
+    /// ```
+    /// use socketio_driver::{Backlog, Server, Socket};
+    ///
+    /// let server = Server::new();
+    /// server.on_backlog(1 << 20, |sockets: Vec<Socket>, backlog: Backlog| {
+    ///     for socket in sockets {
+    ///         match backlog {
+    ///             // Gets no more news until it has caught up.
+    ///             Backlog::High(_) => socket.leave("news"),
+    ///             _ => socket.join("news"),
+    ///         }
+    ///     }
+    /// });
+    /// ```
+    pub fn on_backlog(&self, bytes: usize, handler: impl Fn(Vec<Socket<P>>, Backlog) + Send + Sync + 'static) -> &Self {
+        self.0.hub.application.watch.set(bytes, Box::new(handler));
+        self
     }
 
     /// The counters of the server, as plain values that `serde` can serialise.

@@ -199,6 +199,13 @@ impl<P: Parser> Socket<P> {
         self.0.send_with_ack(event, &args, Some(timeout))
     }
 
+    /// The number of bytes that wait to be sent to the peer, for all sockets of its connection. Each packet counts 40 bytes on top of its
+    /// own.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.0.peer.queued()
+    }
+
     /// Waits until the outbound queue of the peer is at most half full and has capacity for the largest message that was refused with
     /// [`SendError::Full`] in the meantime.
     ///

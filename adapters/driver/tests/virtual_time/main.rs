@@ -10,6 +10,7 @@
 //! | `broadcasts` | broadcasts with acks: answers and timeouts |
 //! | `namespaces` | namespaces that requests create: parents, races, clean-up, removal |
 //! | `handlers` | arguments and return values of handlers, their order, filters, observers, failures |
+//! | `fairness` | a flood from one peer does not delay others |
 //! | `hub` | the table of sessions, timers, the server's shutdown, tasks that the runtime drops |
 //! | `scenarios` | complete sessions of many peers, generated from a seed and checked |
 #![allow(
@@ -21,6 +22,7 @@
 )]
 
 mod broadcasts;
+mod fairness;
 mod handlers;
 mod hub;
 mod namespaces;
