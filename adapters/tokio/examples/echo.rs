@@ -11,8 +11,8 @@ use socketio_tokio::rustls::ServerConfig;
 use socketio_tokio::rustls::pki_types::pem::PemObject;
 use socketio_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use socketio_tokio::{
-    AckError, Compression, Cors, EngineServer, EngineSocket, Event, Message, Namespace, Origins, Refusal, Server,
-    Socket, Tls, serve, serve_tls,
+    AckError, Compression, Cors, DisconnectReason, EngineServer, EngineSocket, Event, Message, Namespace, Origins,
+    Recovery, Refusal, Server, Socket, Tls, serve, serve_tls,
 };
 use tokio::net::TcpListener;
 
@@ -43,7 +43,13 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(threshold) = settings.deflate {
         (socketio, engineio) = (socketio.per_message_deflate(threshold), engineio.per_message_deflate(threshold));
     }
+    if settings.recovery {
+        socketio = socketio.connection_state_recovery(Recovery::default());
+    }
     let socketio = socketio.build();
+    if settings.recovery {
+        socketio.on_disconnect(|socket: Socket, _: DisconnectReason| socket.namespace().emit("gone", socket.id()));
+    }
     echo(&socketio.of("/"));
     echo(&socketio.of("/custom"));
     echo(&socketio.matching(|name| name.starts_with("/dynamic-")));
@@ -135,6 +141,9 @@ struct Settings {
     deflate: Option<usize>,
     /// `--allow-eio3`, without a value: clients of Socket.IO 1 and 2 are accepted, too.
     allow_eio3: bool,
+    /// `--recovery`, without a value: off. With it, clients can return after a lost connection, and `/` is sent `gone` with the id of every
+    /// socket that disconnects.
+    recovery: bool,
     /// `WORKERS`: the number of cores.
     workers: Option<usize>,
     /// `--cors`, without a value: allows pages of every origin, with credentials.
@@ -173,6 +182,7 @@ impl Settings {
             connect_timeout: Duration::from_millis(45_000),
             deflate: None,
             allow_eio3: false,
+            recovery: false,
             workers: from_env("WORKERS")?.map(usize::try_from).transpose()?,
             cors: false,
             compression: false,
@@ -195,6 +205,10 @@ impl Settings {
                 }
                 "--deflate" => {
                     settings.deflate = Some(1024);
+                    continue;
+                }
+                "--recovery" => {
+                    settings.recovery = true;
                     continue;
                 }
                 _ => {}

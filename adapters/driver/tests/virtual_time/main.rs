@@ -11,6 +11,7 @@
 //! | `namespaces` | namespaces that requests create: parents, races, clean-up, removal |
 //! | `handlers` | arguments and return values of handlers, their order, filters, observers, failures |
 //! | `fairness` | a flood from one peer does not delay others |
+//! | `recovery` | clients that lose their connections and return while events are sent |
 //! | `hub` | the table of sessions, timers, the server's shutdown, tasks that the runtime drops |
 //! | `scenarios` | complete sessions of many peers, generated from a seed and checked |
 #![allow(
@@ -27,6 +28,7 @@ mod handlers;
 mod hub;
 mod namespaces;
 mod queue;
+mod recovery;
 mod requests;
 mod scenarios;
 mod sessions;

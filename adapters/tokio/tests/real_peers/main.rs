@@ -19,6 +19,7 @@ mod javascript;
 mod oracle;
 mod parsers;
 mod python;
+mod recovery;
 mod server;
 mod tls;
 mod websocket_node;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let peers = Peers::new(temporary.parent().unwrap_or(temporary));
     let mut groups = javascript::groups();
+    groups.extend(recovery::groups());
     groups.extend(engine_javascript::groups());
     groups.extend(generations::groups());
     groups.extend(python::groups());

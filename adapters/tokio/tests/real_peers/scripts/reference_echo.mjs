@@ -1,6 +1,6 @@
 // The contract of the example "echo", implemented with the reference. The tests require the same of it as of our server.
 //
-// Flags: --host --port --ping-interval --ping-timeout --max-payload --connect-timeout (milliseconds, bytes), --allow-eio3.
+// Flags: --host --port --ping-interval --ping-timeout --max-payload --connect-timeout (milliseconds, bytes), --allow-eio3, --recovery.
 
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -20,6 +20,7 @@ const { values: flags } = parseArgs({
     "max-payload": { type: "string", default: "1000000" },
     "connect-timeout": { type: "string", default: "45000" },
     "allow-eio3": { type: "boolean", default: false },
+    recovery: { type: "boolean", default: false },
   },
 });
 
@@ -31,7 +32,12 @@ const options = {
 };
 const server = createServer();
 
-const io = new Server(server, { ...options, connectTimeout: Number(flags["connect-timeout"]), serveClient: false });
+const io = new Server(server, {
+  ...options,
+  connectTimeout: Number(flags["connect-timeout"]),
+  connectionStateRecovery: flags.recovery ? {} : undefined,
+  serveClient: false,
+});
 
 function echo(socket) {
   socket.emit("auth", socket.handshake.auth);
@@ -43,6 +49,7 @@ function echo(socket) {
   socket.on("close-me", () => socket.disconnect(true));
   socket.on("drop-me", () => socket.conn.close());
   socket.on("transport", () => socket.emit("transport-back", socket.conn.transport.name));
+  if (flags.recovery) socket.on("disconnect", () => socket.nsp.emit("gone", socket.id));
   socket.on("ask", (...args) =>
     socket.timeout(5000).emit("question", ...args, (error, ...answer) => {
       if (error) socket.emit("answer-failed", error.message);

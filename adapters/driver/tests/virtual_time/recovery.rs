@@ -1,0 +1,331 @@
+//! Connection state recovery (I13): many tasks emit while clients lose their connections and return. A client gets every event that was
+//! addressed to it, once and in order, or is told that it is a new socket.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use serde::{Serialize, Serializer};
+use socketio_driver::{Recovery, Runtime as _, Server, Socket};
+
+use crate::end;
+use crate::support::{PipeSettings, Poller, Sim, WebSocket};
+
+const PATH: &str = "/socket.io/";
+const CLIENTS: usize = 4;
+
+/// To whom an event was sent. Clients are in the room of their parity.
+#[derive(Clone, Copy, Debug)]
+enum To {
+    All,
+    Parity(usize),
+    Only(usize),
+}
+
+impl To {
+    fn includes(self, client: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Parity(parity) => client % 2 == parity,
+            Self::Only(only) => client == only,
+        }
+    }
+}
+
+/// All events, in the order in which they were sent. The number of an event is its index.
+#[derive(Default)]
+struct Sent {
+    events: Mutex<Vec<To>>,
+    /// The ids of the clients' sockets.
+    ids: Mutex<[String; CLIENTS]>,
+    emitting: AtomicUsize,
+    recovered: AtomicUsize,
+    renewed: AtomicUsize,
+}
+
+impl Sent {
+    fn len(&self) -> usize {
+        self.events.lock().unwrap().len()
+    }
+
+    fn push(&self, to: To) -> usize {
+        let mut events = self.events.lock().unwrap();
+        events.push(to);
+        events.len() - 1
+    }
+
+    fn id(&self, client: usize) -> String {
+        self.ids.lock().unwrap()[client].clone()
+    }
+
+    /// The events for a client from this one on.
+    fn expected(&self, client: usize, from: usize) -> VecDeque<usize> {
+        let events = self.events.lock().unwrap();
+        (from..events.len()).filter(|number| events[*number].includes(client)).collect()
+    }
+}
+
+/// The number of an event, which is drawn while it is encoded, after another event was sent from there.
+struct Nested<'a>(&'a Server, &'a Sent);
+
+impl Serialize for Nested<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(server, sent) = self;
+        server.emit("n", sent.push(To::All)).unwrap();
+        sent.push(To::All).serialize(serializer)
+    }
+}
+
+/// The client's number, which the application stores with the socket.
+struct Client(usize);
+
+fn server(sim: &Sim, sent: &Arc<Sent>, recovery: Recovery) -> Server {
+    #[derive(serde::Deserialize)]
+    struct Auth {
+        client: usize,
+    }
+
+    let server = Server::builder()
+        .ping_interval(Duration::from_secs(3))
+        .ping_timeout(Duration::from_secs(2))
+        .connection_state_recovery(recovery)
+        .build();
+    let (sent, sim) = (Arc::clone(sent), sim.clone());
+    server.on_connect(move |socket: Socket| {
+        let Auth { client } = socket.read_auth().unwrap();
+        if socket.recovered() {
+            sent.recovered.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(socket.get::<Client>().unwrap().0, client, "its values are there");
+            assert!(socket.is_in(&(client % 2).to_string()) && socket.is_in(socket.id().as_str()));
+            assert_eq!((socket.rooms().len(), socket.id().as_str()), (2, &*sent.id(client)));
+        } else {
+            sent.renewed.fetch_add(1, Ordering::Relaxed);
+            assert!(socket.get::<Client>().is_none());
+            socket.insert(Client(client));
+            socket.join(&(client % 2).to_string());
+            sent.ids.lock().unwrap()[client] = socket.id().to_string();
+            // The connection may be lost already.
+            let _ = socket.emit("start", sent.len());
+        }
+        let _ = sim.seed();
+    });
+    server
+}
+
+/// Sends events of all kinds.
+async fn emit(sim: Sim, server: Server, sent: Arc<Sent>) {
+    for _ in 0..30 {
+        sim.sleep(sim.duration(Duration::from_millis(600))).await;
+        let client = sim.index(CLIENTS);
+        match sim.index(8) {
+            0 => server.emit("n", Nested(&server, &sent)).unwrap(),
+            1 => server.to(&(client % 2).to_string()).emit("n", sent.push(To::Parity(client % 2))).unwrap(),
+            // A room, which is there also while the client is not.
+            2 if !sent.id(client).is_empty() => {
+                server.to(&sent.id(client)).emit("n", sent.push(To::Only(client))).unwrap();
+            }
+            3 | 4 => {
+                // Only a connected socket takes an event.
+                if let Some(socket) = server.of("/").socket(&sent.id(client))
+                    && socket.emit("n", sent.len()).is_ok()
+                {
+                    sent.push(To::Only(client));
+                }
+            }
+            5 => server.broadcast().volatile().emit("v", ()).unwrap(),
+            _ => server.emit("n", sent.push(To::All)).unwrap(),
+        }
+    }
+    sent.emitting.fetch_sub(1, Ordering::Relaxed);
+}
+
+enum Link {
+    WebSocket(Box<WebSocket>),
+    Poller(Poller<Server>, VecDeque<String>),
+}
+
+impl Link {
+    async fn open(sim: &Sim, server: &Server) -> Self {
+        if sim.chance(400) {
+            return Self::Poller(Poller::open(sim, server, PATH).await, VecDeque::new());
+        }
+        let settings =
+            PipeSettings { splits: sim.chance(500), max_delay: Duration::from_millis(50), ..PipeSettings::default() };
+        Self::WebSocket(Box::new(WebSocket::open(sim, server, PATH, settings).await))
+    }
+
+    async fn send(&mut self, packet: &str) {
+        match self {
+            // The connection may be lost.
+            Self::WebSocket(peer) => drop(peer.send(packet).await),
+            Self::Poller(peer, _) => drop(peer.post(packet.to_owned()).await),
+        }
+    }
+
+    async fn next(&mut self) -> Option<String> {
+        match self {
+            Self::WebSocket(peer) => peer.next().await,
+            Self::Poller(peer, arrived) => {
+                if arrived.is_empty() {
+                    let reply = peer.get().await;
+                    if reply.status != 200 {
+                        return None;
+                    }
+                    arrived.extend(reply.body.split('\x1e').map(str::to_owned));
+                }
+                arrived.pop_front()
+            }
+        }
+    }
+
+    fn cut(self) {
+        // A GET of the poller was dropped with its future.
+        if let Self::WebSocket(peer) = self {
+            peer.pipe.reset();
+        }
+    }
+}
+
+/// What a client knows.
+struct Known {
+    client: usize,
+    pid: Option<String>,
+    offset: Option<String>,
+    /// The number of the first event that it has not received; `None` before the first event of a new socket.
+    next: Option<usize>,
+}
+
+impl Known {
+    fn connect(&self) -> String {
+        match (&self.pid, &self.offset) {
+            (Some(pid), Some(offset)) => {
+                format!(r#"40{{"client":{},"pid":"{pid}","offset":"{offset}"}}"#, self.client)
+            }
+            _ => format!(r#"40{{"client":{}}}"#, self.client),
+        }
+    }
+
+    /// Handles the reply to CONNECT. Returns whether the client is recovered.
+    fn connected(&mut self, reply: &str) -> bool {
+        let pid = reply.split(r#""pid":""#).nth(1).unwrap().trim_end_matches(r#""}"#).to_owned();
+        let recovered = self.pid.as_ref() == Some(&pid);
+        if !recovered {
+            (self.pid, self.offset, self.next) = (Some(pid), None, None);
+        }
+        recovered
+    }
+
+    fn receive(&mut self, event: &str, sent: &Sent) {
+        let event: Vec<serde_json::Value> = serde_json::from_str(&event[2..]).unwrap();
+        let [name, number, offset] = &event[..] else {
+            return assert_eq!(event, ["v"], "a volatile event has no offset");
+        };
+        let number = usize::try_from(number.as_u64().unwrap()).unwrap();
+        self.offset = Some(offset.as_str().unwrap().to_owned());
+        if name == "start" {
+            assert_eq!(self.next, None, "a recovered socket is not started again");
+            self.next = Some(number);
+            return;
+        }
+        // An event may overtake the first one of the connect handler, which runs after the socket has joined the namespace.
+        let Some(next) = self.next else { return };
+        assert_eq!(sent.expected(self.client, next).front(), Some(&number), "client {}, at {next}", self.client);
+        self.next = Some(number + 1);
+    }
+}
+
+/// Connects, loses the connection, and returns, until everything was sent. Then it waits for the rest.
+async fn live(sim: Sim, server: Server, sent: Arc<Sent>, client: usize, away: Duration) {
+    let mut known = Known { client, pid: None, offset: None, next: None };
+    loop {
+        let last = sent.emitting.load(Ordering::Relaxed) == 0;
+        let mut link = Link::open(&sim, &server).await;
+        link.send(&known.connect()).await;
+        let until = sim.elapsed() + if last { Duration::from_secs(20) } else { sim.duration(Duration::from_secs(4)) };
+        let (mut connected, mut early) = (false, Vec::new());
+        while until > sim.elapsed() {
+            let wait = sim.sleep(until - sim.elapsed());
+            let packet = match select(pin!(link.next()), pin!(wait)).await {
+                Either::Left((Some(packet), _)) => packet,
+                _ => break,
+            };
+            if packet == "2" {
+                link.send("3").await;
+            } else if packet.starts_with("40") {
+                let recovered = known.connected(&packet);
+                connected = true;
+                assert!(recovered || early.is_empty(), "a new socket has missed nothing: {early:?}");
+                early.drain(..).for_each(|event: String| known.receive(&event, &sent));
+            } else if packet.starts_with("42") {
+                if connected { known.receive(&packet, &sent) } else { early.push(packet) }
+            }
+        }
+        if last && connected {
+            let expected = known.next.map(|next| sent.expected(client, next));
+            assert!(expected.is_some_and(|expected| expected.is_empty()), "client {client} misses events");
+            link.cut();
+            return;
+        }
+        link.cut();
+        sim.sleep(sim.duration(away)).await;
+    }
+}
+
+/// Returns how often clients were recovered, and how often they were new.
+async fn play(sim: Sim, recovery: Recovery, away: Duration) -> (usize, usize) {
+    const EMITTERS: usize = 3;
+    let sent = Arc::new(Sent { emitting: EMITTERS.into(), ..Sent::default() });
+    let server = server(&sim, &sent, recovery);
+    for _ in 0..EMITTERS {
+        sim.spawn(emit(sim.clone(), server.clone(), Arc::clone(&sent)));
+    }
+    let living = Arc::new(AtomicUsize::new(CLIENTS));
+    for client in 0..CLIENTS {
+        let (living, life) = (Arc::clone(&living), live(sim.clone(), server.clone(), Arc::clone(&sent), client, away));
+        sim.spawn(async move {
+            life.await;
+            living.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+    while living.load(Ordering::Relaxed) > 0 && sim.panics().is_empty() {
+        sim.sleep(Duration::from_secs(1)).await;
+    }
+    assert!(sim.panics().is_empty(), "{:?}", sim.panics());
+    let counts = (sent.recovered.load(Ordering::Relaxed), sent.renewed.load(Ordering::Relaxed));
+    drop(sent);
+    end(&sim, server, ()).await;
+    counts
+}
+
+#[test]
+fn clients_that_return_in_time_get_all_events_in_order_and_only_those() {
+    let counts = Arc::new(Mutex::new((0, 0)));
+    let total = Arc::clone(&counts);
+    Sim::run_each_seed(60, move |sim| {
+        let total = Arc::clone(&total);
+        async move {
+            let (recovered, renewed) = play(sim, Recovery::default(), Duration::from_secs(2)).await;
+            let mut total = total.lock().unwrap();
+            *total = (total.0 + recovered, total.1 + renewed);
+        }
+    });
+    let (recovered, renewed) = *counts.lock().unwrap();
+    println!("{recovered} recovered, {renewed} new");
+    assert!(std::env::var_os("SEED").is_some() || recovered > renewed, "{recovered} recovered, {renewed} new");
+}
+
+#[test]
+fn with_little_time_and_memory_clients_get_all_events_or_are_told_that_they_are_new() {
+    Sim::run_each_seed(60, |sim| async move {
+        let recovery = Recovery {
+            max_disconnection_duration: Duration::from_millis(1500),
+            max_bytes: 2000 + sim.index(8000),
+            max_sessions: 1 + sim.index(4),
+            ..Recovery::default()
+        };
+        play(sim, recovery, Duration::from_secs(3)).await;
+    });
+}
