@@ -6,7 +6,7 @@
 //! | decoders | `engine_packet`, `engine_payload`, `jsonp`, `webtransport`, `json_scanner`, `socket_json`, `socket_msgpack`, `typed_read`, `websocket_decoder`, `websocket_deflate` |
 //! | encode, then decode | `engine_encode`, `socket_encode`, `websocket_pair` |
 //! | HTTP | `http_route`, `http_bodies`, `websocket_handshake` |
-//! | machines | `engine_session`, `socket_connection`, `namespace`, `websocket_connection` |
+//! | machines | `engine_session`, `socket_connection`, `namespace`, `recovery`, `websocket_connection` |
 //! | two machines against each other | `engine_pair`, `socket_world`, `websocket_pair` |
 
 #![forbid(unsafe_code)]
@@ -21,7 +21,8 @@ pub use self::engine::{
     webtransport,
 };
 pub use self::socket::{
-    json_scanner, namespace, socket_connection, socket_encode, socket_json, socket_msgpack, socket_world, typed_read,
+    json_scanner, namespace, recovery, socket_connection, socket_encode, socket_json, socket_msgpack, socket_world,
+    typed_read,
 };
 pub use self::websocket::{
     websocket_connection, websocket_decoder, websocket_deflate, websocket_handshake, websocket_pair,
@@ -51,6 +52,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("engine_pair", engine_pair),
     ("socket_world", socket_world),
     ("namespace", namespace),
+    ("recovery", recovery),
     ("engine_encode", engine_encode),
     ("jsonp", jsonp),
     ("engine_packet", engine_packet),
