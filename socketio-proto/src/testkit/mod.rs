@@ -3,15 +3,18 @@
 //! A [`Connection`](crate::server::Connection) has the same methods as the session below it. So it runs on the simulated
 //! network of `engineio_proto::testkit`, with delays, aborted requests and upgrades, and its invariants are checked after every
 //! step. [`run`] adds the Socket.IO level: several clients on shared namespaces, with rooms, broadcasts and acks. A seed
-//! determines what they do, and `run` checks the results.
+//! determines what they do, and `run` checks the results. [`run_with_cuts`] does the same for clients that lose their connections and
+//! return, on a server with connection state recovery.
 
 mod client;
 mod model;
 mod numbered;
+mod recovery;
 mod world;
 
 use engineio_proto::testkit::WatchedEvent;
 
+pub use self::recovery::{CutReport, Cuts, run_with_cuts};
 pub use self::world::{Failure, Report, Scenario, run};
 use crate::event::Event;
 

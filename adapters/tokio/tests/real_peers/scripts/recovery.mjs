@@ -107,7 +107,7 @@ await run({
     const stops = senders.map(({ socket }, name) => broadcasts(socket, name));
     await Promise.all(
       victims.map(async (victim) => {
-        for (let times = 0; times < 20; times += 1) {
+        for (let times = 0; times < 12; times += 1) {
           // In the upgrade mode, this is before, during or after the upgrade.
           await sleep(Math.random() * 40);
           const { id } = victim.socket;
