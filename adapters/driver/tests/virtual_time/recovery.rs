@@ -11,8 +11,8 @@ use futures_util::future::{Either, select};
 use serde::{Serialize, Serializer};
 use socketio_driver::{Recovery, Runtime as _, Server, Socket};
 
-use crate::end;
 use crate::support::{PipeSettings, Poller, Sim, WebSocket};
+use crate::{Log, end};
 
 const PATH: &str = "/socket.io/";
 const CLIENTS: usize = 4;
@@ -327,5 +327,164 @@ fn with_little_time_and_memory_clients_get_all_events_or_are_told_that_they_are_
             ..Recovery::default()
         };
         play(sim, recovery, Duration::from_secs(3)).await;
+    });
+}
+
+/// A client that has joined `/`: its connection, and its `pid` if there is one.
+async fn join(sim: &Sim, server: &Server, auth: &str) -> (WebSocket, Option<String>) {
+    let mut peer = WebSocket::open(sim, server, PATH, PipeSettings::default()).await;
+    peer.send(&format!("40{auth}")).await.unwrap();
+    let mut early = Vec::new();
+    loop {
+        let packet = peer.next().await.unwrap();
+        if packet.starts_with("40") {
+            assert!(early.is_empty(), "{early:?} before {packet}");
+            let pid = packet.split(r#""pid":""#).nth(1).map(|rest| rest.trim_end_matches(r#""}"#).to_owned());
+            return (peer, pid);
+        }
+        early.push(packet);
+    }
+}
+
+fn last_argument(packet: &str) -> String {
+    let event: Vec<serde_json::Value> = serde_json::from_str(&packet[2..]).unwrap();
+    event.last().unwrap().as_str().unwrap().to_owned()
+}
+
+fn claim(pid: &str, offset: &str) -> String {
+    format!(r#"{{"pid":"{pid}","offset":"{offset}"}}"#)
+}
+
+/// A server that logs its sockets, and whose clients get `hello` when they join.
+fn greeting(recovery: Recovery, log: &Log) -> Server {
+    let log = log.clone();
+    let server = Server::builder().connection_state_recovery(recovery).build();
+    server.on_connect(move |socket: Socket| {
+        log.push(if socket.recovered() { "recovered" } else { "new" });
+        socket.emit("hello", ())
+    });
+    server
+}
+
+#[test]
+fn item_131_volatile_events_and_those_with_an_ack_have_no_offset_and_are_not_recovered() {
+    let sim = Sim::new(1);
+    sim.clone().run(async move {
+        let log = Log::default();
+        let server = greeting(Recovery::default(), &log);
+        let (mut peer, pid) = join(&sim, &server, "").await;
+        let offset = last_argument(&peer.next().await.unwrap());
+        let emit = |server: &Server| {
+            server.broadcast().volatile().emit("volatile", "v").unwrap();
+            drop(server.broadcast().emit_with_ack("ask", "a", Duration::from_secs(1)).unwrap());
+            server.sockets().iter().for_each(|socket| {
+                socket.emit_volatile("volatile", "v").unwrap();
+                drop(socket.emit_with_ack("ask", "a").unwrap());
+            });
+        };
+        sim.settle().await;
+        emit(&server);
+        // The second volatile event is dropped, because the first is not written yet.
+        let (one, two) = (peer.next().await.unwrap(), peer.next().await.unwrap());
+        assert_eq!((&*one, &*two), (r#"42["volatile","v"]"#, r#"421["ask","a"]"#));
+        assert_eq!(peer.next().await.unwrap(), r#"420["ask","a"]"#);
+        peer.pipe.reset();
+        sim.sleep(Duration::from_millis(10)).await;
+        emit(&server);
+        let (mut peer, again) = join(&sim, &server, &claim(pid.as_ref().unwrap(), &offset)).await;
+        assert_eq!(again, pid);
+        assert!(peer.next().await.unwrap().starts_with(r#"42["hello""#), "only what the connect handler sends");
+        assert_eq!(log.lines(), ["new", "recovered"]);
+        end(&sim, server, peer).await;
+    });
+}
+
+#[test]
+fn item_132_middleware_is_skipped_for_recovered_clients_or_runs_and_may_refuse_them() {
+    for skip_middlewares in [true, false] {
+        let sim = Sim::new(1);
+        sim.clone().run(async move {
+            let log = Log::default();
+            let server = greeting(Recovery { skip_middlewares, ..Recovery::default() }, &log);
+            let (ran, refuses) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let (count, refusing) = (Arc::clone(&ran), Arc::clone(&refuses));
+            server.middleware(move |_: socketio_driver::ConnectRequest| {
+                count.fetch_add(1, Ordering::Relaxed);
+                if refusing.load(Ordering::Relaxed) > 0 { Err("no".into()) } else { Ok(()) }
+            });
+            let (mut peer, pid) = join(&sim, &server, "").await;
+            let claim = claim(pid.as_ref().unwrap(), &last_argument(&peer.next().await.unwrap()));
+            peer.pipe.reset();
+            sim.sleep(Duration::from_millis(10)).await;
+            refuses.store(1, Ordering::Relaxed);
+            if !skip_middlewares {
+                let mut refused = WebSocket::open(&sim, &server, PATH, PipeSettings::default()).await;
+                refused.send(&format!("40{claim}")).await.unwrap();
+                assert_eq!(refused.next().await.unwrap(), r#"44{"message":"no"}"#);
+                // A refused client has not used up its claim.
+                refuses.store(0, Ordering::Relaxed);
+            }
+            let (peer, again) = join(&sim, &server, &claim).await;
+            assert_eq!((again, ran.load(Ordering::Relaxed)), (pid, if skip_middlewares { 1 } else { 3 }));
+            assert_eq!(log.lines(), ["new", "recovered"]);
+            end(&sim, server, peer).await;
+        });
+    }
+}
+
+#[test]
+fn item_134_without_recovery_there_is_no_pid_and_no_offset_and_a_claim_is_ignored() {
+    let sim = Sim::new(1);
+    sim.clone().run(async move {
+        let server = Server::new();
+        server.on_connect(|socket: Socket| {
+            assert!(!socket.recovered());
+            socket.emit("hello", ())
+        });
+        let (mut peer, pid) = join(&sim, &server, &claim(&"A".repeat(24), &"A".repeat(16))).await;
+        assert_eq!((pid, &*peer.next().await.unwrap()), (None, r#"42["hello"]"#));
+        end(&sim, server, peer).await;
+    });
+}
+
+#[test]
+fn item_135_who_was_disconnected_by_either_side_is_a_new_one() {
+    for by_client in [true, false] {
+        let sim = Sim::new(1);
+        sim.clone().run(async move {
+            let log = Log::default();
+            let server = greeting(Recovery::default(), &log);
+            let (mut peer, pid) = join(&sim, &server, "").await;
+            let claim = claim(pid.as_ref().unwrap(), &last_argument(&peer.next().await.unwrap()));
+            if by_client {
+                peer.send("41").await.unwrap();
+            } else {
+                server.broadcast().disconnect();
+                assert_eq!(peer.next().await.unwrap(), "41");
+            }
+            sim.settle().await;
+            let (other, new) = join(&sim, &server, &claim).await;
+            assert_ne!(new, pid);
+            assert_eq!(log.lines(), ["new", "new"]);
+            end(&sim, server, (peer, other)).await;
+        });
+    }
+}
+
+#[test]
+fn item_136_of_two_that_claim_one_socket_at_once_one_is_recovered() {
+    Sim::run_each_seed(20, |sim| async move {
+        let log = Log::default();
+        let server = greeting(Recovery::default(), &log);
+        let (mut peer, pid) = join(&sim, &server, "").await;
+        let claim = claim(pid.as_ref().unwrap(), &last_argument(&peer.next().await.unwrap()));
+        peer.pipe.reset();
+        sim.sleep(Duration::from_millis(10)).await;
+        let (one, two) = futures_util::join!(join(&sim, &server, &claim), join(&sim, &server, &claim));
+        assert_ne!(one.1 == pid, two.1 == pid, "one of them");
+        let mut lines = log.lines();
+        lines.sort();
+        assert_eq!(lines, ["new", "new", "recovered"]);
+        end(&sim, server, (one, two)).await;
     });
 }
