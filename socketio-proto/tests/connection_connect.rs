@@ -371,7 +371,7 @@ fn a_pending_answer_keeps_no_memory_beyond_its_own_length() {
 }
 
 #[test]
-fn what_a_returned_client_has_missed_comes_before_the_reply_that_has_its_private_id() {
+fn case_129_what_a_returned_client_has_missed_comes_before_the_reply_that_has_its_private_id() {
     let mut world = World::websocket();
     world.send("0");
     let (pending, sid) = (world.requested(), world.id());

@@ -145,7 +145,7 @@ impl World {
 }
 
 #[test]
-fn a_returned_socket_has_its_id_and_rooms_and_gets_what_it_has_missed_in_order() {
+fn case_129_and_130_a_returned_socket_has_its_id_and_rooms_and_gets_what_it_has_missed_in_order() {
     let mut world = World::new(|_| {});
     let (ann, bob) = (world.add(1), world.add(2));
     world.join(ann, "a");
@@ -201,7 +201,7 @@ fn packets_count_by_the_rooms_of_their_time() {
 }
 
 #[test]
-fn a_claim_is_used_up_whether_or_not_it_is_valid() {
+fn case_133_and_136_a_claim_is_used_up_whether_or_not_it_is_valid() {
     let mut world = World::new(|_| {});
     let ann = world.add(1);
     let seen = world.everybody();
@@ -217,7 +217,7 @@ fn a_claim_is_used_up_whether_or_not_it_is_valid() {
 }
 
 #[test]
-fn an_offset_of_somebody_else_is_not_valid() {
+fn case_133_an_offset_of_somebody_else_is_not_valid() {
     let mut world = World::new(|_| {});
     let (ann, bob) = (world.add(1), world.add(2));
     let seen = world.everybody();
@@ -234,7 +234,7 @@ fn an_offset_of_somebody_else_is_not_valid() {
 }
 
 #[test]
-fn only_a_lost_connection_is_recovered_and_only_if_the_client_knows_an_offset() {
+fn case_135_and_137_only_a_lost_connection_is_recovered_and_only_if_the_client_knows_an_offset() {
     for reason in [
         DisconnectReason::ClientNamespaceDisconnect,
         DisconnectReason::ServerNamespaceDisconnect,
@@ -253,7 +253,7 @@ fn only_a_lost_connection_is_recovered_and_only_if_the_client_knows_an_offset() 
 }
 
 #[test]
-fn nothing_is_kept_after_its_time() {
+fn case_133_nothing_is_kept_after_its_time() {
     let mut world = World::new(|_| {});
     let (ann, bob) = (world.add(1), world.add(2));
     let seen = world.everybody();
@@ -381,7 +381,7 @@ fn packets_that_nobody_can_miss_are_not_kept() {
 }
 
 #[test]
-fn a_claim_of_wrong_types_is_none() {
+fn case_133_a_claim_of_wrong_types_is_none() {
     let (pid, offset) = (pid(1).to_string(), offset(1).to_string());
     assert!(read(&format!(r#"0{{"pid":"{pid}","offset":"{offset}"}}"#)).is_some());
     for bad in [

@@ -59,7 +59,8 @@ use crate::payload::Args;
 /// [`Frame`] from the matching `finish` method. It returns one frame for each Engine.IO message, in the order in which they are
 /// sent. The arguments are any value that serde can serialise, or a received payload. [`Outgoing::write_json`] converts both to
 /// JSON. A parser for another format passes the arguments to its own [`ArgsSink`](crate::ArgsSink), which writes the payloads
-/// of other formats with [`Payload::values`].
+/// of other formats with [`Payload::values`]. It then appends [`Outgoing::offset`] to the arguments, if there is one; `write_json` does
+/// that by itself.
 ///
 /// [`Decoder::decode`] converts messages back to packets. It creates payloads with [`Payload::from_json`] or
 /// `Payload::from_msgpack`. Both check the payload, so that code that reads it later can rely on it.
