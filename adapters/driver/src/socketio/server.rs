@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engineio_proto::Transports;
 use engineio_proto::server::Transport;
+use engineio_proto::{Instant, Transports};
 use http_body::Body as HttpBody;
 use socketio_proto::server::Namespaces;
 use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
@@ -23,6 +23,7 @@ use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Handler, HandlerResult, MaxWaiting};
 use crate::http::{HttpSettings, http_settings};
+use crate::hub::ServerApplication as _;
 use crate::metrics::Metrics;
 use crate::runtime::Runtime;
 use crate::service::Service;
@@ -507,6 +508,8 @@ impl<P: Parser> Server<P> {
     /// after `deadline` (for example, `tokio::time::sleep(..)`) are disconnected.
     pub async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
         self.0.hub.shut_down(deadline).await;
+        // No client can return to this server: what was kept for that is dropped.
+        self.0.hub.application.handle_timeout(Instant::FAR_FUTURE);
     }
 }
 

@@ -488,3 +488,35 @@ fn item_136_of_two_that_claim_one_socket_at_once_one_is_recovered() {
         end(&sim, server, (one, two)).await;
     });
 }
+
+#[test]
+fn values_of_lost_sockets_are_dropped_when_their_clients_cannot_return_any_more() {
+    for shuts_down in [false, true] {
+        let sim = Sim::new(1);
+        sim.clone().run(async move {
+            let recovery = Recovery { max_disconnection_duration: Duration::from_secs(10), ..Recovery::default() };
+            let server = Server::builder().connection_state_recovery(recovery).build();
+            let value = Arc::new(());
+            let kept = Arc::clone(&value);
+            server.on_connect(move |socket: Socket| {
+                // The socket, too: a cycle, as long as the values are kept.
+                socket.insert((Arc::clone(&kept), socket.clone()));
+                socket.emit("hello", ())
+            });
+            let before = Arc::strong_count(&value);
+            let (mut peer, _) = join(&sim, &server, "").await;
+            peer.next().await.unwrap();
+            peer.pipe.reset();
+            sim.sleep(Duration::from_secs(9)).await;
+            assert_eq!(Arc::strong_count(&value), before + 1);
+            if shuts_down {
+                server.shut_down(sim.sleep(Duration::from_secs(1))).await;
+            } else {
+                // Deadlines are rounded up a little.
+                sim.sleep(Duration::from_secs(2)).await;
+            }
+            assert_eq!(Arc::strong_count(&value), before);
+            end(&sim, server, peer).await;
+        });
+    }
+}
