@@ -14,7 +14,9 @@ use common::{ID, Peer, mismatch, quiet};
 use engineio_proto::payload::v3;
 use engineio_proto::server::{Handshake, Input, RequestKind, Route, Server, Session, Transmit, Transport};
 use engineio_proto::testkit::scenario::{Ending, Scenario};
-use engineio_proto::testkit::{ClientBehavior, NetworkSettings, Numbered, SimNet};
+use engineio_proto::testkit::{
+    ClientBehavior, Clock, NetworkSettings, Numbered, PollOrder, Random, RandomWalk, SimNet,
+};
 use engineio_proto::{
     CloseReason, Config, ContentType, Event, Frame, Instant, LinkId, LinkKind, Message, Packet, PacketType,
     RequestHead, RequestId, Response, Revision, Sid, TransportError,
@@ -338,7 +340,7 @@ fn echo(session: &mut Session, body: &'static [u8], content_type: ContentType) -
 }
 
 #[test]
-fn bodies_have_lengths_and_binary_is_base64_or_bytes() {
+fn item_88_bodies_have_lengths_and_binary_is_base64_or_bytes() {
     let text = echo(&mut opened(None, true), "6:4hello10:b4AQIDBA==3:4\u{20ac}\u{1e}".as_bytes(), ContentType::Text);
     assert_eq!(text, ["6:4hello10:b4AQIDBA==3:4\u{20ac}\u{1e}"]);
     let bytes = b"\x00\x06\xff4hello\x01\x05\xff\x04\x01\x02\x03\x04";
@@ -383,7 +385,7 @@ fn a_client_that_stops_pinging_times_out_and_a_pong_of_a_client_is_refused() {
 }
 
 #[test]
-fn only_a_ping_keeps_the_session_alive() {
+fn item_71_only_a_ping_keeps_the_session_alive() {
     let config = Config::default();
     let silence = config.ping_interval + config.ping_timeout;
     let mut session = opened(Some(LinkKind::WebSocket), false);
@@ -618,4 +620,24 @@ fn a_client_that_is_gone_is_noticed_after_interval_and_timeout() {
             },
         );
     }
+}
+
+#[test]
+fn i1_i8_i11_neither_the_order_of_polls_nor_a_clock_that_goes_backwards_changes_anything() {
+    seeds::each(1000, |seed, replay| {
+        let walk = RandomWalk::of_revision(Revision::V3, &mut Random::new(seed), 100);
+        let play = |order: PollOrder, clock| match walk.play(order, clock, replay) {
+            Ok(outcome) => outcome,
+            Err((violation, log)) => panic!("SEED={seed}: {log}{violation}"),
+        };
+        let first = play(PollOrder::EventsFirst, Clock::Steady);
+        assert_eq!(first.digest, play(PollOrder::EventsFirst, Clock::Steady).digest, "SEED={seed}");
+        for order in [PollOrder::TransmitsFirst, PollOrder::Any(Random::new(seed))] {
+            let other = play(order.clone(), Clock::Steady);
+            assert_eq!((&first.events, &first.transmits), (&other.events, &other.transmits), "SEED={seed}, {order:?}");
+        }
+        let still = play(PollOrder::EventsFirst, Clock::StandsStill(Random::new(seed)));
+        let backwards = play(PollOrder::EventsFirst, Clock::Backwards(Random::new(seed)));
+        assert_eq!((still.events, still.transmits), (backwards.events, backwards.transmits), "SEED={seed}");
+    });
 }

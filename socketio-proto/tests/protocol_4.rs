@@ -97,7 +97,7 @@ fn a_connect_to_the_main_namespace_closes_the_connection() {
 }
 
 #[test]
-fn the_query_of_a_namespace_is_the_auth_and_no_part_of_the_name() {
+fn case_104_the_query_of_a_namespace_is_the_auth_and_no_part_of_the_name() {
     for (packet, name, expected) in [
         ("0/custom", "/custom", None),
         ("0/custom,", "/custom", None),

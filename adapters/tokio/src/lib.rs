@@ -164,6 +164,7 @@
 //! | `io.in("r").socketsJoin("s")`, `.socketsLeave`, `.disconnectSockets()`, `.disconnectSockets(true)` | [`Broadcast::join`], [`Broadcast::leave`], [`Broadcast::disconnect`], [`Broadcast::close`] |
 //! | `io.local.emit(..)` | [`Broadcast::local`] |
 //! | `socket.disconnect()`, `socket.disconnect(true)` | [`Socket::disconnect`], [`Socket::close`] |
+//! | `new Server({ allowEIO3: true })`, `socket.conn.protocol` | [`ServerBuilder::allow_eio3`], [`Handshake::revision`] |
 //! | `io.engine.clientsCount` | [`Server::sessions`] |
 //! | `io.close()` | [`Server::shut_down`] |
 //! | options `path`, `pingInterval`, `pingTimeout`, `maxHttpBufferSize`, `connectTimeout` | [`ServerBuilder::path`], [`ServerBuilder::ping_interval`], [`ServerBuilder::ping_timeout`], [`ServerBuilder::max_payload`], [`ServerBuilder::connect_timeout`] |

@@ -21,6 +21,7 @@ use crate::message::Message;
 use crate::packet::{Frame, PacketType};
 use crate::server::{BodyFault, Input, LinkDownCause, Route, Server, Session, Transmit};
 use crate::time::Instant;
+use crate::wire::Revision;
 use crate::{framing, payload};
 
 /// An input, a command, or a delay.
@@ -40,6 +41,7 @@ enum Action {
 pub struct RandomWalk {
     config: Config,
     link: Option<LinkKind>,
+    revision: Revision,
     actions: Vec<Action>,
 }
 
@@ -86,6 +88,12 @@ impl RandomWalk {
     /// A script of `actions` actions.
     #[must_use]
     pub fn new(random: &mut impl Choices, actions: usize) -> Self {
+        Self::of_revision(Revision::V4, random, actions)
+    }
+
+    /// As [`RandomWalk::new`], for a session of this revision. One of revision 3 is not opened over WebTransport.
+    #[must_use]
+    pub fn of_revision(revision: Revision, random: &mut impl Choices, actions: usize) -> Self {
         let mut config = Config {
             ping_interval: Duration::from_millis(random.below(3000).saturating_add(1)),
             ping_timeout: Duration::from_millis(random.below(3000).saturating_add(1)),
@@ -96,6 +104,7 @@ impl RandomWalk {
             ..Config::default()
         };
         config.transports.webtransport = true;
+        config.allow_eio3 = revision == Revision::V3;
         if random.chance(600) {
             config.limits.max_outbound = random.index(1000);
             config.limits.soft_inbound = random.index(200);
@@ -104,10 +113,19 @@ impl RandomWalk {
         }
         let link =
             random.pick(&[None, None, Some(LinkKind::WebSocket), Some(LinkKind::WebTransport)]).copied().flatten();
+        let link = link.map(|kind| if revision == Revision::V3 { LinkKind::WebSocket } else { kind });
         let flood = random.chance(200);
-        let mut generator = ActionGenerator { requests: 0, links: 0, max_payload: config.max_payload, flood, random };
+        let mut generator = ActionGenerator {
+            requests: 0,
+            links: 0,
+            max_payload: config.max_payload,
+            flood,
+            revision,
+            octets: false,
+            random,
+        };
         let actions = (0..actions).map(|_| generator.action(link)).collect();
-        Self { config, link, actions }
+        Self { config, link, revision, actions }
     }
 
     /// Plays the script and checks every invariant after every action. At the end, the session is discarded and must be drained.
@@ -182,8 +200,9 @@ impl RandomWalk {
             };
         }
         let websocket = self.link.is_some();
-        let query = if websocket { "EIO=4&transport=websocket" } else { "EIO=4&transport=polling" };
-        match server.route(&RequestHead { method: "GET", query, origin: None, websocket }) {
+        let transport = if websocket { "websocket" } else { "polling" };
+        let query = format!("EIO={}&transport={transport}", self.revision.number());
+        match server.route(&RequestHead { method: "GET", query: &query, origin: None, websocket }) {
             Route::Open(handshake) => Some(handshake.accept(now, sid)),
             _ => None,
         }
@@ -267,6 +286,9 @@ struct ActionGenerator<'a, R> {
     max_payload: usize,
     /// Generates hardly anything but messages, whether or not the session wants input.
     flood: bool,
+    revision: Revision,
+    /// Whether the last POST of revision 3 announced a binary body.
+    octets: bool,
 }
 
 impl<R: Choices> ActionGenerator<'_, R> {
@@ -280,7 +302,9 @@ impl<R: Choices> ActionGenerator<'_, R> {
         Action::Handle(match choice {
             0..15 => Input::Get { request: self.new_request() },
             15..30 => {
-                let content_type = if self.random.chance(20) { ContentType::OctetStream } else { ContentType::Text };
+                let octets = if self.revision == Revision::V3 { 300 } else { 20 };
+                self.octets = self.random.chance(octets);
+                let content_type = if self.octets { ContentType::OctetStream } else { ContentType::Text };
                 Input::Post { request: self.new_request(), content_type }
             }
             30..44 => Input::Body { request: self.recent_request(), body: self.body() },
@@ -337,6 +361,9 @@ impl<R: Choices> ActionGenerator<'_, R> {
     fn message_packet(&mut self) -> Message {
         match self.application_message() {
             Message::Text(text) => Message::Text(format!("4{text}").into()),
+            Message::Binary(bytes) if self.revision == Revision::V3 => {
+                Message::Binary([b"\x04", &bytes[..]].concat().into())
+            }
             binary @ Message::Binary(_) => binary,
         }
     }
@@ -345,6 +372,10 @@ impl<R: Choices> ActionGenerator<'_, R> {
     fn message(&mut self) -> Message {
         let usual = ["3", "3", "4hello", "4", "2probe", "2probe", "5", "5", "b", "bAQID"];
         let odd = ["", "1", "2", "6", "0", "9", "bA", "4\u{1e}4", "3probe", "5x", "\u{20ac}"];
+        // The client sends the pings in revision 3.
+        let usual_3 = ["2", "2", "4hello", "4", "2probe", "2probe", "5", "5", "b4", "b4AQID"];
+        let odd_3 = ["", "1", "3", "6", "0", "9", "b4A", "4\u{1e}4", "3probe", "5x", "\u{20ac}"];
+        let (usual, odd) = if self.revision == Revision::V3 { (usual_3, odd_3) } else { (usual, odd) };
         match self.random.below(10) {
             0..7 => Message::from(self.random.pick(&usual).copied().unwrap_or_default()),
             7 => Message::from(self.random.pick(&odd).copied().unwrap_or_default()),
@@ -356,6 +387,9 @@ impl<R: Choices> ActionGenerator<'_, R> {
         if self.random.chance(30) {
             let noise = (0..self.random.below(20)).map(|_| self.random.below(256).try_into().unwrap_or(0));
             return noise.collect::<Vec<u8>>().into();
+        }
+        if self.revision == Revision::V3 {
+            return self.body_of_revision_3();
         }
         let mut body = String::new();
         for _ in 0..=self.random.below(8) {
@@ -374,6 +408,37 @@ impl<R: Choices> ActionGenerator<'_, R> {
             }
         }
         body.into_bytes().into()
+    }
+
+    /// A body of revision 3, mostly of the type that its POST has announced.
+    fn body_of_revision_3(&mut self) -> Bytes {
+        let octets = self.octets != self.random.chance(30);
+        let mut body = Vec::new();
+        for _ in 0..=self.random.below(8) {
+            let message = self.message();
+            let (kind, packet) = match &message {
+                Message::Text(text) => (0, &text.as_bytes()[..]),
+                Message::Binary(bytes) => (1, &bytes[..]),
+            };
+            let length = packet.len().saturating_add(usize::from(self.random.chance(20)));
+            if octets {
+                body.push(kind);
+                body.extend(format!("{length}").bytes().map(|digit| digit.saturating_sub(b'0')));
+                body.push(255);
+                body.extend_from_slice(packet);
+            } else if let Message::Text(text) = &message {
+                let units = text.chars().map(char::len_utf16).fold(0, usize::saturating_add);
+                let length = if length == packet.len() { units } else { length };
+                body.extend_from_slice(format!("{length}:{text}").as_bytes());
+            } else {
+                body.extend_from_slice(b"10:b4AQIDBA==");
+            }
+        }
+        // Drivers stop at the limit. A body above it must be refused as well.
+        if !self.random.chance(50) {
+            body.truncate(self.max_payload);
+        }
+        body.into()
     }
 
     /// A chunk of a stream: mostly whole packets.

@@ -6,7 +6,7 @@
 //! | decoders | `engine_packet`, `engine_payload`, `jsonp`, `webtransport`, `json_scanner`, `socket_json`, `socket_msgpack`, `typed_read`, `websocket_decoder`, `websocket_deflate` |
 //! | encode, then decode | `engine_encode`, `socket_encode`, `websocket_pair` |
 //! | HTTP | `http_route`, `http_bodies`, `websocket_handshake` |
-//! | machines | `engine_session`, `socket_connection`, `namespace`, `recovery`, `websocket_connection` |
+//! | machines | `engine_session`, `engine_session_v3`, `socket_connection`, `socket_connection_v3`, `namespace`, `recovery`, `websocket_connection` |
 //! | two machines against each other | `engine_pair`, `socket_world`, `websocket_pair` |
 
 #![forbid(unsafe_code)]
@@ -17,12 +17,12 @@ mod socket;
 mod websocket;
 
 pub use self::engine::{
-    engine_encode, engine_packet, engine_pair, engine_payload, engine_session, http_bodies, http_route, jsonp,
-    webtransport,
+    engine_encode, engine_packet, engine_pair, engine_payload, engine_session, engine_session_v3, http_bodies,
+    http_route, jsonp, webtransport,
 };
 pub use self::socket::{
-    json_scanner, namespace, recovery, socket_connection, socket_encode, socket_json, socket_msgpack, socket_world,
-    typed_read,
+    json_scanner, namespace, recovery, socket_connection, socket_connection_v3, socket_encode, socket_json,
+    socket_msgpack, socket_world, typed_read,
 };
 pub use self::websocket::{
     websocket_connection, websocket_decoder, websocket_deflate, websocket_handshake, websocket_pair,
@@ -37,6 +37,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("typed_read", typed_read),
     ("socket_connection", socket_connection),
     ("engine_session", engine_session),
+    ("socket_connection_v3", socket_connection_v3),
+    ("engine_session_v3", engine_session_v3),
     ("socket_json", socket_json),
     ("socket_msgpack", socket_msgpack),
     ("socket_encode", socket_encode),

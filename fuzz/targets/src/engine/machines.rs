@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use engineio_proto::testkit::scenario::{Ending, Scenario, run};
 use engineio_proto::testkit::{Choices, ClientBehavior, Clock, NetworkSettings, PollOrder, Random, RandomWalk};
-use engineio_proto::{LinkKind, Transports};
+use engineio_proto::{LinkKind, Revision, Transports};
 
 /// The decisions of a [`RandomWalk`].
 struct Script<'a>(Unstructured<'a>);
@@ -20,11 +20,20 @@ impl Choices for Script<'_> {
 /// two ways). Eight bytes that seed its random numbers. The number of steps, then the script of a [`RandomWalk`]: any inputs, commands and
 /// times in any order. Every invariant is checked after every step.
 pub fn engine_session(data: &[u8]) -> Result<()> {
+    session(Revision::V4, data)
+}
+
+/// As [`engine_session`], for a session of revision 3.
+pub fn engine_session_v3(data: &[u8]) -> Result<()> {
+    session(Revision::V3, data)
+}
+
+fn session(revision: Revision, data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
     let comparison = input.int_in_range(0..=3)?;
     let seed = input.arbitrary()?;
     let acts = input.int_in_range(1..=100)?;
-    let walk = RandomWalk::new(&mut Script(input), acts);
+    let walk = RandomWalk::of_revision(revision, &mut Script(input), acts);
     let chance = || Random::new(seed);
     let play = |order: PollOrder, clock: Clock| match walk.play(order, clock, false) {
         Ok(outcome) => outcome,

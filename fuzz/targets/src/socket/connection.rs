@@ -10,7 +10,7 @@ use bytes::Bytes;
 use engineio_proto::server::{Input, LinkDownCause, Route, Server, Transmit};
 use engineio_proto::testkit::Watched;
 use engineio_proto::{
-    ContentType, Frame, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, SendError, Sid, payload,
+    ContentType, Frame, Instant, LinkId, LinkKind, Message, RequestHead, RequestId, Revision, SendError, Sid, payload,
 };
 use socketio_proto::server::Connection;
 use socketio_proto::{
@@ -36,23 +36,34 @@ enum PollOrder {
 
 /// Input: format, transport, limits and order of polls, then steps.
 pub fn socket_connection(data: &[u8]) -> Result<()> {
-    let packed = data.first().is_some_and(|bits| bits & 1 == 1);
-    if packed { play(&MsgPack, data) } else { play(&Json, data) }
+    connection(Revision::V4, data)
 }
 
-fn play<P: Parser>(parser: &P, data: &[u8]) -> Result<()> {
+/// As [`socket_connection`], for a client of protocol 4, over revision 3. It joins `/` without asking, sends pings, and may add a query to the
+/// name of a namespace.
+pub fn socket_connection_v3(data: &[u8]) -> Result<()> {
+    connection(Revision::V3, data)
+}
+
+fn connection(revision: Revision, data: &[u8]) -> Result<()> {
+    let packed = data.first().is_some_and(|bits| bits & 1 == 1);
+    if packed { play(&MsgPack, revision, data) } else { play(&Json, revision, data) }
+}
+
+fn play<P: Parser>(parser: &P, revision: Revision, data: &[u8]) -> Result<()> {
     if data.first().is_some_and(|bits| bits & 4 == 4) {
-        run(parser, data, PollOrder::Sometimes)?;
+        run(parser, revision, data, PollOrder::Sometimes)?;
         return Ok(());
     }
-    let one = run(parser, data, PollOrder::EventsFirst)?;
-    let two = run(parser, data, PollOrder::TransmitsFirst)?;
+    let one = run(parser, revision, data, PollOrder::EventsFirst)?;
+    let two = run(parser, revision, data, PollOrder::TransmitsFirst)?;
     assert_eq!(one, two, "I1");
     Ok(())
 }
 
 struct World<P: Parser> {
     parser: P,
+    revision: Revision,
     order: PollOrder,
     now: Instant,
     connection: Watched<Connection<P>>,
@@ -80,9 +91,9 @@ struct World<P: Parser> {
     transmits: Vec<String>,
 }
 
-fn run<P: Parser>(parser: &P, data: &[u8], order: PollOrder) -> Result<(Vec<String>, Vec<String>)> {
+fn run<P: Parser>(parser: &P, revision: Revision, data: &[u8], order: PollOrder) -> Result<(Vec<String>, Vec<String>)> {
     let mut input = Unstructured::new(data);
-    let mut world = World::new(parser, &mut input, order)?;
+    let mut world = World::new(parser, revision, &mut input, order)?;
     for _ in 0..300 {
         if input.is_empty() {
             break;
@@ -103,12 +114,13 @@ fn run<P: Parser>(parser: &P, data: &[u8], order: PollOrder) -> Result<(Vec<Stri
 }
 
 impl<P: Parser> World<P> {
-    fn new(parser: &P, input: &mut Unstructured<'_>, order: PollOrder) -> Result<Self> {
+    fn new(parser: &P, revision: Revision, input: &mut Unstructured<'_>, order: PollOrder) -> Result<Self> {
         let polling = input.arbitrary::<u8>()? & 2 == 2;
         let mut engine = engineio_proto::Config::default();
         engine.ping_interval = Duration::from_secs(2);
         engine.ping_timeout = Duration::from_secs(3);
         engine.max_payload = 5000;
+        engine.allow_eio3 = revision == Revision::V3;
         let mut config = Config::default();
         config.connect_timeout = Duration::from_secs(4);
         let limits = input.arbitrary::<u8>()?;
@@ -131,14 +143,16 @@ impl<P: Parser> World<P> {
         }
         let max_namespace_length = config.limits.max_namespace_length;
         let now = Instant::from_millis(1000);
-        let query = if polling { "EIO=4&transport=polling" } else { "EIO=4&transport=websocket" };
+        let transport = if polling { "polling" } else { "websocket" };
+        let query = format!("EIO={}&transport={transport}", revision.number());
         let (limits, max_payload) = (engine.limits.clone(), engine.max_payload);
-        let head = RequestHead { method: "GET", query, origin: None, websocket: !polling };
+        let head = RequestHead { method: "GET", query: &query, origin: None, websocket: !polling };
         let Route::Open(handshake) = Server::new(engine).route(&head) else { panic!("not a handshake") };
         let session = handshake.accept(now, Sid::from_random([0; 15]));
         let connection = Connection::new(now, session, parser.clone(), Arc::new(config));
         let mut world = Self {
             parser: parser.clone(),
+            revision,
             order,
             now,
             connection: Watched::new(connection, limits, max_payload, false),
@@ -223,6 +237,8 @@ impl<P: Parser> World<P> {
         let id = if packet_type == PacketType::Ack { Some(u64::from(bits >> 2)) } else { (bits & 1 == 1).then_some(7) };
         let values = self.values(input, bits & 2 == 2)?;
         let parser = self.parser.clone();
+        let with_query = format!("{namespace}?a=1&b=%22");
+        let namespace = if self.revision == Revision::V3 && bits & 128 == 128 { &with_query } else { namespace };
         let encoded = match packet_type {
             PacketType::Event => {
                 parser.encode(&Outgoing::event(namespace, id, "e", &Arguments(&values)), &mut self.encoder)
@@ -250,11 +266,14 @@ impl<P: Parser> World<P> {
 
     /// Delivers messages of the peer on the current transport. The peer posts only after its last POST is answered.
     fn arrive(&mut self, messages: &[Message]) {
-        let frames: Vec<Frame> = messages.iter().cloned().map(Frame::message).collect();
+        let mut frames: Vec<Frame> = messages.iter().cloned().map(Frame::message).collect();
+        if self.revision == Revision::V3 {
+            frames = frames.into_iter().map(Frame::into_v3).collect();
+        }
         if !self.polling {
             for frame in &frames {
                 let message = match frame.is_binary() {
-                    true => frame.data().clone().into(),
+                    true => Bytes::from([frame.head(), frame.data()].concat()).into(),
                     false => String::from_utf8([frame.head(), frame.data()].concat()).expect("text").into_text(),
                 };
                 self.handle(Input::LinkMessage { link: LINK, message });
@@ -265,10 +284,16 @@ impl<P: Parser> World<P> {
             return;
         }
         let mut body = bytes::BytesMut::new();
-        payload::encode(&frames, &mut body);
+        let content_type = match self.revision {
+            Revision::V3 => payload::v3::encode(&frames, true, &mut body),
+            Revision::V4 => {
+                payload::encode(&frames, &mut body);
+                ContentType::Text
+            }
+        };
         let request = self.request();
         self.post = Some(request);
-        self.handle(Input::Post { request, content_type: ContentType::Text });
+        self.handle(Input::Post { request, content_type });
         self.handle(Input::Body { request, body: body.freeze() });
     }
 
@@ -427,7 +452,9 @@ impl<P: Parser> World<P> {
             }
             self.connection.check().expect("invariants hold");
             if !self.polling && !self.connection.ended() {
-                self.handle(Input::LinkMessage { link: LINK, message: "3".into() });
+                // Whoever does not ask answers.
+                let beat = if self.revision == Revision::V3 { "2" } else { "3" };
+                self.handle(Input::LinkMessage { link: LINK, message: beat.into() });
             }
         }
         self.now = until;

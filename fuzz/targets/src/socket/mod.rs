@@ -12,7 +12,7 @@ mod typed;
 mod value;
 mod world;
 
-pub use self::connection::socket_connection;
+pub use self::connection::{socket_connection, socket_connection_v3};
 pub use self::encode::socket_encode;
 pub use self::json::socket_json;
 pub use self::msgpack::socket_msgpack;
