@@ -11,8 +11,8 @@ use socketio_tokio::rustls::ServerConfig;
 use socketio_tokio::rustls::pki_types::pem::PemObject;
 use socketio_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use socketio_tokio::{
-    AckError, Compression, Cors, DisconnectReason, EngineServer, EngineSocket, Event, Message, Namespace, Origins,
-    Recovery, Refusal, Server, Socket, Tls, serve, serve_tls,
+    AckError, Compression, Cors, DisconnectReason, EngineServer, EngineSocket, Event, Failure, Message, Namespace,
+    Origins, Recovery, Refusal, Server, Socket, Tls, serve, serve_tls,
 };
 use tokio::net::TcpListener;
 
@@ -63,6 +63,10 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
             _ => Err(Refusal::new("not authorised").with_data(serde_json::json!({ "code": 401 }))),
         }
     }));
+
+    socketio.of("/refuse").middleware(|_: socketio_tokio::ConnectRequest| {
+        Err(Refusal::new("refused").with_data(serde_json::json!({ "reason": "test" })))
+    });
 
     let engineio = engineio
         .on_message(|socket: EngineSocket, message: Message| {
@@ -119,6 +123,26 @@ fn echo(namespace: &Namespace) {
                 Err(_) => Ok(()),
             }
         });
+    // The events of the conformance suite (conformance/fixtures/SERVER.md) that need no more than a line.
+    namespace
+        .on("to-others", |socket: Socket, event: Event| socket.broadcast().emit("others-back", event.payload()))
+        .on("join", |socket: Socket, event: Event| -> Result<(), Failure> {
+            let room: String = event.read()?;
+            socket.join(&room);
+            Ok(socket.emit("joined", room)?)
+        })
+        .on("leave", |socket: Socket, event: Event| -> Result<(), Failure> {
+            let room: String = event.read()?;
+            socket.leave(&room);
+            Ok(socket.emit("left", room)?)
+        })
+        .on("volatile", |socket: Socket, event: Event| socket.emit_volatile("volatile-back", event.payload()))
+        .on("emit-with-ack", |socket: Socket, event: Event| async move {
+            match socket.emit_with_ack_timeout("ack-me", event.payload(), Duration::from_millis(500))?.await {
+                Ok(answer) => socket.emit("acked", &answer),
+                Err(_) => socket.emit("ack-timeout", ()),
+            }
+        });
 }
 
 /// Each setting has a flag or environment variable, and a default. Times are in milliseconds, sizes in bytes.
@@ -133,9 +157,9 @@ struct Settings {
     ping_timeout: Duration,
     /// `--upgrade-timeout`: 10000.
     upgrade_timeout: Duration,
-    /// `--max-payload`: 1000000.
+    /// `--max-payload` or `MAX_PAYLOAD`: 1000000.
     max_payload: usize,
-    /// `--connect-timeout`: 45000.
+    /// `--connect-timeout` or `CONNECT_TIMEOUT_MS`: 45000.
     connect_timeout: Duration,
     /// `--deflate`, without a value: compresses WebSocket messages from 1024 bytes on. Otherwise none.
     deflate: Option<usize>,
@@ -178,8 +202,8 @@ impl Settings {
             ping_interval: Duration::from_millis(from_env("PING_INTERVAL_MS")?.unwrap_or(25_000)),
             ping_timeout: Duration::from_millis(from_env("PING_TIMEOUT_MS")?.unwrap_or(20_000)),
             upgrade_timeout: Duration::from_secs(10),
-            max_payload: 1_000_000,
-            connect_timeout: Duration::from_millis(45_000),
+            max_payload: from_env("MAX_PAYLOAD")?.unwrap_or(1_000_000).try_into()?,
+            connect_timeout: Duration::from_millis(from_env("CONNECT_TIMEOUT_MS")?.unwrap_or(45_000)),
             deflate: None,
             allow_eio3: false,
             recovery: false,

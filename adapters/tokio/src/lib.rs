@@ -130,6 +130,16 @@
 //! * **Metrics**: [`Server::metrics`] returns counters as plain values: sessions, closes by reason, refusals and faults by kind, packets,
 //!   bytes, handlers, queues, sockets, rooms, broadcasts.
 //!
+//! # Features
+//!
+//! All are off by default. A feature adds to the API, and changes nothing by itself.
+//!
+//! | feature | what |
+//! |---|---|
+//! | `compression` | `Compression`, for compressed responses to polls |
+//! | `msgpack` | `MsgPack`, the parser of `socket.io-msgpack-parser` |
+//! | `tls` | `serve_tls`, by rustls with the provider ring |
+//!
 //! # From JavaScript
 //!
 //! | JavaScript | Rust |
