@@ -42,7 +42,7 @@ def close_code(client):
 @attack("bombs", {GROWN: at_most(56), AFTER: at_most(24)}, DEFLATE)
 def bombs(attempt):
     """With compression: a client sends 1 000 events of 990 kB in 1 kB each (full: 5 000), whose handler asks it something and waits for an
-    ack of 5 s. It reads what comes, and never answers. Most are inflated only when others have ended."""
+    ack of 5 s. It reads what comes, and never answers. No more is inflated than the limits of input let in: then it is closed."""
     client = connected(attempt)
 
     def read():
