@@ -181,7 +181,8 @@ impl World<'_> {
         let settings = ClientSettings {
             start: kind(),
             upgrade: kind(),
-            patience: engine.ping_interval + engine.ping_timeout,
+            heartbeat_timeout: engine.ping_interval + engine.ping_timeout,
+            ping_interval: engine.ping_interval,
             max_payload: engine.max_payload,
             behavior: ClientBehavior::default(),
         };
@@ -201,7 +202,7 @@ impl World<'_> {
         let Some(client) = self.clients.get_mut(at) else { return };
         let Some(line) = client.lines.iter_mut().find(|line| line.in_use) else { return };
         match way {
-            0 => line.pair.vanish(),
+            0 => line.pair.crash(),
             1 => line.pair.fail_network(),
             2 => drop(line.pair.timed_command(0, Connection::discard)),
             3 => drop(line.pair.timed_command(0, Connection::shut_down)),

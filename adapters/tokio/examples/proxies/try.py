@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Tries nginx.conf and haproxy.cfg with two instances of the example `axum` and the official client, on other ports.
 
-  try.py --binary PATH --packages FOLDER     a built `axum`, and a folder whose node_modules has socket.io-client
+  try.py --examples FOLDER --packages FOLDER     with the built `axum` and `hyper`; whose node_modules has socket.io-client
+
+The example `hyper` is tried as well, without a proxy.
 
 Needs nginx, haproxy and node. Everything stays on 127.0.0.1 and ends by itself; the exit code is 1 if something was not as it must be.
 """
@@ -34,9 +36,24 @@ def listening(port):
     sys.exit(f"nothing listens on port {port}")
 
 
+def tried(name, command, port, packages, servers):
+    """Runs the client against a program that listens on this port. Returns whether it worked and met these servers."""
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        listening(port)
+        client = ["node", HERE / "try.mjs", f"http://127.0.0.1:{port}", packages]
+        run = subprocess.run(client, capture_output=True, text=True, timeout=120)
+    finally:
+        process.terminate()
+        process.wait()
+    good = run.returncode == 0 and run.stdout.split() == servers
+    print(f"{name}: " + (f"every way works, on {' and '.join(servers)}" if good else f"NOT: {run.stdout}{run.stderr}"))
+    return good
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--binary", default=ROOT / "target/release/examples/axum")
+    arguments.add_argument("--examples", type=pathlib.Path, default=ROOT / "target/release/examples")
     arguments.add_argument("--packages", default=ROOT / "target/peers/node")
     arguments = arguments.parse_args()
     for tool in ("nginx", "haproxy", "node"):
@@ -45,29 +62,23 @@ def main():
     first, second = free_port(), free_port()
     failed = False
     with tempfile.TemporaryDirectory() as folder:
-        servers = [subprocess.Popen([arguments.binary, name, str(port)]) for name, port in (("a", first), ("b", second))]
+        axum = arguments.examples / "axum"
+        servers = [subprocess.Popen([axum, name, str(port)]) for name, port in (("a", first), ("b", second))]
         try:
             listening(first)
             listening(second)
-            for recipe, command in (("nginx.conf", ["nginx", "-c"]), ("haproxy.cfg", ["haproxy", "-f"])):
+            for recipe, command in (("nginx.conf", ["nginx", "-c"]), ("haproxy.cfg", ["haproxy", "-f"]), ("hyper", None)):
                 port = free_port()
+                if command is None:
+                    failed |= not tried(recipe, [arguments.examples / recipe, str(port)], port, arguments.packages, ["hyper"])
+                    continue
                 text = (HERE / recipe).read_text()
                 for before, after in (("3001", first), ("3002", second), ("3000", port)):
                     text = text.replace(f"127.0.0.1:{before}", f"127.0.0.1:{after}")
                 text = text.replace("/tmp/", f"{folder}/")
                 configuration = pathlib.Path(folder, recipe)
                 configuration.write_text(text)
-                proxy = subprocess.Popen([*command, configuration], stderr=subprocess.DEVNULL)
-                try:
-                    listening(port)
-                    client = ["node", HERE / "try.mjs", f"http://127.0.0.1:{port}", arguments.packages]
-                    run = subprocess.run(client, capture_output=True, text=True, timeout=120)
-                finally:
-                    proxy.terminate()
-                    proxy.wait()
-                good = run.returncode == 0 and run.stdout.split() == ["a", "b"]
-                failed |= not good
-                print(f"{recipe}: " + ("every way works, on both servers" if good else f"NOT: {run.stdout}{run.stderr}"))
+                failed |= not tried(recipe, [*command, configuration], port, arguments.packages, ["a", "b"])
         finally:
             for server in servers:
                 server.terminate()

@@ -1,4 +1,5 @@
-//! The page of the example "chat" in a headless Chromium, with two people at once. And socket.io-client in Chromium, with compression.
+//! The page of the example "chat" in a headless Chromium, with two people at once; socket.io-client in Chromium, with compression; pages of
+//! another origin than the server's.
 
 use crate::group::{self, Group, Opposite, Runner};
 use crate::server::{Example, Launch};
@@ -20,5 +21,22 @@ pub(crate) fn groups() -> Vec<Group> {
         checks: group::checks(include_str!("scripts/chat.mjs")),
         opposite: Opposite::Example(Launch { example: Example::Chat, flags: vec![] }),
     };
-    vec![chat, deflate]
+    let mut groups = vec![chat, deflate];
+    // Another program has other flags.
+    if Example::Echo.is_replaced() {
+        return groups;
+    }
+    for (name, flags) in [("cors", vec!["--cors", "--compression"]), ("no_cors", vec![])] {
+        let mut checks = group::checks(include_str!("scripts/cors.mjs"));
+        checks.retain(|check| check.contains("with_credentials") == (name == "cors"));
+        groups.push(Group {
+            name: format!("browser::{name}"),
+            runner: Runner::Browser,
+            script: "cors.mjs",
+            mode: "polling",
+            checks,
+            opposite: Opposite::Example(Launch { example: Example::Echo, flags }),
+        });
+    }
+    groups
 }
