@@ -104,39 +104,9 @@ impl Uses {
     }
 }
 
-/// A list of arguments: `()`, or the first one and the rest.
-pub(crate) trait ExtractAll<A: Source>: Sized {
-    const USES: Uses;
-
-    fn extract_all(input: &mut HandlerInput<A>) -> Result<Self, String>;
-}
-
-impl<A: Source> ExtractAll<A> for () {
-    const USES: Uses = Uses::NOTHING;
-
-    #[inline(always)]
-    fn extract_all(_: &mut HandlerInput<A>) -> Result<Self, String> {
-        Ok(())
-    }
-}
-
-impl<A: Source, First: Extract<A>, Rest: ExtractAll<A>> ExtractAll<A> for (First, Rest) {
-    const USES: Uses = First::USES.and(Rest::USES);
-
-    // What is left of it after inlining are the moves and clones that the arguments need.
-    #[inline(always)]
-    fn extract_all(input: &mut HandlerInput<A>) -> Result<Self, String> {
-        input.later = Rest::USES;
-        match First::extract(input) {
-            Ok(first) => Ok((first, Rest::extract_all(input)?)),
-            Err(error) => Err(failed::<First>(&error)),
-        }
-    }
-}
-
 /// Says which argument could not be extracted.
 #[cold]
-fn failed<T>(error: &impl Display) -> String {
+pub(crate) fn not_extracted<T>(error: &impl Display) -> String {
     format!("its argument {} could not be extracted: {error}", short_name(std::any::type_name::<T>()))
 }
 
@@ -148,10 +118,9 @@ fn short_name(name: &str) -> &str {
 }
 
 impl<A: Source> HandlerInput<A> {
-    /// Extracts all arguments of a handler.
     #[inline(always)]
-    pub(crate) fn extract_all<All: ExtractAll<A>>(arguments: A) -> Result<All, String> {
-        All::extract_all(&mut Self { parts: arguments.into_parts(), later: Uses::NOTHING })
+    pub(crate) fn new(arguments: A) -> Self {
+        Self { parts: arguments.into_parts(), later: Uses::NOTHING }
     }
 }
 

@@ -14,7 +14,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
-use crate::extract::{Extract, HandlerInput, Source};
+use crate::extract::{Extract, HandlerInput, Source, Uses, not_extracted};
 
 /// The result of a handler, as the driver sees it: its value is dropped, and its error is logged.
 pub type HandlerResult = Result<(), String>;
@@ -177,9 +177,17 @@ pub enum Immediate {}
 #[derive(Debug)]
 pub enum Deferred {}
 
-macro_rules! nested {
-    () => { () };
-    ($first:ident $($rest:ident)*) => { ($first, nested!($($rest)*)) };
+/// Extracts one argument after the other, each as a variable. Not as one tuple: that would be copied again.
+macro_rules! extract_each {
+    ($input:ident;) => {};
+    ($input:ident; $first:ident $($rest:ident)*) => {
+        $input.later = Uses::NOTHING$(.and($rest::USES))*;
+        let $first = match $first::extract(&mut $input) {
+            Ok(argument) => argument,
+            Err(error) => return Started::NotStarted(not_extracted::<$first>(&error)),
+        };
+        extract_each!($input; $($rest)*);
+    };
 }
 
 macro_rules! handlers {
@@ -196,12 +204,11 @@ macro_rules! handlers {
             R: Outcome<T>,
             $($argument: Extract<A>,)*
         {
-            #[allow(non_snake_case, reason = "values are named like their types")]
+            #[allow(non_snake_case, unused_mut, unused_variables, reason = "values are named like their types, and may be none")]
             fn start(&self, arguments: A) -> Started<T> {
-                match HandlerInput::extract_all::<nested!($($argument)*)>(arguments) {
-                    Ok(nested!($($argument)*)) => Started::Done(self($($argument),*).into_outcome()),
-                    Err(error) => Started::NotStarted(error),
-                }
+                let mut input = HandlerInput::new(arguments);
+                extract_each!(input; $($argument)*);
+                Started::Done(self($($argument),*).into_outcome())
             }
         }
 
@@ -212,14 +219,11 @@ macro_rules! handlers {
             R: Future<Output: Outcome<T>> + Send + 'static,
             $($argument: Extract<A>,)*
         {
-            #[allow(non_snake_case, reason = "values are named like their types")]
+            #[allow(non_snake_case, unused_mut, unused_variables, reason = "values are named like their types, and may be none")]
             fn start(&self, arguments: A) -> Started<T> {
-                match HandlerInput::extract_all::<nested!($($argument)*)>(arguments) {
-                    Ok(nested!($($argument)*)) => {
-                        Started::Waits(Box::pin(self($($argument),*).map(Outcome::into_outcome)))
-                    }
-                    Err(error) => Started::NotStarted(error),
-                }
+                let mut input = HandlerInput::new(arguments);
+                extract_each!(input; $($argument)*);
+                Started::Waits(Box::pin(self($($argument),*).map(Outcome::into_outcome)))
             }
         }
     };
