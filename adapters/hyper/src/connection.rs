@@ -16,7 +16,7 @@ use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use socketio_driver::{Endpoint, RemoteAddress, Runtime, Upgrade};
+use socketio_driver::{Endpoint, RemoteAddress, Runtime, Secure, Upgrade};
 
 use crate::connections::ConnectionGuard;
 use crate::exchange::{Exchange, RequestBody, ResponseBody};
@@ -28,6 +28,8 @@ pub(crate) struct Shared<R, E> {
     pub(crate) runtime: R,
     pub(crate) endpoint: E,
     pub(crate) settings: Arc<Settings>,
+    /// Whether the connections are encrypted.
+    secure: bool,
     http: http1::Builder,
     /// The value of `Keep-Alive`.
     keep_alive: HeaderValue,
@@ -41,7 +43,7 @@ const LEAST_HEAD: usize = 8192;
 const CHEAP_HEADERS: usize = 100;
 
 impl<R: Runtime, E: Endpoint> Shared<R, E> {
-    pub(crate) fn new(runtime: R, endpoint: E, settings: Settings) -> Self {
+    pub(crate) fn new(runtime: R, endpoint: E, settings: Settings, secure: bool) -> Self {
         let mut http = http1::Builder::new();
         // `Stream` enforces the deadlines, with one timer for all of them.
         http.header_read_timeout(None).max_buf_size(settings.max_head_bytes.max(LEAST_HEAD));
@@ -50,7 +52,7 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
         }
         let timeout = format!("timeout={}", settings.idle_timeout.as_secs());
         let keep_alive = HeaderValue::from_str(&timeout).unwrap_or(HeaderValue::from_static("timeout=0"));
-        Self { runtime, endpoint, settings: Arc::new(settings), http, keep_alive }
+        Self { runtime, endpoint, settings: Arc::new(settings), secure, http, keep_alive }
     }
 
     /// Serves one connection until it ends.
@@ -105,6 +107,9 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
             let upgrade = extensions.remove::<OnUpgrade>().map(|upgrade| Upgrade::new(stream_of::<I, R>(upgrade)));
             if let Some(address) = address {
                 extensions.insert(RemoteAddress(address));
+            }
+            if self.secure {
+                extensions.insert(Secure);
             }
             Either::Left(self.endpoint.respond(&self.runtime, request, upgrade))
         } else {

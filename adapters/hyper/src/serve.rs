@@ -28,6 +28,9 @@ pub trait Listener: Send + 'static {
     /// The byte stream of a connection.
     type Io: Read + Write + Unpin + Send + 'static;
 
+    /// Whether the connections are encrypted. Their requests are then marked as [`Secure`](socketio_driver::Secure). Default: false.
+    const SECURE: bool = false;
+
     /// Accepts the next connection. Returns it with the address of its peer, if it has one.
     ///
     /// Must be cancel safe: if the future is dropped before it is ready, no connection is lost.
@@ -119,7 +122,7 @@ where
 {
     async fn run(self) {
         let Self { runtime, mut listener, endpoint, settings, signal, deadline } = self;
-        let shared = Arc::new(Shared::new(runtime, endpoint, settings));
+        let shared = Arc::new(Shared::new(runtime, endpoint, settings, L::SECURE));
         let runtime = &shared.runtime;
         let connections = Arc::new(Connections::default());
         let mut signal = pin!(signal);

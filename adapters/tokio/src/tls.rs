@@ -83,6 +83,8 @@ impl Tls {
 impl Listener for Tls {
     type Io = TokioIo<TlsStream>;
 
+    const SECURE: bool = true;
+
     async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
         let (stream, address) = self.listener.accept().await?;
         // Small packets must not wait for each other. Fails only if the connection is already closed.

@@ -5,7 +5,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests fail loudly too"
+    reason = "helpers of tests may panic"
 )]
 
 mod support;
@@ -46,6 +46,7 @@ async fn secure(handshake_timeout: Duration) -> Secure {
     let server = Server::new();
     let (gone, reasons) = mpsc::unbounded_channel();
     server
+        .on("is-secure", |socket: Socket, _: Event| socket.emit("secure", socket.handshake().secure()))
         .on("echo", |socket: Socket, event: Event| socket.emit("echo", event.payload()))
         .on_disconnect(move |_: Socket, reason: DisconnectReason| gone.send(reason.to_string()).unwrap());
     let listener = Tls::new(listener, config).with_handshake_timeout(handshake_timeout);
@@ -111,6 +112,7 @@ async fn a_websocket_ends_with_a_close_notify_and_a_client_may_leave_without_one
         assert!(opened.starts_with("HTTP/1.1 101"), "{opened}");
         ask(&mut stream, frame(0x81, b"40"), "40{").await;
         ask(&mut stream, frame(0x81, b"42[\"echo\",1]"), "42[\"echo\",1]").await;
+        ask(&mut stream, frame(0x81, b"42[\"is-secure\"]"), "42[\"secure\",true]").await;
         if polite {
             within(stream.write_all(&frame(0x88, &1000u16.to_be_bytes()))).await.unwrap();
             let mut rest = Vec::new();
