@@ -36,6 +36,11 @@ pub struct Config {
     /// Whether clients of revision 3 are accepted, which Socket.IO 1 and 2 use. Every request without `EIO=4` then opens a session of
     /// revision 3 ([`Revision`](crate::Revision)). Without it, such a handshake is refused with code 5. Default false.
     pub allow_eio3: bool,
+    /// Whether clients may poll by JSONP (`j` in the query), as the reference allows. Default true.
+    ///
+    /// JSONP exists for browsers without CORS: any page can open a session with the cookies of its visitor, and read what the server sends,
+    /// because a `<script>` has no `Origin`. If sessions are authorised by cookies, turn it off.
+    pub allow_jsonp: bool,
     /// A message that is sent right after the open packet. Default none.
     pub initial_packet: Option<Message>,
     /// Limits that protect the server from slow and hostile peers.
@@ -54,6 +59,7 @@ impl Default for Config {
             transports: Transports::default(),
             allow_upgrades: true,
             allow_eio3: false,
+            allow_jsonp: true,
             initial_packet: None,
             limits: Limits::default(),
         }

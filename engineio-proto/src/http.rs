@@ -96,13 +96,14 @@ pub struct Response {
     headers: &'static [(&'static str, &'static str)],
     body: Bytes,
     refusal: Option<Refusal<'static>>,
+    may_compress: bool,
 }
 
 impl Response {
     /// A response that the driver makes where the protocol has none, for example for another path or an invalid HTTP request.
     #[must_use]
     pub const fn new(status: u16, headers: &'static [(&'static str, &'static str)], body: Bytes) -> Self {
-        Self { status, headers, body, refusal: None }
+        Self { status, headers, body, refusal: None, may_compress: false }
     }
 
     /// Marks the response as this refusal.
@@ -118,11 +119,18 @@ impl Response {
     }
 
     /// The response to a GET, whose body has packets.
-    pub(crate) const fn poll(body: Bytes, content_type: ContentType) -> Self {
-        match content_type {
-            ContentType::Text => Self::new(200, &[("content-type", "text/plain; charset=UTF-8"), NO_STORE], body),
-            ContentType::OctetStream => Self::new(200, &[("content-type", "application/octet-stream"), NO_STORE], body),
-        }
+    pub(crate) const fn poll(body: Bytes, content_type: ContentType, may_compress: bool) -> Self {
+        let headers: &[_] = match content_type {
+            ContentType::Text => &[("content-type", "text/plain; charset=UTF-8"), NO_STORE],
+            ContentType::OctetStream => &[("content-type", "application/octet-stream"), NO_STORE],
+        };
+        Self { status: 200, headers, body, refusal: None, may_compress }
+    }
+
+    /// Whether the driver may compress the body: it has packets, and all of them [may be compressed](crate::Frame::compress).
+    #[must_use]
+    pub const fn may_compress(&self) -> bool {
+        self.may_compress
     }
 
     /// The response to a POST whose body was accepted.
@@ -213,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_response_is_written_whole() {
-        let response = Response::poll(Bytes::from_static(b"2"), ContentType::Text);
+        let response = Response::poll(Bytes::from_static(b"2"), ContentType::Text, true);
         let expected = "HTTP/1.1 200 \r\ncontent-length: 1\r\ncontent-type: text/plain; charset=UTF-8\r\ncache-control: no-store\r\n\r\n2";
         assert_eq!(response.to_http1(false), expected.as_bytes());
         let closing = Response::empty(404).to_http1(true);

@@ -164,6 +164,8 @@ impl Wire {
         I: IntoIterator<Item = &'a Frame>,
         I::IntoIter: Clone,
     {
+        let frames = frames.into_iter();
+        let may_compress = frames.clone().all(Frame::compress);
         let mut body = BytesMut::new();
         let content_type = match self.revision {
             Revision::V4 => {
@@ -177,6 +179,6 @@ impl Wire {
             callback.encode(&body, &mut script);
             body = script;
         }
-        Response::poll(body.freeze(), content_type)
+        Response::poll(body.freeze(), content_type, may_compress)
     }
 }

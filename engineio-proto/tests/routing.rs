@@ -264,3 +264,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn jsonp_is_refused_if_it_is_off() {
+    let mut config = Config::default();
+    config.allow_jsonp = false;
+    let server = Server::new(config);
+    let Route::Reply(response) = server.route(&get("EIO=4&transport=polling&j=0")) else { panic!("it was accepted") };
+    assert_json(&response, 400, 0);
+    assert!(matches!(server.route(&get("EIO=4&transport=polling")), Route::Open(_)));
+    assert_eq!(opens(&get("EIO=4&transport=polling&j=0")), None);
+}

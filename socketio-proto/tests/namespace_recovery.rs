@@ -168,6 +168,22 @@ fn case_129_and_130_a_returned_socket_has_its_id_and_rooms_and_gets_what_it_has_
 }
 
 #[test]
+fn the_key_of_a_lost_socket_still_means_its_client() {
+    let mut world = World::new(|_| {});
+    let (ann, bob) = (world.add(1), world.add(2));
+    let seen = world.everybody();
+    assert!(world.cut(ann) && world.cut(bob));
+    world.emit(&Target::everybody().without(ann));
+    let (private, recipients) = world.emit(&Target::socket(ann));
+    assert!(recipients.is_empty());
+    let all = world.everybody();
+    assert_eq!(world.returns(1, seen).unwrap().1, [private, all]);
+    // The key of a socket that is gone for good means nobody, and not everybody.
+    world.emit(&Target::socket(ann));
+    assert_eq!(world.returns(2, seen).unwrap().1, [private - 1, all]);
+}
+
+#[test]
 fn what_a_socket_has_sent_itself_is_not_missed_even_under_its_new_key() {
     let mut world = World::new(|_| {});
     let ann = world.add(1);

@@ -1,7 +1,7 @@
 //! Compression of WebSocket messages (permessage-deflate), if a server has it on and the client has agreed on it.
 //!
 //! A compressor takes some 300 KiB, so each thread has one. A message for many peers is compressed once: the result is kept beside the
-//! message in a small table of the process until every peer has it.
+//! message in a small table of the process. It stays there until later messages take its place: at most 16 messages and 1 MiB.
 //!
 //! Without the feature `deflate`, nobody can agree on it: [`Compression`] has no values.
 
@@ -70,7 +70,9 @@ mod deflate {
         if frame.data().is_unique() {
             return deflated(frame);
         }
-        let payload = lock(&SHARED).payload(frame);
+        let mut evicted = Vec::new();
+        let payload = lock(&SHARED).payload(frame, &mut evicted);
+        drop(evicted);
         // Not under the lock. Another thread that needs the same message waits, instead of doing the same work.
         payload.get_or_init(|| deflated(frame)).clone()
     }
@@ -96,7 +98,8 @@ mod deflate {
 
     impl Shared {
         /// The place of a message's compressed form.
-        fn payload(&mut self, frame: &Frame) -> Payload {
+        /// `evicted` gets the messages that leave the table. Drop it without the lock, because their memory may be the application's.
+        fn payload(&mut self, frame: &Frame, evicted: &mut Vec<Message>) -> Payload {
             let (head, data) = (frame.head(), frame.data());
             let is_same = |message: &&Message| {
                 message.data.as_ptr() == data.as_ptr() && message.data.len() == data.len() && message.head == head
@@ -104,13 +107,16 @@ mod deflate {
             if let Some(message) = self.messages.iter().find(is_same) {
                 return Arc::clone(&message.payload);
             }
-            // Nobody else holds these any more.
-            self.messages.retain(|message| !message.data.is_unique());
+            // Nothing else holds these any more.
+            let (unused, used) = self.messages.drain(..).partition(|message| message.data.is_unique());
+            self.messages = used;
+            evicted.extend(unused);
             let mut bytes =
                 self.messages.iter().map(|message| message.data.len()).fold(data.len(), usize::saturating_add);
             while self.messages.len() >= KEPT || bytes > KEPT_BYTES {
                 let Some(oldest) = self.messages.pop_front() else { break };
                 bytes = bytes.saturating_sub(oldest.data.len());
+                evicted.push(oldest);
             }
             let payload = Payload::default();
             self.messages.push_back(Message { head, data: data.clone(), payload: Arc::clone(&payload) });
@@ -132,12 +138,15 @@ mod deflate {
         fn a_shared_message_has_one_compressed_form() {
             let mut shared = Shared { messages: VecDeque::new() };
             let (frame, other) = (frame(&"a".repeat(2000)), frame(&"a".repeat(2000)));
-            let first = shared.payload(&frame);
-            assert!(Arc::ptr_eq(&first, &shared.payload(&frame.clone())));
-            assert!(!Arc::ptr_eq(&first, &shared.payload(&other)), "the same content at another address");
+            let first = shared.payload(&frame, &mut Vec::new());
+            assert!(Arc::ptr_eq(&first, &shared.payload(&frame.clone(), &mut Vec::new())));
+            assert!(
+                !Arc::ptr_eq(&first, &shared.payload(&other, &mut Vec::new())),
+                "the same content at another address"
+            );
             // The same bytes as binary have no type in front.
             let binary = Frame::message(Content::Binary(frame.data().clone()));
-            assert!(!Arc::ptr_eq(&first, &shared.payload(&binary)));
+            assert!(!Arc::ptr_eq(&first, &shared.payload(&binary, &mut Vec::new())));
             assert_eq!(shared.messages.len(), 3);
         }
 
@@ -146,17 +155,17 @@ mod deflate {
             let mut shared = Shared { messages: VecDeque::new() };
             let kept: Vec<Frame> = (0..100).map(|_| frame(&"x".repeat(2000))).collect();
             for frame in &kept {
-                shared.payload(frame);
+                shared.payload(frame, &mut Vec::new());
             }
             assert_eq!(shared.messages.len(), KEPT);
             drop(kept);
             let large: Vec<Frame> = (0..5).map(|_| frame(&"x".repeat(400_000))).collect();
             for frame in &large {
-                shared.payload(frame);
+                shared.payload(frame, &mut Vec::new());
             }
             assert_eq!(shared.messages.len(), 2);
             let huge = frame(&"x".repeat(5_000_000));
-            shared.payload(&huge);
+            shared.payload(&huge, &mut Vec::new());
             assert_eq!(shared.messages.len(), 1);
         }
 

@@ -100,6 +100,8 @@ struct Local {
     waiting: Waiting<Running, HandlerResult>,
     /// Whether the session was opened. Only then does the close handler run.
     opened: bool,
+    /// Whether handlers go on after the task. The last of them drops the values of the session.
+    has_leftover: bool,
 }
 
 #[derive(PartialEq)]
@@ -489,7 +491,10 @@ impl ServerApplication for Engine {
 
     fn open(&self, _: Instant, session: Session, peer: &Arc<EnginePeer>) -> (Session, Local) {
         let handlers = Arc::clone(&lock(&self.handlers));
-        (session, Local { peer: Arc::clone(peer), handlers, waiting: Waiting::new(), opened: false })
+        (
+            session,
+            Local { peer: Arc::clone(peer), handlers, waiting: Waiting::new(), opened: false, has_leftover: false },
+        )
     }
 
     fn shut_down() -> Command {
@@ -614,13 +619,14 @@ impl Application for Engine {
             log(&peer, &running, ended);
             None::<std::future::Ready<()>>
         })?;
+        local.has_leftover = true;
         Some(Box::pin(rest))
     }
 
     fn finish(&self, peer: &Arc<EnginePeer>, local: &mut Local) {
         peer.shared.inbox.close(&peer.shared.full);
         peer.shared.ended.store(true, Ordering::Relaxed);
-        if local.waiting.is_idle() {
+        if !local.has_leftover {
             peer.shared.extensions.clear();
         }
     }

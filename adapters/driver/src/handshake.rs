@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use engineio_proto::{Revision, query_parameters};
+use http::Version;
 use http::request::Parts;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
@@ -40,7 +41,9 @@ impl Handshake {
 
     pub(crate) fn new(parts: &Parts) -> Self {
         let mut head = Vec::with_capacity(Self::length(parts));
-        let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
+        // In HTTP/1, the scheme is what the client claims.
+        let claimed = parts.version >= Version::HTTP_2 && parts.uri.scheme_str() == Some("https");
+        let secure = claimed || parts.extensions.get::<Secure>().is_some();
         head.push(if secure { b's' } else { b'-' });
         head.extend_from_slice(target(parts).as_bytes());
         head.push(b'\n');
@@ -125,7 +128,7 @@ impl Handshake {
         self.cookies().find_map(|(key, value)| (key == name).then_some(value))
     }
 
-    /// Whether the request came over TLS: the listener says so ([`Secure`]), or the request line has the scheme `https`. Behind a proxy that
+    /// Whether the request came over TLS: the listener says so ([`Secure`]), or the scheme of an HTTP/2 request is `https`. Behind a proxy that
     /// ends TLS, this is false; look at the header that the proxy adds, often `x-forwarded-proto`.
     #[must_use]
     pub fn secure(&self) -> bool {
@@ -287,7 +290,9 @@ mod tests {
 
     #[test]
     fn tls_is_known_from_the_listener_or_the_scheme() {
-        assert!(handshake("https://host/socket.io/", &[]).secure());
+        assert!(!handshake("https://host/socket.io/", &[]).secure(), "in HTTP/1, the client writes the scheme");
+        let request = http::Request::builder().uri("https://host/socket.io/").version(Version::HTTP_2);
+        assert!(Handshake::new(&request.body(()).unwrap().into_parts().0).secure());
         let mut request = http::Request::new(());
         request.extensions_mut().insert(Secure);
         assert!(Handshake::new(&request.into_parts().0).secure());

@@ -431,12 +431,15 @@ fn decode_some<'a>(
     arena: &mut Arena,
     mut each: impl FnMut(Event),
 ) -> Result<&'a [u8], engineio_websocket::Error> {
+    // An inflated message has a cost that does not depend on its length.
+    const LEAST: usize = 2048;
+
     let mut decoded: usize = 0;
     while decoded < READ_BUFFER {
         let Some(event) = decoder.decode(&mut input, arena)? else { break };
         decoded = decoded.saturating_add(match &event {
-            Event::Text(text) => text.len(),
-            Event::Binary(data) => data.len(),
+            Event::Text(text) => text.len().max(LEAST),
+            Event::Binary(data) => data.len().max(LEAST),
             _ => 0,
         });
         each(event);

@@ -58,7 +58,8 @@ pub struct EngineMetrics {
     pub queued_bytes: u64,
     /// The bytes in the longest of these queues.
     pub longest_queue: u64,
-    /// Sessions that were closed because a packet did not fit in their queue (`limits.max_outbound`).
+    /// Packets that did not fit in the queue of a session (`limits.max_outbound`), which is closed then. Broadcasts may count several for one
+    /// session, until its task has closed it.
     pub queues_overflowed: u64,
 }
 

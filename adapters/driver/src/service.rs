@@ -383,7 +383,7 @@ impl<A: ServerApplication> Exchange<'_, A> {
     #[cfg(feature = "compression")]
     async fn compress(&self, response: &Response) -> Option<(Bytes, &'static str)> {
         let compression = self.service.settings.compression?;
-        if response.status() != 200 || self.session_request.kind() != RequestKind::Get {
+        if !response.may_compress() {
             return None;
         }
         let coding = compression.coding(&self.parts.headers, response.body().len())?;

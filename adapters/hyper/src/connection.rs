@@ -67,7 +67,8 @@ impl<R: Runtime, E: Endpoint> Shared<R, E> {
             Stream::new(io, self.runtime.clone(), Arc::clone(&self.settings), connections, Arc::clone(&exchange));
         let service = service_fn(|request: http::Request<Incoming>| {
             // Call `begin` at once: hyper may check for the end of the stream before it polls the response.
-            let may_hold = self.endpoint.may_hold(request.method(), request.uri());
+            let may_hold =
+                self.endpoint.matches(request.uri().path()) && self.endpoint.may_hold(request.method(), request.uri());
             let request = request.map(|body| exchange.begin(body, may_hold));
             self.respond::<I>(request, address, &exchange)
         });

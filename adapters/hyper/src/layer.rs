@@ -134,7 +134,7 @@ where
     }
 
     fn may_hold(&self, method: &http::Method, uri: &http::Uri) -> bool {
-        self.endpoint.may_hold(method, uri)
+        self.endpoint.matches(uri.path()) && self.endpoint.may_hold(method, uri)
     }
 
     fn shut_down(&self, deadline: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send {

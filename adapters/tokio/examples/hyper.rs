@@ -4,7 +4,7 @@
 //! Run with `cargo run -p socketio-tokio --example hyper -- 3000`.
 
 use std::convert::Infallible;
-use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -52,9 +52,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
-            // The client is gone already.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-            Err(error) => return Err(error.into()),
+            // The client is gone already, or too many files are open. Other connections go on.
+            Err(error) => {
+                eprintln!("a connection could not be accepted: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
         };
         // Small packets must not wait for each other.
         let _ = stream.set_nodelay(true);

@@ -188,7 +188,7 @@
 //! | an `https` server | `serve_tls`, with the feature `tls` |
 //! | option `parser` | [`ServerBuilder::parser`] |
 //!
-//! Not there yet: adapters for clusters and `io.serverSideEmit(..)`, `socket.compress(false)`, the option `serveClient`,
+//! Not there yet: adapters for clusters and `io.serverSideEmit(..)`, the option `serveClient`,
 //! WebTransport, the admin UI.
 
 mod layer;

@@ -28,8 +28,7 @@ pub type ServeTls<E, S> = socketio_hyper::Serve<Tokio, Tls, E, S>;
 
 /// Serves an endpoint over TLS: `https` and `wss`. Otherwise like [`serve`](crate::serve).
 ///
-/// `config` has the certificate and its key. The function sets the ALPN protocols to `http/1.1`, because WebSockets need it. This crate
-/// builds rustls with the `ring` provider.
+/// The configuration of the listener has the certificate and its key. This crate builds rustls with the `ring` provider.
 ///
 /// ```no_run
 /// use socketio_tokio::rustls::ServerConfig;
@@ -65,7 +64,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Creates a listener with this configuration, and sets its ALPN protocols to `http/1.1`.
+    /// Creates a listener with this configuration, and sets its ALPN protocols to `http/1.1`, because WebSockets need it.
     #[must_use]
     pub fn new(listener: TcpListener, mut config: ServerConfig) -> Self {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];

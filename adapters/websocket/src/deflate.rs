@@ -27,8 +27,9 @@ const FIRST_RESERVE: usize = 1024;
 /// A larger output buffer of a [`Deflater`] is freed after the message.
 const KEPT_BUFFER: usize = 64 * 1024;
 
-/// A message may have this many blocks with Huffman codes, whatever its size. The tables of each one cost some 4 µs.
-const FREE_BLOCKS: usize = 64;
+/// A message may have this many blocks with Huffman codes, whatever its size. The tables of each one cost some 4 µs, so a stream of small
+/// messages costs no more than one of large messages.
+const FREE_BLOCKS: usize = 4;
 
 /// A message may have one more such block for each so many bytes, compressed and inflated together.
 const BYTES_PER_BLOCK: usize = 32;

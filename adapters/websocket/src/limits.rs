@@ -4,7 +4,7 @@
 ///
 /// A decoder holds at most `max_message + 125` bytes on the heap: one unfinished message and one unfinished control frame that interrupts
 /// it. Memory grows with the bytes received. An announced length alone reserves at most 64 KiB. While it inflates a compressed message, it
-/// also holds the inflated one, of at most `max_message` bytes, and 11 KiB.
+/// also holds the inflated one, and 11 KiB. While that grows, its memory may be twice `max_message`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

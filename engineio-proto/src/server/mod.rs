@@ -252,6 +252,9 @@ impl Server {
         if revision == Revision::V3 && !self.config.allow_eio3 {
             return refuse(Refusal::UnsupportedVersion);
         }
+        if query.jsonp.is_some() && !self.config.allow_jsonp {
+            return refuse(Refusal::UnknownTransport);
+        }
         let link = head.websocket.then_some(LinkKind::WebSocket);
         // As in JavaScript, every string but the empty one is true.
         let base64 = !query.base64.is_empty();

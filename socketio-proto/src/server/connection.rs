@@ -201,7 +201,8 @@ impl<P: Parser> Connection<P> {
     /// queued before the reply, as in the reference: the client keeps them until the reply arrives.
     ///
     /// # Errors
-    /// As [`Connection::accept`]. All of the missed packets are queued, or the connection is closing.
+    /// As [`Connection::accept`]. After an error, the client has not joined. To keep the socket for another claim, call
+    /// [`Namespace::suspend`](super::Namespace::suspend).
     pub fn accept_recoverable(
         &mut self,
         now: Instant,
@@ -233,8 +234,8 @@ impl<P: Parser> Connection<P> {
         if !self.sockets.is_pending(socket) {
             return Err(EmitError::Disconnected);
         }
-        // The reply goes first. If it does not fit in the queue, the socket never existed, and no disconnect is reported for
-        // it.
+        // The reply is queued before the socket joins. If it does not fit in the queue, the socket never existed, and no disconnect
+        // is reported for it.
         let accepted = Accepted { sid: id.as_str(), pid };
         let reply = if self.is_protocol_4() { None } else { Some(&accepted) };
         let result =

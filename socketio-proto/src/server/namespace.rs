@@ -340,7 +340,8 @@ impl<K: Copy + Ord> Namespace<K> {
 
     /// Restores the socket that a client claims, under a new key: it is a member again, in its rooms, and a recipient of all later
     /// packets. Returns what the client has missed until now. Returns `None` if there is no such socket, or if it cannot be proven
-    /// that the client would get all that it has missed: the client then gets a new socket. In both cases the claim is used up.
+    /// that the client would get all that it has missed: the client then gets a new socket. A claim that names a lost socket is used
+    /// up in both cases, unless `key` is a member already.
     ///
     /// `capacity` is the number of bytes that the client's queue takes ([`Frame::queued_len`](engineio_proto::Frame)).
     pub fn restore(&mut self, now: Instant, key: K, claim: &Claim, capacity: usize) -> Option<Restored<K>> {

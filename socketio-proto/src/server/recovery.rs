@@ -234,6 +234,8 @@ pub(super) struct Recovery<K> {
     offsets: BTreeMap<Offset, u64>,
     bytes: usize,
     sessions: BTreeMap<PrivateId, Session<K>>,
+    /// The same sessions, by the keys of their former sockets.
+    former: BTreeMap<K, PrivateId>,
     /// The same sessions, those that expire first first.
     expiries: BTreeSet<(Instant, PrivateId)>,
     session_bytes: usize,
@@ -241,7 +243,7 @@ pub(super) struct Recovery<K> {
     forgotten: Vec<K>,
 }
 
-impl<K: Copy> Recovery<K> {
+impl<K: Copy + Ord> Recovery<K> {
     pub(super) const fn new(config: RecoveryConfig) -> Self {
         Self {
             config,
@@ -251,6 +253,7 @@ impl<K: Copy> Recovery<K> {
             offsets: BTreeMap::new(),
             bytes: 0,
             sessions: BTreeMap::new(),
+            former: BTreeMap::new(),
             expiries: BTreeSet::new(),
             session_bytes: 0,
             forgotten: Vec::new(),
@@ -281,7 +284,8 @@ impl<K: Copy> Recovery<K> {
         self.sessions.is_empty()
     }
 
-    /// Appends a packet. `id_of` returns the id of a socket, and `name` the stored name of a room.
+    /// Appends a packet. `id_of` returns the id of a member, and `name` the stored name of a room. A packet for a single socket that is gone
+    /// for good is not kept.
     pub(super) fn store(
         &mut self,
         now: Instant,
@@ -292,14 +296,22 @@ impl<K: Copy> Recovery<K> {
         name: impl Fn(&str) -> Option<Text>,
     ) {
         self.now = self.now.max(now);
+        // A handle of a lost socket still means its client.
+        let lost = |key: K| Some(self.sessions.get(self.former.get(&key)?)?.id.clone());
+        let id_of = |key: K| id_of(key).or_else(|| lost(key));
+        let only = target.only.map(id_of);
+        if matches!(only, Some(None)) {
+            return;
+        }
         let name = |room: &alloc::string::String| name(room).unwrap_or_else(|| room.as_str().into());
         let to = Addressees {
-            only: target.only.and_then(&id_of),
+            only: only.flatten(),
             rooms: target.rooms.iter().map(name).collect(),
             except: target.except.iter().map(name).collect(),
-            sender: target.sender.and_then(&id_of),
+            sender: target.sender.and_then(id_of),
         };
-        let bytes = encoded.packet_len().saturating_add(to.size()).saturating_add(ENTRY);
+        let entries = ENTRY.saturating_mul(encoded.frames().len());
+        let bytes = encoded.packet_len().saturating_add(to.size()).saturating_add(entries);
         self.offsets.insert(offset, self.next());
         let expires = self.now + self.config.max_packet_age;
         self.packets.push_back(Stored { offset, expires, to, encoded: encoded.clone(), bytes });
@@ -341,6 +353,7 @@ impl<K: Copy> Recovery<K> {
         let cut = self.next();
         self.sessions.insert(pid, Session { former, id, rooms, tracked, cut, expires, bytes });
         self.expiries.insert((expires, pid));
+        self.former.insert(former, pid);
         self.session_bytes = self.session_bytes.saturating_add(bytes);
         while self.sessions.len() > self.config.max_sessions || self.session_bytes > self.config.max_session_bytes {
             let Some(&(_, oldest)) = self.expiries.first() else { break };
@@ -352,6 +365,7 @@ impl<K: Copy> Recovery<K> {
     fn remove(&mut self, pid: PrivateId) -> Option<Session<K>> {
         let session = self.sessions.remove(&pid)?;
         self.expiries.remove(&(session.expires, pid));
+        self.former.remove(&session.former);
         self.session_bytes = self.session_bytes.saturating_sub(session.bytes);
         Some(session)
     }
@@ -367,8 +381,9 @@ impl<K: Copy> Recovery<K> {
     pub(super) fn take(&mut self, now: Instant, claim: &Claim, capacity: usize) -> Option<Taken<K>> {
         self.now = self.now.max(now);
         let session = self.remove(claim.pid)?;
-        match self.missed(&session, claim.offset, capacity) {
-            Some(missed) if session.expires > self.now => {
+        let in_time = session.expires > self.now;
+        match in_time.then(|| self.missed(&session, claim.offset, capacity)).flatten() {
+            Some(missed) => {
                 let Session { former, id, rooms, mut tracked, .. } = session;
                 if let Some((_, offset)) = missed.last() {
                     tracked.latest = Some(*offset);
@@ -376,7 +391,7 @@ impl<K: Copy> Recovery<K> {
                 let missed = missed.into_iter().map(|(encoded, _)| encoded).collect();
                 Some(Taken { former, id, rooms, tracked, missed })
             }
-            _ => {
+            None => {
                 self.forgotten.push(session.former);
                 None
             }

@@ -99,8 +99,8 @@ impl AllowRequest {
             panicked(&panic_message(panic.as_ref()));
             Err(String::new())
         };
-        let waiting = Waiting(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= max_waiting {
+        let waiting = self.waits.then(|| Waiting(&self.waiting));
+        if waiting.is_some() && self.waiting.fetch_add(1, Ordering::Relaxed) >= max_waiting {
             static BUSY: Occurrences = Occurrences::new();
             log_limited!(
                 BUSY,

@@ -111,7 +111,7 @@ macro_rules! http_settings {
             self
         }
 
-        /// Is called for every refused request, before the response is sent. Use it for logs and counters: anybody can cause it, as often
+        /// Is called for every request that the protocol or the application refuses, before the response is sent. Use it for logs and counters: anybody can cause it, as often
         /// as they like. Source: event `connection_error` of the reference.
         pub fn on_connection_error(
             mut self,

@@ -48,7 +48,13 @@ impl Compression {
     /// From 1 (fast) to 9 (small). Default: 6.
     #[must_use]
     pub const fn level(mut self, level: u32) -> Self {
-        self.level = if level > 9 { 9 } else { level };
+        self.level = if level == 0 {
+            1
+        } else if level > 9 {
+            9
+        } else {
+            level
+        };
         self
     }
 

@@ -13,7 +13,8 @@ use crate::body::Body;
 /// [`ServerBuilder::cors`](crate::ServerBuilder::cors).
 ///
 /// Without it, browsers let a page poll only a server of its own origin. CORS does not apply to WebSockets: see
-/// [`ServerBuilder::check_origin`](crate::ServerBuilder::check_origin).
+/// [`ServerBuilder::check_origin`](crate::ServerBuilder::check_origin). Neither applies to JSONP; see
+/// [`EngineConfig::allow_jsonp`](crate::EngineConfig).
 ///
 /// ```
 /// use std::time::Duration;

@@ -56,7 +56,7 @@ pub enum ErrorContext<'a> {
     IdGeneration,
     /// Code 3: the head of the request exceeds `max_head_bytes`.
     HeadTooLarge,
-    /// Code 3: the server is shutting down, or too many requests wait for `allow_request`.
+    /// Code 3: the server is shutting down or draining, `max_sessions` is reached, or too many requests wait for `allow_request`.
     Unavailable,
     /// Code 4: `allow_request` refused the request, with this message.
     Forbidden(&'a str),

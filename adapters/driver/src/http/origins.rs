@@ -45,19 +45,27 @@ impl Origins {
     /// These origins. They are compared exactly.
     ///
     /// # Panics
-    /// If a text is not an origin: `null`, or a scheme, `://`, and a host without a path. A slash at the end is a common mistake.
+    /// If a text is not an origin as browsers send it: `null`, or a scheme, `://`, and a host without a path and without the default port of
+    /// the scheme. A slash at the end is a common mistake. `null` is the origin of sandboxed frames, which any page can make.
     #[must_use]
     pub fn list<T: Into<String>>(origins: impl IntoIterator<Item = T>) -> Self {
         let origins: Vec<String> = origins.into_iter().map(Into::into).collect();
         for origin in &origins {
-            let host = origin.split_once("://").map_or("", |(_, host)| host);
-            let valid = !host.is_empty()
-                && !host.contains(['/', '*', ',', ' '])
+            let (scheme, host) = origin.split_once("://").unwrap_or_default();
+            let default_port = match scheme {
+                "http" => host.ends_with(":80"),
+                "https" => host.ends_with(":443"),
+                _ => false,
+            };
+            let valid = !scheme.is_empty()
+                && !host.is_empty()
+                && !default_port
+                && !host.contains(['/', '*', ',', ' ', '@', '?', '#'])
                 && HeaderValue::from_str(origin).is_ok()
                 && !origin.bytes().any(|byte| byte.is_ascii_uppercase());
             assert!(
                 valid || origin == "null",
-                "`{origin}` is not an origin: write a scheme and a host in lower case and without a path, such as `https://app.example`, or use `Origins::any()`"
+                "`{origin}` is not an origin: write a scheme and a host in lower case, without a path and without a default port, such as `https://app.example`, or use `Origins::any()`"
             );
         }
         Self(Kind::List(origins.into()))

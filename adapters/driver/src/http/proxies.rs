@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{FORWARDED, HeaderName};
+use http::header::{FORWARDED, HeaderName, HeaderValue};
 use http::request::Parts;
 
 use crate::handshake::RemoteAddress;
@@ -54,10 +54,11 @@ impl ClientAddress {
             Header::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
             Header::Forwarded => FORWARDED,
         };
-        // Several lines are one list.
-        let lines: Vec<&str> =
-            parts.headers.get_all(name).iter().map(|line| line.to_str().ok()).collect::<Option<_>>()?;
-        let entry = lines.iter().rev().flat_map(|line| line.rsplit(',')).nth(self.hops.checked_sub(1)?)?;
+        // Several lines are one list. The client may have written anything before the entry of the first trusted proxy, so only that
+        // entry is decoded.
+        let lines: Vec<&[u8]> = parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        let mut entries = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
+        let entry = str::from_utf8(entries.nth(self.hops.checked_sub(1)?)?).ok()?;
         match self.header {
             Header::XForwardedFor => address(entry),
             Header::Forwarded => entry.split(';').find_map(|pair| {
@@ -83,7 +84,7 @@ mod tests {
         let mut request = http::Request::new(());
         for (name, value) in lines {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-            request.headers_mut().append(name, http::HeaderValue::from_str(value).unwrap());
+            request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
         }
         let (mut parts, ()) = request.into_parts();
         client.apply(&mut parts);
@@ -100,6 +101,16 @@ mod tests {
         assert_eq!(hops(4), None);
         assert_eq!(hops(0), None);
         assert_eq!(found(ClientAddress::forwarded(1), &lines), None);
+    }
+
+    #[test]
+    fn what_a_client_writes_before_the_entry_has_no_influence() {
+        let client = || ClientAddress::x_forwarded_for(1);
+        assert_eq!(found(client(), &[("x-forwarded-for", "\u{e9}, 1.2.3.4")]).as_deref(), Some("1.2.3.4:0"));
+        let lines = [("x-forwarded-for", "\u{e9}"), ("x-forwarded-for", "1.2.3.4")];
+        assert_eq!(found(client(), &lines).as_deref(), Some("1.2.3.4:0"));
+        let forwarded = [("forwarded", "for=\u{e9}, for=1.2.3.4")];
+        assert_eq!(found(ClientAddress::forwarded(1), &forwarded).as_deref(), Some("1.2.3.4:0"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use engineio_proto::server::{Session, Transport};
-use engineio_proto::{CloseReason, Instant, SendError, Sid, Text};
+use engineio_proto::{CloseReason, Instant, Revision, SendError, Sid, Text};
 use futures_util::future::BoxFuture;
 use futures_util::task::noop_waker_ref;
 use http::request::Parts;
@@ -133,7 +133,7 @@ pub(crate) struct SocketIo<P: Parser> {
     max_waiting: MaxWaiting,
     emits: Emits,
     recovery: Option<(Recovery, RecoveryConfig)>,
-    alarm: Arc<Alarm>,
+    pub(super) alarm: Arc<Alarm>,
     pub(crate) watch: Watch<Vec<Socket<P>>>,
     pub(crate) states: Arc<States>,
     pub(crate) registry: Arc<Registry<P>>,
@@ -296,11 +296,26 @@ impl<P: Parser> SocketIo<P> {
     ) {
         let Joining { pending, namespace, handlers, visit, extensions, .. } = joining;
         if namespace.is_removed() {
+            if let Some(Recovered { socket, .. }) = recovered {
+                visit.keep();
+                abandon(&socket);
+            }
+            self.alarm.counters.connects_refused.add(1);
             return core.machine.refuse_unknown(core.now, pending);
         }
         let socket = match recovered {
-            Some(recovered) => accept_recovered(core, pending, recovered),
-            None => self.accept_new(core, pending, &namespace, extensions),
+            Some(recovered) => {
+                // The restored socket keeps the namespace alive from now on, even if its connection does not accept it.
+                visit.keep();
+                accept_recovered(core, pending, recovered)
+            }
+            None => {
+                let socket = self.accept_new(core, pending, &namespace, extensions);
+                if socket.is_some() {
+                    visit.keep();
+                }
+                socket
+            }
         };
         let Some(socket) = socket else { return };
         let handle = socket.handle;
@@ -308,7 +323,6 @@ impl<P: Parser> SocketIo<P> {
             // Over polling, the reply stays in the queue until a GET fetches it. The connect handler's emits have to count it.
             core.peer.set_buffered(core.machine.buffered_bytes());
         }
-        visit.keep();
         self.alarm.counters.sockets_connected.add(1);
         if namespace.is_removed() {
             // After the removal has disconnected the sockets that it found.
@@ -339,7 +353,9 @@ impl<P: Parser> SocketIo<P> {
         namespace: &Arc<NamespaceInner<P>>,
         extensions: Option<Arc<Extensions>>,
     ) -> Option<Arc<SocketInner<P>>> {
-        let pid = self.recovery.as_ref().map(|_| private_id());
+        // Clients of protocol 4 get no private id, so they could not return.
+        let returns = core.machine.session().revision() == Revision::V4;
+        let pid = self.recovery.as_ref().filter(|_| returns).map(|_| private_id());
         let id = random_bytes().map(|random| core.machine.socket_id(&pending, random));
         let (Some(id), None | Some(Some(_))) = (id, pid) else {
             refuse(core, pending, &Refusal::new("no session id"));
@@ -467,7 +483,7 @@ fn recover<P: Parser>(core: &Core<'_, SocketIo<P>>, joining: &mut Joining<P>) ->
     const REPLY: usize = 1024;
 
     let Joining { pending, namespace, extensions, .. } = joining;
-    let claim = Claim::of(pending)?;
+    let claim = Claim::of(pending).filter(|_| core.machine.session().revision() == Revision::V4)?;
     let (peer, handle, auth) = (core.peer, pending.socket(), pending.auth().map(Payload::detached));
     let extensions = extensions.as_ref().map(|extensions| extensions.copied_without(&[])).unwrap_or_default();
     let limit = core.machine.session().config().limits.max_outbound;
@@ -491,11 +507,16 @@ fn accept_recovered<P: Parser>(
         }
         Err(error) => {
             tracing::debug!(%session, namespace, socket = %id, %error, "a recovered client could not be accepted");
-            leave(&socket, &DisconnectReason::Closed(CloseReason::ForcedClose));
-            socket.forget();
+            abandon(&socket);
             None
         }
     }
+}
+
+/// Removes a socket that was restored and that no connection has accepted.
+fn abandon<P: Parser>(socket: &SocketInner<P>) {
+    leave(socket, &DisconnectReason::Closed(CloseReason::ForcedClose));
+    socket.forget();
 }
 
 /// Runs a handler for a socket that is leaving or has left.
@@ -877,7 +898,7 @@ impl<P: Parser> Application for SocketIo<P> {
 
     fn waiting(&self, local: &Local<P>) -> usize {
         // One branch for each, nearly always.
-        local.waiting.len().saturating_add(local.joining.len())
+        local.waiting.len().saturating_add(local.joining.len()).saturating_add(usize::from(local.held.is_some()))
     }
 
     fn leftover(&self, local: &mut Local<P>) -> Option<BoxFuture<'static, ()>> {

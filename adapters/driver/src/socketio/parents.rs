@@ -147,7 +147,10 @@ impl<P: Parser> SocketIo<P> {
         let Joining { pending, extensions, .. } = joining;
         match entered {
             Ok(entered) => self.entered(core, cx, pending, entered, extensions),
-            Err(_) => core.machine.refuse_unknown(core.now, pending),
+            Err(_) => {
+                self.alarm.counters.connects_refused.add(1);
+                core.machine.refuse_unknown(core.now, pending);
+            }
         }
     }
 

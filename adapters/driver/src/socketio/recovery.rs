@@ -8,6 +8,7 @@
 use std::any::TypeId;
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -252,9 +253,15 @@ impl<P: Parser> NamespaceInner<P> {
         }
         // The socket's own handlers are set again by the connect handler, and its end is told to those who wait for it now.
         let ended = [TypeId::of::<OwnHandlers<P>>(), TypeId::of::<Closed>()];
+        // Values that the application stores from now on would be lost.
+        socket.connected.store(false, Ordering::Relaxed);
         let values = KeptValues { extensions: socket.extensions.copied_without(&ended) };
         let now = self.alarm.now();
         let mut members = lock(&self.members);
+        if self.keeps_nothing.load(Ordering::Relaxed) {
+            drop(members);
+            return self.remove(socket);
+        }
         let index = usize::try_from(socket.key.index).unwrap_or(usize::MAX);
         if members.sockets.get(index).is_none_or(|there| there.key != socket.key) {
             drop(members);
@@ -275,6 +282,14 @@ impl<P: Parser> NamespaceInner<P> {
         drop((dropped, removed));
         self.set_alarm(deadline);
         self.tell(outcomes);
+    }
+
+    /// Drops what is kept for lost clients, and keeps nothing from now on.
+    pub(crate) fn keep_nothing(&self) {
+        if self.recovers {
+            self.keeps_nothing.store(true, Ordering::Relaxed);
+            self.handle_timeout(Instant::FAR_FUTURE);
+        }
     }
 
     /// Restores the socket that a client claims. What is sent to it from now on comes after what it has missed. `capacity` is the number of

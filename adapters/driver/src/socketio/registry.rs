@@ -117,6 +117,7 @@ impl<P: Parser> NamespaceInner<P> {
         {
             let removed = lock(&registry.table).leave(&self.name, *id);
             if removed.is_some() {
+                self.keep_nothing();
                 tracing::debug!(namespace = &*self.name, "an empty child namespace was removed");
             }
             // Dropped without the lock, because it contains handlers of the application.
@@ -141,6 +142,7 @@ impl<P: Parser> NamespaceInner<P> {
     fn close(&self) {
         self.removed.store(true, Ordering::SeqCst);
         self.disconnect(&Target::everybody());
+        self.keep_nothing();
     }
 }
 
@@ -169,7 +171,9 @@ impl<P: Parser> Registry<P> {
         made.latch.close();
         let inserted = Arc::clone(lock(&self.table).insert(made.name.clone(), Arc::clone(&made)));
         if Arc::ptr_eq(&inserted, &made) {
-            self.announce(&inserted);
+            // The application has created it, and sees the panic in its log.
+            let _ = self.announce(&inserted);
+            inserted.latch.open();
         }
         inserted
     }
@@ -184,7 +188,9 @@ impl<P: Parser> Registry<P> {
         made.latch.close();
         let inserted = lock(&self.table).insert_child(&made.name, parent, Arc::clone(&made)).cloned()?;
         if Arc::ptr_eq(&inserted, &made) {
-            self.announce(&inserted);
+            // The application has created it, and sees the panic in its log.
+            let _ = self.announce(&inserted);
+            inserted.latch.open();
         }
         Ok(inserted)
     }
@@ -222,17 +228,18 @@ impl<P: Parser> Registry<P> {
         if is_new {
             tracing::debug!(namespace = &*made.name, "a child namespace was created");
             if !self.announce(&entered.0) {
-                // The handler that failed may have been about to add middleware.
+                // The handler that failed may have been about to add middleware. Clients that wait see the mark.
                 self.remove(&entered.0.name);
             }
+            entered.0.latch.open();
         }
         Ok(entered)
     }
 
-    /// Tells the application about a new namespace, and lets clients join it afterwards. Returns false if a handler has panicked.
+    /// Tells the application about a new namespace, whose latch is opened afterwards. Returns false if a handler has panicked.
     fn announce(&self, namespace: &Arc<NamespaceInner<P>>) -> bool {
         let observers = if &*namespace.name == "/" { Vec::new() } else { lock(&self.observers).clone() };
-        let announced = observers.iter().all(|observer| {
+        observers.iter().all(|observer| {
             let told = catch_unwind(AssertUnwindSafe(|| observer(Namespace(Arc::clone(namespace)))));
             if let Err(panic) = &told {
                 let (panic, namespace) = (panic_message(panic.as_ref()), &*namespace.name);
@@ -240,9 +247,7 @@ impl<P: Parser> Registry<P> {
                 log_limited!(self.panicked, error, namespace, handler = "new_namespace", panic, "a handler panicked");
             }
             told.is_ok()
-        });
-        namespace.latch.open();
-        announced
+        })
     }
 
     /// Adds a handler of new namespaces.

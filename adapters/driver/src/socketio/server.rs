@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engineio_proto::Transports;
 use engineio_proto::server::Transport;
-use engineio_proto::{Instant, Transports};
 use http_body::Body as HttpBody;
 use socketio_proto::server::Namespaces;
 use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
@@ -23,7 +23,6 @@ use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::handler::{Handler, HandlerResult, MaxWaiting};
 use crate::http::{HttpSettings, http_settings};
-use crate::hub::ServerApplication as _;
 use crate::metrics::Metrics;
 use crate::runtime::Runtime;
 use crate::service::Service;
@@ -106,14 +105,15 @@ impl<P: Parser> ServerBuilder<P> {
     }
 
     /// Whether a namespace that a client has created ([`Server::dynamic`], [`Server::matching`]) is removed when its last client has
-    /// left, or was refused by the middleware. Default: false.
+    /// left, or was refused by the middleware. Default: false. With connection state recovery, the clients of a namespace that was removed
+    /// become new sockets when they return.
     pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
         self.socket.cleanup_empty_child_namespaces = cleanup;
         self
     }
 
     /// Maximum number of namespaces that clients create ([`Server::dynamic`], [`Server::matching`]). At this number, a client that
-    /// requests a further one is refused with `Invalid namespace`. Default: 10 000.
+    /// requests a further one is refused with `Invalid namespace`. Default: 10 000. The limits of [`Recovery`] apply to each of them.
     pub fn max_child_namespaces(mut self, count: usize) -> Self {
         self.socket.max_child_namespaces = count;
         self
@@ -507,9 +507,17 @@ impl<P: Parser> Server<P> {
     /// client with nothing to fetch is dropped. Returns when all clients have disconnected. Clients that are still connected
     /// after `deadline` (for example, `tokio::time::sleep(..)`) are disconnected.
     pub async fn shut_down(&self, deadline: impl Future<Output = ()> + Send) {
+        // No client can return to this server.
+        self.keep_nothing();
         self.0.hub.shut_down(deadline).await;
-        // No client can return to this server: what was kept for that is dropped.
-        self.0.hub.application.handle_timeout(Instant::FAR_FUTURE);
+        // Those that were created meanwhile.
+        self.keep_nothing();
+    }
+
+    fn keep_nothing(&self) {
+        for namespace in self.0.hub.application.registry.all() {
+            namespace.keep_nothing();
+        }
     }
 }
 

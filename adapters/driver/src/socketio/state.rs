@@ -203,6 +203,8 @@ pub(crate) struct NamespaceInner<P: Parser> {
     pub(super) observer_panicked: Occurrences,
     /// Whether clients can return after a lost connection.
     pub(super) recovers: bool,
+    /// Whether that has ended, because the namespace was removed, or its server shuts down.
+    pub(super) keeps_nothing: AtomicBool,
     /// The state of the server.
     pub(super) states: Arc<States>,
 }
@@ -440,6 +442,7 @@ impl<P: Parser> NamespaceInner<P> {
             observed: AtomicBool::new(false),
             observer_panicked: Occurrences::new(),
             recovers: false,
+            keeps_nothing: AtomicBool::new(false),
             states: Arc::default(),
         }
     }
