@@ -197,8 +197,8 @@ fn perform(group: &Group, selected: &[String], peers: &Peers) -> Report {
     let scheme = match &group.opposite {
         Opposite::Example(Launch { example: Example::EchoTls, .. }) => {
             if let Ok(files) = crate::tls::files() {
-                // Node, the HTTP library of python-socketio, and its WebSocket library.
-                for variable in ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "WEBSOCKET_CLIENT_CA_BUNDLE"] {
+                // Node, the HTTP library of the sync python-socketio client, and OpenSSL for the async one.
+                for variable in ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"] {
                     command.env(variable, &files.authority);
                 }
             }
