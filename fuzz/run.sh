@@ -13,7 +13,7 @@ seconds=${1:-60}
 shift || true
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
-  mapfile -t targets < <(sed -n 's/^    ("\([a-z_]*\)", .*/\1/p' targets/src/lib.rs)
+  mapfile -t targets < <(sed -n 's/^    ("\([a-z0-9_]*\)", .*/\1/p' targets/src/lib.rs)
 fi
 binaries=$(./build.sh)
 for target in "${targets[@]}"; do

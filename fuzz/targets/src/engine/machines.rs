@@ -54,7 +54,11 @@ fn session(revision: Revision, data: &[u8]) -> Result<()> {
         2 => (play(PollOrder::EventsFirst, Clock::Steady), play(PollOrder::TransmitsFirst, Clock::Steady)),
         _ => (play(PollOrder::EventsFirst, Clock::Steady), play(PollOrder::Any(chance()), Clock::Steady)),
     };
-    assert_eq!((one.events, one.transmits), (two.events, two.transmits));
+    // In revision 3, the order of polls may decide how many pongs there are, and so which GET is answered: a body is decoded while its
+    // messages are taken, and a pong that is not sent yet answers several pings.
+    if comparison < 2 || revision == Revision::V4 {
+        assert_eq!((one.events, one.transmits), (two.events, two.transmits));
+    }
     Ok(())
 }
 
