@@ -57,7 +57,7 @@ static SERVERS: [Peer; 9] = [
         lacks: &["eio4-only", "jsonp", "recovery", "webtransport", "refusal-data", "close-me", "exact-timers"],
         ..server("socketioxide", "socketioxide on axum", "0.18.9", Rust("socketioxide"))
     },
-    // Lacks only what is not implemented yet.
+    // No adapter has WebTransport.
     Peer {
         lacks: &["webtransport"],
         ..server("ours", "socketio-tokio", env!("CARGO_PKG_VERSION"), Example("conformance-server"))

@@ -360,7 +360,7 @@ fn the_handlers_of_a_socket_see_its_end_before_the_namespace_and_are_dropped_aft
 }
 
 #[test]
-fn filters_see_every_event_once_in_order_and_may_change_answer_drop_or_fail_it() {
+fn item_127_filters_see_every_event_once_in_order_and_may_change_answer_drop_or_fail_it() {
     Sim::run_each_seed(20, |sim| async move {
         let (server, log) = (Server::new(), Log::default());
         let (first, second, third, failed) = (log.clone(), log.clone(), log.clone(), log.clone());
@@ -518,7 +518,7 @@ fn a_filter_that_waits_for_ever_ends_with_its_socket() {
 }
 
 #[test]
-fn observers_see_every_event_and_the_handler_of_unhandled_ones_those_without_a_handler() {
+fn item_126_observers_see_every_event_and_the_handler_of_unhandled_ones_those_without_a_handler() {
     Sim::run_each_seed(20, |sim| async move {
         let (server, log) = (Server::new(), Log::default());
         fence(&server);
@@ -716,7 +716,7 @@ fn a_handler_that_fails_after_its_connection_reaches_the_handler_of_failures() {
 }
 
 #[test]
-fn observers_of_what_is_sent_see_every_event_for_each_socket_that_gets_it() {
+fn item_126_observers_of_what_is_sent_see_every_event_for_each_socket_that_gets_it() {
     Sim::run_each_seed(20, |sim| async move {
         let (server, log) = (Server::new(), Log::default());
         fence(&server);
