@@ -198,6 +198,28 @@ fn what_a_socket_has_sent_itself_is_not_missed_even_under_its_new_key() {
 }
 
 #[test]
+fn the_former_key_of_a_recovered_socket_still_excludes_it() {
+    let mut world = World::new(|_| {});
+    let (ann, bob) = (world.add(1), world.add(2));
+    let seen = world.everybody();
+    world.cut(ann);
+    let (again, _) = world.returns(1, seen).unwrap();
+    // The application still has the handle of the socket before its connection was lost.
+    assert_eq!(world.emit(&Target::everybody().without(ann)).1, [bob]);
+    assert!(world.emit(&Target::everybody().to(id(1).as_str()).without(ann)).1.is_empty());
+    world.cut(again);
+    world.emit(&Target::everybody().without(ann));
+    let (third, missed) = world.returns(1, seen).unwrap();
+    assert!(missed.is_empty(), "{missed:?}");
+    assert_eq!(world.emit(&Target::everybody().without(ann)).1, [bob]);
+    assert_eq!(world.emit(&Target::everybody().without(again)).1, [bob]);
+    // A new socket of the same id, after the end of the former, has nothing to do with it.
+    world.machine.remove(third);
+    let other = world.add(1);
+    assert_eq!(world.emit(&Target::everybody().without(ann)).1, [bob, other]);
+}
+
+#[test]
 fn packets_count_by_the_rooms_of_their_time() {
     let mut world = World::new(|_| {});
     let ann = world.add(1);

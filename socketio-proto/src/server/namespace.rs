@@ -35,7 +35,7 @@ pub struct Target<K> {
     pub rooms: BTreeSet<String>,
     /// Rooms to exclude.
     pub except: BTreeSet<String>,
-    /// A single socket to exclude: the sender.
+    /// A single socket to exclude: the sender. The key that a recovered socket had before means that socket.
     pub sender: Option<K>,
     /// The only socket to include. `rooms` is then ignored.
     pub only: Option<K>,
@@ -208,13 +208,13 @@ pub enum NamespaceEvent<K> {
 }
 
 #[derive(Debug)]
-struct Member {
+struct Member<K> {
     /// The id of the socket. The socket is in the room of this name from the beginning.
     id: SocketId,
     /// Sorted.
     rooms: Vec<Text>,
     /// Only with recovery.
-    tracked: Option<Box<Tracked>>,
+    tracked: Option<Box<Tracked<K>>>,
 }
 
 /// The acks of one broadcast that have not arrived yet.
@@ -228,7 +228,7 @@ struct MissingAcks<K> {
 /// another socket.
 #[derive(Debug)]
 pub struct Namespace<K> {
-    members: BTreeMap<K, Member>,
+    members: BTreeMap<K, Member<K>>,
     ids: BTreeMap<SocketId, K>,
     rooms: Rooms<K>,
     broadcasts: BTreeMap<AckId, MissingAcks<K>>,
@@ -311,7 +311,7 @@ impl<K: Copy + Ord> Namespace<K> {
         self.insert(key, id, tracked);
     }
 
-    fn insert(&mut self, key: K, id: &SocketId, tracked: Option<Box<Tracked>>) {
+    fn insert(&mut self, key: K, id: &SocketId, tracked: Option<Box<Tracked<K>>>) {
         if self.members.contains_key(&key) {
             return;
         }
@@ -409,6 +409,9 @@ impl<K: Copy + Ord> Namespace<K> {
     /// read them before this call.
     pub fn remove(&mut self, key: K) {
         let Some(member) = self.members.remove(&key) else { return };
+        if let (Some(recovery), Some(tracked)) = (&mut self.recovery, &member.tracked) {
+            recovery.untrack(tracked);
+        }
         if self.ids.get(&member.id) == Some(&key) {
             self.ids.remove(&member.id);
         }
@@ -521,7 +524,15 @@ impl<K: Copy + Ord> Namespace<K> {
             }
         };
         let except = target.except.iter().filter_map(|room| self.rooms.members(room)).collect();
-        Recipients { source, except, sender: target.sender }
+        Recipients { source, except, sender: target.sender.map(|sender| self.present(sender)) }
+    }
+
+    /// The key of a sender, or the present one if its socket has been recovered since.
+    fn present(&self, sender: K) -> K {
+        match &self.recovery {
+            Some(recovery) => recovery.heir(sender).and_then(|id| self.ids.get(id)).copied().unwrap_or(sender),
+            None => sender,
+        }
     }
 
     /// The socket with this id.
@@ -646,7 +657,7 @@ pub struct Recipients<'a, K> {
 
 #[derive(Clone, Debug)]
 enum Source<'a, K> {
-    Everybody(btree_map::Keys<'a, K, Member>),
+    Everybody(btree_map::Keys<'a, K, Member<K>>),
     Room(rooms::Iter<'a, K>),
     Union(vec::IntoIter<K>),
     Awaited(btree_set::Iter<'a, K>),

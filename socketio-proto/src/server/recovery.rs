@@ -29,11 +29,18 @@
 //! All limits are in [`RecoveryConfig`]. If there are too many bytes or sessions, the oldest go first. A client that needs one of
 //! them gets an ordinary new socket. It never gets a part of what it has missed.
 //!
+//! # Cost
+//!
+//! A claim is handled under the adapter's lock. It costs as much as the packets since its offset that were addressed to everybody, to the
+//! socket, or to a room in which the socket was since then. An index finds them: packets for other rooms are not looked at, however many
+//! are kept. A packet that was addressed to the socket is sent to it, so the rest of the cost is that of packets that excluded the socket,
+//! and of those for rooms that it has joined late or left early.
+//!
 //! Source: socket.io-adapter 2.5, `lib/in-memory-adapter.ts`, `SessionAwareAdapter`; socket.io 4.8, `lib/namespace.ts` and
 //! `lib/socket.ts`.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -55,6 +62,12 @@ const ENTRY: usize = 256;
 
 /// Memory for a room name in a list besides its text. An estimate.
 const NAME: usize = 40;
+
+/// Memory for a packet's entry in the index, for each room that it was addressed to. An estimate.
+const INDEXED: usize = 128;
+
+/// Number of former keys by which a socket is still known as a sender.
+const MAX_FORMER: usize = 8;
 
 /// How long and how much a namespace keeps for clients whose connection was lost.
 #[derive(Clone, Debug)]
@@ -123,8 +136,10 @@ pub struct Restored<K> {
 
 /// What is known about the packets that were addressed to a socket.
 #[derive(Debug)]
-pub(super) struct Tracked {
+pub(super) struct Tracked<K> {
     pid: PrivateId,
+    /// The keys that the socket had before it was recovered, those of [`Recovery::heirs`], oldest first.
+    formers: VecDeque<K>,
     /// The last packet that was addressed to the socket while it was connected. `None`: the client cannot know an offset.
     latest: Option<Offset>,
     /// `changes` has every change of rooms since this position.
@@ -141,7 +156,7 @@ struct Change {
     joined: bool,
 }
 
-impl Tracked {
+impl<K> Tracked<K> {
     /// Records that a room was joined or left.
     fn change(&mut self, at: u64, first: u64, room: &Text, joined: bool) {
         if self.latest.is_none() {
@@ -186,8 +201,27 @@ impl Addressees {
     }
 
     fn size(&self) -> usize {
-        self.rooms.iter().chain(&self.except).map(|room| room.len().saturating_add(NAME)).sum()
+        let names = self.rooms.iter().chain(&self.except).map(|room| room.len().saturating_add(NAME));
+        names.fold(INDEXED.saturating_mul(self.rooms.len().max(1)), usize::saturating_add)
     }
+
+    /// The parts of the index that contain the packet.
+    fn addresses(&self) -> impl Iterator<Item = Address> {
+        let whole = match &self.only {
+            Some(only) => Some(Address::Only(only.clone())),
+            None => self.rooms.is_empty().then_some(Address::Everybody),
+        };
+        let rooms = if whole.is_some() { &[][..] } else { &self.rooms };
+        whole.into_iter().chain(rooms.iter().cloned().map(Address::Room))
+    }
+}
+
+/// A part of the index of packets.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Address {
+    Everybody,
+    Only(SocketId),
+    Room(Text),
 }
 
 #[derive(Debug)]
@@ -205,7 +239,7 @@ struct Session<K> {
     former: K,
     id: SocketId,
     rooms: Vec<Text>,
-    tracked: Box<Tracked>,
+    tracked: Box<Tracked<K>>,
     /// The position of the first packet after the loss.
     cut: u64,
     expires: Instant,
@@ -218,7 +252,7 @@ pub(super) struct Taken<K> {
     pub(super) former: K,
     pub(super) id: SocketId,
     pub(super) rooms: Vec<Text>,
-    pub(super) tracked: Box<Tracked>,
+    pub(super) tracked: Box<Tracked<K>>,
     pub(super) missed: Vec<Encoded>,
 }
 
@@ -232,10 +266,15 @@ pub(super) struct Recovery<K> {
     /// The position of the first packet in `packets`. Positions count the packets that were ever stored.
     first: u64,
     offsets: BTreeMap<Offset, u64>,
+    /// The positions of the packets by their addressees, in order.
+    index: BTreeMap<Address, VecDeque<u64>>,
     bytes: usize,
     sessions: BTreeMap<PrivateId, Session<K>>,
     /// The same sessions, by the keys of their former sockets.
     former: BTreeMap<K, PrivateId>,
+    /// The ids of recovered sockets by the keys that they had before: an application that still has the former handle sends for the same
+    /// client.
+    heirs: BTreeMap<K, SocketId>,
     /// The same sessions, those that expire first first.
     expiries: BTreeSet<(Instant, PrivateId)>,
     session_bytes: usize,
@@ -251,9 +290,11 @@ impl<K: Copy + Ord> Recovery<K> {
             packets: VecDeque::new(),
             first: 0,
             offsets: BTreeMap::new(),
+            index: BTreeMap::new(),
             bytes: 0,
             sessions: BTreeMap::new(),
             former: BTreeMap::new(),
+            heirs: BTreeMap::new(),
             expiries: BTreeSet::new(),
             session_bytes: 0,
             forgotten: Vec::new(),
@@ -266,16 +307,28 @@ impl<K: Copy + Ord> Recovery<K> {
     }
 
     /// What to keep with a new socket.
-    pub(super) fn track(&self, pid: PrivateId) -> Box<Tracked> {
-        Box::new(Tracked { pid, latest: None, since: self.next(), changes: VecDeque::new() })
+    pub(super) fn track(&self, pid: PrivateId) -> Box<Tracked<K>> {
+        Box::new(Tracked { pid, formers: VecDeque::new(), latest: None, since: self.next(), changes: VecDeque::new() })
     }
 
-    pub(super) fn changed(&self, tracked: &mut Tracked, room: &Text, joined: bool) {
+    /// The id of the recovered socket that had this key before.
+    pub(super) fn heir(&self, former: K) -> Option<&SocketId> {
+        self.heirs.get(&former)
+    }
+
+    /// A socket has left for good.
+    pub(super) fn untrack(&mut self, tracked: &Tracked<K>) {
+        for former in &tracked.formers {
+            self.heirs.remove(former);
+        }
+    }
+
+    pub(super) fn changed(&self, tracked: &mut Tracked<K>, room: &Text, joined: bool) {
         tracked.change(self.next(), self.first, room, joined);
     }
 
     /// Records that a packet is addressed to a connected socket.
-    pub(super) const fn addressed(tracked: &mut Tracked, offset: Offset) {
+    pub(super) const fn addressed(tracked: &mut Tracked<K>, offset: Offset) {
         tracked.latest = Some(offset);
     }
 
@@ -308,11 +361,15 @@ impl<K: Copy + Ord> Recovery<K> {
             only: only.flatten(),
             rooms: target.rooms.iter().map(name).collect(),
             except: target.except.iter().map(name).collect(),
-            sender: target.sender.and_then(id_of),
+            sender: target.sender.and_then(|key| id_of(key).or_else(|| self.heir(key).cloned())),
         };
         let entries = ENTRY.saturating_mul(encoded.frames().len());
         let bytes = encoded.packet_len().saturating_add(to.size()).saturating_add(entries);
-        self.offsets.insert(offset, self.next());
+        let position = self.next();
+        self.offsets.insert(offset, position);
+        for address in to.addresses() {
+            self.index.entry(address).or_default().push_back(position);
+        }
         let expires = self.now + self.config.max_packet_age;
         self.packets.push_back(Stored { offset, expires, to, encoded: encoded.clone(), bytes });
         self.bytes = self.bytes.saturating_add(bytes);
@@ -324,6 +381,15 @@ impl<K: Copy + Ord> Recovery<K> {
         self.first = self.first.saturating_add(1);
         self.bytes = self.bytes.saturating_sub(packet.bytes);
         self.offsets.remove(&packet.offset);
+        for address in packet.to.addresses() {
+            if let btree_map::Entry::Occupied(mut indexed) = self.index.entry(address) {
+                // The oldest packet is the first of every part that contains it.
+                indexed.get_mut().pop_front();
+                if indexed.get().is_empty() {
+                    indexed.remove();
+                }
+            }
+        }
         if self.packets.is_empty() {
             // Frees the memory of a burst.
             self.packets = VecDeque::new();
@@ -338,11 +404,12 @@ impl<K: Copy + Ord> Recovery<K> {
         former: K,
         id: SocketId,
         rooms: Vec<Text>,
-        tracked: Box<Tracked>,
+        tracked: Box<Tracked<K>>,
         bytes: usize,
     ) -> bool {
         self.now = self.now.max(now);
         if tracked.latest.is_none() {
+            self.untrack(&tracked);
             return false;
         }
         let names: usize = rooms.iter().map(|room| room.len().saturating_add(NAME)).sum();
@@ -372,6 +439,7 @@ impl<K: Copy + Ord> Recovery<K> {
 
     fn forget(&mut self, pid: PrivateId) {
         if let Some(session) = self.remove(pid) {
+            self.untrack(&session.tracked);
             self.forgotten.push(session.former);
         }
     }
@@ -388,10 +456,18 @@ impl<K: Copy + Ord> Recovery<K> {
                 if let Some((_, offset)) = missed.last() {
                     tracked.latest = Some(*offset);
                 }
+                self.heirs.insert(former, id.clone());
+                tracked.formers.push_back(former);
+                if tracked.formers.len() > MAX_FORMER
+                    && let Some(oldest) = tracked.formers.pop_front()
+                {
+                    self.heirs.remove(&oldest);
+                }
                 let missed = missed.into_iter().map(|(encoded, _)| encoded).collect();
                 Some(Taken { former, id, rooms, tracked, missed })
             }
             None => {
+                self.untrack(&session.tracked);
                 self.forgotten.push(session.former);
                 None
             }
@@ -414,13 +490,10 @@ impl<K: Copy + Ord> Recovery<K> {
         }
         let mut rooms: BTreeSet<Text> = session.rooms.iter().cloned().collect();
         let mut changes = tracked.changes.iter().rev().peekable();
-        let (mut missed, mut bytes, mut position) = (Vec::new(), 0_usize, self.next());
-        for packet in self.packets.iter().rev() {
-            if position <= from {
-                break;
-            }
-            position = position.saturating_sub(1);
-            // From the newest packet to the oldest, so that the rooms of now become the rooms of then.
+        let (mut missed, mut bytes) = (Vec::new(), 0_usize);
+        // From the newest packet to the oldest, so that the rooms of now become the rooms of then.
+        for position in self.candidates(session, from).into_iter().rev() {
+            let packet = self.packets.get(usize::try_from(position.checked_sub(self.first)?).ok()?)?;
             while let Some(change) = changes.next_if(|change| change.at > position) {
                 if change.joined {
                     rooms.remove(&change.room);
@@ -440,7 +513,27 @@ impl<K: Copy + Ord> Recovery<K> {
                 missed.push((packet.encoded.clone(), packet.offset));
             }
         }
-        Some(reversed(missed))
+        // The packet of the offset was for others.
+        check.is_none().then(|| reversed(missed))
+    }
+
+    /// The positions of the packets from this position on that may have been addressed to a session, in order: all that name everybody, the
+    /// socket, or a room in which it was at some time.
+    fn candidates(&self, session: &Session<K>, from: u64) -> Vec<u64> {
+        let left = session.tracked.changes.iter().map(|change| &change.room);
+        let rooms: BTreeSet<&Text> = session.rooms.iter().chain(left).collect();
+        let rooms = rooms.into_iter().cloned().map(Address::Room);
+        let mut positions = Vec::new();
+        for address in [Address::Everybody, Address::Only(session.id.clone())].into_iter().chain(rooms) {
+            if let Some(indexed) = self.index.get(&address) {
+                let start = indexed.partition_point(|position| *position < from);
+                positions.extend(indexed.range(start..));
+            }
+        }
+        // A few sorted runs, which a stable sort merges.
+        positions.sort();
+        positions.dedup();
+        positions
     }
 
     /// Drops what has expired.
@@ -503,4 +596,85 @@ pub struct Kept {
 fn reversed<T>(mut items: Vec<T>) -> Vec<T> {
     items.reverse();
     items
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+
+    use engineio_proto::Message;
+
+    use super::*;
+
+    struct World {
+        recovery: Recovery<u32>,
+        sent: u32,
+    }
+
+    impl World {
+        fn emit(&mut self, target: &Target<u32>) -> Offset {
+            self.sent += 1;
+            let mut random = [0; 12];
+            random[..4].copy_from_slice(&self.sent.to_le_bytes());
+            let (offset, now) = (Offset::from_random(random), Instant::from_millis(1000));
+            let encoded = Encoded::One(Frame::message(Message::from("2[]")));
+            self.recovery.store(now, offset, &encoded, target, |_| Some(id()), |_| None);
+            offset
+        }
+    }
+
+    fn id() -> SocketId {
+        SocketId::from_random([1; 15])
+    }
+
+    fn to(room: impl ToString) -> Target<u32> {
+        Target::everybody().to(room.to_string())
+    }
+
+    #[test]
+    fn a_claim_looks_only_at_packets_that_may_have_been_for_its_socket_and_the_index_ends_with_them() {
+        let mut world = World { recovery: Recovery::new(RecoveryConfig::default()), sent: 0 };
+        let mut tracked = world.recovery.track(PrivateId::from_random([2; 18]));
+        let seen = world.emit(&Target::everybody());
+        Recovery::<u32>::addressed(&mut tracked, seen);
+        for other in 0..5000 {
+            world.emit(&to(format!("other {}", other % 50)));
+        }
+        world.emit(&to("mine").to("other 1"));
+        world.recovery.changed(&mut tracked, &"left".into(), true);
+        world.emit(&to("left"));
+        world.recovery.changed(&mut tracked, &"left".into(), false);
+        world.emit(&Target::socket(7));
+        world.emit(&Target::everybody().without(7));
+        for other in 0..5000 {
+            world.emit(&to(format!("other {}", other % 50)));
+        }
+        let (pid, rooms) = (PrivateId::from_random([2; 18]), [id().text().clone(), "mine".into()].into());
+        assert!(world.recovery.keep(Instant::from_millis(1000), 7, id(), rooms, tracked, 0));
+        let session = world.recovery.sessions.get(&pid).unwrap();
+        assert_eq!(world.recovery.candidates(session, 0), [0, 5001, 5002, 5003, 5004], "of {}", world.sent);
+        assert_eq!(world.recovery.candidates(session, 5003), [5003, 5004]);
+        assert_eq!(world.recovery.index.len(), 54);
+        world.recovery.handle_timeout(Instant::FAR_FUTURE);
+        assert!(world.recovery.index.is_empty() && world.recovery.packets.is_empty());
+    }
+
+    #[test]
+    fn former_keys_are_known_as_senders_for_as_long_as_the_socket_exists_and_the_oldest_are_forgotten() {
+        let mut world = World { recovery: Recovery::new(RecoveryConfig::default()), sent: 0 };
+        let (now, pid) = (Instant::from_millis(1000), PrivateId::from_random([2; 18]));
+        let mut tracked = world.recovery.track(pid);
+        for key in 0..100 {
+            let offset = world.emit(&Target::everybody());
+            Recovery::<u32>::addressed(&mut tracked, offset);
+            assert!(world.recovery.keep(now, key, id(), Vec::new(), tracked, 0));
+            tracked = world.recovery.take(now, &Claim { pid, offset }, usize::MAX).unwrap().tracked;
+            assert_eq!(world.recovery.heir(key), Some(&id()));
+        }
+        assert_eq!(world.recovery.heirs.len(), MAX_FORMER);
+        world.recovery.keep(now, 100, id(), Vec::new(), tracked, 0);
+        world.recovery.handle_timeout(Instant::FAR_FUTURE);
+        assert!(world.recovery.heirs.is_empty());
+    }
 }
