@@ -100,16 +100,25 @@ struct Local {
     waiting: Waiting<Running, HandlerResult>,
     /// Whether the session was opened. Only then does the close handler run.
     opened: bool,
-    /// Whether handlers go on after the task. The last of them drops the values of the session.
-    has_leftover: bool,
+    /// Whether the close handler was started. Its end drops the values of the session, which may be after the end of the task.
+    has_close_handler: bool,
 }
 
-#[derive(PartialEq)]
 enum Running {
     Connect,
     Message,
-    Close,
+    Close(#[expect(dead_code, reason = "it acts when it is dropped")] Forgets),
     Upgrade,
+}
+
+/// When it is dropped, the values that the application stored with a session are dropped: after the close handler has ended, or was dropped
+/// by its runtime. The values may contain the peer.
+struct Forgets(Arc<EnginePeer>);
+
+impl Drop for Forgets {
+    fn drop(&mut self) {
+        self.0.shared.extensions.clear();
+    }
 }
 
 impl EngineServer {
@@ -493,7 +502,13 @@ impl ServerApplication for Engine {
         let handlers = Arc::clone(&lock(&self.handlers));
         (
             session,
-            Local { peer: Arc::clone(peer), handlers, waiting: Waiting::new(), opened: false, has_leftover: false },
+            Local {
+                peer: Arc::clone(peer),
+                handlers,
+                waiting: Waiting::new(),
+                opened: false,
+                has_close_handler: false,
+            },
         )
     }
 
@@ -586,7 +601,11 @@ impl Application for Engine {
                     shared.ended.store(true, Ordering::Relaxed);
                     shared.inbox.close(&shared.full);
                     match core.local.handlers.close.clone().filter(|_| core.local.opened) {
-                        Some(close) => start(core, cx, Running::Close, 0, || close((socket, reason))),
+                        Some(close) => {
+                            core.local.has_close_handler = true;
+                            let running = Running::Close(Forgets(Arc::clone(core.peer)));
+                            start(core, cx, running, 0, || close((socket, reason)));
+                        }
                         None => shared.extensions.clear(),
                     }
                 }
@@ -619,14 +638,13 @@ impl Application for Engine {
             log(&peer, &running, ended);
             None::<std::future::Ready<()>>
         })?;
-        local.has_leftover = true;
         Some(Box::pin(rest))
     }
 
     fn finish(&self, peer: &Arc<EnginePeer>, local: &mut Local) {
         peer.shared.inbox.close(&peer.shared.full);
         peer.shared.ended.store(true, Ordering::Relaxed);
-        if !local.has_leftover {
+        if !local.has_close_handler {
             peer.shared.extensions.clear();
         }
     }
@@ -647,7 +665,7 @@ fn start(
 
 /// A handler ended, at once or after waiting.
 fn returned(core: &mut Core<'_, Engine>, running: &Running, ended: Ended<HandlerResult>) {
-    if *running == Running::Connect {
+    if matches!(running, Running::Connect) {
         core.peer.shared.inbox.drop_unless_wanted(&core.peer.shared.full);
     }
     core.counters.handler_ended(&ended);
@@ -666,17 +684,14 @@ pub(crate) fn log_closed(session: Sid, reason: CloseReason) {
     }
 }
 
-/// Logs how a handler has ended. After the last one, drops the values that the application has stored.
+/// Logs how a handler has ended.
 fn log(peer: &EnginePeer, running: &Running, ended: Ended<HandlerResult>) {
-    if *running == Running::Close {
-        peer.shared.extensions.clear();
-    }
     let (session, log_counters) = (peer.sid(), &peer.shared.log_counters);
     let (handler, HandlerFailures { failed, panicked }) = match running {
         Running::Connect => ("connect", &log_counters.connect),
         Running::Upgrade => ("upgrade", &log_counters.connect),
         Running::Message => ("message", &log_counters.events),
-        Running::Close => ("close", &log_counters.disconnect),
+        Running::Close(_) => ("close", &log_counters.disconnect),
     };
     match ended {
         Ended::Returned(Ok(())) => {}

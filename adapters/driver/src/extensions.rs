@@ -61,14 +61,19 @@ impl Extensions {
         value.downcast().ok()
     }
 
-    /// The value of this type. Creates it if there is none.
-    pub(crate) fn get_or_insert_default<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let created = Arc::<T>::default();
+    /// Uses the value of this type, or its default, which is stored. Returns `None` if `may` returns false. The lock is held while `may` and
+    /// `change` run, so no other task can look at the values or clear them in between.
+    pub(crate) fn use_default_if<T: Default + Send + Sync + 'static, R>(
+        &self,
+        may: impl FnOnce() -> bool,
+        change: impl FnOnce(&T) -> R,
+    ) -> Option<R> {
         let mut values = lock(&self.0);
-        let shared: Arc<dyn Any + Send + Sync> = Arc::clone(&created) as _;
-        let value = values.get_or_insert_default().entry(TypeId::of::<T>()).or_insert(shared).clone();
-        drop(values);
-        value.downcast().unwrap_or(created)
+        if !may() {
+            return None;
+        }
+        let value = values.get_or_insert_default().entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+        value.downcast_ref().map(change)
     }
 
     /// Drops all values.

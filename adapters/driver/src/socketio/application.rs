@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::time::Duration;
 
@@ -105,13 +105,13 @@ pub(super) enum Stage {
 /// A waiting handler, and what it was started for.
 struct Running<P: Parser> {
     member: JoinedSocket<P>,
-    kind: Kind,
+    kind: Kind<P>,
     /// Where the ack goes that the handler was started with, if it is dropped unused.
     home: Option<Arc<AckHome>>,
 }
 
 /// The kind of a handler.
-enum Kind {
+enum Kind<P: Parser> {
     /// After it has ended, events without a handler are dropped.
     Connect,
     /// The event handler at this index of the namespace's table.
@@ -120,10 +120,19 @@ enum Kind {
     /// Another handler that was started with an event, and the name of the event.
     Staged(HandlerKind, Box<str>),
     Disconnecting,
-    /// The last handlers, and how many of them have not ended; `None` if there is only one. After they have ended, the values that the
-    /// application stored with the socket are dropped.
-    Disconnect(Option<Arc<AtomicUsize>>),
+    /// The last handlers. Several of them share the guard.
+    Disconnect(#[expect(dead_code, reason = "it acts when it is dropped")] Arc<Forgets<P>>),
     Error,
+}
+
+/// When it is dropped, the values that the application stored with a socket are dropped: after the last handlers have ended, or were
+/// dropped by their runtime. The values may contain the socket.
+struct Forgets<P: Parser>(Arc<SocketInner<P>>);
+
+impl<P: Parser> Drop for Forgets<P> {
+    fn drop(&mut self) {
+        self.0.forget();
+    }
 }
 
 /// Socket.IO: the namespaces of a server.
@@ -452,9 +461,9 @@ impl<P: Parser> SocketIo<P> {
         if own.is_none() && shared.is_none() {
             return member.socket.forget();
         }
-        let open = (own.is_some() && shared.is_some()).then(|| Arc::new(AtomicUsize::new(2)));
+        let forgets = Arc::new(Forgets(Arc::clone(&member.socket)));
         for handler in own.into_iter().chain(shared) {
-            let running = Running { member: member.clone(), kind: Kind::Disconnect(open.clone()), home: None };
+            let running = Running { member: member.clone(), kind: Kind::Disconnect(Arc::clone(&forgets)), home: None };
             run_for_leaving(core, cx, running, &handler, reason);
         }
     }
@@ -583,13 +592,12 @@ impl<P: Parser> Running<P> {
         socket.namespace.alarm.counters.handler_ended(&ended);
         match &self.kind {
             Kind::Connect => socket.inbox.drop_unless_wanted(&socket.peer.shared.full_inboxes),
-            Kind::Event(_) | Kind::Staged(..) | Kind::Upgrade | Kind::Disconnecting | Kind::Error => {}
-            Kind::Disconnect(open) => {
-                let open = open.as_ref().map_or(1, |open| open.fetch_sub(1, Ordering::Relaxed));
-                if open == 1 {
-                    socket.forget();
-                }
-            }
+            Kind::Event(_)
+            | Kind::Staged(..)
+            | Kind::Upgrade
+            | Kind::Disconnecting
+            | Kind::Disconnect(_)
+            | Kind::Error => {}
         }
         match ended {
             Ended::Returned(Ok(())) => Ok(()),

@@ -112,11 +112,6 @@ impl<P: Parser> NamespaceInner<P> {
         lock(&self.members).machine.apply(Operation::Fetch { target }).count()
     }
 
-    /// Whether a socket is a member.
-    pub(crate) fn contains(&self, key: SocketKey) -> bool {
-        lock(&self.members).machine.contains(key)
-    }
-
     /// Disconnects the sockets of a target.
     pub(crate) fn disconnect(&self, target: &Target<SocketKey>) {
         self.recipients(Operation::Disconnect { target }).iter().for_each(Socket::disconnect);
@@ -559,6 +554,24 @@ mod tests {
         }
         (0..SOCKETS).for_each(|socket| world.take_turn(socket));
         world.log
+    }
+
+    #[test]
+    fn who_asks_for_the_end_of_a_socket_is_told_or_sees_that_it_has_left_and_nothing_is_stored_with_it_then() {
+        use futures_util::FutureExt as _;
+
+        use super::super::data::Closed;
+
+        let mut world = World::new(Emits::Direct);
+        let socket = world.sockets.remove(0);
+        let mut early = Box::pin(socket.closed());
+        assert!(early.as_mut().now_or_never().is_none());
+        // Another task that has looked at the table before the socket left it: as late as the table still has the socket here.
+        socket.0.tell_closed();
+        socket.0.forget();
+        let late = socket.closed();
+        assert!(socket.0.extensions.get::<Closed>().is_none(), "nothing would drop it");
+        assert_eq!((early.now_or_never(), late.now_or_never()), (Some(()), Some(())));
     }
 
     proptest! {

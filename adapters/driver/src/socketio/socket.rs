@@ -30,6 +30,8 @@ impl<P: Parser> SocketInner<P> {
 
     /// Tells those who wait for the end of the socket. It has left its namespace.
     pub(crate) fn tell_closed(&self) {
+        self.has_left.store(true, Ordering::Relaxed);
+        // Whoever has asked before this lock is among those who wait. Whoever asks after it sees the mark.
         if let Some(closed) = self.extensions.get::<Closed>() {
             closed.tell();
         }
@@ -320,15 +322,10 @@ impl<P: Parser> Socket<P> {
     /// # }
     /// ```
     pub fn closed(&self) -> impl Future<Output = ()> + Send + use<P> {
-        let socket = Arc::clone(&self.0);
-        let is_member = |socket: &SocketInner<P>| socket.namespace.contains(socket.key);
-        let receiver = is_member(&socket).then(|| socket.extensions.get_or_insert_default::<Closed>().wait());
+        let is_there = || !self.0.has_left.load(Ordering::Relaxed);
+        let receiver = self.0.extensions.use_default_if(is_there, Closed::wait);
         async move {
-            // The sender was stored before this is asked, and is used after the socket has left: one of both notices the end.
-            if let Some(receiver) = receiver
-                && is_member(&socket)
-            {
-                drop(socket);
+            if let Some(receiver) = receiver {
                 let _ = receiver.await;
             }
         }

@@ -126,6 +126,8 @@ pub(crate) struct SocketInner<P: Parser> {
     pub(crate) inbox: Inbox<(Payload, Option<AckToken>)>,
     pub(crate) connected: AtomicBool,
     pub(crate) extensions: Extensions,
+    /// Whether it has left its namespace, and those who waited for that were told.
+    pub(super) has_left: AtomicBool,
     /// Whether the socket has, or had, handlers of its own: [`OwnHandlers`] among its values.
     pub(super) has_own: AtomicBool,
     /// Whether the client has returned after a lost connection.
@@ -405,6 +407,7 @@ impl<P: Parser> SocketInner<P> {
             inbox: Inbox::new(),
             connected: AtomicBool::new(true),
             extensions,
+            has_left: AtomicBool::new(false),
             has_own: AtomicBool::new(false),
             recovered: false,
         }

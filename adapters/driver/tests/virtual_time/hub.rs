@@ -1,8 +1,9 @@
 //! The table of sessions, the timers, the server's shutdown, and tasks that the runtime drops.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use socketio_driver::Runtime as _;
+use socketio_driver::{EngineServer, EngineSocket, Runtime as _, Server, Socket};
 
 use crate::support::{PipeSettings, Poller, Reply, Sim, WebSocket, request};
 use crate::{ENGINE, Log, echo_server, end};
@@ -26,6 +27,59 @@ fn a_task_that_the_runtime_drops_leaves_no_state() {
         assert_eq!(log.lines(), ["connect"]);
         end(&sim, server, peer).await;
     });
+}
+
+/// A value that is kept as long as the socket that is stored with it, and that socket.
+struct Cycle<S>(#[expect(dead_code, reason = "it is only kept")] Arc<()>, #[expect(dead_code, reason = "a cycle")] S);
+
+#[test]
+fn a_close_handler_that_the_runtime_drops_leaves_no_value_of_its_socket() {
+    for kind in 0..3 {
+        let sim = Sim::new(kind);
+        sim.clone().run(async move {
+            let (value, waits) = (Arc::new(()), sim.clone());
+            let wait = move || waits.sleep(Duration::from_secs(1000));
+            let kept = Arc::clone(&value);
+            let (tasks, peer) = match kind {
+                0 => {
+                    let server = EngineServer::new();
+                    server
+                        .on_connect(move |socket: EngineSocket| {
+                            _ = socket.insert(Cycle(Arc::clone(&kept), socket.clone()))
+                        })
+                        .on_close(move |_: EngineSocket| wait());
+                    let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
+                    peer.close().await;
+                    sim.settle().await;
+                    assert_eq!(server.sessions(), 0);
+                    (sim.tasks(), peer)
+                }
+                _ => {
+                    let server = Server::new();
+                    let own = wait.clone();
+                    server.on_connect(move |socket: Socket| {
+                        socket.insert(Cycle(Arc::clone(&kept), socket.clone()));
+                        if kind == 2 {
+                            let own = own.clone();
+                            socket.on_disconnect(move |_: Socket| own());
+                        }
+                    });
+                    server.on_disconnect(move |_: Socket| wait());
+                    let mut peer = WebSocket::open(&sim, &server, "/socket.io/", PipeSettings::default()).await;
+                    peer.send("40").await.unwrap();
+                    assert!(peer.next().await.unwrap().starts_with("40"));
+                    peer.close().await;
+                    sim.settle().await;
+                    assert_eq!(server.sessions(), 0);
+                    (sim.tasks(), peer)
+                }
+            };
+            assert!(Arc::strong_count(&value) > 1, "the handler waits, and may read the values");
+            tasks.into_iter().skip(1).for_each(|task| sim.drop_task(task));
+            assert_eq!(Arc::strong_count(&value), 1, "kind {kind}");
+            drop(peer);
+        });
+    }
 }
 
 #[test]
