@@ -16,6 +16,7 @@ use http_body::Body as HttpBody;
 
 use crate::backlog::{Backlog, Watch};
 use crate::body::Body;
+use crate::builder::session_settings;
 use crate::endpoint::Endpoint;
 use crate::extensions::Extensions;
 use crate::handler::{
@@ -42,7 +43,7 @@ pub struct EngineServer(Arc<Service<Engine>>);
 /// The settings and handlers of an [`EngineServer`].
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct EngineServerBuilder {
-    config: Config,
+    engine: Config,
     http: HttpSettings,
     max_waiting: MaxWaiting,
     handlers: Handlers,
@@ -188,7 +189,7 @@ impl EngineServer {
     /// Starts building a server. Its default path is `/engine.io/`.
     pub fn builder() -> EngineServerBuilder {
         EngineServerBuilder {
-            config: Config::default(),
+            engine: Config::default(),
             http: HttpSettings::new("/engine.io/"),
             max_waiting: MaxWaiting::DEFAULT,
             handlers: Handlers::default(),
@@ -218,90 +219,9 @@ impl EngineServer {
 }
 
 impl EngineServerBuilder {
-    /// Sets the path. Default `/engine.io/`.
-    pub fn path(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.http.path);
-        self
-    }
-
-    /// Whether clients of revision 3 are accepted, too; see [`Config::allow_eio3`]. Default false.
-    pub fn allow_eio3(mut self, allow: bool) -> Self {
-        self.config.allow_eio3 = allow;
-        self
-    }
-
-    /// Interval between pings. Default: 25 s.
-    pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.config.ping_interval = interval;
-        self
-    }
-
-    /// How long to wait for the pong after a ping. Default: 20 s.
-    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.config.ping_timeout = timeout;
-        self
-    }
-
-    /// How long an upgrade may take. Default: 10 s.
-    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
-        self.config.upgrade_timeout = timeout;
-        self
-    }
-
-    /// Maximum size of an inbound message in bytes, on every transport. Default: 1 000 000. This also raises the limits that such messages
-    /// would exceed next; see [`engineio_proto::Config::set_max_payload`].
-    pub fn max_payload(mut self, bytes: usize) -> Self {
-        self.config.set_max_payload(bytes);
-        self
-    }
-
-    /// The transports that are served. Default: polling and WebSocket.
-    pub fn transports(mut self, transports: Transports) -> Self {
-        self.config.transports = transports;
-        self
-    }
-
-    /// Changes any setting or limit of sessions. Same as [`EngineServerBuilder::config`], with the name that
-    /// [`ServerBuilder::engine`](crate::ServerBuilder::engine) has.
-    pub fn engine(self, change: impl FnOnce(&mut Config)) -> Self {
-        self.config(change)
-    }
-
-    /// Changes the settings and limits of sessions.
-    pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        change(&mut self.config);
-        self
-    }
-
-    /// Limits how many handlers of one session may wait at the same time. At the limit, no further message of the session is handled, and
-    /// the session soon stops reading. Default 1024.
-    pub fn max_waiting_handlers(mut self, count: usize) -> Self {
-        self.max_waiting.set_handlers(count);
-        self
-    }
-
-    /// Limits the bytes of the messages whose handlers wait, for each session; see
-    /// [`ServerBuilder::max_waiting_bytes`](crate::ServerBuilder::max_waiting_bytes). Default 16 MiB.
-    pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
-        self.max_waiting.set_bytes(bytes);
-        self
-    }
-
-    /// Selects one of the subprotocols that a WebSocket handshake offers; see
-    /// [`ServerBuilder::select_protocol`](crate::ServerBuilder::select_protocol). Default: the first one.
-    pub fn select_protocol(
-        mut self,
-        select: impl for<'a> Fn(&[&'a str]) -> Option<&'a str> + Send + Sync + 'static,
-    ) -> Self {
-        self.http.select_protocol = Some(Box::new(select));
-        self
-    }
-
-    /// Limits the size of a handshake's request head, which is kept with its session; see
-    /// [`ServerBuilder::max_head_bytes`](crate::ServerBuilder::max_head_bytes). Default 16 KiB.
-    pub fn max_head_bytes(mut self, bytes: usize) -> Self {
-        self.http.max_head = bytes;
-        self
+    /// Same as [`EngineServerBuilder::engine`].
+    pub fn config(self, change: impl FnOnce(&mut Config)) -> Self {
+        self.engine(change)
     }
 
     /// Sets the handler for new peers: `Fn(EngineSocket)`, sync or async. It starts before any message of the peer is handled.
@@ -333,11 +253,11 @@ impl EngineServerBuilder {
     /// Builds the server.
     #[must_use]
     pub fn build(self) -> EngineServer {
-        let Self { config, http, max_waiting, handlers } = self;
+        let Self { engine, http, max_waiting, handlers } = self;
         let handlers = Mutex::new(Arc::new(handlers));
         let application =
             |alarm: Alarm| Engine { handlers, max_waiting, watch: Watch::new(), counters: alarm.counters };
-        EngineServer(Arc::new(Service::new(application, config, http)))
+        EngineServer(Arc::new(Service::new(application, engine, http)))
     }
 }
 
@@ -722,7 +642,7 @@ impl fmt::Debug for EngineServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineServerBuilder")
             .field("path", &self.http.path)
-            .field("config", &self.config)
+            .field("engine", &self.engine)
             .finish_non_exhaustive()
     }
 }
@@ -730,6 +650,14 @@ impl fmt::Debug for EngineServerBuilder {
 impl fmt::Debug for EngineSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineSocket").field("id", &self.0.sid()).finish_non_exhaustive()
+    }
+}
+
+/// Sessions and their handlers. The defaults are those of the reference.
+impl EngineServerBuilder {
+    session_settings! {
+        path: "/engine.io/",
+        eio3: "They ask for pings, and the server answers."
     }
 }
 

@@ -145,7 +145,7 @@ impl<V> Outcome<HandlerResult> for Option<V> {
 #[diagnostic::on_unimplemented(
     message = "this is not a handler that can be started with `{A}`",
     label = "not a function with arguments that can be extracted from `{A}` and a valid return type",
-    note = "a handler takes up to eight arguments with explicit types, in any order. All kinds: `State<T>`, `Extension<T>`, `Auth<T>`. \
+    note = "a handler takes up to eight arguments with explicit types, in any order. All kinds: `Server`, `State<T>`, `Extension<T>`, `Auth<T>`. \
             All but middleware: `Socket`, `Namespace`. `on`: `Event`, `Data<T>`, `TryData<T>`, `Ack`, `Option<Ack>`, `EventName`. \
             `on_disconnect` and `on_disconnecting`: `DisconnectReason`. `on_upgrade`: `Transport`. `middleware`: `ConnectRequest`. `on_error`: `HandlerFailure`. \
             And your own `impl Extract`",

@@ -115,8 +115,9 @@ extern crate self as socketio_driver;
 
 mod backlog;
 mod body;
+mod builder;
 mod clock;
-mod compression;
+mod deflate;
 mod endpoint;
 mod engine;
 mod engine_arguments;

@@ -21,7 +21,7 @@ use engineio_websocket::{
     encode_header, encode_pong,
 };
 
-use crate::compression::{Compression, compress};
+use crate::deflate::{Compression, compress};
 use crate::runtime::Stream;
 
 /// The number of bytes read at once, and so the largest input of one read.
@@ -511,7 +511,7 @@ mod tests {
     fn compression() -> Option<Compression> {
         let offer = http::HeaderValue::from_static("permessage-deflate");
         let headers = http::HeaderMap::from_iter([(http::header::SEC_WEBSOCKET_EXTENSIONS, offer)]);
-        crate::compression::negotiate(Some(0), &headers).map(|(compression, _)| compression)
+        crate::deflate::negotiate(Some(0), &headers).map(|(compression, _)| compression)
     }
 
     #[test]

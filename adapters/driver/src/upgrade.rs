@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::compression::Compression;
+use crate::deflate::Compression;
 
 /// A connection that is being upgraded from HTTP. Resolves to its stream, and to the bytes that were read beyond the request.
 ///

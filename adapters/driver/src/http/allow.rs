@@ -120,3 +120,42 @@ impl AllowRequest {
         allowed.map_err(NotAllowed::Refused)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::sync::OnceLock;
+
+    use super::*;
+
+    fn parts(depth: usize) -> Parts {
+        http::Request::builder().header("depth", depth).body(()).unwrap().into_parts().0
+    }
+
+    fn ask(allow: &AllowRequest, depth: usize) -> Result<(), String> {
+        match allow.ask(&parts(depth), 1, |_| {}).now_or_never() {
+            Some(Err(NotAllowed::Busy)) => Err("busy".to_owned()),
+            Some(Err(NotAllowed::Refused(message))) => Err(message),
+            Some(Ok(())) => Ok(()),
+            None => Err("it waits".to_owned()),
+        }
+    }
+
+    #[test]
+    fn only_callbacks_that_return_a_future_count_as_waiting() {
+        static AT_ONCE: OnceLock<AllowRequest> = OnceLock::new();
+        static LATER: OnceLock<AllowRequest> = OnceLock::new();
+
+        // While the callback decides on one request, another one arrives.
+        fn nested(allow: &OnceLock<AllowRequest>, parts: &Parts) -> Result<(), String> {
+            let is_outer = parts.headers.get("depth").is_some_and(|depth| depth == "0");
+            if is_outer { ask(allow.get().unwrap(), 1) } else { Ok(()) }
+        }
+
+        let at_once = AT_ONCE.get_or_init(|| AllowRequest::new(|parts| nested(&AT_ONCE, parts)));
+        assert_eq!(ask(at_once, 0), Ok(()));
+        let later = LATER.get_or_init(|| AllowRequest::new(|parts| ready(nested(&LATER, parts))));
+        assert_eq!(ask(later, 0), Err("busy".to_owned()));
+        assert_eq!(ask(later, 1), Ok(()), "the one that waited has left");
+    }
+}

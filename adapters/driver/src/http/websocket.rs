@@ -8,7 +8,7 @@ use http::header::{self, HeaderName, HeaderValue};
 
 use super::{ErrorContext, HttpSettings, fields};
 use crate::body::Body;
-use crate::compression::negotiate;
+use crate::deflate::negotiate;
 use crate::handler::panic_message;
 use crate::log_limit::{Occurrences, log_limited};
 use crate::upgrade::AnyUpgrade;

@@ -313,3 +313,56 @@ fn entered<P: Parser>(namespace: Arc<NamespaceInner<P>>, child: Option<ChildId>)
     let visit = Visit::new(&namespace);
     (namespace, visit)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Wake, Waker};
+
+    use futures_util::FutureExt as _;
+    use socketio_proto::Json;
+
+    use super::super::state::{Emits, Handlers};
+    use super::*;
+    use crate::timers::Alarm;
+
+    /// A client that waits for the namespace: what it sees when it is woken.
+    struct Waits {
+        namespace: Arc<NamespaceInner<Json>>,
+        removed: Mutex<Vec<bool>>,
+    }
+
+    impl Wake for Waits {
+        fn wake(self: Arc<Self>) {
+            lock(&self.removed).push(self.namespace.is_removed());
+        }
+    }
+
+    #[test]
+    fn who_waits_for_the_handlers_of_a_new_namespace_goes_on_after_a_failed_one_was_removed() {
+        let registry = Arc::new(Registry::<Json>::new(&Config::default()));
+        let alarm = Arc::new(Alarm::new(Arc::default(), Arc::default()));
+        let make = |name: &str, role| {
+            NamespaceInner::new(name.into(), Json, 10, Emits::Direct, Arc::clone(&alarm))
+                .with_role(role, Arc::new(Handlers::new()))
+        };
+        let id = registry.reserve_parent();
+        let rule = Rule::Matches(Box::new(|_| true));
+        registry.add_parent(id, Arc::new(make("/_0", Role::Parent { registry: Arc::downgrade(&registry), id, rule })));
+        let waiting = Arc::new(Mutex::new(None));
+        let waits = Arc::clone(&waiting);
+        registry.observe(Arc::new(move |namespace: Namespace<Json>| {
+            let mut receiver = namespace.0.latch.wait().expect("it is closed");
+            let client = Arc::new(Waits { namespace: namespace.0, removed: Mutex::default() });
+            let waker = Waker::from(Arc::clone(&client));
+            assert!(receiver.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+            *lock(&waits) = Some((receiver, client));
+            panic!("as planned");
+        }));
+        let role = Role::Child { registry: Arc::downgrade(&registry), id: OnceLock::new() };
+        let (namespace, visit) = registry.enter_child(id, make("/x", role)).unwrap();
+        drop(visit);
+        let (_, client) = lock(&waiting).take().unwrap();
+        assert_eq!(*lock(&client.removed), [true]);
+        assert!(namespace.latch.wait().is_none() && registry.get("/x").is_none());
+    }
+}

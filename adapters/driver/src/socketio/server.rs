@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use engineio_proto::Transports;
@@ -12,6 +12,7 @@ use socketio_proto::server::Namespaces;
 use socketio_proto::{Args, DisconnectReason, EmitError, Json, Parser};
 
 use super::application::SocketIo;
+use super::arguments::ClientSource;
 use super::broadcast::Broadcast;
 use super::parents::Rule;
 use super::recovery::Recovery;
@@ -20,7 +21,9 @@ use super::state::{ConnectRequest, Emits, Event, MiddlewareResult, Namespace, Ro
 use super::states::States;
 use crate::backlog::Backlog;
 use crate::body::Body;
+use crate::builder::session_settings;
 use crate::endpoint::Endpoint;
+use crate::extract::{Extract, HandlerInput, Uses};
 use crate::handler::{Handler, HandlerResult, MaxWaiting};
 use crate::http::{HttpSettings, http_settings};
 use crate::metrics::Metrics;
@@ -29,6 +32,20 @@ use crate::service::Service;
 use crate::upgrade::Upgrade;
 
 /// A Socket.IO server. This is a handle: clones refer to the same server. It has no listener; an adapter serves it.
+///
+/// Handlers and middleware that need the server take it as an argument. Do not clone it into a closure that is set on it: the server would
+/// contain itself, and never be dropped.
+///
+/// ```
+/// use socketio_driver::{Data, EmitError, Server, Socket};
+///
+/// async fn publish(server: Server, socket: Socket, Data(text): Data<String>) -> Result<(), EmitError> {
+///     server.of("/news").emit("article", (socket.id().as_str(), text))
+/// }
+///
+/// let server = Server::new();
+/// server.of("/editors").on("publish", publish);
+/// ```
 pub struct Server<P: Parser = Json>(Arc<Service<SocketIo<P>>>);
 
 /// The settings of a server. The defaults are those of the reference; see [`engineio_proto::Config`] and
@@ -72,31 +89,6 @@ impl Default for Server<Json> {
 }
 
 impl<P: Parser> ServerBuilder<P> {
-    /// The path of the server. Every request below it matches, such as `/socket.io/x`; one without the trailing slash does not.
-    /// Default: `/socket.io/`.
-    pub fn path(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.http.path);
-        self
-    }
-
-    /// Interval between pings. Default: 25 s.
-    pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.engine.ping_interval = interval;
-        self
-    }
-
-    /// How long to wait for the pong after a ping. Default: 20 s.
-    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.engine.ping_timeout = timeout;
-        self
-    }
-
-    /// How long an upgrade may take. Default: 10 s.
-    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
-        self.engine.upgrade_timeout = timeout;
-        self
-    }
-
     /// How long a client may take to join a first namespace, including the time of its middleware. Every request to join is also
     /// refused with the message `timeout` if its middleware takes longer than this. Default: 45 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -119,74 +111,9 @@ impl<P: Parser> ServerBuilder<P> {
         self
     }
 
-    /// Maximum size of an inbound message in bytes, on every transport. An attachment is a separate message. Default: 1 000
-    /// 000.
-    ///
-    /// This also raises the limits that such messages would exceed next; see [`engineio_proto::Config::set_max_payload`].
-    pub fn max_payload(mut self, bytes: usize) -> Self {
-        self.engine.set_max_payload(bytes);
-        self
-    }
-
-    /// The transports that are served. Default: polling and WebSocket.
-    pub fn transports(mut self, transports: Transports) -> Self {
-        self.engine.transports = transports;
-        self
-    }
-
-    /// Whether clients of Socket.IO 1 and 2 are accepted, which use revision 3 of Engine.IO and protocol 4 of Socket.IO. They join
-    /// `/` without asking, and share namespaces and rooms with all other clients. See [`socketio_proto::server`] for what differs.
-    /// [`Handshake::revision`](crate::Handshake::revision) tells the clients apart. Default: false, as in the reference
-    /// (`allowEIO3`).
-    pub fn allow_eio3(mut self, allow: bool) -> Self {
-        self.engine.allow_eio3 = allow;
-        self
-    }
-
-    /// Changes any setting or limit of the Engine.IO level.
-    pub fn engine(mut self, change: impl FnOnce(&mut engineio_proto::Config)) -> Self {
-        change(&mut self.engine);
-        self
-    }
-
-    /// Changes any setting or limit of the Socket.IO level.
+    /// Changes any setting or limit of the Socket.IO level; see [`SocketConfig`](crate::SocketConfig).
     pub fn socket(mut self, change: impl FnOnce(&mut socketio_proto::Config)) -> Self {
         change(&mut self.socket);
-        self
-    }
-
-    /// Maximum number of handlers and middleware of one connection that wait at the same time. At this number, no further event of
-    /// the connection is handled, and soon the server stops reading from it. Default: 1024.
-    pub fn max_waiting_handlers(mut self, count: usize) -> Self {
-        self.max_waiting.set_handlers(count);
-        self
-    }
-
-    /// Maximum size in bytes of the events whose handlers wait, and of the `auth` payloads whose middleware wait, for one
-    /// connection. At this size, no further event of the connection is handled, and soon the server stops reading from it. A
-    /// single event is always handled, whatever its size. An event counts until its handler ends, even if the handler has
-    /// dropped it. Default: 16 MiB.
-    pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
-        self.max_waiting.set_bytes(bytes);
-        self
-    }
-
-    /// Selects one of the subprotocols that a WebSocket handshake offers (`io(url, { protocols: [..] })` in JavaScript). They
-    /// are in the client's order of preference. With `None`, the response selects no subprotocol, and clients close the
-    /// connection. The function is not called if the client offers none. Default: the first one, as in the reference.
-    pub fn select_protocol(
-        mut self,
-        select: impl for<'a> Fn(&[&'a str]) -> Option<&'a str> + Send + Sync + 'static,
-    ) -> Self {
-        self.http.select_protocol = Some(Box::new(select));
-        self
-    }
-
-    /// Maximum number of bytes of a handshake's request head (target and headers), which is kept with the session for
-    /// [`Socket::handshake`]. A larger handshake is refused with status 431. The HTTP server has its own limit on the size of a
-    /// request head. Default: 16 KiB, as in Node's HTTP server.
-    pub fn max_head_bytes(mut self, bytes: usize) -> Self {
-        self.http.max_head = bytes;
         self
     }
 
@@ -240,8 +167,9 @@ impl<P: Parser> ServerBuilder<P> {
     #[must_use]
     pub fn build(self) -> Server<P> {
         let Self { engine, socket, parser, http, max_waiting, states, recovery } = self;
+        let mut states = states;
         let unnoticed = engine.ping_interval.saturating_add(engine.ping_timeout);
-        let application = |alarm| {
+        let application = |states, alarm| {
             // With recovery, the order of all packets is that of the namespace.
             let emits = if recovery.is_some() { Emits::Ordered } else { Emits::Direct };
             let mut application = SocketIo::new(parser, socket, max_waiting, emits, alarm);
@@ -253,7 +181,32 @@ impl<P: Parser> ServerBuilder<P> {
             application.of("/");
             application
         };
-        Server(Arc::new(Service::new(application, engine, http)))
+        Server(Arc::new_cyclic(|server| {
+            states.insert(WeakServer(Weak::clone(server)));
+            Service::new(|alarm| application(states, alarm), engine, http)
+        }))
+    }
+}
+
+/// The server, for its handlers. It is among the values of the server, so it does not keep it.
+struct WeakServer<P: Parser>(Weak<Service<SocketIo<P>>>);
+
+impl<A: ClientSource> HandlerInput<A> {
+    /// The server. `None` if the application has dropped all handles of it.
+    #[must_use]
+    pub fn server(&self) -> Option<Server<A::Parser>> {
+        self.state::<WeakServer<A::Parser>>()?.0.upgrade().map(Server)
+    }
+}
+
+/// The server of the handler. If the application has dropped all handles of it, the handler is not started.
+impl<A: ClientSource> Extract<A> for Server<A::Parser> {
+    type Error = &'static str;
+
+    const USES: Uses = Uses::SUBJECT;
+
+    fn extract(input: &mut HandlerInput<A>) -> Result<Self, &'static str> {
+        input.server().ok_or("the application has dropped the server: keep a handle of it while clients are connected")
     }
 }
 
@@ -573,6 +526,15 @@ impl<P: Parser> Clone for Server<P> {
 impl<P: Parser> fmt::Debug for Server<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("path", &self.0.path).finish_non_exhaustive()
+    }
+}
+
+/// Sessions and their handlers. The defaults are those of the reference.
+impl<P: Parser> ServerBuilder<P> {
+    session_settings! {
+        path: "/socket.io/",
+        eio3: "They join `/` without asking, and share namespaces and rooms with all other clients. See [`socketio_proto::server`] for what \
+               differs."
     }
 }
 

@@ -157,6 +157,43 @@ fn handlers_of_all_kinds_have_arguments() {
 }
 
 #[test]
+fn handlers_of_all_kinds_have_the_server_which_is_dropped_with_its_last_handle() {
+    type Notes = State<(Log, Arc<()>)>;
+
+    fn note(name: &str, server: &Server, State((log, _)): &Notes) {
+        log.push(format!("{name} {}", server.namespaces().len()));
+    }
+
+    let sim = Sim::new(0);
+    sim.clone().run(async move {
+        let (log, value) = (Log::default(), Arc::new(()));
+        let server = Server::builder().state((log.clone(), Arc::clone(&value))).build();
+        server
+            .of("/x")
+            .middleware(|server: Server, notes: Notes| {
+                note("middleware", &server, &notes);
+                Ok::<(), Refusal>(())
+            })
+            .on_connect(|notes: Notes, server: Server| note("connect", &server, &notes))
+            .on("event", async |server: Server, notes: Notes, Data(number): Data<u8>, ack: Ack| {
+                note("event", &server, &notes);
+                ack.send(number)?;
+                Err::<(), Failure>("as planned".into())
+            })
+            .on_error(|_: HandlerFailure, server: Server, notes: Notes| note("error", &server, &notes))
+            .on_disconnect(|server: Server, _: DisconnectReason, notes: Notes| note("disconnect", &server, &notes));
+        let mut peer = WebSocket::open(&sim, &server, "/socket.io/", PipeSettings::default()).await;
+        assert!(peer.ask("40/x,").await.starts_with("40/x,"));
+        assert_eq!(peer.ask(r#"42/x,1["event",7]"#).await, "43/x,1[7]");
+        peer.close().await;
+        sim.settle().await;
+        assert_eq!(log.lines(), ["middleware 2", "connect 2", "event 2", "error 2", "disconnect 2"]);
+        end(&sim, server, peer).await;
+        assert_eq!(Arc::strong_count(&value), 1, "the server does not contain itself");
+    });
+}
+
+#[test]
 fn a_handler_whose_argument_cannot_be_extracted_is_not_started_and_later_events_are_handled() {
     Sim::run_each_seed(20, |sim| async move {
         let (server, log) = (Server::new(), Log::default());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use serde::{Serialize, Serializer};
-use socketio_driver::{Recovery, Runtime as _, Server, Socket};
+use socketio_driver::{ConnectRequest, Recovery, Refusal, RoomEvent, Runtime as _, Server, Socket};
 
 use crate::support::{PipeSettings, Poller, Sim, WebSocket};
 use crate::{Log, end};
@@ -332,8 +332,13 @@ fn with_little_time_and_memory_clients_get_all_events_or_are_told_that_they_are_
 
 /// A client that has joined `/`: its connection, and its `pid` if there is one.
 async fn join(sim: &Sim, server: &Server, auth: &str) -> (WebSocket, Option<String>) {
+    join_at(sim, server, "", auth).await
+}
+
+/// Same as [`join`], on a namespace, whose name ends with a comma.
+async fn join_at(sim: &Sim, server: &Server, namespace: &str, auth: &str) -> (WebSocket, Option<String>) {
     let mut peer = WebSocket::open(sim, server, PATH, PipeSettings::default()).await;
-    peer.send(&format!("40{auth}")).await.unwrap();
+    peer.send(&format!("40{namespace}{auth}")).await.unwrap();
     let mut early = Vec::new();
     loop {
         let packet = peer.next().await.unwrap();
@@ -347,7 +352,7 @@ async fn join(sim: &Sim, server: &Server, auth: &str) -> (WebSocket, Option<Stri
 }
 
 fn last_argument(packet: &str) -> String {
-    let event: Vec<serde_json::Value> = serde_json::from_str(&packet[2..]).unwrap();
+    let event: Vec<serde_json::Value> = serde_json::from_str(&packet[packet.find('[').unwrap()..]).unwrap();
     event.last().unwrap().as_str().unwrap().to_owned()
 }
 
@@ -408,7 +413,7 @@ fn item_132_middleware_is_skipped_for_recovered_clients_or_runs_and_may_refuse_t
             let server = greeting(Recovery { skip_middlewares, ..Recovery::default() }, &log);
             let (ran, refuses) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
             let (count, refusing) = (Arc::clone(&ran), Arc::clone(&refuses));
-            server.middleware(move |_: socketio_driver::ConnectRequest| {
+            server.middleware(move |_: ConnectRequest| {
                 count.fetch_add(1, Ordering::Relaxed);
                 if refusing.load(Ordering::Relaxed) > 0 { Err("no".into()) } else { Ok(()) }
             });
@@ -517,6 +522,148 @@ fn values_of_lost_sockets_are_dropped_when_their_clients_cannot_return_any_more(
             }
             assert_eq!(Arc::strong_count(&value), before);
             end(&sim, server, peer).await;
+        });
+    }
+}
+
+#[test]
+fn the_handle_of_a_socket_from_before_its_recovery_does_not_send_to_it_either() {
+    let sim = Sim::new(1);
+    sim.clone().run(async move {
+        let log = Log::default();
+        let server = greeting(Recovery::default(), &log);
+        let (mut peer, pid) = join(&sim, &server, "").await;
+        let claim = claim(pid.as_ref().unwrap(), &last_argument(&peer.next().await.unwrap()));
+        let old = server.sockets().remove(0);
+        peer.pipe.reset();
+        sim.sleep(Duration::from_millis(10)).await;
+        let (mut peer, _) = join(&sim, &server, &claim).await;
+        let (mut other, _) = join(&sim, &server, "").await;
+        assert!(peer.next().await.unwrap().starts_with(r#"42["hello""#));
+        assert!(other.next().await.unwrap().starts_with(r#"42["hello""#));
+        old.broadcast().emit("from", "old").unwrap();
+        old.broadcast().volatile().emit("volatile", "old").unwrap();
+        assert_eq!(old.broadcast().count(), 1);
+        server.emit("fence", ()).unwrap();
+        assert!(peer.next().await.unwrap().starts_with(r#"42["fence""#), "it has sent the others itself");
+        assert!(other.next().await.unwrap().starts_with(r#"42["from","old""#));
+        end(&sim, server, (peer, other)).await;
+    });
+}
+
+#[test]
+fn a_recovery_that_fails_leaves_the_namespace_once_and_may_be_claimed_again() {
+    let sim = Sim::new(1);
+    sim.clone().run(async move {
+        let recovery = Recovery { skip_middlewares: false, ..Recovery::default() };
+        let builder = Server::builder().connection_state_recovery(recovery).cleanup_empty_child_namespaces(true);
+        let server = builder.connect_timeout(Duration::from_secs(1)).build();
+        let (waits, slow) = (sim.clone(), Arc::new(AtomicUsize::new(0)));
+        let is_slow = Arc::clone(&slow);
+        server
+            .matching(|name| name == "/x")
+            .middleware(move |_: ConnectRequest| {
+                let wait = waits.sleep(Duration::from_secs(is_slow.load(Ordering::Relaxed).try_into().unwrap()));
+                async move {
+                    wait.await;
+                    Ok::<(), Refusal>(())
+                }
+            })
+            .on_connect(|socket: Socket| socket.emit("hello", ()));
+        let (mut there, _) = join_at(&sim, &server, "/x,", "").await;
+        let (mut peer, pid) = join_at(&sim, &server, "/x,", "").await;
+        let claim = claim(pid.as_ref().unwrap(), &last_argument(&peer.next().await.unwrap()));
+        peer.pipe.reset();
+        sim.sleep(Duration::from_millis(10)).await;
+        assert_eq!(server.get("/x").unwrap().len(), 1);
+        // The middleware takes longer than a client may take to join, so the socket is restored, and no connection accepts it.
+        slow.store(2, Ordering::Relaxed);
+        let (mut late, _) = join(&sim, &server, "").await;
+        late.send(&format!("40/x,{claim}")).await.unwrap();
+        assert_eq!(late.next().await.unwrap(), r#"44/x,{"message":"timeout"}"#);
+        sim.sleep(Duration::from_secs(2)).await;
+        assert_eq!(server.get("/x").expect("a client is there").len(), 1);
+        slow.store(0, Ordering::Relaxed);
+        let (again, same) = join_at(&sim, &server, "/x,", &claim).await;
+        assert_eq!(same, pid);
+        there.send("41/x,").await.unwrap();
+        sim.settle().await;
+        assert_eq!(server.get("/x").unwrap().len(), 1);
+        drop(again);
+        sim.sleep(Duration::from_secs(60)).await;
+        assert!(server.get("/x").is_none(), "the last one has left");
+        end(&sim, server, (there, late)).await;
+    });
+}
+
+#[test]
+fn a_socket_that_is_restored_in_the_moment_in_which_its_namespace_is_removed_is_refused_and_leaves_nothing() {
+    let sim = Sim::new(1);
+    sim.clone().run(async move {
+        let server = Server::builder().connection_state_recovery(Recovery::default()).build();
+        let namespace = server.of("/x");
+        let value = Arc::new(());
+        let kept = Arc::clone(&value);
+        namespace.on_connect(move |socket: Socket| {
+            // A cycle.
+            socket.insert((Arc::clone(&kept), socket.clone()));
+            socket.emit("hello", ())
+        });
+        let before = Arc::strong_count(&value);
+        let (mut peer, pid) = join_at(&sim, &server, "/x,", "").await;
+        let claim = claim(pid.as_ref().unwrap(), &last_argument(&peer.next().await.unwrap()));
+        peer.pipe.reset();
+        sim.sleep(Duration::from_millis(10)).await;
+        assert_eq!(Arc::strong_count(&value), before + 1);
+        // It runs while the socket is restored.
+        let (removes, armed) = (server.clone(), AtomicUsize::new(1));
+        namespace.on_room(move |event: RoomEvent| {
+            if matches!(event, RoomEvent::Joined { .. }) && armed.swap(0, Ordering::Relaxed) == 1 {
+                assert!(removes.remove("/x"));
+            }
+        });
+        let mut peer = WebSocket::open(&sim, &server, PATH, PipeSettings::default()).await;
+        peer.send(&format!("40/x,{claim}")).await.unwrap();
+        assert_eq!(peer.next().await.unwrap(), r#"44/x,{"message":"Invalid namespace"}"#);
+        sim.settle().await;
+        assert_eq!((namespace.len(), Arc::strong_count(&value)), (0, before));
+        end(&sim, server, (peer, namespace)).await;
+    });
+}
+
+#[test]
+fn from_the_beginning_of_a_shutdown_or_with_the_removal_of_a_namespace_nothing_is_kept() {
+    for removed in [false, true] {
+        let sim = Sim::new(1);
+        sim.clone().run(async move {
+            let server = Server::builder().connection_state_recovery(Recovery::default()).build();
+            let value = Arc::new(());
+            let kept = Arc::clone(&value);
+            let namespace = server.of("/x");
+            namespace.on_connect(move |socket: Socket| {
+                socket.insert((Arc::clone(&kept), socket.clone()));
+                socket.emit("hello", ())
+            });
+            let before = Arc::strong_count(&value);
+            let (mut lost, _) = join_at(&sim, &server, "/x,", "").await;
+            let (mut there, _) = join_at(&sim, &server, "/x,", "").await;
+            assert!(lost.next().await.is_some() && there.next().await.is_some());
+            lost.pipe.reset();
+            sim.sleep(Duration::from_millis(10)).await;
+            assert_eq!(Arc::strong_count(&value), before + 2);
+            if removed {
+                assert!(server.remove("/x"));
+                assert_eq!(Arc::strong_count(&value), before + 1, "what was kept is gone at once");
+            } else {
+                // It has something to fetch and does not, so the shutdown waits for it.
+                let silent = Poller::open(&sim, &server, PATH).await;
+                assert_eq!(silent.post("40").await.body, "ok");
+                let (ends, wait) = (server.clone(), sim.sleep(Duration::from_secs(50)));
+                sim.spawn(async move { ends.shut_down(wait).await });
+            }
+            sim.sleep(Duration::from_secs(1)).await;
+            assert_eq!(Arc::strong_count(&value), before, "removed: {removed}");
+            end(&sim, server, (there, namespace)).await;
         });
     }
 }

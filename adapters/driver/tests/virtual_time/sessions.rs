@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use socketio_driver::{Event, Runtime as _, Server, Socket};
+use socketio_driver::{CloseReason, EngineServer, EngineSocket, Event, Runtime as _, Server, Socket};
 
 use crate::support::{PipeSettings, Poller, Sim, Upgrading, WebSocket};
-use crate::{ENGINE, echo_server, end};
+use crate::{ENGINE, Log, echo_server, end};
 
 #[test]
 fn a_polling_peer_is_pinged_and_closes() {
@@ -68,7 +68,7 @@ fn an_upgrade_loses_no_message_and_answers_the_held_get() {
         let (server, log) = echo_server(|builder| builder);
         let peer = Poller::open(&sim, &server, ENGINE).await;
         let (held, polls) = (peer.clone(), sim.clone());
-        let got = crate::Log::default();
+        let got = Log::default();
         let bodies = got.clone();
         sim.spawn(async move {
             polls.yield_to_ready_tasks().await;
@@ -125,5 +125,29 @@ fn a_socket_io_client_connects_emits_gets_an_ack_and_disconnects() {
         drop((peer, server));
         sim.settle().await;
         assert_eq!(sim.tasks().len(), 1);
+    });
+}
+
+#[test]
+fn a_close_handler_that_waits_still_has_the_values_of_its_socket_and_they_are_dropped_after_it() {
+    Sim::run_each_seed(10, |sim| async move {
+        let (server, log, waits) = (EngineServer::new(), Log::default(), sim.clone());
+        let closes = log.clone();
+        server.on_connect(|socket: EngineSocket| _ = socket.insert(7_u8)).on_close(
+            move |socket: EngineSocket, reason: CloseReason| {
+                let (wait, log) = (waits.sleep(Duration::from_secs(1)), closes.clone());
+                async move {
+                    wait.await;
+                    log.push(format!("{reason} {:?}", socket.get::<u8>()));
+                }
+            },
+        );
+        let mut peer = WebSocket::open(&sim, &server, ENGINE, PipeSettings::default()).await;
+        sim.settle().await;
+        let socket = server.sockets().remove(0);
+        peer.close().await;
+        sim.sleep(Duration::from_secs(2)).await;
+        assert_eq!((log.lines(), socket.get::<u8>()), (vec!["transport close Some(7)".to_owned()], None));
+        end(&sim, server, peer).await;
     });
 }

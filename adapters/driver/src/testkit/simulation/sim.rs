@@ -398,6 +398,7 @@ impl Sim {
     /// Yields to ready tasks a random number of times.
     pub(crate) async fn yield_to_ready_tasks(&self) {
         for _ in 0..self.index(4) {
+            // Not `http::yield_now`: the integration tests include this file, and see the public items of the crate alone.
             let mut yielded = false;
             poll_fn(|cx| {
                 if std::mem::replace(&mut yielded, true) {

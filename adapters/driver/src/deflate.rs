@@ -1,17 +1,18 @@
-//! Compression of WebSocket messages (permessage-deflate), if a server has it on and the client has agreed on it.
+//! Compression of WebSocket messages (permessage-deflate), if a server has it on and the client has agreed on it. That of polls is in
+//! `http/compression`.
 //!
 //! A compressor takes some 300 KiB, so each thread has one. A message for many peers is compressed once: the result is kept beside the
 //! message in a small table of the process. It stays there until later messages take its place: at most 16 messages and 1 MiB.
 //!
 //! Without the feature `deflate`, nobody can agree on it: [`Compression`] has no values.
 
-#[cfg(feature = "deflate")]
-pub(crate) use self::deflate::{Compression, compress, negotiate};
 #[cfg(not(feature = "deflate"))]
-pub(crate) use self::none::{Compression, compress, negotiate};
+pub(crate) use self::off::{Compression, compress, negotiate};
+#[cfg(feature = "deflate")]
+pub(crate) use self::on::{Compression, compress, negotiate};
 
 #[cfg(feature = "deflate")]
-mod deflate {
+mod on {
     use std::cell::RefCell;
     use std::collections::VecDeque;
     use std::sync::{Arc, Mutex, OnceLock};
@@ -190,7 +191,7 @@ mod deflate {
 }
 
 #[cfg(not(feature = "deflate"))]
-mod none {
+mod off {
     use bytes::Bytes;
     use engineio_proto::Frame;
     use http::HeaderValue;
