@@ -218,6 +218,14 @@ impl EngineServer {
     }
 }
 
+/// What clients of the test kit need to know.
+#[cfg(any(test, feature = "testkit"))]
+impl EngineServer {
+    pub(crate) fn path(&self) -> &str {
+        self.0.path.as_str()
+    }
+}
+
 impl EngineServerBuilder {
     /// Same as [`EngineServerBuilder::engine`].
     pub fn config(self, change: impl FnOnce(&mut Config)) -> Self {

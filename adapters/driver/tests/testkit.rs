@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use socketio_driver::testkit::{ConnectError, Left, TestServer, Transport, for_each_seed};
-use socketio_driver::{DisconnectReason, Event, Failure, Server, Socket};
+use socketio_driver::testkit::{Closed, ConnectError, Left, TestServer, Transport, for_each_seed};
+use socketio_driver::{
+    CloseReason, DisconnectReason, EngineServer, EngineSocket, Event, Failure, Message, Server, Socket,
+};
 
 fn echo() -> Server {
     let server = Server::new();
@@ -192,4 +194,142 @@ fn a_seed_repeats_its_order_and_others_have_another() {
     };
     assert_eq!(order(1), order(1));
     assert_ne!(order(1), order(2));
+}
+
+/// Echoes messages, and logs why sessions end. `close` closes the session.
+fn engine_echo() -> (EngineServer, Arc<Mutex<Vec<CloseReason>>>) {
+    let reasons = Arc::<Mutex<Vec<CloseReason>>>::default();
+    let log = Arc::clone(&reasons);
+    let server = EngineServer::builder()
+        .path("/here")
+        .max_payload(100)
+        .allow_request(|request| match request.headers.get("authorization") {
+            Some(_) => Ok(()),
+            None => Err("no token".to_owned()),
+        })
+        .build();
+    server
+        .on_message(|socket: EngineSocket, message: Message| match message {
+            Message::Text(text) if *text == *"close" => {
+                socket.close();
+                Ok(())
+            }
+            Message::Text(text) if *text == *"who" => {
+                let (handshake, address) = (socket.handshake(), socket.handshake().address());
+                socket.send(format!("{:?} {address:?}", handshake.query_value("room").as_deref()))
+            }
+            message => socket.send(message),
+        })
+        .on_close(move |_: EngineSocket, reason: CloseReason| log.lock().unwrap().push(reason));
+    (server, reasons)
+}
+
+#[test]
+fn messages_of_an_engine_server_go_both_ways_on_every_transport() {
+    for_each_seed(20, |seed| {
+        let (server, _) = engine_echo();
+        let world = TestServer::with_seed(&server, seed);
+        let dial = || world.client().header("Authorization", "x");
+        let websocket = dial().connect().unwrap();
+        let polling = dial().polling().connect().unwrap();
+        let mut upgraded = dial().polling().connect().unwrap();
+        upgraded.send("before");
+        upgraded.upgrade().unwrap();
+        assert!(upgraded.upgrade().is_err());
+        assert_eq!((upgraded.transport(), polling.transport()), (Transport::WebSocket, Transport::Polling));
+        assert_eq!(upgraded.receive_text(), "before");
+        for mut client in [websocket, polling, upgraded] {
+            client.send("text");
+            client.send(vec![0, 255]);
+            assert_eq!(client.unread(), [Message::from("text"), Message::from(vec![0, 255])]);
+            assert_eq!((client.receive_text().as_str(), client.receive()), ("text", Message::from(vec![0, 255])));
+            client.assert_nothing_unread();
+            let id = client.id();
+            assert!(server.sockets().iter().any(|socket| *socket.id().as_str() == *id));
+        }
+        assert_eq!(server.sessions(), 3);
+    });
+}
+
+#[test]
+fn the_request_of_an_engine_client_is_its_own_and_a_refusal_says_why() {
+    let (server, _) = engine_echo();
+    let world = TestServer::new(&server);
+    for polling in [false, true] {
+        let connect = if polling { world.client().polling() } else { world.client() };
+        let Err(ConnectError::Http { status: 403, body }) = connect.connect() else { panic!("it is refused") };
+        assert!(body.contains("no token"), "{body}");
+    }
+    let client = world.client().header("Authorization", "x").query("room", "a&b").address(([10, 0, 0, 1], 7).into());
+    let mut client = client.connect().unwrap();
+    client.send("who");
+    assert_eq!(client.receive_text(), r#"Some("a&b") Some(10.0.0.1:7)"#);
+}
+
+#[test]
+fn the_end_of_an_engine_session_is_seen_by_both_ends() {
+    for_each_seed(20, |seed| {
+        let (server, reasons) = engine_echo();
+        let mut world = TestServer::with_seed(&server, seed);
+        let reason = |world: &mut TestServer<EngineServer>| {
+            world.settle();
+            reasons.lock().unwrap().pop().map(|reason| reason.to_string())
+        };
+        for polling in [false, true] {
+            let open = |world: &TestServer<EngineServer>| {
+                let dial = world.client().header("Authorization", "x");
+                if polling { dial.polling() } else { dial }.connect().unwrap()
+            };
+            let mut client = open(&world);
+            client.send("one");
+            client.send("close");
+            assert_eq!(client.closed(), Closed::ByServer { code: None });
+            assert_eq!(client.receive_text(), "one", "what came before can still be read");
+            assert_eq!(reason(&mut world).as_deref(), Some("forced close"));
+
+            let mut client = open(&world);
+            client.close();
+            assert_eq!(client.closed(), Closed::ByClient);
+            assert_eq!(reason(&mut world).as_deref(), Some("transport close"));
+
+            let mut client = open(&world);
+            client.send("x".repeat(101));
+            match client.closed() {
+                Closed::ByServer { code: Some(1009) } if !polling => {}
+                // The POST is answered, and the GET that is held.
+                Closed::Refused { status: 413, .. } | Closed::ByServer { code: None } if polling => {}
+                closed => panic!("{closed:?}"),
+            }
+            assert!(reason(&mut world).is_some());
+
+            let mut client = open(&world);
+            client.stop_reading();
+            // A poll that was sent before takes one ping.
+            world.advance(Duration::from_secs(if polling { 75 } else { 46 }));
+            assert_eq!(reason(&mut world).as_deref(), Some("ping timeout"));
+            client.resume_reading();
+            assert!(!client.is_connected());
+
+            let mut client = open(&world);
+            client.cut();
+            world.advance(Duration::from_secs(46));
+            assert_eq!((client.closed(), reason(&mut world).is_some()), (Closed::ByClient, true));
+        }
+        let mut client = world.client().header("Authorization", "x").connect().unwrap();
+        world.advance(Duration::from_secs(3600));
+        assert!(client.is_connected(), "it has answered pings");
+        world.shut_down(Duration::from_secs(1));
+        assert_eq!(client.closed(), Closed::ByServer { code: Some(1001) });
+        assert_eq!(server.sessions(), 0);
+    });
+}
+
+#[test]
+fn a_message_that_does_not_come_is_a_panic_that_says_what_there_is() {
+    let (server, _) = engine_echo();
+    let world = TestServer::new(&server);
+    let mut client = world.client().header("Authorization", "x").connect().unwrap();
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.receive())).unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    assert!(text.starts_with("expected a message, within 5s of virtual time") && text.contains("is open"), "{text}");
 }

@@ -53,25 +53,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use socketio_driver::{Json, Parser, Server};
+use socketio_driver::{Endpoint, Server};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::Instant;
 
 pub use socketio_driver::testkit::{
-    Client, Companion, Connect, ConnectError, Left, PendingAck, Received, Transport, for_each_seed,
+    Client, Closed, Companion, Connect, ConnectError, EngineClient, EngineConnect, Left, PendingAck, Received,
+    Transport, for_each_seed,
 };
 
-/// A server in virtual time, whose handlers may use tokio. Has the methods of [`socketio_driver::testkit::TestServer`].
-pub struct TestServer<P: Parser = Json>(socketio_driver::testkit::TestServer<P>);
+/// A [`Server`] or [`EngineServer`](socketio_driver::EngineServer) in virtual time, whose handlers may use tokio. Has the methods of [`socketio_driver::testkit::TestServer`].
+pub struct TestServer<S: Endpoint = Server>(socketio_driver::testkit::TestServer<S>);
 
-impl<P: Parser> TestServer<P> {
+impl<S: Endpoint> TestServer<S> {
     /// Serves this server in virtual time, with the seed 0.
     ///
     /// # Panics
     /// In a tokio runtime, such as a `#[tokio::test]`: use a plain `#[test]`, and [`run`](socketio_driver::testkit::TestServer::run).
     #[must_use]
     #[track_caller]
-    pub fn new(server: &Server<P>) -> Self {
+    pub fn new(server: &S) -> Self {
         Self::with_seed(server, 0)
     }
 
@@ -81,26 +82,26 @@ impl<P: Parser> TestServer<P> {
     /// As [`TestServer::new`].
     #[must_use]
     #[track_caller]
-    pub fn with_seed(server: &Server<P>, seed: u64) -> Self {
+    pub fn with_seed(server: &S, seed: u64) -> Self {
         Self(socketio_driver::testkit::TestServer::with_companion(server, seed, PausedTokio::new()))
     }
 }
 
-impl<P: Parser> Deref for TestServer<P> {
-    type Target = socketio_driver::testkit::TestServer<P>;
+impl<S: Endpoint> Deref for TestServer<S> {
+    type Target = socketio_driver::testkit::TestServer<S>;
 
     fn deref(&self) -> &Self::Target {
         &self.0
     }
 }
 
-impl<P: Parser> DerefMut for TestServer<P> {
+impl<S: Endpoint> DerefMut for TestServer<S> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.0
     }
 }
 
-impl<P: Parser> fmt::Debug for TestServer<P> {
+impl<S: Endpoint + fmt::Debug> fmt::Debug for TestServer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

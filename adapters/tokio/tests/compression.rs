@@ -11,7 +11,7 @@ mod support;
 
 use std::io::Read as _;
 
-use socketio_tokio::{Compression, EngineServer, EngineSocket, Message};
+use socketio_tokio::{Compression, Data, EngineServer, EngineSocket, Message, Server, Socket};
 use support::Host;
 use support::http::{Response, exchange, post, request};
 use support::peers::{PATH, Polling};
@@ -102,4 +102,39 @@ async fn a_large_response_is_compressed_in_pieces_and_the_session_goes_on() {
     }
     let (response, text) = echo(&session, 10, "gzip").await;
     assert_eq!(response.body, text.as_bytes());
+}
+
+#[tokio::test]
+async fn a_response_with_a_packet_that_must_not_be_compressed_is_not() {
+    let echo = |socket: EngineSocket, message: Message| match &message {
+        Message::Text(text) if text.starts_with("secret") => socket.send_uncompressed(message),
+        _ => socket.send(message),
+    };
+    let server = EngineServer::builder().path(PATH).on_message(echo).compression(Compression::new()).build();
+    let host = Host::start(server).await;
+    let session = Polling::open(host.address).await;
+    let (public, secret) = (format!("4{}", "x".repeat(5000)), format!("4secret{}", "x".repeat(5000)));
+    for (body, compressed) in
+        [(public.clone(), true), (secret.clone(), false), (format!("{public}\u{1e}{secret}"), false), (public, true)]
+    {
+        session.post(&body).await;
+        let get = request("GET", &session.target(), &[("Accept-Encoding", "gzip")], "");
+        let response = exchange(host.address, get).await;
+        assert_eq!(response.header("content-encoding").is_some(), compressed);
+        let text = if compressed { inflate(&response) } else { response.body };
+        assert_eq!(text, body.as_bytes());
+    }
+    // The same with a broadcast of Socket.IO.
+    let server = Server::builder().path(PATH).compression(Compression::new()).build();
+    server.on("ask", |socket: Socket, Data(compress): Data<bool>| {
+        socket.namespace().broadcast().compress(compress).emit("news", "x".repeat(5000))
+    });
+    let host = Host::start(server).await;
+    let session = Polling::join(host.address).await;
+    for compress in [true, false] {
+        session.post(&format!(r#"42["ask",{compress}]"#)).await;
+        let get = request("GET", &session.target(), &[("Accept-Encoding", "gzip")], "");
+        let response = exchange(host.address, get).await;
+        assert_eq!(response.header("content-encoding").is_some(), compress);
+    }
 }

@@ -4,14 +4,21 @@
 
 mod support;
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socketio_tokio::{DisconnectReason, Event, Server, Socket};
+use socketio_tokio::{DisconnectReason, Event, Server, Socket, serve};
 use support::http::{Wire, exchange, get, post, request};
 use support::peers::{PATH, Polling};
 use support::{Host, within};
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::mpsc;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+use tower_layer::layer_fn;
+use tower_service::Service;
 
 /// A server that reports the received events, and the disconnect reasons of its sockets.
 fn server_that_tells() -> (Server, mpsc::UnboundedReceiver<String>) {
@@ -75,6 +82,61 @@ async fn a_held_get_ends_with_its_connection() {
     let mut wire = session.start_get().await;
     wire.stream.shutdown().await.unwrap();
     assert_eq!(within(told.recv()).await.as_deref(), Some("transport error"));
+}
+
+/// A layer that answers requests for `/slow` when it is told to.
+#[derive(Clone)]
+struct Slow<S> {
+    inner: S,
+    started: mpsc::UnboundedSender<()>,
+    release: Arc<Notify>,
+}
+
+impl<S, B> Service<http::Request<B>> for Slow<S>
+where
+    S: Service<http::Request<B>, Future: Send + 'static>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let (slow, release) = (request.uri().path() == "/slow", Arc::clone(&self.release));
+        let started = self.started.clone();
+        let response = self.inner.call(request);
+        Box::pin(async move {
+            if slow {
+                started.send(()).unwrap();
+                release.notified().await;
+            }
+            response.await
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_get_on_another_path_is_answered_though_its_peer_has_ended_its_half_whatever_its_query_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let release = Arc::new(Notify::new());
+    let releases = Arc::clone(&release);
+    let slow = layer_fn(move |inner| Slow { inner, started: started.clone(), release: Arc::clone(&releases) });
+    tokio::spawn(serve(listener, server_that_tells().0).layer(slow).into_future());
+    let mut wire = Wire::open(address).await;
+    // On the path of the server, such a GET would be held.
+    wire.send(get("/slow?EIO=4&transport=polling&sid=unknown")).await;
+    within(starts.recv()).await.unwrap();
+    wire.stream.shutdown().await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(exchange(address, get("/other")).await.status, 404);
+    }
+    release.notify_one();
+    assert_eq!(wire.response().await.status, 404);
 }
 
 #[tokio::test]

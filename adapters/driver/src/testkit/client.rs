@@ -6,7 +6,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use http::{HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use socketio_proto::{Args, Decoder as _, Encoder, Outgoing, Packet, PacketType, Parser, Payload};
 
@@ -149,10 +148,8 @@ impl<P: Parser> Connect<P> {
     /// If this is not the name and the value of a header.
     #[track_caller]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        let header: (HeaderName, HeaderValue) =
-            (name.parse().expect("the name of a header"), value.parse().expect("the value of a header"));
         if let Via::New { dial, .. } = &mut self.via {
-            dial.headers.push(header);
+            dial.add_header(name, value);
         }
         self
     }
@@ -160,13 +157,7 @@ impl<P: Parser> Connect<P> {
     /// Adds a parameter to the query of the connection's requests.
     pub fn query(mut self, name: &str, value: &str) -> Self {
         if let Via::New { dial, .. } = &mut self.via {
-            for (before, text) in [('&', name), ('=', value)] {
-                dial.query.push(before);
-                dial.query.extend(text.bytes().map(|byte| match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
-                    _ => format!("%{byte:02X}"),
-                }));
-            }
+            dial.add_parameter(name, value);
         }
         self
     }
@@ -199,15 +190,8 @@ impl<P: Parser> Connect<P> {
             }
         };
         let client = Client { world, connection, namespace };
-        let opened = client.world.wait(|| {
-            let line = &lock(&client.connection).line;
-            (line.sid().is_some() || line.end().is_some()).then(|| line.end())
-        });
-        match opened {
-            None => return Err(ConnectError::NoAnswer),
-            Some(Some(end)) => return Err(end.into()),
-            Some(None) => {}
-        }
+        let line = lock(&client.connection).line.clone();
+        line.wait_for_open(&client.world)?;
         {
             let mut connection = lock(&client.connection);
             connection.spaces.insert(client.namespace.clone(), Space::default());
@@ -234,7 +218,7 @@ impl From<End> for ConnectError {
     fn from(end: End) -> Self {
         match end {
             End::Refused { status, body } => Self::Http { status, body },
-            End::Closed | End::ByClient => Self::Closed,
+            End::Closed { .. } | End::ByClient => Self::Closed,
         }
     }
 }
@@ -497,15 +481,11 @@ impl<P: Parser> Client<P> {
     /// # Errors
     /// Why the upgrade failed. The client goes on polling, if the session is still open.
     pub fn upgrade(&mut self) -> Result<(), String> {
-        {
+        let (line, dial) = {
             let connection = lock(&self.connection);
-            if connection.line.transport() == Some(Transport::WebSocket) {
-                return Err("the client uses a WebSocket already".to_owned());
-            }
-            connection.line.start_upgrade(&connection.dial);
-        }
-        let upgraded = self.world.wait(|| lock(&self.connection).line.upgraded());
-        upgraded.unwrap_or_else(|| Err("the server did not answer".to_owned()))
+            (connection.line.clone(), connection.dial.clone())
+        };
+        line.upgrade(&self.world, &dial)
     }
 
     fn handle(&self) -> Self {

@@ -14,7 +14,9 @@ use engineio_proto::payload::{self, Packets};
 use engineio_proto::{Frame, Message, Packet, PacketType};
 use http::{HeaderName, HeaderValue};
 
+use super::client::ConnectError;
 use super::simulation::{Ending, PipeSettings, Reply, RequestBody, Sim, Upgrading, WebSocket, request, sid_of};
+use super::world::World;
 use crate::endpoint::Endpoint;
 use crate::handshake::RemoteAddress;
 use crate::sync::lock;
@@ -45,6 +47,24 @@ impl<E: Endpoint> Dial<E> {
     fn target(&self, transport: &str, sid: Option<&str>) -> String {
         let sid = sid.map(|sid| format!("&sid={sid}")).unwrap_or_default();
         format!("{}?EIO=4&transport={transport}{}{sid}", self.path, self.query)
+    }
+
+    /// Adds a header to all requests.
+    #[track_caller]
+    pub(super) fn add_header(&mut self, name: &str, value: &str) {
+        let header = (name.parse().expect("the name of a header"), value.parse().expect("the value of a header"));
+        self.headers.push(header);
+    }
+
+    /// Adds a parameter to the query of all requests.
+    pub(super) fn add_parameter(&mut self, name: &str, value: &str) {
+        for (before, text) in [('&', name), ('=', value)] {
+            self.query.push(before);
+            self.query.extend(text.bytes().map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            }));
+        }
     }
 
     fn dress(&self, request: &mut http::Request<RequestBody>) {
@@ -78,7 +98,10 @@ pub(super) enum End {
     /// The handshake, or a later request, was refused.
     Refused { status: u16, body: String },
     /// The server closed it, or the connection was lost.
-    Closed,
+    Closed {
+        /// The code of the WebSocket's close frame.
+        code: Option<u16>,
+    },
     /// The client closed or cut it.
     ByClient,
 }
@@ -128,6 +151,19 @@ impl Line {
             }
         });
         line
+    }
+
+    /// Waits until the session is open.
+    ///
+    /// # Errors
+    /// Why it was not opened.
+    #[track_caller]
+    pub(super) fn wait_for_open(&self, world: &World) -> Result<(), ConnectError> {
+        match world.wait(|| (self.sid().is_some() || self.end().is_some()).then(|| self.end())) {
+            None => Err(ConnectError::NoAnswer),
+            Some(Some(end)) => Err(end.into()),
+            Some(None) => Ok(()),
+        }
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -207,7 +243,7 @@ impl Line {
             (PacketType::Open, Message::Text(open)) => state.sid = Some(sid_of(&open)),
             (PacketType::Ping, _) => state.outbox.push(Frame::PONG),
             (PacketType::Message, message) => state.inbox.push_back(message),
-            (PacketType::Close, _) => _ = state.end.get_or_insert(End::Closed),
+            (PacketType::Close, _) => _ = state.end.get_or_insert(End::Closed { code: None }),
             _ => {}
         });
     }
@@ -215,7 +251,11 @@ impl Line {
     /// Uses a WebSocket until it ends.
     async fn carry(&self, mut websocket: WebSocket) {
         poll_fn(|cx| self.poll_carry(cx, &mut websocket)).await;
-        self.end_with(if self.look(|state| state.closing) { End::ByClient } else { End::Closed });
+        let code = match &websocket.closed {
+            Some(engineio_websocket::Closed::Peer(frame)) => frame.as_ref().map(|frame| frame.code),
+            _ => None,
+        };
+        self.end_with(if self.look(|state| state.closing) { End::ByClient } else { End::Closed { code } });
     }
 
     fn poll_carry(&self, cx: &mut Context<'_>, websocket: &mut WebSocket) -> Poll<()> {
@@ -347,8 +387,20 @@ impl Line {
         }
     }
 
+    /// Upgrades the session to a WebSocket, and waits for the end of the upgrade.
+    ///
+    /// # Errors
+    /// Why the upgrade failed.
+    pub(super) fn upgrade<E: Endpoint>(&self, world: &World, dial: &Dial<E>) -> Result<(), String> {
+        if self.transport() == Some(Transport::WebSocket) {
+            return Err("the client uses a WebSocket already".to_owned());
+        }
+        self.start_upgrade(dial);
+        world.wait(|| self.upgraded()).unwrap_or_else(|| Err("the server did not answer".to_owned()))
+    }
+
     /// Starts an upgrade to a WebSocket.
-    pub(super) fn start_upgrade<E: Endpoint>(&self, dial: &Dial<E>) {
+    fn start_upgrade<E: Endpoint>(&self, dial: &Dial<E>) {
         self.change(|state| state.upgrading = Some(Upgrade::Probing));
         let (line, dial) = (self.clone(), dial.clone());
         dial.sim.clone().spawn_task(async move {
@@ -374,7 +426,7 @@ impl Line {
     }
 
     /// The outcome of an upgrade that was started.
-    pub(super) fn upgraded(&self) -> Option<Result<(), String>> {
+    fn upgraded(&self) -> Option<Result<(), String>> {
         self.look(|state| match &state.upgrading {
             None => Some(Ok(())),
             Some(Upgrade::Failed(why)) => Some(Err(why.clone())),

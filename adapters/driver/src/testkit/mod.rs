@@ -18,6 +18,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A server is a [`Server`](crate::Server) or an [`EngineServer`](crate::EngineServer). The clients of the latter, [`EngineClient`], send and
+//! receive messages:
+//!
+//! ```
+//! use socketio_driver::testkit::{Closed, TestServer};
+//! use socketio_driver::{EngineServer, EngineSocket, Message};
+//!
+//! let server = EngineServer::new();
+//! server.on_message(|socket: EngineSocket, message: Message| socket.send(message));
+//!
+//! let world = TestServer::new(&server);
+//! let mut client = world.client().connect()?;
+//! client.send("hi");
+//! assert_eq!(client.receive_text(), "hi");
+//! server.sockets().iter().for_each(EngineSocket::close);
+//! assert_eq!(client.closed(), Closed::ByServer { code: None });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! * **Clients**: [`TestServer::client`] makes one. It connects with `auth`, headers, a query and an address of its own, over a WebSocket
 //!   or by polling. A refusal is an `Err` with the message and the data. [`Client::same_connection`] joins another namespace.
 //! * **Events**: [`Client::emit`], [`Client::call`] (an ack of the server), [`Client::receive`], [`Client::receive_event`] (an ack of the
@@ -44,11 +63,13 @@
 )]
 
 mod client;
+mod engine;
 mod line;
 mod simulation;
 mod world;
 
 pub use self::client::{Client, Connect, ConnectError, Left, PendingAck, Received};
+pub use self::engine::{Closed, EngineClient, EngineConnect};
 pub use self::line::Transport;
 pub use self::simulation::Companion;
 pub use self::world::{TestServer, for_each_seed};

@@ -9,11 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use socketio_proto::{Json, Parser};
+use socketio_proto::Parser;
 
 use super::client::Connect;
+use super::engine::EngineConnect;
 use super::line::Dial;
 use super::simulation::{Companion, Sim};
+use crate::endpoint::Endpoint;
+use crate::engine::EngineServer;
 use crate::runtime::Runtime as _;
 use crate::socketio::Server;
 use crate::sync::lock;
@@ -75,53 +78,53 @@ impl World {
 /// A server in virtual time, for tests of its handlers; see the [module](super).
 ///
 /// The server runs only while a method of this value or of a [`Client`](super::Client) does. When it is dropped, all tasks are dropped.
-pub struct TestServer<P: Parser = Json> {
-    server: Server<P>,
+/// `S` is its type: a [`Server`], also one with another parser, or an [`EngineServer`].
+pub struct TestServer<S: Endpoint = Server> {
+    server: S,
     world: World,
 }
 
-impl<P: Parser> TestServer<P> {
+impl<S: Endpoint> TestServer<S> {
     /// Serves this server in virtual time, with the seed 0.
     #[must_use]
-    pub fn new(server: &Server<P>) -> Self {
+    pub fn new(server: &S) -> Self {
         Self::with_seed(server, 0)
     }
 
     /// As [`TestServer::new`], with a seed, which decides on the order in which tasks run. The same seed repeats the same order. Ids of
     /// sessions and sockets are random all the same.
     #[must_use]
-    pub fn with_seed(server: &Server<P>, seed: u64) -> Self {
+    pub fn with_seed(server: &S, seed: u64) -> Self {
         Self::in_simulation(server, Sim::new(seed))
     }
 
     /// As [`TestServer::with_seed`], for adapters: handlers use the executor and the clock of a companion.
     #[must_use]
-    pub fn with_companion(server: &Server<P>, seed: u64, companion: impl Companion) -> Self {
+    pub fn with_companion(server: &S, seed: u64, companion: impl Companion) -> Self {
         Self::in_simulation(server, Sim::with_companion(seed, Some(Box::new(companion))))
     }
 
-    fn in_simulation(server: &Server<P>, sim: Sim) -> Self {
+    fn in_simulation(server: &S, sim: Sim) -> Self {
         let world = World { sim, patience: Arc::new(Mutex::new(PATIENCE)) };
         Self { server: server.clone(), world }
     }
 
     /// The server.
     #[must_use]
-    pub const fn server(&self) -> &Server<P> {
+    pub const fn server(&self) -> &S {
         &self.server
     }
 
-    /// Prepares a new client.
-    pub fn client(&self) -> Connect<P> {
-        let dial = Dial {
+    /// What a client needs to make its requests.
+    fn dial(&self, path: &str) -> Dial<S> {
+        Dial {
             sim: self.world.sim.clone(),
             endpoint: self.server.clone(),
-            path: self.server.path().to_owned(),
+            path: path.to_owned(),
             query: String::new(),
             headers: Vec::new(),
             address: None,
-        };
-        Connect::new(self.world.clone(), dial, self.server.parser().clone())
+        }
     }
 
     /// Lets time pass: pings are sent and answered, timeouts and timers of the application fire, each at its time.
@@ -180,7 +183,7 @@ impl<P: Parser> TestServer<P> {
     }
 
     /// Completes after this time, in virtual time. For futures of a test without a runtime of their own.
-    pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send + Sync + use<P> {
+    pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send + Sync + use<S> {
         self.world.sim.sleep(time)
     }
 
@@ -192,6 +195,20 @@ impl<P: Parser> TestServer<P> {
     pub fn shut_down(&mut self, deadline: Duration) {
         let (server, sleep) = (self.server.clone(), self.world.sim.sleep(deadline));
         self.run(server.shut_down(sleep));
+    }
+}
+
+impl<P: Parser> TestServer<Server<P>> {
+    /// Prepares a new client.
+    pub fn client(&self) -> Connect<P> {
+        Connect::new(self.world.clone(), self.dial(self.server.path()), self.server.parser().clone())
+    }
+}
+
+impl TestServer<EngineServer> {
+    /// Prepares a new client.
+    pub fn client(&self) -> EngineConnect {
+        EngineConnect::new(self.world.clone(), self.dial(self.server.path()))
     }
 }
 
@@ -217,7 +234,7 @@ impl Wake for Flag {
     }
 }
 
-impl<P: Parser> Drop for TestServer<P> {
+impl<S: Endpoint> Drop for TestServer<S> {
     fn drop(&mut self) {
         // A panic of a destructor must not hide the failure of the test.
         let dropped = catch_unwind(AssertUnwindSafe(|| self.world.sim.drop_tasks()));
@@ -229,7 +246,7 @@ impl<P: Parser> Drop for TestServer<P> {
     }
 }
 
-impl<P: Parser> fmt::Debug for TestServer<P> {
+impl<S: Endpoint + fmt::Debug> fmt::Debug for TestServer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestServer")
             .field("server", &self.server)
