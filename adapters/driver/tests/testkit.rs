@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use socketio_driver::testkit::{Closed, ConnectError, Left, TestServer, Transport, for_each_seed};
 use socketio_driver::{
-    CloseReason, DisconnectReason, EngineServer, EngineSocket, Event, Failure, Message, Server, Socket,
+    CloseReason, ConnectRequest, DisconnectReason, EngineServer, EngineSocket, Event, Failure, Message, Recovery,
+    Server, Socket,
 };
 
 fn echo() -> Server {
@@ -194,6 +195,48 @@ fn a_seed_repeats_its_order_and_others_have_another() {
     };
     assert_eq!(order(1), order(1));
     assert_ne!(order(1), order(2));
+}
+
+#[test]
+fn a_client_that_reconnects_is_recovered_if_the_server_has_recovery_on_and_is_a_new_one_otherwise() {
+    for_each_seed(20, |seed| {
+        for (recovery, polling) in [(true, false), (true, true), (false, false)] {
+            let builder = Server::builder();
+            let server =
+                if recovery { builder.connection_state_recovery(Recovery::default()).build() } else { builder.build() };
+            server.middleware(|request: ConnectRequest| match request.read_auth::<serde_json::Value>() {
+                Ok(auth) if auth["token"] == "x" => Ok(()),
+                _ => Err("no token".into()),
+            });
+            server.on_connect(|socket: Socket| {
+                assert_eq!(socket.handshake().query_value("room").as_deref(), Some("a"));
+                socket.emit("hello", socket.recovered())
+            });
+            let mut world = TestServer::with_seed(&server, seed);
+            let connect = world.client().query("room", "a").auth(serde_json::json!({ "token": "x" }));
+            let mut client = if polling { connect.polling() } else { connect }.connect("/").unwrap();
+            let id = client.id();
+            assert!(!client.recovered() && !client.receive::<bool>("hello"));
+            server.emit("news", "unread").unwrap();
+            world.settle();
+            client.cut();
+            server.emit("news", "missed").unwrap();
+            world.advance(Duration::from_secs(50));
+            server.emit("news", "missed, too").unwrap();
+            client.reconnect().unwrap();
+            assert_eq!((client.recovered(), client.id() == id), (recovery, recovery));
+            assert_eq!(client.receive::<bool>("hello"), recovery);
+            let news = client.unread().iter().map(|event| event.read::<String>()).collect::<Vec<_>>();
+            let all: &[&str] = if recovery { &["unread", "missed", "missed, too"] } else { &["unread"] };
+            assert_eq!(news, all);
+            client.cut();
+            world.advance(Duration::from_secs(500));
+            client.reconnect().unwrap();
+            assert!(!client.recovered(), "it was away for too long");
+            let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.reconnect()));
+            assert!(panics.unwrap_err().downcast_ref::<String>().unwrap().contains("to have lost its connection"));
+        }
+    });
 }
 
 /// Echoes messages, and logs why sessions end. `close` closes the session.

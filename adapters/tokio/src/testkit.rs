@@ -37,7 +37,26 @@
 //!
 //! * The test itself is a plain `#[test]` function. In a `#[tokio::test]`, `TestServer` panics, because a runtime cannot run inside another.
 //!   Run async code of the test with `world.run(async { .. })`: it is in the same runtime and the same time. So a client of a database that
-//!   the application needs is created in there.
+//!   the application needs is created in there. The whole test can be in there, with the methods of clients beside `await`:
+//!
+//!   ```
+//!   # use std::time::Duration;
+//!   # use socketio_tokio::testkit::TestServer;
+//!   # use socketio_tokio::{Ack, Server};
+//!   let server = Server::new();
+//!   server.on("ask", async |ack: Ack| {
+//!       tokio::time::sleep(Duration::from_secs(1)).await;
+//!       ack.send("answer")
+//!   });
+//!   let world = TestServer::new(&server);
+//!   world.run(async {
+//!       let mut client = world.client().connect("/").unwrap();
+//!       tokio::time::sleep(Duration::from_secs(60)).await;
+//!       assert_eq!(client.call::<String>("ask", ()), "answer");
+//!       assert_eq!(world.elapsed(), Duration::from_secs(61));
+//!   });
+//!   ```
+//!
 //! * An application that takes a `tokio::runtime::Handle`, or spawns tasks before it serves, does this in `world.run` as well.
 //! * `spawn_blocking` and real I/O work, but take real time, and the order of what they complete is not repeatable. Time stands still while
 //!   a blocking task runs. Real I/O needs `tokio` drivers that this runtime does not have (`net`).

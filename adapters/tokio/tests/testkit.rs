@@ -227,3 +227,34 @@ async fn in_a_runtime_the_panic_says_what_to_do() {
     let panic = std::panic::catch_unwind(|| drop(TestServer::new(&Server::new()))).unwrap_err();
     assert!(panic.downcast_ref::<&str>().unwrap().contains("TestServer::run"));
 }
+
+#[test]
+fn an_async_test_uses_clients_and_tokio_in_one_future() {
+    for_each_seed(5, |seed| {
+        let (server, left) = chat();
+        let world = TestServer::with_seed(&server, seed);
+        let mut ann = world.client().auth(json!({ "name": "ann" })).connect("/").unwrap();
+        let server = server.clone();
+        let took = world.run(async {
+            let began = tokio::time::Instant::now();
+            let mut bob = world.client().auth(json!({ "name": "bob" })).connect("/").unwrap();
+            ann.emit("join", "tea");
+            bob.emit("join", "tea");
+            assert_eq!(ann.receive::<(String, String)>("joined"), ("bob".to_owned(), "tea".to_owned()));
+            // A task of the test, and a timer.
+            let (done, counted) = oneshot::channel();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                let _ = done.send(server.sessions());
+            });
+            assert_eq!(bob.call::<u32>("say", ("tea", "hi")), 1);
+            assert_eq!(counted.await.unwrap(), 2);
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            assert_eq!(ann.receive::<(String, String)>("said"), ("bob".to_owned(), "hi".to_owned()));
+            ann.close();
+            began.elapsed()
+        });
+        assert!((60..61).contains(&took.as_secs()), "{took:?}");
+        assert_eq!(left.lock().unwrap().len(), 1);
+    });
+}

@@ -95,6 +95,8 @@ impl fmt::Display for Left {
 pub(super) struct Connection<P: Parser> {
     dial: Dial<Server<P>>,
     line: Line,
+    /// What the connection was opened with.
+    transport: Transport,
     parser: P,
     decoder: P::Decoder,
     encoder: Encoder,
@@ -104,7 +106,12 @@ pub(super) struct Connection<P: Parser> {
 
 #[derive(Default)]
 struct Space {
+    auth: Option<serde_json::Value>,
     state: State,
+    /// What the server calls the socket when its client returns, and the offset of the last event.
+    pid: Option<String>,
+    offset: Option<String>,
+    recovered: bool,
     events: VecDeque<Packet>,
     /// What the server has answered.
     acks: BTreeMap<u64, Payload>,
@@ -180,37 +187,10 @@ impl<P: Parser> Connect<P> {
         let namespace = if namespace.starts_with('/') { namespace.to_owned() } else { format!("/{namespace}") };
         let connection = match via {
             Via::Existing(connection) => connection,
-            Via::New { dial, parser, transport } => {
-                let line = Line::open(&dial, transport);
-                let decoder = parser.decoder(dial.endpoint.limits());
-                let mut encoder = Encoder::new();
-                encoder.set_max_attachments(u8::MAX);
-                let (spaces, next_ack) = (BTreeMap::new(), 0);
-                Arc::new(Mutex::new(Connection { dial, line, parser, decoder, encoder, spaces, next_ack }))
-            }
+            Via::New { dial, parser, transport } => Connection::open(dial, parser, transport),
         };
         let client = Client { world, connection, namespace };
-        let line = lock(&client.connection).line.clone();
-        line.wait_for_open(&client.world)?;
-        {
-            let mut connection = lock(&client.connection);
-            connection.spaces.insert(client.namespace.clone(), Space::default());
-            let args = auth.as_ref();
-            let packet_type = PacketType::Connect;
-            connection.send(&Outgoing::new(packet_type, &client.namespace, args));
-        }
-        let answer = client.world.wait(|| {
-            let mut connection = lock(&client.connection);
-            connection.take_input();
-            let end = connection.line.end();
-            match &connection.space(&client.namespace).state {
-                State::Requested => end.map(|end| Err(end.into())),
-                State::Refused(error) => Some(Err(error.clone())),
-                State::Joined(_) | State::Left(_) => Some(Ok(())),
-            }
-        });
-        client.settle();
-        answer.unwrap_or(Err(ConnectError::NoAnswer)).map(|()| client)
+        client.join(Space { auth, ..Space::default() }).map(|()| client)
     }
 }
 
@@ -224,6 +204,15 @@ impl From<End> for ConnectError {
 }
 
 impl<P: Parser> Connection<P> {
+    fn open(dial: Dial<Server<P>>, parser: P, transport: Transport) -> Arc<Mutex<Self>> {
+        let line = Line::open(&dial, transport);
+        let decoder = parser.decoder(dial.endpoint.limits());
+        let mut encoder = Encoder::new();
+        encoder.set_max_attachments(u8::MAX);
+        let (spaces, next_ack) = (BTreeMap::new(), 0);
+        Arc::new(Mutex::new(Self { dial, line, transport, parser, decoder, encoder, spaces, next_ack }))
+    }
+
     fn send<A: Args + ?Sized>(&mut self, packet: &Outgoing<'_, A>) {
         let encoded = self.parser.encode(packet, &mut self.encoder).expect("the packet can be encoded");
         self.line.send(encoded.frames().iter().cloned());
@@ -261,9 +250,12 @@ impl<P: Parser> Connection<P> {
                 #[derive(serde::Deserialize)]
                 struct Accepted {
                     sid: String,
+                    pid: Option<String>,
                 }
                 let accepted: Option<Accepted> = packet.payload.and_then(|payload| payload.get(0).ok());
-                space.state = State::Joined(accepted.map(|accepted| accepted.sid).unwrap_or_default());
+                let (id, pid) = accepted.map(|accepted| (accepted.sid, accepted.pid)).unwrap_or_default();
+                space.recovered = pid.is_some() && pid == space.pid;
+                (space.state, space.pid) = (State::Joined(id), pid);
             }
             PacketType::ConnectError => {
                 #[derive(serde::Deserialize)]
@@ -278,7 +270,13 @@ impl<P: Parser> Connection<P> {
                 space.state = State::Refused(ConnectError::Refused { message, data });
             }
             PacketType::Disconnect => space.state = State::Left(Left::ByServer),
-            PacketType::Event => space.events.push_back(packet),
+            PacketType::Event => {
+                // As the official client does: with recovery, the last argument of an event without an ack is its offset.
+                let last = packet.payload.as_ref().filter(|_| packet.id.is_none());
+                let last = last.and_then(|payload| payload.get::<String>(payload.len().checked_sub(1)?).ok());
+                space.offset = last.or(space.offset.take());
+                space.events.push_back(packet);
+            }
             PacketType::Ack => {
                 if let (Some(id), Some(payload)) = (packet.id, packet.payload) {
                     space.acks.insert(id, payload);
@@ -302,6 +300,68 @@ pub struct Client<P: Parser> {
 }
 
 impl<P: Parser> Client<P> {
+    /// Requests the namespace, and waits for the server's answer.
+    #[track_caller]
+    fn join(&self, space: Space) -> Result<(), ConnectError> {
+        let line = lock(&self.connection).line.clone();
+        line.wait_for_open(&self.world)?;
+        {
+            let mut connection = lock(&self.connection);
+            let mut auth = space.auth.clone();
+            if let (Some(pid), Some(offset)) = (&space.pid, &space.offset) {
+                let claim = serde_json::json!({ "pid": pid, "offset": offset });
+                match (&mut auth, claim) {
+                    (Some(serde_json::Value::Object(auth)), serde_json::Value::Object(claim)) => auth.extend(claim),
+                    (_, claim) => auth = Some(claim),
+                }
+            }
+            connection.spaces.insert(self.namespace.clone(), space);
+            connection.send(&Outgoing::new(PacketType::Connect, &self.namespace, auth.as_ref()));
+        }
+        let answer = self.world.wait(|| {
+            let mut connection = lock(&self.connection);
+            connection.take_input();
+            let end = connection.line.end();
+            match &connection.space(&self.namespace).state {
+                State::Requested => end.map(|end| Err(end.into())),
+                State::Refused(error) => Some(Err(error.clone())),
+                State::Joined(_) | State::Left(_) => Some(Ok(())),
+            }
+        });
+        self.settle();
+        answer.unwrap_or(Err(ConnectError::NoAnswer))
+    }
+
+    /// Connects again after the connection was lost, as the official client does: by a new connection, with the same options and the same
+    /// `auth`. If the server has connection state recovery, the client claims its former socket; see [`Client::recovered`]. Events that were
+    /// not read stay unread, and those that the client has missed come after them. Sockets of other namespaces reconnect by themselves.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    ///
+    /// # Panics
+    /// If the client is connected.
+    #[track_caller]
+    pub fn reconnect(&mut self) -> Result<(), ConnectError> {
+        if self.is_connected() {
+            self.fail_now("the client to have lost its connection");
+        }
+        let (space, connection) = {
+            let mut connection = lock(&self.connection);
+            let space = connection.spaces.remove(&self.namespace).unwrap_or_default();
+            (space, Connection::open(connection.dial.clone(), connection.parser.clone(), connection.transport))
+        };
+        self.connection = connection;
+        self.join(Space { state: State::Requested, recovered: false, ..space })
+    }
+
+    /// Whether [`Client::reconnect`] has brought back the former socket: `socket.recovered` in JavaScript.
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.settle();
+        self.with(|space| space.recovered)
+    }
+
     /// Prepares to join another namespace, on the same connection.
     pub fn same_connection(&self) -> Connect<P> {
         Connect { world: self.world.clone(), via: Via::Existing(Arc::clone(&self.connection)), auth: None }

@@ -42,7 +42,7 @@
 //! * **Events**: [`Client::emit`], [`Client::call`] (an ack of the server), [`Client::receive`], [`Client::receive_event`] (an ack of the
 //!   client), [`Client::unread`], [`Client::assert_nothing_unread`]. What does not come is a panic that says what came instead.
 //! * **Ends**: [`Client::disconnect`], [`Client::close`], [`Client::cut`] (the network fails), [`Client::stop_reading`] (a slow or silent
-//!   client), [`Client::disconnected`] (the server ended it, and how).
+//!   client), [`Client::disconnected`] (the server ended it, and how), [`Client::reconnect`] (with connection state recovery, too).
 //! * **Time** stands still while something can run. [`TestServer::advance`] lets it pass. Methods that wait for something let it pass, too,
 //!   at most [`TestServer::set_patience`].
 //! * **Order**: the seed of [`TestServer::with_seed`] decides which task runs first. [`for_each_seed`] runs a test with many.

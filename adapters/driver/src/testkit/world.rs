@@ -158,12 +158,12 @@ impl<S: Endpoint> TestServer<S> {
         *lock(&self.world.patience) = patience;
     }
 
-    /// Runs a future of the test to its end, and the server meanwhile, for at most a day of virtual time.
+    /// Runs a future of the test to its end, and the server meanwhile, for at most a day of virtual time. Clients can be used in it.
     ///
     /// # Panics
     /// If the future does not end, or panics.
     #[track_caller]
-    pub fn run<T>(&mut self, future: impl Future<Output = T>) -> T {
+    pub fn run<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         let woken = Arc::new(Flag { is_woken: AtomicBool::new(true), sim: self.world.sim.clone() });
         let waker = Waker::from(Arc::clone(&woken));
