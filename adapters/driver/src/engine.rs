@@ -36,7 +36,21 @@ use crate::timers::Alarm;
 use crate::turn::{Application, Core, EVENTS_PER_PASS};
 use crate::upgrade::Upgrade;
 
-/// A bare Engine.IO server. This is a handle: clones refer to the same server. It has no listener; an adapter serves it.
+/// A bare Engine.IO server: connections and messages, without namespaces, events and acks. This is a handle: clones refer to the same server.
+/// It has no listener; an adapter serves it. Its clients use the npm package `engine.io-client`, or a WebSocket.
+///
+/// Its handlers take what they need, in any order: an [`EngineSocket`], and a [`Message`], a [`CloseReason`] or a [`Transport`], depending on
+/// the handler. See [`Handler`] for what they may return.
+///
+/// ```
+/// use socketio_driver::{CloseReason, EngineServer, EngineSocket, Message};
+///
+/// let server = EngineServer::new();
+/// server
+///     .on_connect(|socket: EngineSocket| socket.send("welcome"))
+///     .on_message(async |socket: EngineSocket, message: Message| socket.send(message))
+///     .on_close(|socket: EngineSocket, reason: CloseReason| println!("{} left: {reason}", socket.id()));
+/// ```
 #[derive(Clone)]
 pub struct EngineServer(Arc<Service<Engine>>);
 

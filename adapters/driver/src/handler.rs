@@ -114,7 +114,7 @@ impl<V> Outcome<HandlerResult> for Option<V> {
 /// });
 /// ```
 ///
-/// [`State`](crate::State) does without the clone: `async |event: Event, State(count): State<Arc<AtomicU64>>| ..` captures nothing.
+/// [`State`](crate::State) and [`Server`](crate::Server) do without the clone: `async |event: Event, State(count): State<Arc<AtomicU64>>| ..` captures nothing.
 ///
 /// What is not a handler does not compile:
 ///

@@ -93,7 +93,7 @@
 //!   returns an error, and a broadcast closes the connection of that peer, because it would miss a packet. Volatile events are dropped
 //!   instead.
 //! * **Send to one socket by its id**, from any task: clone the `Server` and call `server.to(id).emit(..)`, or get the socket with
-//!   `server.of("/").socket(id)`.
+//!   `server.of("/").socket(id)`. A handler takes the server as an argument: `async fn publish(server: Server, ..)`.
 //! * **Handlers of one socket**: [`Socket::on`], [`Socket::once`] and their like, usually set in the connect handler. They run before those
 //!   of the namespace.
 //! * **Look at every event**: [`Namespace::filter`] may change, answer or drop it. [`Namespace::on_any`] only sees it,
@@ -108,7 +108,9 @@
 //! * **Store data that other processes can read**: [`Socket::set_data`] and [`Socket::data`], by serde.
 //! * **Namespaces on demand**: [`Server::dynamic`] and [`Server::matching`] let clients create namespaces that you allow, for example one
 //!   for each tenant. [`Server::get`] looks one up without creating it, and [`Server::remove`] removes one. Do not pass names from clients
-//!   to [`Server::of`], because it creates a namespace that anybody may join.
+//!   to [`Server::of`], because it creates a namespace that anybody may join. Middleware of the parent decides who may join a namespace
+//!   that exists already.
+//! * **Lose no events when connections break**: [`ServerBuilder::connection_state_recovery`].
 //! * **End a socket or a connection**: [`Socket::disconnect`] has a table of the endings after which clients connect again.
 //!   [`Socket::closed`] waits for the end.
 //! * **Shut down**: [`with_graceful_shutdown`](Serve::with_graceful_shutdown), or [`Server::shut_down`] if another server listens (see
@@ -137,7 +139,9 @@
 //! | feature | what |
 //! |---|---|
 //! | `compression` | `Compression`, for compressed responses to polls |
+//! | `deflate` | `ServerBuilder::per_message_deflate`, for compressed WebSocket messages |
 //! | `msgpack` | `MsgPack`, the parser of `socket.io-msgpack-parser` |
+//! | `testkit` | the module `testkit`, for tests of applications in virtual time |
 //! | `tls` | `serve_tls`, by rustls with the provider ring |
 //!
 //! # From JavaScript
@@ -181,6 +185,8 @@
 //! | option `allowRequest` | [`ServerBuilder::allow_request`] |
 //! | option `cors` | [`ServerBuilder::cors`]; or a layer of `tower-http`, with [`SocketLayer`] or [`Serve::layer`] |
 //! | option `cookie` | [`ServerBuilder::cookie`] |
+//! | options `connectionStateRecovery`, `socket.recovered` | [`ServerBuilder::connection_state_recovery`], [`Socket::recovered`] |
+//! | option `perMessageDeflate` | `ServerBuilder::per_message_deflate`, with the feature `deflate` |
 //! | option `httpCompression` | `ServerBuilder::compression`, with the feature `compression`; off by default |
 //! | `io.engine.generateId = ..` | [`ServerBuilder::generate_id`] |
 //! | `io.engine.on("initial_headers", ..)`, `"headers"` | [`ServerBuilder::initial_headers`], [`ServerBuilder::headers`] |

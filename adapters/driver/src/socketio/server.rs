@@ -145,7 +145,8 @@ impl<P: Parser> ServerBuilder<P> {
     /// events that it has missed, each once and in order. Default: off.
     ///
     /// Every event that is sent without an ack and is not volatile then has an offset, a string of 16 characters, as an additional last
-    /// argument, which handlers of clients see. The connect handler runs for recovered sockets too. Middleware runs only if
+    /// argument, which handlers of clients see. All this is kept in the memory of this process: a client that comes to another process, or
+    /// after a restart, is a new socket. The connect handler runs for recovered sockets too. Middleware runs only if
     /// [`Recovery::skip_middlewares`] is false.
     ///
     /// A client is not recovered if it or the server has disconnected the socket from the namespace, if it has received no event with an
@@ -240,6 +241,9 @@ impl<P: Parser> Server<P> {
     /// passed on to middleware and socket. Parents are asked in the order in which they were added, until one of them returns true. If
     /// none does, the client is refused with `Invalid namespace`. (socket.io: `io.of((name, auth, next) => ..)`)
     ///
+    /// Only the first client of a namespace is decided on here: once it exists, everyone may request to join it, and only middleware decides.
+    /// So add middleware to the parent that checks every client, and let the function say which namespaces there may be.
+    ///
     /// The returned namespace is the parent. Set middleware and handlers on it: a new child has copies of those that the parent has at
     /// that time. Emits and other operations on the parent reach the sockets of all its children. No client can join the parent itself.
     ///
@@ -248,10 +252,23 @@ impl<P: Parser> Server<P> {
     /// [`ServerBuilder::max_child_namespaces`] children.
     ///
     /// ```
-    /// use socketio_driver::{ConnectRequest, Server, Socket};
+    /// use socketio_driver::{Auth, ConnectRequest, Refusal, Server, Socket};
     ///
     /// async fn tenant_exists(name: &str) -> bool {
     ///     name == "acme"
+    /// }
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Token {
+    ///     tenant: String,
+    /// }
+    ///
+    /// /// Runs for each client. (A real one verifies the token.)
+    /// async fn is_member(request: ConnectRequest, Auth(token): Auth<Token>) -> Result<(), Refusal> {
+    ///     match request.namespace().strip_prefix("/tenant/") {
+    ///         Some(tenant) if tenant == token.tenant => Ok(()),
+    ///         _ => Err("not your tenant".into()),
+    ///     }
     /// }
     ///
     /// let server = Server::builder().cleanup_empty_child_namespaces(true).build();
@@ -260,6 +277,7 @@ impl<P: Parser> Server<P> {
     ///         let Some(tenant) = request.namespace().strip_prefix("/tenant/") else { return false };
     ///         tenant_exists(tenant).await
     ///     })
+    ///     .middleware(is_member)
     ///     .on_connect(|socket: Socket| {
     ///         let namespace = socket.namespace();
     ///         println!("{} has {} sockets", namespace.name(), namespace.len());
@@ -445,6 +463,31 @@ impl<P: Parser> Server<P> {
     /// reconnect find the new one. To end the sessions that remain after a while, call [`Server::shut_down`].
     ///
     /// The server goes on draining if the future is dropped. There is no way back.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use socketio_driver::{Server, Socket};
+    ///
+    /// /// Moves clients to the new process, a hundred each second, so that they do not come there all at once. `sleep` is that of the
+    /// /// runtime.
+    /// async fn retire<F: Future<Output = ()> + Send>(server: &Server, sleep: impl Fn(Duration) -> F) {
+    ///     let moved = async {
+    ///         while server.sessions() > 0 {
+    ///             // They connect again, unlike after `Socket::disconnect`.
+    ///             server.sockets().iter().take(100).for_each(Socket::drop_connection);
+    ///             sleep(Duration::from_secs(1)).await;
+    ///         }
+    ///     };
+    ///     let patience = sleep(Duration::from_secs(600));
+    ///     futures_util::future::select(
+    ///         Box::pin(async { futures_util::join!(server.drain(), moved) }),
+    ///         Box::pin(patience),
+    ///     )
+    ///     .await;
+    ///     server.shut_down(sleep(Duration::from_secs(10))).await;
+    /// }
+    /// ```
     pub async fn drain(&self) {
         self.0.hub.drain().await;
     }

@@ -181,7 +181,11 @@ pub struct Refusal {
     pub(crate) data: Option<serde_json::Value>,
 }
 
-/// A namespace. This is a handle: clones refer to the same namespace.
+/// A namespace: a part of a server with middleware, handlers, sockets and rooms of its own. Clients join it by its name
+/// (`io("https://host/admin")` in JavaScript), and several namespaces share the connection of a client. This is a handle: clones refer to
+/// the same namespace. [`Server::of`](crate::Server::of) creates one.
+///
+/// What is set on it applies to clients that join afterwards.
 pub struct Namespace<P: Parser = Json>(pub(crate) Arc<NamespaceInner<P>>);
 
 pub(crate) struct NamespaceInner<P: Parser> {
