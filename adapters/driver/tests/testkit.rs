@@ -235,6 +235,13 @@ fn a_client_that_reconnects_is_recovered_if_the_server_has_recovery_on_and_is_a_
             assert!(!client.recovered(), "it was away for too long");
             let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.reconnect()));
             assert!(panics.unwrap_err().downcast_ref::<String>().unwrap().contains("to have lost its connection"));
+            // A server that refuses it does not end the client.
+            client.cut();
+            world.shut_down(Duration::from_secs(1));
+            for _ in 0..2 {
+                assert!(matches!(client.reconnect(), Err(ConnectError::Http { status: 503, .. })));
+                assert!(!client.is_connected());
+            }
         }
     });
 }

@@ -174,7 +174,7 @@ fn every_end_has_its_reason() {
 #[test]
 fn async_code_of_the_test_runs_in_the_same_time() {
     let server = Server::new();
-    let mut world = TestServer::new(&server);
+    let world = TestServer::new(&server);
     let (store, asks) = mpsc::channel::<oneshot::Sender<&'static str>>(1);
     // A store that the application needs, with a task of its own.
     world.run(async move {

@@ -50,8 +50,8 @@ macro_rules! http_settings {
             self
         }
 
-        /// Lets pages of other origins use the server over HTTP; see [`Cors`](crate::Cors). Default: no CORS headers, so only pages of the server's own
-        /// origin can poll.
+        /// Lets pages of other origins use the server over HTTP; see [`Cors`](crate::Cors). Default: no CORS headers, so only pages of the
+        /// server's own origin can poll.
         ///
         /// # Panics
         /// If credentials are allowed for [`Origins::any`](crate::Origins::any), which browsers refuse.
@@ -111,8 +111,8 @@ macro_rules! http_settings {
             self
         }
 
-        /// Is called for every request that the protocol or the application refuses, before the response is sent. Use it for logs and counters: anybody can cause it, as often
-        /// as they like. Source: event `connection_error` of the reference.
+        /// Is called for every request that the protocol or the application refuses, before the response is sent. Use it for logs and
+        /// counters: anybody can cause it, as often as they like. Source: event `connection_error` of the reference.
         pub fn on_connection_error(
             mut self,
             hook: impl Fn($crate::http::ConnectionError<'_>) + Send + Sync + 'static,

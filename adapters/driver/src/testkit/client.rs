@@ -303,21 +303,21 @@ impl<P: Parser> Client<P> {
     /// Requests the namespace, and waits for the server's answer.
     #[track_caller]
     fn join(&self, space: Space) -> Result<(), ConnectError> {
-        let line = lock(&self.connection).line.clone();
-        line.wait_for_open(&self.world)?;
-        {
-            let mut connection = lock(&self.connection);
-            let mut auth = space.auth.clone();
-            if let (Some(pid), Some(offset)) = (&space.pid, &space.offset) {
-                let claim = serde_json::json!({ "pid": pid, "offset": offset });
-                match (&mut auth, claim) {
-                    (Some(serde_json::Value::Object(auth)), serde_json::Value::Object(claim)) => auth.extend(claim),
-                    (_, claim) => auth = Some(claim),
-                }
+        let mut auth = space.auth.clone();
+        if let (Some(pid), Some(offset)) = (&space.pid, &space.offset) {
+            let claim = serde_json::json!({ "pid": pid, "offset": offset });
+            match (&mut auth, claim) {
+                (Some(serde_json::Value::Object(auth)), serde_json::Value::Object(claim)) => auth.extend(claim),
+                (_, claim) => auth = Some(claim),
             }
-            connection.spaces.insert(self.namespace.clone(), space);
-            connection.send(&Outgoing::new(PacketType::Connect, &self.namespace, auth.as_ref()));
         }
+        let line = {
+            let mut connection = lock(&self.connection);
+            connection.spaces.insert(self.namespace.clone(), space);
+            connection.line.clone()
+        };
+        line.wait_for_open(&self.world)?;
+        lock(&self.connection).send(&Outgoing::new(PacketType::Connect, &self.namespace, auth.as_ref()));
         let answer = self.world.wait(|| {
             let mut connection = lock(&self.connection);
             connection.take_input();
