@@ -7,7 +7,7 @@
 use crate::config::Limits;
 use crate::error::SendError;
 use crate::packet::Frame;
-use crate::queue::{Queue, Weigh as _, WeighedQueue};
+use crate::queue::{Queue, WeighedQueue};
 
 /// The outputs that wait to be polled. `T` is the type of those that are not packets.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
@@ -24,20 +24,12 @@ impl<T> Outbox<T> {
         Self { packets: WeighedQueue::new(), control: Queue::new(), refused: false }
     }
 
-    /// Checks whether these packets fit if `waiting` bytes wait already, here or elsewhere. Everything fits if nothing waits.
+    /// Checks whether packets of this weight fit if `waiting` bytes wait already, here or elsewhere. Everything fits if nothing waits.
     #[inline]
-    pub(crate) fn check_capacity(
-        &mut self,
-        frames: &[Frame],
-        waiting: usize,
-        limits: &Limits,
-    ) -> Result<(), SendError> {
-        if waiting > 0 {
-            let sum = |sum: usize, frame: &Frame| sum.saturating_add(frame.weight());
-            if frames.iter().fold(waiting, sum) > limits.max_outbound {
-                self.refused = true;
-                return Err(SendError::Full);
-            }
+    pub(crate) fn check_capacity(&mut self, weight: usize, waiting: usize, limits: &Limits) -> Result<(), SendError> {
+        if waiting > 0 && waiting.saturating_add(weight) > limits.max_outbound {
+            self.refused = true;
+            return Err(SendError::Full);
         }
         Ok(())
     }

@@ -426,12 +426,14 @@ impl Payload {
     /// Size of the text and the attachments that the payload keeps in memory, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        let message = match &self.source {
-            Source::Json { text, .. } => text.len(),
+        match &self.source {
+            Source::Json { text, attached: None } => text.len(),
+            Source::Json { text, attached: Some(attached) } => {
+                attached.attachments.iter().map(Bytes::len).fold(text.len(), usize::saturating_add)
+            }
             #[cfg(feature = "msgpack")]
             Source::MsgPack(bytes) => bytes.len(),
-        };
-        self.attachments().iter().map(Bytes::len).fold(message, usize::saturating_add)
+        }
     }
 
     /// The attachments, in the order in which they were received. Only JSON has attachments.
@@ -609,12 +611,14 @@ impl<T: Serialize + ?Sized> Args for T {
 }
 
 impl Args for Payload {
+    #[inline]
     fn feed<S: ArgsSink>(&self, sink: S) -> Result<S::Ok, S::Error> {
         sink.payload(self)
     }
 }
 
 impl Args for &Payload {
+    #[inline]
     fn feed<S: ArgsSink>(&self, sink: S) -> Result<S::Ok, S::Error> {
         sink.payload(self)
     }

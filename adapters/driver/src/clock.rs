@@ -38,9 +38,9 @@ impl Clock {
 
 fn since(epoch: RuntimeInstant, now: RuntimeInstant) -> Instant {
     let elapsed = now.saturating_duration_since(epoch);
-    // Avoids the 128 bits of `as_micros`. This lasts for 580 000 years.
-    let seconds = elapsed.as_secs().saturating_mul(1_000_000);
-    Instant::from_micros(seconds.saturating_add(u64::from(elapsed.subsec_micros())))
+    // Avoids the 128 bits of `as_micros`. It wraps after 580 000 years.
+    let seconds = elapsed.as_secs().wrapping_mul(1_000_000);
+    Instant::from_micros(seconds.wrapping_add(u64::from(elapsed.subsec_micros())))
 }
 
 impl fmt::Debug for Clock {

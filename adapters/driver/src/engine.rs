@@ -19,6 +19,7 @@ use crate::body::Body;
 use crate::builder::session_settings;
 use crate::endpoint::Endpoint;
 use crate::extensions::Extensions;
+use crate::extract::HandlerInput;
 use crate::handler::{
     Ended, ErasedHandler, Handler, HandlerResult, MaxWaiting, Started, Waiting, erase, panic_message, run,
 };
@@ -473,10 +474,10 @@ impl Application for Engine {
         &self.counters
     }
 
-    fn execute(&self, core: &mut Core<'_, Self>, command: Command) {
+    fn execute(&self, core: &mut Core<'_, Self>, link_is_flushed: bool, command: Command) {
         match command {
             Command::Send { frame, volatile } => {
-                if volatile && !(core.link_is_flushed && core.machine.is_writable()) {
+                if volatile && !(link_is_flushed && core.machine.is_writable()) {
                     return;
                 }
                 match core.machine.send_frame(frame) {
@@ -515,7 +516,7 @@ impl Application for Engine {
                     core.local.opened = true;
                     set_transport(&shared.transport, core.machine.transport());
                     if let Some(connect) = core.local.handlers.connect.clone() {
-                        start(core, cx, Running::Connect, 0, || connect((socket,)));
+                        start(core, cx, Running::Connect, 0, || connect(&mut HandlerInput::new((socket,))));
                     } else {
                         shared.inbox.drop_unless_wanted(&shared.full);
                     }
@@ -523,7 +524,8 @@ impl Application for Engine {
                 Event::Message(message) => {
                     if let Some(handler) = core.local.handlers.message.clone() {
                         let bytes = message.len();
-                        start(core, cx, Running::Message, bytes, || handler((socket, message)));
+                        let mut input = HandlerInput::new((socket, message));
+                        start(core, cx, Running::Message, bytes, || handler(&mut input));
                     } else {
                         let bytes = message.len();
                         // The message is dropped if the inbox does not keep messages.
@@ -534,7 +536,7 @@ impl Application for Engine {
                     let transport = Transport::Link(link);
                     set_transport(&shared.transport, transport);
                     if let Some(upgrade) = core.local.handlers.upgrade.clone() {
-                        start(core, cx, Running::Upgrade, 0, || upgrade((socket, transport)));
+                        start(core, cx, Running::Upgrade, 0, || upgrade(&mut HandlerInput::new((socket, transport))));
                     }
                 }
                 Event::Closed(reason) => {
@@ -546,7 +548,7 @@ impl Application for Engine {
                         Some(close) => {
                             core.local.has_close_handler = true;
                             let running = Running::Close(Forgets(Arc::clone(core.peer)));
-                            start(core, cx, running, 0, || close((socket, reason)));
+                            start(core, cx, running, 0, || close(&mut HandlerInput::new((socket, reason))));
                         }
                         None => shared.extensions.clear(),
                     }
@@ -567,6 +569,11 @@ impl Application for Engine {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.watch.call(socket, backlog))) {
             core.backlog_panicked(&panic_message(panic.as_ref()), &core.peer.shared.log_counters.events.panicked);
         }
+    }
+
+    #[inline]
+    fn is_idle(&self, local: &Local) -> bool {
+        local.waiting.is_idle()
     }
 
     fn waiting(&self, local: &Local) -> usize {

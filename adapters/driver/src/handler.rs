@@ -48,9 +48,18 @@ impl Outcome<HandlerResult> for () {
 }
 
 impl<V, E: Display> Outcome<HandlerResult> for Result<V, E> {
+    #[inline(always)]
     fn into_outcome(self) -> HandlerResult {
-        self.map(drop).map_err(|error| error.to_string())
+        match self {
+            Ok(_) => Ok(()),
+            Err(error) => Err(text_of(&error)),
+        }
     }
+}
+
+#[cold]
+fn text_of(error: &impl Display) -> String {
+    error.to_string()
 }
 
 impl<V> Outcome<HandlerResult> for Option<V> {
@@ -154,9 +163,9 @@ impl<V> Outcome<HandlerResult> for Option<V> {
     note = "an `async` closure cannot capture; write `move |socket: Socket, event: Event| {{ let store = store.clone(); async move {{ .. \
             }} }}`, or take `State<Store>`"
 )]
-pub trait Handler<A, T, M>: Send + Sync + 'static {
+pub trait Handler<A: Source, T, M>: Send + Sync + 'static {
     /// Starts the handler. A future is returned without being polled.
-    fn start(&self, arguments: A) -> Started<T>;
+    fn start(&self, input: &mut HandlerInput<A>) -> Started<T>;
 }
 
 /// A started handler.
@@ -182,7 +191,7 @@ macro_rules! extract_each {
     ($input:ident;) => {};
     ($input:ident; $first:ident $($rest:ident)*) => {
         $input.later = Uses::NOTHING$(.and($rest::USES))*;
-        let $first = match $first::extract(&mut $input) {
+        let $first = match $first::extract($input) {
             Ok(argument) => argument,
             Err(error) => return Started::NotStarted(not_extracted::<$first>(&error)),
         };
@@ -204,9 +213,8 @@ macro_rules! handlers {
             R: Outcome<T>,
             $($argument: Extract<A>,)*
         {
-            #[allow(non_snake_case, unused_mut, unused_variables, reason = "values are named like their types, and may be none")]
-            fn start(&self, arguments: A) -> Started<T> {
-                let mut input = HandlerInput::new(arguments);
+            #[allow(non_snake_case, unused_variables, reason = "values are named like their types, and may be none")]
+            fn start(&self, input: &mut HandlerInput<A>) -> Started<T> {
                 extract_each!(input; $($argument)*);
                 Started::Done(self($($argument),*).into_outcome())
             }
@@ -219,9 +227,8 @@ macro_rules! handlers {
             R: Future<Output: Outcome<T>> + Send + 'static,
             $($argument: Extract<A>,)*
         {
-            #[allow(non_snake_case, unused_mut, unused_variables, reason = "values are named like their types, and may be none")]
-            fn start(&self, arguments: A) -> Started<T> {
-                let mut input = HandlerInput::new(arguments);
+            #[allow(non_snake_case, unused_variables, reason = "values are named like their types, and may be none")]
+            fn start(&self, input: &mut HandlerInput<A>) -> Started<T> {
                 extract_each!(input; $($argument)*);
                 Started::Waits(Box::pin(self($($argument),*).map(Outcome::into_outcome)))
             }
@@ -231,11 +238,12 @@ macro_rules! handlers {
 
 handlers!(A1 A2 A3 A4 A5 A6 A7 A8);
 
-/// A handler without its type.
-pub(crate) type ErasedHandler<A, T> = Box<dyn Fn(A) -> Started<T> + Send + Sync>;
+/// A handler without its type. Its arguments are taken out of the input that the caller has made, so that an event is not copied once more
+/// on its way.
+pub(crate) type ErasedHandler<A, T> = Box<dyn Fn(&mut HandlerInput<A>) -> Started<T> + Send + Sync>;
 
-pub(crate) fn erase<A: 'static, T: 'static, M>(handler: impl Handler<A, T, M>) -> ErasedHandler<A, T> {
-    Box::new(move |arguments| handler.start(arguments))
+pub(crate) fn erase<A: Source, T: 'static, M>(handler: impl Handler<A, T, M>) -> ErasedHandler<A, T> {
+    Box::new(move |input| handler.start(input))
 }
 
 /// How a handler ended.

@@ -25,8 +25,8 @@ pub struct Secure;
 /// secrets such as cookies.
 #[derive(Debug)]
 pub struct Handshake {
-    /// `s` if the request came over TLS, otherwise `-`. Then `path?query`, then a line `name: value` for each header. Each line ends with a line feed. The types of the HTTP library are not
-    /// kept, because they would keep its read buffer alive.
+    /// `s` if the request came over TLS, otherwise `-`. Then `path?query`, and for each header a line feed and `name:value`. The types of
+    /// the HTTP library are not kept, because they would keep its read buffer alive.
     head: Box<[u8]>,
     address: Option<SocketAddr>,
     issued: SystemTime,
@@ -35,8 +35,8 @@ pub struct Handshake {
 impl Handshake {
     /// The number of bytes that a handshake keeps of this request.
     pub(crate) fn length(parts: &Parts) -> usize {
-        let length = |(name, value): (&[u8], &[u8])| name.len().saturating_add(value.len()).saturating_add(3);
-        headers(parts).map(length).fold(target(parts).len().saturating_add(2), usize::saturating_add)
+        let length = |(name, value): (&[u8], &[u8])| name.len().saturating_add(value.len()).saturating_add(2);
+        headers(parts).map(length).fold(target(parts).len().saturating_add(1), usize::saturating_add)
     }
 
     pub(crate) fn new(parts: &Parts) -> Self {
@@ -46,12 +46,11 @@ impl Handshake {
         let secure = claimed || parts.extensions.get::<Secure>().is_some();
         head.push(if secure { b's' } else { b'-' });
         head.extend_from_slice(target(parts).as_bytes());
-        head.push(b'\n');
         for (name, value) in headers(parts) {
-            head.extend_from_slice(name);
-            head.extend_from_slice(b": ");
-            head.extend_from_slice(value);
             head.push(b'\n');
+            head.extend_from_slice(name);
+            head.push(b':');
+            head.extend_from_slice(value);
         }
         Self {
             head: head.into_boxed_slice(),
@@ -146,7 +145,7 @@ impl Handshake {
         self.lines().skip(1).filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
             let (name, value) = line.split_at_checked(colon)?;
-            Some((std::str::from_utf8(name).ok()?, value.get(2..)?))
+            Some((std::str::from_utf8(name).ok()?, value.get(1..)?))
         })
     }
 

@@ -22,6 +22,7 @@ use engineio_websocket::{
 };
 
 use crate::deflate::{Compression, compress};
+use crate::metrics::Traffic;
 use crate::runtime::Stream;
 
 /// The number of bytes read at once, and so the largest input of one read.
@@ -129,7 +130,11 @@ impl<S: Stream> Link<S> {
     }
 
     /// The number of bytes that the stream has not accepted, and the cost of buffering them.
+    #[inline]
     pub(crate) fn buffered(&self) -> usize {
+        if self.is_flushed() {
+            return 0;
+        }
         self.output.length.saturating_add(self.output.segments.len().saturating_mul(SEGMENT))
     }
 
@@ -213,14 +218,19 @@ impl<S: Stream> Link<S> {
         !rest.is_empty()
     }
 
-    /// Lets `fill` fill batches with packets and writes them, until there are no more or the stream accepts no more. While the stream
+    /// Lets `fill` fill batches with packets, which are counted in `traffic`, and writes them, until there are no more or the stream accepts no more. While the stream
     /// accepts none, `fill` is not called: the packets stay in the machine, which counts them.
     ///
     /// # Errors
     /// If the stream failed.
-    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, mut fill: impl FnMut(&mut Batch<'_>)) -> io::Result<()> {
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        traffic: &mut Traffic,
+        mut fill: impl FnMut(&mut Batch<'_>),
+    ) -> io::Result<()> {
         OUTPUT.with_borrow_mut(|buffer| {
-            let result = self.write_with(cx, buffer, &mut fill);
+            let result = self.write_with(cx, buffer, traffic, &mut fill);
             buffer.clear();
             result
         })
@@ -231,6 +241,7 @@ impl<S: Stream> Link<S> {
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
+        traffic: &mut Traffic,
         fill: &mut impl FnMut(&mut Batch<'_>),
     ) -> io::Result<()> {
         let mut more = true;
@@ -245,8 +256,13 @@ impl<S: Stream> Link<S> {
                 let _ = encode_pong(buffer, &payload, self.protocol.mask());
             }
             let WebSocket { masks, compression, .. } = &mut self.protocol;
-            let mut batch =
-                Batch { output: &mut self.output, buffer, masks: masks.as_deref_mut(), compression: *compression };
+            let mut batch = Batch {
+                output: &mut self.output,
+                buffer,
+                traffic,
+                masks: masks.as_deref_mut(),
+                compression: *compression,
+            };
             fill(&mut batch);
             // If the batch has capacity left, there are no more packets.
             more = !batch.has_capacity();
@@ -291,6 +307,7 @@ impl<S: Stream> Link<S> {
 pub(crate) struct Batch<'a> {
     output: &'a mut Output,
     buffer: &'a mut BytesMut,
+    traffic: &'a mut Traffic,
     masks: Option<&'a mut MaskKeys>,
     compression: Option<Compression>,
 }
@@ -299,8 +316,10 @@ impl Batch<'_> {
     /// Adds a packet. Returns whether there is capacity for another one.
     #[inline]
     pub(crate) fn add(&mut self, frame: &Frame) -> bool {
+        let length = frame.packet_len();
+        self.traffic.sent(length);
         if let Some(compression) = self.compression
-            && compression.takes(frame.packet_len())
+            && compression.takes(length)
             && frame.compress()
             && let Some(payload) = compress(frame)
         {
@@ -308,7 +327,7 @@ impl Batch<'_> {
             return self.has_capacity();
         }
         match &mut self.masks {
-            None => self.output.add(self.buffer, frame),
+            None => self.output.add(self.buffer, frame, length),
             Some(masks) => {
                 add_masked(self.buffer, opcode(frame).into(), &[frame.head(), frame.data()], masks.next_key())
             }
@@ -346,10 +365,10 @@ impl Output {
         }
     }
 
-    /// Adds a packet. A small one is copied to the end of `buffer`, a large one is added by reference.
+    /// Adds a packet of this length. A small one is copied to the end of `buffer`, a large one is added by reference.
     #[inline]
-    fn add(&mut self, buffer: &mut BytesMut, frame: &Frame) {
-        encode_header(buffer, opcode(frame).into(), frame.packet_len(), None);
+    fn add(&mut self, buffer: &mut BytesMut, frame: &Frame, length: usize) {
+        encode_header(buffer, opcode(frame).into(), length, None);
         match *frame.head() {
             // The head is nearly always one byte: this case avoids the call to copy it.
             [digit] => buffer.extend_from_slice(&[digit]),
@@ -487,8 +506,10 @@ mod tests {
         let (mut got, mut closes) = (Vec::new(), false);
         let end = poll_fn(|cx| {
             loop {
-                link.poll_write(cx, |batch| while frames.pop_front().is_some_and(|frame| batch.add(&frame)) {})
-                    .unwrap();
+                link.poll_write(cx, &mut Traffic::default(), |batch| {
+                    while frames.pop_front().is_some_and(|frame| batch.add(&frame)) {}
+                })
+                .unwrap();
                 if frames.is_empty() && got.len() == expected && !std::mem::replace(&mut closes, true) {
                     link.close(Some((1000, "")));
                     continue;

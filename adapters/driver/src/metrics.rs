@@ -110,6 +110,12 @@ impl Traffic {
         self.bytes_out = self.bytes_out.wrapping_add(number(bytes));
     }
 
+    /// The number of packets that were sent.
+    #[inline]
+    pub(crate) fn packets_sent(&self) -> u64 {
+        self.packets_out
+    }
+
     /// The body of a POST.
     pub(crate) fn body_received(&mut self, body: &[u8]) {
         self.packets_in = self.packets_in.wrapping_add(packets(body));

@@ -219,7 +219,8 @@ impl<C: 'static, S> Peer<C, S> {
     }
 
     /// For the task: takes the contents, and counts them as the machine's from now on. The task gives the vector of commands back to
-    /// [`spare`].
+    /// [`spare`]. Inlined, because every other call finds nothing.
+    #[inline(always)]
     pub(crate) fn take(&self) -> Option<Contents<C>> {
         let mut mailbox = lock(&self.mailbox);
         mailbox.awake = true;

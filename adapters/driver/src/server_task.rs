@@ -74,24 +74,45 @@ struct ServerTask<A: ServerApplication, R: Runtime> {
     turn: Turn<A, R::Stream>,
     hub: Arc<Hub<A>>,
     runtime: R,
-    /// Links whose upgrade is pending. The flag is true for the link that opens the session.
-    upgrading: Vec<(LinkId, Upgrade<R::Stream>, bool)>,
-    /// Whether one of them came since they were last polled.
-    has_new_links: bool,
+    /// Boxed, because most sessions leave HTTP early.
+    http: Option<Box<HttpState<R::Stream>>>,
     /// Whether the queue has passed the application's mark.
     backlogged: bool,
     /// The waiting handlers that are counted.
     waiting: u32,
     /// The span of the session, if its level is on. It is entered for each turn.
     span: Option<Box<tracing::Span>>,
-    /// GETs that are deferred until the links have been read.
-    deferred_polls: Vec<HttpEvent>,
-    /// Pending requests.
-    replies: VecDeque<(RequestId, oneshot::Sender<Response>)>,
     /// The timeout for the last packets of a closed session.
     closing: Option<Pin<Box<R::Sleep>>>,
     /// Lets a shutdown wait for this task.
     _guard: TaskGuard,
+}
+
+/// What a session that uses HTTP waits for. A session that has left HTTP has none of it.
+struct HttpState<S> {
+    /// Links whose upgrade is pending. The flag is true for the link that opens the session.
+    upgrading: Vec<(LinkId, Upgrade<S>, bool)>,
+    /// Whether one of them came since they were last polled.
+    has_new_links: bool,
+    /// GETs that are deferred until the links have been read.
+    deferred_polls: Vec<HttpEvent>,
+    /// Pending requests.
+    replies: VecDeque<(RequestId, oneshot::Sender<Response>)>,
+}
+
+impl<S> HttpState<S> {
+    fn new() -> Self {
+        Self { upgrading: Vec::new(), has_new_links: false, deferred_polls: Vec::new(), replies: VecDeque::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.upgrading.is_empty() && self.deferred_polls.is_empty() && self.replies.is_empty()
+    }
+
+    fn add_link(&mut self, link: LinkId, upgrade: Upgrade<S>, first: bool) {
+        self.upgrading.push((link, upgrade, first));
+        self.has_new_links = true;
+    }
 }
 
 impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
@@ -110,21 +131,45 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             turn: Turn::new(peer, machine, local),
             hub,
             runtime,
-            upgrading: Vec::new(),
-            has_new_links: false,
+            http: None,
             backlogged: false,
             waiting: 0,
             span,
-            deferred_polls: Vec::new(),
-            replies: VecDeque::new(),
             closing: None,
             _guard: guard,
         }
     }
 
     /// Applies what other tasks, and the handlers of this turn, have pushed into the mailbox. Returns whether there was anything.
+    #[inline(always)]
     fn empty_mailbox(&mut self, now: Instant, cx: &mut Context<'_>, traffic: &mut Traffic) -> bool {
-        let Some(Contents { commands, bytes, http }) = self.turn.peer.take() else { return false };
+        match self.turn.peer.take() {
+            Some(contents) => {
+                self.handle_contents(now, cx, traffic, contents);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn handle_contents(
+        &mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+        traffic: &mut Traffic,
+        Contents { commands, bytes, http }: Contents<A::Command>,
+    ) {
+        if !http.is_empty() {
+            self.handle_requests(now, traffic, http);
+        }
+        if bytes.saturating_add(self.turn.machine.buffered_bytes()) > self.hub.config().limits.max_outbound {
+            // The mailbox accepted them without counting the packets that the machine itself has queued in this turn.
+            self.transmit(now, cx, traffic);
+        }
+        self.turn.execute(&self.hub.application, now, commands);
+    }
+
+    fn handle_requests(&mut self, now: Instant, traffic: &mut Traffic, http: Vec<HttpEvent>) {
         for event in http {
             if let HttpEvent::Aborted { .. } = event {
                 // The aborted request may be one of the deferred GETs.
@@ -132,7 +177,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             }
             // A GET carries no packet. The peer sent what has arrived on a link before it, for example an upgrade packet.
             if self.turn.has_links() && event.is_poll() {
-                self.deferred_polls.push(event);
+                self.http_state().deferred_polls.push(event);
             } else {
                 if let HttpEvent::Body { body, .. } = &event {
                     traffic.body_received(body);
@@ -140,17 +185,22 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
                 self.handle_http(now, event);
             }
         }
-        if bytes.saturating_add(self.turn.machine.buffered_bytes()) > self.hub.config().limits.max_outbound {
-            // The mailbox accepted them without counting the packets that the machine itself has queued in this turn.
-            self.transmit(now, cx, traffic);
-        }
-        self.turn.execute(&self.hub.application, now, commands);
-        true
     }
 
     fn handle_deferred_polls(&mut self, now: Instant) {
-        for poll in std::mem::take(&mut self.deferred_polls) {
+        for poll in self.http.as_mut().map(|http| std::mem::take(&mut http.deferred_polls)).unwrap_or_default() {
             self.handle_http(now, poll);
+        }
+    }
+
+    fn http_state(&mut self) -> &mut HttpState<R::Stream> {
+        self.http.get_or_insert_with(|| Box::new(HttpState::new()))
+    }
+
+    /// Frees the state of HTTP if the session has a link and needs it no more.
+    fn release_http(&mut self) {
+        if self.turn.has_links() && self.http.as_ref().is_some_and(|http| http.is_empty()) {
+            self.http = None;
         }
     }
 
@@ -160,7 +210,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             HttpEvent::Request { request, session_request, content_type, reply } => {
                 match machine.session().admit(&session_request) {
                     Ok(()) => {
-                        self.replies.push_back((request, reply));
+                        self.http_state().replies.push_back((request, reply));
                         match session_request.kind() {
                             RequestKind::Post => Input::Post { request, content_type },
                             _ => Input::Get { request },
@@ -173,54 +223,53 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             HttpEvent::BodyRejected { request, fault } => Input::BodyRejected { request, fault },
             HttpEvent::Replied { request } => Input::Replied { request },
             HttpEvent::Aborted { request } => {
-                self.replies.retain(|(waiting, _)| *waiting != request);
+                if let Some(http) = &mut self.http {
+                    http.replies.retain(|(waiting, _)| *waiting != request);
+                }
                 Input::Aborted { request }
             }
             HttpEvent::Link { link, session_request, upgrade, admission } => {
                 let answer = machine.session().admit(&session_request);
                 let admitted = answer.is_ok();
                 if admission.send(answer).is_ok() && admitted {
-                    self.upgrading.push((link, upgrade.of(), false));
-                    self.has_new_links = true;
+                    self.http_state().add_link(link, upgrade.of(), false);
                 }
                 return;
             }
-            HttpEvent::FirstLink { link, upgrade } => {
-                self.upgrading.push((link, upgrade.of(), true));
-                self.has_new_links = true;
-                return;
-            }
+            HttpEvent::FirstLink { link, upgrade } => return self.http_state().add_link(link, upgrade.of(), true),
         };
-        machine.handle(now, input);
+        self.turn.machine.handle(now, input);
     }
 
     /// Takes over links whose upgrade is complete.
     fn connect_links(&mut self, now: Instant, cx: &mut Context<'_>) {
-        self.has_new_links = false;
+        let Self { turn, hub, http: Some(http), .. } = self else { return };
+        http.has_new_links = false;
         let mut index: usize = 0;
-        while let Some((link, upgrade, first)) = self.upgrading.get_mut(index) {
+        while let Some((link, upgrade, first)) = http.upgrading.get_mut(index) {
             let (link, first, compression) = (*link, *first, upgrade.compression);
             let Poll::Ready(upgraded) = Pin::new(upgrade).poll(cx) else {
                 index = index.saturating_add(1);
                 continue;
             };
-            self.upgrading.swap_remove(index);
+            http.upgrading.swap_remove(index);
             match upgraded {
                 Ok((stream, early)) => {
-                    let websocket = WebSocket::new(None, self.hub.config().max_payload).with_compression(compression);
-                    self.turn.link_up(now, Link::new(link, stream, websocket, early));
+                    let websocket = WebSocket::new(None, hub.config().max_payload).with_compression(compression);
+                    turn.link_up(now, Link::new(link, stream, websocket, early));
                 }
                 Err(error) => {
-                    tracing::debug!(session = %self.turn.peer.sid(), %error, "the HTTP server did not hand over a WebSocket");
+                    tracing::debug!(session = %turn.peer.sid(), %error, "the HTTP server did not hand over a WebSocket");
                     if first {
-                        self.turn.machine.discard(now);
+                        turn.machine.discard(now);
                     }
                 }
             }
         }
-        if self.upgrading.is_empty() {
-            self.upgrading = Vec::new();
+        if http.upgrading.is_empty() {
+            http.upgrading = Vec::new();
         }
+        self.release_http();
     }
 
     /// Reads from the links. See [`Turn::read`].
@@ -243,13 +292,15 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             any = true;
             match transmit {
                 Transmit::Reply { request, response } => {
-                    if let Some(index) = self.replies.iter().position(|(waiting, _)| *waiting == request)
+                    if let Some(http) = &mut self.http
+                        && let Some(index) = http.replies.iter().position(|(waiting, _)| *waiting == request)
                         // Requests are mostly answered in their order.
-                        && let Some((_, reply)) = self.replies.swap_remove_front(index)
+                        && let Some((_, reply)) = http.replies.swap_remove_front(index)
                     {
                         traffic.reply_sent(response.body());
                         // If the request was dropped, its guard reports `Aborted`, before or after this.
                         let _ = reply.send(response);
+                        self.release_http();
                     }
                 }
                 Transmit::CloseLink { link: id } => {
@@ -265,6 +316,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
     }
 
     /// Counts the handlers that wait.
+    #[cold]
     fn count_waiting(&mut self) {
         let waiting = u32::try_from(self.hub.application.waiting(&self.turn.local)).unwrap_or(u32::MAX);
         if waiting != self.waiting {
@@ -330,31 +382,43 @@ impl<A: ServerApplication, R: Runtime> Future for ServerTask<A, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = self.get_mut();
-        let span = task.span.take();
-        let entered = span.as_ref().map(|span| span.enter());
-        let mut traffic = Traffic::default();
-        let polls = task.turn.machine.session().transport() == Transport::Polling;
-        let polled = task.take_turn(cx, &mut traffic);
-        if polls && task.turn.machine.session().transport() != Transport::Polling {
-            task.hub.counters.sessions_upgraded.add(1);
+        match task.span.take() {
+            None => task.take_turn(cx),
+            Some(span) => task.take_turn_in(span, cx),
         }
-        task.hub.counters.transported(&traffic);
-        drop(entered);
-        task.span = span;
-        polled
     }
 }
 
 impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
-    fn take_turn(&mut self, cx: &mut Context<'_>, traffic: &mut Traffic) -> Poll<()> {
+    #[cold]
+    fn take_turn_in(&mut self, span: Box<tracing::Span>, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = span.in_scope(|| self.take_turn(cx));
+        self.span = Some(span);
+        polled
+    }
+
+    fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut traffic = Traffic::default();
+        let polls = self.turn.machine.session().transport() == Transport::Polling;
+        let polled = self.transport(cx, &mut traffic);
+        if polls && self.turn.machine.session().transport() != Transport::Polling {
+            self.hub.counters.sessions_upgraded.add(1);
+        }
+        self.hub.counters.transported(&traffic);
+        polled
+    }
+
+    fn transport(&mut self, cx: &mut Context<'_>, traffic: &mut Traffic) -> Poll<()> {
         let task = self;
         let now = task.hub.clock.now(&task.runtime);
         task.empty_mailbox(now, cx, traffic);
-        if !task.upgrading.is_empty() {
+        if task.http.as_ref().is_some_and(|http| !http.upgrading.is_empty()) {
             task.connect_links(now, cx);
         }
         let more = task.read(now, cx, traffic);
-        task.handle_deferred_polls(now);
+        if task.http.is_some() {
+            task.handle_deferred_polls(now);
+        }
         task.turn.handle_timeout(now);
         let mut passes: usize = 0;
         loop {
@@ -368,7 +432,9 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
                 break;
             }
         }
-        task.count_waiting();
+        if task.waiting > 0 || !task.hub.application.is_idle(&task.turn.local) {
+            task.count_waiting();
+        }
         if task.is_done(cx) {
             if let Some(leftover) = task.hub.application.leftover(&mut task.turn.local) {
                 task.hub.tasks.spawn(&task.runtime, leftover);
@@ -379,9 +445,8 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         // The machine may have started to want input again in this turn.
         let again = (more && task.turn.machine.wants_input())
             || passes == PASSES_PER_TURN
-            || !task.deferred_polls.is_empty()
             // The upgrade of a link that came during this turn was not polled, so it has no waker.
-            || task.has_new_links
+            || task.http.as_ref().is_some_and(|http| http.has_new_links || !http.deferred_polls.is_empty())
             || task.watches_backlog(now);
         task.turn.end(cx, again);
         Poll::Pending
@@ -401,7 +466,8 @@ impl<A: ServerApplication, R: Runtime> Drop for ServerTask<A, R> {
         hub.remove(turn.peer.sid());
         turn.cancel_timer(&hub.timers);
         let contents = turn.peer.close();
-        for event in std::mem::take(&mut self.deferred_polls).into_iter().chain(contents.http) {
+        let deferred_polls = self.http.as_mut().map(|http| std::mem::take(&mut http.deferred_polls));
+        for event in deferred_polls.unwrap_or_default().into_iter().chain(contents.http) {
             match event {
                 HttpEvent::Request { session_request, reply, .. } => {
                     drop(reply.send(Hub::<A>::unknown_sid(&session_request)))
@@ -414,6 +480,12 @@ impl<A: ServerApplication, R: Runtime> Drop for ServerTask<A, R> {
         }
         hub.application.finish(&turn.peer, &mut turn.local);
     }
+}
+
+/// The size of a peer's task.
+#[cfg(test)]
+pub(crate) const fn size_of_task<A: ServerApplication, R: Runtime>() -> usize {
+    size_of::<ServerTask<A, R>>()
 }
 
 #[cfg(test)]
@@ -476,7 +548,7 @@ mod tests {
             &self.counters
         }
 
-        fn execute(&self, core: &mut Core<'_, Self>, command: Command) {
+        fn execute(&self, core: &mut Core<'_, Self>, _: bool, command: Command) {
             match command {
                 Command::Close => core.shut_down(Session::close),
                 Command::Discard => core.machine.discard(core.now),

@@ -77,7 +77,12 @@ pub(crate) struct Timer {
     pub(crate) deadline: Instant,
     /// When its owner is woken.
     pub(crate) wake_at: Instant,
-    slot: u64,
+}
+
+impl Timer {
+    fn slot(&self) -> u64 {
+        self.wake_at.as_micros() / 1000
+    }
 }
 
 impl Timers {
@@ -100,7 +105,7 @@ impl Timers {
         let slot = slot(now, deadline);
         let mut slots = lock(&self.slots);
         if let Some(before) = before {
-            slots.sleepers.remove(&(before.slot, waits));
+            slots.sleepers.remove(&(before.slot(), waits));
         }
         let first = slots.sleepers.first().is_none_or(|(first, _)| slot < *first);
         slots.sleepers.insert((slot, waits));
@@ -109,12 +114,12 @@ impl Timers {
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
-        Timer { deadline, wake_at: Instant::from_millis(slot), slot }
+        Timer { deadline, wake_at: Instant::from_millis(slot) }
     }
 
     /// Cancels the timer of a peer.
     pub(crate) fn cancel(&self, peer: Sid, timer: Timer) {
-        lock(&self.slots).sleepers.remove(&(timer.slot, peer.into()));
+        lock(&self.slots).sleepers.remove(&(timer.slot(), peer.into()));
     }
 
     /// The number of timers that are set.

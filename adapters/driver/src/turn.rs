@@ -49,8 +49,8 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// The counters of the server.
     fn counters(&self) -> &Counters;
 
-    /// Applies a command.
-    fn execute(&self, core: &mut Core<'_, Self>, command: Self::Command);
+    /// Applies a command. `link_is_flushed` is whether a packet would be written at once, because the links have no buffered output.
+    fn execute(&self, core: &mut Core<'_, Self>, link_is_flushed: bool, command: Self::Command);
 
     /// Runs the application on the machine's events, as far as it is ready for them, at most [`EVENTS_PER_PASS`]. Returns whether there
     /// were any. While the application is not ready, events stay in the machine, which fills up until it wants no more input. Outcomes of
@@ -64,6 +64,11 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
 
     /// Tells the application that a queue has passed the mark.
     fn backlog(&self, _core: &mut Core<'_, Self>, _backlog: Backlog) {}
+
+    /// Whether no handler waits, which is nearly always the case.
+    fn is_idle(&self, _local: &Self::Local) -> bool {
+        true
+    }
 
     /// The number of handlers that wait.
     fn waiting(&self, _local: &Self::Local) -> usize {
@@ -84,8 +89,6 @@ pub(crate) struct Core<'a, A: Application> {
     pub(crate) counters: &'a Counters,
     pub(crate) machine: &'a mut A::Machine,
     pub(crate) local: &'a mut A::Local,
-    /// Whether a packet would be written at once, because the links have no buffered output.
-    pub(crate) link_is_flushed: bool,
 }
 
 impl<A: Application> Core<'_, A> {
@@ -119,7 +122,6 @@ impl<A: Application, S: Stream> Turn<A, S> {
             now,
             peer: &self.peer,
             counters: application.counters(),
-            link_is_flushed: self.links.iter().all(Link::is_flushed),
             machine: &mut self.machine,
             local: &mut self.local,
         }
@@ -127,9 +129,10 @@ impl<A: Application, S: Stream> Turn<A, S> {
 
     /// Applies commands.
     pub(crate) fn execute(&mut self, application: &A, now: Instant, mut commands: Vec<A::Command>) {
+        let link_is_flushed = self.links.iter().all(Link::is_flushed);
         let mut core = self.core(application, now);
         for command in commands.drain(..) {
-            application.execute(&mut core, command);
+            application.execute(&mut core, link_is_flushed, command);
         }
         spare::give(commands);
     }
@@ -204,25 +207,19 @@ impl<A: Application, S: Stream> Turn<A, S> {
         traffic: &mut Traffic,
         mut down: impl FnMut(Link<S>),
     ) -> bool {
-        let mut any = false;
+        let before = traffic.packets_sent();
         let mut index: usize = 0;
         while let Some(link) = self.links.get_mut(index) {
             let id = link.id();
             let machine = &mut self.machine;
             // While a link accepts nothing, its packets stay in the machine, which counts them.
-            let written = link.poll_write(cx, |batch| {
-                machine.poll_frames(id, |frame| {
-                    any = true;
-                    traffic.sent(frame.packet_len());
-                    batch.add(frame)
-                });
-            });
+            let written = link.poll_write(cx, traffic, |batch| machine.poll_frames(id, |frame| batch.add(frame)));
             match written {
                 Ok(()) => index = index.saturating_add(1),
                 Err(_) => down(self.link_down(now, index, LinkDownCause::Failed)),
             }
         }
-        any
+        traffic.packets_sent() != before
     }
 
     /// Fires due deadlines.

@@ -271,7 +271,8 @@ impl Session {
     ///
     /// After an error, nothing has been queued.
     pub fn send_frames(&mut self, frames: &[Frame]) -> Result<(), SendError> {
-        self.may_send(frames)?;
+        let weight = frames.iter().fold(0, |sum: usize, frame| sum.saturating_add(frame.weight()));
+        self.may_send(frames, weight)?;
         for frame in frames {
             self.outbox.push(frame.clone());
         }
@@ -284,13 +285,14 @@ impl Session {
     /// As [`Session::send_frames`].
     #[inline]
     pub fn send_frame(&mut self, frame: Frame) -> Result<(), SendError> {
-        self.may_send(core::slice::from_ref(&frame))?;
+        self.may_send(core::slice::from_ref(&frame), frame.weight())?;
         self.outbox.push(frame);
         Ok(())
     }
 
+    /// Checks whether these packets, which have this weight together, can be queued.
     #[inline]
-    fn may_send(&mut self, frames: &[Frame]) -> Result<(), SendError> {
+    fn may_send(&mut self, frames: &[Frame], weight: usize) -> Result<(), SendError> {
         match self.stage {
             Stage::Opening => return Err(SendError::NotConnected),
             Stage::Closing | Stage::Closed => return Err(SendError::Closed),
@@ -301,7 +303,7 @@ impl Session {
             return Err(SendError::Separator);
         }
         let waiting = self.buffered_bytes();
-        self.outbox.check_capacity(frames, waiting, &self.config.limits)
+        self.outbox.check_capacity(weight, waiting, &self.config.limits)
     }
 
     /// Closes the session gracefully: queued packets are sent first. Does nothing if the session is closing or closed.

@@ -65,11 +65,13 @@ pub(super) fn encode<A: Args + ?Sized>(
     encoder: &mut Encoder,
     rules: Rules,
 ) -> Result<Encoded, EncodeError> {
-    let Outgoing { packet_type, namespace, id, event, offset, .. } = *packet;
+    let Outgoing { packet_type, namespace, id, event, .. } = *packet;
     if namespace != "/" && namespace.contains(',') {
         return Err(EncodeError::invalid("a namespace must not contain a comma in this format"));
     }
     check(packet_type, namespace, event, rules)?;
+    // By reference, because hardly any packet has one.
+    let offset = packet.offset.as_ref();
     check_offset(packet_type, offset)?;
     let sink = Sink { packet_type, namespace, id, event, encoder, rules, offset };
     match packet.args {
@@ -118,34 +120,31 @@ impl JsonDecoder {
         let at = reader.at;
         if awaited > 0 {
             let mut sought = Sought::new(awaited);
-            let packet = self.packet(packet_type, namespace, id, text, at, &mut sought)?;
+            let payload = self.payload(packet_type, text, at, &mut sought)?;
+            let packet = Packet { packet_type, namespace, id, payload };
             self.gathering = Some(Attached::awaited_by(packet, awaited, sought));
             return Ok(None);
         }
-        self.packet(packet_type, namespace, id, text, at, &mut Plain).map(Some)
+        let payload = self.payload(packet_type, text, at, &mut Plain)?;
+        Ok(Some(Packet { packet_type, namespace, id, payload }))
     }
 
-    /// Builds the packet. The payload starts at `at`; it is absent if the text ends there.
+    /// Builds the payload, which starts at `at`. It is absent if the text ends there.
     #[inline(always)]
-    fn packet(
+    fn payload(
         &self,
         packet_type: PacketType,
-        namespace: Text,
-        id: Option<u64>,
         text: Text,
         at: usize,
         sought: &mut impl ScanArgument,
-    ) -> Result<Packet, DecodeError> {
+    ) -> Result<Option<Payload>, DecodeError> {
         if at == text.len() {
-            return match packet_type {
-                PacketType::Event => Err(DecodeError::InvalidPayload),
-                _ => Ok(Packet { packet_type, namespace, id, payload: None }),
-            };
+            return if packet_type == PacketType::Event { Err(DecodeError::InvalidPayload) } else { Ok(None) };
         }
         // No whitespace is skipped before the payload. The reference would treat it as part of the id, and read the id as 0.
         match Payload::within(packet_type, text, at, self.max_depth, self.rules, sought) {
             None => Err(DecodeError::InvalidPayload),
-            Some(payload) => Ok(Packet { packet_type, namespace, id, payload: Some(payload) }),
+            payload => Ok(payload),
         }
     }
 }
@@ -240,12 +239,12 @@ struct Sink<'a> {
     event: Option<&'a str>,
     encoder: &'a mut Encoder,
     rules: Rules,
-    offset: Option<Offset>,
+    offset: Option<&'a Offset>,
 }
 
 /// Rejects an offset of a packet that is not an event.
 #[inline]
-pub(super) fn check_offset(packet_type: PacketType, offset: Option<Offset>) -> Result<(), EncodeError> {
+pub(super) fn check_offset(packet_type: PacketType, offset: Option<&Offset>) -> Result<(), EncodeError> {
     if offset.is_some() && packet_type != PacketType::Event {
         return Err(EncodeError::invalid("only an event can have an offset"));
     }
@@ -253,14 +252,19 @@ pub(super) fn check_offset(packet_type: PacketType, offset: Option<Offset>) -> R
 }
 
 /// Appends the offset of an event, and closes the list of arguments. The name of the event is before the offset.
-#[inline]
-pub(super) fn close_list(text: &mut String, offset: Option<Offset>) {
+#[inline(always)]
+pub(super) fn close_list(text: &mut String, offset: Option<&Offset>) {
     if let Some(offset) = offset {
-        text.push_str(",\"");
-        offset.text(|offset| text.push_str(offset));
-        text.push('"');
+        push_offset(text, offset);
     }
     text.push(']');
+}
+
+#[cold]
+fn push_offset(text: &mut String, offset: &Offset) {
+    text.push_str(",\"");
+    offset.text(|offset| text.push_str(offset));
+    text.push('"');
 }
 
 /// Rejects packets that no parser of the reference would send, regardless of their arguments.
@@ -385,7 +389,8 @@ impl ArgsSink for Sink<'_> {
         Ok(Encoded::One(self.encoder.finish_text()))
     }
 
-    #[inline]
+    // Inlined where a packet is encoded, so that the sink stays in registers.
+    #[inline(always)]
     fn payload(mut self, payload: &Payload) -> Result<Encoded, EncodeError> {
         if !payload.is_json() {
             return self.convert(payload);

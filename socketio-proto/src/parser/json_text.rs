@@ -21,7 +21,8 @@ pub(crate) fn write_json<A: Args + ?Sized>(
     text: &mut String,
     max_attachments: u8,
 ) -> Result<Vec<Bytes>, EncodeError> {
-    let Outgoing { packet_type, namespace, event, offset, .. } = *packet;
+    let Outgoing { packet_type, namespace, event, .. } = *packet;
+    let offset = packet.offset.as_ref();
     check(packet_type, namespace, event, Rules::V5)?;
     check_offset(packet_type, offset)?;
     let sink = Sink { packet_type, event, text, max_attachments: max_attachments.into(), offset };
@@ -37,7 +38,7 @@ struct Sink<'a> {
     event: Option<&'a str>,
     text: &'a mut String,
     max_attachments: usize,
-    offset: Option<Offset>,
+    offset: Option<&'a Offset>,
 }
 
 impl Sink<'_> {

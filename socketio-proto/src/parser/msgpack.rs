@@ -65,7 +65,8 @@ impl Parser for MsgPack {
         packet: &Outgoing<'_, A>,
         encoder: &mut Encoder,
     ) -> Result<Encoded, EncodeError> {
-        let Outgoing { packet_type, namespace, id, event, offset, .. } = *packet;
+        let Outgoing { packet_type, namespace, id, event, .. } = *packet;
+        let offset = packet.offset.as_ref();
         check(packet_type, namespace, event, Rules::V5)?;
         check_offset(packet_type, offset)?;
         let sink = Sink { packet_type, namespace, id, event, encoder, offset };
@@ -193,7 +194,7 @@ struct Sink<'a> {
     id: Option<u64>,
     event: Option<&'a str>,
     encoder: &'a mut Encoder,
-    offset: Option<Offset>,
+    offset: Option<&'a Offset>,
 }
 
 impl Sink<'_> {
@@ -253,7 +254,7 @@ fn id(out: &mut Vec<u8>, id: Option<u64>) -> Result<(), EncodeError> {
 }
 
 /// Appends the last element of the array, which has room for it.
-fn append(out: &mut Vec<u8>, offset: Option<Offset>) -> Result<(), EncodeError> {
+fn append(out: &mut Vec<u8>, offset: Option<&Offset>) -> Result<(), EncodeError> {
     offset.map_or(Ok(()), |offset| offset.text(|offset| ser::text(out, offset)))
 }
 

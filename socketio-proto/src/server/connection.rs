@@ -502,12 +502,12 @@ impl<P: Parser> Connection<P> {
     /// Returns the next event. Outcomes of acks come before all other events.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.inbox.pop();
-        if self.undrained { self.poll_undrained(event) } else { event }
+        if self.undrained { self.poll_undrained() } else { self.inbox.pop() }
     }
 
-    /// Refills the capacity that an event has freed. If the inbox was empty, takes the next event after refilling it.
-    fn poll_undrained(&mut self, mut event: Option<Event>) -> Option<Event> {
+    /// Refills the capacity that the next event frees. If the inbox is empty, takes the next event after refilling it.
+    fn poll_undrained(&mut self) -> Option<Event> {
+        let mut event = self.inbox.pop();
         while self.undrained {
             self.pump();
             if event.is_some() || self.inbox.is_empty() {
@@ -647,7 +647,11 @@ impl<P: Parser> Connection<P> {
             Ok(None) => {}
             Ok(Some(packet)) => {
                 let bytes = core::mem::take(&mut self.gathered);
-                self.dispatch(packet, bytes);
+                if self.is_protocol_4() {
+                    self.dispatch_of_protocol_4(packet, bytes);
+                } else {
+                    self.dispatch(packet, bytes);
+                }
             }
             Err(error) => {
                 self.fault = Some(error.into());
@@ -656,9 +660,9 @@ impl<P: Parser> Connection<P> {
         }
     }
 
-    #[inline]
+    // Inlined, so that the packet is not moved once more.
+    #[inline(always)]
     fn dispatch(&mut self, packet: Packet, bytes: usize) {
-        let packet = if self.is_protocol_4() { self.of_protocol_4(packet) } else { packet };
         let Packet { packet_type, namespace, id, payload } = packet;
         if packet_type == PacketType::Connect {
             self.connect(namespace, payload, bytes);
@@ -694,14 +698,15 @@ impl<P: Parser> Connection<P> {
         }
     }
 
-    /// Converts a packet of protocol 4: the namespace loses its query, which becomes the payload of a CONNECT.
-    fn of_protocol_4(&self, packet: Packet) -> Packet {
+    /// Handles a packet of protocol 4: the namespace loses its query, which becomes the payload of a CONNECT.
+    #[cold]
+    fn dispatch_of_protocol_4(&mut self, packet: Packet, bytes: usize) {
         let (namespace, query) = protocol_4::split(packet.namespace);
         let payload = match packet.packet_type {
             PacketType::Connect => query.and_then(|query| protocol_4::auth(&query, &self.config.limits)),
             _ => packet.payload,
         };
-        Packet { namespace, payload, ..packet }
+        self.dispatch(Packet { namespace, payload, ..packet }, bytes);
     }
 
     /// The payload of an ACK that has none.
@@ -839,7 +844,8 @@ impl<P: Parser> Connection<P> {
         let _ = self.control(PacketType::ConnectError, namespace, Some(&refusal));
     }
 
-    #[inline]
+    // Inlined, because every packet of the application passes here.
+    #[inline(always)]
     fn queue(&mut self, encoded: Encoded) -> Result<(), EmitError> {
         match encoded {
             Encoded::One(frame) => self.session.send_frame(frame)?,

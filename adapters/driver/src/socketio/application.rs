@@ -33,6 +33,7 @@ use super::states::States;
 use crate::backlog::{Backlog, Watch};
 use crate::engine::log_closed;
 use crate::extensions::Extensions;
+use crate::extract::HandlerInput;
 use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, panic_message, poll_caught, run};
 use crate::hub::{ServerApplication, random_bytes};
 use crate::log_limit::{HandlerFailures, log_limited, truncate};
@@ -53,7 +54,6 @@ impl<P: Parser> AckSink<P> {
 
 /// State that only the task of the connection uses.
 pub(crate) struct Local<P: Parser> {
-    peer: Arc<SocketPeer<P>>,
     /// The socket of the namespace that was joined first, usually the only one.
     first: Option<JoinedSocket<P>>,
     others: BTreeMap<SocketHandle, JoinedSocket<P>>,
@@ -203,18 +203,35 @@ impl<P: Parser> SocketIo<P> {
     }
 
     /// Whether handlers may start: the waiting handlers are below the limits, no filter waits, and no inbox is full.
-    fn is_ready(&self, local: &Local<P>) -> bool {
-        let idle = local.waiting.is_idle() && local.joining.is_idle();
-        let holds = local.held.as_ref().is_some_and(|held| held.is_in_time());
-        (idle || self.may_wait(local)) && !holds && local.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
+    fn is_ready(&self, core: &Core<'_, Self>) -> bool {
+        let has_capacity = core.local.is_idle() || self.may_start(core.local);
+        has_capacity && core.peer.shared.full_inboxes.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether one more handler may wait.
+    /// Whether one more handler may wait, and no filter does.
     #[cold]
-    fn may_wait(&self, local: &Local<P>) -> bool {
+    fn may_start(&self, local: &Local<P>) -> bool {
+        if local.held.as_ref().is_some_and(|held| held.is_in_time()) {
+            return false;
+        }
         let waiting = local.waiting.len().saturating_add(local.joining.len());
         let bytes = local.waiting.bytes().saturating_add(local.joining.bytes());
         self.max_waiting.has_capacity(waiting, bytes)
+    }
+
+    /// Handles the ends of middleware, handlers and filters that have waited. Returns whether there were any.
+    #[cold]
+    fn poll_waiting(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while let Some((joining, ended)) = core.local.joining.poll_ended(cx) {
+            any = true;
+            self.decided(core, cx, joining, ended);
+        }
+        while let Some((running, ended)) = core.local.waiting.poll_ended(cx) {
+            any = true;
+            returned(core, cx, running, ended);
+        }
+        any | (core.local.held.is_some() && self.filter_held(core, cx))
     }
 
     fn connect_requested(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, pending: Pending) {
@@ -241,7 +258,7 @@ impl<P: Parser> SocketIo<P> {
                 extensions: Arc::clone(joining.extensions.get_or_insert_default()),
                 states: Arc::clone(&self.states),
             };
-            match run(cx, || middleware((request,))) {
+            match run(cx, || middleware(&mut HandlerInput::new((request,)))) {
                 Ok(Ended::Returned(Ok(()))) => {}
                 Ok(ended) => return self.decided(core, cx, joining, ended),
                 Err(future) => {
@@ -347,7 +364,7 @@ impl<P: Parser> SocketIo<P> {
             return member.socket.inbox.drop_unless_wanted(&core.peer.shared.full_inboxes);
         };
         let socket = Socket(Arc::clone(&member.socket));
-        match run(cx, || connect((socket,))) {
+        match run(cx, || connect(&mut HandlerInput::new((socket,)))) {
             Ok(ended) => returned(core, cx, Running { member, kind: Kind::Connect, home: None }, ended),
             // Counts 0 bytes: the `auth` that the handler can read is kept as long as the socket in any case.
             Err(future) => core.local.waiting.add(Running { member, kind: Kind::Connect, home: None }, 0, future),
@@ -401,8 +418,7 @@ impl<P: Parser> SocketIo<P> {
         cx: &mut Context<'_>,
         (socket, payload, ack): (SocketHandle, Payload, Option<AckToken>),
     ) {
-        let Local { first, others, waiting, .. } = &mut *core.local;
-        let Some(member) = member(first, others, socket) else { return };
+        let Some(member) = core.local.member(socket) else { return };
         if !member.socket.is_connected() {
             return;
         }
@@ -410,22 +426,21 @@ impl<P: Parser> SocketIo<P> {
             let member = member.clone();
             return self.received_in_stages(core, cx, member, payload, ack);
         }
-        let Some((index, handler)) = member.handlers.event(payload.name().unwrap_or_default()) else {
+        let Some(named) = member.handlers.event(payload.name().unwrap_or_default()) else {
             return member.keep((payload, ack));
         };
         let bytes = payload.size();
         let mut home = None;
         let ack = ack.map(|token| member.ack(token, &mut home));
-        let arguments = (Socket(Arc::clone(&member.socket)), Event::new(payload, ack));
-        match run(cx, || handler(arguments)) {
-            Ok(Ended::Returned(Ok(()))) => {}
-            Ok(ended) => {
-                let running = Running { member: member.clone(), kind: Kind::Event(index), home };
-                returned(core, cx, running, ended);
-            }
-            Err(future) => {
-                waiting.add(Running { member: member.clone(), kind: Kind::Event(index), home }, bytes, future);
-            }
+        let outcome = {
+            let mut input = HandlerInput::new((Socket(Arc::clone(&member.socket)), Event::new(payload, ack)));
+            run(cx, || (named.handler)(&mut input))
+            // An ack that no argument has taken goes home here.
+        };
+        if !matches!(outcome, Ok(Ended::Returned(Ok(())))) {
+            let kind = Kind::Event(member.handlers.index(named));
+            let running = Running { member: member.clone(), kind, home };
+            started(core, cx, running, bytes, outcome);
         }
     }
 
@@ -478,7 +493,7 @@ fn upgraded<P: Parser>(core: &mut Core<'_, SocketIo<P>>, cx: &mut Context<'_>, t
         let Some(handler) = member.handlers.upgrade.clone() else { continue };
         let socket = Socket(Arc::clone(&member.socket));
         let running = Running { member, kind: Kind::Upgrade, home: None };
-        match run(cx, || handler((socket, transport))) {
+        match run(cx, || handler(&mut HandlerInput::new((socket, transport)))) {
             Ok(ended) => returned(core, cx, running, ended),
             Err(future) => core.local.waiting.add(running, 0, future),
         }
@@ -537,9 +552,24 @@ fn run_for_leaving<P: Parser>(
     reason: DisconnectReason,
 ) {
     let socket = Socket(Arc::clone(&running.member.socket));
-    match run(cx, || handler((socket, reason))) {
+    match run(cx, || handler(&mut HandlerInput::new((socket, reason)))) {
         Ok(ended) => returned(core, cx, running, ended),
         Err(future) => core.local.waiting.add(running, 0, future),
+    }
+}
+
+/// Handles the outcome of a handler's start, unless it has returned without an error. `bytes` is the size of its event.
+#[cold]
+fn started<P: Parser>(
+    core: &mut Core<'_, SocketIo<P>>,
+    cx: &mut Context<'_>,
+    running: Running<P>,
+    bytes: usize,
+    outcome: Result<Ended<HandlerResult>, BoxFuture<'static, HandlerResult>>,
+) {
+    match outcome {
+        Ok(ended) => returned(core, cx, running, ended),
+        Err(future) => core.local.waiting.add(running, bytes, future),
     }
 }
 
@@ -560,7 +590,7 @@ fn returned<P: Parser>(
         return;
     };
     let (running, failure) = running.fail(kind, error);
-    match run(cx, || handler((failure,))) {
+    match run(cx, || handler(&mut HandlerInput::new((failure,)))) {
         Ok(ended) => returned(core, cx, running, ended),
         Err(future) => core.local.waiting.add(running, 0, future),
     }
@@ -574,7 +604,7 @@ fn returned_late<P: Parser>(running: Running<P>, ended: Ended<HandlerResult>) ->
         return None;
     };
     let (running, failure) = running.fail(kind, error);
-    match run(&mut Context::from_waker(noop_waker_ref()), || handler((failure,))) {
+    match run(&mut Context::from_waker(noop_waker_ref()), || handler(&mut HandlerInput::new((failure,)))) {
         Ok(ended) => returned_late(running, ended),
         // The caller polls it again, with its own waker.
         Err(mut future) => Some(Box::pin(async move {
@@ -745,17 +775,15 @@ fn leave<P: Parser>(socket: &SocketInner<P>, reason: &DisconnectReason) {
     socket.tell_closed();
 }
 
-fn member<'a, P: Parser>(
-    first: &'a Option<JoinedSocket<P>>,
-    others: &'a BTreeMap<SocketHandle, JoinedSocket<P>>,
-    id: SocketHandle,
-) -> Option<&'a JoinedSocket<P>> {
-    first.as_ref().filter(|first| first.socket.handle == id).or_else(|| others.get(&id))
-}
-
 impl<P: Parser> Local<P> {
+    /// Whether no handler, middleware or filter waits, which is nearly always the case.
+    #[inline]
+    fn is_idle(&self) -> bool {
+        self.waiting.is_idle() && self.joining.is_idle() && self.held.is_none()
+    }
+
     fn member(&self, id: SocketHandle) -> Option<&JoinedSocket<P>> {
-        member(&self.first, &self.others, id)
+        self.first.as_ref().filter(|first| first.socket.handle == id).or_else(|| self.others.get(&id))
     }
 
     fn remove(&mut self, id: SocketHandle) -> Option<JoinedSocket<P>> {
@@ -772,7 +800,6 @@ impl<P: Parser> ServerApplication for SocketIo<P> {
         peer.shared.set_transport(session.transport());
         let connection = Connection::new(now, session, self.parser.clone(), Arc::clone(&self.config));
         let local = Local {
-            peer: Arc::clone(peer),
             first: None,
             others: BTreeMap::new(),
             joining: Waiting::new(),
@@ -806,17 +833,15 @@ impl<P: Parser> Application for SocketIo<P> {
         &self.alarm.counters
     }
 
-    fn execute(&self, core: &mut Core<'_, Self>, command: Command<P>) {
+    fn execute(&self, core: &mut Core<'_, Self>, link_is_flushed: bool, command: Command<P>) {
         let machine = &mut *core.machine;
         match command {
-            Command::Send { volatile: true, .. } if !machine.can_send_volatile(core.link_is_flushed) => {}
+            Command::Send { volatile: true, .. } if !machine.can_send_volatile(link_is_flushed) => {}
             Command::Send { socket, encoded, .. } => {
                 let sent = machine.send(socket, encoded);
                 not_lost(core, sent);
             }
-            Command::SendWithAck { id, volatile: true, sink, .. }
-                if !machine.can_send_volatile(core.link_is_flushed) =>
-            {
+            Command::SendWithAck { id, volatile: true, sink, .. } if !machine.can_send_volatile(link_is_flushed) => {
                 sink.resolve(id, Err(AckError::Disconnected));
             }
             Command::SendWithAck { socket, encoded, id, timeout, sink, .. } => {
@@ -848,21 +873,10 @@ impl<P: Parser> Application for SocketIo<P> {
     }
 
     fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool {
-        let mut any = false;
-        while let Some((joining, ended)) = core.local.joining.poll_ended(cx) {
-            any = true;
-            self.decided(core, cx, joining, ended);
-        }
-        while let Some((running, ended)) = core.local.waiting.poll_ended(cx) {
-            any = true;
-            returned(core, cx, running, ended);
-        }
-        if core.local.held.is_some() {
-            any |= self.filter_held(core, cx);
-        }
+        let mut any = !core.local.is_idle() && self.poll_waiting(core, cx);
         for _ in 0..EVENTS_PER_PASS {
             // A closed connection is always cleaned up, even if handlers are waiting.
-            let ready = self.is_ready(core.local) || core.machine.session().is_closed();
+            let ready = self.is_ready(core) || core.machine.session().is_closed();
             let event = if ready { core.machine.poll_event() } else { core.machine.poll_outcome() };
             let Some(event) = event else { return any };
             any = true;
@@ -904,8 +918,12 @@ impl<P: Parser> Application for SocketIo<P> {
         }
     }
 
+    #[inline]
+    fn is_idle(&self, local: &Local<P>) -> bool {
+        local.is_idle()
+    }
+
     fn waiting(&self, local: &Local<P>) -> usize {
-        // One branch for each, nearly always.
         local.waiting.len().saturating_add(local.joining.len()).saturating_add(usize::from(local.held.is_some()))
     }
 
@@ -923,5 +941,21 @@ impl<P: Parser> Application for SocketIo<P> {
         for ((_, id), sink) in std::mem::take(&mut local.acks) {
             sink.resolve(id, Err(AckError::Disconnected));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socketio_proto::Json;
+
+    use super::*;
+    use crate::server_task::size_of_task;
+    use crate::testkit::Sim;
+
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        // The runtime of the tests is a field of its own. tokio adds 104 bytes, and rounds up to a multiple of 128.
+        let size = size_of_task::<SocketIo<Json>, Sim>() - size_of::<Sim>() + 104;
+        assert!(size <= 9 * 128, "{size} bytes");
     }
 }

@@ -10,8 +10,12 @@ thread_local! {
 }
 
 /// The number of bytes that a packet counts towards the outbound limit.
+#[inline]
 pub(crate) fn weight(encoded: &Encoded) -> usize {
-    encoded.frames().iter().map(Frame::queued_len).sum()
+    match encoded {
+        Encoded::One(frame) => frame.queued_len(),
+        Encoded::Many(frames) => frames.iter().map(Frame::queued_len).sum(),
+    }
 }
 
 /// Same as [`encode`], with this encoder.

@@ -123,9 +123,14 @@ impl<P: Parser> Drop for Ack<P> {
     #[inline]
     fn drop(&mut self) {
         if let Some(home) = &self.home {
-            *lock(home) = self.token.take();
+            go_home(home, self.token.take());
         }
     }
+}
+
+#[cold]
+fn go_home(home: &AckHome, token: Option<AckToken>) {
+    *lock(home) = token;
 }
 
 impl<P: Parser> fmt::Debug for Ack<P> {

@@ -33,31 +33,66 @@ pub(super) fn never_sent(event: &str) {
     }
 }
 
+/// The handler of the events with one name.
+pub(crate) struct NamedHandler<P: Parser> {
+    key: u64,
+    name: Box<str>,
+    pub(crate) handler: EventHandler<P>,
+}
+
+impl<P: Parser> Clone for NamedHandler<P> {
+    fn clone(&self) -> Self {
+        Self { key: self.key, name: self.name.clone(), handler: Arc::clone(&self.handler) }
+    }
+}
+
+/// The length and the first bytes of a name, as one number: most names differ in it already.
+#[inline]
+fn key(name: &str) -> u64 {
+    let first = name.as_bytes().first_chunk().map_or(0, |first| u32::from_le_bytes(*first));
+    (name.len() as u64) << 32 | u64::from(first)
+}
+
 impl<P: Parser> Handlers<P> {
-    pub(super) fn find(&self, event: &str) -> Result<usize, usize> {
-        self.events.binary_search_by(|(name, _)| (name.len(), &**name).cmp(&(event.len(), event)))
+    /// Sets the handler of the events with this name. Replaces an earlier one.
+    pub(super) fn set_event(&mut self, name: &str, handler: EventHandler<P>) {
+        let new = NamedHandler { key: key(name), name: name.into(), handler };
+        match self.find(new.key, name) {
+            Ok(index) => drop(self.events.get_mut(index).map(|old| std::mem::replace(old, new))),
+            Err(index) => self.events.insert(index, new),
+        }
     }
 
-    /// The handler of an event with this name, and its index. Inlined where events without stages are handled.
+    fn find(&self, key: u64, name: &str) -> Result<usize, usize> {
+        self.events.binary_search_by(|known| (known.key, &*known.name).cmp(&(key, name)))
+    }
+
+    /// The handler of the events with this name. Inlined where events without stages are handled.
     #[inline(always)]
-    pub(crate) fn event(&self, name: &str) -> Option<(usize, &EventHandler<P>)> {
-        // With few names, a linear search costs less than a binary search: almost all names already differ in length.
-        let index = if self.events.len() <= FEW_EVENTS {
-            self.events.iter().position(|(known, _)| **known == *name)?
+    pub(crate) fn event(&self, name: &str) -> Option<&NamedHandler<P>> {
+        let key = key(name);
+        // With few names, a linear search costs less than a binary search.
+        if self.events.len() <= FEW_EVENTS {
+            self.events.iter().find(|known| known.key == key && *known.name == *name)
         } else {
-            self.find(name).ok()?
-        };
-        self.events.get(index).map(|(_, handler)| (index, handler))
+            self.events.get(self.find(key, name).ok()?)
+        }
     }
 
     /// Same as [`Handlers::event`], for events that go through stages.
     #[cold]
     pub(crate) fn event_in_stages(&self, name: &str) -> Option<EventHandler<P>> {
-        self.event(name).map(|(_, handler)| Arc::clone(handler))
+        self.event(name).map(|known| Arc::clone(&known.handler))
+    }
+
+    /// The index of this handler, for logs.
+    #[cold]
+    pub(crate) fn index(&self, handler: &NamedHandler<P>) -> usize {
+        self.events.iter().position(|known| std::ptr::eq(known, handler)).unwrap_or(usize::MAX)
     }
 
     /// The name of the event handler at this index, for logs.
     pub(crate) fn name(&self, index: usize) -> &str {
-        self.events.get(index).map_or("", |(name, _)| name)
+        self.events.get(index).map_or("", |known| &known.name)
     }
 }

@@ -106,13 +106,7 @@ impl<P: Parser> Namespace<P> {
     /// [`Namespace::on_connect`], [`Namespace::on_disconnect`] and [`Namespace::on_disconnecting`].
     pub fn on<M>(&self, event: &str, handler: impl Handler<(Socket<P>, Event<P>), HandlerResult, M>) -> &Self {
         never_sent(event);
-        self.0.change_handlers(|handlers| {
-            let handler = Arc::new(erase(handler));
-            match handlers.find(event) {
-                Ok(index) => drop(handlers.events.get_mut(index).map(|(_, old)| std::mem::replace(old, handler))),
-                Err(index) => handlers.events.insert(index, (event.into(), handler)),
-            }
-        });
+        self.0.change_handlers(|handlers| handlers.set_event(event, Arc::new(erase(handler))));
         self
     }
 

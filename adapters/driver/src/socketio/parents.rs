@@ -13,6 +13,7 @@ use super::application::{Joining, SocketIo, Stage};
 use super::registry::{Role, Visit};
 use super::state::{ConnectRequest, Handlers, MiddlewareResult, NamespaceInner, Refusal};
 use crate::extensions::Extensions;
+use crate::extract::HandlerInput;
 use crate::handler::{Ended, Handler, Outcome, Started, run};
 use crate::turn::Core;
 
@@ -34,7 +35,7 @@ impl Outcome<Self> for bool {
 
 impl<P: Parser> Rule<P> {
     pub(crate) fn asks<M>(function: impl Handler<(ConnectRequest<P>,), bool, M>) -> Self {
-        Self::Asks(Box::new(move |request| match function.start((request,)) {
+        Self::Asks(Box::new(move |request| match function.start(&mut HandlerInput::new((request,))) {
             Started::Done(allowed) => Started::Done(decision(allowed)),
             Started::Waits(future) => Started::Waits(future.map(decision).boxed()),
             Started::NotStarted(error) => Started::NotStarted(error),

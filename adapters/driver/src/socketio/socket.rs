@@ -11,7 +11,7 @@ use engineio_proto::{SendError, Sid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use socketio_proto::server::Target;
-use socketio_proto::{Args, EmitError, EncodeError, Outgoing, Parser, Payload, ReadError, SocketId};
+use socketio_proto::{Args, EmitError, EncodeError, Encoded, Outgoing, Parser, Payload, ReadError, SocketId};
 
 use super::answer::Answer;
 use super::broadcast::Broadcast;
@@ -48,25 +48,38 @@ impl<P: Parser> SocketInner<P> {
 
     fn send<A: Args + ?Sized>(self: &Arc<Self>, event: &str, args: &A, volatile: bool) -> Result<(), EmitError> {
         self.check()?;
-        if self.namespace.recovers && !volatile {
-            return self.namespace.emit_recoverable_to(self, event, args);
+        let namespace = &*self.namespace;
+        if namespace.recovers && !volatile {
+            return namespace.emit_recoverable_to(self, event, args);
         }
-        let encoded = self.namespace.encode(&Outgoing::event(&self.namespace.name, None, event, args))?;
-        let observed = self.namespace.is_observed().then(|| encoded.clone());
-        let sent = match self.namespace.emits {
-            Emits::Direct => {
-                let (bytes, socket) = (encoder::weight(&encoded), self.handle);
-                self.peer.push(bytes, || Command::Send { socket, encoded, volatile }).map_err(EmitError::from)
-            }
-            Emits::Ordered => self.namespace.emit_to(self, encoded, volatile),
+        let encoded = namespace.encode(&Outgoing::event(&namespace.name, None, event, args))?;
+        let sent = if namespace.emits == Emits::Direct && !namespace.is_observed() {
+            let (bytes, socket) = (encoder::weight(&encoded), self.handle);
+            self.peer.push(bytes, || Command::Send { socket, encoded, volatile }).map_err(EmitError::from)
+        } else {
+            self.send_by_namespace(encoded, volatile)
         };
-        if let (Some(encoded), Ok(())) = (observed, &sent) {
-            self.namespace.tell_observers(std::slice::from_ref(self), &encoded);
-        }
         match sent {
             Err(EmitError::Send(SendError::Full)) if volatile => Ok(()),
             sent => sent,
         }
+    }
+
+    /// Sends an encoded event that the namespace puts in order, or that something observes.
+    #[cold]
+    fn send_by_namespace(self: &Arc<Self>, encoded: Encoded, volatile: bool) -> Result<(), EmitError> {
+        let observed = self.namespace.is_observed().then(|| encoded.clone());
+        match self.namespace.emits {
+            Emits::Direct => {
+                let (bytes, socket) = (encoder::weight(&encoded), self.handle);
+                self.peer.push(bytes, || Command::Send { socket, encoded, volatile })?;
+            }
+            Emits::Ordered => self.namespace.emit_to(self, encoded, volatile)?,
+        }
+        if let Some(encoded) = observed {
+            self.namespace.tell_observers(std::slice::from_ref(self), &encoded);
+        }
+        Ok(())
     }
 
     fn send_with_ack<A: Args + ?Sized>(

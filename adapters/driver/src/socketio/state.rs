@@ -20,6 +20,7 @@ use socketio_proto::{
 
 use super::answer::AnswerSink;
 use super::encoder;
+use super::handlers::NamedHandler;
 use super::recovery::KeptValues;
 use super::registry::{Latch, Role};
 use super::states::States;
@@ -378,8 +379,8 @@ pub(crate) type OutgoingObserver<P> = Arc<dyn Fn(&Socket<P>, &Payload) + Send + 
 pub(crate) struct Handlers<P: Parser> {
     pub(crate) middleware: Vec<SharedHandler<(ConnectRequest<P>,), MiddlewareResult>>,
     pub(crate) connect: Option<SharedHandler<(Socket<P>,)>>,
-    /// Sorted by length, then by name, so that a lookup rarely compares more than one name.
-    pub(super) events: Vec<(Box<str>, EventHandler<P>)>,
+    /// Sorted, for lookups.
+    pub(super) events: Vec<NamedHandler<P>>,
     pub(super) any: Option<EventHandler<P>>,
     pub(crate) disconnecting: Option<DisconnectHandler<P>>,
     pub(crate) disconnect: Option<DisconnectHandler<P>>,

@@ -13,6 +13,7 @@ use socketio_proto::{AckToken, Parser, Payload};
 
 use super::super::state::{AckHome, Event, FilterResult, HandlerKind, OwnHandlers, Socket, SocketInner};
 use super::{JoinedSocket, Kind, Running, SocketIo, returned};
+use crate::extract::HandlerInput;
 use crate::handler::{Ended, poll_caught, run};
 use crate::turn::Core;
 
@@ -84,7 +85,7 @@ impl<P: Parser> SocketIo<P> {
             let Some(filter) = member.handlers.filters.iter().chain(own).nth(*passed).cloned() else { break };
             *passed = passed.saturating_add(1);
             let socket = Socket(Arc::clone(&member.socket));
-            match run(cx, || filter((socket, event))) {
+            match run(cx, || filter(&mut HandlerInput::new((socket, event)))) {
                 Ok(Ended::Returned(Ok(Some(passed)))) if member.socket.is_connected() => event = passed,
                 Ok(ended) => return filtered(core, cx, filtering, ended),
                 // If there is another one already, its socket has left.
@@ -168,7 +169,7 @@ fn deliver<P: Parser>(
         }
         let (ack, home) = if index == answers { (ack.take(), home.take()) } else { (None, None) };
         let arguments = (Socket(Arc::clone(&member.socket)), Event::new(payload.clone(), ack));
-        let outcome = run(cx, || handler(arguments));
+        let outcome = run(cx, || handler(&mut HandlerInput::new(arguments)));
         if let Ok(Ended::Returned(Ok(()))) = outcome {
             continue;
         }
