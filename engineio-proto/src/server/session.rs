@@ -283,7 +283,8 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::send_frames`].
-    #[inline]
+    // Inlined where the packets of an application pass.
+    #[inline(always)]
     pub fn send_frame(&mut self, frame: Frame) -> Result<(), SendError> {
         self.may_send(core::slice::from_ref(&frame), frame.weight())?;
         self.outbox.push(frame);

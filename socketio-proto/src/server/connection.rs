@@ -604,7 +604,7 @@ impl<P: Parser> Connection<P> {
             LowerEvent::Open => self.opened(),
             LowerEvent::Writable => self.inbox.set_writable(true),
             LowerEvent::Closed(reason) => self.closed(reason),
-            LowerEvent::Upgraded(kind) => self.inbox.push(Event::Upgraded(kind), 0),
+            LowerEvent::Upgraded(kind) => self.inbox.push_rare(Event::Upgraded(kind), 0),
             _ => {}
         }
     }
@@ -734,7 +734,7 @@ impl<P: Parser> Connection<P> {
             return;
         };
         self.set(Timer::Pending, self.sockets.earliest());
-        self.inbox.push(Event::ConnectRequested(Pending::new(socket, namespace, auth)), bytes);
+        self.inbox.push_rare(Event::ConnectRequested(Pending::new(socket, namespace, auth)), bytes);
     }
 
     fn pop_expired_request(&mut self) -> Option<Text> {
@@ -761,8 +761,8 @@ impl<P: Parser> Connection<P> {
             self.inbox.push_outcome(Outcome { socket, id, outcome: Err(AckError::Disconnected) });
         }
         self.set(Timer::Ack, self.acks.earliest());
-        self.inbox.push(Event::Disconnecting { socket, reason }, 0);
-        self.inbox.push(Event::Disconnected { socket, reason }, 0);
+        self.inbox.push_rare(Event::Disconnecting { socket, reason }, 0);
+        self.inbox.push_rare(Event::Disconnected { socket, reason }, 0);
         if self.config.rearm_connect_timeout && self.phase == Phase::Open && self.sockets.joined() == 0 {
             self.set(Timer::Connect, Some(self.now + self.config.connect_timeout));
         }
@@ -817,7 +817,7 @@ impl<P: Parser> Connection<P> {
         self.phase = Phase::Closed;
         self.leave_all(DisconnectReason::Closed(reason));
         self.inbox.set_writable(false);
-        self.inbox.push(Event::Closed(reason), 0);
+        self.inbox.push_rare(Event::Closed(reason), 0);
     }
 
     fn drop_unread(&mut self) {

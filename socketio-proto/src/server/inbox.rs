@@ -61,6 +61,12 @@ impl Inbox {
         }
     }
 
+    /// Same as [`Inbox::push`], for events that are rare.
+    #[cold]
+    pub(super) fn push_rare(&mut self, event: Event, bytes: usize) {
+        self.push(event, bytes);
+    }
+
     /// Appends the outcome of an ack.
     pub(super) fn push_outcome(&mut self, outcome: Outcome) {
         self.outcomes.push_back(outcome);
