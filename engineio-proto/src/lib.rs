@@ -119,6 +119,7 @@ extern crate alloc;
 extern crate std;
 
 mod base64;
+pub mod client;
 mod config;
 mod error;
 mod event;

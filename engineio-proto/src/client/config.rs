@@ -1,0 +1,54 @@
+//! The settings of a client, with the reference's defaults, and limits that the reference does not have.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::config::Limits;
+use crate::event::LinkKind;
+use crate::server::Transport;
+use crate::wire::Revision;
+
+/// Settings of a client. Defaults are those of engine.io-client 6.6 (`lib/socket.ts`).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The revision of the protocol: 4 for servers of Socket.IO 3 and later, 3 for servers of Socket.IO 1 and 2. Default 4.
+    pub revision: Revision,
+    /// The transports that the client may use, in the order in which it tries them. The first one opens the session. Default: polling,
+    /// WebSocket.
+    pub transports: Vec<Transport>,
+    /// Whether a session that polls moves to a link, if the server offers it and [`Config::transports`] has it. Default true.
+    pub upgrade: bool,
+    /// Whether the next transport is tried if the session cannot be opened over one. Default false: the session then ends.
+    pub try_all_transports: bool,
+    /// Whether a client that has used a WebSocket successfully opens its next session over a WebSocket at once. Default false.
+    pub remember_upgrade: bool,
+    /// Whether binary messages are sent and requested as base64 (`b64=1`). Default false.
+    pub force_base64: bool,
+    /// Time that a probe may take, from its link to the switch. The reference has no limit. Default 10 s.
+    pub upgrade_timeout: Duration,
+    /// Time that a graceful close may take until the last packets are sent. The reference has no limit. Default 30 s.
+    pub close_timeout: Duration,
+    /// Size limit in bytes of one inbound response body, WebSocket message or WebTransport frame. The reference has no limit. Default
+    /// 100 000 000.
+    pub max_payload: usize,
+    /// Limits that protect the client from a slow or hostile server.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            revision: Revision::V4,
+            transports: [Transport::Polling, Transport::Link(LinkKind::WebSocket)].into(),
+            upgrade: true,
+            try_all_transports: false,
+            remember_upgrade: false,
+            force_base64: false,
+            upgrade_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(30),
+            max_payload: 100_000_000,
+            limits: Limits::default(),
+        }
+    }
+}
