@@ -15,6 +15,11 @@ pub enum Event {
     Message(Message),
     /// The session moved from polling to a link. No message is lost, and their order is kept.
     Upgraded(LinkKind),
+    /// The session did not move to this link, and goes on polling. Only clients emit it: the link could not be made, or failed, or the server
+    /// did not answer the probe as it must within [`client::Config::upgrade_timeout`](crate::client::Config).
+    UpgradeFailed(LinkKind),
+    /// The server sent a ping, which is answered. Only clients emit it, and at most one is unread at a time.
+    Ping,
     /// A `send` was refused with [`SendError::Full`](crate::SendError::Full), and the queue has capacity again.
     Writable,
     /// The session ended. This is the last event. It is emitted exactly once, also when the application closed the session. Call
@@ -71,7 +76,7 @@ pub enum TransportError {
     /// A POST had the content type `application/octet-stream`, which revision 4 does not allow.
     #[error("invalid content")]
     InvalidContent,
-    /// The body of a POST was larger than [`Config::max_payload`](crate::Config).
+    /// The body of a POST, or of the response to a GET, was larger than [`Config::max_payload`](crate::Config).
     #[error("payload too large")]
     PayloadTooLarge,
     /// The body of a POST arrived in more chunks than [`Limits::max_body_chunks`](crate::Limits).
@@ -92,9 +97,38 @@ pub enum TransportError {
     /// The application did not read for longer than [`Limits::max_stall`](crate::Limits). A pong may have been among the unread input.
     #[error("the application has stopped reading")]
     Stalled,
-    /// The request or link that was to open the session never arrived.
+    /// The request or link that was to open the session never arrived. At a client: the server did not answer within
+    /// [`client::Config::open_timeout`](crate::client::Config).
     #[error("the session was never opened")]
     NeverOpened,
+    /// A GET of this client had no response ([`None`]), or one whose status is not 200.
+    #[error("poll error{}", Status(.0))]
+    PollFailed(Option<u16>),
+    /// A POST of this client had no response ([`None`]), or one whose status is not 200. The server may have received its packets, or some
+    /// of them, or none.
+    #[error("post error{}", Status(.0))]
+    PostFailed(Option<u16>),
+    /// A link of this client could not be made.
+    #[error("the link could not be connected")]
+    ConnectFailed,
+    /// The first packet of the server was not an open packet, or its data were not what they must be.
+    #[error("malformed handshake")]
+    MalformedHandshake,
+    /// The client has no transport that it may use.
+    #[error("no transports available")]
+    NoTransport,
+}
+
+/// Displays the status of a response, if there was one.
+struct Status<'a>(&'a Option<u16>);
+
+impl fmt::Display for Status<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(status) => write!(f, ": status {status}"),
+            None => f.write_str(": no response"),
+        }
+    }
 }
 
 impl CloseReason {

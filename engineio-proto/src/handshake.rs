@@ -1,18 +1,25 @@
 //! Both halves of a handshake: the query of the client's request, and the open packet that answers it.
 //!
 //! Source: Engine.IO protocol v4, "Handshake"; engine.io `lib/server.ts` (the query is read by `URLSearchParams`) and
-//! `lib/socket.ts`, `onOpen`.
+//! `lib/socket.ts`, `onOpen`; engine.io-client `lib/socket.ts`, `createTransport` and `onHandshake`.
 
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
 use core::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::Config;
 use crate::event::LinkKind;
 use crate::form::decode_text;
 use crate::id::Sid;
+use crate::json;
 use crate::message::Text;
 use crate::packet::{Frame, PacketType};
+use crate::server::Transport;
+use crate::wire::Revision;
 
 /// The parameters of a query that determine how a request is routed and answered. A missing parameter is the same as an empty one, as in
 /// the reference.
@@ -104,6 +111,90 @@ pub(crate) fn open_packet(config: &Config, sid: Sid, link: Option<LinkKind>) -> 
 
 const fn milliseconds(duration: Duration) -> u128 {
     duration.as_millis()
+}
+
+/// The characters of a query that need no escape (RFC 3986, "Unreserved Characters").
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The query of a client's request, without the parameters of the application.
+pub(crate) fn client_query(revision: Revision, transport: Transport, sid: Option<&str>, base64: bool) -> Text {
+    let mut query = format!("EIO={}&transport={}", revision.number(), transport.as_str());
+    if let Some(sid) = sid {
+        // Writing to a string cannot fail.
+        let _ = write!(query, "&sid={}", utf8_percent_encode(sid, ESCAPED));
+    }
+    if base64 {
+        query.push_str("&b64=1");
+    }
+    query.into()
+}
+
+/// The longest id of a session that a client accepts, in bytes. The id is a part of every later request.
+const MAX_SID: usize = 1024;
+
+/// What a server says of a session in its open packet.
+#[cfg_attr(feature = "testkit", derive(Hash))]
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Handshake {
+    /// The id of the session. It is a secret: anyone who has it can act as the client.
+    pub sid: Text,
+    /// The links to which the session may move, in the server's order. Unknown ones are left out.
+    pub upgrades: Vec<LinkKind>,
+    /// Time from one ping to the next. At least a millisecond.
+    pub ping_interval: Duration,
+    /// Time within which a ping must be answered. At least a millisecond.
+    pub ping_timeout: Duration,
+    /// The largest body that the server accepts in a POST, in bytes. `None` if it did not say: servers of Socket.IO 1 and 2 do not.
+    pub max_payload: Option<usize>,
+}
+
+impl Handshake {
+    /// Reads the data of an open packet. Returns `None` if it is not a JSON object, or if the id or one of the durations is missing or
+    /// invalid, or the id is longer than 1024 bytes. The reference checks nothing.
+    pub(crate) fn parse(open: &str) -> Option<Self> {
+        let (mut sid, mut upgrades) = (None, Vec::new());
+        let (mut ping_interval, mut ping_timeout, mut max_payload) = (None, None, None);
+        json::members(open, |key, value| match key {
+            "sid" => sid = json::string_value(value).filter(|sid| !sid.is_empty() && sid.len() <= MAX_SID),
+            "upgrades" => upgrades = read_upgrades(value),
+            "pingInterval" => ping_interval = read_duration(value),
+            "pingTimeout" => ping_timeout = read_duration(value),
+            "maxPayload" => max_payload = value.parse().ok().filter(|bytes| *bytes > 0),
+            _ => {}
+        })?;
+        Some(Self {
+            sid: sid?.into_owned().into(),
+            upgrades,
+            ping_interval: ping_interval?,
+            ping_timeout: ping_timeout?,
+            max_payload,
+        })
+    }
+}
+
+/// The links in a list of upgrades, each once.
+fn read_upgrades(json: &str) -> Vec<LinkKind> {
+    let mut upgrades = Vec::new();
+    let read = json::elements(json, |element| {
+        let kind = match element {
+            r#""websocket""# => LinkKind::WebSocket,
+            r#""webtransport""# => LinkKind::WebTransport,
+            _ => return,
+        };
+        if !upgrades.contains(&kind) {
+            upgrades.push(kind);
+        }
+    });
+    if read.is_some() { upgrades } else { Vec::new() }
+}
+
+/// Reads a number of milliseconds. A heartbeat without any pause would not end, so the shortest duration is a millisecond.
+fn read_duration(json: &str) -> Option<Duration> {
+    let first = json.bytes().next()?;
+    let milliseconds: f64 = if first.is_ascii_digit() { json.parse().ok()? } else { return None };
+    let duration = Duration::try_from_secs_f64(milliseconds / 1000.0).unwrap_or(Duration::MAX);
+    Some(duration.max(Duration::from_millis(1)))
 }
 
 #[cfg(test)]

@@ -116,6 +116,11 @@ impl From<&Config> for Timing {
 }
 
 impl Timing {
+    /// A heartbeat with this interval and timeout.
+    pub(crate) const fn new(interval: Duration, timeout: Duration, max_stall: Duration) -> Self {
+        Self { interval, timeout, max_stall }
+    }
+
     /// Whether a deadline is handled so late that the peer would lose too much of its time.
     fn overslept(&self, now: Instant, due: Instant) -> bool {
         now - due > self.timeout / 2
@@ -149,6 +154,11 @@ impl Heartbeat {
     const fn new(role: Role) -> Self {
         let (pinged, stalled_since) = (Instant::ZERO, Instant::FAR_FUTURE);
         Self { role, pinged, stalled_since, stalled: false, overslept: false }
+    }
+
+    /// Whether this end sends the pings.
+    pub(crate) const fn sends_pings(&self) -> bool {
+        matches!(self.role, Role::SendsPings(_))
     }
 
     /// The session is open.

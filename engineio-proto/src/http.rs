@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::handshake::Query;
 use crate::server::Refusal;
+use crate::wire::EncodedBody;
 
 /// The parts of a request that determine how it is routed. The driver has already matched the path.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +68,7 @@ fn lists(list: &[u8], token: &[u8]) -> bool {
     list.split(|byte| *byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-/// The content type of a POST, as far as the protocol distinguishes them.
+/// The content type of a POST or of the response to a GET, as far as the protocol distinguishes them.
 ///
 /// Exhaustive: the protocol has these two.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -79,13 +80,32 @@ pub enum ContentType {
 }
 
 impl ContentType {
-    /// Reads the value of the `Content-Type` header.
+    /// Reads the value of the `Content-Type` header of a POST.
     #[must_use]
     pub fn from_header(value: Option<&[u8]>) -> Self {
-        if value == Some(b"application/octet-stream") { Self::OctetStream } else { Self::Text }
+        if value == Some(OCTET_STREAM.as_bytes()) { Self::OctetStream } else { Self::Text }
+    }
+
+    /// Reads the value of the `Content-Type` header of a response. Parameters such as a charset do not matter here.
+    ///
+    /// Source: engine.io-client 3.5 `lib/transports/polling-xhr.js`, `onLoad`.
+    #[must_use]
+    pub fn from_response_header(value: Option<&[u8]>) -> Self {
+        let media_type = value.and_then(|value| value.split(|byte| *byte == b';').next()).unwrap_or_default();
+        Self::from_header(Some(media_type.trim_ascii()))
+    }
+
+    /// The value of the `Content-Type` header of a client's POST.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain;charset=UTF-8",
+            Self::OctetStream => OCTET_STREAM,
+        }
     }
 }
 
+const OCTET_STREAM: &str = "application/octet-stream";
 const NO_STORE: (&str, &str) = ("cache-control", "no-store");
 
 /// A complete response. The driver writes the status, [`Response::headers`], a `Content-Length` and the body. [`Response::to_http1`]
@@ -119,10 +139,10 @@ impl Response {
     }
 
     /// The response to a GET, whose body has packets.
-    pub(crate) const fn poll(body: Bytes, content_type: ContentType, may_compress: bool) -> Self {
+    pub(crate) fn poll(EncodedBody { body, content_type, may_compress }: EncodedBody) -> Self {
         let headers: &[_] = match content_type {
             ContentType::Text => &[("content-type", "text/plain; charset=UTF-8"), NO_STORE],
-            ContentType::OctetStream => &[("content-type", "application/octet-stream"), NO_STORE],
+            ContentType::OctetStream => &[("content-type", OCTET_STREAM), NO_STORE],
         };
         Self { status: 200, headers, body, refusal: None, may_compress }
     }
@@ -221,7 +241,8 @@ mod tests {
 
     #[test]
     fn a_response_is_written_whole() {
-        let response = Response::poll(Bytes::from_static(b"2"), ContentType::Text, true);
+        let body = Bytes::from_static(b"2");
+        let response = Response::poll(EncodedBody { body, content_type: ContentType::Text, may_compress: true });
         let expected = "HTTP/1.1 200 \r\ncontent-length: 1\r\ncontent-type: text/plain; charset=UTF-8\r\ncache-control: no-store\r\n\r\n2";
         assert_eq!(response.to_http1(false), expected.as_bytes());
         let closing = Response::empty(404).to_http1(true);

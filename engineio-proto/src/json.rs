@@ -1,5 +1,7 @@
-//! The part of JSON that the protocol itself needs, without a JSON library: writing a string, and looking up a string in an object.
+//! The part of JSON that the protocol itself needs, without a JSON library: writing a string, and reading the members of an object.
 
+use alloc::borrow::Cow;
+use alloc::string::String;
 use core::fmt::{self, Write as _};
 
 /// Displays as a JSON string, quotes included.
@@ -25,24 +27,20 @@ impl fmt::Display for JsonString<'_> {
     }
 }
 
-/// The value of a member of a JSON object, if it is a string. Of several members with the same name, the last one counts.
+/// Reads a JSON object: passes the key and the value of every member to `member`, in their order. Both are JSON, and the key is between its
+/// quotes. Returns `None` if the text is not an object.
 ///
-/// Meant for small objects such as the open packet's. The syntax of the object itself is checked. The values of other members are only
-/// skipped, not checked. Escapes are not decoded: the strings that are looked up here never need any.
-pub(crate) fn string_member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+/// Meant for small objects such as the open packet's. The syntax of the object itself is checked. Values are only skipped, not checked.
+pub(crate) fn members<'a>(object: &'a str, mut member: impl FnMut(&'a str, &'a str)) -> Option<()> {
     let mut rest = Rest(object);
     rest.token(b'{')?;
-    let mut found = None;
     if rest.token(b'}').is_none() {
         loop {
             rest.spaces();
             let key = rest.string()?;
             rest.token(b':')?;
             rest.spaces();
-            let value = if rest.0.starts_with('"') { Some(rest.string()?) } else { rest.skip_value()? };
-            if key == name {
-                found = Some(value);
-            }
+            member(key, rest.value()?);
             if rest.token(b',').is_none() {
                 rest.token(b'}')?;
                 break;
@@ -50,15 +48,124 @@ pub(crate) fn string_member<'a>(object: &'a str, name: &str) -> Option<&'a str> 
         }
     }
     rest.spaces();
-    found.flatten().filter(|_| rest.0.is_empty())
+    rest.0.is_empty().then_some(())
 }
+
+/// Passes every element of a JSON array to `element`. Returns `None` if the text is not an array.
+pub(crate) fn elements<'a>(array: &'a str, mut element: impl FnMut(&'a str)) -> Option<()> {
+    let mut rest = Rest(array);
+    rest.token(b'[')?;
+    if rest.token(b']').is_none() {
+        loop {
+            rest.spaces();
+            element(rest.value()?);
+            if rest.token(b',').is_none() {
+                rest.token(b']')?;
+                break;
+            }
+        }
+    }
+    rest.spaces();
+    rest.0.is_empty().then_some(())
+}
+
+/// The value of a member of a JSON object, if it is a string. Of several members with the same name, the last one counts.
+///
+/// Escapes are not decoded: the strings that are looked up here never need any.
+pub(crate) fn string_member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    let mut found = None;
+    members(object, |key, value| {
+        if key == name {
+            found = Rest(value).string();
+        }
+    })?;
+    found
+}
+
+/// The value of a JSON string, quotes included. `None` if the text is not a string, or has an invalid escape. A surrogate without its other
+/// half becomes U+FFFD.
+pub(crate) fn string_value(json: &str) -> Option<Cow<'_, str>> {
+    let mut rest = Rest(json);
+    let inner = rest.string()?;
+    if !rest.0.is_empty() {
+        return None;
+    }
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    let mut value = String::with_capacity(inner.len());
+    let mut units = Units::default();
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            units.push(&mut value, Some(character), 0);
+            continue;
+        }
+        match characters.next()? {
+            'u' => {
+                let mut unit = 0;
+                for _ in 0..4 {
+                    let digit = u16::try_from(characters.next()?.to_digit(16)?).ok()?;
+                    unit = unit << 4 | digit;
+                }
+                units.push(&mut value, None, unit);
+            }
+            escaped => {
+                let character = match escaped {
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    'b' => '\u{8}',
+                    'f' => '\u{c}',
+                    '"' | '\\' | '/' => escaped,
+                    _ => return None,
+                };
+                units.push(&mut value, Some(character), 0);
+            }
+        }
+    }
+    units.finish(&mut value);
+    Some(Cow::Owned(value))
+}
+
+/// Joins the two halves of a character that is written as two escapes.
+#[derive(Default)]
+struct Units {
+    high: Option<u16>,
+}
+
+impl Units {
+    /// Appends a character, or an escaped UTF-16 unit.
+    fn push(&mut self, value: &mut String, character: Option<char>, unit: u16) {
+        if let (None, Some(high)) = (character, self.high)
+            && let Some(Ok(pair)) = char::decode_utf16([high, unit]).next()
+        {
+            self.high = None;
+            return value.push(pair);
+        }
+        self.finish(value);
+        match character.or_else(|| char::from_u32(u32::from(unit))) {
+            Some(character) => value.push(character),
+            None if unit < 0xdc00 => self.high = Some(unit),
+            None => value.push(char::REPLACEMENT_CHARACTER),
+        }
+    }
+
+    fn finish(&mut self, value: &mut String) {
+        if self.high.take().is_some() {
+            value.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+}
+
+const SPACES: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// The text that is not read yet. Every method returns `None` if the text does not match.
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
     fn spaces(&mut self) {
-        self.0 = self.0.trim_start_matches([' ', '\t', '\n', '\r']);
+        self.0 = self.0.trim_start_matches(SPACES);
     }
 
     /// Reads this character, after any spaces.
@@ -82,28 +189,28 @@ impl<'a> Rest<'a> {
         Some(string)
     }
 
-    /// Skips a number, literal, array or object, up to the comma or brace after it. The caller reads strings itself.
-    fn skip_value(&mut self) -> Option<Option<&'a str>> {
+    /// Reads a value up to the comma, brace or bracket after it, and returns its JSON.
+    fn value(&mut self) -> Option<&'a str> {
+        let start = self.0;
         let mut depth = 0_usize;
-        let mut empty = true;
         loop {
-            match self.0.bytes().next()? {
-                b'"' => {
+            match self.0.bytes().next() {
+                Some(b'"') => {
                     self.string()?;
-                    empty = false;
                     continue;
                 }
-                b',' | b'}' if depth == 0 => break,
-                b'[' | b'{' => depth = depth.checked_add(1)?,
-                b']' | b'}' => depth = depth.checked_sub(1)?,
-                _ => {}
+                None | Some(b',' | b'}' | b']') if depth == 0 => break,
+                None => return None,
+                Some(b'[' | b'{') => depth = depth.checked_add(1)?,
+                Some(b']' | b'}') => depth = depth.checked_sub(1)?,
+                Some(_) => {}
             }
-            empty = false;
             let mut characters = self.0.chars();
             characters.next();
             self.0 = characters.as_str();
         }
-        if empty { None } else { Some(None) }
+        let value = start.get(..start.len().saturating_sub(self.0.len()))?.trim_end_matches(SPACES);
+        if value.is_empty() { None } else { Some(value) }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The state of one link (a WebSocket or a WebTransport stream) in a session.
 //!
-//! A link splits the bytes of a stream into packets, and records which packets leave it ahead of the queue. The session makes these
-//! packets.
+//! A link splits the bytes of a stream into packets, and records which packets leave it ahead of the queue.
 
 use alloc::boxed::Box;
 
@@ -11,7 +10,11 @@ use crate::error::ParseError;
 use crate::event::LinkKind;
 use crate::framing::Decoder;
 use crate::id::LinkId;
-use crate::packet::Packet;
+use crate::message::{Message, Text};
+use crate::packet::{Frame, Packet, PacketType};
+
+/// The data of a probe's ping, and of the pong that answers it.
+const PROBE: &str = "probe";
 
 /// A packet that leaves a link ahead of the queue. They leave in the order of the variants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,16 +24,43 @@ pub(crate) enum Urgent {
     Open = 1,
     /// The initial message, which follows the open packet.
     Initial = 1 << 1,
+    /// The ping of a probe.
+    Probe = 1 << 2,
     /// The answer to a probe.
-    ProbeAnswer = 1 << 2,
+    ProbeAnswer = 1 << 3,
+    /// The upgrade packet, which makes the probe the transport.
+    Upgrade = 1 << 4,
     /// A ping.
-    Ping = 1 << 3,
+    Ping = 1 << 5,
     /// A pong.
-    Pong = 1 << 4,
+    Pong = 1 << 6,
 }
 
 impl Urgent {
-    const ALL: [Self; 5] = [Self::Open, Self::Initial, Self::ProbeAnswer, Self::Ping, Self::Pong];
+    const ALL: [Self; 7] =
+        [Self::Open, Self::Initial, Self::Probe, Self::ProbeAnswer, Self::Upgrade, Self::Ping, Self::Pong];
+
+    /// The packet. `None` for those that depend on the session: the open packet and the initial message.
+    pub(crate) fn frame(self) -> Option<Frame> {
+        Some(match self {
+            Self::Open | Self::Initial => return None,
+            Self::Probe => Frame::text(PacketType::Ping, Text::from_static(PROBE)),
+            Self::ProbeAnswer => Frame::text(PacketType::Pong, Text::from_static(PROBE)),
+            Self::Upgrade => Frame::UPGRADE,
+            Self::Ping => Frame::PING,
+            Self::Pong => Frame::PONG,
+        })
+    }
+}
+
+/// Whether a packet is the ping of a probe.
+pub(crate) fn is_probe(packet: &Packet) -> bool {
+    packet.packet_type == PacketType::Ping && matches!(&packet.data, Message::Text(data) if data == PROBE)
+}
+
+/// Whether a packet is the answer to a probe.
+pub(crate) fn is_probe_answer(packet: &Packet) -> bool {
+    packet.packet_type == PacketType::Pong && matches!(&packet.data, Message::Text(data) if data == PROBE)
 }
 
 /// One link.

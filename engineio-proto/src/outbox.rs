@@ -89,6 +89,11 @@ impl<T> Outbox<T> {
         self.packets.clear();
     }
 
+    /// Takes the packets out.
+    pub(crate) fn take_packets(&mut self) -> WeighedQueue<Frame> {
+        core::mem::replace(&mut self.packets, WeighedQueue::new())
+    }
+
     pub(crate) fn push_control(&mut self, item: T) {
         self.control.push(item);
     }

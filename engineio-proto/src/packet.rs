@@ -167,6 +167,8 @@ impl Frame {
     pub const PING: Self = Self::bare(PacketType::Ping);
     /// `3`, the answer to a heartbeat.
     pub const PONG: Self = Self::bare(PacketType::Pong);
+    /// `5`, which moves the session to the link that carries it.
+    pub const UPGRADE: Self = Self::bare(PacketType::Upgrade);
     /// `6`, which does nothing.
     pub const NOOP: Self = Self::bare(PacketType::Noop);
     /// `1`, which closes the session.

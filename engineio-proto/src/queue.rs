@@ -37,7 +37,9 @@ impl Weigh for Event {
         match self {
             Self::Message(message) => message.weight(),
             // A session emits only a few of these, so no limit applies to them.
-            Self::Open | Self::Upgraded(_) | Self::Writable | Self::Closed(_) => 0,
+            Self::Open | Self::Upgraded(_) | Self::UpgradeFailed(_) | Self::Ping | Self::Writable | Self::Closed(_) => {
+                0
+            }
         }
     }
 }

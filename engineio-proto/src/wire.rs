@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use crate::error::ParseError;
 use crate::event::LinkKind;
 use crate::handshake::Query;
-use crate::http::{ContentType, Response};
+use crate::http::ContentType;
 use crate::message::Message;
 use crate::packet::{Frame, Packet};
 use crate::payload::jsonp::{self, Callback};
@@ -60,12 +60,21 @@ pub(crate) struct Wire {
     jsonp: Option<Callback>,
 }
 
-/// The packets in the body of a POST.
+/// The packets in a body that was received.
 #[cfg_attr(feature = "testkit", derive(Clone, Hash))]
 #[derive(Debug)]
 pub(crate) enum Body {
     V3(v3::Packets),
     V4(payload::Packets),
+}
+
+/// A body to send.
+#[derive(Debug)]
+pub(crate) struct EncodedBody {
+    pub(crate) body: Bytes,
+    pub(crate) content_type: ContentType,
+    /// Whether all of its packets may be compressed.
+    pub(crate) may_compress: bool,
 }
 
 impl Iterator for Body {
@@ -143,7 +152,7 @@ impl Wire {
         content_type == ContentType::Text || self.revision == Revision::V3
     }
 
-    /// Decodes the body of a POST. Returns `None` for a JSONP form without a payload.
+    /// Decodes the body of a POST, or of the response to a GET. Returns `None` for a JSONP form without a payload.
     pub(crate) fn decode_body(&self, body: Bytes, content_type: ContentType) -> Result<Option<Body>, ParseError> {
         let (body, content_type) = match self.jsonp {
             None => (body, content_type),
@@ -158,8 +167,39 @@ impl Wire {
         }))
     }
 
-    /// Makes the response to a GET, with these packets.
-    pub(crate) fn encode_body<'a, I>(&self, frames: I) -> Response
+    /// The number of packets, from the first one on, whose body has at most `limit` bytes. At least one, unless there are none.
+    pub(crate) fn fitting<'a>(&self, frames: impl Iterator<Item = &'a Frame>, limit: usize) -> usize {
+        let takes_binary = self.takes_binary();
+        let (mut count, mut binary) = (0_usize, false);
+        // The length of the body so far if it is text, and if it is binary: in revision 3, a single binary message makes it binary.
+        let (mut text_size, mut binary_size) = (0_usize, 0_usize);
+        for frame in frames {
+            match self.revision {
+                Revision::V4 => {
+                    let separator = usize::from(count > 0);
+                    text_size = text_size.saturating_add(payload::encoded_len(frame)).saturating_add(separator);
+                }
+                Revision::V3 => {
+                    binary |= takes_binary && frame.is_binary();
+                    text_size = text_size.saturating_add(v3::encoded_len(frame, false));
+                    binary_size = binary_size.saturating_add(v3::encoded_len(frame, true));
+                }
+            }
+            if count > 0 && if binary { binary_size } else { text_size } > limit {
+                break;
+            }
+            count = count.saturating_add(1);
+        }
+        count
+    }
+
+    /// Whether a body of revision 3 may be binary.
+    const fn takes_binary(&self) -> bool {
+        !self.base64 && self.jsonp.is_none()
+    }
+
+    /// Encodes these packets as the body of a response to a GET, or of a POST.
+    pub(crate) fn encode_body<'a, I>(&self, frames: I) -> EncodedBody
     where
         I: IntoIterator<Item = &'a Frame>,
         I::IntoIter: Clone,
@@ -172,13 +212,13 @@ impl Wire {
                 payload::encode(frames, &mut body);
                 ContentType::Text
             }
-            Revision::V3 => v3::encode(frames, !self.base64 && self.jsonp.is_none(), &mut body),
+            Revision::V3 => v3::encode(frames, self.takes_binary(), &mut body),
         };
         if let Some(callback) = &self.jsonp {
             let mut script = BytesMut::new();
             callback.encode(&body, &mut script);
             body = script;
         }
-        Response::poll(body.freeze(), content_type, may_compress)
+        EncodedBody { body: body.freeze(), content_type, may_compress }
     }
 }

@@ -9,7 +9,7 @@ use crate::server::Transport;
 use crate::wire::Revision;
 
 /// Settings of a client. Defaults are those of engine.io-client 6.6 (`lib/socket.ts`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// The revision of the protocol: 4 for servers of Socket.IO 3 and later, 3 for servers of Socket.IO 1 and 2. Default 4.
@@ -25,7 +25,10 @@ pub struct Config {
     pub remember_upgrade: bool,
     /// Whether binary messages are sent and requested as base64 (`b64=1`). Default false.
     pub force_base64: bool,
-    /// Time that a probe may take, from its link to the switch. The reference has no limit. Default 10 s.
+    /// Time within which the session must be open, over all transports that are tried. The reference has no limit here: its manager has one.
+    /// Default 60 s.
+    pub open_timeout: Duration,
+    /// Time that a probe may take, from the request for its link to the switch. The reference has no limit. Default 10 s.
     pub upgrade_timeout: Duration,
     /// Time that a graceful close may take until the last packets are sent. The reference has no limit. Default 30 s.
     pub close_timeout: Duration,
@@ -45,6 +48,7 @@ impl Default for Config {
             try_all_transports: false,
             remember_upgrade: false,
             force_base64: false,
+            open_timeout: Duration::from_secs(60),
             upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
             max_payload: 100_000_000,

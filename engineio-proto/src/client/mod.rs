@@ -8,6 +8,12 @@
 
 mod config;
 mod io;
+mod machine;
+mod polling;
+mod session;
+mod upgrade;
 
 pub use self::config::Config;
 pub use self::io::{Input, Method, Transmit};
+pub use self::session::Client;
+pub use crate::handshake::Handshake;

@@ -34,4 +34,5 @@ pub mod jsonp;
 pub mod v3;
 mod v4;
 
+pub(crate) use self::v4::encoded_len;
 pub use self::v4::{Packets, encode};

@@ -233,15 +233,18 @@ where
     ContentType::Text
 }
 
-/// The length of a packet in a body, for reserving memory. In a text body it may be a few bytes too large, because the digits are those of
-/// the length in bytes.
-fn encoded_len(frame: &Frame, binary: bool) -> usize {
-    let length = if frame.is_binary() && !binary {
-        base64::encoded_len(frame.data().len()).saturating_add(2)
+/// The length of a packet in a body, with its length in front.
+pub(crate) fn encoded_len(frame: &Frame, binary: bool) -> usize {
+    // In a text body, the number in front counts UTF-16 code units, not bytes.
+    let (length, number) = if binary {
+        (frame.packet_len(), frame.packet_len())
+    } else if frame.is_binary() {
+        let length = base64::encoded_len(frame.data().len()).saturating_add(2);
+        (length, length)
     } else {
-        frame.packet_len()
+        (frame.packet_len(), frame.head().len().saturating_add(utf16_len(frame.data())))
     };
-    let digits = length.checked_ilog10().map_or(1, |power| usize::try_from(power).unwrap_or(0).saturating_add(1));
+    let digits = number.checked_ilog10().map_or(1, |power| usize::try_from(power).unwrap_or(0).saturating_add(1));
     // The byte that ends the length; in a binary body, also the byte before it.
     length.saturating_add(digits).saturating_add(if binary { 2 } else { 1 })
 }

@@ -93,6 +93,6 @@ where
 }
 
 /// The length of a packet in a body, without separators.
-fn encoded_len(frame: &Frame) -> usize {
+pub(crate) fn encoded_len(frame: &Frame) -> usize {
     if frame.is_binary() { base64::encoded_len(frame.data().len()).saturating_add(1) } else { frame.packet_len() }
 }

@@ -22,8 +22,8 @@ use crate::handshake::open_packet;
 use crate::heartbeat::{Actions, Heartbeat, HeartbeatTimer, ReadState, Send, Timing};
 use crate::http::{ContentType, Response};
 use crate::id::{LinkId, RequestId, Sid};
-use crate::link::{Link, Urgent};
-use crate::message::{Message, Text};
+use crate::link::{self, Link, Urgent};
+use crate::message::Message;
 use crate::outbox::Outbox;
 use crate::packet::{Frame, Packet, PacketType};
 use crate::queue::{Weigh as _, WeighedQueue};
@@ -34,9 +34,6 @@ use crate::wire::{Revision, Wire};
 
 /// The interval at which held GETs are released while a probe waits for its upgrade packet (engine.io `lib/socket.ts`, `check`).
 const NOOP_INTERVAL: Duration = Duration::from_millis(100);
-
-/// The data of a probe's ping, and of the pong that answers it.
-const PROBE: &str = "probe";
 
 /// The timers of a session. The discriminant is the index in its [`Timers`].
 ///
@@ -679,13 +676,13 @@ impl Session {
 
     /// Answers a GET with packets that do not come from the queue. They do not count as buffered bytes.
     fn reply_packets(&mut self, request: RequestId, packets: &[Frame]) {
-        let response = self.wire.encode_body(packets);
+        let response = Response::poll(self.wire.encode_body(packets));
         self.reply_poll(request, response, 0);
     }
 
     /// Answers a GET with all queued packets.
     fn reply_queued(&mut self, request: RequestId) {
-        let response = self.wire.encode_body(self.outbox.packets());
+        let response = Response::poll(self.wire.encode_body(self.outbox.packets()));
         let bytes = self.outbox.weight();
         self.outbox.clear();
         self.reply_poll(request, response, bytes);
@@ -800,9 +797,7 @@ impl Session {
     /// A packet of the probe.
     fn handle_probe_packet(&mut self, packet: Result<Packet, ParseError>) {
         self.step_upgrade(match packet {
-            Ok(Packet { packet_type: PacketType::Ping, data: Message::Text(data) }) if data == PROBE => {
-                upgrade::Input::Probe
-            }
+            Ok(packet) if link::is_probe(&packet) => upgrade::Input::Probe,
             Ok(Packet { packet_type: PacketType::Upgrade, .. }) => upgrade::Input::Upgrade,
             _ => upgrade::Input::Other,
         });
@@ -860,9 +855,7 @@ impl Session {
         let frame = match link.pop_urgent()? {
             Urgent::Open => open_packet(&self.config, self.sid, Some(kind)),
             Urgent::Initial => Frame::message(self.config.initial_packet.clone()?),
-            Urgent::ProbeAnswer => Frame::text(PacketType::Pong, Text::from_static(PROBE)),
-            Urgent::Ping => Frame::PING,
-            Urgent::Pong => Frame::PONG,
+            other => other.frame()?,
         };
         Some(self.wire.on_link(kind, frame))
     }

@@ -419,6 +419,8 @@ impl<'a> Run<'a> {
                     self.closed_at = Some(self.pair.now());
                 }
                 Event::Open => self.opened_at = self.pair.now(),
+                // Only clients emit these.
+                Event::UpgradeFailed(_) | Event::Ping => {}
             }
             // Reading an event may produce transmits.
             self.pair.settle()?;

@@ -709,7 +709,8 @@ impl<M: Explorable> World<M> {
             Event::Message(message) => self.upstream.receive(&message)?,
             Event::Upgraded(_) => self.server_upgraded = true,
             Event::Closed(reason) => self.reason = Some(reason),
-            Event::Writable => {}
+            // Only clients emit the last two.
+            Event::Writable | Event::UpgradeFailed(_) | Event::Ping => {}
         }
         Ok(())
     }
