@@ -181,8 +181,9 @@ impl Wire {
                 }
                 Revision::V3 => {
                     binary |= takes_binary && frame.is_binary();
-                    text_size = text_size.saturating_add(v3::encoded_len(frame, false));
-                    binary_size = binary_size.saturating_add(v3::encoded_len(frame, true));
+                    let frame = frame.clone().into_v3();
+                    text_size = text_size.saturating_add(v3::encoded_len(&frame, false));
+                    binary_size = binary_size.saturating_add(v3::encoded_len(&frame, true));
                 }
             }
             if count > 0 && if binary { binary_size } else { text_size } > limit {

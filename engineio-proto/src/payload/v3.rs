@@ -233,7 +233,7 @@ where
     ContentType::Text
 }
 
-/// The length of a packet in a body, with its length in front.
+/// The length of a packet of revision 3 in a body, with its length in front.
 pub(crate) fn encoded_len(frame: &Frame, binary: bool) -> usize {
     // In a text body, the number in front counts UTF-16 code units, not bytes.
     let (length, number) = if binary {

@@ -74,6 +74,13 @@ pub enum ClientAction {
         query: String,
         /// Its body.
         body: Bytes,
+        /// The content type of its body.
+        content_type: ContentType,
+    },
+    /// Gives this request up: its connection is closed.
+    Cancel {
+        /// The request.
+        request: u64,
     },
     /// Opens this link.
     Connect {
@@ -543,7 +550,8 @@ impl Client {
         let request = self.name();
         self.post = Some((request, packets));
         let query = self.query("polling");
-        self.actions.push_back(ClientAction::Post { request, query, body });
+        let content_type = body_type(&body);
+        self.actions.push_back(ClientAction::Post { request, query, body, content_type });
     }
 
     fn connect(&mut self, kind: LinkKind) -> u64 {
@@ -583,6 +591,6 @@ impl Client {
 }
 
 /// The content type of a body. A binary body of revision 3 begins with a byte that no text body begins with.
-pub(super) fn body_type(body: &[u8]) -> ContentType {
+fn body_type(body: &[u8]) -> ContentType {
     if body.first().is_some_and(|first| *first <= 1) { ContentType::OctetStream } else { ContentType::Text }
 }

@@ -10,12 +10,19 @@ use alloc::string::String;
 use core::fmt::{self, Write as _};
 use core::hash::{Hash, Hasher};
 
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::client;
 use crate::config::Limits;
-use crate::event::Event;
+use crate::event::{Event, LinkKind};
+use crate::http::ContentType;
 use crate::id::{LinkId, RequestId};
+use crate::machine::Machine;
 use crate::message::Message;
-use crate::packet::PacketType;
-use crate::server::{Input, ServerMachine, Transmit};
+use crate::packet::{Frame, PacketType};
+use crate::server::{self, LinkDownCause};
 use crate::time::Instant;
 
 /// A violated invariant or rule.
@@ -58,15 +65,165 @@ impl WatchedEvent for Event {
     }
 }
 
+/// What an input or output means for the requests and links of a machine, of either end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Fact {
+    /// Nothing that is recorded.
+    Other,
+    /// A request began: the peer made it, or the machine asks for it, with a body of this many bytes.
+    RequestBegan(RequestId, usize),
+    /// The machine is done with a request: it answered it with a body of this many bytes, or cancels it.
+    RequestEnded(RequestId, usize),
+    /// The answer to a request was written.
+    AnswerWritten(RequestId),
+    /// A request ended without the machine: its connection was lost, or the peer answered.
+    RequestLost(RequestId),
+    /// The machine asks for a link.
+    LinkWanted(LinkId),
+    /// A link that the machine has asked for is up.
+    LinkUp(LinkId),
+    /// A link that the peer has made is up.
+    LinkBegan(LinkId),
+    /// A link went down.
+    LinkLost(LinkId),
+    /// A packet for a link. Whether it is a ping or pong.
+    Packet(LinkId, bool),
+    /// The machine closes a link.
+    LinkEnded(LinkId),
+    /// A message of this many bytes arrived on a link.
+    Received(usize),
+}
+
+/// An input of a machine that [`Watched`] can watch.
+pub trait WatchedInput: fmt::Debug + Sized {
+    /// What the input means.
+    fn fact(&self) -> Fact;
+    /// Inputs that may arrive after the machine has ended.
+    fn late() -> Vec<Self>;
+}
+
+/// An output of a machine that [`Watched`] can watch.
+pub trait WatchedTransmit: fmt::Debug {
+    /// What the output means.
+    fn fact(&self) -> Fact;
+    /// Whether a machine that has ended may return it, because of an input that arrived late.
+    fn may_be_late(&self) -> bool;
+}
+
+fn received(message: &Message) -> Fact {
+    Fact::Received(message.len())
+}
+
+fn packet(link: LinkId, frame: &Frame) -> Fact {
+    Fact::Packet(link, matches!(frame.packet_type(), PacketType::Ping | PacketType::Pong))
+}
+
+impl WatchedInput for server::Input {
+    fn fact(&self) -> Fact {
+        match self {
+            Self::LinkMessage { message, .. } => received(message),
+            Self::Get { request } | Self::Post { request, .. } => Fact::RequestBegan(*request, 0),
+            Self::Replied { request } => Fact::AnswerWritten(*request),
+            Self::Aborted { request } => Fact::RequestLost(*request),
+            Self::LinkUp { link, .. } => Fact::LinkBegan(*link),
+            Self::LinkDown { link, .. } => Fact::LinkLost(*link),
+            Self::Body { .. } | Self::BodyRejected { .. } | Self::LinkBytes { .. } => Fact::Other,
+        }
+    }
+
+    fn late() -> Vec<Self> {
+        let (get, post, link) = (RequestId(u64::MAX), RequestId(u64::MAX - 1), LinkId(u64::MAX));
+        alloc::vec![
+            Self::Get { request: get },
+            Self::Post { request: post, content_type: ContentType::Text },
+            Self::Body { request: post, body: Bytes::from_static(b"4late") },
+            Self::LinkUp { link, kind: LinkKind::WebSocket },
+            Self::LinkMessage { link, message: Message::from("4late") },
+            Self::LinkDown { link, cause: LinkDownCause::Closed },
+            Self::Replied { request: get },
+            Self::Aborted { request: post },
+        ]
+    }
+}
+
+impl WatchedTransmit for server::Transmit {
+    fn fact(&self) -> Fact {
+        match self {
+            Self::Reply { request, response } => Fact::RequestEnded(*request, response.body().len()),
+            Self::Link { link, frame } => packet(*link, frame),
+            Self::CloseLink { link } => Fact::LinkEnded(*link),
+        }
+    }
+
+    fn may_be_late(&self) -> bool {
+        match self {
+            Self::Reply { response, .. } => response.status() == 400 && response.body().starts_with(br#"{"code":1,"#),
+            Self::Link { .. } => false,
+            Self::CloseLink { .. } => true,
+        }
+    }
+}
+
+impl WatchedInput for client::Input {
+    fn fact(&self) -> Fact {
+        match self {
+            Self::LinkMessage { message, .. } => received(message),
+            Self::Response { request, .. } | Self::Failed { request } => Fact::RequestLost(*request),
+            Self::LinkUp { link } => Fact::LinkUp(*link),
+            Self::LinkDown { link, .. } => Fact::LinkLost(*link),
+            Self::LinkBytes { .. } => Fact::Other,
+        }
+    }
+
+    fn late() -> Vec<Self> {
+        let mut inputs = Vec::new();
+        for id in 1..4 {
+            let (request, link) = (RequestId(id), LinkId(id));
+            let (content_type, body) = (ContentType::Text, Bytes::from_static(b"4late"));
+            inputs.extend([
+                Self::Response { request, status: 200, content_type, body },
+                Self::Failed { request },
+                Self::LinkUp { link },
+                Self::LinkMessage { link, message: Message::from("4late") },
+                Self::LinkBytes { link, chunk: Bytes::from_static(b"\x054late") },
+                Self::LinkDown { link, cause: LinkDownCause::Closed },
+            ]);
+        }
+        inputs
+    }
+}
+
+impl WatchedTransmit for client::Transmit {
+    fn fact(&self) -> Fact {
+        match self {
+            Self::Request { request, method: client::Method::Get, .. } => Fact::RequestBegan(*request, 0),
+            Self::Request { request, method: client::Method::Post { body, .. }, .. } => {
+                Fact::RequestBegan(*request, body.len())
+            }
+            Self::Cancel { request } => Fact::RequestEnded(*request, 0),
+            Self::Connect { link, .. } => Fact::LinkWanted(*link),
+            Self::Link { link, frame } => packet(*link, frame),
+            Self::CloseLink { link } => Fact::LinkEnded(*link),
+        }
+    }
+
+    fn may_be_late(&self) -> bool {
+        false
+    }
+}
+
 /// The state of a request or a link.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Status {
+    /// The machine has asked for the link, and it is not up yet.
+    Wanted,
     /// The request is pending, or the link is up.
     Open,
-    /// The machine has answered the request, or has closed the link.
+    /// The machine is done with the request, or has closed the link.
     Done,
-    /// The request was aborted, or the link went down.
-    Aborted,
+    /// The request ended without the machine, or the link went down.
+    Lost,
 }
 
 /// A machine whose inputs, commands and outputs are recorded and checked.
@@ -82,18 +239,20 @@ pub struct Watched<M> {
     largest_sent: usize,
     /// Bytes that the application has read since the last input: the machine buffered all of them.
     unread: usize,
-    /// Bytes of the replies that were handed out, and are neither written nor aborted.
+    /// Bytes of the replies and bodies that were handed out, and are neither written nor answered nor lost.
     unwritten: BTreeMap<RequestId, usize>,
     /// Pings and pongs that the machine sent in a row, without an input in between.
     heartbeats: usize,
     ended: bool,
+    /// How many more ends there are before the last one: a client was opened again before its end was polled.
+    more_ends: usize,
     violation: Option<Violation>,
     /// A hash of everything that happened; `None` if the digest is not needed.
     digest: Option<Digest>,
     log: Option<String>,
 }
 
-impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
+impl<M: Machine<Event: WatchedEvent, Input: WatchedInput, Transmit: WatchedTransmit>> Watched<M> {
     /// Watches a new machine. With `log`, all inputs and outputs are recorded ([`Watched::log`]).
     pub fn new(machine: M, limits: Limits, max_payload: usize, log: bool) -> Self {
         let digest = Some(Digest(0xcbf2_9ce4_8422_2325));
@@ -114,6 +273,7 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
             unwritten: BTreeMap::new(),
             heartbeats: 0,
             ended: false,
+            more_ends: 0,
             violation: None,
             digest: None,
             log: None,
@@ -145,33 +305,40 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         self.command(size, |machine| command(machine, now))
     }
 
+    /// Records that a command has opened a machine again, after its end.
+    pub const fn opened_again(&mut self) {
+        if self.ended {
+            self.ended = false;
+        } else {
+            self.more_ends = self.more_ends.saturating_add(1);
+        }
+    }
+
     /// [`Machine::handle`](crate::Machine::handle).
-    pub fn handle(&mut self, now: Instant, input: Input) {
+    pub fn handle(&mut self, now: Instant, input: M::Input) {
         self.latest = self.latest.max(now);
         self.record(format_args!("{now:?} <- {input:?}"));
-        match &input {
+        match input.fact() {
             // The driver limits the messages of a link. The machine accepts a frame of any size.
-            Input::LinkMessage { message: Message::Text(text), .. } => {
-                self.max_payload = self.max_payload.max(text.len())
-            }
-            Input::LinkMessage { message: Message::Binary(data), .. } => {
-                self.max_payload = self.max_payload.max(data.len());
-            }
-            Input::Get { request } | Input::Post { request, .. } => {
-                self.requests.insert(*request, Status::Open);
-            }
-            Input::Replied { request } => drop(self.unwritten.remove(request)),
-            Input::Aborted { request } => {
-                self.unwritten.remove(request);
-                if let Some(status) = self.requests.get_mut(request) {
-                    *status = Status::Aborted;
+            Fact::Received(bytes) => self.max_payload = self.max_payload.max(bytes),
+            Fact::RequestBegan(request, _) => drop(self.requests.insert(request, Status::Open)),
+            Fact::AnswerWritten(request) => drop(self.unwritten.remove(&request)),
+            Fact::RequestLost(request) => {
+                self.unwritten.remove(&request);
+                if let Some(status) = self.requests.get_mut(&request) {
+                    *status = Status::Lost;
                 }
             }
-            Input::LinkUp { link, .. } => {
-                self.links.insert(*link, Status::Open);
+            Fact::LinkBegan(link) => drop(self.links.insert(link, Status::Open)),
+            Fact::LinkUp(link) => {
+                if let Some(status @ Status::Wanted) = self.links.get_mut(&link) {
+                    *status = Status::Open;
+                }
             }
-            Input::LinkDown { link, .. } => {
-                self.links.insert(*link, Status::Aborted);
+            Fact::LinkLost(link) => {
+                if let Some(status) = self.links.get_mut(&link) {
+                    *status = Status::Lost;
+                }
             }
             _ => {}
         }
@@ -200,33 +367,45 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         }
     }
 
-    /// [`Machine::poll_transmit`](crate::Machine::poll_transmit). Checks I4 (one answer for each request, and packets only for links
-    /// that are up), and I16 for pings and pongs.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+    /// [`Machine::poll_transmit`](crate::Machine::poll_transmit). Checks I4 (one answer for each request, no end of a request that has
+    /// ended, and packets only for links that are up), and I16 for pings and pongs.
+    pub fn poll_transmit(&mut self) -> Option<M::Transmit> {
         let transmit = self.machine.poll_transmit()?;
         self.record(format_args!("-> {transmit:?}"));
-        match &transmit {
-            Transmit::Reply { request, response } => match self.requests.insert(*request, Status::Done) {
-                Some(Status::Open) => drop(self.unwritten.insert(*request, response.body().len())),
-                // The answer was queued before the request was aborted. It leads nowhere.
-                Some(Status::Aborted) => {}
-                status => self.record_violation("I4", format!("{request:?} is answered, but it is {status:?}")),
+        match transmit.fact() {
+            Fact::RequestBegan(request, bytes) => {
+                self.unwritten.insert(request, bytes);
+                if let Some(status) = self.requests.insert(request, Status::Open) {
+                    self.record_violation("I4", format!("{request:?} begins, but it is {status:?}"));
+                }
+            }
+            Fact::RequestEnded(request, bytes) => match self.requests.insert(request, Status::Done) {
+                Some(Status::Open) if bytes > 0 => drop(self.unwritten.insert(request, bytes)),
+                Some(Status::Open) => drop(self.unwritten.remove(&request)),
+                // The answer was queued before the request was lost. It leads nowhere.
+                Some(Status::Lost) => {}
+                status => self.record_violation("I4", format!("{request:?} is ended, but it is {status:?}")),
             },
-            Transmit::Link { link, frame } => {
-                let is_heartbeat = matches!(frame.packet_type(), PacketType::Ping | PacketType::Pong);
+            Fact::Packet(link, is_heartbeat) => {
                 self.heartbeats = if is_heartbeat { self.heartbeats.saturating_add(1) } else { 0 };
                 // One ping and one answer to a probe. More would be a queue without a limit.
                 if self.heartbeats > 2 {
                     self.record_violation("I16", format!("{} pings and pongs were queued", self.heartbeats));
                 }
-                if self.links.get(link) != Some(&Status::Open) {
-                    self.record_violation("I4", format!("a packet for {link:?}, which is {:?}", self.links.get(link)));
+                if self.links.get(&link) != Some(&Status::Open) {
+                    self.record_violation("I4", format!("a packet for {link:?}, which is {:?}", self.links.get(&link)));
                 }
             }
-            Transmit::CloseLink { link } => match self.links.insert(*link, Status::Done) {
-                Some(Status::Open | Status::Aborted) => {}
+            Fact::LinkWanted(link) => {
+                if let Some(status) = self.links.insert(link, Status::Wanted) {
+                    self.record_violation("I4", format!("{link:?} begins, but it is {status:?}"));
+                }
+            }
+            Fact::LinkEnded(link) => match self.links.insert(link, Status::Done) {
+                Some(Status::Wanted | Status::Open | Status::Lost) => {}
                 status => self.record_violation("I4", format!("{link:?} is closed, but it is {status:?}")),
             },
+            _ => {}
         }
         Some(transmit)
     }
@@ -238,7 +417,10 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         if self.ended {
             self.record_violation("I5", format!("{event:?} after the last event"));
         }
-        self.ended |= event.is_end();
+        if event.is_end() {
+            self.ended = self.more_ends == 0;
+            self.more_ends = self.more_ends.saturating_sub(1);
+        }
         self.unread = self.unread.saturating_add(event.payload());
         // One message, and the packets of one body, may be buffered beyond the limit.
         let allowed = self.limits.max_inbound.saturating_add(self.max_payload.saturating_mul(2));
@@ -285,7 +467,8 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
             if let Some((request, _)) = self.requests.iter().find(|(_, status)| **status == Status::Open) {
                 return fail("I4", format!("drained, and {request:?} is still pending"));
             }
-            if let Some((link, _)) = self.links.iter().find(|(_, status)| **status == Status::Open) {
+            let is_up = |status: &Status| matches!(status, Status::Open | Status::Wanted);
+            if let Some((link, _)) = self.links.iter().find(|(_, status)| is_up(status)) {
                 return fail("I4", format!("drained, and {link:?} is still up"));
             }
         }
@@ -304,32 +487,17 @@ impl<M: ServerMachine<Event: WatchedEvent>> Watched<M> {
         Ok(())
     }
 
-    /// Checks a machine at the end of a run. A machine that has ended still answers late requests and links, and does nothing else.
+    /// Checks a machine at the end of a run. A server's machine that has ended still answers late requests and links, and does nothing else. A
+    /// client's does nothing.
     ///
     /// # Errors
     /// The first violation since the machine was wrapped.
     pub fn check_after_end(&mut self, now: Instant) -> Result<(), Violation> {
-        use crate::event::LinkKind;
-        use crate::http::ContentType;
-        use crate::server::LinkDownCause;
-
-        let (get, post, link) = (RequestId(u64::MAX), RequestId(u64::MAX - 1), LinkId(u64::MAX));
-        for input in [
-            Input::Get { request: get },
-            Input::Post { request: post, content_type: ContentType::Text },
-            Input::Body { request: post, body: bytes::Bytes::from_static(b"4late") },
-            Input::LinkUp { link, kind: LinkKind::WebSocket },
-            Input::LinkMessage { link, message: Message::from("4late") },
-            Input::LinkDown { link, cause: LinkDownCause::Closed },
-            Input::Replied { request: get },
-            Input::Aborted { request: post },
-        ] {
+        for input in M::Input::late() {
             self.handle(now, input);
             while let Some(transmit) = self.poll_transmit() {
-                if let Transmit::Reply { response, .. } = transmit
-                    && (response.status() != 400 || !response.body().starts_with(br#"{"code":1,"#))
-                {
-                    self.record_violation("I5", format!("a late request is answered {response:?}"));
+                if !transmit.may_be_late() {
+                    self.record_violation("I5", format!("{transmit:?} after the end"));
                 }
             }
             if self.poll_event().is_some() {
@@ -386,13 +554,14 @@ impl<M: Hash> Hash for Watched<M> {
             unwritten,
             heartbeats,
             ended,
+            more_ends,
             violation,
             digest: _,
             log: _,
         } = self;
         machine.hash(hasher);
         (max_payload, latest, requests, links, largest_sent).hash(hasher);
-        (unread, unwritten, heartbeats, ended, violation).hash(hasher);
+        (unread, unwritten, heartbeats, ended, more_ends, violation).hash(hasher);
     }
 }
 

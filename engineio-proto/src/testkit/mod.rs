@@ -34,6 +34,7 @@
 //! | I16 | The bytes held for a peer never exceed the limits by more than one unit, and one ping for each unwritten reply. All queues count, and so do replies that were handed out and are not confirmed yet. The cost of one input depends on its size only, not on what is queued. | [`Watched::check`], [`Watched::poll_transmit`]; floods in the test `session_limits` |
 
 mod client;
+mod client_end;
 pub mod explore;
 mod invariants;
 mod pair;
@@ -43,7 +44,8 @@ pub mod scenario;
 mod simnet;
 
 pub use self::client::{Client, ClientAction, ClientBehavior, ClientEvent, ClientSettings};
-pub use self::invariants::{Numbered, Violation, Watched, WatchedEvent};
+pub use self::client_end::{ClientEnd, ClientMachine, MachineEnd, MessageEnd, MessageMachine, ModelEnd};
+pub use self::invariants::{Fact, Numbered, Violation, Watched, WatchedEvent, WatchedInput, WatchedTransmit};
 pub use self::pair::{NetworkSettings, Pair, Step};
 pub use self::random::{Choices, Random};
 pub use self::random_walk::{Clock, Outcome, PollOrder, RandomWalk};

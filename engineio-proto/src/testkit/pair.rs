@@ -13,13 +13,14 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::client::{Client, ClientAction, ClientSettings, body_type};
+use super::client::{Client, ClientAction, ClientSettings};
+use super::client_end::{ClientEnd, ModelEnd};
 use super::invariants::{Violation, Watched, WatchedEvent};
 use super::random::Random;
 use super::simnet::SimNet;
 use crate::config::Config;
 use crate::event::LinkKind;
-use crate::framing::{self, Decoder};
+use crate::framing;
 use crate::http::{ContentType, RequestHead, Response};
 use crate::id::{LinkId, RequestId, Sid};
 use crate::message::{Message, Text};
@@ -118,8 +119,6 @@ struct LinkState {
     /// The arrival of the last item in each direction: items arrive in order.
     to_client: Instant,
     to_server: Instant,
-    /// The client's decoder of a WebTransport stream.
-    decoder: Decoder,
     /// The server's decoder of a WebTransport stream, until its first packet has arrived.
     incoming: Option<Incoming>,
 }
@@ -132,7 +131,7 @@ enum Item<A> {
     CutAtServer(u64),
     CutAtClient(u64),
     Cut(u64),
-    Response(u64, u16, Bytes),
+    Response(u64, Response),
     LinkHead(u64, alloc::string::String),
     LinkOpened(u64),
     ToServer(u64, LinkItem),
@@ -151,21 +150,23 @@ enum LinkItem {
 
 type Accept<M> = Box<dyn FnMut(Session) -> M>;
 
-/// A client, a server, and the network between them.
+/// A client, a server, and the network between them. The client is the [model](Client), unless another [end](ClientEnd) was passed in.
 ///
 /// Call [`Pair::step`] until it returns [`Step::Idle`]. After each step, poll the events of both ends, or leave them for a while to
 /// simulate a slow application.
-pub struct Pair<M, A> {
+pub struct Pair<M, A, C = ModelEnd> {
     net: SimNet<Item<A>>,
     network_settings: NetworkSettings,
     server: Server,
     accept: Accept<M>,
     machine: Option<Watched<M>>,
-    client: Client,
+    client: C,
     exchanges: BTreeMap<u64, Exchange>,
     links: BTreeMap<u64, LinkState>,
     /// Items that links have delivered, and that the machine does not want yet.
     unread: VecDeque<(u64, LinkItem)>,
+    /// The same for the client.
+    unread_by_client: VecDeque<(u64, LinkItem)>,
     /// The last deadline of the machine, and when the server wakes up for it.
     wake: Option<(Instant, Instant)>,
     network_failed: bool,
@@ -175,12 +176,27 @@ pub struct Pair<M, A> {
 }
 
 impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
-    /// Connects a client to a server. `accept` turns the session into the server's machine. With `log`, the machine's inputs and outputs
+    /// Connects the model of a client to a server. `accept` turns the session into the server's machine. With `log`, the machine's inputs and outputs
     /// are recorded.
     pub fn new(
         seed: u64,
         config: Config,
         settings: ClientSettings,
+        network_settings: NetworkSettings,
+        log: bool,
+        accept: impl FnMut(Session) -> M + 'static,
+    ) -> Self {
+        let client = ModelEnd::new(Client::new(settings));
+        Self::with_client(seed, config, client, network_settings, log, accept)
+    }
+}
+
+impl<M: ServerMachine<Event: WatchedEvent>, A, C: ClientEnd> Pair<M, A, C> {
+    /// Connects this client to a server. See [`Pair::new`].
+    pub fn with_client(
+        seed: u64,
+        config: Config,
+        client: C,
         network_settings: NetworkSettings,
         log: bool,
         accept: impl FnMut(Session) -> M + 'static,
@@ -191,10 +207,11 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
             server: Server::new(config),
             accept: Box::new(accept),
             machine: None,
-            client: Client::new(settings),
+            client,
             exchanges: BTreeMap::new(),
             links: BTreeMap::new(),
             unread: VecDeque::new(),
+            unread_by_client: VecDeque::new(),
             wake: None,
             network_failed: false,
             log,
@@ -213,7 +230,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     }
 
     /// The client.
-    pub const fn client(&mut self) -> &mut Client {
+    pub const fn client(&mut self) -> &mut C {
         &mut self.client
     }
 
@@ -323,9 +340,16 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
                 self.feed(link, input);
                 moved = true;
             }
+            while self.client.wants_input()
+                && let Some((link, part)) = self.unread_by_client.pop_front()
+            {
+                self.link_at_client(link, part);
+                moved = true;
+            }
             if let Some(machine) = &self.machine {
                 machine.check()?;
             }
+            self.client.check()?;
             if !moved {
                 return Ok(());
             }
@@ -390,6 +414,13 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
                     self.net.send(delay, Item::Cut(request));
                 }
             }
+            ClientAction::Cancel { request } => {
+                if let Some(exchange) = self.exchanges.get_mut(&request)
+                    && !core::mem::replace(&mut exchange.cut, true)
+                {
+                    self.send(Item::CutAtServer(request));
+                }
+            }
             ClientAction::Connect { link, kind, query } => {
                 let now = self.net.now();
                 let state = LinkState {
@@ -398,7 +429,6 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
                     server: End::Waiting,
                     to_client: now,
                     to_server: now,
-                    decoder: Decoder::new(usize::MAX),
                     incoming: None,
                 };
                 self.links.insert(link, state);
@@ -492,23 +522,27 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
             Item::Written(request) => self.written(request),
             Item::Cut(request) => self.cut(request),
             Item::CutAtServer(request) => self.cut_at_server(request),
-            Item::CutAtClient(request) => self.client.failed(request),
-            Item::Response(request, status, body) => self.client.response(now, request, status, body),
+            Item::CutAtClient(request) => self.client.failed(now, request),
+            Item::Response(request, response) => {
+                let content_type = response.headers().iter().find(|(name, _)| *name == "content-type");
+                let content_type = ContentType::from_response_header(content_type.map(|(_, value)| value.as_bytes()));
+                self.client.response(now, request, response.status(), content_type, response.into_body());
+            }
             Item::LinkHead(link, query) => self.link_head(link, &query),
             Item::LinkOpened(link) => {
                 if let Some(state) = self.links.get_mut(&link)
                     && state.client == End::Waiting
                 {
                     state.client = End::Up;
-                    self.client.link_up(link);
+                    self.client.link_up(now, link);
                 }
             }
             Item::ToServer(link, part) => self.unread.push_back((link, part)),
-            Item::ToClient(link, part) => self.link_at_client(link, part),
+            Item::ToClient(link, part) => self.unread_by_client.push_back((link, part)),
             Item::LinkFails(link) => {
                 if self.links.get(&link).is_some_and(|state| state.client != End::Closed) {
                     self.close_at_client(link, LinkDownCause::Failed);
-                    self.client.link_down(link);
+                    self.client.link_down(now, link, LinkDownCause::Failed);
                 }
             }
         }
@@ -519,22 +553,11 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         let now = self.net.now();
         let Some(state) = self.links.get_mut(&link).filter(|state| state.client != End::Closed) else { return };
         match part {
-            LinkItem::Message(message) => {
-                if let Ok(packet) = self.client.decode(message) {
-                    self.client.link_packet(now, link, packet);
-                }
-            }
-            LinkItem::Bytes(bytes) => {
-                state.decoder.push(bytes);
-                while let Some(state) = self.links.get_mut(&link)
-                    && let Ok(Some(packet)) = state.decoder.next()
-                {
-                    self.client.link_packet(now, link, packet);
-                }
-            }
-            LinkItem::Down(_) => {
+            LinkItem::Message(message) => self.client.link_message(now, link, message),
+            LinkItem::Bytes(bytes) => self.client.link_bytes(now, link, bytes),
+            LinkItem::Down(cause) => {
                 state.client = End::Closed;
-                self.client.link_down(link);
+                self.client.link_down(now, link, cause);
             }
         }
     }
@@ -576,7 +599,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         let Some(exchange) = self.exchanges.get(&request).filter(|exchange| !exchange.cut) else { return };
         let (method, query, content_type) = match &exchange.request {
             ClientAction::Get { query, .. } => ("GET", query, ContentType::Text),
-            ClientAction::Post { query, body, .. } => ("POST", query, body_type(body)),
+            ClientAction::Post { query, content_type, .. } => ("POST", query, *content_type),
             _ => return,
         };
         let route = self.server.route(&RequestHead { method, query, origin: None, websocket: false });
@@ -594,7 +617,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
         match admitted {
             Err(response) => {
                 exchange.done = true;
-                self.send(Item::Response(request, response.status(), response.into_body()));
+                self.send(Item::Response(request, response));
             }
             Ok(kind) => {
                 exchange.received = true;
@@ -647,7 +670,7 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
                 let Some(exchange) = self.exchanges.get(&request) else { return };
                 if !exchange.cut {
                     self.send(Item::Written(request));
-                    self.send(Item::Response(request, response.status(), response.into_body()));
+                    self.send(Item::Response(request, response));
                 }
             }
             Transmit::Link { link: LinkId(link), frame } => {
@@ -770,17 +793,15 @@ impl<M: ServerMachine<Event: WatchedEvent>, A> Pair<M, A> {
     pub fn finish(&mut self) -> Result<(), Violation> {
         self.settle()?;
         let now = self.net.now();
-        match &mut self.machine {
-            Some(machine) => {
-                machine.check_settled()?;
-                machine.check_after_end(now)
-            }
-            None => Ok(()),
+        if let Some(machine) = &mut self.machine {
+            machine.check_settled()?;
+            machine.check_after_end(now)?;
         }
+        self.client.check_end(now)
     }
 }
 
-impl<M: fmt::Debug, A> fmt::Debug for Pair<M, A> {
+impl<M: fmt::Debug, A, C> fmt::Debug for Pair<M, A, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pair").field("now", &self.net.now()).field("machine", &self.machine).finish_non_exhaustive()
     }

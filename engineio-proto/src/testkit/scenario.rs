@@ -1,6 +1,7 @@
 //! Complete sessions, generated from a seed: messages in both directions, an upgrade, faults, and an end.
 //!
-//! [`run`] plays a [`Scenario`] once, with the client and the server of a [`Pair`], and checks it. Every invariant must hold after every
+//! [`run`] plays a [`Scenario`] once, with the model of a client and the server of a [`Pair`], and checks it. [`run_machines`] does the same
+//! with a client's machine instead of the model. Every invariant must hold after every
 //! step. Messages arrive in order and without loss (I10), and a graceful close loses none. The close reason is the expected one where the
 //! scenario allows only one. Nothing may be left over afterwards.
 
@@ -10,15 +11,19 @@ use alloc::string::{String, ToString as _};
 use core::fmt;
 use core::time::Duration;
 
-use super::client::{ClientBehavior, ClientEvent, ClientSettings};
+use super::client::{Client, ClientBehavior, ClientEvent, ClientSettings};
+use super::client_end::{MachineEnd, MessageEnd, ModelEnd};
 use super::invariants::{Numbered, Violation};
 use super::pair::{NetworkSettings, Pair, Step};
 use crate::config::Config;
 use crate::error::SendError;
 use crate::event::{CloseReason, Event, LinkKind};
 use crate::message::Message;
-use crate::server::Session;
+use crate::server::{Session, Transport};
+use crate::shared::Arc;
 use crate::time::Instant;
+use crate::wire::Revision;
+use crate::{client, config};
 
 /// How a scenario ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,10 +67,14 @@ pub struct Scenario {
     pub span: Duration,
     /// The longest time for which the server's application stops reading, now and then. Zero if it never stops.
     pub stall: Duration,
-    /// Deviations from the JavaScript client.
+    /// The same for the client's application.
+    pub client_stall: Duration,
+    /// Deviations of the model from the JavaScript client. A machine has none, except for its revision.
     pub behavior: ClientBehavior,
-    /// How long the client waits for a ping. If `None`, as long as the server's settings imply.
+    /// How long the model waits for a ping. If `None`, as long as the server's settings imply. A machine always does that.
     pub heartbeat_timeout: Option<Duration>,
+    /// The limits of the client's machine.
+    pub client_limits: config::Limits,
     /// How the session ends. If `None`, the seed decides.
     pub ending: Option<Ending>,
     /// Whether the session ends only after every message has arrived. Otherwise it ends at any time.
@@ -83,8 +92,10 @@ impl Default for Scenario {
             largest: 200,
             span: Duration::from_secs(1),
             stall: Duration::ZERO,
+            client_stall: Duration::ZERO,
             behavior: ClientBehavior::default(),
             heartbeat_timeout: None,
+            client_limits: config::Limits::default(),
             ending: None,
             ends_after_delivery: true,
         }
@@ -142,13 +153,14 @@ enum Action {
     FromClient,
     FromServer,
     StopReading,
+    ClientStopsReading,
     End,
 }
 
 /// A scenario that is being played.
-struct Run<'a> {
+struct Run<'a, C> {
     scenario: &'a Scenario,
-    pair: Pair<Session, Action>,
+    pair: Pair<Session, Action, C>,
     ending: Ending,
     upstream: Numbered,
     downstream: Numbered,
@@ -156,9 +168,13 @@ struct Run<'a> {
     to_send_down: u64,
     /// Refused messages for which no [`Event::Writable`] was polled yet. Can be more than one while the application does not read.
     blocked: u64,
+    /// Refused messages that were not sent again yet.
+    unsent: u64,
     refused: u64,
     /// When the server's application reads again.
     reads_again_at: Instant,
+    /// When the client's application reads again.
+    client_reads_again_at: Instant,
     opened_at: Instant,
     upgraded: Option<Duration>,
     client_upgraded: bool,
@@ -175,25 +191,53 @@ struct Run<'a> {
 /// # Errors
 /// The first violation.
 pub fn run(seed: u64, scenario: &Scenario, log: bool) -> Result<Report, Box<Failure>> {
-    let mut run = Run::new(seed, scenario, log);
+    let config = &scenario.config;
+    let settings = ClientSettings {
+        start: scenario.start,
+        upgrade: scenario.upgrade,
+        heartbeat_timeout: scenario.heartbeat_timeout.unwrap_or(config.ping_interval + config.ping_timeout),
+        ping_interval: config.ping_interval,
+        max_payload: config.max_payload,
+        behavior: scenario.behavior,
+    };
+    play(seed, scenario, ModelEnd::new(Client::new(settings)), log)
+}
+
+/// Plays a scenario with this seed, with a client's machine and a server's. With `log`, a failure contains everything that both received and
+/// returned.
+///
+/// # Errors
+/// The first violation.
+pub fn run_machines(seed: u64, scenario: &Scenario, log: bool) -> Result<Report, Box<Failure>> {
+    let mut config = client::Config::default();
+    let transport = |link: Option<LinkKind>| link.map_or(Transport::Polling, Transport::Link);
+    config.transports = [transport(scenario.start)].into();
+    if let Some(kind) = scenario.upgrade {
+        config.transports.push(Transport::Link(kind));
+    }
+    config.revision = if scenario.behavior.revision_3 { Revision::V3 } else { Revision::V4 };
+    // A server answers a GET with everything that it has queued.
+    config.max_payload = 1_000_000;
+    config.limits = scenario.client_limits.clone();
+    let client = client::Client::new(Arc::new(config));
+    let client = if log { MachineEnd::new(client, log) } else { MachineEnd::without_history(client) };
+    play(seed, scenario, client, log)
+}
+
+fn play<C: MessageEnd>(seed: u64, scenario: &Scenario, client: C, log: bool) -> Result<Report, Box<Failure>> {
+    let mut run = Run::new(seed, scenario, client, log);
     match run.execute() {
         Ok(report) => Ok(report),
         Err(violation) => Err(Box::new(Failure { violation, log: run.log() })),
     }
 }
 
-impl<'a> Run<'a> {
-    fn new(seed: u64, scenario: &'a Scenario, log: bool) -> Self {
+impl<'a, C: MessageEnd> Run<'a, C> {
+    fn new(seed: u64, scenario: &'a Scenario, client: C, log: bool) -> Self {
         let config = scenario.config.clone();
-        let settings = ClientSettings {
-            start: scenario.start,
-            upgrade: scenario.upgrade,
-            heartbeat_timeout: scenario.heartbeat_timeout.unwrap_or(config.ping_interval + config.ping_timeout),
-            ping_interval: config.ping_interval,
-            max_payload: config.max_payload,
-            behavior: scenario.behavior,
-        };
-        let mut pair = Pair::new(seed, config, settings, scenario.network.clone(), log, |session| session);
+        let mut pair = Pair::with_client(seed, config, client, scenario.network.clone(), log, |session| session);
+        let now = pair.now();
+        pair.client().open(now);
         let ending = match scenario.ending {
             Some(ending) => ending,
             None => pair.random().pick(&Ending::ALL).copied().unwrap_or(Ending::ClientCloses),
@@ -207,6 +251,9 @@ impl<'a> Run<'a> {
         if !scenario.stall.is_zero() {
             pair.schedule(scenario.stall, Action::StopReading);
         }
+        if !scenario.client_stall.is_zero() {
+            pair.schedule(scenario.client_stall, Action::ClientStopsReading);
+        }
         if !scenario.ends_after_delivery {
             let delay = pair.random().duration(Duration::ZERO, scenario.span.saturating_mul(2));
             pair.schedule(delay, Action::End);
@@ -214,6 +261,7 @@ impl<'a> Run<'a> {
         Self {
             scenario,
             reads_again_at: pair.now(),
+            client_reads_again_at: pair.now(),
             pair,
             ending,
             upstream: Numbered::new("client to server"),
@@ -221,6 +269,7 @@ impl<'a> Run<'a> {
             to_send_up: scenario.messages,
             to_send_down: scenario.messages,
             blocked: 0,
+            unsent: 0,
             refused: 0,
             opened_at: Instant::ZERO,
             upgraded: None,
@@ -233,8 +282,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn log(&self) -> String {
-        self.pair.machine().map(|machine| machine.log().to_string()).unwrap_or_default()
+    fn log(&mut self) -> String {
+        let server = self.pair.machine().map(|machine| machine.log().to_string()).unwrap_or_default();
+        let client = self.pair.client().log();
+        if client.is_empty() { server } else { format!("client:\n{client}server:\n{server}") }
     }
 
     fn execute(&mut self) -> Result<Report, Violation> {
@@ -261,7 +312,8 @@ impl<'a> Run<'a> {
                 self.pair.schedule(delay, Action::End);
             }
             if self.pair.now() > limit {
-                return Err(Violation::new("scenario", format!("no end, after {:?}", self.ending)));
+                let arrived = format!("{:?}, {:?}", self.upstream, self.downstream);
+                return Err(Violation::new("scenario", format!("no end, after {:?}; {arrived}", self.ending)));
             }
         }
         self.read()?;
@@ -297,9 +349,8 @@ impl<'a> Run<'a> {
     fn act(&mut self, action: Action) {
         match action {
             Action::FromClient => {
-                if self.pair.client().is_open() {
-                    let message = self.message(|run| &run.upstream);
-                    self.pair.client().send(message);
+                let message = self.message(|run| &run.upstream);
+                if self.pair.client().send(message) == Ok(()) {
                     self.upstream.count_sent();
                     self.to_send_up = self.to_send_up.saturating_sub(1);
                 } else if !self.pair.client().is_closed() {
@@ -307,19 +358,24 @@ impl<'a> Run<'a> {
                 }
             }
             Action::FromServer => self.send_from_server(),
-            Action::StopReading => {
-                let pause = self.pair.random().duration(Duration::ZERO, self.scenario.stall);
-                self.reads_again_at = self.pair.now() + pause;
-                if self.reason.is_none() && !self.pair.client().is_closed() {
-                    let next = self.pair.random().duration(pause, self.scenario.stall.saturating_mul(2));
-                    self.pair.schedule(next, action);
-                } else {
-                    // No later step would make the application read again.
-                    self.reads_again_at = self.pair.now();
-                }
+            Action::StopReading => self.reads_again_at = self.stop_reading(self.scenario.stall, action),
+            Action::ClientStopsReading => {
+                self.client_reads_again_at = self.stop_reading(self.scenario.client_stall, action);
             }
             Action::End => self.end(),
         }
+    }
+
+    /// An application stops reading, for at most `longest`. Returns when it reads again, and schedules the next time.
+    fn stop_reading(&mut self, longest: Duration, again: Action) -> Instant {
+        let pause = self.pair.random().duration(Duration::ZERO, longest);
+        if self.reason.is_some() || self.pair.client().is_closed() {
+            // No later step would make the application read again.
+            return self.pair.now();
+        }
+        let next = self.pair.random().duration(pause, longest.saturating_mul(2));
+        self.pair.schedule(next, again);
+        self.pair.now() + pause
     }
 
     fn message(&mut self, numbered: impl FnOnce(&Self) -> &Numbered) -> Message {
@@ -339,6 +395,7 @@ impl<'a> Run<'a> {
             }
             Some(Err(SendError::Full)) => {
                 self.blocked = self.blocked.saturating_add(1);
+                self.unsent = self.unsent.saturating_add(1);
                 self.refused = self.refused.saturating_add(1);
             }
             Some(Err(SendError::NotConnected)) | None if !self.pair.client().is_closed() => {
@@ -357,7 +414,10 @@ impl<'a> Run<'a> {
             Ending::ClientCloses if !self.pair.client().is_open() && !self.pair.client().is_closed() => {
                 self.pair.schedule(Duration::from_millis(50), Action::End);
             }
-            Ending::ClientCloses => self.pair.client().close(),
+            Ending::ClientCloses => {
+                let now = self.pair.now();
+                self.pair.client().close(now);
+            }
             Ending::ServerCloses | Ending::ServerDiscards => {
                 let discards = self.ending == Ending::ServerDiscards;
                 let session_exists = self
@@ -376,7 +436,7 @@ impl<'a> Run<'a> {
             }
             Ending::NetworkFails => {
                 self.pair.fail_network();
-                if !self.pair.client().is_open() {
+                if !C::HAS_OPEN_TIMEOUT && !self.pair.client().is_open() {
                     // A client has no deadline before it is open, but its application has.
                     self.pair.client().crash();
                 }
@@ -386,7 +446,8 @@ impl<'a> Run<'a> {
 
     /// Polls all events of both ends. Skips the server's if its application does not read.
     fn read(&mut self) -> Result<(), Violation> {
-        while let Some(event) = self.pair.client().poll_event() {
+        let client_reads = self.pair.now() >= self.client_reads_again_at;
+        while client_reads && let Some(event) = self.pair.client().next_event() {
             match event {
                 ClientEvent::Message(message) => {
                     let arrived = self.downstream.receive(&message);
@@ -412,7 +473,9 @@ impl<'a> Run<'a> {
                         return Err(Violation::new("writable", "no message had been refused".into()));
                     };
                     self.blocked = left;
-                    self.send_from_server();
+                    for _ in 0..core::mem::take(&mut self.unsent) {
+                        self.send_from_server();
+                    }
                 }
                 Event::Closed(reason) => {
                     self.reason = Some(reason);

@@ -19,7 +19,7 @@ use crate::id::{LinkId, RequestId, Sid};
 use crate::message::{Message, Text};
 use crate::packet::Frame;
 use crate::server::{Input, LinkDownCause, Refusal, RequestKind, Route, Server, Session, SessionRequest, Transmit};
-use crate::testkit::client::{Client, ClientAction, ClientEvent, ClientSettings, body_type};
+use crate::testkit::client::{Client, ClientAction, ClientEvent, ClientSettings};
 use crate::testkit::invariants::{Numbered, Violation, Watched};
 use crate::time::Instant;
 
@@ -474,10 +474,7 @@ impl<M: Explorable> World<M> {
         match fault {
             Step::RequestIsCut(name) => {
                 if let Some(exchange) = self.exchanges.get_mut(&name) {
-                    exchange.cut = true;
-                    exchange.body_due = false;
-                    // If the head never arrived, the server is not notified.
-                    exchange.server_done |= !exchange.received;
+                    exchange.cut();
                 }
             }
             Step::RequestIsLost(name) => {
@@ -524,6 +521,12 @@ impl<M: Explorable> World<M> {
                         cut: false,
                     };
                     self.exchanges.insert(request, exchange);
+                }
+                ClientAction::Cancel { request } => {
+                    if let Some(exchange) = self.exchanges.get_mut(&request) {
+                        exchange.cut();
+                        exchange.client_done = true;
+                    }
                 }
                 ClientAction::Connect { link, query, .. } => {
                     let state = LinkState {
@@ -620,7 +623,7 @@ impl<M: Explorable> World<M> {
             Ok(RequestKind::Post) => {
                 exchange.body_due = true;
                 let content_type = match self.exchanges.get(&name).map(|exchange| &exchange.request) {
-                    Some(ClientAction::Post { body, .. }) => body_type(body),
+                    Some(ClientAction::Post { content_type, .. }) => *content_type,
                     _ => ContentType::Text,
                 };
                 self.handle_input(Input::Post { request, content_type });
@@ -778,6 +781,16 @@ impl<M: Explorable> World<M> {
 
 fn is_post(exchange: &Exchange) -> bool {
     matches!(exchange.request, ClientAction::Post { .. })
+}
+
+impl Exchange {
+    /// The connection is closed.
+    fn cut(&mut self) {
+        self.cut = true;
+        self.body_due = false;
+        // If the head never arrived, the server is not notified.
+        self.server_done |= !self.received;
+    }
 }
 
 impl LinkState {
