@@ -75,6 +75,7 @@ fn base64_is_asked_for_once_over_polling_and_on_every_link() {
     config.transports = over("w").transports;
     let mut peer = Peer::opening(config);
     peer.assert_outputs(&["connect 1: WebSocket EIO=4&transport=websocket&b64=1"]);
+    peer.up(1);
     peer.text(1, OPEN);
     peer.send_binary(&[1, 2, 3]);
     peer.assert_outputs(&["open", "link 1: bAQID"]);
@@ -159,6 +160,8 @@ fn a_refused_handshake_tells_its_status() {
 fn a_link_that_cannot_be_made_or_ends_before_the_open_packet_ends_the_session() {
     let reasons = [
         (false, LinkDownCause::Failed, "closed: transport error (the link could not be connected)"),
+        (false, LinkDownCause::Closed, "closed: transport error (the link could not be connected)"),
+        (true, LinkDownCause::Failed, "closed: transport error (link failed)"),
         (true, LinkDownCause::Closed, "closed: transport close"),
     ];
     for (up, cause, reason) in reasons {
@@ -212,6 +215,9 @@ fn the_next_transport_is_tried_only_on_request() {
     peer.assert_outputs(&["get 1: EIO=4&transport=polling"]);
     peer.respond(1, 400, "");
     peer.assert_outputs(&["connect 2: WebSocket EIO=4&transport=websocket"]);
+    peer.text(2, OPEN);
+    peer.assert_outputs(&[]);
+    peer.up(2);
     peer.text(2, "4no open packet");
     peer.assert_outputs(&["close link 2", "connect 3: WebTransport EIO=4&transport=webtransport"]);
     peer.down(3, LinkDownCause::Failed);
@@ -275,6 +281,7 @@ fn what_a_closed_session_had_queued_still_leaves_while_the_next_one_opens() {
     peer.assert_outputs(&expected);
     assert_eq!(peer.client.buffered_bytes(), 0);
     peer.text(1, "4late");
+    peer.up(2);
     peer.text(2, OPEN);
     peer.assert_outputs(&["open"]);
 }

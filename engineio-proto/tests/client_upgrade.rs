@@ -77,6 +77,7 @@ fn a_client_does_not_upgrade_without_an_offer_or_against_its_settings() {
     }
     let mut peer = Peer::opening(over("wp"));
     peer.turn();
+    peer.up(1);
     peer.text(1, OFFER);
     peer.assert_outputs(&["open"]);
 }

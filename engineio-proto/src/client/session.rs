@@ -61,6 +61,8 @@ impl Timer {
 #[cfg_attr(feature = "testkit", derive(Hash))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
+    /// The link that is to open the session is not up yet.
+    Connecting,
     /// The open packet has not arrived yet.
     Opening,
     /// Both sides may send messages.
@@ -229,7 +231,6 @@ impl Client {
         let first = |transport: &Transport| remembered && *transport == websocket;
         let (firsts, others) = self.usable_transports().partition::<Vec<_>, _>(first);
         self.alternatives = firsts.into_iter().chain(others).rev().collect();
-        self.stage = Stage::Opening;
         self.set(Timer::Opening, self.now + self.config.open_timeout);
         self.open_next(CloseReason::TransportError(TransportError::NoTransport));
     }
@@ -345,8 +346,9 @@ impl Client {
         match self.stage {
             Stage::Open => {}
             Stage::Closing => return Err(SendError::Closed),
-            Stage::Opening | Stage::Closed if self.handshake.is_none() => return Err(SendError::NotConnected),
-            Stage::Opening | Stage::Closed => return Err(SendError::Closed),
+            Stage::Connecting | Stage::Opening => return Err(SendError::NotConnected),
+            Stage::Closed if self.handshake.is_none() => return Err(SendError::NotConnected),
+            Stage::Closed => return Err(SendError::Closed),
         }
         let cut = |frame: &Frame| self.wire.is_cut_in_bodies(frame);
         if self.transport == Transport::Polling && frames.iter().any(cut) {
@@ -366,7 +368,7 @@ impl Client {
     pub fn close(&mut self, now: Instant) {
         self.advance(now);
         match self.stage {
-            Stage::Opening => self.finish(CloseReason::ForcedClose),
+            Stage::Connecting | Stage::Opening => self.finish(CloseReason::ForcedClose),
             Stage::Open if self.link.is_some() => self.finish(CloseReason::ForcedClose),
             Stage::Open => {
                 self.stage = Stage::Closing;
@@ -517,6 +519,11 @@ impl Client {
         self.outbox.weight().saturating_add(posted).saturating_add(ending)
     }
 
+    /// Whether the session is to be opened, and is not open yet.
+    const fn is_opening(&self) -> bool {
+        matches!(self.stage, Stage::Connecting | Stage::Opening)
+    }
+
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
@@ -542,14 +549,20 @@ impl Client {
 
     /// Tries the next transport. Without one, the session ends for this reason.
     fn open_next(&mut self, reason: CloseReason) {
-        let Some(transport) = self.alternatives.pop() else { return self.finish(reason) };
+        let Some(transport) = self.alternatives.pop() else {
+            // It does not end twice.
+            self.stage = Stage::Opening;
+            return self.finish(reason);
+        };
         self.transport = transport;
         match transport {
             Transport::Polling => {
+                self.stage = Stage::Opening;
                 self.polling = Some(Polling::new().into());
                 self.get();
             }
             Transport::Link(kind) => {
+                self.stage = Stage::Connecting;
                 let link = self.connect(kind);
                 self.link = Some(link);
             }
@@ -559,7 +572,7 @@ impl Client {
     /// The transport has failed. While the session is opening, another one may be tried. Otherwise the session ends.
     fn fail(&mut self, reason: CloseReason) {
         self.websocket_succeeded &= matches!(reason, CloseReason::TransportClose | CloseReason::PingTimeout);
-        if self.stage != Stage::Opening || !self.config.try_all_transports || self.alternatives.is_empty() {
+        if !self.is_opening() || !self.config.try_all_transports || self.alternatives.is_empty() {
             return self.finish(reason);
         }
         if let Some(link) = self.link.take() {
@@ -602,7 +615,7 @@ impl Client {
 
     /// The query of a request or link.
     fn query(&self, transport: Transport) -> Text {
-        let sid = if self.stage == Stage::Opening { None } else { self.sid() };
+        let sid = self.sid();
         // As in the reference: the requests of a session that polls say it once.
         let base64 = self.config.force_base64 && (transport != Transport::Polling || sid.is_none());
         client_query(self.revision(), transport, sid.map(|sid| &**sid), base64)
@@ -767,10 +780,12 @@ impl Client {
             self.step_upgrade(kind, upgrade::Input::LinkUp);
         } else if let Some(link) = &mut self.link
             && link.id() == id
-            && self.stage == Stage::Opening
-            && link.kind() == LinkKind::WebTransport
+            && self.stage == Stage::Connecting
         {
-            link.push_urgent(Urgent::Open);
+            self.stage = Stage::Opening;
+            if link.kind() == LinkKind::WebTransport {
+                link.push_urgent(Urgent::Open);
+            }
         }
     }
 
@@ -784,10 +799,8 @@ impl Client {
             self.link = None;
             self.outbox.clear();
             self.fail(match cause {
+                _ if self.stage == Stage::Connecting => CloseReason::TransportError(TransportError::ConnectFailed),
                 LinkDownCause::Closed => CloseReason::TransportClose,
-                LinkDownCause::Failed if self.stage == Stage::Opening => {
-                    CloseReason::TransportError(TransportError::ConnectFailed)
-                }
                 LinkDownCause::Failed => CloseReason::TransportError(TransportError::LinkFailed),
             });
         }
@@ -819,7 +832,7 @@ impl Client {
             }
             return;
         }
-        if self.stage == Stage::Closed {
+        if matches!(self.stage, Stage::Connecting | Stage::Closed) {
             return;
         }
         let packet = match packet {
@@ -903,9 +916,9 @@ impl Client {
         }
     }
 
-    /// The transport or a probe. `None` after the session has ended, when the input of links is ignored.
+    /// The transport or a probe. `None` before it is up and after the session has ended, when the input of links is ignored.
     fn heard_link(&mut self, id: LinkId) -> Option<&mut Link> {
-        if self.stage == Stage::Closed { None } else { self.link_mut(id) }
+        if matches!(self.stage, Stage::Connecting | Stage::Closed) { None } else { self.link_mut(id) }
     }
 
     // Probes.

@@ -35,6 +35,7 @@
 
 mod client;
 mod client_end;
+mod client_walk;
 pub mod explore;
 mod invariants;
 mod pair;
@@ -45,6 +46,7 @@ mod simnet;
 
 pub use self::client::{Client, ClientAction, ClientBehavior, ClientEvent, ClientSettings};
 pub use self::client_end::{ClientEnd, ClientMachine, MachineEnd, MessageEnd, MessageMachine, ModelEnd};
+pub use self::client_walk::{ClientOutcome, ClientWalk};
 pub use self::invariants::{Fact, Numbered, Violation, Watched, WatchedEvent, WatchedInput, WatchedTransmit};
 pub use self::pair::{NetworkSettings, Pair, Step};
 pub use self::random::{Choices, Random};

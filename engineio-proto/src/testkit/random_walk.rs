@@ -60,6 +60,29 @@ pub enum PollOrder {
     Sometimes(Random, u64),
 }
 
+impl PollOrder {
+    /// Polls in this order, until both polls return `None`. `poll` is told whether to poll events, and returns whether there was an output.
+    pub(super) fn drain(&mut self, mut poll: impl FnMut(bool) -> bool) {
+        if let Self::Sometimes(random, rate) = self
+            && !random.chance(*rate)
+        {
+            return;
+        }
+        // Both polls must return `None` in a row, since each may produce output for the other.
+        let mut quiet = 0;
+        let mut events = matches!(self, Self::EventsFirst);
+        while quiet < 2 {
+            let taken = poll(events);
+            quiet = if taken { 0 } else { quiet + 1 };
+            events = match self {
+                Self::Any(random) if quiet == 0 => random.chance(500),
+                _ if taken => events,
+                _ => !events,
+            };
+        }
+    }
+}
+
 /// The behaviour of the clock.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -210,7 +233,7 @@ impl RandomWalk {
 }
 
 /// Moves a time back by up to five seconds, at random.
-fn jump_back(random: &mut Random, now: Instant) -> Instant {
+pub(super) fn jump_back(random: &mut Random, now: Instant) -> Instant {
     let back = if random.chance(300) { random.below(5_000_000) } else { 0 };
     Instant::from_micros(now.as_micros().saturating_sub(back))
 }
@@ -241,23 +264,7 @@ struct Output {
 
 impl Output {
     fn drain(&mut self, session: &mut Watched<Session>, order: &mut PollOrder) {
-        if let PollOrder::Sometimes(random, rate) = order
-            && !random.chance(*rate)
-        {
-            return;
-        }
-        // Both polls must return `None` in a row, since each may produce output for the other.
-        let mut quiet = 0;
-        let mut events = matches!(order, PollOrder::EventsFirst);
-        while quiet < 2 {
-            let taken = if events { self.event(session) } else { self.transmit(session) };
-            quiet = if taken { 0 } else { quiet + 1 };
-            events = match order {
-                PollOrder::Any(random) if quiet == 0 => random.chance(500),
-                _ if taken => events,
-                _ => !events,
-            };
-        }
+        order.drain(|is_event| if is_event { self.event(session) } else { self.transmit(session) });
     }
 
     fn event(&mut self, session: &mut Watched<Session>) -> bool {

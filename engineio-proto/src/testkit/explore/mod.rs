@@ -1,4 +1,5 @@
-//! Explores every interleaving of a small world.
+//! Explores every interleaving of a small world: a server's machine with the model of a client ([`explore`]), or with a client's machine
+//! ([`explore_client`]).
 //!
 //! Machines are deterministic, and a small world has few states, so nothing needs to be random. [`explore`] starts with a client that has
 //! sent its first GET, takes every possible step, and continues from each state that is new. A state contains everything that can
@@ -37,16 +38,20 @@ use core::time::Duration;
 
 pub use self::world::Step;
 use self::world::{Environment, World};
-use super::client::ClientBehavior;
+use super::client::{Client, ClientBehavior, ClientSettings};
+use super::client_end::{MachineEnd, MessageEnd, MessageMachine, ModelEnd};
 use super::invariants::Violation;
 #[cfg(doc)]
 use super::invariants::Watched;
+use crate::client;
 use crate::config::Config;
 use crate::error::SendError;
-use crate::event::Event;
+use crate::event::{Event, LinkKind};
 use crate::message::Message;
 use crate::server::{Server, ServerMachine, Session};
+use crate::shared::Arc;
 use crate::time::Instant;
+use crate::wire::Revision;
 
 /// The size of the world to explore. The number of states grows by a factor with each of the numbers.
 #[derive(Clone, Debug)]
@@ -162,14 +167,81 @@ pub struct Counterexample {
     pub script: String,
 }
 
-/// Explores a session from its first request to its end. `accept` turns the session into the machine to explore.
+/// Explores a session from its first request to its end, with the model of a client. `accept` turns the session into the machine to explore.
 ///
 /// # Errors
 /// The shortest path to a violated invariant.
 pub fn explore<M: Explorable>(plan: &Plan, accept: impl Fn(Session) -> M) -> Result<Explored, Box<Counterexample>> {
-    let environment = Environment { plan, server: Server::new(plan.config.clone()), accept: &accept, log: false };
+    search(plan, &|_| model(plan), &accept)
+}
+
+/// Explores a client's machine and a server's. `wrap` turns the client into the machine to explore. Of [`Plan::behavior`], only the revision
+/// counts.
+///
+/// # Errors
+/// The shortest path to a violated invariant.
+pub fn explore_client<M: MessageMachine + Clone + Hash>(
+    plan: &Plan,
+    wrap: impl Fn(client::Client) -> M,
+) -> Result<Explored, Box<Counterexample>> {
+    search(plan, &|log| machine(plan, &wrap, log), &|session| session)
+}
+
+/// Takes these steps with the model of a client, and returns them as text with the inputs and outputs of the machine at each.
+///
+/// # Errors
+/// The first violation, with the steps up to it.
+pub fn replay<M: Explorable>(
+    plan: &Plan,
+    accept: impl Fn(Session) -> M,
+    steps: &[Step],
+) -> Result<String, Box<Counterexample>> {
+    take(plan, model(plan), &accept, steps)
+}
+
+/// Takes these steps with a client's machine. See [`replay`].
+///
+/// # Errors
+/// The first violation, with the steps up to it.
+pub fn replay_client<M: MessageMachine + Clone + Hash>(
+    plan: &Plan,
+    wrap: impl Fn(client::Client) -> M,
+    steps: &[Step],
+) -> Result<String, Box<Counterexample>> {
+    take(plan, machine(plan, &wrap, true), &|session| session, steps)
+}
+
+/// The model of a client.
+fn model(plan: &Plan) -> ModelEnd {
+    let config = &plan.config;
+    ModelEnd::new(Client::new(ClientSettings {
+        start: None,
+        upgrade: Some(LinkKind::WebSocket),
+        heartbeat_timeout: config.ping_interval + config.ping_timeout,
+        ping_interval: config.ping_interval,
+        max_payload: config.max_payload,
+        behavior: plan.behavior,
+    }))
+}
+
+/// A client's machine, whose limits on time are those of the server.
+fn machine<M: MessageMachine>(plan: &Plan, wrap: &impl Fn(client::Client) -> M, log: bool) -> MachineEnd<M> {
+    let mut config = client::Config::default();
+    config.revision = if plan.behavior.revision_3 { Revision::V3 } else { Revision::V4 };
+    config.upgrade_timeout = plan.config.upgrade_timeout;
+    config.close_timeout = plan.config.close_timeout;
+    let client = wrap(client::Client::new(Arc::new(config)));
+    if log { MachineEnd::new(client, true) } else { MachineEnd::without_history(client) }
+}
+
+fn search<M: Explorable, C: MessageEnd + Clone + Hash>(
+    plan: &Plan,
+    client: &dyn Fn(bool) -> C,
+    accept: &dyn Fn(Session) -> M,
+) -> Result<Explored, Box<Counterexample>> {
+    let environment = Environment { plan, server: Server::new(plan.config.clone()), accept, log: false };
     let mut search = Search { seen: BTreeSet::new(), paths: Vec::new(), explored: Explored::default() };
-    let world = World::new(plan);
+    let world = World::new(plan, client(false));
     let mut frontier = Vec::new();
     search.visit(world, None, &mut frontier);
     while !frontier.is_empty() {
@@ -178,7 +250,7 @@ pub fn explore<M: Explorable>(plan: &Plan, accept: impl Fn(Session) -> M) -> Res
             let found = search.expand(&environment, world, index, &mut next);
             if let Err((violation, step)) = found {
                 let steps = search.path(index, step);
-                let script = match replay(plan, accept, &steps) {
+                let script = match take(plan, client(true), accept, &steps) {
                     Ok(script) => script,
                     Err(counterexample) => counterexample.script,
                 };
@@ -191,28 +263,28 @@ pub fn explore<M: Explorable>(plan: &Plan, accept: impl Fn(Session) -> M) -> Res
     Ok(search.explored)
 }
 
-/// Takes these steps, and returns them as text with the inputs and outputs of the machine at each.
-///
-/// # Errors
-/// The first violation, with the steps up to it.
-pub fn replay<M: Explorable>(
+fn take<M: Explorable, C: MessageEnd + Clone + Hash>(
     plan: &Plan,
-    accept: impl Fn(Session) -> M,
+    client: C,
+    accept: &dyn Fn(Session) -> M,
     steps: &[Step],
 ) -> Result<String, Box<Counterexample>> {
-    let environment = Environment { plan, server: Server::new(plan.config.clone()), accept: &accept, log: true };
-    let mut world = World::new(plan);
-    let (mut script, mut logged, mut taken) = (String::new(), 0, Vec::new());
+    let environment = Environment { plan, server: Server::new(plan.config.clone()), accept, log: true };
+    let mut world = World::new(plan, client);
+    let (mut script, mut logged, mut logged_client, mut taken) = (String::new(), 0, 0, Vec::new());
     for step in steps {
         taken.push(*step);
         let result = world.take(&environment, *step);
         // Writing to a string cannot fail.
         let _ = writeln!(script, "{:3}. {step}", taken.len());
-        let log = world.machine.as_ref().map(|machine| machine.log()).unwrap_or_default();
-        for line in log.get(logged..).unwrap_or_default().lines() {
-            let _ = writeln!(script, "         {line}");
+        let server = world.machine.as_ref().map(|machine| machine.log()).unwrap_or_default();
+        let client = world.client.log();
+        for (who, log, logged) in [("server", server, &mut logged), ("client", &client, &mut logged_client)] {
+            for line in log.get(*logged..).unwrap_or_default().lines() {
+                let _ = writeln!(script, "         {who} {line}");
+            }
+            *logged = log.len();
         }
-        logged = log.len();
         if let Err(violation) = result {
             return Err(Box::new(Counterexample { violation, steps: taken, script }));
         }
@@ -235,7 +307,12 @@ struct Search {
 
 impl Search {
     /// Queues a state, unless it was visited before.
-    fn visit<M: Explorable>(&mut self, world: World<M>, reached: Reached, next: &mut Vec<(World<M>, usize)>) {
+    fn visit<M: Explorable, C: MessageEnd + Clone + Hash>(
+        &mut self,
+        world: World<M, C>,
+        reached: Reached,
+        next: &mut Vec<(World<M, C>, usize)>,
+    ) {
         if self.seen.insert(fingerprint(&world, world.now)) {
             self.explored.states = self.explored.states.saturating_add(1);
             next.push((world, self.paths.len()));
@@ -244,12 +321,12 @@ impl Search {
     }
 
     /// Takes every step that is possible in a state.
-    fn expand<M: Explorable>(
+    fn expand<M: Explorable, C: MessageEnd + Clone + Hash>(
         &mut self,
         environment: &Environment<'_, M>,
-        world: World<M>,
+        world: World<M, C>,
         index: usize,
-        next: &mut Vec<(World<M>, usize)>,
+        next: &mut Vec<(World<M, C>, usize)>,
     ) -> Result<(), (Violation, Option<Step>)> {
         let mut steps = Vec::new();
         world.urgent_steps(&mut steps);
@@ -268,13 +345,13 @@ impl Search {
     }
 
     /// Takes these steps, and returns whether any of them was possible.
-    fn take_all<M: Explorable>(
+    fn take_all<M: Explorable, C: MessageEnd + Clone + Hash>(
         &mut self,
         environment: &Environment<'_, M>,
-        world: &World<M>,
+        world: &World<M, C>,
         index: usize,
         steps: &[Step],
-        next: &mut Vec<(World<M>, usize)>,
+        next: &mut Vec<(World<M, C>, usize)>,
     ) -> Result<bool, (Violation, Option<Step>)> {
         let mut any = false;
         for step in steps {

@@ -19,7 +19,8 @@ use crate::id::{LinkId, RequestId, Sid};
 use crate::message::{Message, Text};
 use crate::packet::Frame;
 use crate::server::{Input, LinkDownCause, Refusal, RequestKind, Route, Server, Session, SessionRequest, Transmit};
-use crate::testkit::client::{Client, ClientAction, ClientEvent, ClientSettings};
+use crate::testkit::client::{ClientAction, ClientEvent};
+use crate::testkit::client_end::MessageEnd;
 use crate::testkit::invariants::{Numbered, Violation, Watched};
 use crate::time::Instant;
 
@@ -116,8 +117,8 @@ struct Exchange {
     received: bool,
     /// The body is in transit.
     body_due: bool,
-    /// The status and body of the answer, once the server has answered.
-    answer: Option<(u16, Bytes)>,
+    /// The status, content type and body of the answer, once the server has answered.
+    answer: Option<(u16, ContentType, Bytes)>,
     /// The server receives nothing more about it.
     server_done: bool,
     /// The client receives nothing more about it.
@@ -165,10 +166,10 @@ enum Closer {
 
 /// The state of the world.
 #[derive(Clone, Hash)]
-pub(super) struct World<M> {
+pub(super) struct World<M, C> {
     pub(super) now: Instant,
     pub(super) machine: Option<Watched<M>>,
-    client: Client,
+    pub(super) client: C,
     /// Whether the client does not wait for its POST before it moves to its link.
     upgrades_during_post: bool,
     /// Whether the deadlines of the client count, which sends pings in revision 3.
@@ -207,20 +208,13 @@ pub(super) struct Environment<'a, M> {
     pub(super) log: bool,
 }
 
-impl<M: Explorable> World<M> {
+impl<M: Explorable, C: MessageEnd + Clone + Hash> World<M, C> {
     /// The first state: the client has sent its first GET.
-    pub(super) fn new(plan: &Plan) -> Self {
-        let config = &plan.config;
-        let client = Client::new(ClientSettings {
-            start: None,
-            upgrade: Some(LinkKind::WebSocket),
-            heartbeat_timeout: config.ping_interval + config.ping_timeout,
-            ping_interval: config.ping_interval,
-            max_payload: config.max_payload,
-            behavior: plan.behavior,
-        });
+    pub(super) fn new(plan: &Plan, mut client: C) -> Self {
+        let now = Instant::from_millis(3_600_000);
+        client.open(now);
         let mut world = Self {
-            now: Instant::from_millis(3_600_000),
+            now,
             machine: None,
             client,
             upgrades_during_post: plan.behavior.upgrades_during_post,
@@ -353,8 +347,8 @@ impl<M: Explorable> World<M> {
                 if let Some(exchange) = self.exchanges.get_mut(&name) {
                     exchange.client_done = true;
                     let is_post = is_post(exchange);
-                    if let Some((status, body)) = exchange.answer.clone() {
-                        self.client.response(self.now, name, status, body);
+                    if let Some((status, content_type, body)) = exchange.answer.clone() {
+                        self.client.response(self.now, name, status, content_type, body);
                     }
                     // For a POST, writing and arriving are one step, because its answer contains no packets.
                     if is_post {
@@ -371,7 +365,7 @@ impl<M: Explorable> World<M> {
             Step::ClientNotifiedOfCut(name) => {
                 if let Some(exchange) = self.exchanges.get_mut(&name) {
                     exchange.client_done = true;
-                    self.client.failed(name);
+                    self.client.failed(self.now, name);
                 }
             }
             Step::LinkRequestArrives(name) => self.link_request_arrives(environment, name),
@@ -406,7 +400,9 @@ impl<M: Explorable> World<M> {
                 }
             }
             Step::ClientSends => {
-                self.client.send(self.upstream.next_message(0, false));
+                if self.client.send(self.upstream.next_message(0, false)).is_err() {
+                    return Ok(false);
+                }
                 self.upstream.count_sent();
             }
             Step::ServerSends => {
@@ -421,7 +417,7 @@ impl<M: Explorable> World<M> {
             }
             Step::ClientCloses => {
                 self.closer = Some(Closer::Client);
-                self.client.close();
+                self.client.close(self.now);
             }
             Step::ServerCloses => {
                 self.closer = Some(Closer::Server);
@@ -462,6 +458,7 @@ impl<M: Explorable> World<M> {
         if let Some(machine) = &self.machine {
             machine.check()?;
         }
+        self.client.check()?;
         Ok(true)
     }
 
@@ -553,7 +550,7 @@ impl<M: Explorable> World<M> {
                 }
             }
         }
-        while let Some(event) = self.client.poll_event() {
+        while let Some(event) = self.client.next_event() {
             match event {
                 ClientEvent::Open => self.client_open = true,
                 ClientEvent::Message(message) => self.downstream.receive(&message)?,
@@ -569,16 +566,14 @@ impl<M: Explorable> World<M> {
         match state.to_client.pop_front() {
             Some(LinkItem::Opened) if state.client == End::Waiting => {
                 state.client = End::Up;
-                self.client.link_up(name);
+                self.client.link_up(self.now, name);
             }
             Some(LinkItem::Message(message)) if state.client == End::Up => {
-                if let Ok(packet) = self.client.decode(message) {
-                    self.client.link_packet(self.now, name, packet);
-                }
+                self.client.link_message(self.now, name, message);
             }
-            Some(LinkItem::Down(_)) if state.client != End::Closed => {
+            Some(LinkItem::Down(cause)) if state.client != End::Closed => {
                 state.client = End::Closed;
-                self.client.link_down(name);
+                self.client.link_down(self.now, name, cause);
             }
             _ => {}
         }
@@ -631,7 +626,7 @@ impl<M: Explorable> World<M> {
             Ok(_) => self.handle_input(Input::Get { request }),
             Err(response) => {
                 exchange.server_done = true;
-                exchange.answer = Some((response.status(), response.into_body()));
+                exchange.answer = Some(answer(response));
             }
         }
     }
@@ -688,7 +683,7 @@ impl<M: Explorable> World<M> {
         match transmit {
             Transmit::Reply { request: RequestId(name), response } => {
                 if let Some(exchange) = self.exchanges.get_mut(&name) {
-                    exchange.answer = Some((response.status(), response.into_body()));
+                    exchange.answer = Some(answer(response));
                 }
             }
             Transmit::Link { link: LinkId(name), frame } => {
@@ -747,7 +742,7 @@ impl<M: Explorable> World<M> {
 
     /// Checks the end of a path: both ends are closed, every request was answered, and an end that closed gracefully has lost nothing.
     pub(super) fn check_end(mut self) -> Result<(), Violation> {
-        if self.client_open && !self.client.is_closed() {
+        if (self.client_open || C::HAS_OPEN_TIMEOUT) && !self.client.is_closed() {
             return Err(Violation::new("I5", "no step is possible, and the client is not closed".into()));
         }
         let now = self.now;
@@ -761,6 +756,7 @@ impl<M: Explorable> World<M> {
             }
             machine.check_after_end(now)?;
         }
+        self.client.check_end(now)?;
         let fail = |numbered: &Numbered| {
             Err(Violation::new("I10", format!("lost by closing gracefully: {numbered:?}, {:?}", self.client_reason)))
         };
@@ -777,6 +773,13 @@ impl<M: Explorable> World<M> {
             _ => Ok(()),
         }
     }
+}
+
+/// The answer as the client gets it.
+fn answer(response: Response) -> (u16, ContentType, Bytes) {
+    let content_type = response.headers().iter().find(|(name, _)| *name == "content-type");
+    let content_type = ContentType::from_response_header(content_type.map(|(_, value)| value.as_bytes()));
+    (response.status(), content_type, response.into_body())
 }
 
 fn is_post(exchange: &Exchange) -> bool {
