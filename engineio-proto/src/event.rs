@@ -1,4 +1,4 @@
-//! The events of a session, and the reasons why a session ends.
+//! The events of a session, what carries it, and the reasons why it ends. The same for both ends.
 
 use core::fmt;
 
@@ -36,6 +36,40 @@ pub enum LinkKind {
     WebSocket,
     /// The first bidirectional stream of a WebTransport session. It carries bytes, which the Engine.IO session frames.
     WebTransport,
+}
+
+/// What carries a session.
+///
+/// Exhaustive.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Transport {
+    /// HTTP requests.
+    Polling,
+    /// A WebSocket or WebTransport.
+    Link(LinkKind),
+}
+
+impl Transport {
+    /// The name of the transport in the protocol: `polling`, `websocket` or `webtransport`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::Link(LinkKind::WebSocket) => "websocket",
+            Self::Link(LinkKind::WebTransport) => "webtransport",
+        }
+    }
+}
+
+/// Why a link went down.
+///
+/// Exhaustive.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum LinkDownCause {
+    /// The peer closed the link, gracefully or by ending the connection.
+    Closed,
+    /// The link failed: reset, protocol error, message too large, write error.
+    Failed,
 }
 
 /// Why a session ended.

@@ -12,13 +12,12 @@ use core::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::Config;
-use crate::event::LinkKind;
+use crate::event::{LinkKind, Transport};
 use crate::form::decode_text;
 use crate::id::Sid;
 use crate::json;
 use crate::message::Text;
 use crate::packet::{Frame, PacketType};
-use crate::server::Transport;
 use crate::wire::Revision;
 
 /// The parameters of a query that determine how a request is routed and answered. A missing parameter is the same as an empty one, as in

@@ -147,7 +147,7 @@ mod wire;
 
 pub use self::config::{Config, Limits, Transports};
 pub use self::error::{ParseError, SendError};
-pub use self::event::{CloseReason, Event, LinkKind, TransportError};
+pub use self::event::{CloseReason, Event, LinkDownCause, LinkKind, Transport, TransportError};
 pub use self::form::query_parameters;
 pub use self::http::{ContentType, RequestHead, Response};
 pub use self::id::{InvalidSid, LinkId, RequestId, Sid};

@@ -4,8 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::config::Limits;
-use crate::event::LinkKind;
-use crate::server::Transport;
+use crate::event::{LinkKind, Transport};
 use crate::wire::Revision;
 
 /// Settings of a client. Defaults are those of engine.io-client 6.6 (`lib/socket.ts`).

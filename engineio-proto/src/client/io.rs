@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 
-use crate::event::LinkKind;
+use crate::event::{LinkDownCause, LinkKind};
 use crate::http::ContentType;
 use crate::id::{LinkId, RequestId};
 use crate::message::{Message, Text};
 use crate::packet::Frame;
-use crate::server::LinkDownCause;
 
 /// An input of a client, which the driver passes to `handle`.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 #[cfg(doc)]
 use crate::config::Config;
-use crate::event::{LinkKind, TransportError};
+use crate::event::{LinkDownCause, LinkKind, TransportError};
 use crate::http::{ContentType, Response};
 use crate::id::{LinkId, RequestId};
 use crate::message::Message;
@@ -106,17 +106,6 @@ impl BodyFault {
     }
 }
 
-/// Why a link went down.
-///
-/// Exhaustive.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum LinkDownCause {
-    /// The peer closed the link, gracefully or by ending the connection.
-    Closed,
-    /// The link failed: reset, protocol error, message too large, write error.
-    Failed,
-}
-
 /// An output of a session, which the driver writes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
@@ -143,27 +132,4 @@ pub enum Transmit {
         /// The link.
         link: LinkId,
     },
-}
-
-/// What carries a session.
-///
-/// Exhaustive.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Transport {
-    /// HTTP requests.
-    Polling,
-    /// A WebSocket or WebTransport.
-    Link(LinkKind),
-}
-
-impl Transport {
-    /// The name of the transport in the protocol: `polling`, `websocket` or `webtransport`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Polling => "polling",
-            Self::Link(LinkKind::WebSocket) => "websocket",
-            Self::Link(LinkKind::WebTransport) => "webtransport",
-        }
-    }
 }

@@ -13,11 +13,12 @@ use alloc::format;
 use alloc::string::ToString as _;
 
 pub use self::incoming::{Incoming, IncomingOutcome};
-pub use self::io::{BodyFault, Input, LinkDownCause, Transmit, Transport};
+pub use self::io::{BodyFault, Input, Transmit};
 pub use self::machine::ServerMachine;
 pub use self::session::Session;
 use crate::config::Config;
 use crate::event::LinkKind;
+pub use crate::event::{LinkDownCause, Transport};
 use crate::handshake::Query;
 use crate::http::{RequestHead, Response};
 use crate::id::Sid;

@@ -12,13 +12,12 @@ use super::client::{Client, ClientAction, ClientEvent};
 use super::invariants::{Violation, Watched, WatchedEvent};
 use crate::client;
 use crate::error::SendError;
-use crate::event::Event;
+use crate::event::{Event, LinkDownCause};
 use crate::framing::Decoder;
 use crate::http::ContentType;
 use crate::id::{LinkId, RequestId};
 use crate::machine::Machine;
 use crate::message::Message;
-use crate::server::LinkDownCause;
 use crate::time::Instant;
 
 /// The client's end of a simulated network. Requests and links have numbers that the client chooses.

@@ -16,13 +16,13 @@ use bytes::Bytes;
 
 use crate::client;
 use crate::config::Limits;
-use crate::event::{Event, LinkKind};
+use crate::event::{Event, LinkDownCause, LinkKind};
 use crate::http::ContentType;
 use crate::id::{LinkId, RequestId};
 use crate::machine::Machine;
 use crate::message::Message;
 use crate::packet::{Frame, PacketType};
-use crate::server::{self, LinkDownCause};
+use crate::server;
 use crate::time::Instant;
 
 /// A violated invariant or rule.

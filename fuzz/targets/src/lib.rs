@@ -6,8 +6,8 @@
 //! | decoders | `engine_packet`, `engine_payload`, `jsonp`, `webtransport`, `json_scanner`, `socket_json`, `socket_msgpack`, `typed_read`, `websocket_decoder`, `websocket_deflate` |
 //! | encode, then decode | `engine_encode`, `socket_encode`, `websocket_pair` |
 //! | HTTP | `http_route`, `http_bodies`, `websocket_handshake` |
-//! | machines | `engine_session`, `engine_session_v3`, `socket_connection`, `socket_connection_v3`, `namespace`, `recovery`, `websocket_connection` |
-//! | two machines against each other | `engine_pair`, `socket_world`, `websocket_pair` |
+//! | machines | `engine_session`, `engine_session_v3`, `engine_client`, `socket_connection`, `socket_connection_v3`, `namespace`, `recovery`, `websocket_connection` |
+//! | two machines against each other | `engine_pair`, `engine_client_pair`, `socket_world`, `websocket_pair` |
 
 #![forbid(unsafe_code)]
 
@@ -17,8 +17,8 @@ mod socket;
 mod websocket;
 
 pub use self::engine::{
-    engine_encode, engine_packet, engine_pair, engine_payload, engine_session, engine_session_v3, http_bodies,
-    http_route, jsonp, webtransport,
+    engine_client, engine_client_pair, engine_encode, engine_packet, engine_pair, engine_payload, engine_session,
+    engine_session_v3, http_bodies, http_route, jsonp, webtransport,
 };
 pub use self::socket::{
     json_scanner, namespace, recovery, socket_connection, socket_connection_v3, socket_encode, socket_json,
@@ -39,6 +39,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("engine_session", engine_session),
     ("socket_connection_v3", socket_connection_v3),
     ("engine_session_v3", engine_session_v3),
+    ("engine_client", engine_client),
     ("socket_json", socket_json),
     ("socket_msgpack", socket_msgpack),
     ("socket_encode", socket_encode),
@@ -52,6 +53,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("http_bodies", http_bodies),
     ("http_route", http_route),
     ("engine_pair", engine_pair),
+    ("engine_client_pair", engine_client_pair),
     ("socket_world", socket_world),
     ("namespace", namespace),
     ("recovery", recovery),

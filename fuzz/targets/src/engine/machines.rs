@@ -1,13 +1,15 @@
-//! The session: alone with arbitrary input, and connected to a correct client.
+//! The session and the client: each alone with arbitrary input, each connected to a correct peer, and both connected to each other.
 
 use arbitrary::{Result, Unstructured};
 use core::time::Duration;
 
-use engineio_proto::testkit::scenario::{Ending, Scenario, run};
-use engineio_proto::testkit::{Choices, ClientBehavior, Clock, NetworkSettings, PollOrder, Random, RandomWalk};
+use engineio_proto::testkit::scenario::{Ending, Scenario, run, run_machines};
+use engineio_proto::testkit::{
+    Choices, ClientBehavior, ClientWalk, Clock, NetworkSettings, PollOrder, Random, RandomWalk,
+};
 use engineio_proto::{LinkKind, Revision, Transports};
 
-/// The decisions of a [`RandomWalk`].
+/// The decisions of a [`RandomWalk`] or a [`ClientWalk`].
 struct Script<'a>(Unstructured<'a>);
 
 impl Choices for Script<'_> {
@@ -62,9 +64,78 @@ fn session(revision: Revision, data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Input: a seed, then the scenario of a client and a server with a network between them.
+/// Input: a byte that selects what must make no difference, and eight bytes that seed it, as for [`engine_session`]. The revision, and the
+/// number of steps, then the script of a [`ClientWalk`]: any answers of a server, commands and times in any order. Every invariant is checked
+/// after every step.
+pub fn engine_client(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let comparison = input.int_in_range(0..=3)?;
+    let seed = input.arbitrary()?;
+    let revision = if input.arbitrary::<bool>()? { Revision::V3 } else { Revision::V4 };
+    let acts = input.int_in_range(1..=120)?;
+    let walk = ClientWalk::new(revision, &mut Script(input), acts);
+    let chance = || Random::new(seed);
+    let play = |order: PollOrder, clock: Clock| match walk.play(order, clock, false) {
+        Ok(outcome) => outcome,
+        Err((violation, _)) => panic!("{violation}\n{walk:?}"),
+    };
+    let (one, two) = match comparison {
+        0 => {
+            // A loop, for the reason that `session` has.
+            let [one, two] = [(); 2].map(|()| play(PollOrder::Sometimes(chance(), 200), Clock::Steady));
+            assert_eq!(one, two, "I8");
+            return Ok(());
+        }
+        1 => (
+            play(PollOrder::EventsFirst, Clock::StandsStill(chance())),
+            play(PollOrder::EventsFirst, Clock::Backwards(chance())),
+        ),
+        2 => (play(PollOrder::EventsFirst, Clock::Steady), play(PollOrder::TransmitsFirst, Clock::Steady)),
+        _ => (play(PollOrder::EventsFirst, Clock::Steady), play(PollOrder::Any(chance()), Clock::Steady)),
+    };
+    if comparison == 1 || walk.ignores_poll_order() {
+        assert_eq!((one.events, one.transmits), (two.events, two.transmits));
+    }
+    Ok(())
+}
+
+/// Input: a seed, then the scenario of a client and a server with a network between them. The client is a model of the JavaScript one.
 pub fn engine_pair(data: &[u8]) -> Result<()> {
     let mut input = Unstructured::new(data);
+    let (seed, scenario) = scenario(&mut input)?;
+    if let Err(failure) = run(seed, &scenario, false) {
+        let log = run(seed, &scenario, true).err().map(|failure| failure.log);
+        panic!("{seed}, {scenario:?}: {failure}\n{}", log.unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Input: as for [`engine_pair`], then the revision, and limits and pauses of the client. The client is our machine.
+pub fn engine_client_pair(data: &[u8]) -> Result<()> {
+    let mut input = Unstructured::new(data);
+    let (seed, mut scenario) = scenario(&mut input)?;
+    scenario.behavior = ClientBehavior { revision_3: input.arbitrary::<bool>()?, ..ClientBehavior::default() };
+    if scenario.behavior.revision_3 {
+        scenario.config.allow_eio3 = true;
+        // Revision 3 has no WebTransport.
+        for link in [&mut scenario.start, &mut scenario.upgrade] {
+            *link = link.map(|_| LinkKind::WebSocket);
+        }
+    }
+    if input.arbitrary::<bool>()? {
+        scenario.client_stall = millis(&mut input, 999)?;
+        scenario.client_limits.soft_inbound = usize::from(input.int_in_range(0..=1999_u16)?);
+        scenario.client_limits.max_outbound = usize::from(input.int_in_range(0..=1999_u16)?);
+    }
+    if let Err(failure) = run_machines(seed, &scenario, false) {
+        let log = run_machines(seed, &scenario, true).err().map(|failure| failure.log);
+        panic!("{seed}, {scenario:?}: {failure}\n{}", log.unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// A seed, and a scenario.
+fn scenario(input: &mut Unstructured<'_>) -> Result<(u64, Scenario)> {
     let seed = input.arbitrary::<u64>()?;
     let kinds = [None, Some(LinkKind::WebSocket), Some(LinkKind::WebTransport)];
     let mut scenario = Scenario {
@@ -82,7 +153,7 @@ pub fn engine_pair(data: &[u8]) -> Result<()> {
             Some(Ending::NetworkFails),
         ])?,
         ends_after_delivery: input.arbitrary::<bool>()?,
-        network: network_settings(&mut input)?,
+        network: network_settings(input)?,
         behavior: ClientBehavior { upgrades_during_post: input.arbitrary::<bool>()?, ..ClientBehavior::default() },
         ..Scenario::default()
     };
@@ -111,11 +182,7 @@ pub fn engine_pair(data: &[u8]) -> Result<()> {
     if !scenario.ends_after_delivery && input.arbitrary::<bool>()? {
         scenario.config.limits.max_outbound = usize::from(input.int_in_range(0..=1999_u16)?);
     }
-    if let Err(failure) = run(seed, &scenario, false) {
-        let log = run(seed, &scenario, true).err().map(|failure| failure.log);
-        panic!("{seed}, {scenario:?}: {failure}\n{}", log.unwrap_or_default());
-    }
-    Ok(())
+    Ok((seed, scenario))
 }
 
 /// A network between fully reliable and almost unusable.

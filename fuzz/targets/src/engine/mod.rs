@@ -1,4 +1,4 @@
-//! Engine.IO: codecs, routing, and the session.
+//! Engine.IO: codecs, routing, the session, and the client.
 
 mod bodies;
 mod encode;
@@ -13,7 +13,7 @@ pub use self::bodies::http_bodies;
 pub use self::encode::engine_encode;
 pub use self::jsonp::jsonp;
 pub(crate) use self::machines::network_settings;
-pub use self::machines::{engine_pair, engine_session, engine_session_v3};
+pub use self::machines::{engine_client, engine_client_pair, engine_pair, engine_session, engine_session_v3};
 pub use self::packet::engine_packet;
 pub use self::payload::engine_payload;
 pub use self::route::http_route;
