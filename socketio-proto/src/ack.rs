@@ -45,6 +45,13 @@ impl AwaitedAcks {
         self.awaited.contains_key(&(socket, id))
     }
 
+    /// The ack that a received ACK with this id answers. An unknown or missing id is not a protocol violation: the ack may have timed out.
+    #[inline]
+    pub(crate) fn answered(&self, socket: SocketHandle, id: Option<u64>) -> Option<AckId> {
+        let id = id.and_then(|id| u32::try_from(id).ok()).map(AckId);
+        id.filter(|&id| self.contains(socket, id))
+    }
+
     /// The id for the next event with an ack. It does not change until it is inserted.
     pub(crate) fn next_id(&self, socket: SocketHandle) -> AckId {
         let mut id = self.next;
@@ -75,9 +82,14 @@ impl AwaitedAcks {
         true
     }
 
+    /// The first ack of a socket whose id is at least `from`.
+    pub(crate) fn first_of(&self, socket: SocketHandle, from: AckId) -> Option<AckId> {
+        self.awaited.range((socket, from)..=(socket, AckId(u32::MAX))).next().map(|(&(_, id), _)| id)
+    }
+
     /// Removes the first ack of a socket.
     pub(crate) fn pop_of(&mut self, socket: SocketHandle) -> Option<AckId> {
-        let (&(_, id), _) = self.awaited.range((socket, AckId(0))..=(socket, AckId(u32::MAX))).next()?;
+        let id = self.first_of(socket, AckId(0))?;
         self.remove(socket, id).then_some(id)
     }
 

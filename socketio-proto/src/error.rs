@@ -22,6 +22,15 @@ pub enum EmitError {
     /// The socket has left its namespace, or its connection is closed.
     #[error("the socket is disconnected")]
     Disconnected,
+    /// The socket is not connected, and the events that it keeps until then have reached
+    /// [`client::Config::max_send_buffer`](crate::client::Config::max_send_buffer). Only sockets of a client keep events.
+    #[error(
+        "the send buffer is full: wait until the socket is connected, drop the event, or raise max_send_buffer of the client's config"
+    )]
+    BufferFull,
+    /// The client has as many sockets as [`Limits::max_namespaces`](crate::Limits) allows.
+    #[error("the client has too many sockets (limits.max_namespaces): remove one, or raise the limit")]
+    TooManySockets,
     /// Too many acks are awaited from this peer ([`Limits::max_awaited_acks`](crate::Limits)), or an ack with this id is
     /// already awaited.
     #[error(
@@ -162,7 +171,7 @@ pub enum DecodeError {
 }
 
 /// The protocol violation that ended a connection. Use it for logs. The disconnect reasons of the sockets are those of the
-/// reference, which has only "forced close" and "forced server close" for all violations.
+/// reference, which has only "forced close", "forced server close" and (in clients) "parse error" for all violations.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -175,7 +184,10 @@ pub enum Fault {
     /// A CONNECT is for a namespace that the client has joined or requested already.
     #[error("CONNECT for a namespace that the client has joined or requested already")]
     ConnectedTwice,
-    /// A packet has a type that clients do not send, or an event has no name.
-    #[error("packet of a type that clients do not send, or event without a name")]
+    /// A packet has a type that the peer must not send, or an event has no name.
+    #[error("packet of a type that the peer must not send, or event without a name")]
     UnexpectedPacket,
+    /// The server has accepted a socket with an id that is too long or has control characters.
+    #[error("the id that the server gave to a socket is too long or has control characters")]
+    InvalidId,
 }

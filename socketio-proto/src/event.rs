@@ -8,6 +8,7 @@ use core::fmt;
 
 use engineio_proto::{CloseReason, LinkKind, Text};
 
+use crate::inbox::InboxEvent;
 use crate::payload::Payload;
 
 /// Identifies a socket (a joined namespace) within its connection. Handles are never reused within a connection. Outside of the
@@ -70,6 +71,17 @@ pub enum Event {
     Closed(CloseReason),
 }
 
+impl InboxEvent for Event {
+    #[inline]
+    fn acked(Outcome { socket, id, outcome }: Outcome) -> Self {
+        Self::Acked { socket, id, outcome }
+    }
+
+    fn writable() -> Self {
+        Self::Writable
+    }
+}
+
 /// The outcome of an awaited ack, before it is taken as [`Event::Acked`].
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -108,6 +120,12 @@ pub enum DisconnectReason {
     ForcedServerClose,
     /// The server is shutting down.
     ServerShuttingDown,
+    /// In a client: the server disconnected the socket from its namespace.
+    IoServerDisconnect,
+    /// In a client: the application disconnected the socket from its namespace.
+    IoClientDisconnect,
+    /// In a client: the server sent an invalid packet. [`Client::fault`](crate::client::Client::fault) tells what was wrong with it.
+    ParseError,
 }
 
 impl DisconnectReason {
@@ -124,8 +142,19 @@ impl DisconnectReason {
                     | CloseReason::ForcedClose
             ),
             Self::ForcedServerClose | Self::ServerShuttingDown => true,
-            Self::ClientNamespaceDisconnect | Self::ServerNamespaceDisconnect => false,
+            Self::ClientNamespaceDisconnect
+            | Self::ServerNamespaceDisconnect
+            | Self::IoServerDisconnect
+            | Self::IoClientDisconnect
+            | Self::ParseError => false,
         }
+    }
+
+    /// In a client: whether the socket connects again by itself if reconnection is on. It does unless one of the sides has disconnected
+    /// the socket, or the application has closed the connection (socket.io-client `lib/manager.ts`, `onclose`).
+    #[must_use]
+    pub const fn is_followed_by_reconnection(&self) -> bool {
+        !matches!(self, Self::IoServerDisconnect | Self::IoClientDisconnect | Self::Closed(CloseReason::ForcedClose))
     }
 
     /// The reason string of the reference.
@@ -137,6 +166,9 @@ impl DisconnectReason {
             Self::ServerNamespaceDisconnect => "server namespace disconnect",
             Self::ForcedServerClose => "forced server close",
             Self::ServerShuttingDown => "server shutting down",
+            Self::IoServerDisconnect => "io server disconnect",
+            Self::IoClientDisconnect => "io client disconnect",
+            Self::ParseError => "parse error",
         }
     }
 }
@@ -193,11 +225,19 @@ struct Question {
     socket: SocketHandle,
     namespace: Text,
     id: u64,
+    /// Counts the sessions of a client, which outlives them.
+    session: u32,
 }
 
 impl AckToken {
-    pub(crate) fn new(socket: SocketHandle, namespace: Text, id: u64) -> Self {
-        Self(Box::new(Question { socket, namespace, id }))
+    #[inline]
+    pub(crate) fn new(socket: SocketHandle, namespace: Text, id: u64, session: u32) -> Self {
+        Self(Box::new(Question { socket, namespace, id, session }))
+    }
+
+    /// The session of the client in which the event was received.
+    pub(crate) const fn session(&self) -> u32 {
+        self.0.session
     }
 
     /// The socket that received the event.

@@ -95,11 +95,14 @@ extern crate std;
 
 mod ack;
 mod arguments;
+mod assembly;
+pub mod client;
 mod config;
 mod error;
 mod event;
 mod few;
 mod id;
+mod inbox;
 mod json;
 #[cfg(feature = "msgpack")]
 mod msgpack;

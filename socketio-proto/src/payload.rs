@@ -211,6 +211,11 @@ impl Payload {
         Ok(payload)
     }
 
+    /// The payload of an ACK that has none.
+    pub(crate) fn no_arguments(limits: &Limits) -> Option<Self> {
+        Self::from_json(PacketType::Ack, Text::from_static("[]"), Vec::new(), limits).ok()
+    }
+
     /// Creates the payload of a packet from the text between `at` and the end of `text`. Returns `None` if it is not valid.
     #[inline]
     pub(crate) fn within(

@@ -353,8 +353,9 @@ impl Client {
         if self.transport == Transport::Polling && frames.iter().any(cut) {
             return Err(SendError::Separator);
         }
+        let weight = frames.iter().fold(0, |sum: usize, frame| sum.saturating_add(frame.weight()));
         let waiting = self.buffered_bytes();
-        self.outbox.check_capacity(frames, waiting, &self.config.limits)
+        self.outbox.check_capacity(weight, waiting, &self.config.limits)
     }
 
     /// Closes the session gracefully: queued packets are sent first. Does nothing if the session is closing or closed. A session that is not

@@ -15,7 +15,6 @@
 //!
 //! Source: socket.io `lib/client.ts`, `lib/socket.ts`.
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use engineio_proto::server::{Input, Session, Transmit, Transport};
@@ -25,17 +24,18 @@ use engineio_proto::{
 };
 use serde::Serialize;
 
-use super::inbox::Inbox;
 use super::protocol_4;
 use super::sockets::{ROOT, Sockets};
 use crate::ack::AwaitedAcks;
+use crate::assembly::Assembly;
 use crate::config::Config;
 use crate::error::{EmitError, Fault};
 use crate::event::{AckError, AckId, AckToken, DisconnectReason, Event, Outcome, Pending, SocketHandle};
 use crate::id::SocketId;
+use crate::inbox::Inbox;
 use crate::offset::PrivateId;
 use crate::packet::{Encoded, Outgoing, Packet, PacketType};
-use crate::parser::{Decoder, Encoder, Json, Parser};
+use crate::parser::{Encoder, Json, Parser};
 use crate::payload::{Args, Payload};
 
 /// The message sent to a client that requests an unknown namespace (socket.io `lib/client.ts`, `connect`).
@@ -82,16 +82,14 @@ enum Phase {
 pub struct Connection<P: Parser = Json> {
     session: Session,
     parser: P,
-    decoder: P::Decoder,
+    assembly: Assembly<P::Decoder>,
     config: Arc<Config>,
     /// The latest time passed in.
     now: Instant,
     timers: Timers<3>,
     sockets: Sockets,
     acks: AwaitedAcks,
-    inbox: Inbox,
-    /// Bytes received so far of the packet whose attachments are incomplete.
-    gathered: usize,
+    inbox: Inbox<Event>,
     phase: Phase,
     /// The reported close reason, when this side closed for a reason that the session does not have.
     reason: Option<CloseReason>,
@@ -105,7 +103,7 @@ impl<P: Parser> Connection<P> {
     #[must_use]
     pub fn new(now: Instant, session: Session, parser: P, config: Arc<Config>) -> Self {
         Self {
-            decoder: parser.decoder(&config.limits),
+            assembly: Assembly::new(parser.decoder(&config.limits)),
             session,
             parser,
             config,
@@ -113,8 +111,7 @@ impl<P: Parser> Connection<P> {
             timers: Timers::new(),
             sockets: Sockets::new(),
             acks: AwaitedAcks::new(),
-            inbox: Inbox::default(),
-            gathered: 0,
+            inbox: Inbox::new(),
             phase: Phase::Open,
             reason: None,
             fault: None,
@@ -622,19 +619,10 @@ impl<P: Parser> Connection<P> {
         self.session.revision() == Revision::V3
     }
 
-    /// Whether to stop taking events from the session for now. As in the session, a single event may exceed the limit: it does
-    /// not close the connection of a peer that still owes an ack.
+    /// Whether to stop taking events from the session for now.
     #[inline]
     fn is_full(&self) -> bool {
-        let full = self.phase == Phase::Open && self.inbox.bytes() >= self.inbox_limit();
-        full && (self.acks.is_empty() || self.inbox.has_several())
-    }
-
-    fn inbox_limit(&self) -> usize {
-        let limits = &self.session.config().limits;
-        let limit = if self.acks.is_empty() { limits.soft_inbound } else { limits.max_inbound };
-        // With a limit of 0 the inbox would always be full, and no event could be read to free capacity.
-        limit.max(1)
+        self.phase == Phase::Open && self.inbox.is_full(&self.session.config().limits, !self.acks.is_empty())
     }
 
     #[inline]
@@ -642,11 +630,9 @@ impl<P: Parser> Connection<P> {
         if self.phase != Phase::Open {
             return;
         }
-        self.gathered = self.gathered.saturating_add(message.len());
-        match self.decoder.decode(message) {
+        match self.assembly.receive(message) {
             Ok(None) => {}
-            Ok(Some(packet)) => {
-                let bytes = core::mem::take(&mut self.gathered);
+            Ok(Some((packet, bytes))) => {
                 if self.is_protocol_4() {
                     self.dispatch_of_protocol_4(packet, bytes);
                 } else {
@@ -674,14 +660,12 @@ impl<P: Parser> Connection<P> {
         };
         match (packet_type, payload) {
             (PacketType::Event, Some(payload)) => {
-                let ack = id.map(|id| AckToken::new(socket, namespace, id));
+                let ack = id.map(|id| AckToken::new(socket, namespace, id, 0));
                 self.inbox.push(Event::Received { socket, payload, ack }, bytes);
             }
             (PacketType::Ack, payload) => {
-                // An unknown or missing id is not a protocol violation: the ack may have timed out.
-                let id = id.and_then(|id| u32::try_from(id).ok()).map(AckId);
-                let Some(id) = id.filter(|&id| self.acks.contains(socket, id)) else { return };
-                let Some(payload) = payload.or_else(|| self.no_arguments()) else {
+                let Some(id) = self.acks.answered(socket, id) else { return };
+                let Some(payload) = payload.or_else(|| Payload::no_arguments(&self.config.limits)) else {
                     self.unexpected_packet(Fault::UnexpectedPacket);
                     return;
                 };
@@ -707,11 +691,6 @@ impl<P: Parser> Connection<P> {
             _ => packet.payload,
         };
         self.dispatch(Packet { namespace, payload, ..packet }, bytes);
-    }
-
-    /// The payload of an ACK that has none.
-    fn no_arguments(&self) -> Option<Payload> {
-        Payload::from_json(PacketType::Ack, Text::from_static("[]"), Vec::new(), &self.config.limits).ok()
     }
 
     fn connect(&mut self, namespace: Text, auth: Option<Payload>, bytes: usize) {
@@ -773,8 +752,7 @@ impl<P: Parser> Connection<P> {
             self.left(socket, reason);
         }
         self.timers.clear_all();
-        self.decoder = self.parser.decoder(&self.config.limits);
-        self.gathered = 0;
+        self.assembly = Assembly::new(self.parser.decoder(&self.config.limits));
     }
 
     /// Handles a misplaced packet. As in the reference, the reason depends on whether the session can send its close packet

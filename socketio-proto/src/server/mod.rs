@@ -33,7 +33,6 @@
 //! the driver.
 
 mod connection;
-mod inbox;
 mod machine;
 mod namespace;
 mod namespaces;
