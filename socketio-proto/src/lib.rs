@@ -1,8 +1,9 @@
 //! Socket.IO as state machines: bytes and time in, actions out.
 //!
 //! [`server::Connection`] is one peer: its namespaces, events, acks and attachments, and the Engine.IO session that it owns.
-//! [`server::Namespace`] holds all sockets on one namespace: their rooms, and the recipients of each broadcast. Neither of them
-//! reads a clock or a socket. Neither blocks, and neither panics on anything that a peer sends.
+//! [`server::Namespace`] holds all sockets on one namespace: their rooms, and the recipients of each broadcast. [`client::Client`] is the
+//! other end: the connection to a server, which is opened again when it is lost, and its sockets. None of them reads a clock or a socket,
+//! blocks, or panics on anything that a peer sends.
 //!
 //! A machine has four kinds of methods:
 //!
@@ -84,7 +85,7 @@
 //! The feature `portable-atomic` supports processors without compare-and-swap, such as the Cortex-M0; see the docs of
 //! [`engineio_proto`]. [`engineio_proto::Arc`] is the `Arc` of the example above, on every processor.
 //!
-//! Source: Socket.IO protocol v5; socket.io 4.8, socket.io-parser 4.2.7 and socket.io-adapter 2.5.
+//! Source: Socket.IO protocol v5; socket.io and socket.io-client 4.8, socket.io-parser 4.2.7 and socket.io-adapter 2.5.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -115,6 +115,8 @@ pub struct Client<P: Parser = Json> {
     undrained: bool,
     /// Whether a command was refused because a send buffer was full.
     buffer_refused: bool,
+    /// Whether the server should have sent a ping before now. Until it does, or the connection ends, events are kept.
+    silent: bool,
 }
 
 impl<P: Parser> Client<P> {
@@ -148,6 +150,7 @@ impl<P: Parser> Client<P> {
             fault: None,
             undrained: false,
             buffer_refused: false,
+            silent: false,
             config,
         }
     }
@@ -374,6 +377,10 @@ impl<P: Parser> Client<P> {
     /// Handles an input from outside.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.tick(now);
+        if self.silent && self.is_protocol_4() {
+            // Old servers send no pings. What they send instead is not reported.
+            self.heard();
+        }
         if self.undrained || self.is_full() {
             self.engine.handle(self.now, input);
         } else if let Some(event) = self.engine.handle_then_poll(self.now, input) {
@@ -652,9 +659,17 @@ impl<P: Parser> Client<P> {
     #[inline]
     fn catch_up(&mut self, now: Instant) {
         self.tick(now);
-        if self.engine.is_ping_overdue(self.now) {
+        if self.phase == Phase::Open && self.engine.is_ping_overdue(self.now) {
+            self.silent = true;
             self.handle_timeout(now);
         }
+    }
+
+    /// The server is not silent any more.
+    #[cold]
+    fn heard(&mut self) {
+        self.silent = false;
+        let _ = self.send_all_buffered();
     }
 
     /// Takes events from the session until the inbox is full.
@@ -701,7 +716,12 @@ impl<P: Parser> Client<P> {
             (LowerEvent::Closed(reason), Phase::Open) => self.closed(DisconnectReason::Closed(reason)),
             (LowerEvent::Writable, Phase::Open) => self.send_waiting(),
             (LowerEvent::Upgraded(kind), Phase::Open) => self.inbox.push(Event::Upgraded(kind), 0),
-            (LowerEvent::Ping, Phase::Open) => self.inbox.push(Event::Ping, 0),
+            (LowerEvent::Ping, Phase::Open) => {
+                self.inbox.push(Event::Ping, 0);
+                if self.silent {
+                    self.heard();
+                }
+            }
             _ => {}
         }
     }
@@ -863,6 +883,7 @@ impl<P: Parser> Client<P> {
         self.set(Timer::Open, None);
         self.assembly = Assembly::new(self.parser.decoder(&self.config.limits));
         self.control = VecDeque::new();
+        self.silent = false;
     }
 
     /// Closes immediately because the application does not read what the server sends. The caller must call `pump`.
@@ -1242,7 +1263,7 @@ impl<P: Parser> Client<P> {
     fn transport(&mut self, socket: SocketHandle, encoded: Encoded, ack: Option<AckId>) -> Result<(), EmitError> {
         let state = self.sockets.get_mut(socket).ok_or(EmitError::Disconnected)?;
         // The session may have ended behind events that were not read.
-        if !state.is_connected() || !state.send_buffer.is_empty() || !self.engine.is_open() {
+        if !state.is_connected() || !state.send_buffer.is_empty() || self.silent || !self.engine.is_open() {
             if !state.send_buffer.push(encoded, ack, self.config.max_send_buffer) {
                 self.buffer_refused = true;
                 return Err(EmitError::BufferFull);
@@ -1303,6 +1324,7 @@ impl<P: Parser> Client<P> {
         while let Some(state) = self.sockets.get(socket)
             && state.is_connected()
             && state.send_buffer.is_empty()
+            && !self.silent
             && let Some(event) = state.retries.due()
         {
             let (encoded, id, timeout, reported) = (event.encoded.clone(), event.id, event.timeout, event.reported);
@@ -1336,19 +1358,28 @@ impl<P: Parser> Client<P> {
             }
             self.control.pop_front();
         }
+        if self.send_all_buffered() {
+            self.inbox.set_writable(true);
+        }
+    }
+
+    /// Sends the events that connected sockets keep. Returns false if not all of them fit into the outbound queue.
+    fn send_all_buffered(&mut self) -> bool {
         let mut last = None;
         while let Some(socket) = self.sockets.active_after(last) {
             if !self.send_buffered(socket) {
-                return;
+                return false;
             }
             last = Some(socket);
         }
-        self.inbox.set_writable(true);
+        true
     }
 
     /// Sends the events that a connected socket keeps. Returns false if not all of them fit into the outbound queue.
     fn send_buffered(&mut self, socket: SocketHandle) -> bool {
-        while let Some(state) = self.sockets.get_mut(socket).filter(|socket| socket.is_connected()) {
+        while !self.silent
+            && let Some(state) = self.sockets.get_mut(socket).filter(|socket| socket.is_connected())
+        {
             let Some(event) = state.send_buffer.first() else { break };
             match self.engine.send_frames(event.encoded.frames()) {
                 Err(SendError::Separator) => {
