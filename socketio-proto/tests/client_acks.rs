@@ -1,4 +1,11 @@
 //! Acks in both directions: ids, timeouts, and one outcome for each.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic"
+)]
 
 mod client_world;
 

@@ -1,4 +1,11 @@
 //! How the sockets of a client join their namespaces and leave them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic"
+)]
 
 mod client_world;
 

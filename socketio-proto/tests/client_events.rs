@@ -1,4 +1,11 @@
 //! Events in both directions: order around the connection, what is kept while there is none, volatile events, binary data.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic"
+)]
 
 mod client_world;
 

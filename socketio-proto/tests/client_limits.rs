@@ -1,4 +1,11 @@
 //! Every queue of a client has a limit, and nothing is kept that is not needed any more.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic"
+)]
 
 mod client_world;
 

@@ -1,4 +1,11 @@
 //! Clients of servers of Socket.IO 1 and 2: protocol 4, over revision 3 of Engine.IO.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic"
+)]
 
 mod client_world;
 

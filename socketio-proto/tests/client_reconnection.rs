@@ -1,5 +1,12 @@
 //! How a client opens its connection again: which ends are followed by it, the delays, the limit, the order of events, and what the
 //! application can do meanwhile.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic"
+)]
 
 mod client_world;
 

@@ -1,4 +1,11 @@
 //! Connection state recovery: a socket returns after a lost connection with its private id and the offset of its last event.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic"
+)]
 
 mod client_world;
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::error::{EncodeError, ReadError};
 use crate::event::{AckError, AckId, AckToken, DisconnectReason, Outcome, SocketHandle};
+use crate::id::SocketId;
 use crate::inbox::InboxEvent;
 use crate::payload::Payload;
 
@@ -26,6 +27,8 @@ pub enum Event {
     Connected {
         /// The socket.
         socket: SocketHandle,
+        /// Its id, which the server gave it.
+        id: SocketId,
         /// Whether the socket has returned after a lost connection, with the id that it had. It has then received all events that it has
         /// missed.
         recovered: bool,

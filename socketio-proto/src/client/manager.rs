@@ -170,8 +170,14 @@ impl<P: Parser> Client<P> {
 
     /// Whether the connection is open.
     #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.phase == Phase::Open
+    pub const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// Whether the connection is being opened.
+    #[must_use]
+    pub const fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Opening { .. })
     }
 
     /// Whether the client tries to connect again: it waits for the next attempt, or makes one.
@@ -971,6 +977,10 @@ impl<P: Parser> Client<P> {
     #[cold]
     fn keep_early(&mut self, socket: SocketHandle, payload: Payload, ack: Option<AckToken>, bytes: usize) {
         let Some(state) = self.sockets.get_mut(socket) else { return };
+        if state.left_in == Some(self.sessions) {
+            // It is for the former socket, which has left. What a returning socket has missed comes in a new session.
+            return;
+        }
         let bytes = bytes.saturating_add(size_of::<Early>());
         // The limit is for events that accumulate. A single event is accepted, however large it is.
         let is_first = self.early_bytes == 0;
@@ -1037,14 +1047,14 @@ impl<P: Parser> Client<P> {
             state.offset = None;
         }
         state.pid = pid;
-        state.id = Some(id);
+        state.id = Some(id.clone());
         state.status = Status::Connected;
         for Early { payload, ack, bytes } in core::mem::take(&mut state.early) {
             self.early_bytes = self.early_bytes.saturating_sub(bytes);
             self.pass(socket, payload, ack, bytes);
         }
         self.send_buffered(socket);
-        self.inbox.push(Event::Connected { socket, recovered }, bytes);
+        self.inbox.push(Event::Connected { socket, id, recovered }, bytes);
     }
 
     /// The server has disconnected a socket.
@@ -1170,6 +1180,7 @@ impl<P: Parser> Client<P> {
         let Some(state) = self.sockets.get_mut(socket) else { return };
         let status = core::mem::replace(&mut state.status, Status::Inactive);
         state.forget();
+        state.left_in = Some(self.sessions);
         if &*state.namespace == "/" && status == Status::Connected {
             self.root = Root::Left;
         }

@@ -50,7 +50,7 @@
 //!         }
 //!     } else if let Some(event) = client.poll_event() {
 //!         match event {
-//!             Event::Connected { socket, .. } => println!("connected as {:?}", client.id(socket)),
+//!             Event::Connected { id, .. } => println!("connected as {id}"),
 //!             Event::Received { payload, ack: Some(token), .. } => {
 //!                 assert_eq!((payload.name(), payload.get::<u8>(0)?), (Some("question"), 1));
 //!                 client.ack(&mut encoder, token, "answer")?;

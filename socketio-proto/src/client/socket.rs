@@ -51,6 +51,8 @@ pub(super) struct Socket {
     /// The last argument of the last event, if it was a string: the offset of recovery.
     pub(super) offset: Option<Text>,
     pub(super) early: Vec<Early>,
+    /// The session in which it has left its namespace last. What the server still sends in that session may be for the former socket.
+    pub(super) left_in: Option<u32>,
     pub(super) send_buffer: SendBuffer,
     pub(super) retries: RetryQueue,
     /// The id of the next ack, from 0.
@@ -116,6 +118,7 @@ impl Sockets {
             pid: None,
             offset: None,
             early: Vec::new(),
+            left_in: None,
             send_buffer: SendBuffer::default(),
             retries: RetryQueue::default(),
             next_ack: AckId(0),

@@ -5,15 +5,20 @@
 //! step. [`run`] adds the Socket.IO level: several clients on shared namespaces, with rooms, broadcasts and acks. A seed
 //! determines what they do, and `run` checks the results. [`run_with_cuts`] does the same for clients that lose their connections and
 //! return, on a server with connection state recovery.
+//! [`run_with_reconnections`] has the real [`Client`](crate::client::Client) at the other end, which connects again by itself.
 
 mod client;
 mod model;
+mod network;
 mod numbered;
+mod process;
+mod reconnecting;
 mod recovery;
 mod world;
 
 use engineio_proto::testkit::WatchedEvent;
 
+pub use self::reconnecting::{ReconnectionReport, Reconnections, run_with_reconnections};
 pub use self::recovery::{CutReport, Cuts, run_with_cuts};
 pub use self::world::{Failure, Report, Scenario, run};
 use crate::event::Event;

@@ -57,13 +57,21 @@ impl Numbered {
     }
 }
 
-/// The number of a payload, if its content matches the number.
+/// The number of a payload, if its content matches the number and nothing follows.
 pub(super) fn number(payload: &Payload) -> Result<u64, Violation> {
-    let wrong = || Violation::new("I7", format!("not what was sent: {payload:?}"));
-    let number = payload.get::<u64>(0).map_err(|_| wrong())?;
+    if payload.len() == 2 { leading_number(payload) } else { Err(wrong(payload)) }
+}
+
+fn wrong(payload: &Payload) -> Violation {
+    Violation::new("I7", format!("not what was sent: {payload:?}"))
+}
+
+/// The number of a payload, if its content matches the number. An offset may follow.
+pub(super) fn leading_number(payload: &Payload) -> Result<u64, Violation> {
+    let number = payload.get::<u64>(0).map_err(|_| wrong(payload))?;
     let right = match content(number) {
         Content::Text(text) => payload.get::<String>(1).as_ref() == Ok(&text) && payload.attachments().is_empty(),
         Content::Binary(bytes) => payload.bytes(1) == Some(Bytes::from(bytes)),
     };
-    if right && payload.len() == 2 { Ok(number) } else { Err(wrong()) }
+    if right { Ok(number) } else { Err(wrong(payload)) }
 }

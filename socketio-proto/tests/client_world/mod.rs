@@ -228,8 +228,8 @@ fn message(frame: &Frame) -> Message {
 /// An event in a short form.
 pub(crate) fn short(event: &Event) -> String {
     match event {
-        Event::Connected { socket, recovered: false } => format!("connect {}", socket.0),
-        Event::Connected { socket, recovered: true } => format!("connect {} recovered", socket.0),
+        Event::Connected { socket, recovered: false, .. } => format!("connect {}", socket.0),
+        Event::Connected { socket, recovered: true, .. } => format!("connect {} recovered", socket.0),
         Event::ConnectError { socket, error } => format!("connect_error {}: {error}", socket.0),
         Event::Received { socket, payload, .. } => {
             format!("{} {}({})", socket.0, payload.name().unwrap(), payload.raw_args())
