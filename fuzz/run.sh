@@ -50,7 +50,7 @@ fuzz() {
   [ -z "$dictionary" ] || options+=(-dict="dictionaries/$dictionary.dict")
   case $target in
     # Scripts and streams reach interesting states only if they are long.
-    websocket_*|socket_connection*|engine_session*|engine_client|namespace|recovery) options+=(-max_len=1500 -len_control=20) ;;
+    websocket_*|socket_connection*|engine_session*|engine_client|socket_client|namespace|recovery) options+=(-max_len=1500 -len_control=20) ;;
     *) options+=(-max_len=4096) ;;
   esac
   mkdir -p "artifacts/$target" "${folders[@]}"

@@ -1,6 +1,6 @@
 //! Clients with other parsers than the default one.
 #![allow(missing_docs, reason = "the example parser is public")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may panic")]
 
 mod client_world;
 #[path = "custom_parser/compact.rs"]

@@ -6,8 +6,8 @@
 //! | decoders | `engine_packet`, `engine_payload`, `jsonp`, `webtransport`, `json_scanner`, `socket_json`, `socket_msgpack`, `typed_read`, `websocket_decoder`, `websocket_deflate` |
 //! | encode, then decode | `engine_encode`, `socket_encode`, `websocket_pair` |
 //! | HTTP | `http_route`, `http_bodies`, `websocket_handshake` |
-//! | machines | `engine_session`, `engine_session_v3`, `engine_client`, `socket_connection`, `socket_connection_v3`, `namespace`, `recovery`, `websocket_connection` |
-//! | two machines against each other | `engine_pair`, `engine_client_pair`, `socket_world`, `websocket_pair` |
+//! | machines | `engine_session`, `engine_session_v3`, `engine_client`, `socket_connection`, `socket_connection_v3`, `socket_client`, `namespace`, `recovery`, `websocket_connection` |
+//! | two machines against each other | `engine_pair`, `engine_client_pair`, `socket_world`, `socket_client_pair`, `websocket_pair` |
 
 #![forbid(unsafe_code)]
 
@@ -21,8 +21,8 @@ pub use self::engine::{
     engine_session_v3, http_bodies, http_route, jsonp, webtransport,
 };
 pub use self::socket::{
-    json_scanner, namespace, recovery, socket_connection, socket_connection_v3, socket_encode, socket_json,
-    socket_msgpack, socket_world, typed_read,
+    json_scanner, namespace, recovery, socket_client, socket_client_pair, socket_connection, socket_connection_v3,
+    socket_encode, socket_json, socket_msgpack, socket_world, typed_read,
 };
 pub use self::websocket::{
     websocket_connection, websocket_decoder, websocket_deflate, websocket_handshake, websocket_pair,
@@ -40,6 +40,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("socket_connection_v3", socket_connection_v3),
     ("engine_session_v3", engine_session_v3),
     ("engine_client", engine_client),
+    ("socket_client", socket_client),
     ("socket_json", socket_json),
     ("socket_msgpack", socket_msgpack),
     ("socket_encode", socket_encode),
@@ -55,6 +56,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("engine_pair", engine_pair),
     ("engine_client_pair", engine_client_pair),
     ("socket_world", socket_world),
+    ("socket_client_pair", socket_client_pair),
     ("namespace", namespace),
     ("recovery", recovery),
     ("engine_encode", engine_encode),

@@ -113,6 +113,8 @@ pub struct Client<P: Parser = Json> {
     fault: Option<Fault>,
     /// Whether the session below may have events, because the inbox was full or because something was sent.
     undrained: bool,
+    /// Whether a command was refused because the outbound queue was full.
+    queue_refused: bool,
     /// Whether a command was refused because a send buffer was full.
     buffer_refused: bool,
     /// Whether the server should have sent a ping before now. Until it does, or the connection ends, events are kept.
@@ -149,6 +151,7 @@ impl<P: Parser> Client<P> {
             early_bytes: 0,
             fault: None,
             undrained: false,
+            queue_refused: false,
             buffer_refused: false,
             silent: false,
             config,
@@ -549,7 +552,7 @@ impl<P: Parser> Client<P> {
         if self.phase != Phase::Open || token.session() != self.sessions {
             return Err(EmitError::Disconnected);
         }
-        Ok(self.queue(encoded.into())?)
+        Ok(self.queue_or_refuse(encoded.into())?)
     }
 
     // Polls.
@@ -890,6 +893,10 @@ impl<P: Parser> Client<P> {
         self.assembly = Assembly::new(self.parser.decoder(&self.config.limits));
         self.control = VecDeque::new();
         self.silent = false;
+        if core::mem::take(&mut self.queue_refused) {
+            // What is sent now is kept for the next connection.
+            self.inbox.set_writable(true);
+        }
     }
 
     /// Closes immediately because the application does not read what the server sends. The caller must call `pump`.
@@ -1280,7 +1287,7 @@ impl<P: Parser> Client<P> {
                 return Err(EmitError::BufferFull);
             }
         } else {
-            self.queue(encoded)?;
+            self.queue_or_refuse(encoded)?;
         }
         Ok(())
     }
@@ -1369,7 +1376,7 @@ impl<P: Parser> Client<P> {
             }
             self.control.pop_front();
         }
-        if self.send_all_buffered() {
+        if self.send_all_buffered() && core::mem::take(&mut self.queue_refused) {
             self.inbox.set_writable(true);
         }
     }
@@ -1419,6 +1426,14 @@ impl<P: Parser> Client<P> {
             Encoded::One(frame) => self.engine.send_frame(frame),
             Encoded::Many(frames) => self.engine.send_frames(&frames),
         }
+    }
+
+    /// Sends a packet of the application, which is told of capacity after a refusal.
+    #[inline]
+    fn queue_or_refuse(&mut self, encoded: Encoded) -> Result<(), SendError> {
+        let result = self.queue(encoded);
+        self.queue_refused |= result == Err(SendError::Full);
+        result
     }
 
     /// Sends a packet without payload that changes the server's view of the sockets.

@@ -229,7 +229,8 @@ impl Oracle {
         for _ in 0..self.attempts {
             delay *= 2.0;
         }
-        let change = (random * config.randomization_factor * delay) as u64 as f64;
+        let factor = Some(config.randomization_factor).filter(|factor| (0.0..=1.0).contains(factor)).unwrap_or(0.0);
+        let change = (random * factor * delay) as u64 as f64;
         delay = if (random * 10.0) as u8 & 1 == 0 { delay - change } else { delay + change };
         let delay = delay.min(millis(config.reconnection_delay_max)) as u64;
         self.attempts = self.attempts.saturating_add(1);

@@ -1,5 +1,6 @@
-//! Socket.IO: parsers, arguments, the connection, and the namespace.
+//! Socket.IO: parsers, arguments, the connection, the client, and the namespace.
 
+mod client;
 mod connection;
 mod encode;
 mod json;
@@ -12,6 +13,7 @@ mod typed;
 mod value;
 mod world;
 
+pub use self::client::{socket_client, socket_client_pair};
 pub use self::connection::{socket_connection, socket_connection_v3};
 pub use self::encode::socket_encode;
 pub use self::json::socket_json;
