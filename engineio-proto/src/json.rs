@@ -228,6 +228,44 @@ mod tests {
     }
 
     #[test]
+    fn strings_are_read_with_their_escapes() {
+        for (json, value) in [
+            (r#""""#, Some("")),
+            (r#""abc""#, Some("abc")),
+            (r#""\"\\\/\n\r\t\b\f""#, Some("\"\\/\n\r\t\u{8}\u{c}")),
+            (r#""\u20ac\u00e9""#, Some("\u{20ac}\u{e9}")),
+            (r#""\ud83d\ude00!""#, Some("\u{1f600}!")),
+            (r#""\ud83d\ud83d\ude00""#, Some("\u{fffd}\u{1f600}")),
+            (r#""\ud83d""#, Some("\u{fffd}")),
+            (r#""\ude00\ud83dx""#, Some("\u{fffd}\u{fffd}x")),
+            (r#""\ud83d\n""#, Some("\u{fffd}\n")),
+            (r#""\u20a""#, None),
+            (r#""\x""#, None),
+            (r#""a"b"#, None),
+            ("abc", None),
+            ("", None),
+        ] {
+            assert_eq!(string_value(json).as_deref(), value, "{json}");
+        }
+    }
+
+    #[test]
+    fn elements_are_read_in_order() {
+        let read = |array| {
+            let mut found = std::vec::Vec::new();
+            elements(array, |element| found.push(element)).map(|()| found)
+        };
+        assert_eq!(read("[]"), Some(std::vec![]));
+        assert_eq!(
+            read(r#" [ 1 , "a,]" , [2,3], {"b":[4]} ] "#),
+            Some(std::vec!["1", r#""a,]""#, "[2,3]", r#"{"b":[4]}"#])
+        );
+        for bad in ["", "[", "[1", "[1,]", "[,]", "[1 2", "{}", "[1]x", "1"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn a_member_is_found_in_any_object() {
         for (object, sid) in [
             (r#"{"sid":"abc"}"#, Some("abc")),

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `handle(now, input)` | passes an input to the machine: a request arrived, a link went down. Cannot fail |
 //! | `handle_timeout(now)` | reports that the deadline has passed. Cannot fail, and does nothing before the deadline |
-//! | `send`, `close`, `accept`, ... | commands of the application. A command that fails has changed nothing |
+//! | `open`, `send`, `close`, `accept`, ... | commands of the application. A command that fails has changed nothing |
 //! | `poll_transmit` | returns the next thing to write |
 //! | `poll_event` | returns the next event |
 //! | `poll_timeout` | returns the deadline at which to call `handle_timeout`. It may change with every input, command and poll |
@@ -22,8 +22,8 @@
 //! peer to answer that close, because the session may have no deadline for it: `poll_timeout` may be `None`, and `is_drained` may be true.
 //! Later input from the link can be discarded.
 //!
-//! Start with [`server::Server::route`], which routes a request, and [`server::Session`], which is one peer. The following example is the
-//! loop of a driver, which keeps responses in a map instead of writing them:
+//! For a server, start with [`server::Server::route`], which routes a request, and [`server::Session`], which is one peer. The following
+//! example is the loop of a driver, which keeps responses in a map instead of writing them:
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -85,6 +85,59 @@
 //! assert_eq!(responses[&RequestId(4)], b"2");
 //! ```
 //!
+//! # A client
+//!
+//! [`client::Client`] is the other end. It asks for requests and links, and its driver makes them. The driver below has the answers of a
+//! server in a list, and makes no connection:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use engineio_proto::client::{Client, Config, Input, Method, Transmit};
+//! use engineio_proto::{ContentType, Event, Instant};
+//!
+//! let now = Instant::ZERO;
+//! let mut config = Config::default();
+//! config.upgrade = false;
+//! let mut client = Client::new(Arc::new(config));
+//! client.open(now);
+//!
+//! let open = r#"0{"sid":"lv_VI97HAXpY6yYWAAAB","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+//! let mut answers_to_gets = [open, "4hello", "6", "1"].into_iter();
+//! let mut posted = Vec::new();
+//! loop {
+//!     if let Some(event) = client.poll_event() {
+//!         match event {
+//!             Event::Message(message) => client.send(message).expect("the queue has capacity"),
+//!             Event::Closed(reason) => assert_eq!(reason.as_str(), "transport close"),
+//!             _ => {}
+//!         }
+//!     } else if let Some(transmit) = client.poll_transmit() {
+//!         match transmit {
+//!             Transmit::Request { request, method, query } => {
+//!                 println!("{method:?} http://127.0.0.1/engine.io/?{query}");
+//!                 let body = match method {
+//!                     Method::Post { body, .. } => {
+//!                         posted.push(body);
+//!                         "ok"
+//!                     }
+//!                     _ => answers_to_gets.next().expect("the session has ended"),
+//!                 };
+//!                 let (content_type, body) = (ContentType::Text, body.into());
+//!                 client.handle(now, Input::Response { request, status: 200, content_type, body });
+//!             }
+//!             other => unreachable!("no link was asked for, and no request takes time: {other:?}"),
+//!         }
+//!     } else {
+//!         break; // A driver sleeps here until the next input, or until `client.poll_timeout()`.
+//!     }
+//! }
+//! assert_eq!(posted, ["4hello"]);
+//! assert!(client.is_drained());
+//! ```
+//!
+//! # Codecs
+//!
 //! The codecs can be used without the machines: [`Packet`] and [`Frame`], [`payload`], [`framing`].
 //!
 //! # Chips without compare-and-swap
@@ -109,7 +162,7 @@
 //!
 //! * `simd` (off by default): encodes and decodes base64, the form of binary messages in polling, with vector instructions if the
 //!   processor has AVX2 or NEON. This is four times as fast. The feature needs `std`; the adapters turn it on.
-//! * `testkit` (off by default): a simulated network, a model of a client, and a checker of the invariants.
+//! * `testkit` (off by default): a simulated network, a model of a client, and a checker of the invariants, for both ends.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -4,7 +4,8 @@ use crate::id::LinkId;
 use crate::packet::Frame;
 use crate::time::Instant;
 
-/// The machine of one peer: a [`Session`](crate::server::Session), or a machine that owns a session, such as a Socket.IO connection.
+/// The machine of one peer: a [`Session`](crate::server::Session), a [`Client`](crate::client::Client), or a machine that owns one of them,
+/// such as a Socket.IO connection.
 ///
 /// For code that is generic over machines, such as a driver or a simulated network. Each method has the guarantees of the session's method
 /// of the same name. Any number of inputs and commands may come before the polls, and the polls may come in any order. Methods that only

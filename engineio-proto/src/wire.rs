@@ -223,3 +223,40 @@ impl Wire {
         EncodedBody { body: body.freeze(), content_type, may_compress }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn as_many_packets_fit_as_their_body_says() {
+        let texts = [
+            "",
+            "a",
+            "0123456789",
+            "\u{20ac}\u{20ac}",
+            "\u{1f600}",
+            "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}",
+        ];
+        let texts = texts.map(|text| Frame::message(Message::from(text)));
+        let binaries = [0, 1, 2, 3, 9, 100].map(|size| Frame::message(Message::Binary(alloc::vec![7; size].into())));
+        let all: Vec<Frame> = texts.iter().zip(&binaries).flat_map(|(text, binary)| [text, binary]).cloned().collect();
+        let mixes = [texts.to_vec(), binaries.to_vec(), all, [texts.to_vec(), binaries.to_vec()].concat()];
+        for revision in [Revision::V3, Revision::V4] {
+            for base64 in [false, true] {
+                let wire = Wire::new(revision, base64, None);
+                for frames in &mixes {
+                    let size = |count| wire.encode_body(frames.iter().take(count)).body.len();
+                    for limit in 0..800 {
+                        let count = wire.fitting(frames.iter(), limit);
+                        assert!(count == 1 || size(count) <= limit, "{wire:?} {limit} {count}");
+                        assert!(count == frames.len() || size(count + 1) > limit, "{wire:?} {limit} {count}");
+                    }
+                }
+                assert_eq!(wire.fitting(core::iter::empty(), 9), 0);
+            }
+        }
+    }
+}

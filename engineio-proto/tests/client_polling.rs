@@ -1,8 +1,11 @@
 //! The requests of a client that polls: one GET and one POST at a time, bodies that the server accepts, and what ends them.
 
+#![allow(clippy::panic, reason = "helpers of tests may panic")]
+
 mod client;
 
 use client::{OPEN, Peer, QUIET, config};
+use engineio_proto::client::{Method, Transmit};
 use engineio_proto::{ContentType, SendError};
 
 const GET: &str = "EIO=4&transport=polling&sid=abc";
@@ -194,4 +197,20 @@ fn packets_that_an_open_session_does_not_use_are_ignored() {
     peer.answer(2, &format!("6␞5␞3␞3probe␞{OPEN}␞4a"));
     peer.assert_outputs(&["message a", &get(3)]);
     assert_eq!(peer.client.handshake().unwrap().ping_interval.as_secs(), 1000, "the first handshake counts");
+}
+
+#[test]
+fn a_post_does_not_wait_for_a_server_that_answers_every_get_at_once() {
+    let mut peer = Peer::polling(config(), QUIET);
+    peer.send("a");
+    let mut get = 2;
+    for _ in 0..3 {
+        peer.answer(get, "6");
+        match peer.client.poll_transmit() {
+            Some(Transmit::Request { request, method: Method::Get, .. }) => get = request.0,
+            Some(Transmit::Request { method: Method::Post { body, .. }, .. }) => return assert_eq!(body, "4a"),
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("no POST was made");
 }

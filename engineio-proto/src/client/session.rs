@@ -423,8 +423,9 @@ impl Client {
             self.end_link();
         }
         match &self.link {
-            _ if self.outbox.has_control() => {}
+            // Even if a GET is to be made first: a POST must not wait for a server that answers every GET at once.
             None => self.post_due(),
+            Some(_) if self.outbox.has_control() => {}
             Some(link) if self.stage == Stage::Closed && self.outbox.is_empty() && !link.has_urgent() => {
                 let link = link.id();
                 self.link = None;

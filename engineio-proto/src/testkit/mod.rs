@@ -2,8 +2,9 @@
 //!
 //! * [`SimNet`]: virtual time, and the items that are in transit. [`Random`]: seeded random numbers.
 //! * [`Watched`]: wraps a machine and checks its invariants, for simulations and for fuzzers. See [`check`](Watched::check).
-//! * [`Pair`]: a server, and a client that behaves like the JavaScript one, with a network between them.
-//! * [`RandomWalk`]: a session alone, with arbitrary inputs in arbitrary order.
+//! * [`Pair`]: a server and a client, with a network between them. The client is a model of the JavaScript one ([`Client`]), which shares no
+//!   code with the machines, or a client's machine ([`MachineEnd`]).
+//! * [`RandomWalk`]: a session alone, with arbitrary inputs in arbitrary order. [`ClientWalk`]: the same for a client.
 //! * [`scenario`]: complete sessions, generated from a seed and checked.
 //! * [`explore`]: every interleaving of a small world, without randomness.
 //!
@@ -16,22 +17,22 @@
 //!
 //! | | invariant | where it is checked |
 //! |---|---|---|
-//! | I1 | The order of polls does not change the outputs. | two runs of a [`RandomWalk`]; the same for connections in the target `socket_connection` |
+//! | I1 | The order of polls does not change the outputs. | two runs of a [`RandomWalk`] or a [`ClientWalk`]; the same for connections in the target `socket_connection` |
 //! | I2 | After `handle_timeout(t)`, `poll_timeout()` is `None` or later than `t`. | [`Watched::handle_timeout`] |
 //! | I3 | If `poll_timeout()` is `Some(t)`, `handle_timeout(t)` fires at least one timer; before `t` it fires none. | [`Watched::handle_timeout`] |
-//! | I4 | Every request is answered exactly once, or was aborted. No request and no link is left open after the end. | [`Watched::poll_transmit`], [`Watched::check`], [`explore`] |
-//! | I5 | `Closed` is emitted exactly once and is the last event. A drained machine has no event and no deadline. It answers a later request (400, code 1), and closes a later link. | [`Watched::poll_event`], [`Watched::check`], [`Watched::check_settled`], [`Watched::check_after_end`], [`explore`] |
+//! | I4 | Every request is answered exactly once, or was aborted. A client awaits or cancels each of its requests once, and closes each of its links. No request and no link is left open after the end. | [`Watched::poll_transmit`], [`Watched::check`], [`explore`] |
+//! | I5 | `Closed` is emitted exactly once and is the last event. A drained machine has no event and no deadline. A server's answers a later request (400, code 1), and closes a later link; a client's does nothing. A client that is opened again begins anew. | [`Watched::poll_event`], [`Watched::check`], [`Watched::check_settled`], [`Watched::check_after_end`], [`explore`] |
 //! | I6 | Splitting or joining bytes does not change the events, and neither does distributing packets differently over POST bodies. | two runs: tests `i6_..`, targets `http_bodies`, `webtransport`, `websocket_decoder` |
 //! | I7 | Decoding an encoded value returns the same value. Decoding never panics, whatever the input, and allocates no more than the limits. | tests `i7_..`, all targets that decode |
 //! | I8 | The same settings, seed and inputs give the same log. | [`Watched::digest`] of two runs |
 //! | I9 | The bytes queued for sending never exceed the limit by more than one unit, and one ping for each unwritten reply. The same holds for the bytes that the application has not read yet. | [`Watched::check`], [`Watched::poll_event`] |
 //! | I10 | While a session is open, messages arrive once and in order, also across an upgrade. | [`Numbered`], in [`scenario`], [`explore`] and in the simulated servers of `socketio-proto` |
-//! | I11 | A clock that goes backwards has the same effect as a clock that stands still. | two runs of a [`RandomWalk`] |
+//! | I11 | A clock that goes backwards has the same effect as a clock that stands still. | two runs of a [`RandomWalk`] or a [`ClientWalk`] |
 //! | I12 | Every pending ack has exactly one outcome. After the end, every table is empty. | the simulated servers of `socketio-proto`, target `socket_connection` |
 //! | I13 | With recovery: a client receives every event of its rooms once and in order, or is informed that it was not recovered. | `run_with_cuts` of the testkit of `socketio-proto`, the test `namespace_recovery`, target `recovery`; `virtual_time` of the driver |
-//! | I14 | An emit of a client is delivered at most once; with retries, at least once. The delays of reconnection follow the formula. | nowhere yet: clients are not implemented |
+//! | I14 | An emit of a client is delivered at most once; with retries, at least once. The delays of reconnection follow the formula. | nowhere yet: Socket.IO clients are not implemented |
 //! | I15 | In a cluster without faults, an operation has the same effect as on one node. With faults, the caller learns what is missing. | nowhere yet: clusters are not implemented |
-//! | I16 | The bytes held for a peer never exceed the limits by more than one unit, and one ping for each unwritten reply. All queues count, and so do replies that were handed out and are not confirmed yet. The cost of one input depends on its size only, not on what is queued. | [`Watched::check`], [`Watched::poll_transmit`]; floods in the test `session_limits` |
+//! | I16 | The bytes held for a peer never exceed the limits by more than one unit, and one ping for each unwritten reply. All queues count, and so do replies and POSTs that were handed out and are not confirmed yet. The cost of one input depends on its size only, not on what is queued. | [`Watched::check`], [`Watched::poll_transmit`]; floods in the test `session_limits` |
 
 mod client;
 mod client_end;

@@ -1,8 +1,8 @@
 //! Explores every interleaving of a small world: a server's machine with the model of a client ([`explore`]), or with a client's machine
 //! ([`explore_client`]).
 //!
-//! Machines are deterministic, and a small world has few states, so nothing needs to be random. [`explore`] starts with a client that has
-//! sent its first GET, takes every possible step, and continues from each state that is new. A state contains everything that can
+//! Machines are deterministic, and a small world has few states, so nothing needs to be random. It starts with a client that has sent its
+//! first GET, takes every possible step, and continues from each state that is new. A state contains everything that can
 //! influence later steps: the machine, the client, the items in transit, and the messages that were sent and received. All times are
 //! relative to the current time, so that the same state an hour later counts as the same.
 //!
