@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 
-use engineio_proto::client::{Client, Input, Method, Transmit};
+use engineio_proto::client::{Client, ClientMachine, Input, Method, Transmit};
 use engineio_proto::server::Transport;
 use engineio_proto::testkit::explore::{Counterexample, Explored, Fault, Plan, explore_client, replay_client};
-use engineio_proto::testkit::{ClientBehavior, ClientMachine, MessageMachine};
+use engineio_proto::testkit::{ClientBehavior, MessageMachine};
 use engineio_proto::{Event, Frame, Instant, LinkId, Machine, Message, PacketType, SendError};
 
 fn explored(plan: &Plan) -> Explored {

@@ -233,6 +233,24 @@ fn the_next_transport_is_tried_only_on_request() {
 }
 
 #[test]
+fn polling_is_tried_after_a_websocket_that_cannot_be_made() {
+    let mut config = over("wp");
+    config.try_all_transports = true;
+    let mut peer = Peer::opening(config);
+    peer.turn();
+    peer.down(1, LinkDownCause::Failed);
+    peer.assert_outputs(&["get 2: EIO=4&transport=polling"]);
+    peer.answer(2, OPEN);
+    peer.assert_outputs(&["open", "get 3: EIO=4&transport=polling&sid=abc"]);
+    peer.close();
+    peer.turn();
+    peer.discard();
+    peer.turn();
+    peer.open();
+    peer.assert_outputs(&["connect 5: WebSocket EIO=4&transport=websocket"]);
+}
+
+#[test]
 fn a_client_that_has_used_a_websocket_opens_one_at_once_if_it_shall_remember() {
     for remembers in [false, true] {
         let mut config = config();

@@ -33,8 +33,11 @@ pub struct Config {
     pub close_timeout: Duration,
     /// Size limit in bytes of one inbound response body, WebSocket message or WebTransport frame. The reference has no limit. Default
     /// 100 000 000.
+    ///
+    /// The driver must stop reading at the limit: the body of a response then has [failed](super::Input::Failed), and so has a
+    /// [link](super::Input::LinkDown). The client checks bodies, and frames of WebTransport, too.
     pub max_payload: usize,
-    /// Limits that protect the client from a slow or hostile server.
+    /// Limits that protect the client from a slow or hostile server. [`Limits::max_body_chunks`] is the limit of a driver.
     pub limits: Limits,
 }
 

@@ -1,4 +1,4 @@
-//! Implements [`Machine`] for [`Client`].
+//! [`ClientMachine`], which adds to [`Machine`] what the driver of a client needs. Implements both for [`Client`].
 
 use super::{Client, Input, Transmit};
 use crate::event::Event;
@@ -6,6 +6,18 @@ use crate::id::LinkId;
 use crate::machine::Machine;
 use crate::packet::Frame;
 use crate::time::Instant;
+
+/// The machine of one client: a [`Client`], or a machine that owns one.
+pub trait ClientMachine: Machine<Input = Input, Transmit = Transmit> {
+    /// The client. It has the settings, the transport, and what the server said of the session.
+    fn client(&self) -> &Client;
+}
+
+impl ClientMachine for Client {
+    fn client(&self) -> &Client {
+        self
+    }
+}
 
 impl Machine for Client {
     type Event = Event;

@@ -32,5 +32,6 @@ mod upgrade;
 
 pub use self::config::Config;
 pub use self::io::{Input, Method, Transmit};
+pub use self::machine::ClientMachine;
 pub use self::session::Client;
 pub use crate::handshake::Handshake;

@@ -10,13 +10,12 @@ use bytes::Bytes;
 
 use super::client::{Client, ClientAction, ClientEvent};
 use super::invariants::{Violation, Watched, WatchedEvent};
-use crate::client;
+use crate::client::{self, ClientMachine};
 use crate::error::SendError;
 use crate::event::{Event, LinkDownCause};
 use crate::framing::Decoder;
 use crate::http::ContentType;
 use crate::id::{LinkId, RequestId};
-use crate::machine::Machine;
 use crate::message::Message;
 use crate::time::Instant;
 
@@ -214,19 +213,7 @@ pub struct MachineEnd<M> {
     crashed: bool,
 }
 
-/// What a [`MachineEnd`] needs to know of its machine.
-pub trait ClientMachine: Machine<Input = client::Input, Transmit = client::Transmit, Event: WatchedEvent> {
-    /// The client.
-    fn client(&self) -> &client::Client;
-}
-
-impl ClientMachine for client::Client {
-    fn client(&self) -> &client::Client {
-        self
-    }
-}
-
-impl<M: ClientMachine> MachineEnd<M> {
+impl<M: ClientMachine<Event: WatchedEvent>> MachineEnd<M> {
     /// This machine, which the caller then tells to open its session. With `log`, its inputs and outputs are recorded.
     pub fn new(machine: M, log: bool) -> Self {
         let config = machine.client().config();
@@ -263,7 +250,7 @@ impl<M: ClientMachine> MachineEnd<M> {
     }
 }
 
-impl<M: ClientMachine> ClientEnd for MachineEnd<M> {
+impl<M: ClientMachine<Event: WatchedEvent>> ClientEnd for MachineEnd<M> {
     type Event = M::Event;
 
     fn poll_action(&mut self) -> Option<ClientAction> {

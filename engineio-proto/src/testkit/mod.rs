@@ -46,7 +46,7 @@ pub mod scenario;
 mod simnet;
 
 pub use self::client::{Client, ClientAction, ClientBehavior, ClientEvent, ClientSettings};
-pub use self::client_end::{ClientEnd, ClientMachine, MachineEnd, MessageEnd, MessageMachine, ModelEnd};
+pub use self::client_end::{ClientEnd, MachineEnd, MessageEnd, MessageMachine, ModelEnd};
 pub use self::client_walk::{ClientOutcome, ClientWalk};
 pub use self::invariants::{Fact, Numbered, Violation, Watched, WatchedEvent, WatchedInput, WatchedTransmit};
 pub use self::pair::{NetworkSettings, Pair, Step};
