@@ -116,6 +116,7 @@ extern crate self as socketio_driver;
 mod backlog;
 mod body;
 mod builder;
+pub mod client;
 mod clock;
 mod deflate;
 mod endpoint;
