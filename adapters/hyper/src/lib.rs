@@ -1,4 +1,4 @@
-//! HTTP/1.1 with hyper for Socket.IO and Engine.IO servers, on any runtime.
+//! HTTP/1.1 with hyper for Socket.IO and Engine.IO servers, on any runtime. Clients are in [`client`].
 //!
 //! An adapter such as `socketio-tokio` provides a [`Runtime`](socketio_driver::Runtime) and a [`Listener`]. [`serve`] does the rest.
 //! hyper parses requests and writes responses. This crate adds what hyper leaves to its user, once for all runtimes:
@@ -20,6 +20,7 @@
 //! | `layer` | layers of tower around the endpoint |
 //! | `settings` | limits and deadlines |
 
+pub mod client;
 mod connection;
 mod connections;
 mod exchange;
