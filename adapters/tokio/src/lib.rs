@@ -197,6 +197,7 @@
 //! Not there yet: adapters for clusters and `io.serverSideEmit(..)`, the option `serveClient`,
 //! WebTransport, the admin UI.
 
+pub mod client;
 mod layer;
 mod runtime;
 mod serve;
