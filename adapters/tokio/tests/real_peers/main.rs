@@ -11,6 +11,7 @@
 
 mod bare;
 mod browser;
+mod client_transport;
 mod engine_javascript;
 mod generations;
 mod group;
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
     groups.extend(browser::groups());
     groups.extend(bare::groups());
     groups.extend(tls::groups());
-    let trials = oracle::trials(&peers).into_iter().chain(bare::trials(&peers)).collect();
+    let mut trials = oracle::trials(&peers);
+    trials.extend(bare::trials(&peers));
+    trials.extend(client_transport::trials(&peers));
     group::run(&Arguments::from_args(), &peers, groups, trials)
 }

@@ -11,6 +11,7 @@
     reason = "helpers of tests may panic"
 )]
 
+pub(crate) mod client;
 pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod peers;
