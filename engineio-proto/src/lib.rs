@@ -204,7 +204,7 @@ pub use self::event::{CloseReason, Event, LinkDownCause, LinkKind, Transport, Tr
 pub use self::form::query_parameters;
 pub use self::http::{ContentType, RequestHead, Response};
 pub use self::id::{InvalidSid, LinkId, RequestId, Sid};
-pub use self::machine::Machine;
+pub use self::machine::{LinkInput, Machine};
 pub use self::message::{Message, Text};
 pub use self::packet::{Frame, Packet, PacketType};
 pub use self::shared::Arc;

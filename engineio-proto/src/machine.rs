@@ -1,8 +1,22 @@
-//! [`Machine`], the trait of the methods that all machines share.
+//! [`Machine`], the trait of the methods that all machines share, and [`LinkInput`], the inputs that they share.
 
+use crate::event::{LinkDownCause, LinkKind};
 use crate::id::LinkId;
+use crate::message::Message;
 use crate::packet::Frame;
 use crate::time::Instant;
+
+/// The inputs about links, which servers and clients share, so that one driver can serve both.
+pub trait LinkInput {
+    /// A link is up. On a client, the machine knows its kind already.
+    fn link_up(link: LinkId, kind: LinkKind) -> Self;
+
+    /// A WebSocket delivered a message.
+    fn link_message(link: LinkId, message: Message) -> Self;
+
+    /// A link went down.
+    fn link_down(link: LinkId, cause: LinkDownCause) -> Self;
+}
 
 /// The machine of one peer: a [`Session`](crate::server::Session), a [`Client`](crate::client::Client), or a machine that owns one of them,
 /// such as a Socket.IO connection.
@@ -14,7 +28,7 @@ pub trait Machine {
     /// An event for the application.
     type Event;
     /// An input from the driver.
-    type Input;
+    type Input: LinkInput;
     /// An output for the driver, such as a reply to write or a packet to send.
     type Transmit;
 

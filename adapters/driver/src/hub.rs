@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use engineio_proto::server::{Refusal, Server, Session, SessionRequest};
+use engineio_proto::server::{Refusal, Server, ServerMachine, Session, SessionRequest};
 use engineio_proto::{Config, Instant, LinkId, RequestId, Response, Sid};
 use futures_util::future::{Either, select};
 
@@ -23,7 +23,7 @@ use crate::timers::{Alarm, Sleeper, Timers};
 use crate::turn::{Application, PeerOf};
 
 /// The layer above the machines of a server.
-pub(crate) trait ServerApplication: Application {
+pub(crate) trait ServerApplication: Application<Machine: ServerMachine> {
     /// The shared state of a peer whose session this request opens.
     fn shared(&self, parts: &http::request::Parts, config: &Config) -> Self::Shared;
 

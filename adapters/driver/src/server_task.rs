@@ -22,6 +22,7 @@ use crate::metrics::Traffic;
 use crate::peer::{Contents, HttpEvent};
 use crate::runtime::Runtime;
 use crate::tasks::TaskGuard;
+use crate::timers::Timer;
 use crate::turn::{Core, PASSES_PER_TURN, PeerOf, Turn, linger};
 use crate::upgrade::Upgrade;
 
@@ -72,6 +73,8 @@ pub(crate) fn open<A: ServerApplication, R: Runtime>(
 /// The task of a peer.
 struct ServerTask<A: ServerApplication, R: Runtime> {
     turn: Turn<A, R::Stream>,
+    /// The timer that wakes the task, if one is set.
+    timer: Option<Timer>,
     hub: Arc<Hub<A>>,
     runtime: R,
     /// Boxed, because most sessions leave HTTP early.
@@ -129,6 +132,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         let span = (!span.is_disabled()).then(|| Box::new(span));
         Self {
             turn: Turn::new(peer, machine, local),
+            timer: None,
             hub,
             runtime,
             http: None,
@@ -315,6 +319,14 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         any
     }
 
+    /// Sets the timer for the machine's next deadline.
+    fn set_timer(&mut self, now: Instant) {
+        let Some(deadline) = self.turn.machine.poll_timeout() else { return };
+        if self.timer.is_none_or(|timer| deadline < timer.deadline || timer.wake_at <= now) {
+            self.timer = Some(self.hub.timers.set(now, deadline, self.turn.peer.sid(), self.timer));
+        }
+    }
+
     /// Counts the handlers that wait.
     #[cold]
     fn count_waiting(&mut self) {
@@ -441,7 +453,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             }
             return Poll::Ready(());
         }
-        task.turn.set_timer(&task.hub.timers, now);
+        task.set_timer(now);
         // The machine may have started to want input again in this turn.
         let again = (more && task.turn.machine.wants_input())
             || passes == PASSES_PER_TURN
@@ -464,7 +476,9 @@ impl<A: ServerApplication, R: Runtime> Drop for ServerTask<A, R> {
             hub.counters.session_dropped();
         }
         hub.remove(turn.peer.sid());
-        turn.cancel_timer(&hub.timers);
+        if let Some(timer) = self.timer.take() {
+            hub.timers.cancel(turn.peer.sid(), timer);
+        }
         let contents = turn.peer.close();
         let deferred_polls = self.http.as_mut().map(|http| std::mem::take(&mut http.deferred_polls));
         for event in deferred_polls.unwrap_or_default().into_iter().chain(contents.http) {

@@ -1,15 +1,15 @@
-//! One turn of a peer's task, on a server or a client: reads and writes links, runs the application, and sets the timer.
+//! One turn of a peer's task, on a server or a client: reads and writes links, and runs the application.
 //!
 //! [`Turn`] is the machine of a peer with its links. It does not depend on servers: the caller, [`ServerTask`](crate::server_task), handles
-//! requests, replies and pending upgrades. No lock is held while handlers run, and they reach their own peer through its mailbox, as other
-//! tasks do. A peer has no channel, no further task and no timer object.
+//! requests, replies, pending upgrades and the timer. No lock is held while handlers run, and they reach their own peer through its mailbox, as other
+//! tasks do. A peer has no channel and no further task.
 
 use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
-use engineio_proto::server::{Input, LinkDownCause, ServerMachine};
-use engineio_proto::{Instant, LinkId, Machine as _};
+use engineio_proto::server::LinkDownCause;
+use engineio_proto::{Instant, LinkId, LinkInput as _, Machine};
 use engineio_websocket::Error;
 use futures_util::future::{BoxFuture, select};
 
@@ -21,7 +21,6 @@ use crate::peer::Peer;
 use crate::runtime::{Runtime, Stream};
 use crate::spare;
 use crate::tasks::Tasks;
-use crate::timers::{Timer, Timers};
 
 /// The maximum number of reads in one turn: a flooding peer yields to others after this many times 64 KiB.
 const READS_PER_TURN: usize = 4;
@@ -38,7 +37,7 @@ pub(crate) type PeerOf<A> = Peer<<A as Application>::Command, <A as Application>
 /// The layer above the machines. One value serves all peers.
 pub(crate) trait Application: Send + Sync + Sized + 'static {
     /// The machine of a peer.
-    type Machine: ServerMachine + Send + 'static;
+    type Machine: Machine + Send + 'static;
     /// A command from another task to a peer's machine.
     type Command: Send + 'static;
     /// The state of a peer that all tasks can access.
@@ -102,19 +101,20 @@ impl<A: Application> Core<'_, A> {
     }
 }
 
+/// An input of an application's machine.
+type InputOf<A> = <<A as Application>::Machine as Machine>::Input;
+
 /// The machine of a peer, and its links.
 pub(crate) struct Turn<A: Application, S> {
     pub(crate) peer: Arc<PeerOf<A>>,
     pub(crate) machine: A::Machine,
     pub(crate) local: A::Local,
     links: Vec<Link<S>>,
-    /// The timer that wakes the task, if one is set.
-    timer: Option<Timer>,
 }
 
 impl<A: Application, S: Stream> Turn<A, S> {
     pub(crate) fn new(peer: Arc<PeerOf<A>>, machine: A::Machine, local: A::Local) -> Self {
-        Self { peer, machine, local, links: Vec::new(), timer: None }
+        Self { peer, machine, local, links: Vec::new() }
     }
 
     fn core<'a>(&'a mut self, application: &'a A, now: Instant) -> Core<'a, A> {
@@ -148,7 +148,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
 
     /// Adds a link that is up.
     pub(crate) fn link_up(&mut self, now: Instant, link: Link<S>) {
-        self.machine.handle(now, Input::LinkUp { link: link.id(), kind: link.kind() });
+        self.machine.handle(now, InputOf::<A>::link_up(link.id(), link.kind()));
         // Reserved exactly, because nearly every peer has only one link.
         self.links.reserve_exact(1);
         self.links.push(link);
@@ -162,7 +162,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
 
     fn link_down(&mut self, now: Instant, index: usize, cause: LinkDownCause) -> Link<S> {
         let link = self.links.swap_remove(index);
-        self.machine.handle(now, Input::LinkDown { link: link.id(), cause });
+        self.machine.handle(now, InputOf::<A>::link_down(link.id(), cause));
         link
     }
 
@@ -186,7 +186,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
             let machine = &mut self.machine;
             let read = link.poll_read(cx, |message| {
                 traffic.received(message.len());
-                machine.handle(now, Input::LinkMessage { link: id, message });
+                machine.handle(now, InputOf::<A>::link_message(id, message));
             });
             match read {
                 Read::Pending => index = index.saturating_add(1),
@@ -226,21 +226,6 @@ impl<A: Application, S: Stream> Turn<A, S> {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.machine.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.machine.handle_timeout(now);
-        }
-    }
-
-    /// Sets the timer for the machine's next deadline.
-    pub(crate) fn set_timer(&mut self, timers: &Timers, now: Instant) {
-        let Some(deadline) = self.machine.poll_timeout() else { return };
-        if self.timer.is_none_or(|timer| deadline < timer.deadline || timer.wake_at <= now) {
-            self.timer = Some(timers.set(now, deadline, self.peer.sid(), self.timer));
-        }
-    }
-
-    /// Cancels the timer.
-    pub(crate) fn cancel_timer(&mut self, timers: &Timers) {
-        if let Some(timer) = self.timer.take() {
-            timers.cancel(self.peer.sid(), timer);
         }
     }
 

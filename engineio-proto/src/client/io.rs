@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::event::{LinkDownCause, LinkKind};
 use crate::http::ContentType;
 use crate::id::{LinkId, RequestId};
+use crate::machine::LinkInput;
 use crate::message::{Message, Text};
 use crate::packet::Frame;
 
@@ -55,6 +56,21 @@ pub enum Input {
         /// Why it went down. A link that could not be made has failed.
         cause: LinkDownCause,
     },
+}
+
+impl LinkInput for Input {
+    fn link_up(link: LinkId, _: LinkKind) -> Self {
+        Self::LinkUp { link }
+    }
+
+    #[inline]
+    fn link_message(link: LinkId, message: Message) -> Self {
+        Self::LinkMessage { link, message }
+    }
+
+    fn link_down(link: LinkId, cause: LinkDownCause) -> Self {
+        Self::LinkDown { link, cause }
+    }
 }
 
 /// The method of a request.

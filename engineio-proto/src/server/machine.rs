@@ -1,9 +1,10 @@
 //! [`ServerMachine`], which adds to [`Machine`] what the driver of a server needs. Implements both for [`Session`].
 
-use super::{Input, Session, Transmit};
-use crate::event::Event;
+use super::{Input, LinkDownCause, Session, Transmit};
+use crate::event::{Event, LinkKind};
 use crate::id::LinkId;
-use crate::machine::Machine;
+use crate::machine::{LinkInput, Machine};
+use crate::message::Message;
 use crate::packet::Frame;
 use crate::time::Instant;
 
@@ -16,6 +17,21 @@ pub trait ServerMachine: Machine<Input = Input, Transmit = Transmit> {
 impl ServerMachine for Session {
     fn session(&self) -> &Session {
         self
+    }
+}
+
+impl LinkInput for Input {
+    fn link_up(link: LinkId, kind: LinkKind) -> Self {
+        Self::LinkUp { link, kind }
+    }
+
+    #[inline]
+    fn link_message(link: LinkId, message: Message) -> Self {
+        Self::LinkMessage { link, message }
+    }
+
+    fn link_down(link: LinkId, cause: LinkDownCause) -> Self {
+        Self::LinkDown { link, cause }
     }
 }
 
