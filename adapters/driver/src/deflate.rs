@@ -7,9 +7,9 @@
 //! Without the feature `deflate`, nobody can agree on it: [`Compression`] has no values.
 
 #[cfg(not(feature = "deflate"))]
-pub(crate) use self::off::{Compression, compress, negotiate};
+pub(crate) use self::off::{Compression, agreed, compress, negotiate};
 #[cfg(feature = "deflate")]
-pub(crate) use self::on::{Compression, compress, negotiate};
+pub(crate) use self::on::{Compression, agreed, compress, negotiate};
 
 #[cfg(feature = "deflate")]
 mod on {
@@ -53,6 +53,11 @@ mod on {
             u32::try_from(length).map_or(true, |length| length >= u32::from_ne_bytes(self.threshold))
                 && self.agreed.takes(length)
         }
+    }
+
+    /// The compression of a link of a client, if the server has agreed on it.
+    pub(crate) fn agreed(agreed: Option<Deflate>, threshold: u32) -> Option<Compression> {
+        agreed.map(|agreed| Compression { threshold: threshold.to_ne_bytes(), agreed })
     }
 
     /// Accepts an offer of a client if compression is on, from this size of messages. Returns also the header of the response.
@@ -194,6 +199,7 @@ mod on {
 mod off {
     use bytes::Bytes;
     use engineio_proto::Frame;
+    use engineio_websocket::handshake::Deflate;
     use http::HeaderValue;
     use http::header::HeaderMap;
 
@@ -205,6 +211,10 @@ mod off {
         pub(crate) fn takes(self, _: usize) -> bool {
             match self {}
         }
+    }
+
+    pub(crate) fn agreed(_: Option<Deflate>, _: u32) -> Option<Compression> {
+        None
     }
 
     pub(crate) fn negotiate(_: Option<u32>, _: &HeaderMap) -> Option<(Compression, HeaderValue)> {

@@ -96,6 +96,26 @@ impl<T> Inbox<T> {
         Poll::Ready(Some(item))
     }
 
+    /// Whether an event is kept that has no handler. Without a call of `recv`, no more than `limit` bytes are kept, and none if there are
+    /// handlers: the application may never call it.
+    pub(crate) fn may_keep(&self, bytes: usize, limit: usize, has_handlers: bool) -> bool {
+        let mut state = lock(&self.state);
+        if state.wanted == Wanted::Maybe && (has_handlers || state.bytes.saturating_add(bytes) > limit) {
+            state.wanted = Wanted::No;
+            state.bytes = 0;
+            let items = std::mem::take(&mut state.items);
+            drop(state);
+            drop(items);
+            return false;
+        }
+        state.wanted != Wanted::No
+    }
+
+    /// Takes events again, after the inbox was closed.
+    pub(crate) fn reopen(&self) {
+        lock(&self.state).closed = false;
+    }
+
     /// Keeps events from now on, because `recv` was called.
     pub(crate) fn start_receiving(&self) {
         lock(&self.state).wanted = Wanted::Yes;

@@ -162,9 +162,9 @@ pub use self::metrics::{Counts, EngineMetrics, Metrics};
 pub use self::runtime::{Runtime, Stream};
 pub use self::service::not_found;
 pub use self::socketio::{
-    Ack, Answer, Answers, Auth, Broadcast, ClientSource, ConnectRequest, Data, Event, EventName, Extension,
-    FailureKind, FilterResult, HandlerFailure, HandlerKind, MiddlewareResult, Namespace, Recovery, Refusal, RoomEvent,
-    RoomNames, Server, ServerBuilder, Socket, SocketSource, State, TryData,
+    Ack, Answer, Answers, Auth, Broadcast, ClientSource, ConnectRequest, Data, Event, EventName, EventSource,
+    Extension, FailureKind, FilterResult, HandlerFailure, HandlerKind, MiddlewareResult, Namespace, Recovery, Refusal,
+    RoomEvent, RoomNames, Server, ServerBuilder, Socket, SocketSource, State, StateSource, TryData,
 };
 pub use self::upgrade::Upgrade;
 pub use engineio_proto::server::Transport;

@@ -116,7 +116,13 @@ impl Traffic {
         self.packets_out
     }
 
-    /// The body of a POST.
+    /// A body with packets that was sent.
+    pub(crate) fn body_sent(&mut self, body: &[u8]) {
+        self.packets_out = self.packets_out.wrapping_add(packets(body));
+        self.bytes_out = self.bytes_out.wrapping_add(number(body.len()));
+    }
+
+    /// A body with packets: that of a POST on a server, and of the response to a GET on a client.
     pub(crate) fn body_received(&mut self, body: &[u8]) {
         self.packets_in = self.packets_in.wrapping_add(packets(body));
         self.bytes_in = self.bytes_in.wrapping_add(number(body.len()));
@@ -125,8 +131,7 @@ impl Traffic {
     /// The response to a request of a session: packets, unless it confirms a POST.
     pub(crate) fn reply_sent(&mut self, body: &[u8]) {
         if body != b"ok" {
-            self.packets_out = self.packets_out.wrapping_add(packets(body));
-            self.bytes_out = self.bytes_out.wrapping_add(number(body.len()));
+            self.body_sent(body);
         }
     }
 }

@@ -349,7 +349,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
 
     #[cold]
     fn compare_backlog(&mut self, now: Instant, mark: usize) -> bool {
-        let queued = self.turn.buffered();
+        let queued = self.turn.buffered(&self.hub.application);
         let is_high = if self.backlogged { queued > mark / 2 } else { queued >= mark };
         if is_high == self.backlogged {
             return false;
@@ -460,7 +460,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             // The upgrade of a link that came during this turn was not polled, so it has no waker.
             || task.http.as_ref().is_some_and(|http| http.has_new_links || !http.deferred_polls.is_empty())
             || task.watches_backlog(now);
-        task.turn.end(cx, again);
+        task.turn.end(&task.hub.application, cx, again);
         Poll::Pending
     }
 }

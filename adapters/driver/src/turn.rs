@@ -69,6 +69,11 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
         true
     }
 
+    /// The number of bytes that the machine holds for sending.
+    fn buffered(&self, machine: &Self::Machine) -> usize {
+        machine.buffered_bytes()
+    }
+
     /// The number of handlers that wait.
     fn waiting(&self, _local: &Self::Local) -> usize {
         0
@@ -117,7 +122,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
         Self { peer, machine, local, links: Vec::new() }
     }
 
-    fn core<'a>(&'a mut self, application: &'a A, now: Instant) -> Core<'a, A> {
+    pub(crate) fn core<'a>(&'a mut self, application: &'a A, now: Instant) -> Core<'a, A> {
         Core {
             now,
             peer: &self.peer,
@@ -235,13 +240,14 @@ impl<A: Application, S: Stream> Turn<A, S> {
     }
 
     /// The number of bytes that are queued for sending, in the machine and in its links.
-    pub(crate) fn buffered(&self) -> usize {
-        self.links.iter().map(Link::buffered).fold(self.machine.buffered_bytes(), usize::saturating_add)
+    pub(crate) fn buffered(&self, application: &A) -> usize {
+        let held = application.buffered(&self.machine);
+        self.links.iter().map(Link::buffered).fold(held, usize::saturating_add)
     }
 
     /// Ends a turn: the task sleeps, unless another turn follows at once or the mailbox is not empty.
-    pub(crate) fn end(&self, cx: &Context<'_>, again: bool) {
-        let buffered = self.buffered();
+    pub(crate) fn end(&self, application: &A, cx: &Context<'_>, again: bool) {
+        let buffered = self.buffered(application);
         if again {
             self.peer.set_buffered(buffered);
         }
@@ -252,7 +258,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
 }
 
 /// Spawns a task in which a link lingers after its machine has closed it.
-pub(crate) fn linger<R: Runtime>(tasks: &Tasks, runtime: &R, link: Link<R::Stream>) {
+pub(crate) fn linger(tasks: &Tasks, runtime: &impl Runtime, link: Link<impl Stream>) {
     let sleep = runtime.sleep(LINGER);
     tasks.spawn(runtime, async move {
         let (lingering, sleep) = (std::pin::pin!(link.linger()), std::pin::pin!(sleep));

@@ -383,6 +383,16 @@ impl<P: Parser> Client<P> {
         self.pump();
     }
 
+    /// Closes the session, and not the client: it connects again, if reconnection is on. Sockets disconnect with the reason `forced close`.
+    /// Queued packets are sent first. (In the reference: `socket.io.engine.close()`)
+    pub fn close_session(&mut self, now: Instant) {
+        self.tick(now);
+        if self.phase == Phase::Open {
+            self.closed(DisconnectReason::Closed(CloseReason::ForcedClose));
+        }
+        self.pump();
+    }
+
     /// Handles an input from outside.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.tick(now);

@@ -43,10 +43,11 @@ pub struct Auth<T>(
     pub T,
 );
 
-/// A clone of the server's value of this type, which was set with [`ServerBuilder::state`](crate::ServerBuilder::state). Use `Arc<_>`, or
+/// A clone of the server's or client's value of this type, which was set with [`ServerBuilder::state`](crate::ServerBuilder::state) or
+/// `ClientBuilder::state`. Use `Arc<_>`, or
 /// a handle that is cheap to clone, for example a pool of database connections.
 ///
-/// If the server has no value of this type, the handler is not started.
+/// If there is no value of this type, the handler is not started.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct State<T>(
     /// The value.
@@ -69,8 +70,27 @@ pub struct EventName(
     pub String,
 );
 
+/// What a handler is started with, if there is state of the application: all kinds of a [`Server`](crate::Server) and of a
+/// [`Client`](crate::client::Client).
+pub trait StateSource: Source {
+    #[doc(hidden)]
+    fn states(parts: &Self::Parts) -> &States;
+}
+
+/// What a handler is started with, if it is a handler of events, on a server or a client.
+pub trait EventSource: StateSource {
+    /// The parser of the server or client.
+    type Parser: Parser;
+
+    #[doc(hidden)]
+    fn event(parts: &Self::Parts) -> &EventParts<Self::Parser>;
+
+    #[doc(hidden)]
+    fn event_mut(parts: &mut Self::Parts) -> &mut EventParts<Self::Parser>;
+}
+
 /// What a handler is started with, if it is a handler of a client on a namespace: all kinds of a [`Server`](crate::Server).
-pub trait ClientSource: Source {
+pub trait ClientSource: StateSource {
     /// The parser of the server.
     type Parser: Parser;
 
@@ -94,13 +114,12 @@ pub struct Client<'a, P: Parser> {
     peer: &'a SocketPeer<P>,
     auth: Option<&'a Payload>,
     extensions: &'a Extensions,
-    states: &'a States,
 }
 
 impl<'a, P: Parser> Client<'a, P> {
     fn of(socket: &'a Socket<P>) -> Self {
-        let SocketInner { peer, namespace, auth, extensions, .. } = &*socket.0;
-        Self { peer, auth: auth.as_ref(), extensions, states: &namespace.states }
+        let SocketInner { peer, auth, extensions, .. } = &*socket.0;
+        Self { peer, auth: auth.as_ref(), extensions }
     }
 }
 
@@ -117,16 +136,18 @@ impl<A: ClientSource> HandlerInput<A> {
         A::client(&self.parts).auth
     }
 
-    /// The server's value of this type; see [`State`].
-    #[must_use]
-    pub fn state<T: 'static>(&self) -> Option<&T> {
-        A::client(&self.parts).states.get()
-    }
-
     /// The value of this type that was stored with the client; see [`Extension`].
     #[must_use]
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         A::client(&self.parts).extensions.get()
+    }
+}
+
+impl<A: StateSource> HandlerInput<A> {
+    /// The server's or client's value of this type; see [`State`].
+    #[must_use]
+    pub fn state<T: 'static>(&self) -> Option<&T> {
+        A::states(&self.parts).get()
     }
 }
 
@@ -138,16 +159,16 @@ impl<A: SocketSource> HandlerInput<A> {
     }
 }
 
-impl<P: Parser> HandlerInput<(Socket<P>, Event<P>)> {
+impl<A: EventSource> HandlerInput<A> {
     /// The arguments of the event, and its name.
     #[must_use]
     pub fn payload(&self) -> &Payload {
-        kept(&self.parts.content.payload)
+        kept(&A::event(&self.parts).payload)
     }
 
-    /// Takes the right to send the ack. `None` if the client did not request an ack, or if another argument of the handler has taken it.
-    pub fn take_ack(&mut self) -> Option<Ack<P>> {
-        self.parts.content.ack.take()
+    /// Takes the right to send the ack. `None` if the peer did not request an ack, or if another argument of the handler has taken it.
+    pub fn take_ack(&mut self) -> Option<Ack<A::Parser>> {
+        A::event_mut(&mut self.parts).ack.take()
     }
 }
 
@@ -178,23 +199,23 @@ impl<P: Parser> HandlerInput<(ConnectRequest<P>,)> {
 /// A part that arguments take or clone. It is there as long as an argument that uses it is to be extracted; see [`take_or_clone`].
 #[allow(clippy::expect_used, reason = "arguments leave to later ones what those use")]
 #[inline(always)]
-fn kept<T>(part: &Option<T>) -> &T {
+pub(crate) fn kept<T>(part: &Option<T>) -> &T {
     part.as_ref().expect("an earlier argument has taken what this one uses")
 }
 
 /// Same as [`kept`], for an argument that takes it.
 #[allow(clippy::expect_used, reason = "arguments leave to later ones what those use")]
 #[inline(always)]
-fn taken<T: Clone>(part: &mut Option<T>, used_later: bool) -> T {
+pub(crate) fn taken<T: Clone>(part: &mut Option<T>, used_later: bool) -> T {
     take_or_clone(part, used_later).expect("an earlier argument has taken what this one uses")
 }
 
 /// A socket, and what else there is.
 #[doc(hidden)]
 #[allow(missing_debug_implementations, reason = "not for applications")]
-pub struct SocketParts<P: Parser, C> {
-    socket: Option<Socket<P>>,
-    content: C,
+pub struct SocketParts<S, C> {
+    pub(crate) socket: Option<S>,
+    pub(crate) content: C,
 }
 
 /// The parts of an event.
@@ -207,7 +228,7 @@ pub struct EventParts<P: Parser> {
 
 impl<P: Parser> Sealed for (Socket<P>,) {}
 impl<P: Parser> Source for (Socket<P>,) {
-    type Parts = SocketParts<P, ()>;
+    type Parts = SocketParts<Socket<P>, ()>;
 
     #[inline(always)]
     fn into_parts(self) -> Self::Parts {
@@ -217,18 +238,39 @@ impl<P: Parser> Source for (Socket<P>,) {
 
 impl<P: Parser> Sealed for (Socket<P>, Event<P>) {}
 impl<P: Parser> Source for (Socket<P>, Event<P>) {
-    type Parts = SocketParts<P, EventParts<P>>;
+    type Parts = SocketParts<Socket<P>, EventParts<P>>;
 
     #[inline(always)]
     fn into_parts(self) -> Self::Parts {
-        let (socket, Event { payload, ack }) = self;
-        SocketParts { socket: Some(socket), content: EventParts { payload: Some(payload), ack } }
+        SocketParts { socket: Some(self.0), content: EventParts::new(self.1) }
+    }
+}
+
+impl<P: Parser> EventSource for (Socket<P>, Event<P>) {
+    type Parser = P;
+
+    #[inline(always)]
+    fn event(parts: &Self::Parts) -> &EventParts<P> {
+        &parts.content
+    }
+
+    #[inline(always)]
+    fn event_mut(parts: &mut Self::Parts) -> &mut EventParts<P> {
+        &mut parts.content
+    }
+}
+
+impl<P: Parser> EventParts<P> {
+    #[inline(always)]
+    pub(crate) fn new(event: Event<P>) -> Self {
+        let Event { payload, ack } = event;
+        Self { payload: Some(payload), ack }
     }
 }
 
 impl<P: Parser> Sealed for (Socket<P>, DisconnectReason) {}
 impl<P: Parser> Source for (Socket<P>, DisconnectReason) {
-    type Parts = SocketParts<P, DisconnectReason>;
+    type Parts = SocketParts<Socket<P>, DisconnectReason>;
 
     #[inline(always)]
     fn into_parts(self) -> Self::Parts {
@@ -238,7 +280,7 @@ impl<P: Parser> Source for (Socket<P>, DisconnectReason) {
 
 impl<P: Parser> Sealed for (Socket<P>, Transport) {}
 impl<P: Parser> Source for (Socket<P>, Transport) {
-    type Parts = SocketParts<P, Transport>;
+    type Parts = SocketParts<Socket<P>, Transport>;
 
     #[inline]
     fn into_parts(self) -> Self::Parts {
@@ -256,12 +298,18 @@ impl<P: Parser> Source for (ConnectRequest<P>,) {
     }
 }
 
+impl<P: Parser> StateSource for (ConnectRequest<P>,) {
+    fn states(parts: &Self::Parts) -> &States {
+        &kept(parts).states
+    }
+}
+
 impl<P: Parser> ClientSource for (ConnectRequest<P>,) {
     type Parser = P;
 
     fn client(parts: &Self::Parts) -> Client<'_, P> {
-        let ConnectRequest { peer, auth, extensions, states, .. } = kept(parts);
-        Client { peer, auth: auth.as_ref(), extensions, states }
+        let ConnectRequest { peer, auth, extensions, .. } = kept(parts);
+        Client { peer, auth: auth.as_ref(), extensions }
     }
 }
 
@@ -271,6 +319,12 @@ impl<P: Parser> Source for (HandlerFailure<P>,) {
 
     fn into_parts(self) -> Self::Parts {
         FailureParts { socket: self.0.socket.clone(), failure: Some(self.0) }
+    }
+}
+
+impl<P: Parser> StateSource for (HandlerFailure<P>,) {
+    fn states(parts: &Self::Parts) -> &States {
+        &parts.socket.0.namespace.states
     }
 }
 
@@ -323,6 +377,12 @@ macro_rules! socket_sources {
             }
         }
 
+        impl<P: Parser> StateSource for $source {
+            fn states(parts: &Self::Parts) -> &States {
+                &kept(&parts.socket).0.namespace.states
+            }
+        }
+
         impl<P: Parser> SocketSource for $source {
             #[inline(always)]
             fn socket(parts: &Self::Parts) -> &Socket<P> {
@@ -362,77 +422,78 @@ impl<P: Parser, A: SocketSource<Parser = P>> Extract<A> for Namespace<P> {
 }
 
 /// The event, with the right to send the ack, unless another argument is for that.
-impl<P: Parser> Extract<(Socket<P>, Self)> for Event<P> {
+impl<P: Parser, A: EventSource<Parser = P>> Extract<A> for Event<P> {
     type Error = Infallible;
 
     const USES: Uses = Uses::CONTENT;
 
     #[inline(always)]
-    fn extract(input: &mut HandlerInput<(Socket<P>, Self)>) -> Result<Self, Infallible> {
-        let (later, content) = (input.later, &mut input.parts.content);
+    fn extract(input: &mut HandlerInput<A>) -> Result<Self, Infallible> {
+        let (later, content) = (input.later, A::event_mut(&mut input.parts));
         let ack = if later.contains(Uses::ACK) { None } else { content.ack.take() };
         Ok(Self { payload: taken(&mut content.payload, later.contains(Uses::CONTENT)), ack })
     }
 }
 
-impl<P: Parser, T: DeserializeOwned> Extract<(Socket<P>, Event<P>)> for Data<T> {
+impl<A: EventSource, T: DeserializeOwned> Extract<A> for Data<T> {
     type Error = ReadError;
 
     const USES: Uses = Uses::CONTENT;
 
-    fn extract(input: &mut HandlerInput<(Socket<P>, Event<P>)>) -> Result<Self, ReadError> {
+    fn extract(input: &mut HandlerInput<A>) -> Result<Self, ReadError> {
         input.payload().read().map(Self)
     }
 }
 
-impl<P: Parser, T: DeserializeOwned> Extract<(Socket<P>, Event<P>)> for TryData<T> {
+impl<A: EventSource, T: DeserializeOwned> Extract<A> for TryData<T> {
     type Error = Infallible;
 
     const USES: Uses = Uses::CONTENT;
 
-    fn extract(input: &mut HandlerInput<(Socket<P>, Event<P>)>) -> Result<Self, Infallible> {
+    fn extract(input: &mut HandlerInput<A>) -> Result<Self, Infallible> {
         Ok(Self(input.payload().read()))
     }
 }
 
-impl<P: Parser> Extract<(Socket<P>, Event<P>)> for EventName {
+impl<A: EventSource> Extract<A> for EventName {
     type Error = Infallible;
 
     const USES: Uses = Uses::CONTENT;
 
-    fn extract(input: &mut HandlerInput<(Socket<P>, Event<P>)>) -> Result<Self, Infallible> {
+    fn extract(input: &mut HandlerInput<A>) -> Result<Self, Infallible> {
         Ok(Self(input.payload().name().unwrap_or_default().to_owned()))
     }
 }
 
 /// The arguments of the event as they were received.
-impl<P: Parser> Extract<(Socket<P>, Event<P>)> for Payload {
+impl<A: EventSource> Extract<A> for Payload {
     type Error = Infallible;
 
     const USES: Uses = Uses::CONTENT;
 
-    fn extract(input: &mut HandlerInput<(Socket<P>, Event<P>)>) -> Result<Self, Infallible> {
-        Ok(taken(&mut input.parts.content.payload, input.later.contains(Uses::CONTENT)))
+    fn extract(input: &mut HandlerInput<A>) -> Result<Self, Infallible> {
+        let used_later = input.later.contains(Uses::CONTENT);
+        Ok(taken(&mut A::event_mut(&mut input.parts).payload, used_later))
     }
 }
 
 /// The right to send the ack. If the client did not request an ack, the handler is not started; use `Option<Ack>` to start it in any case.
-impl<P: Parser> Extract<(Socket<P>, Event<P>)> for Ack<P> {
+impl<P: Parser, A: EventSource<Parser = P>> Extract<A> for Ack<P> {
     type Error = &'static str;
 
     const USES: Uses = Uses::ACK;
 
-    fn extract(input: &mut HandlerInput<(Socket<P>, Event<P>)>) -> Result<Self, &'static str> {
+    fn extract(input: &mut HandlerInput<A>) -> Result<Self, &'static str> {
         input.take_ack().ok_or("the client does not wait for an ack, or another handler or argument has taken it")
     }
 }
 
-impl<P: Parser> Extract<(Socket<P>, Event<P>)> for Option<Ack<P>> {
+impl<P: Parser, A: EventSource<Parser = P>> Extract<A> for Option<Ack<P>> {
     type Error = Infallible;
 
     const USES: Uses = Uses::ACK;
 
-    fn extract(input: &mut HandlerInput<(Socket<P>, Event<P>)>) -> Result<Self, Infallible> {
+    fn extract(input: &mut HandlerInput<A>) -> Result<Self, Infallible> {
         Ok(input.take_ack())
     }
 }
@@ -480,7 +541,7 @@ impl<A: ClientSource, T: DeserializeOwned> Extract<A> for Auth<T> {
     }
 }
 
-impl<A: ClientSource, T: Clone + Send + Sync + 'static> Extract<A> for State<T> {
+impl<A: StateSource, T: Clone + Send + Sync + 'static> Extract<A> for State<T> {
     type Error = String;
 
     const USES: Uses = Uses::SUBJECT;
@@ -488,7 +549,7 @@ impl<A: ClientSource, T: Clone + Send + Sync + 'static> Extract<A> for State<T> 
     fn extract(input: &mut HandlerInput<A>) -> Result<Self, String> {
         input.state().cloned().map(Self).ok_or_else(|| {
             let name = std::any::type_name::<T>();
-            format!("the server has no value of the type {name}: set one with ServerBuilder::state")
+            format!("there is no state of the type {name}: set it with the method `state` of the builder of the server or client")
         })
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use socketio_proto::{AckToken, Args, EmitError, EncodeError, Limits, Outgoing, PacketType, Parser, Payload};
 
 use super::encoder;
-use super::state::{Ack, AckHome, Command, Event, SocketInner};
+use super::state::{Ack, AckFrom, AckHome, Command, Event, SocketInner};
+use crate::client::{ClientPeer, Command as ClientCommand};
 use crate::sync::lock;
 
 impl<P: Parser> Event<P> {
@@ -90,7 +91,12 @@ impl<P: Parser> fmt::Debug for Event<P> {
 
 impl<P: Parser> Ack<P> {
     pub(crate) fn new(socket: Arc<SocketInner<P>>, token: AckToken) -> Self {
-        Self { socket, token: Some(token), home: None }
+        Self { from: AckFrom::Server(socket), token: Some(token), home: None }
+    }
+
+    /// The ack of a client.
+    pub(crate) const fn of_client(client: Arc<ClientPeer<P>>, token: AckToken) -> Self {
+        Self { from: AckFrom::Client(client), token: Some(token), home: None }
     }
 
     /// Same as [`Ack::new`]; if it is dropped unused, the token goes to `home`.
@@ -109,11 +115,19 @@ impl<P: Parser> Ack<P> {
     /// # Errors
     /// Fails with an [`EmitError`]; nothing is sent.
     pub fn send<A: Args>(mut self, args: A) -> Result<(), EmitError> {
-        if let Some(token) = &self.token {
-            let packet = Outgoing::ack(token.namespace(), token.id(), &args);
-            let encoded = self.socket.namespace.encode(&packet)?;
-            self.socket.peer.push(encoder::weight(&encoded), || Command::Ack { encoded })?;
-            self.token = None;
+        let Some(token) = &self.token else { return Ok(()) };
+        let packet = Outgoing::ack(token.namespace(), token.id(), &args);
+        match &self.from {
+            AckFrom::Server(socket) => {
+                let encoded = socket.namespace.encode(&packet)?;
+                socket.peer.push(encoder::weight(&encoded), || Command::Ack { encoded })?;
+                self.token = None;
+            }
+            AckFrom::Client(client) => {
+                let encoded = client.shared.encode(&packet)?;
+                let token = &mut self.token;
+                client.push(encoder::weight(&encoded), || ClientCommand::Ack { token: token.take(), encoded })?;
+            }
         }
         Ok(())
     }

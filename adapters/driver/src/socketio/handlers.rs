@@ -11,7 +11,7 @@ const FEW_EVENTS: usize = 16;
 
 /// Panics if no client can send an event with this name (socket.io-parser `lib/index.ts`, `RESERVED_EVENTS`). Warns about
 /// `connection`.
-pub(super) fn never_sent(event: &str) {
+pub(crate) fn never_sent(event: &str) {
     let instead = match event {
         "connect" | "connect_error" => {
             "`on_connect` runs for every socket that has joined, and `middleware` decides whether it may"

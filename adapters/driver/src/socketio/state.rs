@@ -24,6 +24,7 @@ use super::handlers::NamedHandler;
 use super::recovery::KeptValues;
 use super::registry::{Latch, Role};
 use super::states::States;
+use crate::client::ClientPeer;
 use crate::extensions::Extensions;
 use crate::handler::{ErasedHandler, HandlerResult};
 use crate::handshake::Handshake;
@@ -152,11 +153,19 @@ pub struct Event<P: Parser = Json> {
 /// The right to send the ack of an event, once.
 #[must_use = "the client waits for the answer"]
 pub struct Ack<P: Parser = Json> {
-    pub(super) socket: Arc<SocketInner<P>>,
+    pub(super) from: AckFrom<P>,
     /// `None` after it was used.
     pub(super) token: Option<AckToken>,
     /// Where the token goes if the ack is dropped unused.
     pub(super) home: Option<Arc<AckHome>>,
+}
+
+/// Which end sends an ack.
+pub(super) enum AckFrom<P: Parser> {
+    /// A socket of a server.
+    Server(Arc<SocketInner<P>>),
+    /// A client.
+    Client(Arc<ClientPeer<P>>),
 }
 
 /// Keeps an ack that a handler has dropped unused, for the handler of its failure.

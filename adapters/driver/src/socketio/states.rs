@@ -4,9 +4,15 @@ use std::any::{Any, TypeId};
 
 /// Values by type. There are few, so they are searched one after the other.
 #[derive(Default)]
-pub(crate) struct States(Vec<(TypeId, Box<dyn Any + Send + Sync>)>);
+#[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "holds values of the application")]
+pub struct States(Vec<(TypeId, Box<dyn Any + Send + Sync>)>);
 
 impl States {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     /// Adds a value. It replaces an earlier one of its type.
     pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
         let id = TypeId::of::<T>();

@@ -18,11 +18,13 @@
 //! # }
 //! ```
 
+mod builder;
 mod dial;
 mod io;
 #[cfg(feature = "tls")]
 mod tls;
 
+pub use self::builder::{ClientBuilder, EngineClientBuilder};
 pub use self::dial::Dialer;
 pub use self::io::ClientIo;
 #[cfg(feature = "tls")]
