@@ -130,7 +130,7 @@ impl<D: Dial, R: Runtime> Shared<D, R> {
                 way.check(response.status()).map_err(|error| (error, None))?;
                 let (parts, body) = response.into_parts();
                 let body = live.collect(body, max_body).await.map_err(|error| (error, None))?;
-                if live.is_ready().await {
+                if way.is_kept(&parts.headers) && live.is_ready().await {
                     self.pool.keep(key.clone(), live, way, self.runtime.now(), &parts.headers);
                 }
                 return Ok(Response::from_parts(parts, body));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http::header::{HOST, PROXY_AUTHORIZATION};
+use http::header::{CONNECTION, HOST, HeaderMap, PROXY_AUTHORIZATION};
 use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
@@ -233,6 +233,22 @@ impl Way {
         uri
     }
 
+    /// Whether the connection may be kept after a response with these headers. Some proxies, tinyproxy for one, close it after each
+    /// response and do not say so, and a request that is sent meanwhile is lost. So a proxy has to say that it keeps it.
+    pub(super) fn is_kept(&self, headers: &HeaderMap) -> bool {
+        let keeps = |value: &HeaderValue| {
+            value
+                .to_str()
+                .is_ok_and(|list| list.split(',').any(|token| token.trim().eq_ignore_ascii_case("keep-alive")))
+        };
+        match self {
+            Self::Direct => true,
+            Self::Absolute { .. } => {
+                headers.get_all(CONNECTION).iter().chain(headers.get_all("proxy-connection")).any(keeps)
+            }
+        }
+    }
+
     /// Fails if a response with this status is the proxy's own.
     pub(super) fn check(&self, status: StatusCode) -> Result<(), ConnectError> {
         match self {
@@ -292,6 +308,20 @@ mod tests {
             let proxies = Proxies::all(url, "").unwrap();
             assert!(!format!("{proxies:?}").contains("secret"), "{proxies:?}");
         }
+    }
+
+    #[test]
+    fn a_proxy_that_makes_requests_has_to_say_that_it_keeps_the_connection() {
+        let proxy = Way::Absolute { user: None, proxy: "proxy:3128".to_owned() };
+        let kept = |name: &'static str, value| {
+            proxy.is_kept(&HeaderMap::from_iter([(
+                http::header::HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )]))
+        };
+        assert!(kept("connection", "Keep-Alive") && kept("proxy-connection", "x, keep-alive"));
+        assert!(!kept("connection", "close") && !kept("via", "keep-alive") && !proxy.is_kept(&HeaderMap::new()));
+        assert!(Way::Direct.is_kept(&HeaderMap::new()), "HTTP/1.1 keeps it unless it says `close`");
     }
 
     /// The environment of this process cannot be changed safely, so this test runs itself once more with another one.
