@@ -176,5 +176,5 @@ pub use engineio_proto::{
 pub use socketio_proto::MsgPack;
 pub use socketio_proto::{
     AckError, Args, Config as SocketConfig, DisconnectReason, EmitError, EncodeError, InvalidSocketId, Json,
-    Limits as SocketLimits, Parser, Payload, ReadError, SocketId,
+    JsonV4, Limits as SocketLimits, Parser, Payload, ReadError, SocketId,
 };

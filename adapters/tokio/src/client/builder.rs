@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use socketio_driver::client::{Client, ClientSettings, EngineClient, EngineClientSettings, InvalidUrl, Socket};
-use socketio_driver::{Json, Parser};
+use socketio_driver::{Json, JsonV4, Parser, Revision};
 use socketio_hyper::client::{HttpConnector, Proxies};
 
 use super::Dialer;
@@ -84,6 +84,12 @@ impl<P: Parser> ClientBuilder<P> {
     pub fn parser<Q: Parser>(self, parser: Q) -> ClientBuilder<Q> {
         let Self { settings, dialer, proxies } = self;
         ClientBuilder { settings: settings.with_parser(parser), dialer, proxies }
+    }
+
+    /// Connects to a server of Socket.IO 1 or 2: Engine.IO revision 3, and their JSON. Such a server reads the query
+    /// ([`ClientBuilder::query`]) instead of the `auth`.
+    pub fn eio3(self) -> ClientBuilder<JsonV4> {
+        self.parser(JsonV4).engine(|engine| engine.revision = Revision::V3)
     }
 
     transport_methods!();
