@@ -86,8 +86,8 @@ impl<P: Parser> ClientBuilder<P> {
         ClientBuilder { settings: settings.with_parser(parser), dialer, proxies }
     }
 
-    /// Connects to a server of Socket.IO 1 or 2: Engine.IO revision 3, and their JSON. Such a server reads the query
-    /// ([`ClientBuilder::query`]) instead of the `auth`.
+    /// Connects to a server of Socket.IO 1 or 2: Engine.IO revision 3, and their JSON. The `auth` goes into the query of a namespace, except
+    /// for `/`, where such a server reads [`ClientBuilder::query`].
     pub fn eio3(self) -> ClientBuilder<JsonV4> {
         self.parser(JsonV4).engine(|engine| engine.revision = Revision::V3)
     }
