@@ -90,6 +90,11 @@ impl Process {
         input.flush()
     }
 
+    /// Ends the child's standard input.
+    pub fn end_input(&mut self) {
+        self.input = None;
+    }
+
     /// The process id of the child.
     pub fn id(&self) -> u32 {
         self.child.id()

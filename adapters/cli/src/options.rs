@@ -167,8 +167,8 @@ impl ServerOptions {
             (false, true) => Format::Revision3,
             (true, true) => return Err("--parser msgpack needs --eio 4".into()),
         };
-        if format == Format::Revision3 && self.auth.is_some() {
-            return Err("--auth needs --eio 4: servers of Socket.IO 1 and 2 read the query (--query)".into());
+        if format == Format::Revision3 && self.auth.is_some() && namespaces.iter().any(|namespace| namespace == "/") {
+            return Err("servers of Socket.IO 1 and 2 read no --auth for the namespace /: use --query".into());
         }
         let mut tls = ClientTls::builder();
         tls = match self.roots {

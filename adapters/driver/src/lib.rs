@@ -175,6 +175,6 @@ pub use engineio_proto::{
 #[cfg(feature = "msgpack")]
 pub use socketio_proto::MsgPack;
 pub use socketio_proto::{
-    AckError, Args, Config as SocketConfig, DisconnectReason, EmitError, EncodeError, InvalidSocketId, Json,
-    JsonV4, Limits as SocketLimits, Parser, Payload, ReadError, SocketId,
+    AckError, Args, Config as SocketConfig, DisconnectReason, EmitError, EncodeError, InvalidSocketId, Json, JsonV4,
+    Limits as SocketLimits, Parser, Payload, ReadError, SocketId,
 };

@@ -127,7 +127,9 @@ fn parse_command(command: &str) -> Result<Request, String> {
         "disconnect" => alone(Request::Disconnect),
         "close" => alone(Request::Close),
         "help" => alone(Request::Help),
-        _ => Err(format!("`:{name}` is no command: `:help` shows them, and [\"message\",\":{name}\"] sends it as text")),
+        _ => {
+            Err(format!("`:{name}` is no command: `:help` shows them, and [\"message\",\":{name}\"] sends it as text"))
+        }
     }
 }
 
@@ -167,7 +169,8 @@ fn parse_object(text: &str) -> Result<Request, String> {
     let line = serde_json::from_str(text).map_err(|error| {
         format!("a line is {{\"type\":\"event\",\"event\":..,\"args\":[..]}} or {{\"type\":\"ack\",\"ack\":..,\"args\":[..]}}: {error}")
     })?;
-    let arguments = |args: Vec<Value>| args.into_iter().map(Value::with_binary).collect::<Result<_, _>>().map(Arguments);
+    let arguments =
+        |args: Vec<Value>| args.into_iter().map(Value::with_binary).collect::<Result<_, _>>().map(Arguments);
     Ok(match line {
         Line::Event { event, args, namespace, ack } => Request::Emit(Emit {
             namespace,

@@ -6,7 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use socketio_tokio::client::{Client, ClientBuilder, ConnectFailure, ConnectionEvent, Socket};
-use socketio_tokio::{Ack, AckError, DisconnectReason, EmitError, Event, LinkKind, Parser, Payload, SendError, Transport};
+use socketio_tokio::{
+    Ack, AckError, DisconnectReason, EmitError, Event, LinkKind, Parser, Payload, SendError, Transport,
+};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 

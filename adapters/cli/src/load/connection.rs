@@ -169,7 +169,10 @@ async fn send<P: Parser>(
 }
 
 /// Sends a message. Returns a future of its ack, if it wants one.
-fn emit<P: Parser>(socket: &Socket<P>, load: &Load) -> Result<Option<impl Future<Output = Answered> + use<P>>, EmitError> {
+fn emit<P: Parser>(
+    socket: &Socket<P>,
+    load: &Load,
+) -> Result<Option<impl Future<Output = Answered> + use<P>>, EmitError> {
     let now = Instant::now();
     let sent = match load.ack_timeout {
         None => socket.emit(&load.event, &load.arguments).map(|()| None),

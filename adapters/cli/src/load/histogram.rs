@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn each_value_is_in_the_bucket_whose_highest_value_is_at_most_a_sixtyfourth_above_it() {
-        let around = |bit: u32| [(1_u64 << bit).wrapping_sub(1), 1 << bit, (1 << bit) | 1, (1 << bit) | (1 << bit >> 1)];
+        let around =
+            |bit: u32| [(1_u64 << bit).wrapping_sub(1), 1 << bit, (1 << bit) | 1, (1 << bit) | (1 << bit >> 1)];
         let mut last = 0;
         for value in (0..64).flat_map(around).chain([u64::MAX]) {
             let bucket = bucket_of(value);

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use indicatif::ProgressBar;
 use lexopt::prelude::*;
 use socketio_tokio::MsgPack;
-use socketio_tokio::client::ClientBuilder;
 use socketio_tokio::Parser;
+use socketio_tokio::client::ClientBuilder;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -23,10 +23,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use self::connection::{Load, Pace, Stage};
 use self::report::{Counters, Plan, Report, bar};
+use crate::Exit;
 use crate::options::{Failure, Format, HELP as SERVER_HELP, Server, ServerOptions, seconds};
 use crate::signal::interrupted;
 use crate::value::{Arguments, Value as Argument, write_hex};
-use crate::Exit;
 
 const HELP: &str = "\
 Opens many connections, sends messages, and measures how long the acks take.
@@ -229,11 +229,7 @@ async fn run<P: Parser>(
     let begin = Instant::now();
     let mut opened: u64 = 0;
     while counters.tried() < options.connections && !is_interrupted {
-        let next = if opened < options.connections {
-            Some(begin + after(opened, options.ramp))
-        } else {
-            None
-        };
+        let next = if opened < options.connections { Some(begin + after(opened, options.ramp)) } else { None };
         tokio::select! {
             () = sleep_until(next.unwrap_or(begin)), if next.is_some() => {
                 let client = builder()?.reconnection(false).build();

@@ -187,10 +187,8 @@ impl Report {
         let _ = writeln!(text, "throughput    {} per second, for {} s", self.per_second, self.seconds);
         for (name, times) in [("connect", self.connect_ms), ("round trip", self.round_trip_ms)] {
             if let Some(Times { mean, p50, p90, p99, max, .. }) = times {
-                let _ = writeln!(
-                    text,
-                    "{name:<13} mean {mean} ms, p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, max {max} ms"
-                );
+                let _ =
+                    writeln!(text, "{name:<13} mean {mean} ms, p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, max {max} ms");
             }
         }
         if self.max_lateness_ms > 50.0 {
