@@ -28,9 +28,9 @@
 //! | I9 | The bytes queued for sending never exceed the limit by more than one unit, and one ping for each unwritten reply. The same holds for the bytes that the application has not read yet. | [`Watched::check`], [`Watched::poll_event`] |
 //! | I10 | While a session is open, messages arrive once and in order, also across an upgrade. | [`Numbered`], in [`scenario`], [`explore`] and in the simulated servers of `socketio-proto` |
 //! | I11 | A clock that goes backwards has the same effect as a clock that stands still. | two runs of a [`RandomWalk`] or a [`ClientWalk`] |
-//! | I12 | Every pending ack has exactly one outcome. After the end, every table is empty. | the simulated servers of `socketio-proto`, target `socket_connection` |
-//! | I13 | With recovery: a client receives every event of its rooms once and in order, or is informed that it was not recovered. | `run_with_cuts` of the testkit of `socketio-proto`, the test `namespace_recovery`, target `recovery`; `virtual_time` of the driver |
-//! | I14 | An emit of a client is delivered at most once; with retries, at least once. The delays of reconnection follow the formula. | nowhere yet: Socket.IO clients are not implemented |
+//! | I12 | Every pending ack has exactly one outcome. After the end, every table is empty. | the simulated servers of `socketio-proto`, targets `socket_connection` and `socket_client` |
+//! | I13 | With recovery: a client receives every event of its rooms once and in order, or is informed that it was not recovered. | `run_with_cuts` and `run_with_reconnections` of the testkit of `socketio-proto`, the test `namespace_recovery`, target `recovery`; `virtual_time` of the driver |
+//! | I14 | An emit of a client is delivered at most once; with retries, at least once. The delays of reconnection follow the formula. | `run_with_reconnections` of the testkit of `socketio-proto`, the tests `client_retries` and `client_reconnection` |
 //! | I15 | In a cluster without faults, an operation has the same effect as on one node. With faults, the caller learns what is missing. | nowhere yet: clusters are not implemented |
 //! | I16 | The bytes held for a peer never exceed the limits by more than one unit, and one ping for each unwritten reply. All queues count, and so do replies and POSTs that were handed out and are not confirmed yet. The cost of one input depends on its size only, not on what is queued. | [`Watched::check`], [`Watched::poll_transmit`]; floods in the test `session_limits` |
 

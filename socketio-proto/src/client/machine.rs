@@ -1,10 +1,16 @@
 //! Implements [`Machine`] for [`Client`], so that the same driver code runs clients of Engine.IO and of Socket.IO.
 
-use engineio_proto::client::{Input, Transmit};
+use engineio_proto::client::{Client as Engine, ClientMachine, Input, Transmit};
 use engineio_proto::{Frame, Instant, LinkId, Machine};
 
 use super::{Client, Event};
 use crate::parser::Parser;
+
+impl<P: Parser> ClientMachine for Client<P> {
+    fn client(&self) -> &Engine {
+        self.engine()
+    }
+}
 
 impl<P: Parser> Machine for Client<P> {
     type Event = Event;
