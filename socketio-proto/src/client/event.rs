@@ -144,7 +144,9 @@ fn detail(reason: &CloseReason) -> String {
 
     match reason {
         CloseReason::TransportError(error) => error.to_string(),
-        CloseReason::ParseError(error) => error.to_string(),
+        CloseReason::ParseError(error) => alloc::format!(
+            "{error}; the server does not speak this revision of Engine.IO: set the revision to V3 for servers of Socket.IO 2 and older"
+        ),
         reason => reason.to_string(),
     }
 }
@@ -218,8 +220,13 @@ impl ServerError {
 }
 
 impl fmt::Display for ServerError {
+    /// Writes the message. Without one, the whole error, as it was received.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message())
+        match (&*self.message(), self.0.as_ref().and_then(|payload| payload.raw(0))) {
+            ("", Some(raw)) => f.write_str(raw),
+            ("", None) => f.write_str("the server gave no reason"),
+            (message, _) => f.write_str(message),
+        }
     }
 }
 
@@ -253,6 +260,8 @@ mod tests {
         assert!(plain.data::<u8>().is_err());
         assert_eq!(error(r#""plain text""#).message(), "plain text");
         assert_eq!((error(r#"{"code":1}"#).message(), ServerError::new(None).message()), ("".into(), "".into()));
+        assert_eq!(error(r#"{"code":1}"#).to_string(), r#"{"code":1}"#);
+        assert_eq!(ServerError::new(None).to_string(), "the server gave no reason");
         assert!(ServerError::new(None).data::<Option<u8>>().is_err());
     }
 }

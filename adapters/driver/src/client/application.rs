@@ -546,7 +546,11 @@ impl<P: Parser> SocketIo<P> {
                 let failure = self.failure(core, error);
                 self.tell(core, cx, ConnectionEvent::Error(failure));
             }
-            Happened::ReconnectAttempt(attempt) => self.tell(core, cx, ConnectionEvent::ReconnectAttempt(attempt)),
+            Happened::ReconnectAttempt(attempt) => {
+                // That of the attempt before says nothing about this one.
+                core.local.cause = None;
+                self.tell(core, cx, ConnectionEvent::ReconnectAttempt(attempt));
+            }
             Happened::Reconnected(attempts) => self.tell(core, cx, ConnectionEvent::Reconnect(attempts)),
             Happened::ReconnectError(error) => {
                 let failure = self.failure(core, error);

@@ -5,6 +5,7 @@ use std::io;
 
 use bytes::Bytes;
 use engineio_websocket::handshake::ResponseError;
+use http::header::LOCATION;
 
 /// Why a request or a connection failed. The text says what happened and what to do next. [`source`](Error::source) has the error of the
 /// operating system or of the library, where there is one.
@@ -56,6 +57,16 @@ pub enum ConnectError {
     /// The server answered a request for an upgrade with another status than 101.
     #[error("the server refused the WebSocket with status {status}{}", refusal(*.status, .location.as_deref(), .body))]
     Status {
+        /// The status.
+        status: u16,
+        /// The header `Location`, which redirects have.
+        location: Option<String>,
+        /// The first bytes of the body. Engine.IO servers send JSON that tells the reason.
+        body: Bytes,
+    },
+    /// The server answered a request of polling with another status than 200.
+    #[error("the server refused a request with status {status}{}", refusal(*.status, .location.as_deref(), .body))]
+    Refused {
         /// The status.
         status: u16,
         /// The header `Location`, which redirects have.
@@ -190,10 +201,26 @@ fn refusal(status: u16, location: Option<&str>, body: &[u8]) -> String {
     if let (300..=399, Some(location)) = (status, location) {
         return format!(": it redirects to {}, so use that URL", printable(location));
     }
+    if status == 404 {
+        return ": it serves nothing at this path, so check the path".to_owned();
+    }
     match printable(&String::from_utf8_lossy(body)).trim() {
         "" => String::new(),
         text => format!(": {text}"),
     }
+}
+
+/// How much of a body is kept for an error.
+const KEPT_BODY: usize = 1024;
+
+/// The error of a response to a request of polling, unless its status is 200.
+pub(super) fn request_refused(parts: &http::response::Parts, body: &Bytes) -> Option<ConnectError> {
+    let status = parts.status.as_u16();
+    (status != 200).then(|| ConnectError::Refused {
+        status,
+        location: parts.headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned),
+        body: Bytes::copy_from_slice(body.get(..KEPT_BODY).unwrap_or(body)),
+    })
 }
 
 /// Text of a peer in a message that may be shown on a terminal.
@@ -221,5 +248,6 @@ mod tests {
             "the server refused the WebSocket with status 301: it redirects to https://host/, so use that URL"
         );
         assert!(refused(301, None, "moved").ends_with("301: moved"));
+        assert!(refused(404, None, "<html>").ends_with("404: it serves nothing at this path, so check the path"));
     }
 }

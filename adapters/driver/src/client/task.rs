@@ -19,7 +19,7 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 
 use super::connector::Connector;
-use super::error::ConnectError;
+use super::error::{ConnectError, request_refused};
 use super::http_client::{ConnectedWebSocket, HttpClient};
 use crate::clock::Clock;
 use crate::deflate::agreed;
@@ -172,6 +172,9 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
             let input = match result {
                 Ok(response) => {
                     let (parts, body) = response.into_parts();
+                    if let Some(error) = request_refused(&parts, &body) {
+                        self.application.failed(&mut self.turn.core(&self.application, now), error);
+                    }
                     if is_poll {
                         traffic.body_received(&body);
                     }
