@@ -145,7 +145,7 @@ fn a_refusal_a_kick_and_an_unreachable_server_have_exit_statuses() {
     let (code, printed) = run(&["cat", "http://127.0.0.1:1", "--wait", "forever"], "");
     assert_eq!((code, printed.contains("127.0.0.1:1: the connection was refused")), (3, true), "{printed}");
     let (code, printed) = run(&["cat", &url, "--path", "/nowhere"], "");
-    assert_eq!((code, printed.contains("404")), (3, true), "{printed}");
+    assert_eq!((code, printed.contains("status 404") && printed.contains("check the path")), (3, true), "{printed}");
     let (code, printed) = run(&["cat", "127.0.0.1:1"], "");
     assert_eq!((code, printed.contains("http://")), (2, true), "{printed}");
     let (code, printed) = run(&["cat", "--nothing"], "");

@@ -16,7 +16,7 @@ use super::input::{self, AckWish, Emit, Kind, Request, parse};
 use super::output::{Output, tell};
 use crate::Exit;
 use crate::signal::interrupted;
-use crate::value::json;
+use crate::value::{Value, json, write_hex};
 
 /// What waits to be printed. When there is more, the client stops reading.
 const WAITING: usize = 256;
@@ -277,8 +277,10 @@ impl<P: Parser> Session<P> {
             }
             Happened::ConnectError(socket, failure) => {
                 let (namespace, message, refused) = (socket.namespace(), failure.message(), failure.is_refused());
-                let data: Option<serde_json::Value> = failure.data().ok();
-                let shown = data.as_ref().map(|data| format!(" {data}")).unwrap_or_default();
+                let data = failure.data().unwrap_or(Value::Null);
+                let mut data_in_json = String::new();
+                data.write(&mut data_in_json, &mut write_hex);
+                let shown = if data == Value::Null { String::new() } else { format!(" {data_in_json}") };
                 let what = if refused { "the server refused" } else { "could not join" };
                 self.output.state(
                     &format!("{what} {namespace}: {message}{shown}"),
@@ -286,7 +288,7 @@ impl<P: Parser> Session<P> {
                         r#""type":"connect_error","namespace":{},"message":{},"data":{},"refused":{refused}"#,
                         json(namespace),
                         json(&message),
-                        json(&data)
+                        data_in_json
                     ),
                 )?;
                 if !socket.is_active() {
