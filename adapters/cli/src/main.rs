@@ -47,7 +47,7 @@ enum Exit {
     Refused = 4,
     /// The server disconnected the socket.
     Disconnected = 5,
-    /// Ctrl-C, while the connection was already being closed.
+    /// Ctrl-C a second time.
     Interrupted = 130,
 }
 

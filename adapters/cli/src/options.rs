@@ -28,7 +28,7 @@ Connection
     --path PATH           the path of the server (default /socket.io/)
     --parser NAME         json or msgpack (default json)
     --eio REVISION        4, or 3 for servers of Socket.IO 1 and 2 (default 4)
-    --open-timeout SECS   how long the connection may take to open (default 20)
+    --open-timeout SECS   how long the connection may take to open, and the server then to let it join a namespace (default 20)
 TLS and proxies
     --cacert FILE         trust the certificates of this PEM file, instead of those of the system
     --cert FILE, --key FILE

@@ -146,6 +146,8 @@ fn a_refusal_a_kick_and_an_unreachable_server_have_exit_statuses() {
     assert_eq!((code, printed.contains("127.0.0.1:1: the connection was refused")), (3, true), "{printed}");
     let (code, printed) = run(&["cat", &url, "--path", "/nowhere"], "");
     assert_eq!((code, printed.contains("status 404") && printed.contains("check the path")), (3, true), "{printed}");
+    let (code, printed) = run(&["cat", &format!("{url}/silent"), "--open-timeout", "0.5"], "lost\n");
+    assert_eq!((code, printed.contains("neither lets it join the namespace nor refuses it")), (3, true), "{printed}");
     let (code, printed) = run(&["cat", "127.0.0.1:1"], "");
     assert_eq!((code, printed.contains("http://")), (2, true), "{printed}");
     let (code, printed) = run(&["cat", "--nothing"], "");
@@ -180,6 +182,23 @@ fn auth_headers_query_and_path_reach_the_server() {
     let (code, printed) = run(&[&["cat", &url][..], &options].concat(), "");
     assert_eq!(code, 0, "{printed}");
     assert_eq!(host.seen(), r#"connect / {"token":"t"} yes a b"#);
+}
+
+#[test]
+fn a_certificate_is_checked_with_a_root_of_a_file_or_not_at_all() {
+    let (host, pem) = Host::secure();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("root.pem");
+    fs::write(&file, pem).unwrap();
+    let (url, file) = (format!("https://localhost:{}", host.address.port()), file.to_str().unwrap());
+    for options in [&["--cacert", file][..], &["--insecure"], &["--insecure", "--transport", "websocket"]] {
+        let mut tool = Tool::start(&[&["cat", &url], options].concat());
+        tool.line("a");
+        assert_eq!(tool.until("message-back"), r#"message-back "a""#);
+        tool.end_input();
+        assert_eq!(tool.exit().0, 0);
+    }
+    let (code, printed) = run(&["cat", &url], "");
+    assert_eq!((code, printed.contains("the TLS handshake with localhost failed")), (3, true), "{printed}");
 }
 
 #[test]

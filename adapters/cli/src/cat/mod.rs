@@ -62,6 +62,7 @@ pub(crate) fn start(mut parser: lexopt::Parser) -> Result<Exit, Failure> {
         kind: Kind::Lines,
         auto_ack: false,
         ack_timeout: Duration::from_secs(10),
+        join_timeout: Duration::ZERO,
         wait: Some(Duration::ZERO),
         retry: false,
         attempts: None,
@@ -103,6 +104,7 @@ pub(crate) fn start(mut parser: lexopt::Parser) -> Result<Exit, Failure> {
         settings.kind = Kind::Json;
     }
     let server = server.finish()?;
+    settings.join_timeout = server.open_timeout;
     if let Some(directory) = directory {
         let files = Files::new(directory.clone());
         output.files = Some(files.map_err(|error| format!("--save {}: {error}", directory.display()))?);

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::input::{self, AckWish, Emit, Kind, Request, parse};
 use super::output::{Output, tell};
 use crate::Exit;
-use crate::signal::interrupted;
+use crate::signal::{end_at_the_second, interrupted};
 use crate::value::{Value, json, write_hex};
 
 /// What waits to be printed. When there is more, the client stops reading.
@@ -35,6 +35,8 @@ pub(super) struct Settings {
     pub(super) kind: Kind,
     pub(super) auto_ack: bool,
     pub(super) ack_timeout: Duration,
+    /// How long a server may take to let the first namespaces join, and others after the end of the input.
+    pub(super) join_timeout: Duration,
     /// How long to stay after the end of the input. `None` for ever.
     pub(super) wait: Option<Duration>,
     pub(super) retry: bool,
@@ -87,6 +89,8 @@ struct Session<P: Parser> {
     /// An event that waits for space in the queue.
     held: Option<Emit>,
     was_open: bool,
+    /// Since when the connection is open, without all namespaces being joined or refused.
+    joining_since: Option<Instant>,
     /// Whether the first namespaces have once been joined or refused.
     was_settled: bool,
     is_input_over: bool,
@@ -101,6 +105,7 @@ pub(super) async fn run<P: Parser>(
     settings: Settings,
     output: Output,
 ) -> Exit {
+    end_at_the_second();
     let (tell, mut events) = mpsc::channel(WAITING);
     watch_client(&client, &tell);
     let sockets: Vec<_> = namespaces.iter().map(|namespace| join(&client, namespace, &tell)).collect();
@@ -119,6 +124,7 @@ pub(super) async fn run<P: Parser>(
         awaited: 0,
         held: None,
         was_open: false,
+        joining_since: None,
         was_settled: false,
         is_input_over: false,
         failed: false,
@@ -216,7 +222,12 @@ impl<P: Parser> Session<P> {
             }
             let is_finishing = self.is_input_over && deadline.is_none() && self.settings.wait.is_some();
             // Lines wait until it is known whether the server can be reached, so that the timeout of an ack does not begin before.
-            self.was_settled |= self.was_open && self.is_settled();
+            if self.is_settled() {
+                self.was_settled |= self.was_open;
+                self.joining_since = None;
+            }
+            let give_up = self.joining_since.filter(|_| !self.was_settled || is_finishing);
+            let give_up = give_up.map(|since| since + self.settings.join_timeout);
             let takes_lines = !self.is_input_over && self.held.is_none() && self.was_settled;
             let held = self.held.as_ref().map(|_| self.current.clone());
             let next = tokio::select! {
@@ -224,6 +235,10 @@ impl<P: Parser> Session<P> {
                 Some(happened) = events.recv() => self.happened(happened, is_finishing)?,
                 ready = ready(held) => self.resume(ready)?,
                 () = until(deadline) => Next::End(self.exit()),
+                () = until(give_up) => {
+                    self.output.error("the server neither lets it join the namespace nor refuses it")?;
+                    Next::End(Exit::Unreachable)
+                }
                 line = lines.recv(), if takes_lines => match line {
                     Some(line) => self.read(line)?,
                     None => {
@@ -336,6 +351,7 @@ impl<P: Parser> Session<P> {
         match event {
             ConnectionEvent::Open => {
                 self.was_open = true;
+                self.joining_since = Some(Instant::now());
                 let transport = name(self.client.transport());
                 output.state(
                     &format!("connected over {transport}"),
@@ -362,6 +378,7 @@ impl<P: Parser> Session<P> {
                 }
             }
             ConnectionEvent::Closed(reason) => {
+                self.joining_since = None;
                 output.state(
                     &format!("the connection is closed: {reason}"),
                     &format!(r#""type":"close","reason":{}"#, json(reason.as_str())),
@@ -515,11 +532,9 @@ impl<P: Parser> Session<P> {
         self.client.close();
         let client = self.client.clone();
         let mut closed = std::pin::pin!(timeout(CLOSE_TIMEOUT, client.closed()));
-        let mut interrupted = std::pin::pin!(interrupted());
         loop {
             tokio::select! {
                 _ = &mut closed => break,
-                _ = &mut interrupted => return Exit::Interrupted,
                 Some(happened) = events.recv() => self.last(happened),
             }
         }

@@ -25,7 +25,7 @@ use self::connection::{Load, Pace, Stage};
 use self::report::{Counters, Plan, Report, bar};
 use crate::Exit;
 use crate::options::{Failure, Format, HELP as SERVER_HELP, Server, ServerOptions, seconds};
-use crate::signal::interrupted;
+use crate::signal::{end_at_the_second, interrupted};
 use crate::value::{Arguments, Value as Argument, write_hex};
 
 const HELP: &str = "\
@@ -216,6 +216,7 @@ async fn run<P: Parser>(
     options: &Options,
     load: Arc<Load>,
 ) -> Result<Report, Failure> {
+    end_at_the_second();
     let show = |length, what| if options.quiet { ProgressBar::hidden() } else { bar(length, what) };
     let counters = &load.counters;
     let (stage, stages) = watch::channel(Stage::Connect);
@@ -287,7 +288,6 @@ async fn run<P: Parser>(
             Some(_) = tasks.join_next() => left = tasks.len(),
             _ = tick.tick() => progress.set_position(options.connections.saturating_sub(left as u64)),
             () = sleep_until(patience) => break,
-            // Again.
             _ = &mut interrupted, if !is_interrupted => break,
         }
     }

@@ -1,9 +1,14 @@
 //! A server in this process.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 
-use socketio_tokio::{Ack, ConnectRequest, DisconnectReason, Event, Namespace, Parser, Refusal, Server, Socket, serve};
+use socketio_tokio::rustls::ServerConfig;
+use socketio_tokio::rustls::pki_types::PrivateKeyDer;
+use socketio_tokio::{
+    Ack, ConnectRequest, DisconnectReason, Event, Namespace, Parser, Refusal, Server, Socket, Tls, serve, serve_tls,
+};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
@@ -27,10 +32,21 @@ impl Host {
         Self::serving(address, server, seen)
     }
 
+    /// Over TLS, with a certificate for `localhost` that is its own root. Returns the certificate in PEM as well.
+    pub(crate) fn secure() -> (Self, String) {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![cert.der().clone()], key).unwrap();
+        let (server, seen) = contract(Server::new());
+        let (runtime, listener, address) = listen("127.0.0.1:0");
+        runtime.spawn(async move { serve_tls(Tls::new(listener, config), server).await });
+        (Self { address, runtime: Some(runtime), seen }, cert.pem())
+    }
+
     pub(crate) fn serving<P: Parser>(address: &str, server: Server<P>, seen: Receiver<String>) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
-        let address = listener.local_addr().unwrap();
+        let (runtime, listener, address) = listen(address);
         runtime.spawn(async move { serve(listener, server).await });
         Self { address, runtime: Some(runtime), seen }
     }
@@ -65,6 +81,13 @@ impl Drop for Host {
     }
 }
 
+fn listen(address: &str) -> (Runtime, TcpListener, SocketAddr) {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
+    let address = listener.local_addr().unwrap();
+    (runtime, listener, address)
+}
+
 /// Reports `connect NAMESPACE AUTH`, `text TEXT` and `disconnect REASON`, sends `message` back as `message-back`, and so on.
 pub(crate) fn contract<P: Parser>(server: Server<P>) -> (Server<P>, Receiver<String>) {
     let (sender, seen) = channel();
@@ -73,6 +96,7 @@ pub(crate) fn contract<P: Parser>(server: Server<P>) -> (Server<P>, Receiver<Str
     server.of("/refuse").middleware(|_: ConnectRequest<P>| -> Result<(), Refusal> {
         Err(Refusal::new("refused\u{1b}[31m").with_data(serde_json::json!({ "reason": "test" })))
     });
+    server.of("/silent").middleware(async |_: ConnectRequest<P>| -> Result<(), Refusal> { pending().await });
     (server, seen)
 }
 

@@ -536,10 +536,8 @@ impl<P: Parser> SocketIo<P> {
                 core.peer.shared.set_transport(transport);
                 self.tell(core, cx, ConnectionEvent::Upgraded(transport));
             }
-            Happened::Ping => {
-                if !lock(&core.peer.shared.observers).is_empty() {
-                    self.tell(core, cx, ConnectionEvent::Ping);
-                }
+            Happened::Ping if !lock(&core.peer.shared.observers).is_empty() => {
+                self.tell(core, cx, ConnectionEvent::Ping);
             }
             Happened::Closed(reason) => self.tell(core, cx, ConnectionEvent::Closed(reason)),
             Happened::OpenFailed(error) => {
