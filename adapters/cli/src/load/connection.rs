@@ -124,13 +124,13 @@ async fn send<P: Parser>(
     let mut pending = FuturesUnordered::new();
     let mut due = begin;
     let mut is_full = false;
-    loop {
+    'sending: loop {
         if let Pace::Window(window) = load.pace {
             while pending.len() < window && !is_full {
                 match emit(socket, load) {
                     Ok(Some(answered)) => pending.push(answered),
                     Err(EmitError::Send(SendError::Full)) => is_full = true,
-                    Ok(None) | Err(_) => return,
+                    Ok(None) | Err(_) => break 'sending,
                 }
             }
         }
@@ -173,6 +173,10 @@ fn emit<P: Parser>(
     socket: &Socket<P>,
     load: &Load,
 ) -> Result<Option<impl Future<Output = Answered> + use<P>>, EmitError> {
+    // The client would keep it until it connects again, which it does not.
+    if !socket.is_connected() {
+        return Err(EmitError::Disconnected);
+    }
     let now = Instant::now();
     let sent = match load.ack_timeout {
         None => socket.emit(&load.event, &load.arguments).map(|()| None),
