@@ -18,11 +18,17 @@ impl<D: Decoder> Assembly<D> {
         Self { decoder, gathered: 0 }
     }
 
-    /// Takes a message. Returns the packet that it completes, and the bytes of all messages of that packet.
-    #[inline]
-    pub(crate) fn receive(&mut self, message: Message) -> Result<Option<(Packet, usize)>, DecodeError> {
+    /// Takes a message. Returns the packet that it completes.
+    // The packet is not moved once more, neither here nor into a pair with its bytes: most of what a server does is to receive packets.
+    #[inline(always)]
+    pub(crate) fn receive(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
         self.gathered = self.gathered.saturating_add(message.len());
-        let packet = self.decoder.decode(message)?;
-        Ok(packet.map(|packet| (packet, core::mem::take(&mut self.gathered))))
+        self.decoder.decode(message)
+    }
+
+    /// The bytes of all messages of the packet that [`Assembly::receive`] has returned last.
+    #[inline]
+    pub(crate) fn take_bytes(&mut self) -> usize {
+        core::mem::take(&mut self.gathered)
     }
 }

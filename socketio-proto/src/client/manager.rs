@@ -930,7 +930,10 @@ impl<P: Parser> Client<P> {
         }
         match self.assembly.receive(message) {
             Ok(None) => {}
-            Ok(Some((packet, bytes))) => self.dispatch(packet, bytes),
+            Ok(Some(packet)) => {
+                let bytes = self.assembly.take_bytes();
+                self.dispatch(packet, bytes);
+            }
             Err(error) => self.violated(error.into()),
         }
     }

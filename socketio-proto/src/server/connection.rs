@@ -632,7 +632,8 @@ impl<P: Parser> Connection<P> {
         }
         match self.assembly.receive(message) {
             Ok(None) => {}
-            Ok(Some((packet, bytes))) => {
+            Ok(Some(packet)) => {
+                let bytes = self.assembly.take_bytes();
                 if self.is_protocol_4() {
                     self.dispatch_of_protocol_4(packet, bytes);
                 } else {

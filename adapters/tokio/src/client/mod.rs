@@ -1,22 +1,30 @@
-//! The transport of clients on tokio: TCP, Unix sockets, TLS by rustls, and proxies. `socketio_driver::client` explains the parts.
+//! Clients on tokio: [`ClientBuilder`] makes a Socket.IO client, [`EngineClientBuilder`] an Engine.IO client. What clients can do, and a
+//! table from JavaScript, is in the docs of [`socketio_driver::client`].
 //!
 //! ```no_run
-//! use std::sync::Arc;
+//! use socketio_tokio::Data;
+//! use socketio_tokio::client::{ClientBuilder, Socket};
 //!
-//! use socketio_tokio::Tokio;
-//! use socketio_tokio::client::{CookieJar, Dialer, HttpClient, HttpConnector, Proxies, Target};
-//!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let (target, _namespace) = Target::socketio("wss://example.com")?;
-//! // What many clients share.
-//! let dialer = Arc::new(Dialer::new());
-//! let connector = HttpConnector::new(Tokio, Arc::clone(&dialer), Proxies::from_environment()?);
-//! let client = HttpClient::new(connector, target).with_cookies(CookieJar::new());
-//! let websocket = client.connect_websocket("EIO=4&transport=websocket").await?;
-//! # drop(websocket);
-//! # Ok(())
-//! # }
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = ClientBuilder::new("http://127.0.0.1:3000")?.build();
+//!     let socket = client.socket("/");
+//!     socket
+//!         .on_connect(|socket: Socket| println!("connected as {}", socket.id().unwrap()))
+//!         .on("news", |Data(text): Data<String>| println!("{text}"))
+//!         .connect();
+//!     let sum: f64 = socket.emit_with_ack("sum", (1, 2))?.await?.read()?;
+//!     println!("{sum}");
+//!     client.close();
+//!     client.closed().await;
+//!     Ok(())
+//! }
 //! ```
+//!
+//! * **TLS** (`https`, `wss`; feature `tls`): by rustls, with the roots of the operating system, own roots, client certificates or pinned
+//!   certificates (`ClientTls`, [`Dialer`]).
+//! * **Proxies**: HTTP (`CONNECT`) and SOCKS5, given or from the environment ([`Proxies`], [`ClientBuilder::proxies`]).
+//! * **Unix sockets and timeouts**: [`Dialer`].
 
 mod builder;
 mod dial;
