@@ -219,7 +219,7 @@ impl Client {
             self.events.push(Event::Closed(reason));
         }
         if let Some(link) = self.link.take() {
-            self.end_link();
+            self.close_ending();
             let packets = self.outbox.take_packets();
             self.ending = Some(Ending { link, packets }.into());
         }
@@ -382,7 +382,7 @@ impl Client {
     /// Closes the session at once and drops queued packets. Requests are cancelled.
     pub fn discard(&mut self, now: Instant) {
         self.advance(now);
-        self.end_link();
+        self.close_ending();
         self.drop_link_packets();
         self.finish(CloseReason::ForcedClose);
     }
@@ -420,7 +420,7 @@ impl Client {
             && ending.packets.is_empty()
             && !ending.link.has_urgent()
         {
-            self.end_link();
+            self.close_ending();
         }
         match &self.link {
             // Even if a GET is to be made first: a POST must not wait for a server that answers every GET at once.
@@ -872,7 +872,7 @@ impl Client {
     }
 
     /// Closes the link of the session before.
-    fn end_link(&mut self) {
+    fn close_ending(&mut self) {
         if let Some(ending) = self.ending.take() {
             self.close_link(ending.link.id());
         }

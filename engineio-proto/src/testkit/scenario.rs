@@ -214,6 +214,10 @@ pub fn run_machines(seed: u64, scenario: &Scenario, log: bool) -> Result<Report,
     config.transports = [transport(scenario.start)].into();
     if let Some(kind) = scenario.upgrade {
         config.transports.push(Transport::Link(kind));
+        if kind == LinkKind::WebTransport {
+            // The other probe begins later, if the network is slow.
+            config.transports.push(Transport::Link(LinkKind::WebSocket));
+        }
     }
     config.revision = if scenario.behavior.revision_3 { Revision::V3 } else { Revision::V4 };
     // A server answers a GET with everything that it has queued.
