@@ -201,3 +201,27 @@ fn a_server_may_send_anything_to_any_namespace_in_any_state() {
         }
     }
 }
+
+#[test]
+fn packets_that_wait_for_capacity_are_sent_though_no_event_says_so() {
+    let mut engine = client_world::engine();
+    engine.limits.max_outbound = 60;
+    let mut world = World::of(engine, Json, Config::default());
+    let sockets = ["/a", "/b", "/c"].map(|namespace| world.connect(namespace));
+    world.accept();
+    for namespace in ["/a", "/b", "/c"] {
+        world.send(format!(r#"40{namespace},{{"sid":"x"}}"#));
+    }
+    world.sent();
+    for socket in sockets {
+        world.client.disconnect(world.now, socket);
+    }
+    // A driver that polls for packets first, and then for events, once.
+    let mut sent = 0;
+    while let Some(transmit) = world.client.poll_transmit() {
+        sent += u32::from(matches!(transmit, engineio_proto::client::Transmit::Link { .. }));
+    }
+    while world.client.poll_event().is_some() {}
+    assert_eq!(sent, 3);
+    assert!(world.client.poll_transmit().is_none());
+}

@@ -168,3 +168,18 @@ fn a_server_that_disconnects_the_root_closes_the_last_socket() {
     assert_eq!(world.events(), ["open", "connect 0", "close: forced close", "disconnect 0: io server disconnect"]);
     assert!(world.hung_up);
 }
+
+#[test]
+fn an_event_that_is_emitted_after_a_suspend_is_kept_until_the_server_is_heard() {
+    let mut world = world();
+    let root = world.connect("/");
+    world.accept_with(OPEN);
+    world.send("40");
+    world.advance(Duration::from_secs(25));
+    assert_eq!(world.sent(), ["2"]);
+    world.now += Duration::from_secs(3600);
+    world.emit(root, "kept");
+    assert!(world.sent().is_empty() && world.client.is_open());
+    world.send("3");
+    assert_eq!(world.sent(), [r#"42["kept"]"#]);
+}

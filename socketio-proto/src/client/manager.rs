@@ -396,10 +396,10 @@ impl<P: Parser> Client<P> {
     /// Handles an input from outside.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.tick(now);
-        if self.silent && self.is_protocol_4() {
-            // Old servers send no pings. What they send instead is not reported.
-            self.heard();
-        }
+        // Old servers send no pings. What they send instead is not reported.
+        let is_heard = self.silent
+            && self.is_protocol_4()
+            && !matches!(input, Input::LinkDown { .. } | Input::Failed { .. } | Input::LinkUp { .. });
         if self.undrained || self.is_full() {
             self.engine.handle(self.now, input);
         } else if let Some(event) = self.engine.handle_then_poll(self.now, input) {
@@ -407,6 +407,9 @@ impl<P: Parser> Client<P> {
         }
         if self.undrained || self.engine.has_events() || self.is_full() {
             self.pump();
+        }
+        if is_heard && self.silent {
+            self.heard();
         }
     }
 
@@ -571,24 +574,37 @@ impl<P: Parser> Client<P> {
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.engine.poll_transmit();
-        // Sending can free capacity in the queue, or end the session.
-        self.undrained |= self.engine.has_events();
-        if self.open_deferred { self.open_then_poll(transmit) } else { transmit }
+        if self.engine.has_events() || self.open_deferred {
+            return self.pump_then(transmit, Engine::poll_transmit);
+        }
+        transmit
     }
 
     /// Same as [`poll_control` of the Engine.IO client](Engine::poll_control).
     #[inline]
     pub fn poll_control(&mut self) -> Option<Transmit> {
         let transmit = self.engine.poll_control();
-        self.undrained |= self.engine.has_events();
-        if self.open_deferred { self.open_then_poll(transmit) } else { transmit }
+        if self.engine.has_events() || self.open_deferred {
+            return self.pump_then(transmit, Engine::poll_control);
+        }
+        transmit
     }
 
     /// Same as [`poll_frames` of the Engine.IO client](Engine::poll_frames).
     #[inline]
     pub fn poll_frames(&mut self, link: LinkId, write: impl FnMut(&Frame) -> bool) {
         self.engine.poll_frames(link, write);
-        self.undrained |= self.engine.has_events();
+        if self.engine.has_events() {
+            self.pump();
+        }
+    }
+
+    /// Sending can free capacity in the queue, which other packets wait for, or end the session. This happens here and not in `poll_event`,
+    /// because a caller that gets no event need not poll for transmits again.
+    #[cold]
+    fn pump_then(&mut self, transmit: Option<Transmit>, poll: fn(&mut Engine) -> Option<Transmit>) -> Option<Transmit> {
+        self.pump();
+        transmit.or_else(|| poll(&mut self.engine))
     }
 
     /// Returns the next event. Outcomes of acks come before all other events.
@@ -776,12 +792,6 @@ impl<P: Parser> Client<P> {
             self.open_deferred = false;
             self.engine.open(self.now);
         }
-    }
-
-    #[cold]
-    fn open_then_poll(&mut self, transmit: Option<Transmit>) -> Option<Transmit> {
-        self.pump();
-        transmit.or_else(|| self.engine.poll_transmit())
     }
 
     /// The session is open.

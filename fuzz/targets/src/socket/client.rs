@@ -79,6 +79,7 @@ fn run<P: Parser>(parser: &P, data: &[u8], order: PollOrder) -> Result<(Vec<Stri
         world.act(&mut input)?;
         if order != PollOrder::Sometimes {
             world.drain();
+            world.check_early_timeout();
         }
         world.check();
     }
@@ -311,6 +312,15 @@ impl<P: Parser> World<P> {
         self.client.handle_timeout(self.now);
         let next = self.client.poll_timeout();
         assert!(next.is_none_or(|next| next > self.now), "I2: {next:?} at {:?}", self.now);
+    }
+
+    /// Before the deadline, a timeout does nothing.
+    fn check_early_timeout(&mut self) {
+        if self.client.poll_timeout().is_none_or(|next| next > self.now) {
+            self.client.handle_timeout(self.now);
+            let (event, transmit) = (self.client.poll_event(), self.client.poll_transmit());
+            assert!(event.is_none() && transmit.is_none(), "I3: {event:?}, {transmit:?}");
+        }
     }
 
     fn drain(&mut self) {
