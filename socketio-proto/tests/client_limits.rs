@@ -208,6 +208,7 @@ fn packets_that_wait_for_capacity_are_sent_though_no_event_says_so() {
     engine.limits.max_outbound = 60;
     let mut world = World::of(engine, Json, Config::default());
     let sockets = ["/a", "/b", "/c"].map(|namespace| world.connect(namespace));
+    world.connect("/stays");
     world.accept();
     for namespace in ["/a", "/b", "/c"] {
         world.send(format!(r#"40{namespace},{{"sid":"x"}}"#));
