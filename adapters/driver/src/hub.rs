@@ -152,6 +152,7 @@ impl<A: ServerApplication> Hub<A> {
         // The mailboxes are looked at without the lock of the table.
         let peers: Vec<_> = lock(&self.peers).values().cloned().collect();
         metrics.sessions = u64::try_from(peers.len()).unwrap_or(u64::MAX);
+        metrics.timers = u64::try_from(self.timers.len()).unwrap_or(u64::MAX);
         for peer in peers {
             let queued = u64::try_from(peer.queued()).unwrap_or(u64::MAX);
             metrics.queued_bytes = metrics.queued_bytes.saturating_add(queued);

@@ -27,6 +27,8 @@ pub type Counts = BTreeMap<&'static str, u64>;
 pub struct EngineMetrics {
     /// Sessions that are open now.
     pub sessions: u64,
+    /// Timers that are set now: one for each session, and one for the namespaces if acks or lost sockets are waited for.
+    pub timers: u64,
     /// Sessions that were opened.
     pub sessions_opened: u64,
     /// Sessions that were upgraded from polling to a link.
@@ -78,6 +80,12 @@ pub struct Metrics {
     pub rooms: u64,
     /// Broadcasts with acks whose answers are awaited now.
     pub broadcasts_awaited: u64,
+    /// Sockets that have lost their connection and may return (connection state recovery), now.
+    pub recoverable_sockets: u64,
+    /// Packets that are kept for these now.
+    pub recovery_packets: u64,
+    /// The bytes of these sockets and packets, as counted for the limits of [`Recovery`](crate::Recovery).
+    pub recovery_bytes: u64,
     /// Sockets that were connected.
     pub sockets_connected: u64,
     /// Requests to join a namespace that were refused, by the application or because the namespace does not exist.
@@ -256,10 +264,11 @@ impl Counters {
         name
     }
 
-    /// The values of the counters. `sessions`, `queued_bytes` and `longest_queue` are not known here.
+    /// The values of the counters. `sessions`, `timers`, `queued_bytes` and `longest_queue` are not known here.
     pub(crate) fn read(&self) -> EngineMetrics {
         EngineMetrics {
             sessions: 0,
+            timers: 0,
             sessions_opened: self.sessions_opened.get(),
             sessions_upgraded: self.sessions_upgraded.get(),
             sessions_closed: lock(&self.closed).clone(),

@@ -123,7 +123,6 @@ impl Timers {
     }
 
     /// The number of timers that are set.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         lock(&self.slots).sleepers.len()
     }

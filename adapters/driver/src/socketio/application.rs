@@ -194,6 +194,11 @@ impl<P: Parser> SocketIo<P> {
             metrics.sockets = metrics.sockets.saturating_add(number(counts.sockets));
             metrics.rooms = metrics.rooms.saturating_add(number(counts.rooms));
             metrics.broadcasts_awaited = metrics.broadcasts_awaited.saturating_add(number(counts.broadcasts));
+            let kept = namespace.kept();
+            metrics.recoverable_sockets = metrics.recoverable_sockets.saturating_add(number(kept.sessions));
+            metrics.recovery_packets = metrics.recovery_packets.saturating_add(number(kept.packets));
+            let bytes = number(kept.bytes).saturating_add(number(kept.session_bytes));
+            metrics.recovery_bytes = metrics.recovery_bytes.saturating_add(bytes);
         }
         let counters = &self.alarm.counters;
         metrics.sockets_connected = counters.sockets_connected.get();

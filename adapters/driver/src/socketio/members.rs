@@ -136,6 +136,11 @@ impl<P: Parser> NamespaceInner<P> {
         lock(&self.members).machine.counts()
     }
 
+    /// What is kept for clients that may return.
+    pub(crate) fn kept(&self) -> proto::Kept {
+        lock(&self.members).machine.kept()
+    }
+
     /// Number of sockets.
     pub(crate) fn len(&self) -> usize {
         lock(&self.members).machine.len()
