@@ -1,8 +1,13 @@
-//! Echo servers: Socket.IO on `/socket.io/` and plain Engine.IO on `/engine.io/`. They behave as expected by the official test suites of
-//! the protocols, by our own tests with real clients, and by the comparison of servers.
+//! Echo servers: Socket.IO on `/socket.io/` and plain Engine.IO on `/engine.io/`. They implement the contract of the conformance suite
+//! (`conformance/fixtures/SERVER.md`) with its optional endpoints, so that one program serves that suite, the official test suites of the
+//! protocols, our own tests with real clients, the comparison of servers, and attacks.
 //!
 //! Run with `cargo run --release -p socketio-tokio --example echo -- --port 3000`. Settings are flags or environment variables, see
-//! [`Settings`].
+//! [`Settings`]. Flags that turn something on apply to these two paths.
+
+/// The events of the contract, which is a file of the conformance suite.
+#[path = "../../../conformance/fixtures/rust/contract.rs"]
+mod contract;
 
 use std::env;
 use std::time::Duration;
@@ -11,8 +16,8 @@ use socketio_tokio::rustls::ServerConfig;
 use socketio_tokio::rustls::pki_types::pem::PemObject;
 use socketio_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use socketio_tokio::{
-    AckError, Compression, Cors, DisconnectReason, EngineServer, EngineSocket, Event, Failure, Message, Namespace,
-    Origins, Recovery, Refusal, Server, Socket, Tls, serve, serve_tls,
+    AckError, Compression, ConnectRequest, Cors, EngineServer, Event, Namespace, Origins, Recovery, Refusal, Server,
+    Socket, Tls, serve, serve_tls,
 };
 use tokio::net::TcpListener;
 
@@ -44,16 +49,15 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         (socketio, engineio) = (socketio.per_message_deflate(threshold), engineio.per_message_deflate(threshold));
     }
     if settings.recovery {
-        socketio = socketio.connection_state_recovery(Recovery::default());
+        let preset = Recovery::default();
+        let duration = settings.recovery_duration.unwrap_or(preset.max_disconnection_duration);
+        socketio = socketio.connection_state_recovery(Recovery { max_disconnection_duration: duration, ..preset });
     }
     let socketio = socketio.build();
-    if settings.recovery {
-        socketio.on_disconnect(|socket: Socket, _: DisconnectReason| socket.namespace().emit("gone", socket.id()));
-    }
-    echo(&socketio.of("/"));
-    echo(&socketio.of("/custom"));
-    echo(&socketio.matching(|name| name.starts_with("/dynamic-")));
-    echo(socketio.of("/guarded").middleware(|request: socketio_tokio::ConnectRequest| {
+    contract::register_namespaces(&socketio);
+    let dynamic = socketio.matching(|name| name.starts_with("/dynamic-"));
+    let guarded = socketio.of("/guarded");
+    guarded.middleware(|request: ConnectRequest| {
         #[derive(serde::Deserialize)]
         struct Auth<'a> {
             token: &'a str,
@@ -62,21 +66,15 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
             Some(Ok(Auth { token: "secret" })) => Ok(()),
             _ => Err(Refusal::new("not authorised").with_data(serde_json::json!({ "code": 401 }))),
         }
-    }));
-
-    socketio.of("/refuse").middleware(|_: socketio_tokio::ConnectRequest| {
-        Err(Refusal::new("refused").with_data(serde_json::json!({ "reason": "test" })))
     });
-
-    let engineio = engineio
-        .on_message(|socket: EngineSocket, message: Message| {
-            if matches!(&message, Message::Text(text) if *text == "close-me") {
-                socket.close();
-                return Ok(());
-            }
-            socket.send(message)
-        })
-        .build();
+    contract::register_handlers(&dynamic);
+    contract::register_handlers(&guarded);
+    for namespace in [&socketio.of("/"), &socketio.of("/custom"), &dynamic, &guarded] {
+        register_more_handlers(namespace);
+    }
+    let engineio = contract::engine_echo(engineio);
+    // The servers that benchmarks use come first, because paths are compared in this order.
+    let servers = ((socketio, engineio), contract::optional_endpoints(settings.of_contract()));
 
     let listener = TcpListener::bind((settings.host.as_str(), settings.port)).await?;
     eprintln!("listening on {}", listener.local_addr()?);
@@ -85,33 +83,21 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         let _ = tokio::signal::ctrl_c().await;
     };
     match &settings.tls {
-        None => serve(listener, (socketio, engineio)).with_graceful_shutdown(stop).await,
+        None => serve(listener, servers).with_graceful_shutdown(stop).await,
         Some(tls) => {
             let listener = Tls::new(listener, tls.config()?);
-            serve_tls(listener, (socketio, engineio)).with_graceful_shutdown(stop).await;
+            serve_tls(listener, servers).with_graceful_shutdown(stop).await;
         }
     }
     Ok(())
 }
 
-/// The events of the official test suite, and more for our own tests.
-fn echo(namespace: &Namespace) {
+/// Events that only our own tests use.
+fn register_more_handlers(namespace: &Namespace) {
     namespace
-        .on_connect(|socket: Socket| match socket.auth() {
-            Some(auth) => socket.emit("auth", auth),
-            None => socket.emit("auth", [serde_json::json!({})]),
-        })
-        .on("message", |socket: Socket, event: Event| socket.emit("message-back", event.payload()))
-        .on("message-with-ack", |_: Socket, event: Event| {
-            let (payload, ack) = event.into_parts();
-            ack.map_or(Ok(()), |ack| ack.send(payload))
-        })
-        .on("broadcast", |socket: Socket, event: Event| socket.namespace().emit("broadcast-back", event.payload()))
         .on("who-am-i", |socket: Socket, event: Event| {
             event.ack((socket.id().as_str(), socket.handshake().revision().number()))
         })
-        .on("disconnect-me", |socket: Socket, _: Event| socket.disconnect())
-        .on("close-me", |socket: Socket, _: Event| socket.close())
         .on("drop-me", |socket: Socket, _: Event| socket.drop_connection())
         .on("transport", |socket: Socket, _: Event| socket.emit("transport-back", socket.transport().as_str()))
         .on("ask", |socket: Socket, event: Event| async move {
@@ -121,26 +107,6 @@ fn echo(namespace: &Namespace) {
                     socket.emit("answer-failed", error.to_string())
                 }
                 Err(_) => Ok(()),
-            }
-        });
-    // The events of the conformance suite (conformance/fixtures/SERVER.md) that need no more than a line.
-    namespace
-        .on("to-others", |socket: Socket, event: Event| socket.broadcast().emit("others-back", event.payload()))
-        .on("join", |socket: Socket, event: Event| -> Result<(), Failure> {
-            let room: String = event.read()?;
-            socket.join(&room);
-            Ok(socket.emit("joined", room)?)
-        })
-        .on("leave", |socket: Socket, event: Event| -> Result<(), Failure> {
-            let room: String = event.read()?;
-            socket.leave(&room);
-            Ok(socket.emit("left", room)?)
-        })
-        .on("volatile", |socket: Socket, event: Event| socket.emit_volatile("volatile-back", event.payload()))
-        .on("emit-with-ack", |socket: Socket, event: Event| async move {
-            match socket.emit_with_ack_timeout("ack-me", event.payload(), Duration::from_millis(500))?.await {
-                Ok(answer) => socket.emit("acked", &answer),
-                Err(_) => socket.emit("ack-timeout", ()),
             }
         });
 }
@@ -165,9 +131,10 @@ struct Settings {
     deflate: Option<usize>,
     /// `--allow-eio3`, without a value: clients of Socket.IO 1 and 2 are accepted, too.
     allow_eio3: bool,
-    /// `--recovery`, without a value: off. With it, clients can return after a lost connection, and `/` is sent `gone` with the id of every
-    /// socket that disconnects.
+    /// `--recovery`, without a value: clients can return after a lost connection.
     recovery: bool,
+    /// `RECOVERY_MS`: how long they can. Otherwise the default of [`Recovery`], and 2000 on `/recovery/`.
+    recovery_duration: Option<Duration>,
     /// `WORKERS`: the number of cores.
     workers: Option<usize>,
     /// `--cors`, without a value: allows pages of every origin, with credentials.
@@ -207,6 +174,7 @@ impl Settings {
             deflate: None,
             allow_eio3: false,
             recovery: false,
+            recovery_duration: from_env("RECOVERY_MS")?.map(Duration::from_millis),
             workers: from_env("WORKERS")?.map(usize::try_from).transpose()?,
             cors: false,
             compression: false,
@@ -260,5 +228,17 @@ impl Settings {
         config.upgrade_timeout = self.upgrade_timeout;
         config.set_max_payload(self.max_payload);
         config.allow_eio3 = self.allow_eio3;
+    }
+
+    /// The settings of the endpoints that the conformance suite uses in addition.
+    fn of_contract(&self) -> contract::Settings {
+        let preset = contract::Settings::default();
+        contract::Settings {
+            ping_interval: self.ping_interval,
+            ping_timeout: self.ping_timeout,
+            connect_timeout: self.connect_timeout,
+            max_payload: self.max_payload,
+            recovery: self.recovery_duration.unwrap_or(preset.recovery),
+        }
     }
 }

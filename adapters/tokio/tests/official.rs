@@ -9,11 +9,16 @@
 
 mod support;
 
+/// The events of the suites, as in the example `echo`.
+#[allow(dead_code, unreachable_pub, reason = "it serves more than these tests")]
+#[path = "../../../conformance/fixtures/rust/contract.rs"]
+mod contract;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use socketio_tokio::{EngineServer, EngineSocket, Event, Message, Namespace, Server, Socket};
+use socketio_tokio::{EngineServer, Server};
 use support::http::{Wire, exchange, get, request};
 use support::peers::{Client, PATH, Polling};
 use support::websocket::{Came, WebSocket};
@@ -27,10 +32,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The echo server of the Engine.IO suite.
 fn engine(ping_timeout: Duration) -> EngineServer {
-    EngineServer::builder()
-        .config(|config| (config.ping_interval, config.ping_timeout) = (PING_INTERVAL, ping_timeout))
-        .on_message(|socket: EngineSocket, message: Message| socket.send(message))
-        .build()
+    let builder = EngineServer::builder();
+    contract::engine_echo(
+        builder.config(|config| (config.ping_interval, config.ping_timeout) = (PING_INTERVAL, ping_timeout)),
+    )
 }
 
 /// The server of the Socket.IO suite.
@@ -40,20 +45,7 @@ fn socketio(ping_timeout: Duration) -> Server {
         .ping_timeout(ping_timeout)
         .connect_timeout(CONNECT_TIMEOUT)
         .build();
-    let serves = |namespace: Namespace| {
-        namespace
-            .on_connect(|socket: Socket| match socket.auth() {
-                Some(auth) => socket.emit("auth", auth),
-                None => socket.emit("auth", [json!({})]),
-            })
-            .on("message", |socket: Socket, event: Event| socket.emit("message-back", event.payload()))
-            .on("message-with-ack", |_: Socket, event: Event| {
-                let (payload, ack) = event.into_parts();
-                ack.unwrap().send(payload)
-            });
-    };
-    serves(server.of("/"));
-    serves(server.of("/custom"));
+    contract::register_namespaces(&server);
     server
 }
 

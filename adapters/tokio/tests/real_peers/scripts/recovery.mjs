@@ -39,10 +39,11 @@ async function cut({ socket, agent }, witness) {
   const gone = new Promise((resolve) => {
     const listener = (who) => {
       if (who !== id) return;
-      witness.off("gone", listener);
+      witness.off("watched", listener);
       resolve();
     };
-    witness.on("gone", listener);
+    witness.on("watched", listener);
+    witness.emit("watch", id);
   });
   let over = false;
   socket.once("disconnect", () => (over = true));

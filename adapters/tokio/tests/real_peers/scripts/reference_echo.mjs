@@ -49,7 +49,12 @@ function echo(socket) {
   socket.on("close-me", () => socket.disconnect(true));
   socket.on("drop-me", () => socket.conn.close());
   socket.on("transport", () => socket.emit("transport-back", socket.conn.transport.name));
-  if (flags.recovery) socket.on("disconnect", () => socket.nsp.emit("gone", socket.id));
+  socket.on("watch", (sid) => {
+    const watched = (reason) => socket.emit("watched", sid, reason);
+    const other = socket.nsp.sockets.get(sid);
+    if (other) other.once("disconnect", watched);
+    else watched("gone");
+  });
   socket.on("ask", (...args) =>
     socket.timeout(5000).emit("question", ...args, (error, ...answer) => {
       if (error) socket.emit("answer-failed", error.message);
