@@ -71,7 +71,7 @@
 //! | unread packets | `engine.limits.soft_inbound`, each counts 40 B more | 64 KiB | the server does not read from the peer |
 //! | | `engine.limits.max_inbound` | 16 MiB | closed: `transport error` |
 //! | time for which the application does not read | `engine.limits.max_stall` | 5 min | closed: `transport error` |
-//! | work of a turn | fixed | 4 reads, 16 × 256 events | other tasks run first |
+//! | work of a turn | fixed | 4 reads, 2 × 128 events | other tasks run first |
 //! | nesting of a payload | `socket.limits.max_depth` | 128 | closed: invalid packet |
 //! | attachments of a packet | `socket.limits.max_attachments` | 10 | closed: invalid packet |
 //! | bytes of these together | `socket.limits.max_attachment_bytes` | none but the sizes of messages | closed: invalid packet |

@@ -22,6 +22,15 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// stand still or jump.
     fn now(&self) -> Instant;
 
+    /// Wakes a task that has done its share for now, after the other tasks.
+    ///
+    /// A scheduler may look for input of connections only when no task is ready, or after some number of tasks. Then a task that always has
+    /// more to do delays every other connection by that number of its turns. Such a runtime must look for input before it wakes the task.
+    /// By default, the task is woken at once.
+    fn yield_now(&self, cx: &mut Context<'_>) {
+        cx.waker().wake_by_ref();
+    }
+
     /// Completes after this time.
     fn sleep(&self, duration: Duration) -> Self::Sleep;
 }

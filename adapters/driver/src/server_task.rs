@@ -460,7 +460,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             // The upgrade of a link that came during this turn was not polled, so it has no waker.
             || task.http.as_ref().is_some_and(|http| http.has_new_links || !http.deferred_polls.is_empty())
             || task.watches_backlog(now);
-        task.turn.end(&task.hub.application, cx, again);
+        task.turn.end(&task.hub.application, &task.runtime, cx, again);
         Poll::Pending
     }
 }

@@ -32,6 +32,12 @@ impl Runtime for Tokio {
         tokio::time::Instant::now().into_std()
     }
 
+    /// tokio looks for input after 61 tasks, or when none is ready. Its own future wakes the task after it has looked.
+    fn yield_now(&self, cx: &mut Context<'_>) {
+        // Pending, with the waker where it is needed.
+        let _ = std::pin::pin!(tokio::task::yield_now()).poll(cx);
+    }
+
     fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
         tokio::time::sleep(duration)
     }
@@ -137,5 +143,42 @@ impl socketio_driver::Stream for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Other(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_always_has_more_to_do_lets_the_input_of_others_be_noticed_after_each_turn() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (client, (mut server, _)) = (client.unwrap(), server.unwrap());
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&turns);
+        let other = tokio::spawn(async move { server.read_u8().await.unwrap() });
+        let busy = tokio::spawn(poll_fn(move |cx| {
+            // The other task waits by now.
+            if counted.fetch_add(1, Ordering::Relaxed) == 10 {
+                assert_eq!(client.try_write(&[7]).unwrap(), 1);
+            }
+            Tokio.yield_now(cx);
+            Poll::<()>::Pending
+        }));
+        assert_eq!(other.await.unwrap(), 7);
+        busy.abort();
+        // Up to 61 more without looking for input.
+        let turns = turns.load(Ordering::Relaxed);
+        assert!(turns < 20, "{turns} turns");
     }
 }

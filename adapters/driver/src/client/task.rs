@@ -147,7 +147,7 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
         }
         let due = self.poll_sleep(now, cx);
         let again = due || self.has_new || (more && self.turn.machine.wants_input()) || passes == PASSES_PER_TURN;
-        self.turn.end(&self.application, cx, again);
+        self.turn.end(&self.application, &self.runtime, cx, again);
         Poll::Pending
     }
 
