@@ -78,6 +78,25 @@ def gigabyte_bomb(attempt):
     attempt.fact("of 20 clients, closed with 1009", codes.count(1009))
 
 
+@attack("empty-blocks-in-events", {GROWN: at_most(24)}, DEFLATE)
+def empty_blocks_in_events(attempt):
+    """With compression: a client sends 100 000 small valid events (full: 500 000), each after 96 deflate blocks without content, and reads
+    everything. It must not delay the others."""
+    client = connected(attempt)
+
+    def read():
+        with contextlib.suppress(OSError, Cut):
+            while True:
+                client.reader.more()
+                client.reader.kept = b""
+
+    threading.Thread(target=read, daemon=True).start()
+    blocks = int(("0100000000" * 96)[::-1], 2).to_bytes(120, "little")
+    data = frame(blocks + compressed(b'42["message",1]'), opcode=COMPRESSED)
+    attempt.sent(push(client.link, data * attempt.size(100_000, 500_000), stuck_after=6))
+    time.sleep(0.5)
+
+
 @attack("empty-blocks", {GROWN: at_most(24)}, DEFLATE)
 def empty_blocks(attempt):
     """With compression: 20 clients send a megabyte each of deflate blocks of ten bits, which hold nothing. The tables of each block are

@@ -40,14 +40,7 @@ def refusal_flood(attempt):
 def join_churn(attempt):
     """A client joins and leaves a namespace 20 000 times (full: 100 000), and reads everything. Nothing may remain of a socket."""
     client = attempt.keep(WebSocket(attempt.port))
-
-    def read():
-        with contextlib.suppress(OSError, Cut):
-            while True:
-                client.reader.more()
-                client.reader.kept = b""
-
-    threading.Thread(target=read, daemon=True).start()
+    threading.Thread(target=read_all, args=[client], daemon=True).start()
     attempt.sent(push(client.link, (frame(b"40/custom,") + frame(b"41/custom,")) * attempt.size(20_000, 100_000), stuck_after=3))
     time.sleep(1)
 
@@ -60,6 +53,38 @@ def promised_attachments(attempt):
     data = frame(f'570-["message",{arguments}]'.encode()) + frame(b"b" * 900_000, opcode=2) * 66
     attempt.sent(push(client.link, data, stuck_after=2))
     time.sleep(0.5)
+
+
+@attack("namespaces-on-demand", {GROWN: at_most(56), "namespaces joined": at_most(10_000)})
+def namespaces_on_demand(attempt):
+    """200 clients join 128 namespaces each that the server makes on demand, with names of 500 bytes, and one client joins and leaves 20 000
+    more (full: 100 000). Then all disconnect, and nothing removes the namespaces: their number must be limited."""
+    joined = 0
+    for number in range(200):
+        client = attempt.keep(WebSocket(attempt.port))
+        names = [f"/dynamic-{number}-{index}-{'x' * 480}" for index in range(128)]
+        # Only some may be pending at the same time.
+        for first in range(0, 128, 8):
+            data = b"".join(frame(f"40{name},".encode()) for name in names[first : first + 8])
+            attempt.sent(push(client.link, data, stuck_after=3))
+            answers = 0
+            with contextlib.suppress(OSError, Cut):
+                while answers < 8:
+                    message = client.receive()
+                    answers += message[:2] in (b"40", b"44")
+                    joined += message[:2] == b"40"
+    client = attempt.keep(WebSocket(attempt.port))
+    threading.Thread(target=read_all, args=[client], daemon=True).start()
+    names = (f"/dynamic-{index}-{'y' * 480}," for index in range(attempt.size(20_000, 100_000)))
+    attempt.sent(push(client.link, b"".join(frame(f"40{name}".encode()) + frame(f"41{name}".encode()) for name in names), stuck_after=3))
+    attempt.fact("namespaces joined", joined)
+
+
+def read_all(client):
+    with contextlib.suppress(OSError, Cut):
+        while True:
+            client.reader.more()
+            client.reader.kept = b""
 
 
 SHORT = {"ping-interval": 300, "ping-timeout": 200}

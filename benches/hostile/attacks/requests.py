@@ -1,10 +1,10 @@
-"""Attacks with HTTP requests: refused and incomplete ones, huge heads, and half-closed connections."""
+"""Attacks with HTTP requests: refused and incomplete ones, huge and odd heads, preflights, and half-closed connections."""
 
 import contextlib
 import threading
 import time
 
-from harness.wire import Cut, Polling, Reader, WebSocket, ask, connect, request, send_and_end
+from harness.wire import Cut, Polling, Reader, WebSocket, ask, connect, push, request, send_and_end
 
 from . import AFTER, GROWN, at_most, attack, exactly
 
@@ -147,6 +147,94 @@ def huge_heads(attempt):
     time.sleep(0.5)
     attempt.fact("memory per session, KB", (attempt.server.memory() - before) / 200 / 1000)
     attempt.fact("sessions alive of 200", sum(ask(attempt.port, request("POST", session.query, b"3"))[0] == 200 for session in sessions[:200]))
+
+
+ODD_HEADS = {
+    "complete responses, of 700": exactly(700),
+    GROWN: at_most(40),
+    AFTER: at_most(16),
+}
+
+
+@attack("odd-heads", ODD_HEADS)
+def odd_heads(attempt):
+    """100 handshakes each with: a cookie of 60 KB; 90 cookies; 90 headers; 2 000 headers; a cookie of odd bytes; a query of 60 KB; and the same
+    header 50 times with each byte that is no control character. Every response must be complete, whatever its status."""
+    odd = bytes(byte for byte in range(32, 256) if byte != 127).decode("latin-1")
+    heads = {
+        "a cookie of 60 KB": ("", ["Cookie: a=" + "x" * 60_000]),
+        "90 cookies": ("", [f"Cookie: a{index}={index}; b={'%41' * 20}" for index in range(90)]),
+        "90 headers": ("", [f"X-{index}: {index}" for index in range(90)]),
+        "2 000 headers": ("", [f"X-{index}: {index}" for index in range(2_000)]),
+        "an odd cookie": ("", [f"Cookie: {odd}=;;;=;=a; =; a=\"b; c={odd}"]),
+        "a query of 60 KB": ("&" + "a=%F0%9F%98%80&%00=%" * 3_000, []),
+        "the same header": ("", [f"X-Odd: {odd}"] * 50),
+    }
+    complete, accepted = 0, {}
+    for name, (query, headers) in heads.items():
+        data = request("GET", query).decode().replace("\r\n\r\n", "\r\n" + "".join(f"{header}\r\n" for header in headers) + "\r\n").encode("latin-1")
+        for _ in range(100):
+            attempt.sent(len(data))
+            with contextlib.suppress(OSError, Cut):
+                status = ask(attempt.port, data)[0]
+                complete += 1
+                accepted[name] = accepted.get(name, 0) + (status == 200)
+    attempt.fact("complete responses, of 700", complete)
+    attempt.remark(f"accepted: {accepted}")
+
+
+@attack("preflight-flood", {GROWN: at_most(48), AFTER: at_most(24)}, {"cors": None})
+def preflight_flood(attempt):
+    """With CORS: ten connections send 3 000 preflights each (full: 30 000) with 4 KB of header names, each from another origin, and read no
+    response. Then one sends 2 000 and reads them."""
+    names = ", ".join(f"x-header-{index}" for index in range(250))
+
+    def preflight(number):
+        headers = [f"Origin: http://{number}.example", "Access-Control-Request-Method: POST", f"Access-Control-Request-Headers: {names}"]
+        return request("OPTIONS", headers=headers)
+
+    for index in range(10):
+        link = attempt.keep(connect(attempt.port, receive_buffer=4096))
+        data = b"".join(preflight(number) for number in range(100))
+        attempt.sent(push(link, data * attempt.size(30, 300), stuck_after=2))
+    link = attempt.keep(connect(attempt.port))
+    reader = Reader(link)
+    answered = 0
+    with contextlib.suppress(OSError, Cut):
+        for number in range(2_000):
+            data = preflight(number)
+            link.sendall(data)
+            attempt.sent(len(data))
+            answered += reader.response()[0] == 204
+    attempt.fact("preflights answered, of 2 000", answered)
+
+
+FORWARDED = {GROWN: at_most(40), AFTER: at_most(16), "complete responses, of 700": exactly(700)}
+
+
+@attack("forwarded-for", FORWARDED, {"proxies": 1}, program="logged")
+def forwarded_for(attempt):
+    """The server trusts one proxy. 100 handshakes each with an `X-Forwarded-For` of 5 000 and of 2 500 addresses, one of 30 KB of commas, one of 30 KB
+    that is no address, 90 headers of it, one of odd bytes, and an empty one. Every response must be complete, and the log stays short."""
+    values = [
+        [",".join(f"10.0.{index // 256}.{index % 256}" for index in range(2_500)), ", ".join(["::1"] * 2_500)],
+        [", ".join(["::1"] * 2_500)],
+        ["," * 30_000],
+        ["x" * 30_000],
+        [f"10.0.0.{index}" for index in range(90)],
+        ["\xff\xfe, [::, 1.2.3.4:99999999, \"unknown\""],
+        [""],
+    ]
+    complete = 0
+    for lines in values:
+        head = "".join(f"X-Forwarded-For: {line}\r\n" for line in lines)
+        data = request("GET").decode().replace("\r\n\r\n", f"\r\n{head}\r\n").encode("latin-1")
+        for _ in range(100):
+            attempt.sent(len(data))
+            with contextlib.suppress(OSError, Cut):
+                ask(attempt.port, data)
+                complete += 1
+    attempt.fact("complete responses, of 700", complete)
 
 
 def half_closed(attempt, end, number):

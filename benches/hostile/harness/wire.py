@@ -6,6 +6,7 @@ once.
 
 import base64
 import contextlib
+import json
 import os
 import socket
 import struct
@@ -47,9 +48,9 @@ def send_and_end(link, data, whole=False):
         link.shutdown(socket.SHUT_WR)
 
 
-def request(method, query="", body=None, headers=(), length=None, path="/socket.io/"):
+def request(method, query="", body=None, headers=(), length=None, path="/socket.io/", revision=4):
     """Returns the bytes of a request. `length` is announced instead of the length of the body."""
-    lines = [f"{method} {path}?EIO=4&transport=polling{query} HTTP/1.1", "Host: 127.0.0.1", *headers]
+    lines = [f"{method} {path}?EIO={revision}&transport=polling{query} HTTP/1.1", "Host: 127.0.0.1", *headers]
     if body is not None or length is not None:
         lines.append(f"Content-Length: {len(body or b'') if length is None else length}")
         lines.append("Content-Type: text/plain;charset=UTF-8")
@@ -116,11 +117,11 @@ def ask(port, data, patience=PATIENCE):
 class Polling:
     """A polling session on one keep-alive connection."""
 
-    def __init__(self, port, headers=(), socketio=True):
-        self.port = port
+    def __init__(self, port, headers=(), socketio=True, revision=4):
+        self.port, self.revision = port, revision
         self.link = connect(port)
         self.reader = Reader(self.link)
-        status, _, body = self.ask(request("GET", headers=headers))
+        status, _, body = self.ask(request("GET", headers=headers, revision=revision))
         if status != 200:
             raise Cut(f"the handshake was answered with status {status}")
         self.sid = body.split(b'"sid":"')[1].split(b'"')[0].decode()
@@ -136,10 +137,10 @@ class Polling:
         return self.reader.response()
 
     def post(self, body):
-        return self.ask(request("POST", self.query, body))
+        return self.ask(request("POST", self.query, body, revision=self.revision))
 
     def get(self):
-        return self.ask(request("GET", self.query))
+        return self.ask(request("GET", self.query, revision=self.revision))
 
     def close(self):
         close(self)
@@ -160,7 +161,7 @@ def frame(payload, opcode=1, length=None):
 class WebSocket:
     """A WebSocket: a new session, or the probe of the polling session `sid`."""
 
-    def __init__(self, port, sid=None, receive_buffer=None, socketio=True, deflate=False):
+    def __init__(self, port, sid=None, receive_buffer=None, socketio=True, deflate=False, auth=""):
         self.link = connect(port, receive_buffer)
         self.reader = Reader(self.link)
         key = base64.b64encode(os.urandom(16)).decode()
@@ -174,10 +175,13 @@ class WebSocket:
             raise Cut(f"the WebSocket was answered with status {status}")
         if deflate and "sec-websocket-extensions" not in headers:
             raise Cut("the server does not compress")
+        # The reply to CONNECT.
+        self.connected = None
         if sid is None and socketio:
-            self.send("40")
-            while not self.receive().startswith(b'42["auth"'):
-                pass
+            self.send(f"40{auth}")
+            while not (message := self.receive()).startswith(b'42["auth"'):
+                if message.startswith(b"40{"):
+                    self.connected = json.loads(message[2:])
 
     def send(self, text):
         self.link.sendall(frame(text if isinstance(text, bytes) else text.encode()))

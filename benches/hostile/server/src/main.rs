@@ -1,12 +1,13 @@
 //! A server with a log on standard error and slow handlers, which the example `echo` does not have.
 //!
-//! `hostile-server --port 3000 --ping-interval 25000 --ping-timeout 20000`, times in milliseconds, one worker. Events:
+//! `hostile-server --port 3000 --ping-interval 25000 --ping-timeout 20000 --proxies 0`, times in milliseconds, one worker. With `--proxies`,
+//! the address of clients is taken from `X-Forwarded-For`, as behind so many proxies. Events:
 //! `auth` is sent to each client after it connects. A handler echoes `message`. A `recv` loop processes `slow` events one after the other,
 //! each for as many milliseconds as its first argument, and answers with `slow-done`.
 
 use std::time::Duration;
 
-use socketio_tokio::{Event, Server, Socket, serve};
+use socketio_tokio::{ClientAddress, Event, Server, Socket, serve};
 use tokio::net::TcpListener;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -14,7 +15,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let (mut port, mut interval, mut timeout) = (3000, 25_000, 20_000);
+    let (mut port, mut interval, mut timeout, mut proxies) = (3000, 25_000, 20_000, 0);
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
@@ -22,10 +23,15 @@ async fn main() -> Result<(), Error> {
             "--port" => port = value.parse()?,
             "--ping-interval" => interval = value.parse()?,
             "--ping-timeout" => timeout = value.parse()?,
+            "--proxies" => proxies = value.parse()?,
             _ => return Err(format!("unknown flag {flag}").into()),
         }
     }
-    let server = Server::builder()
+    let mut builder = Server::builder();
+    if proxies > 0 {
+        builder = builder.client_address(ClientAddress::x_forwarded_for(proxies));
+    }
+    let server = builder
         .engine(move |config| {
             config.ping_interval = Duration::from_millis(interval);
             config.ping_timeout = Duration::from_millis(timeout);
