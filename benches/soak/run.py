@@ -70,7 +70,7 @@ def resident(process):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="1 000 clients, 30 seconds after 10 seconds of warming up")
+    parser.add_argument("--short", action="store_true", help="1 000 clients, 30 seconds in each round")
     parser.add_argument("--clients", type=int)
     parser.add_argument("--seconds", type=int, help="how long clients come and go in the second round")
     parser.add_argument("--warm-up", type=int, help="how long they do in the first round")
@@ -82,7 +82,7 @@ def main():
     options = parser.parse_args()
     clients = options.clients or (1_000 if options.short else 10_000)
     seconds = options.seconds or (30 if options.short else 600)
-    warm_up = options.warm_up or (10 if options.short else 60)
+    warm_up = options.warm_up or (30 if options.short else 60)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     # A client has one connection, or two if it polls.
     if hard != resource.RLIM_INFINITY and hard < clients * 3 // 2 + 500:
