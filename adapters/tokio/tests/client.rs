@@ -1,6 +1,11 @@
 //! Clients against our own server, over real sockets.
-
-mod support;
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail loudly, their helpers too"
+)]
 
 use socketio_tokio::client::{ClientBuilder, EngineClientBuilder};
 use socketio_tokio::{
