@@ -151,7 +151,7 @@ fn commands_to_removed_sockets_do_nothing() {
 #[test]
 fn an_idle_client_is_small() {
     let size = size_of::<socketio_proto::client::Client>();
-    assert!(size <= 1400, "{size} bytes");
+    assert!(size <= 1100, "{size} bytes");
 }
 
 #[test]

@@ -358,7 +358,7 @@ impl<P: Parser> Client<P> {
     }
 
     /// Sets whether the client tries to connect again after the connection was lost. Turning it off ends a series of attempts; an attempt
-    /// that is being made goes on.
+    /// that is being made goes on. Turning it on does not begin one: [`Client::open`] does.
     pub fn set_reconnection(&mut self, reconnection: bool) {
         self.reconnection = reconnection;
         if !reconnection {

@@ -496,8 +496,13 @@ impl<'a> World<'a> {
             }
             client::Event::Connected { socket, id, recovered } => self.connected(at, socket, &id, recovered)?,
             client::Event::Received { socket, payload, ack } => self.received_down(at, socket, &payload, ack)?,
-            client::Event::Disconnected { socket, .. } => {
-                let socket = self.client_socket(at, socket)?;
+            client::Event::Disconnected { socket: handle, .. } => {
+                // Only what was not sent still has no outcome.
+                let kept = side.client.send_buffer_len(handle) + side.client.retry_queue_len(handle);
+                let socket = self.client_socket(at, handle)?;
+                if socket.awaited.len() > kept {
+                    return Err(Violation::new("I12", format!("client {at}: {:?}", socket.awaited)));
+                }
                 if !core::mem::replace(&mut socket.connected, false) {
                     return Err(wrong("disconnected, and was not connected".into()));
                 }
