@@ -269,3 +269,27 @@ fn unread_events_of_a_socket_that_leaves_are_dropped() {
     world.client.disconnect(world.now, socket);
     assert_eq!(world.events(), ["close: forced close", "disconnect 0: io client disconnect"]);
 }
+
+#[test]
+fn what_the_server_has_sent_to_a_socket_that_has_left_does_not_reach_the_one_that_joins_after_it() {
+    let (mut world, socket) = World::connected();
+    world.connect("/other");
+    world.client.disconnect(world.now, socket);
+    world.client.connect(world.now, socket);
+    world.events();
+    // Both were on their way.
+    world.send(r#"42["late"]"#);
+    world.send("41");
+    assert!(world.client.is_active(socket));
+    world.send(r#"40{"sid":"second"}"#);
+    world.send(r#"42["next"]"#);
+    assert_eq!(world.events(), ["connect 0", "0 next()"]);
+    // A server that refuses by a disconnect is understood otherwise.
+    let mut world = World::new();
+    let socket = world.connect("/");
+    world.accept();
+    world.send("41");
+    let error = "connect_error 0: the connection was closed before the server has answered: io server disconnect";
+    assert_eq!(world.events(), ["open", "close: forced close", error]);
+    assert!(!world.client.is_active(socket));
+}

@@ -973,7 +973,7 @@ impl<P: Parser> Client<P> {
                 self.settle(handle, id, Ok(payload));
             }
             PacketType::Connect => self.accepted(handle, payload.as_ref(), bytes),
-            PacketType::Disconnect => self.kicked(handle),
+            PacketType::Disconnect => self.kicked(handle, status),
             PacketType::ConnectError => self.refused(handle, payload, bytes),
         }
     }
@@ -1088,7 +1088,12 @@ impl<P: Parser> Client<P> {
     }
 
     /// The server has disconnected a socket.
-    fn kicked(&mut self, socket: SocketHandle) {
+    fn kicked(&mut self, socket: SocketHandle, status: Status) {
+        let left_in = self.sockets.get(socket).and_then(|state| state.left_in);
+        if status != Status::Connected && left_in == Some(self.sessions) {
+            // It was for the former socket, which has left at the same time.
+            return;
+        }
         self.deactivate(socket, DisconnectReason::IoServerDisconnect);
     }
 

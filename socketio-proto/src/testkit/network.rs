@@ -40,6 +40,8 @@ pub(super) enum Arrival {
     CutRequest(Id),
     /// A link is cut now.
     CutLink(Id),
+    /// Everything of a client is cut now.
+    CutClient(usize),
     /// An action of the applications is due.
     Action,
 }
@@ -318,6 +320,12 @@ impl Network {
             (id.0 == client && !link.cut && !(link.closed_at_client && link.closed_at_server)).then_some(*id)
         };
         self.links.iter().filter_map(open).collect()
+    }
+
+    /// Cuts everything of a client while what is sent now may be on its way.
+    pub(super) fn cut_client_soon(&mut self, client: usize) {
+        let delay = self.delay();
+        self.net.send(delay, Arrival::CutClient(client));
     }
 
     /// The server's process has ended: its clients notice.

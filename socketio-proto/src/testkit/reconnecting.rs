@@ -360,6 +360,7 @@ impl<'a> World<'a> {
             }
             Arrival::CutRequest(id) => self.network.cut_request(id),
             Arrival::CutLink(id) => self.network.cut_link(id, true),
+            Arrival::CutClient(at) if !self.calm => self.network.cut_client(at, true),
             Arrival::FailedAtClient((at, request)) => {
                 self.input(at, Input::Failed { request: RequestId(request) });
             }
@@ -509,7 +510,8 @@ impl<'a> World<'a> {
             }
             client::Event::ConnectError { socket, error } => {
                 let active = side.client.is_active(socket);
-                if active == matches!(error, ConnectError::Refused(_)) && self.calm {
+                let inactive = ConnectError::Closed(DisconnectReason::IoServerDisconnect);
+                if active == (matches!(error, ConnectError::Refused(_)) || error == inactive) && self.calm {
                     return Err(wrong(format!("active: {active}, {error}")));
                 }
             }
@@ -705,6 +707,10 @@ impl<'a> World<'a> {
         }
         if !self.namespace.contains(key) {
             self.namespace.add_recoverable(key, &id, pid);
+        }
+        if self.scenario.cuts && !missed.is_empty() && self.random().chance(300) {
+            // The client may have received what it has missed, and not that it is connected.
+            self.network.cut_client_soon(client);
         }
         let home = Some((sid, handle, key));
         match known.and_then(|index| self.sockets.get_mut(index)) {
