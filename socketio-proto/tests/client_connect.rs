@@ -130,6 +130,21 @@ fn an_auth_may_be_none() {
 }
 
 #[test]
+fn an_old_server_is_recognised_before_the_auth_is_made() {
+    let mut world = World::new();
+    let socket = world.client.socket("/", asked()).unwrap();
+    world.client.connect(world.now, socket);
+    world.accept();
+    // It does not wait until it is asked.
+    world.send("40");
+    let mut events = std::iter::from_fn(|| world.event());
+    assert!(events.any(|event| matches!(event, Event::ConnectError { error: ConnectError::OldServer, .. })));
+    // A reply with an id is none to a question that was not asked.
+    world.send(r#"40{"sid":"x"}"#);
+    assert!(!world.client.is_connected(socket));
+}
+
+#[test]
 fn a_refused_socket_is_inactive_and_the_last_one_closes_the_connection() {
     let mut world = World::new();
     let (a, b) = (world.connect("/a"), world.connect("/b"));

@@ -1041,15 +1041,17 @@ impl<P: Parser> Client<P> {
             }
             return;
         }
-        if !matches!(state.status, Status::Joining | Status::Connected) {
-            // The server was not asked yet. It will answer when it is.
-            return;
-        }
+        let was_asked = matches!(state.status, Status::Joining | Status::Connected);
         let reply = payload.and_then(|payload| payload.get::<Reply<'_>>(0).ok());
         let Some(Reply { sid, pid }) = reply.filter(|reply| !reply.sid.is_empty()) else {
+            // Such a server does not wait until it is asked.
             self.inbox.push(Event::ConnectError { socket, error: ConnectError::OldServer }, bytes);
             return;
         };
+        if !was_asked {
+            // It will answer when it is.
+            return;
+        }
         let Ok(id) = SocketId::new(&*sid) else { return self.violated(Fault::InvalidId) };
         self.joined(socket, id, pid.and_then(|pid| secret(&pid)), bytes);
     }
