@@ -63,29 +63,37 @@ fn errors_are_counted_by_kind() {
 fn it_ends_early_with_a_result_on_an_interrupt_and_when_all_connections_are_lost() {
     let host = Host::start();
     let url = host.url();
-    let options =
-        ["load", &url, "--connections", "2", "--duration", "1000", "--event", "message-with-ack", "--json", "-"];
-    let joined = |host: &Host| (0..2).for_each(|_| assert!(host.seen().starts_with("connect /")));
-
-    let tool = Tool::start(&options);
-    joined(&host);
+    // The first message comes when all are connected.
+    let options = [
+        "load",
+        &url,
+        "--connections",
+        "2",
+        "--duration",
+        "1000",
+        "--rate",
+        "1",
+        "--no-ack",
+        "--event",
+        "text",
+        "--size",
+        "1",
+    ];
+    let tool = Tool::start(&[&options[..], &["--json", "-"]].concat());
+    host.until("text x");
     tool.interrupt();
     let (code, printed) = tool.exit();
     assert!(code == 0 && printed.contains("\"interrupted\": true"), "{code} {printed}");
 
+    (0..2).for_each(|_| host.until("disconnect client namespace disconnect"));
     let tool = Tool::start(&options);
-    joined_after_disconnects(&host);
+    host.until("text x");
     host.crash();
     let (code, printed) = tool.exit();
-    assert!(code == 1 && printed.contains("\"connection lost: transport "), "{code} {printed}");
-}
-
-/// Waits for two connections, after those of before have left.
-fn joined_after_disconnects(host: &Host) {
-    let mut connects = 0;
-    while connects < 2 {
-        connects += i32::from(host.seen().starts_with("connect /"));
-    }
+    assert!(
+        code == 1 && printed.contains("0 failed, 2 lost") && printed.contains("connection lost: transport "),
+        "{code} {printed}"
+    );
 }
 
 #[test]

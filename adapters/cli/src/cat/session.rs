@@ -6,9 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use socketio_tokio::client::{Client, ClientBuilder, ConnectFailure, ConnectionEvent, Socket};
-use socketio_tokio::{
-    Ack, AckError, DisconnectReason, EmitError, Event, LinkKind, Parser, Payload, SendError, Transport,
-};
+use socketio_tokio::{Ack, AckError, CloseReason, DisconnectReason, EmitError, Event, Parser, Payload, SendError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -314,13 +312,10 @@ impl<P: Parser> Session<P> {
             Happened::Disconnected(socket, reason) => {
                 let namespace = socket.namespace();
                 self.asked.retain(|_, (asked, _)| *asked != socket);
+                let (text, members) = why(reason);
                 self.output.state(
-                    &format!("left {namespace}: {reason}"),
-                    &format!(
-                        r#""type":"disconnect","namespace":{},"reason":{}"#,
-                        json(namespace),
-                        json(reason.as_str())
-                    ),
+                    &format!("left {namespace}: {text}"),
+                    &format!(r#""type":"disconnect","namespace":{},{members}"#, json(namespace)),
                 )?;
                 if reason == DisconnectReason::IoServerDisconnect {
                     return Ok(self.end_if_idle(Exit::Disconnected));
@@ -342,24 +337,19 @@ impl<P: Parser> Session<P> {
     }
 
     fn connection(&mut self, event: ConnectionEvent, is_finishing: bool) -> io::Result<Next> {
-        let name = |transport| match transport {
-            Transport::Link(LinkKind::WebSocket) => "websocket",
-            Transport::Link(LinkKind::WebTransport) => "webtransport",
-            Transport::Polling => "polling",
-        };
         let output = &self.output;
         match event {
             ConnectionEvent::Open => {
                 self.was_open = true;
                 self.joining_since = Some(Instant::now());
-                let transport = name(self.client.transport());
+                let transport = self.client.transport().as_str();
                 output.state(
                     &format!("connected over {transport}"),
                     &format!(r#""type":"open","transport":"{transport}""#),
                 )?;
             }
             ConnectionEvent::Upgraded(transport) => {
-                let transport = name(transport);
+                let transport = transport.as_str();
                 output.state(
                     &format!("moved to {transport}"),
                     &format!(r#""type":"upgrade","transport":"{transport}""#),
@@ -379,10 +369,8 @@ impl<P: Parser> Session<P> {
             }
             ConnectionEvent::Closed(reason) => {
                 self.joining_since = None;
-                output.state(
-                    &format!("the connection is closed: {reason}"),
-                    &format!(r#""type":"close","reason":{}"#, json(reason.as_str())),
-                )?;
+                let (text, members) = why(reason);
+                output.state(&format!("the connection is closed: {text}"), &format!(r#""type":"close",{members}"#))?;
                 // Not if the user has left all namespaces.
                 if reason.is_followed_by_reconnection() && !self.settings.reconnection {
                     return Ok(Next::End(Exit::Unreachable));
@@ -553,6 +541,17 @@ impl<P: Parser> Session<P> {
             let _ = self.happened(happened, false);
         }
     }
+}
+
+/// Why a connection or a socket has ended, for people, and as members of an object: the reason, and what is known of it.
+fn why(reason: DisconnectReason) -> (String, String) {
+    let detail = match reason {
+        DisconnectReason::Closed(CloseReason::TransportError(error)) => error.to_string(),
+        DisconnectReason::Closed(CloseReason::ParseError(error)) => error.to_string(),
+        reason => return (reason.to_string(), format!(r#""reason":{}"#, json(reason.as_str()))),
+    };
+    let members = format!(r#""reason":{},"detail":{}"#, json(reason.as_str()), json(&detail));
+    (format!("{reason} ({detail})"), members)
 }
 
 /// Tells people something that has several lines.
