@@ -124,8 +124,11 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
     fn take_turn(&mut self, cx: &mut Context<'_>, traffic: &mut Traffic) -> Poll<()> {
         let now = self.clock.now(&self.runtime);
         self.empty_mailbox(now);
-        self.poll_requests(now, cx, traffic);
+        self.poll_connecting(now, cx);
+        // Before the responses: if the answer to a probe has arrived with the response to a poll, the client must not poll again, because
+        // the server may have answered its last poll.
         let more = self.read(now, cx, traffic);
+        self.poll_requests(now, cx, traffic);
         self.turn.handle_timeout(now);
         let mut passes: usize = 0;
         loop {
@@ -158,9 +161,8 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
         true
     }
 
-    /// Passes on the responses that have arrived and the links that are up.
+    /// Passes on the responses that have arrived.
     fn poll_requests(&mut self, now: Instant, cx: &mut Context<'_>, traffic: &mut Traffic) {
-        self.has_new = false;
         let mut index: usize = 0;
         while let Some((request, is_poll, future)) = self.requests.get_mut(index) {
             let (request, is_poll) = (*request, *is_poll);
@@ -189,6 +191,15 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
             };
             self.turn.machine.handle(now, input);
         }
+        if self.requests.is_empty() {
+            // Most clients have none, once they are on a link.
+            self.requests = Vec::new();
+        }
+    }
+
+    /// Passes on the links that are up.
+    fn poll_connecting(&mut self, now: Instant, cx: &mut Context<'_>) {
+        self.has_new = false;
         let mut index: usize = 0;
         while let Some((link, future)) = self.connecting.get_mut(index) {
             let link = *link;
@@ -210,9 +221,8 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
                 }
             }
         }
-        if self.requests.is_empty() && self.connecting.is_empty() {
-            // Most clients have neither, once they are on a link.
-            (self.requests, self.connecting) = (Vec::new(), Vec::new());
+        if self.connecting.is_empty() {
+            self.connecting = Vec::new();
         }
     }
 
