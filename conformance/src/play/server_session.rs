@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -352,8 +353,16 @@ impl ServerSession {
             session._serving = Some(Task::spawn({
                 let (context, polling) = (Arc::clone(context), Arc::clone(&session.polling));
                 async move {
-                    while let Some(request) = requests.recv().await {
-                        serve(&context, &polling, revision, request, &events);
+                    loop {
+                        tokio::select! {
+                            biased;
+                            request = requests.recv() => match request {
+                                Some(request) => serve(&context, &polling, revision, request, &events),
+                                None => return,
+                            },
+                            // Servers take this as the end of the session.
+                            () = poll_cut(&polling) => events.send(Event::closed("the client has cut its poll")),
+                        }
                     }
                 }
             }));
@@ -513,6 +522,20 @@ async fn expect_packet(link: &mut Link, wanted: &str, deadline: Instant) -> Resu
             None => return Err(format!("no {wanted}")),
         }
     }
+}
+
+/// Waits until the client cuts the connection of the held poll, and drops that poll. After a new poll, it has to be called again.
+async fn poll_cut(polling: &Mutex<Polling>) {
+    std::future::poll_fn(|cx| {
+        let mut state = polling.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(reply) = state.held_poll.as_mut().and_then(|poll| poll.reply.as_mut()) else { return Poll::Pending };
+        let cut = reply.poll_closed(cx);
+        if cut.is_ready() {
+            state.held_poll = None;
+        }
+        cut
+    })
+    .await;
 }
 
 /// Handles one request of a polling session.

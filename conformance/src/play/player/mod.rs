@@ -107,7 +107,10 @@ impl Player {
             url = proxy_url;
             self.proxy = Some(Task::spawn(serving));
         }
-        let program = Program::start(&self.context, &self.options.command, &self.options.environment, &url);
+        let revision = if self.options.endpoint.is_revision_3() { "3" } else { "4" };
+        let mut environment = vec![("EIO".to_owned(), revision.to_owned())];
+        environment.extend_from_slice(&self.options.environment);
+        let program = Program::start(&self.context, &self.options.command, &environment, &url);
         self.program = Some(program.map_err(broken)?);
         self.scope.set("url", Value::Text(url));
         Ok(())
