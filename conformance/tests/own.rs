@@ -1,8 +1,9 @@
-//! Runs the suite against our own server: over sockets, and in memory in virtual time, where long heartbeats take no real time and a slow
-//! machine does not matter, so little grace is needed.
+//! Runs the suite against our own server and our own client. The server is tested over sockets, and in memory in virtual time, where long
+//! heartbeats take no real time and a slow machine does not matter, so little grace is needed. The client is tested over sockets.
 //!
-//! All cases run, including those for unsupported features. `known-failures.txt` lists the cases that fail, with reasons. A failed case
-//! that is not listed is a defect, and so is a listed case that passes. `UPDATE=1` updates the entries for unsupported features.
+//! All cases run, including those for unsupported features. `known-failures.txt` lists the cases that the server fails, with reasons. A
+//! failed case that is not listed is a defect, and so is a listed case that passes. `UPDATE=1` updates the entries for unsupported features.
+//! The cases that the client fails on purpose are in `expected/client-ours.json`, and their reasons in `field/client-ours.md`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,13 +19,14 @@ mod known;
 #[path = "support/memory.rs"]
 mod memory;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::Settings;
 use memory::InMemoryServer;
-use socketio_conformance::case::{Case, Level, server_cases};
-use socketio_conformance::field::{Expected, Outcome, peer, retry_unexpected};
+use socketio_conformance::case::{Case, Level, client_cases, server_cases};
+use socketio_conformance::field::{Expected, Field, Outcome, peer, retry_unexpected};
 use socketio_conformance::report::failure;
 use socketio_conformance::run::{CaseResult, Options, Subject, Verdict, run};
 use socketio_conformance::wire::Tcp;
@@ -135,6 +137,30 @@ fn in_memory_with_a_long_heartbeat_our_server_fails_only_the_listed_cases() {
     let options = Options { grace: VIRTUAL_GRACE, jobs: 1, ..Options::default() };
     let (results, _) = run_in_virtual_time(settings, &cases, &options);
     assert_only_listed_failures(&cases, &results);
+}
+
+/// Each case starts the program `conformance-client`, which is built first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_sockets_our_client_fails_only_the_expected_cases() {
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let ours = peer("client-ours").unwrap();
+    let command = Field::new(temporary.parent().unwrap()).command_line(ours).unwrap();
+    let filter = std::env::var("FILTER").unwrap_or_default();
+    let mut cases = client_cases().unwrap();
+    cases.retain(|case| case.id.starts_with(&filter) && ours.runs_case(case));
+    let without = ours.lacks.iter().map(|lack| (*lack).to_owned()).collect();
+    let options = Options { jobs: 6, without, ..Options::default() };
+    let (subject, expected) = (Subject::Client(command), Expected::read(ours).unwrap());
+    let results = run(&subject, &cases, &options, |_| {}).await;
+    // A failure may be due to a busy machine.
+    let results = retry_unexpected(&subject, &cases, &options, &expected, results, |_| {}).await;
+    assert_eq!(results.len(), cases.len(), "a result is missing");
+    let reports = expected.differences(&results, filter.is_empty()).into_iter().map(|difference| {
+        let result = results.iter().find(|result| result.id == difference.id && result.verdict != Verdict::Pass);
+        format!("{difference}\n{}", result.map(failure).unwrap_or_default())
+    });
+    let reports: Vec<String> = reports.collect();
+    assert!(reports.is_empty(), "{} cases are not as expected:\n{}", reports.len(), reports.join("\n"));
 }
 
 /// A refused connection must not count as the refusal that a case requires of the server.

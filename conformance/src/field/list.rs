@@ -103,7 +103,7 @@ const NOT_IN_PYTHON: &[&str] = &[
     "upgrade-option",
 ];
 
-static CLIENTS: [Peer; 5] = [
+static CLIENTS: [Peer; 6] = [
     Peer {
         lacks: &["webtransport", "eio3"],
         ..client("client-node", "socket.io-client on Node.js", "4.8.4", JavaScript(Node, "client.mjs"))
@@ -183,6 +183,11 @@ static CLIENTS: [Peer; 5] = [
             "report-attempts",
         ],
         ..client("client-rust_socketio", "rust_socketio", "0.6.0", Rust("rust_socketio"))
+    },
+    // No adapter has WebTransport.
+    Peer {
+        lacks: &["webtransport"],
+        ..client("client-ours", "socketio-tokio", env!("CARGO_PKG_VERSION"), Example("conformance-client"))
     },
 ];
 
