@@ -100,9 +100,17 @@ impl Field {
     /// # Errors
     /// [`Missing`] if something cannot be installed. Otherwise an error with everything that the server has printed.
     pub fn start(&self, peer: &Peer) -> Result<RunningServer, StartError> {
+        self.start_at(peer, 0, &[])
+    }
+
+    /// Same as [`Field::start`], on this port, and with settings of the contract that replace those of the peer.
+    ///
+    /// # Errors
+    /// As [`Field::start`].
+    pub fn start_at(&self, peer: &Peer, port: u16, settings: &[(&str, &str)]) -> Result<RunningServer, StartError> {
         let mut command = self.command(peer)?;
         // A `PORT` in the environment of the suite is not meant for the servers.
-        command.env("PORT", "0");
+        command.envs(settings.iter().copied()).env("PORT", port.to_string());
         RunningServer::start(peer.name, &mut command)
     }
 

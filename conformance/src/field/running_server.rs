@@ -43,6 +43,11 @@ impl RunningServer {
         &self.url
     }
 
+    /// The id of the process, for signals.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Returns whether the process is still running. If a case crashes the server, that is a result of its own.
     pub fn is_running(&mut self) -> bool {
         self.process.is_running()
