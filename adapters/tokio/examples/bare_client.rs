@@ -9,26 +9,22 @@
 //! All threads share the machine behind a lock. The main thread does what the machine asks for, and runs the application. Each connection
 //! has a thread that dials, reads, and passes input to the machine. No thread reads or writes under the lock.
 
-use std::io::{self, BufRead as _, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{collections::HashMap, env, thread, time, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use engineio_proto::client::{self as engine, Input, Method, Transmit};
-use engineio_proto::{ContentType, Instant, LinkDownCause, LinkId, LinkKind, Message, RequestId, Text, Transport};
+use engineio_proto::{ContentType, Instant, LinkDownCause, LinkId, LinkKind, Message, RequestId};
 use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake::ClientHandshake};
 use socketio_proto::client::{Client, Config, Event, SocketOptions};
-use socketio_proto::{DecodeError, Encoder, Json, Limits, PacketType, Payload};
+use socketio_proto::{DecodeError, Encoder, Json, Limits, PacketType, Payload, SocketHandle};
 
-/// The size of a read, and the longest head of a response.
-const READ: usize = 16 * 1024;
-/// Lines are not read while this much waits to be sent.
-const QUEUE: usize = 1024 * 1024;
-/// How long a dial and an ack may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a server may send nothing, or take nothing. A server sends pings, by default every 25 s.
-const SILENCE: Duration = Duration::from_secs(120);
+/// The longest head of a response. Also, no lines are read while this much waits to be sent.
+const HEAD: usize = 16 * 1024;
+/// How long the server may send nothing, take nothing, or leave an event unacknowledged. Its pings must be more frequent.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -37,21 +33,15 @@ fn main() -> Result<(), Error> {
     let server = url.strip_prefix("http://").ok_or("the URL must begin with `http://`: this example has no TLS")?;
     let (host, namespace) = server.split_once('/').unwrap_or((server, ""));
     let flag = |name: &str| env::args().skip_while(|given| given != name).nth(1);
-    let mut config = engine::Config::default();
-    let max_payload = flag("--max-payload").map_or(Ok(config.max_payload), |bytes| bytes.parse())?;
-    config.max_payload = max_payload;
-    match flag("--transport").as_deref() {
-        Some("polling") => config.transports = vec![Transport::Polling],
-        Some("websocket") => config.transports = vec![Transport::Link(LinkKind::WebSocket)],
-        Some(other) => return Err(format!("unknown transport `{other}`: use `polling` or `websocket`").into()),
-        None => {}
-    }
+    let (transport, mut config) = (flag("--transport"), engine::Config::default());
+    config.transports.retain(|known| transport.as_ref().is_none_or(|name| known.as_str() == name));
+    config.max_payload = flag("--max-payload").map_or(Ok(config.max_payload), |bytes| bytes.parse())?;
+    let (max_payload, epoch) = (config.max_payload, time::Instant::now());
     let mut client = Client::new(Arc::new(config), Json, Arc::new(Config::default()), u64::from_ne_bytes(random()?));
     let socket = client.socket(namespace, SocketOptions::default())?;
     client.connect(Instant::ZERO, socket);
-    let state = State { client, dials: HashMap::new(), links: HashMap::new(), awaited_acks: 0 };
-    let (state, changed, epoch) = (Mutex::new(state), Condvar::new(), time::Instant::now());
-    let driver = Arc::new(Driver { host: host.into(), max_payload, epoch, state, changed });
+    let state = Mutex::new(State { client, dials: HashMap::new(), links: HashMap::new(), awaited_acks: 0 });
+    let driver = Arc::new(Driver { host: host.into(), max_payload, socket, epoch, state, changed: Condvar::new() });
     let input = Arc::clone(&driver);
     thread::spawn(move || input.emit_lines());
     driver.run();
@@ -62,6 +52,7 @@ fn main() -> Result<(), Error> {
 struct Driver {
     host: String,
     max_payload: usize,
+    socket: SocketHandle,
     epoch: time::Instant,
     state: Mutex<State>,
     /// Signals that the main thread has work, or that the machine may want more.
@@ -70,17 +61,10 @@ struct Driver {
 
 struct State {
     client: Client,
-    /// Requests that are not answered, and links that are not up. The stream is missing until there is one.
-    dials: HashMap<Id, Option<Arc<TcpStream>>>,
+    /// The ids of requests that are not answered, and of links that are not up. The stream is missing until it is connected.
+    dials: HashMap<u64, Option<Arc<TcpStream>>>,
     links: HashMap<LinkId, (Arc<TcpStream>, websocket::Connection)>,
     awaited_acks: usize,
-}
-
-/// What a connection is for. The machine makes the ids, and uses none of them twice.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Id {
-    Request(RequestId),
-    Link(LinkId),
 }
 
 impl Driver {
@@ -89,13 +73,18 @@ impl Driver {
     fn run(self: Arc<Self>) {
         let mut encoder = Encoder::new();
         loop {
-            let (mut state, now) = (self.lock(), self.now());
+            let (mut state, now, mut outputs) = (self.wait_while(|_| false), self.now(), vec![]);
             state.client.handle_timeout(now); // Does nothing before the deadline.
             let event = state.client.poll_event();
             while let Some(transmit) = state.client.poll_transmit() {
                 self.perform(&mut state, transmit);
             }
-            let outputs = state.outputs();
+            state.links.retain(|_, (stream, websocket)| {
+                let (bytes, last) = (websocket.poll_transmit().unwrap_or_default(), websocket.is_finished());
+                outputs.push((Arc::clone(stream), bytes, last));
+                !last
+            });
+            outputs.retain(|(_, bytes, last)| *last || !bytes.is_empty());
             self.changed.notify_all();
             if event.is_none() && outputs.is_empty() {
                 if state.client.is_drained() && state.links.is_empty() {
@@ -106,10 +95,9 @@ impl Driver {
                 continue;
             }
             drop(state);
-            for (mut stream, bytes, last) in outputs.iter().map(|(stream, bytes, last)| (&**stream, bytes, last)) {
-                // If writing fails, so does reading, and its thread reports the end of the link.
-                if stream.write_all(bytes).is_err() || *last {
-                    let _ = stream.shutdown(if *last { Shutdown::Write } else { Shutdown::Both });
+            for (stream, bytes, last) in outputs {
+                if (&*stream).write_all(&bytes).is_err() || last {
+                    let _ = stream.shutdown(Shutdown::Both); // The thread that reads reports the end.
                 }
             }
             event.into_iter().for_each(|event| self.handle(event, &mut encoder));
@@ -118,28 +106,38 @@ impl Driver {
 
     /// Starts what the machine asks for. How it ends is an input, later.
     fn perform(self: &Arc<Self>, state: &mut State, transmit: Transmit) {
-        match transmit {
+        let (id, method, query) = match transmit {
             // Ends with `Response`, whatever the status, or `Failed`. The server holds a GET, and a POST can be in progress beside it.
-            Transmit::Request { request, method, query } => self.dial(state, Id::Request(request), Some(method), query),
+            Transmit::Request { request, method, query } => (request.0, Some(method), query),
             // Ends with `LinkUp` or `LinkDown`. An upgrade is no different: its probe is a packet.
-            Transmit::Connect { link, kind: LinkKind::WebSocket, query } => {
-                self.dial(state, Id::Link(link), None, query)
-            }
-            // The machine has forgotten this request: nothing is reported.
-            Transmit::Cancel { request } => state.abort(Id::Request(request)),
-            // A link that the server has closed needs no more packets.
+            Transmit::Connect { link, kind: LinkKind::WebSocket, query } => (link.0, None, query),
+            // The machine has forgotten this request: whatever is reported for it is ignored.
+            Transmit::Cancel { request } => return state.abort(request.0),
             Transmit::Link { link, frame } => {
-                let parts = [frame.head(), frame.data()];
-                state.links.get_mut(&link).map(|(_, websocket)| websocket.send_parts(frame.is_binary(), &parts));
+                let packet = [frame.head(), frame.data()];
+                // Fails if the server has closed the link, which then needs no more packets.
+                state.links.get_mut(&link).map(|(_, websocket)| websocket.send_parts(frame.is_binary(), &packet));
+                return;
             }
-            // The machine has forgotten this link, which may not be up yet. `SILENCE` limits how long the server may take to answer.
+            // The machine has forgotten this link, which may not be up yet. `PATIENCE` limits how long the server may take to answer.
             Transmit::CloseLink { link } => {
-                state.abort(Id::Link(link));
                 state.links.get_mut(&link).map(|(_, websocket)| websocket.close(1000, ""));
+                return state.abort(link.0);
             }
             // WebTransport, which is not among the `transports` of the configuration.
-            _ => {}
-        }
+            _ => return,
+        };
+        state.dials.insert(id, None);
+        let driver = Arc::clone(self);
+        thread::spawn(move || {
+            let is_link = method.is_none();
+            let Err(error) = driver.connect(id, method, &query) else { return };
+            let down = Input::LinkDown { link: LinkId(id), cause: LinkDownCause::Failed };
+            driver.tell(|state, now| {
+                state.dials.remove(&id).inspect(|_| eprintln!("failed: {error}"));
+                state.client.handle(now, if is_link { down } else { Input::Failed { request: RequestId(id) } });
+            });
+        });
     }
 
     /// The application.
@@ -148,7 +146,6 @@ impl Driver {
             Event::Connected { id, .. } => println!("connected {id}"),
             Event::Received { payload, ack, .. } => {
                 println!("{} {}", payload.name().unwrap_or_default(), shown(&payload));
-                // Fails if the connection is lost, or its queue is full.
                 let answer = |token| self.tell(|state, _| state.client.ack(encoder, token, &payload));
                 ack.map(answer).and_then(Result::err).inspect(|error| eprintln!("cannot acknowledge: {error}"));
             }
@@ -168,130 +165,101 @@ impl Driver {
     fn emit_lines(&self) {
         let mut encoder = Encoder::new();
         for line in io::stdin().lock().lines().map_while(Result::ok) {
-            drop(self.wait_while(|state| state.client.buffered_bytes() > QUEUE));
-            let emitted = parse(&line).map_err(Error::from).and_then(|(event, asks)| {
-                let name = event.name().unwrap_or_default();
-                self.tell(|State { client, awaited_acks, .. }, now| {
-                    let Some(socket) = client.sockets().next() else { return Ok(()) };
-                    if !asks {
-                        return Ok(client.emit(now, &mut encoder, socket, name, &event)?);
-                    }
-                    client.emit_with_ack(now, &mut encoder, socket, name, &event, Some(PATIENCE))?;
-                    *awaited_acks += 1;
-                    Ok(())
-                })
+            drop(self.wait_while(|state| state.client.buffered_bytes() > HEAD));
+            let Ok((event, asks)) = parse(&line) else { continue };
+            let (name, socket) = (event.name().unwrap_or_default(), self.socket);
+            let emitted = self.tell(|State { client, awaited_acks, .. }, now| match asks {
+                false => client.emit(now, &mut encoder, socket, name, &event),
+                true => {
+                    let sent = client.emit_with_ack(now, &mut encoder, socket, name, &event, Some(PATIENCE));
+                    sent.map(|_| *awaited_acks += 1)
+                }
             });
-            _ = emitted.inspect_err(|error| eprintln!("cannot emit: {error}"));
+            let _ = emitted.inspect_err(|error| eprintln!("cannot emit: {error}"));
         }
-        // What was emitted before is sent once the connection is open.
-        drop(self.wait_while(|state| state.awaited_acks > 0 || !state.client.is_open()));
+        // What was emitted before is sent when the socket is connected.
+        drop(self.wait_while(|state| state.awaited_acks > 0 || !state.client.is_connected(self.socket)));
         self.tell(|state, now| state.client.close(now));
-    }
-
-    fn dial(self: &Arc<Self>, state: &mut State, id: Id, method: Option<Method>, query: Text) {
-        state.dials.insert(id, None);
-        let driver = Arc::clone(self);
-        thread::spawn(move || {
-            let Err(error) = driver.connect(id, method, &query) else { return };
-            let input = match id {
-                Id::Request(request) => Input::Failed { request },
-                Id::Link(link) => Input::LinkDown { link, cause: LinkDownCause::Failed },
-            };
-            driver.tell(|state, now| {
-                state.dials.remove(&id).inspect(|_| eprintln!("failed: {error}"));
-                state.client.handle(now, input); // Ignored if the machine has forgotten the id.
-            });
-        });
     }
 
     /// The thread of a connection, which carries one request, or becomes a link if there is no `method`. HTTP allows more, but that does
     /// not concern the machine: any HTTP library can replace this code.
-    fn connect(&self, id: Id, method: Option<Method>, query: &str) -> Result<(), Error> {
-        let mut dialed = Err(io::Error::other("the name has no address"));
-        for address in self.host.to_socket_addrs()? {
-            dialed = dialed.or_else(|_| TcpStream::connect_timeout(&address, PATIENCE));
-        }
-        let stream = Arc::new(dialed.map_err(|error| format!("cannot connect to {}: {error}", self.host))?);
+    fn connect(&self, id: u64, method: Option<Method>, query: &str) -> Result<(), Error> {
+        let stream =
+            TcpStream::connect(&self.host).map_err(|error| format!("cannot connect to {}: {error}", self.host));
+        let stream = Arc::new(stream?);
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(SILENCE))?;
-        stream.set_write_timeout(Some(SILENCE))?;
-        let abortable = |state: &mut State, _| state.dials.get_mut(&id).map(|dial| *dial = Some(Arc::clone(&stream)));
-        self.tell(abortable).ok_or("no longer needed")?;
-
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let dialed = |state: &mut State, _| state.dials.get_mut(&id).map(|dial| *dial = Some(Arc::clone(&stream)));
+        self.tell(dialed).ok_or("no longer needed")?;
         let handshake = ClientHandshake::new(random()?);
-        let (verb, fields, body) = match method {
+        let (is_link, mut fields) = (method.is_none(), "Connection: close\r\n".to_owned());
+        let (verb, body) = match method {
             Some(Method::Post { body, content_type }) => {
-                let (content_type, length) = (content_type.as_str(), body.len());
-                (
-                    "POST",
-                    format!("Content-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n"),
-                    body,
-                )
+                fields += &format!("Content-Type: {}\r\nContent-Length: {}\r\n", content_type.as_str(), body.len());
+                ("POST", body)
             }
-            Some(_) => ("GET", "Connection: close\r\n".into(), Bytes::new()),
-            None => {
-                ("GET", handshake.headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect(), Bytes::new())
-            }
+            _ => ("GET", Bytes::new()),
         };
+        if is_link {
+            fields = handshake.headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        }
         let head = format!("{verb} /socket.io/?{query} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", self.host);
         (&*stream).write_all(&[head.as_bytes(), &body].concat())?;
 
-        let mut bytes = BytesMut::new();
-        let end = |bytes: &[u8]| bytes.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4);
-        while end(&bytes).is_none() {
-            if bytes.len() > READ || read(&stream, &mut bytes)? == 0 {
+        let (mut reader, mut head) = (BufReader::new(&*stream), Vec::new());
+        while !head.ends_with(b"\r\n\r\n") {
+            let count = (&mut reader).take(HEAD as u64).read_until(b'\n', &mut head)?;
+            if count == 0 || head.len() > HEAD {
                 return Err("the response has no head, or a head that is too long".into());
             }
         }
-        let head = bytes.split_to(end(&bytes).unwrap_or_default());
         let mut fields = [httparse::EMPTY_HEADER; 64];
         let mut response = httparse::Response::new(&mut fields);
         response.parse(&head)?;
         let (status, fields) = (response.code.unwrap_or_default(), response.headers);
-        let request = match id {
-            Id::Request(request) => request,
-            Id::Link(link) => {
-                handshake.check(status, fields.iter().map(|field| (field.name, field.value)))?;
-                return self.read_link(link, stream, bytes);
-            }
-        };
-        // The server ends the connection after the body.
-        while read(&stream, &mut bytes)? > 0 {
-            if bytes.len() > self.max_payload.saturating_add(READ) {
-                return Err("the response is too large: raise `--max-payload`".into());
-            }
+        if is_link {
+            handshake.check(status, fields.iter().map(|field| (field.name, field.value)))?;
+            return self.read_link(LinkId(id), &stream, reader);
         }
+        let (mut body, limit) = (Vec::new(), self.max_payload.saturating_add(HEAD));
+        reader.take(limit as u64).read_to_end(&mut body)?; // The server ends the connection after the body.
         let field = |name| fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value);
-        if field("transfer-encoding").is_some() {
-            bytes = unchunked(&bytes).ok_or("the response is incomplete")?;
-        } else if field("content-length").is_some_and(|length| length != bytes.len().to_string().as_bytes()) {
+        if body.len() == limit {
+            return Err("the response is too large: raise `--max-payload`".into());
+        } else if field("transfer-encoding").is_some() {
+            body = unchunked(&body).ok_or("the response is incomplete")?;
+        } else if field("content-length").is_some_and(|length| length != body.len().to_string().as_bytes()) {
             return Err("the response is incomplete".into());
         }
-        let (content_type, body) = (ContentType::from_response_header(field("content-type")), bytes.freeze());
+        let content_type = ContentType::from_response_header(field("content-type"));
+        let input = Input::Response { request: RequestId(id), status, content_type, body: body.into() };
         self.tell(|state, now| {
             state.dials.remove(&id);
-            state.client.handle(now, Input::Response { request, status, content_type, body });
+            state.client.handle(now, input);
         });
         Ok(())
     }
 
     /// Passes the messages of a link to the machine, no faster than it accepts them, until the link ends.
-    fn read_link(&self, link: LinkId, stream: Arc<TcpStream>, mut bytes: BytesMut) -> Result<(), Error> {
+    fn read_link(&self, link: LinkId, stream: &Arc<TcpStream>, mut reader: impl BufRead) -> Result<(), Error> {
         let limits = websocket::Limits::default().with_max_message(self.max_payload);
         // The machine already limits what waits to be sent.
         let websocket = websocket::Connection::client(limits, random()?).with_max_outgoing(usize::MAX);
         self.tell(|state, now| {
-            state.dials.remove(&Id::Link(link)).map(|_| state.links.insert(link, (Arc::clone(&stream), websocket)));
+            state.dials.remove(&link.0).map(|_| state.links.insert(link, (Arc::clone(stream), websocket)));
             state.client.handle(now, Input::LinkUp { link });
         });
         let mut ended = false;
         while !ended {
-            // Bytes may have arrived together with the head.
-            ended = bytes.is_empty() && !read(&stream, &mut bytes).is_ok_and(|count| count > 0);
+            let mut bytes = BytesMut::from(reader.fill_buf().unwrap_or_default());
+            reader.consume(bytes.len());
             let mut state = self.wait_while(|state| !state.client.wants_input());
             let State { client, links, .. } = &mut *state;
-            let Some((_, websocket)) = links.get_mut(&link) else { break };
-            websocket.handle(&mut bytes.split());
+            let Some((_, websocket)) = links.get_mut(&link) else { return Ok(()) };
+            websocket.handle(&mut bytes);
+            ended = bytes.is_empty();
             if ended {
                 websocket.handle_end();
             }
@@ -315,38 +283,22 @@ impl Driver {
     }
 
     /// The state is valid wherever a thread could panic, so a poisoned lock can be used.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn wait_while(&self, condition: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        self.changed.wait_while(self.lock(), |state| condition(state)).unwrap_or_else(PoisonError::into_inner)
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.changed.wait_while(state, |state| condition(state)).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies a change to the state, and wakes the threads that may wait for it.
     fn tell<T>(&self, what: impl FnOnce(&mut State, Instant) -> T) -> T {
-        let result = what(&mut self.lock(), self.now());
+        let result = what(&mut self.wait_while(|_| false), self.now());
         self.changed.notify_all();
         result
     }
 }
 
 impl State {
-    /// The bytes that the links have to write, and whether they are the last.
-    fn outputs(&mut self) -> Vec<(Arc<TcpStream>, Bytes, bool)> {
-        let mut outputs = vec![];
-        self.links.retain(|_, (stream, websocket)| {
-            let (bytes, last) = (websocket.poll_transmit().unwrap_or_default(), websocket.is_finished());
-            if last || !bytes.is_empty() {
-                outputs.push((Arc::clone(stream), bytes, last));
-            }
-            !last
-        });
-        outputs
-    }
-
     /// Ends a dial, if it is one: its thread then fails to read.
-    fn abort(&mut self, id: Id) {
+    fn abort(&mut self, id: u64) {
         self.dials.remove(&id).flatten().map(|stream| stream.shutdown(Shutdown::Both));
     }
 }
@@ -368,19 +320,10 @@ fn shown(payload: &Payload) -> String {
     (0..payload.len()).map(shown).collect::<Vec<_>>().join(" ")
 }
 
-/// Reads more bytes. Returns how many: none if the connection has ended.
-fn read(mut stream: &TcpStream, bytes: &mut BytesMut) -> io::Result<usize> {
-    let mut buffer = [0; READ];
-    let count = stream.read(&mut buffer)?;
-    bytes.extend_from_slice(buffer.get(..count).unwrap_or_default());
-    Ok(count)
-}
-
 /// The content of the chunks. `None` if the last chunk is missing.
-fn unchunked(mut bytes: &[u8]) -> Option<BytesMut> {
-    let mut body = BytesMut::new();
-    loop {
-        let Ok(httparse::Status::Complete((start, size))) = httparse::parse_chunk_size(bytes) else { return None };
+fn unchunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut body = vec![];
+    while let Ok(httparse::Status::Complete((start, size))) = httparse::parse_chunk_size(bytes) {
         let (chunk, rest) = bytes.get(start..)?.split_at_checked(size.try_into().ok()?)?;
         if chunk.is_empty() {
             return Some(body);
@@ -388,6 +331,7 @@ fn unchunked(mut bytes: &[u8]) -> Option<BytesMut> {
         body.extend_from_slice(chunk);
         bytes = rest.strip_prefix(b"\r\n")?;
     }
+    None
 }
 
 fn random<const N: usize>() -> Result<[u8; N], Error> {
