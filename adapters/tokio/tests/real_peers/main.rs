@@ -10,6 +10,7 @@
 //! `PEER_TEST_CHAT_CMD` contain its command line. The word `reference` stands for the reference implementation, which must pass all tests.
 
 mod bare;
+mod bare_client;
 mod browser;
 mod client_transport;
 mod engine_javascript;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     groups.extend(tls::groups());
     let mut trials = oracle::trials(&peers);
     trials.extend(bare::trials(&peers));
+    trials.extend(bare_client::trials(&peers));
     trials.extend(client_transport::trials(&peers));
     group::run(&Arguments::from_args(), &peers, groups, trials)
 }

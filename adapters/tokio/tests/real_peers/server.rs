@@ -23,6 +23,8 @@ pub(crate) enum Example {
     EchoTls,
     Chat,
     Bare,
+    /// The reference implementation in the place of `Echo`.
+    Reference,
 }
 
 /// The examples that another program replaces, and that program.
@@ -41,7 +43,7 @@ pub(crate) struct Launch {
 impl Example {
     fn name(self) -> &'static str {
         match self {
-            Self::Echo | Self::EchoTls => "echo",
+            Self::Echo | Self::EchoTls | Self::Reference => "echo",
             Self::Chat => "chat",
             Self::Bare => "bare",
         }
@@ -50,13 +52,16 @@ impl Example {
     /// The environment variable that replaces it with another program.
     fn variable(self) -> &'static str {
         match self {
-            Self::Echo | Self::EchoTls => "PEER_TEST_SERVER_CMD",
+            Self::Echo | Self::EchoTls | Self::Reference => "PEER_TEST_SERVER_CMD",
             Self::Chat => "PEER_TEST_CHAT_CMD",
             Self::Bare => "PEER_TEST_BARE_CMD",
         }
     }
 
     fn replacement(self) -> Option<String> {
+        if matches!(self, Self::Reference) {
+            return Some("reference".to_owned());
+        }
         std::env::var(self.variable()).ok().filter(|line| !line.is_empty())
     }
 
@@ -88,7 +93,7 @@ impl Example {
         static BUILT: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
         let [echo, chat, bare] = &BUILT;
         let built = match self {
-            Self::Echo | Self::EchoTls => echo,
+            Self::Echo | Self::EchoTls | Self::Reference => echo,
             Self::Chat => chat,
             Self::Bare => bare,
         };
@@ -96,7 +101,8 @@ impl Example {
     }
 }
 
-fn build(example: &str) -> Result<PathBuf, String> {
+/// Builds an example, and returns the path of the program.
+pub(crate) fn build(example: &str) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     // The whole workspace is selected, because the selection determines the features of shared dependencies. With that of
