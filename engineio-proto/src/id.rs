@@ -4,11 +4,11 @@
 
 use core::fmt;
 
-/// The id of an HTTP request. The driver chooses it when it hands the request to a session.
+/// The id of an HTTP request. The driver of a server chooses it when it hands the request to a session. A client chooses it itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId(pub u64);
 
-/// The id of a WebSocket or WebTransport. The driver chooses it when it hands the link to a session.
+/// The id of a WebSocket or WebTransport. The driver of a server chooses it when it hands the link to a session. A client chooses it itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkId(pub u64);
 

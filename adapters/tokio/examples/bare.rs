@@ -2,7 +2,7 @@
 //! `/custom`, over polling, WebSocket and the upgrade. Flags: `--port` (0 selects a free one), `--ping-interval` and `--ping-timeout` in
 //! milliseconds, `--max-payload` in bytes. Besides the machines it uses `httparse`, `getrandom`, `bytes` and `serde_json`.
 //!
-//! Two kinds of threads share a [`Peer`], a machine behind a lock. Each TCP connection has one that passes input to the machine
+//! `bare_client.rs` is its counterpart. Two kinds of threads share a [`Peer`], a machine behind a lock. Each TCP connection has one that passes input to the machine
 //! ([`Visitor`]). Each peer has one that writes the machine's output, runs the application and wakes for timers. All queues are in the
 //! machine: visitors stop reading while it wants no input, and it limits the output of a slow peer. No thread reads or writes under a
 //! lock. Lock order: namespace, peers, peer.

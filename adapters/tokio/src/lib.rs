@@ -123,7 +123,8 @@
 //!   [`socketio_driver`] have a table of all limits, and what happens to slow clients ([`Server::on_backlog`]).
 //! * **Tests of handlers** in virtual time, without sockets: the feature `testkit`, see `socketio_tokio::testkit`.
 //! * **Engine.IO alone**: [`EngineServer`].
-//! * **The state machines** are in `engineio-proto` and `socketio-proto`. The example `bare` is a server built on them with threads.
+//! * **The state machines** are in `engineio-proto` and `socketio-proto`. The examples `bare` and `bare_client` are a server
+//!   and a client built on them with threads.
 //! * **Logs**: through `tracing`. Errors of handlers are logged as warnings, and panics as errors, once per session and kind of handler. A
 //!   handler that panics also closes its connection. [`Namespace::on_error`] replaces both.
 //!   Repetitions are logged at `debug` with their number, so that a client cannot fill the log. Connects, disconnects with their reason,

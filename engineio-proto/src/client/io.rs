@@ -95,7 +95,7 @@ pub enum Transmit {
     /// Make this request, and pass [`Input::Response`] or [`Input::Failed`]. A GET and a POST may be in progress at the same time, and use
     /// two connections then.
     Request {
-        /// The id of the request, which is never used again.
+        /// The id of the request. Its number is never used again, also not for a link.
         request: RequestId,
         /// The method.
         method: Method,
@@ -110,7 +110,7 @@ pub enum Transmit {
     },
     /// Connect a link, and pass [`Input::LinkUp`] or [`Input::LinkDown`].
     Connect {
-        /// The id of the link, which is never used again.
+        /// The id of the link. Its number is never used again, also not for a request.
         link: LinkId,
         /// Its kind.
         kind: LinkKind,

@@ -72,6 +72,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! `adapters/tokio/examples/bare_client.rs` in the repository is a whole client without a runtime, on threads and `std::net`.
+//!
 //! # Events
 //!
 //! | event | what to do |
