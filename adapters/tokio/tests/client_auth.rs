@@ -19,8 +19,8 @@ async fn the_auth_of_the_builder_is_sent_unless_the_socket_has_a_function_that_m
     let host = Host::start(server).await;
     let builder = ClientBuilder::new(&format!("http://{}", host.address)).unwrap();
     let client = builder.auth(json!({ "token": "fixed" })).unwrap().build();
-    client.socket("/own").auth(|| Ok(Some(json!({ "token": "made" }))));
-    client.socket("/async").auth(async || Ok(Some(json!({ "token": "awaited" }))));
+    client.socket("/own").auth(|| json!({ "token": "made" }));
+    client.socket("/async").auth(async || Ok::<_, std::io::Error>(json!({ "token": "awaited" })));
     for (namespace, token) in [("/", "fixed"), ("/own", "made"), ("/async", "awaited")] {
         let socket = client.socket(namespace);
         socket.connect();
