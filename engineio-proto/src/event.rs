@@ -1,6 +1,7 @@
 //! The events of a session, what carries it, and the reasons why it ends. The same for both ends.
 
 use core::fmt;
+use core::num::NonZeroU16;
 
 use crate::error::ParseError;
 use crate::message::Message;
@@ -137,11 +138,11 @@ pub enum TransportError {
     NeverOpened,
     /// A GET of this client had no response ([`None`]), or one whose status is not 200.
     #[error("poll error{}", Status(.0))]
-    PollFailed(Option<u16>),
+    PollFailed(Option<NonZeroU16>),
     /// A POST of this client had no response ([`None`]), or one whose status is not 200. The server may have received its packets, or some
     /// of them, or none.
     #[error("post error{}", Status(.0))]
-    PostFailed(Option<u16>),
+    PostFailed(Option<NonZeroU16>),
     /// A link of this client could not be made.
     #[error("the link could not be connected")]
     ConnectFailed,
@@ -154,7 +155,7 @@ pub enum TransportError {
 }
 
 /// Displays the status of a response, if there was one.
-struct Status<'a>(&'a Option<u16>);
+struct Status<'a>(&'a Option<NonZeroU16>);
 
 impl fmt::Display for Status<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

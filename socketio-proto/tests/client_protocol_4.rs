@@ -79,7 +79,7 @@ fn an_error_refuses_the_namespace_in_the_forms_of_both_servers() {
     for (packet, message) in [
         (r#"44/x,"Invalid namespace""#, "Invalid namespace"),
         (r#"44/x,{"message":"Invalid namespace"}"#, "Invalid namespace"),
-        (r#"44/x,{"code":1}"#, ""),
+        (r#"44/x,{"code":1}"#, r#"{"code":1}"#),
     ] {
         let x = world.connect("/x");
         if world.link.is_none() || !world.client.is_open() {

@@ -21,7 +21,8 @@ struct State<T> {
     /// Whether events are kept for `recv`.
     wanted: Wanted,
     closed: bool,
-    waker: Option<Waker>,
+    /// Those that wait for an event.
+    wakers: Vec<Waker>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -36,8 +37,14 @@ enum Wanted {
 
 impl<T> Inbox<T> {
     pub(crate) const fn new() -> Self {
-        let state =
-            State { items: VecDeque::new(), bytes: 0, over: false, wanted: Wanted::Maybe, closed: false, waker: None };
+        let state = State {
+            items: VecDeque::new(),
+            bytes: 0,
+            over: false,
+            wanted: Wanted::Maybe,
+            closed: false,
+            wakers: Vec::new(),
+        };
         Self { state: Mutex::new(state) }
     }
 
@@ -56,11 +63,9 @@ impl<T> Inbox<T> {
             state.over = true;
             over.fetch_add(1, Ordering::Relaxed);
         }
-        let waker = state.waker.take();
+        let wakers = std::mem::take(&mut state.wakers);
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wakers.into_iter().for_each(Waker::wake);
         Ok(())
     }
 
@@ -80,7 +85,8 @@ impl<T> Inbox<T> {
                 return Poll::Ready(None);
             }
             state.items = VecDeque::new();
-            state.waker = Some(cx.waker().clone());
+            state.wakers.retain(|waker| !waker.will_wake(cx.waker()));
+            state.wakers.push(cx.waker().clone());
             return Poll::Pending;
         };
         state.bytes = state.bytes.saturating_sub(bytes);
@@ -99,6 +105,8 @@ impl<T> Inbox<T> {
     /// Whether an event is kept that has no handler. Without a call of `recv`, no more than `limit` bytes are kept, and none if there are
     /// handlers: the application may never call it.
     pub(crate) fn may_keep(&self, bytes: usize, limit: usize, has_handlers: bool) -> bool {
+        // Counted as in `push`: an inbox that nobody reads must never be over its limit, because that stops the client.
+        let bytes = bytes.saturating_add(size_of::<(T, usize)>());
         let mut state = lock(&self.state);
         if state.wanted == Wanted::Maybe && (has_handlers || state.bytes.saturating_add(bytes) > limit) {
             state.wanted = Wanted::No;
@@ -144,10 +152,8 @@ impl<T> Inbox<T> {
         if std::mem::take(&mut state.over) {
             over.fetch_sub(1, Ordering::Relaxed);
         }
-        let waker = state.waker.take();
+        let wakers = std::mem::take(&mut state.wakers);
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wakers.into_iter().for_each(Waker::wake);
     }
 }

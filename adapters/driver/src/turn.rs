@@ -70,8 +70,8 @@ pub(crate) trait Application: Send + Sync + Sized + 'static {
         true
     }
 
-    /// The number of bytes that the machine holds for sending.
-    fn buffered(&self, machine: &Self::Machine) -> usize {
+    /// The number of bytes that are held for sending.
+    fn buffered(&self, machine: &Self::Machine, _local: &Self::Local) -> usize {
         machine.buffered_bytes()
     }
 
@@ -214,6 +214,8 @@ impl<A: Application, S: Stream> Turn<A, S> {
         mut down: impl FnMut(Link<S>),
     ) -> bool {
         let before = traffic.packets_sent();
+        // The machine has events then.
+        let mut lost = false;
         let mut index: usize = 0;
         while let Some(link) = self.links.get_mut(index) {
             let id = link.id();
@@ -222,10 +224,20 @@ impl<A: Application, S: Stream> Turn<A, S> {
             let written = link.poll_write(cx, traffic, |batch| machine.poll_frames(id, |frame| batch.add(frame)));
             match written {
                 Ok(()) => index = index.saturating_add(1),
-                Err(_) => down(self.link_down(now, index, LinkDownCause::Failed)),
+                Err(_) => {
+                    lost = true;
+                    down(self.link_down(now, index, LinkDownCause::Failed));
+                }
             }
         }
-        traffic.packets_sent() != before
+        lost || traffic.packets_sent() != before
+    }
+
+    /// Gives up the links, whatever they still have to send.
+    pub(crate) fn drop_links(&mut self, now: Instant) {
+        while !self.links.is_empty() {
+            drop(self.link_down(now, 0, LinkDownCause::Failed));
+        }
     }
 
     /// Fires due deadlines.
@@ -242,7 +254,7 @@ impl<A: Application, S: Stream> Turn<A, S> {
 
     /// The number of bytes that are queued for sending, in the machine and in its links.
     pub(crate) fn buffered(&self, application: &A) -> usize {
-        let held = application.buffered(&self.machine);
+        let held = application.buffered(&self.machine, &self.local);
         self.links.iter().map(Link::buffered).fold(held, usize::saturating_add)
     }
 

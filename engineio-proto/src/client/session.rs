@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use core::iter;
+use core::num::NonZeroU16;
 
 use bytes::Bytes;
 
@@ -691,7 +692,7 @@ impl Client {
                 return;
             }
             if status != 200 {
-                return self.fail_transport(TransportError::PollFailed(Some(status)));
+                return self.fail_transport(TransportError::PollFailed(NonZeroU16::new(status)));
             }
             if body.len() > self.config.max_payload {
                 return self.fail_transport(TransportError::PayloadTooLarge);
@@ -705,7 +706,7 @@ impl Client {
                 Err(error) => self.fail(CloseReason::ParseError(error)),
             }
         } else if let Some(posted) = polling.end_post(request) {
-            self.post_ended(&posted, (status != 200).then_some(TransportError::PostFailed(Some(status))));
+            self.post_ended(&posted, (status != 200).then_some(TransportError::PostFailed(NonZeroU16::new(status))));
         }
     }
 

@@ -183,6 +183,13 @@ impl<P: Parser> Client<P> {
         matches!(self.phase, Phase::Opening { .. })
     }
 
+    /// Whether the connection is closed, and no attempt to open it is made or planned. Active sockets then wait until the application opens
+    /// it.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Closed && !self.reconnecting
+    }
+
     /// Whether the client tries to connect again: it waits for the next attempt, or makes one.
     #[must_use]
     pub const fn is_reconnecting(&self) -> bool {
@@ -205,7 +212,9 @@ impl<P: Parser> Client<P> {
         if self.sockets.len() >= self.config.limits.max_namespaces {
             return Err(EmitError::TooManySockets);
         }
-        self.sockets.add(namespace, options).ok_or(EmitError::TooManySockets)
+        // Packets for a socket of this namespace that was removed may still be on their way.
+        let left_in = (self.phase == Phase::Open).then_some(self.sessions);
+        self.sockets.add(namespace, options, left_in).ok_or(EmitError::TooManySockets)
     }
 
     /// All sockets.
@@ -338,6 +347,12 @@ impl<P: Parser> Client<P> {
         self.request(request.socket, auth)?;
         self.pump();
         Ok(())
+    }
+
+    /// Whether the attempt to join that has asked still waits for its [`Auth`](super::Auth).
+    #[must_use]
+    pub fn is_asking(&self, request: &AuthRequest) -> bool {
+        self.sockets.get(request.socket).is_some_and(|socket| socket.status == Status::Asking(request.attempt))
     }
 
     // The connection.
@@ -1364,6 +1379,10 @@ impl<P: Parser> Client<P> {
         }
         self.used(socket, id);
         self.try_next(socket);
+        // The ack may be behind events that were left in the session.
+        if self.undrained {
+            self.pump();
+        }
         Ok(())
     }
 

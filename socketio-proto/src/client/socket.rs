@@ -106,7 +106,12 @@ pub(super) struct Sockets {
 
 impl Sockets {
     /// Adds an inactive socket. `None` if no handles are left.
-    pub(super) fn add(&mut self, namespace: Text, options: SocketOptions) -> Option<SocketHandle> {
+    pub(super) fn add(
+        &mut self,
+        namespace: Text,
+        options: SocketOptions,
+        left_in: Option<u32>,
+    ) -> Option<SocketHandle> {
         let handle = SocketHandle(self.next);
         self.next = self.next.checked_add(1)?;
         self.list.push(Socket {
@@ -118,7 +123,7 @@ impl Sockets {
             pid: None,
             offset: None,
             early: Vec::new(),
-            left_in: None,
+            left_in,
             send_buffer: SendBuffer::default(),
             retries: RetryQueue::default(),
             next_ack: AckId(0),

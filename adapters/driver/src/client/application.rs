@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use engineio_proto::server::Transport;
 use futures_channel::oneshot;
@@ -18,7 +18,7 @@ use super::state::{
 };
 use super::task::ClientApplication;
 use crate::extract::HandlerInput;
-use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, run};
+use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, poll_caught, run};
 use crate::log_limit::{HandlerFailures, log_limited, truncate};
 use crate::metrics::Counters;
 use crate::socketio::{Ack, AnswerSink, Event};
@@ -32,7 +32,7 @@ pub(crate) struct Local<P: Parser> {
     /// Handlers that wait.
     waiting: Waiting<Running<P>, HandlerResult>,
     /// Functions that make the `auth` of a socket, and wait.
-    authenticating: Waiting<AuthRequest, AuthResult>,
+    authenticating: Vec<(AuthRequest, BoxFuture<'static, AuthResult>)>,
     acks: BTreeMap<(SocketHandle, AckId), AnswerSink>,
     /// What the network has reported last, for the failure that the machine reports next.
     cause: Option<Arc<ConnectError>>,
@@ -77,7 +77,7 @@ impl<P: Parser> Local<P> {
         Self {
             sockets: BTreeMap::new(),
             waiting: Waiting::new(),
-            authenticating: Waiting::new(),
+            authenticating: Vec::new(),
             acks: BTreeMap::new(),
             cause: None,
             abandoned: false,
@@ -114,8 +114,31 @@ impl<P: Parser> SocketIo<P> {
         let socket = Socket { inner: socket, handle };
         match run(cx, || function(&mut HandlerInput::new((socket,)))) {
             Ok(ended) => self.auth_made(core, cx, request, ended),
-            Err(future) => core.local.authenticating.add(request, 0, future),
+            Err(future) => {
+                // One for each socket: that of an earlier attempt does not matter any more.
+                core.local.authenticating.retain(|(known, _)| known.socket() != request.socket());
+                core.local.authenticating.push((request, future));
+            }
         }
+    }
+
+    /// Polls the functions that make the `auth` of sockets. Returns whether one has ended.
+    fn poll_authenticating(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool {
+        let (mut any, mut index): (bool, usize) = (false, 0);
+        while let Some((request, future)) = core.local.authenticating.get_mut(index) {
+            let request = *request;
+            if !core.machine.is_asking(&request) {
+                // The socket has left, or its connection was lost.
+                drop(core.local.authenticating.swap_remove(index));
+            } else if let Poll::Ready(ended) = poll_caught(future, cx) {
+                drop(core.local.authenticating.swap_remove(index));
+                any = true;
+                self.auth_made(core, cx, request, ended);
+            } else {
+                index = index.saturating_add(1);
+            }
+        }
+        any
     }
 
     /// The function that makes the `auth` of a socket has ended.
@@ -201,8 +224,10 @@ impl<P: Parser> SocketIo<P> {
     /// Stores the state of the machine's socket where other tasks can read it.
     fn update(&self, core: &mut Core<'_, Self>, socket: &Arc<SocketInner<P>>, handle: SocketHandle) {
         let mut status = lock(&socket.status);
-        status.active = core.machine.is_active(handle);
         status.id = core.machine.id(handle).cloned();
+        if status.connecting == 0 {
+            status.active = core.machine.is_active(handle) && !core.machine.is_idle();
+        }
         let active = status.active;
         drop(status);
         if !active {
@@ -237,9 +262,14 @@ impl<P: Parser> SocketIo<P> {
                 self.start_with_event(core, cx, &socket, handler, payload, ack);
             }
             _ => {
-                let socket = Arc::clone(socket);
-                let mut ack = ack;
-                for handler in socket.take_handlers(payload.name().unwrap_or_default()) {
+                let (socket, mut ack) = (Arc::clone(socket), ack);
+                let (any, named) = socket.take_handlers(payload.name().unwrap_or_default());
+                // As on a server: the handler of every event leaves the ack to those of the name.
+                let for_any = if named.is_empty() { ack.take() } else { None };
+                if let Some(handler) = any {
+                    self.start_with_event(core, cx, &socket, &handler, payload.clone(), for_any);
+                }
+                for handler in named {
                     self.start_with_event(core, cx, &socket, &handler, payload.clone(), ack.take());
                 }
             }
@@ -369,11 +399,18 @@ impl<P: Parser> Application for SocketIo<P> {
             Command::Connect { socket } => match self.handle(core, &socket) {
                 Ok(handle) => {
                     core.machine.connect(core.now, handle);
-                    lock(&socket.status).active = core.machine.is_active(handle);
+                    let mut status = lock(&socket.status);
+                    status.connecting = status.connecting.saturating_sub(1);
+                    drop(status);
+                    socket.inbox.reopen();
+                    self.update(core, &socket, handle);
                 }
                 Err(error) => {
-                    lock(&socket.status).active = false;
-                    socket.tell_waiting(&Err(ConnectFailure::auth(error.to_string())));
+                    let mut status = lock(&socket.status);
+                    (status.active, status.connecting) = (false, status.connecting.saturating_sub(1));
+                    drop(status);
+                    socket.inbox.close(&core.peer.shared.full_inboxes);
+                    socket.tell_waiting(&Err(ConnectFailure::refused_here(error.to_string())));
                 }
             },
             Command::Disconnect { socket } => {
@@ -382,7 +419,7 @@ impl<P: Parser> Application for SocketIo<P> {
                     self.update(core, &socket, *handle);
                 }
                 // Those who wait learn that nothing comes.
-                lock(&socket.status).waiting.clear();
+                socket.stop_waiting();
             }
             Command::Send { volatile: true, .. } if !core.machine.can_send_volatile(link_is_flushed) => {}
             Command::Send { socket, encoded, .. } => {
@@ -418,7 +455,10 @@ impl<P: Parser> Application for SocketIo<P> {
             Command::Close => self.close(core),
             Command::TellClosed(sender) => core.local.closing.push(sender),
             Command::DropConnection => core.machine.close_session(core.now),
-            Command::SetReconnection(reconnection) => core.machine.set_reconnection(reconnection),
+            Command::SetReconnection(reconnection) => {
+                core.machine.set_reconnection(reconnection);
+                self.given_up(core);
+            }
             Command::Abandon => {
                 core.local.abandoned = true;
                 self.close(core);
@@ -428,10 +468,7 @@ impl<P: Parser> Application for SocketIo<P> {
 
     fn dispatch(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) -> bool {
         let mut any = false;
-        while let Some((request, ended)) = core.local.authenticating.poll_ended(cx) {
-            any = true;
-            self.auth_made(core, cx, request, ended);
-        }
+        any |= self.poll_authenticating(core, cx);
         while let Some((running, ended)) = core.local.waiting.poll_ended(cx) {
             any = true;
             self.ended(core, &running, ended);
@@ -454,7 +491,7 @@ impl<P: Parser> Application for SocketIo<P> {
         any
     }
 
-    fn buffered(&self, machine: &Self::Machine) -> usize {
+    fn buffered(&self, machine: &Self::Machine, _: &Local<P>) -> usize {
         let kept = |socket| {
             let (buffer, retries) = (machine.send_buffer_bytes(socket), machine.retry_queue_bytes(socket));
             buffer.saturating_add(retries)
@@ -493,11 +530,21 @@ impl<P: Parser> SocketIo<P> {
     fn close(&self, core: &mut Core<'_, Self>) {
         for (handle, socket) in core.local.sockets.clone() {
             core.machine.disconnect(core.now, handle);
+            core.machine.clear_send_buffer(handle);
             self.update(core, &socket, handle);
+            socket.stop_waiting();
         }
         core.machine.close(core.now);
-        for socket in core.local.sockets.values() {
-            lock(&socket.status).waiting.clear();
+    }
+
+    /// If the client makes no further attempt to connect, ends the waits for one.
+    fn given_up(&self, core: &mut Core<'_, Self>) {
+        if !core.machine.is_idle() {
+            return;
+        }
+        for (handle, socket) in core.local.sockets.clone() {
+            self.update(core, &socket, handle);
+            socket.stop_waiting();
         }
     }
 
@@ -506,8 +553,8 @@ impl<P: Parser> SocketIo<P> {
             Happened::AuthRequested(request) => self.auth_requested(core, cx, request),
             Happened::Connected { socket, id, recovered } => self.connected(core, cx, socket, id, recovered),
             Happened::ConnectError { socket, error } => {
-                let failure = ConnectFailure::reported(error, core.local.cause.clone());
-                self.connect_failed(core, cx, socket, failure);
+                let cause = core.local.cause.clone().filter(|_| matches!(error, proto::ConnectError::Open(_)));
+                self.connect_failed(core, cx, socket, ConnectFailure::reported(error, cause));
             }
             Happened::Error { socket, error } => {
                 let failure = ConnectFailure::reported(proto::ConnectError::Refused(error), None);
@@ -539,7 +586,13 @@ impl<P: Parser> SocketIo<P> {
             Happened::Ping if !lock(&core.peer.shared.observers).is_empty() => {
                 self.tell(core, cx, ConnectionEvent::Ping);
             }
-            Happened::Closed(reason) => self.tell(core, cx, ConnectionEvent::Closed(reason)),
+            Happened::Closed(reason) => {
+                self.tell(core, cx, ConnectionEvent::Closed(reason));
+                // Those who wait are told by the events of their sockets, which follow.
+                for (handle, socket) in core.local.sockets.clone() {
+                    self.update(core, &socket, handle);
+                }
+            }
             Happened::OpenFailed(error) => {
                 let failure = self.failure(core, error);
                 self.tell(core, cx, ConnectionEvent::Error(failure));
@@ -554,7 +607,10 @@ impl<P: Parser> SocketIo<P> {
                 let failure = self.failure(core, error);
                 self.tell(core, cx, ConnectionEvent::ReconnectError(failure));
             }
-            Happened::ReconnectFailed => self.tell(core, cx, ConnectionEvent::ReconnectFailed),
+            Happened::ReconnectFailed => {
+                self.tell(core, cx, ConnectionEvent::ReconnectFailed);
+                self.given_up(core);
+            }
             _ => {}
         }
     }
@@ -583,9 +639,5 @@ impl<P: Parser> ClientApplication for SocketIo<P> {
             let _ = sender.send(());
         }
         core.local.abandoned
-    }
-
-    fn transport(&self, machine: &Self::Machine) -> Transport {
-        machine.engine().transport()
     }
 }

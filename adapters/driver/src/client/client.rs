@@ -29,8 +29,9 @@ impl<P: Parser> Client<P> {
         self.command(Command::Open);
     }
 
-    /// Disconnects all sockets and closes the connection, and does not connect again. What was emitted before is sent, also on sockets that
-    /// are connected; what waits for a socket to connect is dropped. A later [`Socket::connect`] opens the connection again.
+    /// Disconnects all sockets and closes the connection, and does not connect again. What was emitted on connected sockets is sent. What waits
+    /// for a socket to connect is dropped, and its acks fail; only the queue of a client with `retries` stays. A later [`Socket::connect`]
+    /// opens the connection again.
     pub fn close(&self) {
         for socket in lock(&self.0.peer.shared.sockets).values() {
             lock(&socket.status).active = false;
@@ -38,8 +39,9 @@ impl<P: Parser> Client<P> {
         self.command(Command::Close);
     }
 
-    /// Waits until the connection is closed, and everything was sent. Call [`Client::close`] before. At most 10 s of it are spent on a server
-    /// that does not close its half.
+    /// Waits until the connection is closed, and everything was sent. Call [`Client::close`] before. A server that does not take the last
+    /// packets is given up after `close_timeout` of [`EngineConfig`](super::EngineConfig) (30 s), and one that does not close its half after
+    /// 10 s.
     pub async fn closed(&self) {
         let (sender, receiver) = oneshot::channel();
         self.command(Command::TellClosed(sender));
@@ -60,7 +62,7 @@ impl<P: Parser> Client<P> {
         self.command(Command::SetReconnection(reconnection));
     }
 
-    /// What carries the connection at this time. Before it is open, polling.
+    /// What carries the connection at this time, or has carried it last. Before it was open, polling.
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.0.peer.shared.transport()

@@ -64,6 +64,8 @@ struct Shared {
 #[derive(Default)]
 struct Status {
     stage: Stage,
+    /// The commands to open that the task has not executed yet.
+    opening: u32,
     /// Those who wait until the session is open or could not be opened.
     waiting: Vec<oneshot::Sender<Result<(), ConnectFailure>>>,
 }
@@ -74,6 +76,8 @@ enum Stage {
     Closed,
     Opening,
     Open,
+    /// The application has closed the session, and nothing can be sent any more.
+    Closing,
 }
 
 #[derive(Clone, Default)]
@@ -109,6 +113,8 @@ struct Local {
     early: VecDeque<Frame>,
     cause: Option<Arc<ConnectError>>,
     closing: Vec<oneshot::Sender<()>>,
+    /// Whether the application has opened the client while its last session was being closed.
+    opens_again: bool,
     abandoned: bool,
 }
 
@@ -146,6 +152,7 @@ impl EngineClientSettings {
         let http = transport.http(connector);
         let TransportSettings { engine, deflate, .. } = transport;
         let (max_payload, max_outbound) = (engine.max_payload, engine.limits.max_outbound);
+        let close_timeout = engine.close_timeout;
         let shared = Shared {
             inbox: Inbox::new(),
             soft_inbound: engine.limits.soft_inbound,
@@ -169,12 +176,14 @@ impl EngineClientSettings {
                 early: VecDeque::new(),
                 cause: None,
                 closing: Vec::new(),
+                opens_again: false,
                 abandoned: false,
             },
             peer,
             http,
             runtime,
             max_payload,
+            close_timeout,
             deflate_threshold: deflate.unwrap_or_default(),
             tasks,
         });
@@ -185,13 +194,18 @@ impl EngineClientSettings {
 impl EngineClient {
     /// Opens a session. Does nothing if one is open or being opened.
     pub fn open(&self) -> &Self {
-        let mut status = lock(&self.shared().status);
-        if status.stage == Stage::Closed {
+        let shared = self.shared();
+        let mut status = lock(&shared.status);
+        if matches!(status.stage, Stage::Closed | Stage::Closing) {
             status.stage = Stage::Opening;
         }
+        status.opening = status.opening.saturating_add(1);
         drop(status);
-        self.shared().inbox.reopen();
-        self.command(Command::Open);
+        shared.inbox.reopen();
+        if self.0.peer.push(0, || Command::Open).is_err() {
+            // The task has ended, so nothing will ever come.
+            shared.end();
+        }
         self
     }
 
@@ -216,7 +230,7 @@ impl EngineClient {
         lock(&self.shared().status).stage == Stage::Open
     }
 
-    /// What carries the session at this time. Before it is open, polling.
+    /// What carries the session at this time, or has carried it last. Before it was open, polling.
     #[must_use]
     pub fn transport(&self) -> Transport {
         transport_of(&self.shared().transport)
@@ -243,8 +257,10 @@ impl EngineClient {
     }
 
     fn push(&self, message: Message, volatile: bool) -> Result<(), SendError> {
-        if lock(&self.shared().status).stage == Stage::Closed {
-            return Err(SendError::NotConnected);
+        match lock(&self.shared().status).stage {
+            Stage::Closed => return Err(SendError::NotConnected),
+            Stage::Closing => return Err(SendError::Closed),
+            Stage::Opening | Stage::Open => {}
         }
         // Over polling, the separator of revision 4 would split the message, and the session may be one that polls.
         let polls = self.transport() == Transport::Polling;
@@ -283,6 +299,11 @@ impl EngineClient {
 
     /// Closes the session gracefully: queued messages are sent first.
     pub fn close(&self) {
+        let mut status = lock(&self.shared().status);
+        if matches!(status.stage, Stage::Opening | Stage::Open) {
+            status.stage = Stage::Closing;
+        }
+        drop(status);
         self.command(Command::Close);
     }
 
@@ -344,6 +365,18 @@ impl EngineClient {
     fn command(&self, command: Command) {
         // The error is ignored, because it means that the task has ended.
         let _ = self.0.peer.push(0, || command);
+    }
+}
+
+impl Shared {
+    /// Nothing comes any more: ends every wait.
+    fn end(&self) {
+        let mut status = lock(&self.status);
+        (status.stage, status.opening) = (Stage::Closed, 0);
+        let waiting = std::mem::take(&mut status.waiting);
+        drop(status);
+        drop(waiting);
+        self.inbox.close(&self.full);
     }
 }
 
@@ -417,7 +450,9 @@ impl Engine {
         self.counters.sessions_opened.add(1);
         set_transport(&shared.transport, core.machine.transport());
         let mut status = lock(&shared.status);
-        status.stage = Stage::Open;
+        if status.stage != Stage::Closing {
+            status.stage = Stage::Open;
+        }
         let waiting = std::mem::take(&mut status.waiting);
         drop(status);
         for sender in waiting {
@@ -438,14 +473,23 @@ impl Engine {
         self.counters.session_closed(reason, None);
         core.local.early.clear();
         let failure = ConnectFailure::engine(reason, core.local.cause.take());
-        let mut status = lock(&shared.status);
-        status.stage = Stage::Closed;
-        let waiting = std::mem::take(&mut status.waiting);
-        drop(status);
-        for sender in waiting {
-            let _ = sender.send(Err(failure.clone()));
+        let opens_again = std::mem::take(&mut core.local.opens_again);
+        if opens_again {
+            core.machine.open(core.now);
         }
-        shared.inbox.close(&shared.full);
+        let mut status = lock(&shared.status);
+        // Otherwise the application has opened the client since, and waits for the next session.
+        if status.opening == 0 && !opens_again {
+            status.stage = Stage::Closed;
+            let waiting = std::mem::take(&mut status.waiting);
+            drop(status);
+            for sender in waiting {
+                let _ = sender.send(Err(failure.clone()));
+            }
+            shared.inbox.close(&shared.full);
+        } else {
+            drop(status);
+        }
         let handlers = Arc::clone(&lock(&core.peer.shared.handlers));
         if let Some(close) = &handlers.close {
             self.start(core, cx, (Running::Close, 0), |client| close(&mut HandlerInput::new((client, reason))));
@@ -465,7 +509,14 @@ impl Application for Engine {
 
     fn execute(&self, core: &mut Core<'_, Self>, link_is_flushed: bool, command: Command) {
         match command {
-            Command::Open => core.machine.open(core.now),
+            Command::Open => {
+                let mut status = lock(&core.peer.shared.status);
+                status.opening = status.opening.saturating_sub(1);
+                drop(status);
+                core.machine.open(core.now);
+                // A session that is being closed ends first.
+                core.local.opens_again = !core.machine.is_closed() && !core.machine.is_open();
+            }
             Command::Send { volatile: true, .. } if !(link_is_flushed && core.machine.is_writable()) => {}
             Command::Send { frame, .. } => self.send(core, frame),
             Command::Close => core.machine.close(core.now),
@@ -521,6 +572,11 @@ impl Application for Engine {
         any
     }
 
+    fn buffered(&self, machine: &Machine, local: &Local) -> usize {
+        let early = local.early.iter().map(Frame::queued_len);
+        early.fold(machine.buffered_bytes(), usize::saturating_add)
+    }
+
     fn leftover(&self, local: &mut Local) -> Option<BoxFuture<'static, ()>> {
         let rest = local.waiting.take(|_, ended| {
             if let Ended::Panicked(panic) = ended {
@@ -533,11 +589,7 @@ impl Application for Engine {
 
     fn finish(&self, peer: &Arc<EnginePeer>, _: &mut Local) {
         let shared = &peer.shared;
-        let mut status = lock(&shared.status);
-        status.stage = Stage::Closed;
-        let waiting = std::mem::take(&mut status.waiting);
-        drop((status, waiting));
-        shared.inbox.close(&shared.full);
+        shared.end();
         // Handlers and values may own handles of the client.
         let handlers = std::mem::take(&mut *lock(&shared.handlers));
         drop(handlers);
@@ -560,10 +612,6 @@ impl ClientApplication for Engine {
             let _ = sender.send(());
         }
         core.local.abandoned
-    }
-
-    fn transport(&self, machine: &Machine) -> Transport {
-        machine.transport()
     }
 }
 

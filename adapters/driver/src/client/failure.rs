@@ -22,6 +22,8 @@ enum Kind {
     Engine(CloseReason, Option<Arc<ConnectError>>),
     /// The function that makes the `auth` has failed.
     Auth(String),
+    /// The client itself has refused the socket, for this reason.
+    RefusedHere(String),
     /// The socket was not connecting, or the application has disconnected it.
     Inactive,
 }
@@ -37,6 +39,10 @@ impl ConnectFailure {
 
     pub(super) const fn auth(error: String) -> Self {
         Self(Kind::Auth(error))
+    }
+
+    pub(super) const fn refused_here(error: String) -> Self {
+        Self(Kind::RefusedHere(error))
     }
 
     pub(super) const fn inactive() -> Self {
@@ -104,6 +110,7 @@ impl fmt::Display for ConnectFailure {
             Kind::Engine(CloseReason::ParseError(error), None) => error.fmt(f),
             Kind::Engine(reason, None) => reason.fmt(f),
             Kind::Auth(error) => write!(f, "the auth of the socket could not be made: {error}"),
+            Kind::RefusedHere(error) => f.write_str(error),
             Kind::Inactive => f.write_str("the socket is not connecting: call `connect`"),
         }
     }

@@ -64,9 +64,16 @@ impl<P: Parser> Socket<P> {
     /// If the connection is lost, the client connects again by itself. It does not after [`Socket::disconnect`], if the server has refused
     /// or disconnected the socket, and without reconnection ([`Client::set_reconnection`]); call `connect` then.
     pub fn connect(&self) -> &Self {
-        lock(&self.inner.status).active = true;
+        let mut status = lock(&self.inner.status);
+        status.active = true;
+        status.connecting = status.connecting.saturating_add(1);
+        drop(status);
         self.inner.inbox.reopen();
-        self.command(Command::Connect { socket: Arc::clone(&self.inner) });
+        let peer = &self.handle.peer;
+        if peer.push(0, || Command::Connect { socket: Arc::clone(&self.inner) }).is_err() {
+            // The task has ended, so nothing will ever come.
+            self.inner.end(&peer.shared.full_inboxes);
+        }
         self
     }
 
@@ -116,7 +123,8 @@ impl<P: Parser> Socket<P> {
         self.send(event, &args, false)
     }
 
-    /// Same as [`Socket::emit`], but the event is dropped unless it can be written at once.
+    /// Same as [`Socket::emit`], but the event is dropped unless it can be written at once. As in the reference, it is kept while the
+    /// connection is open and the socket is still joining.
     ///
     /// # Errors
     /// Fails with an [`EmitError`]. It is not an error if the event is dropped.
@@ -196,7 +204,9 @@ impl<P: Parser> Socket<P> {
         self.handle.peer.ready().await
     }
 
-    /// The next event, or `None` after [`Client::close`]. It waits across reconnections. Dropping the future loses nothing.
+    /// The next event. `None` once nothing can come without a further [`Socket::connect`]: after [`Socket::disconnect`] or [`Client::close`],
+    /// if the server has refused or disconnected the socket, or the client does not connect again. It waits across reconnections. Dropping the
+    /// future loses nothing.
     ///
     /// It gets the events that have no handler ([`Socket::on`], [`Socket::on_any`]). Before the first call, up to 64 KiB of them
     /// ([`EngineLimits::soft_inbound`](crate::EngineLimits)) are kept, if no handler was set, and then dropped. After it, the client stops
@@ -249,7 +259,8 @@ impl<P: Parser> Socket<P> {
         self.change(|handlers| handlers.events.retain(|handler| *handler.name != *event))
     }
 
-    /// Sets the handler that runs for every event, before that of its name. The first handler of an event gets the right to send the ack.
+    /// Sets the handler that runs for every event, before those of its name. As on a server, it gets the right to send the ack only if the name
+    /// has no handler; otherwise the first of those gets it.
     pub fn on_any<M>(&self, handler: impl Handler<(Self, Event<P>), HandlerResult, M>) -> &Self {
         let handler: EventHandler<P> = Arc::new(erase(handler));
         self.change(|handlers| handlers.any = Some(handler))
@@ -260,8 +271,8 @@ impl<P: Parser> Socket<P> {
         self.change(|handlers| handlers.any = None)
     }
 
-    /// Sets the handler that runs whenever the socket has connected, for the first time and again. It runs before the handlers of events
-    /// that came with the connection.
+    /// Sets the handler that runs whenever the socket has connected, for the first time and again. As in the reference, handlers of events
+    /// that the server sent before its reply, such as those of a recovered socket, run before.
     pub fn on_connect<M>(&self, handler: impl Handler<(Self,), HandlerResult, M>) -> &Self {
         let handler = Arc::new(erase(handler));
         self.change(|handlers| handlers.connect = Some(handler))
@@ -309,7 +320,7 @@ impl<P: Parser> Socket<P> {
         self
     }
 
-    /// Stores a value with the socket. It stays until the client is closed. Returns the previous value of the same type.
+    /// Stores a value with the socket. It stays until the last handle of the client is dropped, so it must not own one. Returns the previous value of the same type.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         self.inner.extensions.insert(value)
     }
@@ -349,12 +360,12 @@ impl<P: Parser> SocketInner<P> {
             && self.inbox.push(event, bytes, shared.soft_inbound, &shared.full_inboxes).is_ok()
     }
 
-    /// The handlers of an event, in the order in which they run. Those of [`Socket::once`] are removed.
-    pub(super) fn take_handlers(&self, event: &str) -> Vec<EventHandler<P>> {
+    /// The handler of every event, and those of this name in the order in which they run. Those of [`Socket::once`] are removed.
+    pub(super) fn take_handlers(&self, event: &str) -> (Option<EventHandler<P>>, Vec<EventHandler<P>>) {
         let mut handlers = lock(&self.handlers);
         let is_for = |handler: &&NamedHandler<P>| *handler.name == *event;
-        let named = handlers.events.iter().filter(is_for).map(|named| &named.handler);
-        let found = handlers.any.iter().chain(named).cloned().collect();
+        let named = handlers.events.iter().filter(is_for).map(|named| Arc::clone(&named.handler));
+        let found = (handlers.any.clone(), named.collect());
         if handlers.events.iter().any(|handler| handler.once && is_for(&handler)) {
             let mut changed = Handlers::clone(&handlers);
             changed.events.retain(|handler| !(handler.once && is_for(&handler)));
@@ -365,14 +376,31 @@ impl<P: Parser> SocketInner<P> {
         found
     }
 
-    /// The client is gone: nothing comes any more, and handlers and values are dropped, because they may own handles of the client.
-    pub(super) fn finish(&self, full_inboxes: &AtomicUsize) {
+    /// Nothing comes any more: ends every wait.
+    fn end(&self, full_inboxes: &AtomicUsize) {
         let mut status = lock(&self.status);
-        (status.id, status.active) = (None, false);
+        (status.id, status.active, status.connecting) = (None, false, 0);
         let waiting = std::mem::take(&mut status.waiting);
         drop(status);
         drop(waiting);
         self.inbox.close(full_inboxes);
+    }
+
+    /// Ends the waits of [`Socket::connected`], unless the application has called [`Socket::connect`] since.
+    pub(super) fn stop_waiting(&self) {
+        let mut status = lock(&self.status);
+        if status.connecting > 0 {
+            return;
+        }
+        let waiting = std::mem::take(&mut status.waiting);
+        // Dropping a sender wakes its receiver.
+        drop(status);
+        drop(waiting);
+    }
+
+    /// The client is gone: nothing comes any more, and handlers and values are dropped, because they may own handles of the client.
+    pub(super) fn finish(&self, full_inboxes: &AtomicUsize) {
+        self.end(full_inboxes);
         let handlers = std::mem::take(&mut *lock(&self.handlers));
         drop(handlers);
         self.extensions.clear();

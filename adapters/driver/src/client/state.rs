@@ -92,6 +92,8 @@ pub(super) struct Status {
     pub(super) recovered: bool,
     /// Whether the socket is connected or will be, without a command of the application.
     pub(super) active: bool,
+    /// The commands to connect that the task has not executed yet. What happened before them changes nothing about `active`.
+    pub(super) connecting: u32,
     /// Those who wait until it is connected or has failed to connect.
     pub(super) waiting: Vec<oneshot::Sender<Result<(), ConnectFailure>>>,
 }

@@ -8,11 +8,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
-use engineio_proto::client::{Input, Method, Transmit};
+use engineio_proto::client::{ClientMachine, Input, Method, Transmit};
 use engineio_proto::server::{LinkDownCause, Transport};
-use engineio_proto::{ContentType, Instant, LinkId, LinkKind, Machine, RequestId, Text};
+use engineio_proto::{ContentType, Instant, LinkId, LinkKind, Machine as _, RequestId, Text};
 use engineio_websocket::MaskKeys;
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
@@ -31,15 +32,12 @@ use crate::tasks::Tasks;
 use crate::turn::{Application, Core, PASSES_PER_TURN, PeerOf, Turn, linger};
 
 /// The layer above the machine of a client.
-pub(crate) trait ClientApplication: Application<Machine: Machine<Input = Input, Transmit = Transmit>> {
+pub(crate) trait ClientApplication: Application<Machine: ClientMachine> {
     /// A request or a link has failed, before the machine is told. The error says more than the machine can know.
     fn failed(&self, core: &mut Core<'_, Self>, error: ConnectError);
 
     /// Called at the end of each turn. Returns whether the task may end, because nobody can use the client any more.
     fn is_over(&self, core: &mut Core<'_, Self>) -> bool;
-
-    /// What carries the session.
-    fn transport(&self, machine: &Self::Machine) -> Transport;
 }
 
 /// What a task is made of.
@@ -52,6 +50,8 @@ pub(crate) struct Parts<A: Application, C, R> {
     pub(crate) runtime: R,
     /// The size limit of one inbound body or message.
     pub(crate) max_payload: usize,
+    /// The time that a server has to take the last packets of a session.
+    pub(crate) close_timeout: Duration,
     /// Smaller messages are not compressed, where the server has agreed on permessage-deflate.
     pub(crate) deflate_threshold: u32,
     pub(crate) tasks: Tasks,
@@ -59,7 +59,18 @@ pub(crate) struct Parts<A: Application, C, R> {
 
 /// Spawns the task of a client.
 pub(crate) fn spawn<A: ClientApplication, C: Connector, R: Runtime>(parts: Parts<A, C, R>) {
-    let Parts { application, machine, local, peer, http, runtime, max_payload, deflate_threshold, tasks } = parts;
+    let Parts {
+        application,
+        machine,
+        local,
+        peer,
+        http,
+        runtime,
+        max_payload,
+        close_timeout,
+        deflate_threshold,
+        tasks,
+    } = parts;
     let spawner = runtime.clone();
     spawner.spawn(ClientTask {
         turn: Turn::new(peer, machine, local),
@@ -71,6 +82,8 @@ pub(crate) fn spawn<A: ClientApplication, C: Connector, R: Runtime>(parts: Parts
         has_new: false,
         polls: true,
         sleep: None,
+        closing: None,
+        close_timeout,
         max_payload,
         deflate_threshold,
         tasks,
@@ -99,6 +112,9 @@ struct ClientTask<A: ClientApplication, C: Connector, R: Runtime> {
     polls: bool,
     /// Wakes the task at a deadline of the machine.
     sleep: Option<(Instant, Pin<Box<R::Sleep>>)>,
+    /// The time for the last packets of a session that has ended.
+    closing: Option<Pin<Box<R::Sleep>>>,
+    close_timeout: Duration,
     max_payload: usize,
     deflate_threshold: u32,
     /// Those that outlive the session: links that linger, and handlers.
@@ -148,7 +164,7 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
             }
             return Poll::Ready(());
         }
-        let due = self.poll_sleep(now, cx);
+        let due = self.poll_sleep(now, cx) | self.poll_closing(now, cx);
         let again = due || self.has_new || (more && self.turn.machine.wants_input()) || passes == PASSES_PER_TURN;
         self.turn.end(&self.application, &self.runtime, cx, again);
         Poll::Pending
@@ -280,12 +296,29 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
         self.requests.push((request, is_poll, self.http.request(method, &query)));
     }
 
-    /// Closes the connections of HTTP once the client has moved to a link.
+    /// Closes the connections of HTTP once the client has moved to a link, or its session has ended.
     fn close_idle(&mut self) {
-        let polls = self.application.transport(&self.turn.machine) == Transport::Polling;
+        let machine = &self.turn.machine;
+        let polls = machine.client().transport() == Transport::Polling && !machine.is_drained();
         if std::mem::replace(&mut self.polls, polls) && !polls {
             self.http.close_idle();
         }
+    }
+
+    /// Gives up the link of a session that has ended, if the server does not take its last packets in time. Returns whether it has.
+    fn poll_closing(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        if !self.turn.machine.client().is_closed() || !self.turn.has_links() {
+            self.closing = None;
+            return false;
+        }
+        let patience = self.close_timeout;
+        let closing = self.closing.get_or_insert_with(|| Box::pin(self.runtime.sleep(patience)));
+        let is_over = closing.as_mut().poll(cx).is_ready();
+        if is_over {
+            self.turn.drop_links(now);
+            self.closing = None;
+        }
+        is_over
     }
 
     /// Sleeps until the machine's next deadline. Returns true if it has passed.

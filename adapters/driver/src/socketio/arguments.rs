@@ -549,7 +549,7 @@ impl<A: StateSource, T: Clone + Send + Sync + 'static> Extract<A> for State<T> {
     fn extract(input: &mut HandlerInput<A>) -> Result<Self, String> {
         input.state().cloned().map(Self).ok_or_else(|| {
             let name = std::any::type_name::<T>();
-            format!("there is no state of the type {name}: set it with the method `state` of the builder of the server or client")
+            format!("there is no value of the type {name}: set one with ServerBuilder::state, or with the builder of the client")
         })
     }
 }

@@ -328,7 +328,7 @@ fn acks_go_both_ways_and_fail_with_the_connection() {
 }
 
 #[test]
-fn handlers_run_in_order_and_the_first_one_gets_the_ack() {
+fn handlers_run_in_order_and_the_first_one_of_the_name_gets_the_ack() {
     Sim::run_each_seed(20, |sim| async move {
         let server = Server::new();
         server.on("start", async |socket: ServerSocket, ack: Ack| {
@@ -353,8 +353,8 @@ fn handlers_run_in_order_and_the_first_one_gets_the_ack() {
             .once("x", move |Data(number): Data<u32>| once.push(format!("once {number}")))
             .connect();
         let answer: String = socket.emit_with_ack("start", ()).unwrap().await.unwrap().read().unwrap();
-        assert_eq!(answer, "from any");
-        assert_eq!(log.lines(), ["any x 1", "x 1 false", "once 1", "any x 2", "x 2 false", "any y 3"]);
+        assert_eq!(answer, "from x");
+        assert_eq!(log.lines(), ["any x 1", "x 1 true", "once 1", "any x 2", "x 2 false", "any y 3"]);
         socket.off("x").off_any();
         drop((client, socket));
         end(&sim, server, network).await;
@@ -543,5 +543,71 @@ fn a_recovered_client_gets_every_broadcast_once_and_in_order() {
         assert_eq!(socket.id(), id);
         drop((client, socket));
         end(&sim, server, network).await;
+    });
+}
+
+#[test]
+fn a_client_that_takes_no_events_goes_on() {
+    Sim::run_each_seed(10, |sim| async move {
+        let server = Server::new();
+        server.on("flood", |socket: ServerSocket, ack: Ack| {
+            for size in [0, 1, 40, 700] {
+                for _ in 0..200 {
+                    socket.emit("ignored", "x".repeat(size))?;
+                }
+            }
+            ack.send(())
+        });
+        let network = Network::new(&sim, &server);
+        let client = on_websocket(&network);
+        let socket = client.socket("/");
+        socket.connect();
+        for _ in 0..3 {
+            socket.emit_with_ack("flood", ()).unwrap().await.unwrap();
+            sim.sleep(Duration::from_secs(1)).await;
+        }
+        network.cut();
+        until(&sim, || !socket.is_connected()).await;
+        until(&sim, || socket.is_connected()).await;
+        end(&sim, server, (client, socket, network)).await;
+    });
+}
+
+#[test]
+fn a_socket_that_is_connected_right_after_it_was_disconnected_receives() {
+    Sim::run_each_seed(20, |sim| async move {
+        let server = Server::new();
+        server.on("echo", |socket: ServerSocket, event: Event| socket.emit("echo", event.payload()));
+        let network = Network::new(&sim, &server);
+        let client = client(&network, |_| {});
+        let socket = client.socket("/");
+        socket.connect().connected().await.unwrap();
+        for closes in [false, true] {
+            if closes {
+                client.close();
+            } else {
+                socket.disconnect();
+            }
+            socket.connect().connected().await.unwrap();
+            socket.emit("echo", closes).unwrap();
+            assert_eq!(socket.recv().await.unwrap().read::<bool>().unwrap(), closes);
+        }
+        end(&sim, server, (client, socket, network)).await;
+    });
+}
+
+#[test]
+fn without_reconnection_every_wait_ends_with_the_first_failure() {
+    Sim::run_each_seed(20, |sim| async move {
+        let server = Server::new();
+        let network = Network::new(&sim, &server);
+        network.replace(None);
+        let client = client(&network, |settings| settings.socket.reconnection = false);
+        let socket = client.socket("/");
+        assert!(socket.connect().connected().await.is_err());
+        assert!(!socket.is_active());
+        assert!(socket.connected().await.is_err());
+        assert!(socket.recv().await.is_none());
+        end(&sim, server, (client, socket, network)).await;
     });
 }

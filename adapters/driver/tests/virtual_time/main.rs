@@ -12,6 +12,7 @@
 //! | `handlers` | arguments and return values of handlers, their order, filters, observers, failures |
 //! | `fairness` | a flood from one peer does not delay others |
 //! | `recovery` | clients that lose their connections and return while events are sent |
+//! | `clients` | clients against servers: connecting, handlers, reconnection, what is left |
 //! | `hub` | the table of sessions, timers, the server's shutdown, tasks that the runtime drops |
 //! | `scenarios` | complete sessions of many peers, generated from a seed and checked |
 #![allow(
@@ -23,6 +24,7 @@
 )]
 
 mod broadcasts;
+mod clients;
 mod fairness;
 mod handlers;
 mod hub;
