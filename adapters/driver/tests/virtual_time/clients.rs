@@ -348,7 +348,8 @@ fn handlers_run_in_order_and_the_first_one_of_the_name_gets_the_ack() {
                 event.ack("from any")
             })
             .on("x", move |Data(number): Data<u32>, ack: Option<Ack>| {
-                each.push(format!("x {number} {}", ack.is_some()))
+                each.push(format!("x {number} {}", ack.is_some()));
+                ack.map_or(Ok(()), |ack| ack.send("from x"))
             })
             .once("x", move |Data(number): Data<u32>| once.push(format!("once {number}")))
             .connect();
