@@ -151,7 +151,9 @@ impl DisconnectReason {
     }
 
     /// In a client: whether the socket connects again by itself if reconnection is on. It does unless one of the sides has disconnected
-    /// the socket, or the application has closed the connection (socket.io-client `lib/manager.ts`, `onclose`).
+    /// the socket, or the application has closed the connection (socket.io-client `lib/manager.ts`, `onclose`). The reason of
+    /// [`client::Client::close_session`](crate::client::Client::close_session), after which the client does connect again, is that of a close
+    /// by the application: for it, this returns false.
     #[must_use]
     pub const fn is_followed_by_reconnection(&self) -> bool {
         !matches!(self, Self::IoServerDisconnect | Self::IoClientDisconnect | Self::Closed(CloseReason::ForcedClose))

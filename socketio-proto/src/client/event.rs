@@ -34,8 +34,9 @@ pub enum Event {
         recovered: bool,
     },
     /// The socket could not join its namespace. If the server has refused it ([`ConnectError::Refused`]), it is inactive now, and joins
-    /// when the application calls [`Client::connect`](super::Client::connect). After other errors it tries again when the connection
-    /// opens again; see [`Client::is_active`](super::Client::is_active).
+    /// when the application calls [`Client::connect`](super::Client::connect). The same holds if its auth cannot be encoded, and if the server
+    /// has disconnected it before it had joined. After other errors it tries again when the connection opens again; see
+    /// [`Client::is_active`](super::Client::is_active).
     ConnectError {
         /// The socket.
         socket: SocketHandle,

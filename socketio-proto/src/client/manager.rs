@@ -329,7 +329,8 @@ impl<P: Parser> Client<P> {
     /// Answers [`Event::AuthRequested`] with any value that serialises as an object. The socket then joins its namespace. Does nothing if
     /// the attempt to join that has asked is over.
     ///
-    /// A server of Socket.IO 1 or 2 gets the members as the query of the namespace: they must be strings, numbers or booleans.
+    /// A server of Socket.IO 1 or 2 gets the members as the query of the namespace: they must be strings, numbers or booleans. It lets clients
+    /// join `/` without asking, so the auth of `/` is not asked for; use the query of the URL.
     ///
     /// # Errors
     /// [`EmitError::Encode`] if the value cannot be serialised, or is not an object. The request can then be answered again.

@@ -6,7 +6,8 @@
 #[macro_export]
 macro_rules! client_transport_settings {
     () => {
-        /// Sets the path of the server, for example `/chat/socket.io`. Default: `/socket.io/`.
+        /// Sets the path of the server, for example `/chat/socket.io`. Default: `/socket.io/`, and
+        /// `/engine.io/` for a client of Engine.IO.
         ///
         /// # Errors
         /// If it does not begin with `/`, or has characters that a path cannot have.
