@@ -3,8 +3,9 @@
 mod client;
 
 use client::{OFFER, Peer, QUIET, config, over};
-use engineio_proto::SendError;
+use engineio_proto::client::Transmit;
 use engineio_proto::server::LinkDownCause;
+use engineio_proto::{Instant, LinkId, SendError};
 
 const GET: &str = "EIO=4&transport=polling&sid=abc";
 
@@ -203,4 +204,28 @@ fn a_close_right_after_a_ping_is_a_transport_close() {
     peer.down(1, LinkDownCause::Closed);
     peer.assert_outputs(&["ping", "closed: transport close"]);
     peer.assert_over();
+}
+
+#[test]
+fn last_packets_that_a_link_does_not_take_are_dropped_after_the_close_timeout() {
+    for opens_again in [false, true] {
+        let deadline = Instant::ZERO + config().close_timeout;
+        let Peer { mut client, now, .. } = Peer::websocket(config(), QUIET);
+        client.send("never taken".into()).unwrap();
+        client.close(now);
+        if opens_again {
+            client.open(now);
+        }
+        // The driver of a link that takes nothing polls only control outputs.
+        while let Some(transmit) = client.poll_control() {
+            assert!(matches!(transmit, Transmit::Connect { .. }), "{transmit:?}");
+        }
+        assert_eq!(client.poll_timeout(), Some(deadline));
+        client.handle_timeout(deadline);
+        assert_eq!(client.poll_control(), Some(Transmit::CloseLink { link: LinkId(1) }));
+        assert_eq!(client.buffered_bytes(), 0);
+        while client.poll_event().is_some() {}
+        assert_eq!(client.is_drained(), !opens_again);
+        assert!(opens_again || client.poll_timeout().is_none());
+    }
 }

@@ -233,13 +233,6 @@ impl<A: Application, S: Stream> Turn<A, S> {
         lost || traffic.packets_sent() != before
     }
 
-    /// Gives up the links, whatever they still have to send.
-    pub(crate) fn drop_links(&mut self, now: Instant) {
-        while !self.links.is_empty() {
-            drop(self.link_down(now, 0, LinkDownCause::Failed));
-        }
-    }
-
     /// Fires due deadlines.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.machine.poll_timeout().is_some_and(|deadline| deadline <= now) {

@@ -29,7 +29,8 @@ pub struct Config {
     pub open_timeout: Duration,
     /// Time that a probe may take, from the request for its link to the switch. The reference has no limit. Default 10 s.
     pub upgrade_timeout: Duration,
-    /// Time that a graceful close may take until the last packets are sent. The reference has no limit. Default 30 s.
+    /// Time that the last packets of a session have to be sent: over polling, the session ends after it, and on a link, they are dropped. The
+    /// reference has no limit. Default 30 s.
     pub close_timeout: Duration,
     /// Size limit in bytes of one inbound response body, WebSocket message or WebTransport frame. The reference has no limit. Default
     /// 100 000 000.

@@ -51,10 +51,12 @@ enum Timer {
     Close = 3,
     /// The session must be open.
     Opening = 4,
+    /// The link of a session that has ended must have taken its last packets.
+    Leaving = 5,
 }
 
 impl Timer {
-    const ALL: [Self; 5] = [Self::Ping, Self::Pong, Self::Upgrade, Self::Close, Self::Opening];
+    const ALL: [Self; 6] = [Self::Ping, Self::Pong, Self::Upgrade, Self::Close, Self::Opening, Self::Leaving];
 }
 
 /// The stage of a client.
@@ -285,6 +287,7 @@ impl Client {
                 Timer::Upgrade => self.handle_upgrade_timeout(),
                 Timer::Close => self.finish(CloseReason::ForcedClose),
                 Timer::Opening => self.finish(CloseReason::TransportError(TransportError::NeverOpened)),
+                Timer::Leaving => self.drop_last_packets(),
             }
         }
     }
@@ -362,7 +365,8 @@ impl Client {
     /// Closes the session gracefully: queued packets are sent first. Does nothing if the session is closing or closed. A session that is not
     /// open yet ends at once.
     ///
-    /// On a link, [`Event::Closed`] is emitted at once. The queued packets and then [`Transmit::CloseLink`] remain to be polled.
+    /// On a link, [`Event::Closed`] is emitted at once. The queued packets and then [`Transmit::CloseLink`] remain to be polled. Packets that
+    /// the link has not taken after [`Config::close_timeout`] are dropped.
     ///
     /// On polling, POSTs take the queued packets, and one more takes the close packet. [`Event::Closed`] is emitted when that is answered, or
     /// after [`Config::close_timeout`]. If an upgrade is about to complete, the link carries the remaining packets instead.
@@ -383,9 +387,10 @@ impl Client {
     /// Closes the session at once and drops queued packets. Requests are cancelled.
     pub fn discard(&mut self, now: Instant) {
         self.advance(now);
-        self.close_ending();
+        self.drop_last_packets();
         self.drop_link_packets();
         self.finish(CloseReason::ForcedClose);
+        self.clear(Timer::Leaving);
     }
 
     /// Returns the next output to perform. Takes constant time, except for a POST that joins queued packets.
@@ -422,6 +427,7 @@ impl Client {
             && !ending.link.has_urgent()
         {
             self.close_ending();
+            self.clear(Timer::Leaving);
         }
         match &self.link {
             // Even if a GET is to be made first: a POST must not wait for a server that answers every GET at once.
@@ -430,6 +436,7 @@ impl Client {
             Some(link) if self.stage == Stage::Closed && self.outbox.is_empty() && !link.has_urgent() => {
                 let link = link.id();
                 self.link = None;
+                self.clear(Timer::Leaving);
                 return Some(Transmit::CloseLink { link });
             }
             Some(_) => return None,
@@ -796,10 +803,14 @@ impl Client {
         if let Some(kind) = self.probe_kind(id) {
             self.step_upgrade(kind, upgrade::Input::LinkDown);
         } else if self.ending.take_if(|ending| ending.link.id() == id).is_some() {
+            self.clear(Timer::Leaving);
             self.capacity_freed();
         } else if self.is_carrier(id) {
             self.link = None;
             self.outbox.clear();
+            if self.stage == Stage::Closed {
+                self.clear(Timer::Leaving);
+            }
             self.fail(match cause {
                 _ if self.stage == Stage::Connecting => CloseReason::TransportError(TransportError::ConnectFailed),
                 LinkDownCause::Closed => CloseReason::TransportClose,
@@ -877,6 +888,15 @@ impl Client {
         if let Some(ending) = self.ending.take() {
             self.close_link(ending.link.id());
         }
+    }
+
+    /// Drops the packets of a session that has ended, which its link has not taken.
+    fn drop_last_packets(&mut self) {
+        self.close_ending();
+        if self.stage == Stage::Closed {
+            self.drop_link_packets();
+        }
+        self.capacity_freed();
     }
 
     /// Takes the next packet that leaves this link ahead of the queue.
@@ -1160,9 +1180,16 @@ impl Client {
         self.closed = Some(reason);
         self.alternatives = Vec::new();
         self.end_polling();
-        self.timers.clear_all();
-        if self.link.is_none() {
-            self.outbox.clear();
+        for timer in Timer::ALL.into_iter().filter(|timer| *timer != Timer::Leaving) {
+            self.clear(timer);
+        }
+        match &self.link {
+            None => self.outbox.clear(),
+            // Otherwise a server that does not read could keep them for ever.
+            Some(link) if link.has_urgent() || !self.outbox.is_empty() => {
+                self.set(Timer::Leaving, self.now + self.config.close_timeout);
+            }
+            Some(_) => {}
         }
     }
 }

@@ -802,9 +802,9 @@ impl<P: Parser> Client<P> {
         self.open_engine();
     }
 
-    /// Opens the session below, unless its last one has still something to send.
+    /// Opens the session below, unless its last one is still being closed over polling, or has events.
     fn open_engine(&mut self) {
-        if self.engine.is_drained() {
+        if self.engine.is_closed() && !self.engine.has_events() {
             self.open_deferred = false;
             self.engine.open(self.now);
         }

@@ -152,7 +152,6 @@ impl EngineClientSettings {
         let http = transport.http(connector);
         let TransportSettings { engine, deflate, .. } = transport;
         let (max_payload, max_outbound) = (engine.max_payload, engine.limits.max_outbound);
-        let close_timeout = engine.close_timeout;
         let shared = Shared {
             inbox: Inbox::new(),
             soft_inbound: engine.limits.soft_inbound,
@@ -183,7 +182,6 @@ impl EngineClientSettings {
             http,
             runtime,
             max_payload,
-            close_timeout,
             deflate_threshold: deflate.unwrap_or_default(),
             tasks,
         });

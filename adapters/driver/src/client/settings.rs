@@ -146,7 +146,6 @@ impl<P: Parser> ClientSettings<P> {
         // The mailbox counts what sockets keep, so that an event is refused before it is taken.
         socket.max_send_buffer = usize::MAX;
         let (max_payload, max_outbound) = (engine.max_payload, engine.limits.max_outbound);
-        let close_timeout = engine.close_timeout;
         let shared = Shared::new(
             parser.clone(),
             socket.limits.max_attachments,
@@ -169,7 +168,6 @@ impl<P: Parser> ClientSettings<P> {
             http,
             runtime,
             max_payload,
-            close_timeout,
             deflate_threshold: deflate.unwrap_or_default(),
             tasks,
         });

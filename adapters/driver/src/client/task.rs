@@ -8,7 +8,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use engineio_proto::client::{ClientMachine, Input, Method, Transmit};
@@ -50,8 +49,6 @@ pub(crate) struct Parts<A: Application, C, R> {
     pub(crate) runtime: R,
     /// The size limit of one inbound body or message.
     pub(crate) max_payload: usize,
-    /// The time that a server has to take the last packets of a session.
-    pub(crate) close_timeout: Duration,
     /// Smaller messages are not compressed, where the server has agreed on permessage-deflate.
     pub(crate) deflate_threshold: u32,
     pub(crate) tasks: Tasks,
@@ -59,18 +56,7 @@ pub(crate) struct Parts<A: Application, C, R> {
 
 /// Spawns the task of a client.
 pub(crate) fn spawn<A: ClientApplication, C: Connector, R: Runtime>(parts: Parts<A, C, R>) {
-    let Parts {
-        application,
-        machine,
-        local,
-        peer,
-        http,
-        runtime,
-        max_payload,
-        close_timeout,
-        deflate_threshold,
-        tasks,
-    } = parts;
+    let Parts { application, machine, local, peer, http, runtime, max_payload, deflate_threshold, tasks } = parts;
     let spawner = runtime.clone();
     spawner.spawn(ClientTask {
         turn: Turn::new(peer, machine, local),
@@ -82,8 +68,6 @@ pub(crate) fn spawn<A: ClientApplication, C: Connector, R: Runtime>(parts: Parts
         has_new: false,
         polls: true,
         sleep: None,
-        closing: None,
-        close_timeout,
         max_payload,
         deflate_threshold,
         tasks,
@@ -112,9 +96,6 @@ struct ClientTask<A: ClientApplication, C: Connector, R: Runtime> {
     polls: bool,
     /// Wakes the task at a deadline of the machine.
     sleep: Option<(Instant, Pin<Box<R::Sleep>>)>,
-    /// The time for the last packets of a session that has ended.
-    closing: Option<Pin<Box<R::Sleep>>>,
-    close_timeout: Duration,
     max_payload: usize,
     deflate_threshold: u32,
     /// Those that outlive the session: links that linger, and handlers.
@@ -164,7 +145,7 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
             }
             return Poll::Ready(());
         }
-        let due = self.poll_sleep(now, cx) | self.poll_closing(now, cx);
+        let due = self.poll_sleep(now, cx);
         let again = due || self.has_new || (more && self.turn.machine.wants_input()) || passes == PASSES_PER_TURN;
         self.turn.end(&self.application, &self.runtime, cx, again);
         Poll::Pending
@@ -303,22 +284,6 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
         if std::mem::replace(&mut self.polls, polls) && !polls {
             self.http.close_idle();
         }
-    }
-
-    /// Gives up the link of a session that has ended, if the server does not take its last packets in time. Returns whether it has.
-    fn poll_closing(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        if !self.turn.machine.client().is_closed() || !self.turn.has_links() {
-            self.closing = None;
-            return false;
-        }
-        let patience = self.close_timeout;
-        let closing = self.closing.get_or_insert_with(|| Box::pin(self.runtime.sleep(patience)));
-        let is_over = closing.as_mut().poll(cx).is_ready();
-        if is_over {
-            self.turn.drop_links(now);
-            self.closing = None;
-        }
-        is_over
     }
 
     /// Sleeps until the machine's next deadline. Returns true if it has passed.
