@@ -74,3 +74,81 @@ pub trait Machine {
     /// Whether the machine has ended and has nothing left to poll; see [`Session::is_drained`](crate::server::Session::is_drained).
     fn is_drained(&self) -> bool;
 }
+
+/// Implements [`Machine`] for a type by its own methods of the same names.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! impl_machine {
+    ([$($generics:tt)*] $machine:ty, $event:ty, $input:ty, $transmit:ty) => {
+        impl<$($generics)*> $crate::Machine for $machine {
+            type Event = $event;
+            type Input = $input;
+            type Transmit = $transmit;
+
+            #[inline]
+            fn handle(&mut self, now: $crate::Instant, input: $input) {
+                self.handle(now, input);
+            }
+
+            fn handle_timeout(&mut self, now: $crate::Instant) {
+                self.handle_timeout(now);
+            }
+
+            fn close(&mut self, now: $crate::Instant) {
+                self.close(now);
+            }
+
+            fn discard(&mut self, now: $crate::Instant) {
+                self.discard(now);
+            }
+
+            #[inline]
+            fn poll_transmit(&mut self) -> Option<$transmit> {
+                self.poll_transmit()
+            }
+
+            #[inline]
+            fn poll_control(&mut self) -> Option<$transmit> {
+                self.poll_control()
+            }
+
+            #[inline]
+            fn poll_frames(&mut self, link: $crate::LinkId, write: impl FnMut(&$crate::Frame) -> bool) {
+                self.poll_frames(link, write);
+            }
+
+            #[inline]
+            fn poll_event(&mut self) -> Option<$event> {
+                self.poll_event()
+            }
+
+            #[inline]
+            fn has_events(&self) -> bool {
+                self.has_events()
+            }
+
+            #[inline]
+            fn poll_timeout(&self) -> Option<$crate::Instant> {
+                self.poll_timeout()
+            }
+
+            #[inline]
+            fn wants_input(&self) -> bool {
+                self.wants_input()
+            }
+
+            fn is_writable(&self) -> bool {
+                self.is_writable()
+            }
+
+            #[inline]
+            fn buffered_bytes(&self) -> usize {
+                self.buffered_bytes()
+            }
+
+            fn is_drained(&self) -> bool {
+                self.is_drained()
+            }
+        }
+    };
+}

@@ -6,17 +6,15 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use engineio_proto::server::Transport;
-use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 use socketio_proto::client::{self as proto, AuthRequest, Event as Happened, OpenError};
 use socketio_proto::{AckError, AckId, AckToken, EmitError, Parser, Payload, SocketHandle, SocketId};
 
-use super::error::ConnectError;
 use super::failure::ConnectFailure;
 use super::state::{
     AuthResult, Client, ClientPeer, Command, ConnectionEvent, EventHandler, Shared, Socket, SocketInner,
 };
-use super::task::ClientApplication;
+use super::task::{ClientApplication, Lifecycle};
 use crate::extract::HandlerInput;
 use crate::handler::{Ended, HandlerResult, MaxWaiting, Waiting, poll_caught, run};
 use crate::log_limit::{HandlerFailures, log_limited, truncate};
@@ -34,12 +32,7 @@ pub(crate) struct Local<P: Parser> {
     /// Functions that make the `auth` of a socket, and wait.
     authenticating: Vec<(AuthRequest, BoxFuture<'static, AuthResult>)>,
     acks: BTreeMap<(SocketHandle, AckId), AnswerSink>,
-    /// What the network has reported last, for the failure that the machine reports next.
-    cause: Option<Arc<ConnectError>>,
-    /// Whether no handle is left.
-    abandoned: bool,
-    /// Those who wait until the connection is closed.
-    closing: Vec<oneshot::Sender<()>>,
+    lifecycle: Lifecycle,
 }
 
 /// What a waiting handler was started for.
@@ -79,9 +72,7 @@ impl<P: Parser> Local<P> {
             waiting: Waiting::new(),
             authenticating: Vec::new(),
             acks: BTreeMap::new(),
-            cause: None,
-            abandoned: false,
-            closing: Vec::new(),
+            lifecycle: Lifecycle::default(),
         }
     }
 }
@@ -352,7 +343,7 @@ impl<P: Parser> SocketIo<P> {
 
     /// What the machine reports about opening, with what the network has reported.
     fn failure(&self, core: &mut Core<'_, Self>, error: OpenError) -> ConnectFailure {
-        ConnectFailure::reported(proto::ConnectError::Open(error), core.local.cause.clone())
+        ConnectFailure::reported(proto::ConnectError::Open(error), core.local.lifecycle.cause.clone())
     }
 }
 
@@ -453,14 +444,14 @@ impl<P: Parser> Application for SocketIo<P> {
             }
             Command::Open => core.machine.open(core.now),
             Command::Close => self.close(core),
-            Command::TellClosed(sender) => core.local.closing.push(sender),
+            Command::TellClosed(sender) => core.local.lifecycle.closing.push(sender),
             Command::DropConnection => core.machine.close_session(core.now),
             Command::SetReconnection(reconnection) => {
                 core.machine.set_reconnection(reconnection);
                 self.given_up(core);
             }
             Command::Abandon => {
-                core.local.abandoned = true;
+                core.local.lifecycle.abandoned = true;
                 self.close(core);
             }
         }
@@ -553,7 +544,8 @@ impl<P: Parser> SocketIo<P> {
             Happened::AuthRequested(request) => self.auth_requested(core, cx, request),
             Happened::Connected { socket, id, recovered } => self.connected(core, cx, socket, id, recovered),
             Happened::ConnectError { socket, error } => {
-                let cause = core.local.cause.clone().filter(|_| matches!(error, proto::ConnectError::Open(_)));
+                let cause =
+                    core.local.lifecycle.cause.clone().filter(|_| matches!(error, proto::ConnectError::Open(_)));
                 self.connect_failed(core, cx, socket, ConnectFailure::reported(error, cause));
             }
             Happened::Error { socket, error } => {
@@ -572,7 +564,7 @@ impl<P: Parser> SocketIo<P> {
                 }
             }
             Happened::Opened => {
-                core.local.cause = None;
+                core.local.lifecycle.cause = None;
                 self.counters.sessions_opened.add(1);
                 core.peer.shared.set_transport(core.machine.engine().transport());
                 self.tell(core, cx, ConnectionEvent::Open);
@@ -599,7 +591,7 @@ impl<P: Parser> SocketIo<P> {
             }
             Happened::ReconnectAttempt(attempt) => {
                 // That of the attempt before says nothing about this one.
-                core.local.cause = None;
+                core.local.lifecycle.cause = None;
                 self.tell(core, cx, ConnectionEvent::ReconnectAttempt(attempt));
             }
             Happened::Reconnected(attempts) => self.tell(core, cx, ConnectionEvent::Reconnect(attempts)),
@@ -625,19 +617,7 @@ impl<P: Parser> SocketIo<P> {
 }
 
 impl<P: Parser> ClientApplication for SocketIo<P> {
-    fn failed(&self, core: &mut Core<'_, Self>, error: ConnectError) {
-        let client = core.peer.sid();
-        tracing::debug!(%client, %error, "a request or a connection failed");
-        core.local.cause = Some(Arc::new(error));
-    }
-
-    fn is_over(&self, core: &mut Core<'_, Self>) -> bool {
-        if !core.machine.is_drained() {
-            return false;
-        }
-        for sender in std::mem::take(&mut core.local.closing) {
-            let _ = sender.send(());
-        }
-        core.local.abandoned
+    fn lifecycle(local: &mut Local<P>) -> &mut Lifecycle {
+        &mut local.lifecycle
     }
 }

@@ -14,11 +14,10 @@ use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 
 use super::connector::Connector;
-use super::error::ConnectError;
 use super::failure::ConnectFailure;
 use super::settings::{TransportSettings, name};
 use super::target::{InvalidUrl, Target};
-use super::task::{self, ClientApplication, Parts};
+use super::task::{self, ClientApplication, Lifecycle, Parts};
 use crate::extensions::Extensions;
 use crate::extract::HandlerInput;
 use crate::handler::{Ended, Handler, HandlerResult, MaxWaiting, Started, Waiting, erase, run};
@@ -111,11 +110,9 @@ struct Local {
     waiting: Waiting<Running, HandlerResult>,
     /// Messages that were sent before the session is open. They count in the outbound limit.
     early: VecDeque<Frame>,
-    cause: Option<Arc<ConnectError>>,
-    closing: Vec<oneshot::Sender<()>>,
+    lifecycle: Lifecycle,
     /// Whether the application has opened the client while its last session was being closed.
     opens_again: bool,
-    abandoned: bool,
 }
 
 /// The kind of a handler, for logs.
@@ -173,10 +170,8 @@ impl EngineClientSettings {
             local: Local {
                 waiting: Waiting::new(),
                 early: VecDeque::new(),
-                cause: None,
-                closing: Vec::new(),
+                lifecycle: Lifecycle::default(),
                 opens_again: false,
-                abandoned: false,
             },
             peer,
             http,
@@ -444,7 +439,7 @@ impl Engine {
 
     fn opened(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>) {
         let shared = &core.peer.shared;
-        core.local.cause = None;
+        core.local.lifecycle.cause = None;
         self.counters.sessions_opened.add(1);
         set_transport(&shared.transport, core.machine.transport());
         let mut status = lock(&shared.status);
@@ -470,7 +465,7 @@ impl Engine {
         tracing::debug!(%client, %reason, "a session of an Engine.IO client ended");
         self.counters.session_closed(reason, None);
         core.local.early.clear();
-        let failure = ConnectFailure::engine(reason, core.local.cause.take());
+        let failure = ConnectFailure::engine(reason, core.local.lifecycle.cause.take());
         let opens_again = std::mem::take(&mut core.local.opens_again);
         if opens_again {
             core.machine.open(core.now);
@@ -518,9 +513,9 @@ impl Application for Engine {
             Command::Send { volatile: true, .. } if !(link_is_flushed && core.machine.is_writable()) => {}
             Command::Send { frame, .. } => self.send(core, frame),
             Command::Close => core.machine.close(core.now),
-            Command::TellClosed(sender) => core.local.closing.push(sender),
+            Command::TellClosed(sender) => core.local.lifecycle.closing.push(sender),
             Command::Abandon => {
-                core.local.abandoned = true;
+                core.local.lifecycle.abandoned = true;
                 core.machine.close(core.now);
             }
         }
@@ -596,20 +591,8 @@ impl Application for Engine {
 }
 
 impl ClientApplication for Engine {
-    fn failed(&self, core: &mut Core<'_, Self>, error: ConnectError) {
-        let client = core.peer.sid();
-        tracing::debug!(%client, %error, "a request or a connection failed");
-        core.local.cause = Some(Arc::new(error));
-    }
-
-    fn is_over(&self, core: &mut Core<'_, Self>) -> bool {
-        if !core.machine.is_drained() {
-            return false;
-        }
-        for sender in std::mem::take(&mut core.local.closing) {
-            let _ = sender.send(());
-        }
-        core.local.abandoned
+    fn lifecycle(local: &mut Local) -> &mut Lifecycle {
+        &mut local.lifecycle
     }
 }
 

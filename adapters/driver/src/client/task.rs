@@ -14,6 +14,7 @@ use engineio_proto::client::{ClientMachine, Input, Method, Transmit};
 use engineio_proto::server::{LinkDownCause, Transport};
 use engineio_proto::{ContentType, Instant, LinkId, LinkKind, Machine as _, RequestId, Text};
 use engineio_websocket::MaskKeys;
+use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -28,15 +29,23 @@ use crate::metrics::Traffic;
 use crate::peer::Contents;
 use crate::runtime::Runtime;
 use crate::tasks::Tasks;
-use crate::turn::{Application, Core, PASSES_PER_TURN, PeerOf, Turn, linger};
+use crate::turn::{Application, PASSES_PER_TURN, PeerOf, Turn, linger};
 
 /// The layer above the machine of a client.
 pub(crate) trait ClientApplication: Application<Machine: ClientMachine> {
-    /// A request or a link has failed, before the machine is told. The error says more than the machine can know.
-    fn failed(&self, core: &mut Core<'_, Self>, error: ConnectError);
+    /// What the task and the application share.
+    fn lifecycle(local: &mut Self::Local) -> &mut Lifecycle;
+}
 
-    /// Called at the end of each turn. Returns whether the task may end, because nobody can use the client any more.
-    fn is_over(&self, core: &mut Core<'_, Self>) -> bool;
+/// What the task of a client and its application share: what the network has reported, and the end of the client.
+#[derive(Default)]
+pub(crate) struct Lifecycle {
+    /// Why a request or a link has failed, for the failure that the machine reports next. It says more than the machine can know.
+    pub(crate) cause: Option<Arc<ConnectError>>,
+    /// Those who wait until the connection is closed, and nothing is left to send.
+    pub(crate) closing: Vec<oneshot::Sender<()>>,
+    /// Whether no handle is left, so that nobody can use the client any more.
+    pub(crate) abandoned: bool,
 }
 
 /// What a task is made of.
@@ -139,7 +148,7 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
             }
         }
         self.close_idle();
-        if self.application.is_over(&mut self.turn.core(&self.application, now)) {
+        if self.is_over() {
             if let Some(leftover) = self.application.leftover(&mut self.turn.local) {
                 self.tasks.spawn(&self.runtime, leftover);
             }
@@ -172,7 +181,7 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
                 Ok(response) => {
                     let (parts, body) = response.into_parts();
                     if let Some(error) = request_refused(&parts, &body) {
-                        self.application.failed(&mut self.turn.core(&self.application, now), error);
+                        self.failed(error);
                     }
                     if is_poll {
                         traffic.body_received(&body);
@@ -182,7 +191,7 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
                     Input::Response { request, status: parts.status.as_u16(), content_type, body }
                 }
                 Err(error) => {
-                    self.application.failed(&mut self.turn.core(&self.application, now), error);
+                    self.failed(error);
                     Input::Failed { request }
                 }
             };
@@ -213,7 +222,7 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
                     self.turn.link_up(now, Link::new(link, stream, websocket, early));
                 }
                 Err(error) => {
-                    self.application.failed(&mut self.turn.core(&self.application, now), error);
+                    self.failed(error);
                     self.turn.machine.handle(now, Input::LinkDown { link, cause: LinkDownCause::Failed });
                 }
             }
@@ -275,6 +284,25 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
         };
         self.has_new = true;
         self.requests.push((request, is_poll, self.http.request(method, &query)));
+    }
+
+    /// A request or a link has failed. The machine is told after this.
+    fn failed(&mut self, error: ConnectError) {
+        let client = self.turn.peer.sid();
+        tracing::debug!(%client, %error, "a request or a connection failed");
+        A::lifecycle(&mut self.turn.local).cause = Some(Arc::new(error));
+    }
+
+    /// Tells those who wait once the connection is closed. Returns whether the task may end.
+    fn is_over(&mut self) -> bool {
+        if !self.turn.machine.is_drained() {
+            return false;
+        }
+        let lifecycle = A::lifecycle(&mut self.turn.local);
+        for sender in std::mem::take(&mut lifecycle.closing) {
+            let _ = sender.send(());
+        }
+        lifecycle.abandoned
     }
 
     /// Closes the connections of HTTP once the client has moved to a link, or its session has ended.
