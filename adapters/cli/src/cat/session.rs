@@ -1,6 +1,6 @@
 //! The session of `cat`: passes lines to the client, and what happens to the client to the output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _};
 use std::thread;
 use std::time::Duration;
@@ -89,8 +89,8 @@ struct Session<P: Parser> {
     was_open: bool,
     /// Since when the connection is open, without all namespaces being joined or refused.
     joining_since: Option<Instant>,
-    /// Whether the first namespaces have once been joined or refused.
-    was_settled: bool,
+    /// Those of the first namespaces that have been neither joined nor refused yet.
+    unanswered: BTreeSet<String>,
     is_input_over: bool,
     failed: bool,
     refused: bool,
@@ -109,6 +109,7 @@ pub(super) async fn run<P: Parser>(
     let sockets: Vec<_> = namespaces.iter().map(|namespace| join(&client, namespace, &tell)).collect();
     // There is at least one.
     let current = client.socket(namespaces.first().map_or("/", |namespace| namespace));
+    let unanswered = sockets.iter().map(|socket| socket.namespace().to_owned()).collect();
     let mut session = Session {
         client,
         settings,
@@ -123,7 +124,7 @@ pub(super) async fn run<P: Parser>(
         held: None,
         was_open: false,
         joining_since: None,
-        was_settled: false,
+        unanswered,
         is_input_over: false,
         failed: false,
         refused: false,
@@ -221,12 +222,13 @@ impl<P: Parser> Session<P> {
             let is_finishing = self.is_input_over && deadline.is_none() && self.settings.wait.is_some();
             // Lines wait until it is known whether the server can be reached, so that the timeout of an ack does not begin before.
             if self.is_settled() {
-                self.was_settled |= self.was_open;
                 self.joining_since = None;
             }
-            let give_up = self.joining_since.filter(|_| !self.was_settled || is_finishing);
+            // Events decide it, not the state of now: a socket may have joined and left again meanwhile.
+            let was_settled = self.unanswered.is_empty();
+            let give_up = self.joining_since.filter(|_| !was_settled || is_finishing);
             let give_up = give_up.map(|since| since + self.settings.join_timeout);
-            let takes_lines = !self.is_input_over && self.held.is_none() && self.was_settled;
+            let takes_lines = !self.is_input_over && self.held.is_none() && was_settled;
             let held = self.held.as_ref().map(|_| self.current.clone());
             let next = tokio::select! {
                 _ = &mut interrupted => Next::End(self.exit()),
@@ -278,6 +280,7 @@ impl<P: Parser> Session<P> {
                 let id = socket.id();
                 let id = id.as_ref().map_or("", |id| id.as_str());
                 let recovered = socket.recovered();
+                self.unanswered.remove(namespace);
                 let again = if recovered { ", recovered" } else { "" };
                 self.output.state(
                     &format!("joined {namespace} as {id}{again}"),
@@ -304,7 +307,9 @@ impl<P: Parser> Session<P> {
                         data_in_json
                     ),
                 )?;
-                if !socket.is_active() {
+                // Not `!socket.is_active()`: the last attempt to connect again may have failed meanwhile.
+                if refused {
+                    self.unanswered.remove(namespace);
                     self.refused = true;
                     return Ok(self.end_if_idle(Exit::Refused));
                 }
