@@ -295,7 +295,7 @@ fn what_a_closed_session_had_queued_still_leaves_while_the_next_one_opens() {
     peer.open();
     assert!(peer.client.buffered_bytes() > 0);
     let expected =
-        ["closed: forced close", "connect 2: WebSocket EIO=4&transport=websocket", "link 1: 4last", "close link 1"];
+        ["closed: forced close", "link 1: 4last", "close link 1", "connect 2: WebSocket EIO=4&transport=websocket"];
     peer.assert_outputs(&expected);
     assert_eq!(peer.client.buffered_bytes(), 0);
     peer.text(1, "4late");

@@ -224,7 +224,12 @@ impl Client {
         if let Some(link) = self.link.take() {
             self.close_ending();
             let packets = self.outbox.take_packets();
-            self.ending = Some(Ending { link, packets }.into());
+            if packets.is_empty() && !link.has_urgent() {
+                self.clear(Timer::Leaving);
+                self.close_link(link.id());
+            } else {
+                self.ending = Some(Box::new(Ending { link, packets }));
+            }
         }
         self.handshake = None;
         self.heartbeat = heartbeat(self.revision());
@@ -396,12 +401,13 @@ impl Client {
     /// Returns the next output to perform. Takes constant time, except for a POST that joins queued packets.
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        if let Some(transmit) = self.poll_control() {
-            return Some(transmit);
-        }
+        // First, so that the outputs are the same whether they are polled before the next `open` or after it.
         if self.ending.is_some()
             && let Some(transmit) = self.pop_ending()
         {
+            return Some(transmit);
+        }
+        if let Some(transmit) = self.poll_control() {
             return Some(transmit);
         }
         if let Some(link) = self.urgent_link()
@@ -426,8 +432,10 @@ impl Client {
             && ending.packets.is_empty()
             && !ending.link.has_urgent()
         {
-            self.close_ending();
+            let link = ending.link.id();
+            self.ending = None;
             self.clear(Timer::Leaving);
+            return Some(Transmit::CloseLink { link });
         }
         match &self.link {
             // Even if a GET is to be made first: a POST must not wait for a server that answers every GET at once.
