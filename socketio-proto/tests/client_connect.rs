@@ -9,6 +9,7 @@
 
 mod client_world;
 
+use engineio_proto::client::Input;
 use socketio_proto::client::{Auth, Config, ConnectError, Event, SocketOptions};
 use socketio_proto::{DisconnectReason, EmitError, SocketId};
 
@@ -58,6 +59,85 @@ fn several_namespaces_share_a_connection_and_do_not_need_the_root() {
     assert_eq!(world.client.socket("/admin", SocketOptions::default()), Ok(admin), "one socket for each namespace");
     assert_eq!(world.client.sockets().collect::<Vec<_>>(), [admin, chat]);
     assert_eq!(world.dials, 1);
+}
+
+#[test]
+fn a_socket_that_leaves_before_the_server_answers_and_comes_back_joins_once() {
+    let mut world = World::exact();
+    let _root = world.connect("/");
+    let socket = world.connect("/a");
+    world.accept();
+    assert_eq!(world.sent(), ["40", "40/a,"]);
+    world.client.disconnect(world.now, socket);
+    world.client.connect(world.now, socket);
+    assert!(world.client.is_active(socket));
+    assert!(world.sent().is_empty(), "the server would take a second CONNECT for a second socket");
+    world.send(r#"40/a,{"sid":"former"}"#);
+    assert_eq!(world.sent(), ["41/a,", "40/a,"], "the server forgets the former socket");
+    world.send(r#"42/a,["for the former"]"#);
+    world.send(r#"40/a,{"sid":"new"}"#);
+    world.send(r#"42/a,["for the new"]"#);
+    assert_eq!(world.events(), ["open", "connect 1", "1 for the new()"]);
+    assert_eq!(world.client.id(socket), SocketId::new("new").ok().as_ref());
+}
+
+#[test]
+fn a_socket_that_left_is_not_concerned_by_the_refusal_of_its_former_attempt() {
+    let mut world = World::exact();
+    let _root = world.connect("/");
+    let socket = world.connect("/a");
+    world.accept();
+    world.client.disconnect(world.now, socket);
+    world.client.connect(world.now, socket);
+    assert_eq!(world.sent(), ["40", "40/a,"]);
+    world.send(r#"44/a,{"message":"not with that auth"}"#);
+    assert_eq!((world.sent(), world.events()), (vec!["40/a,".into()], vec!["open".into()]));
+    world.client.disconnect(world.now, socket);
+    world.send(r#"40/a,{"sid":"late"}"#);
+    assert_eq!(world.sent(), ["41/a,"], "nobody wants it any more");
+    assert!(world.events().is_empty());
+}
+
+#[test]
+fn the_answer_to_a_removed_socket_is_awaited_and_counts_as_a_socket() {
+    let mut config = Config::default();
+    config.limits.max_namespaces = 2;
+    let mut world = World::with(config);
+    let _root = world.connect("/");
+    let socket = world.connect("/a");
+    world.accept();
+    world.client.remove(world.now, socket);
+    assert_eq!(world.client.socket("/b", SocketOptions::default()), Err(EmitError::TooManySockets));
+    world.send(r#"40/a,{"sid":"a"}"#);
+    assert_eq!(world.sent(), ["40", "40/a,", "41/a,"]);
+    let again = world.connect("/a");
+    assert_eq!(world.sent(), ["40/a,"]);
+    world.client.disconnect(world.now, again);
+    // What was not answered in one session is not awaited in the next one.
+    world.cut();
+    world.events();
+    world.client.connect(world.now, again);
+    world.advance(std::time::Duration::from_secs(10));
+    world.accept();
+    assert_eq!(world.sent(), ["40", "40/a,"]);
+}
+
+#[test]
+fn a_removed_socket_leaves_no_unread_events() {
+    let mut world = World::new();
+    let _root = world.connect("/");
+    let socket = world.connect("/a");
+    world.accept();
+    world.send(r#"40/a,{"sid":"a"}"#);
+    assert_eq!(world.events(), ["open", "connect 1"]);
+    let link = world.link.unwrap();
+    for packet in [r#"42/a,["x"]"#, "41/a,"] {
+        let message = packet.into();
+        world.client.handle(world.now, Input::LinkMessage { link, message });
+    }
+    assert!(!world.client.is_active(socket));
+    world.client.remove(world.now, socket);
+    assert_eq!(world.events(), ["disconnect 1: io server disconnect"]);
 }
 
 #[test]
@@ -280,7 +360,7 @@ fn unread_events_of_a_socket_that_leaves_are_dropped() {
     let (mut world, socket) = World::connected();
     let link = world.link.unwrap();
     let message = r#"42["late"]"#.into();
-    world.client.handle(world.now, engineio_proto::client::Input::LinkMessage { link, message });
+    world.client.handle(world.now, Input::LinkMessage { link, message });
     world.client.disconnect(world.now, socket);
     assert_eq!(world.events(), ["close: forced close", "disconnect 0: io client disconnect"]);
 }

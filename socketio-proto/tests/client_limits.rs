@@ -43,7 +43,34 @@ fn the_send_buffer_is_limited_in_bytes_and_says_when_there_is_capacity_again() {
 }
 
 #[test]
-fn the_queue_of_retries_is_limited_in_bytes() {
+fn every_way_in_which_a_full_send_buffer_gets_space_is_reported() {
+    let mut config = Config::default();
+    config.max_send_buffer = 1;
+    let mut world = World::with(config);
+    let socket = world.client.socket("/", SocketOptions::default()).unwrap();
+    let refused = |world: &mut World| {
+        let result = world.client.emit(world.now, &mut world.encoder, socket, "more", &());
+        assert_eq!(result, Err(EmitError::BufferFull));
+        assert!(world.events().is_empty());
+    };
+    world.emit(socket, "first");
+    refused(&mut world);
+    world.client.clear_send_buffer(socket);
+    assert_eq!(world.events(), ["writable"]);
+
+    world.client.emit_with_ack(world.now, &mut world.encoder, socket, "timed", &(), Some(SECOND)).unwrap();
+    refused(&mut world);
+    world.advance(SECOND);
+    assert_eq!(world.events(), ["ack 0/0: operation has timed out", "writable"]);
+
+    world.emit(socket, "second");
+    refused(&mut world);
+    world.client.remove(world.now, socket);
+    assert_eq!(world.events(), ["writable"]);
+}
+
+#[test]
+fn the_queue_of_retries_is_limited_in_bytes_and_says_when_there_is_capacity_again() {
     let mut config = Config::default();
     config.max_send_buffer = 400;
     let mut options = SocketOptions::default();
@@ -57,6 +84,15 @@ fn the_queue_of_retries_is_limited_in_bytes() {
     }
     assert_eq!(world.client.retry_queue_len(socket), taken);
     assert!((2..20).contains(&taken), "{taken}");
+    world.client.connect(world.now, socket);
+    world.settle();
+    world.accept();
+    world.send(r#"40{"sid":"a"}"#);
+    assert_eq!(world.events(), ["open", "connect 0"]);
+    world.send("430[]");
+    assert_eq!(world.events(), ["writable"]);
+    world.send("431[]");
+    assert!(world.events().is_empty(), "nothing was refused since");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! Source: socket.io-client `lib/manager.ts`, `lib/socket.ts`.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use engineio_proto::client::{Client as Engine, Input, Transmit};
@@ -106,6 +107,9 @@ pub struct Client<P: Parser = Json> {
     /// The number of sessions that were open.
     sessions: u32,
     root: Root,
+    /// Namespaces that sockets have left before the server answered whether they may join. A socket that connects again waits for that
+    /// answer, because the server would take a second CONNECT for a second socket.
+    abandoned: Vec<Text>,
     /// Packets that change the server's view of the sockets, which have not fitted into the outbound queue yet.
     control: VecDeque<Encoded>,
     /// Bytes of the events that wait until their sockets are connected.
@@ -147,6 +151,7 @@ impl<P: Parser> Client<P> {
             auth_requests: 0,
             sessions: 0,
             root: Root::Unknown,
+            abandoned: Vec::new(),
             control: VecDeque::new(),
             early_bytes: 0,
             fault: None,
@@ -209,7 +214,7 @@ impl<P: Parser> Client<P> {
         if let Some(socket) = self.sockets.find(&namespace) {
             return Ok(socket.handle);
         }
-        if self.sockets.len() >= self.config.limits.max_namespaces {
+        if self.sockets.len().saturating_add(self.abandoned.len()) >= self.config.limits.max_namespaces {
             return Err(EmitError::TooManySockets);
         }
         // Packets for a socket of this namespace that was removed may still be on their way.
@@ -274,6 +279,7 @@ impl<P: Parser> Client<P> {
     /// [`AckError::Disconnected`]. The queue of a socket with [`Retries`](super::Retries) is not affected.
     pub fn clear_send_buffer(&mut self, socket: SocketHandle) {
         while let Some(event) = self.sockets.get_mut(socket).and_then(|socket| socket.send_buffer.pop()) {
+            self.buffer_freed();
             if let Some(id) = event.ack
                 && self.acks.remove(socket, id)
             {
@@ -284,7 +290,7 @@ impl<P: Parser> Client<P> {
     }
 
     /// Lets a socket join its namespace. Opens the connection if it is not open, unless the client is trying to connect again. Does nothing
-    /// if the socket is connected or connecting.
+    /// if the socket is connected or connecting. A socket that was disconnected before the server answered joins again after that answer.
     pub fn connect(&mut self, now: Instant, socket: SocketHandle) {
         self.tick(now);
         let Some(state) = self.sockets.get_mut(socket) else { return };
@@ -312,7 +318,9 @@ impl<P: Parser> Client<P> {
     pub fn remove(&mut self, now: Instant, socket: SocketHandle) {
         self.tick(now);
         self.part(socket);
+        self.drop_received(socket);
         if let Some(mut state) = self.sockets.remove(socket) {
+            self.buffer_freed();
             while let Some(event) = state.retries.pop() {
                 if event.reported {
                     self.inbox.push_outcome(Outcome { socket, id: event.id, outcome: Err(AckError::Disconnected) });
@@ -444,8 +452,8 @@ impl<P: Parser> Client<P> {
             self.attempt_held = true;
         }
         while let Some((socket, id)) = self.acks.pop_expired(self.now) {
-            if let Some(socket) = self.sockets.get_mut(socket) {
-                socket.send_buffer.remove(id);
+            if self.sockets.get_mut(socket).is_some_and(|socket| socket.send_buffer.remove(id)) {
+                self.buffer_freed();
             }
             self.settle(socket, id, Err(AckError::Timeout));
         }
@@ -928,6 +936,7 @@ impl<P: Parser> Client<P> {
         self.set(Timer::Open, None);
         self.assembly = Assembly::new(self.parser.decoder(&self.config.limits));
         self.control = VecDeque::new();
+        self.abandoned = Vec::new();
         self.silent = false;
         if core::mem::take(&mut self.queue_refused) {
             // What is sent now is kept for the next connection.
@@ -988,6 +997,9 @@ impl<P: Parser> Client<P> {
                 self.set(Timer::Ack, self.acks.earliest());
                 self.settle(handle, id, Ok(payload));
             }
+            PacketType::Connect | PacketType::ConnectError if self.answers_abandoned(packet_type, &namespace) => {
+                self.join(handle);
+            }
             PacketType::Connect => self.accepted(handle, payload.as_ref(), bytes),
             PacketType::Disconnect => self.kicked(handle, status),
             PacketType::ConnectError => self.refused(handle, payload, bytes),
@@ -997,7 +1009,10 @@ impl<P: Parser> Client<P> {
     /// A packet for a namespace without an active socket. The reference ignores it, except for errors of old servers that concern all sockets.
     #[cold]
     fn ignored(&mut self, packet: &Packet, bytes: usize) {
-        if !self.is_protocol_4() || &*packet.namespace != "/" {
+        if self.answers_abandoned(packet.packet_type, &packet.namespace)
+            || !self.is_protocol_4()
+            || &*packet.namespace != "/"
+        {
             return;
         }
         match packet.packet_type {
@@ -1006,6 +1021,20 @@ impl<P: Parser> Client<P> {
             PacketType::ConnectError => self.refused_all(packet.payload.as_ref(), bytes),
             PacketType::Event | PacketType::Ack => {}
         }
+    }
+
+    /// Takes the answer to a CONNECT whose socket has left meanwhile. If the server has let it join, tells the server that it has left. (The
+    /// reference leaves such a socket connected on the server.)
+    fn answers_abandoned(&mut self, answer: PacketType, namespace: &Text) -> bool {
+        if !matches!(answer, PacketType::Connect | PacketType::ConnectError) {
+            return false;
+        }
+        let Some(place) = self.abandoned.iter().position(|abandoned| abandoned == namespace) else { return false };
+        self.abandoned.swap_remove(place);
+        if answer == PacketType::Connect {
+            self.control(PacketType::Disconnect, namespace);
+        }
+        true
     }
 
     /// Passes an event to the application.
@@ -1168,8 +1197,14 @@ impl<P: Parser> Client<P> {
             match self.root {
                 Root::Unknown => {}
                 Root::Joined => self.accepted_by_old_server(socket, 0),
-                Root::Left => self.control(PacketType::Connect, "/"),
+                Root::Left => {
+                    self.root = Root::Unknown;
+                    self.control(PacketType::Connect, "/");
+                }
             }
+            return;
+        }
+        if self.abandoned.contains(&state.namespace) {
             return;
         }
         let joins = match state.options.auth.clone() {
@@ -1221,11 +1256,19 @@ impl<P: Parser> Client<P> {
     fn part(&mut self, socket: SocketHandle) {
         let Some(state) = self.sockets.get(socket).filter(|socket| socket.is_active()) else { return };
         let namespace = state.namespace.clone();
-        if state.is_connected() {
-            self.control(PacketType::Disconnect, &namespace);
+        match state.status {
+            Status::Connected => self.control(PacketType::Disconnect, &namespace),
+            // Old servers let clients join the root by themselves.
+            Status::Joining if !(self.is_protocol_4() && &*namespace == "/") => self.abandoned.push(namespace.clone()),
+            _ => {}
         }
-        self.inbox.retain(|event| !matches!(event, Event::Received { socket: of, .. } if *of == socket));
+        self.drop_received(socket);
         self.deactivate(socket, DisconnectReason::IoClientDisconnect);
+    }
+
+    /// Drops the events of a socket that the application has not read.
+    fn drop_received(&mut self, socket: SocketHandle) {
+        self.inbox.retain(|event| !matches!(event, Event::Received { socket: of, .. } if *of == socket));
     }
 
     /// A socket leaves its namespace and becomes inactive.
@@ -1290,6 +1333,9 @@ impl<P: Parser> Client<P> {
             && state.retries.is_trying(id)
         {
             let ended = state.retries.ended(outcome.is_ok(), retries.count);
+            if matches!(ended, Ended::Done { .. }) {
+                self.buffer_freed();
+            }
             if ended == (Ended::Done { reported: true }) {
                 self.inbox.push_outcome(Outcome { socket, id, outcome });
             }
@@ -1407,6 +1453,7 @@ impl<P: Parser> Client<P> {
                 Err(SendError::Separator) => {
                     // It can never be sent.
                     self.sockets.get_mut(socket).map(|state| state.retries.pop());
+                    self.buffer_freed();
                     if reported {
                         self.inbox.push_outcome(Outcome { socket, id, outcome: Err(AckError::Disconnected) });
                     }
@@ -1453,6 +1500,7 @@ impl<P: Parser> Client<P> {
                 Err(SendError::Separator) => {
                     // It can never be sent over this transport, and must not hold up the others.
                     let ack = state.send_buffer.pop().and_then(|event| event.ack);
+                    self.buffer_freed();
                     if let Some(id) = ack.filter(|&id| self.acks.remove(socket, id)) {
                         self.settle(socket, id, Err(AckError::Disconnected));
                     }
@@ -1460,14 +1508,19 @@ impl<P: Parser> Client<P> {
                 Err(_) => return false,
                 Ok(()) => {
                     state.send_buffer.pop();
+                    self.buffer_freed();
                 }
             }
         }
         self.try_next(socket);
+        true
+    }
+
+    /// The send buffer or the queue of retries of a socket has become shorter.
+    fn buffer_freed(&mut self) {
         if core::mem::take(&mut self.buffer_refused) {
             self.inbox.set_writable(true);
         }
-        true
     }
 
     #[inline]

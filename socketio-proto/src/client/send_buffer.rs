@@ -79,12 +79,11 @@ impl SendBuffer {
         self.acks.contains_key(&ack)
     }
 
-    /// Removes the event with this ack.
-    pub(super) fn remove(&mut self, ack: AckId) {
-        let Some(place) = self.acks.get(&ack) else { return };
-        if let Some(event) = self.events.remove(place) {
-            self.removed(&event);
-        }
+    /// Removes the event with this ack. Returns false if there is none.
+    pub(super) fn remove(&mut self, ack: AckId) -> bool {
+        let Some(event) = self.acks.get(&ack).and_then(|place| self.events.remove(place)) else { return false };
+        self.removed(&event);
+        true
     }
 
     fn removed(&mut self, event: &Buffered) {

@@ -424,9 +424,16 @@ impl<K: Copy + Ord> Recovery<K> {
         self.session_bytes = self.session_bytes.saturating_add(bytes);
         while self.sessions.len() > self.config.max_sessions || self.session_bytes > self.config.max_session_bytes {
             let Some(&(_, oldest)) = self.expiries.first() else { break };
+            if oldest == pid {
+                // It is larger than the limit. Nobody was told that it is kept, so nobody is told that it is forgotten.
+                if let Some(session) = self.remove(pid) {
+                    self.untrack(&session.tracked);
+                }
+                return false;
+            }
             self.forget(oldest);
         }
-        self.sessions.contains_key(&pid)
+        true
     }
 
     fn remove(&mut self, pid: PrivateId) -> Option<Session<K>> {
