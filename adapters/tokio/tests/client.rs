@@ -82,4 +82,13 @@ async fn an_engine_client_opens_sends_receives_and_opens_again() {
         assert_eq!(client.recv().await, None);
         assert!(!client.is_open());
     }
+    // Over polling, a session takes a while to close. What is sent after the next `open` belongs to the next session.
+    let client = EngineClientBuilder::new(&url).unwrap().transports([Transport::Polling]).build();
+    client.open().opened().await.unwrap();
+    client.close();
+    assert_eq!(client.send("between"), Err(SendError::Closed));
+    client.open().send("next").unwrap();
+    assert_eq!(client.recv().await, Some(Message::from("next")));
+    client.send("bye").unwrap();
+    assert_eq!(client.recv().await, None);
 }

@@ -189,6 +189,12 @@ impl Client {
         matches!(self.stage, Stage::Open)
     }
 
+    /// Whether the session is being closed gracefully over polling: its last packets are on their way. [`Client::open`] does nothing then.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::Closing)
+    }
+
     /// Whether there is no session: it was never opened, or has ended. Packets of its link and events may remain to be polled.
     #[must_use]
     pub const fn is_closed(&self) -> bool {

@@ -427,6 +427,9 @@ impl Engine {
     }
 
     fn send(&self, core: &mut Core<'_, Self>, frame: Frame) {
+        if core.local.opens_again {
+            return core.local.early.push_back(frame);
+        }
         match core.machine.send_frame(frame.clone()) {
             Ok(()) => {}
             Err(SendError::NotConnected) => core.local.early.push_back(frame),
@@ -464,11 +467,12 @@ impl Engine {
         let (client, shared) = (core.peer.sid(), &core.peer.shared);
         tracing::debug!(%client, %reason, "a session of an Engine.IO client ended");
         self.counters.session_closed(reason, None);
-        core.local.early.clear();
         let failure = ConnectFailure::engine(reason, core.local.lifecycle.cause.take());
         let opens_again = std::mem::take(&mut core.local.opens_again);
         if opens_again {
             core.machine.open(core.now);
+        } else {
+            core.local.early.clear();
         }
         let mut status = lock(&shared.status);
         // Otherwise the application has opened the client since, and waits for the next session.
@@ -508,7 +512,7 @@ impl Application for Engine {
                 drop(status);
                 core.machine.open(core.now);
                 // A session that is being closed ends first.
-                core.local.opens_again = !core.machine.is_closed() && !core.machine.is_open();
+                core.local.opens_again = core.machine.is_closing();
             }
             Command::Send { volatile: true, .. } if !(link_is_flushed && core.machine.is_writable()) => {}
             Command::Send { frame, .. } => self.send(core, frame),
