@@ -583,7 +583,9 @@ async fn ipv6_addresses_and_unix_sockets_work() {
     }
     let path = std::env::temp_dir().join(format!("client-http-{}.sock", std::process::id()));
     let listener = UnixListener::bind(&path).unwrap();
-    let client = client_with("http://server.invalid", Dialer::new().with_unix_socket(&path), Proxies::none());
+    // The proxy does not exist, and is not asked.
+    let proxies = Proxies::all("http://proxy.invalid", "").unwrap();
+    let client = client_with("http://server.invalid", Dialer::new().with_unix_socket(&path), proxies);
     let serve = async {
         let (stream, _) = within(listener.accept()).await.unwrap();
         let host = Host::start(echo()).await;

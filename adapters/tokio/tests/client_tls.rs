@@ -20,11 +20,13 @@ use ring::digest::{SHA256, digest};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use socketio_tokio::client::{ClientTls, ClientTlsBuilder, ConnectError, Dialer, Pin, Proxies, TlsFault};
+use socketio_tokio::client::{ClientTls, ClientTlsBuilder, ConnectError, Dialer, Pin, Proxies, ProxyFault, TlsFault};
 use socketio_tokio::{Event, Server, Socket, Stream, Tls, serve_tls};
 use support::client::{Client, Link, POLL, Scripted, WEBSOCKET, client, client_with, join, try_get};
 use support::within;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 /// An authority that exists only in this test.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -218,6 +220,58 @@ async fn a_server_that_wants_a_certificate_gets_it_and_refuses_a_client_without_
         let error = within(without.connect_websocket(WEBSOCKET)).await.unwrap_err();
         assert!(error.to_string().contains("it may need a client certificate"), "{error}");
     }
+}
+
+/// A proxy over TLS that connects every tunnel to this address.
+async fn serve_proxy(identity: &Identity, server: SocketAddr) -> SocketAddr {
+    let (chain, key) = identity.chain();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let mut client = BufReader::new(stream);
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    client.read_line(&mut head).await.unwrap();
+                }
+                assert!(head.starts_with("CONNECT localhost:"), "{head}");
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                let mut server = TcpStream::connect(server).await.unwrap();
+                // Ends when the client does.
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_proxy_over_tls_has_settings_of_its_own_and_the_pins_of_the_server_do_not_concern_it() {
+    let (own, foreign) = (Authority::new("one"), Authority::new("of the proxy"));
+    let identity = own.issue("localhost", |_| {});
+    let server = serve_identity(&identity).await;
+    let proxy = serve_proxy(&foreign.issue("localhost", |_| {}), server).await;
+    let url = format!("https://localhost:{}", server.port());
+    let proxies = || Proxies::all(&format!("https://localhost:{}", proxy.port()), "").unwrap();
+    let pin = Pin::certificate(&identity.fingerprint()).unwrap();
+    let dialer = || Dialer::new().with_tls(ClientTls::builder().pin(pin).build().unwrap());
+
+    let both = dialer().with_proxy_tls(trusting(&foreign).build().unwrap());
+    let both = client_with(&url, both, proxies());
+    join(&both).await;
+    Link::open(&both, WEBSOCKET).await.joins_and_echoes("echo", "echo").await;
+
+    // Without them, the roots of the system count for the proxy, whatever is trusted as the server.
+    let error = try_get(&client_with(&url, dialer(), proxies()), POLL).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Proxy { fault: ProxyFault::Unreachable, .. }), "{error}");
+    let tls = trusting(&own).root(foreign.der().as_ref()).build().unwrap();
+    let error = try_get(&client_with(&url, Dialer::new().with_tls(tls), proxies()), POLL).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Proxy { fault: ProxyFault::Unreachable, .. }), "{error}");
 }
 
 #[tokio::test]

@@ -114,6 +114,9 @@ impl Sockets {
     ) -> Option<SocketHandle> {
         let handle = SocketHandle(self.next);
         self.next = self.next.checked_add(1)?;
+        if self.list.is_empty() {
+            self.list.reserve_exact(1);
+        }
         self.list.push(Socket {
             handle,
             namespace,

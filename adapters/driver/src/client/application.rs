@@ -26,7 +26,8 @@ use crate::turn::{Application, Core, EVENTS_PER_PASS};
 /// State that only the task of the client uses.
 pub(crate) struct Local<P: Parser> {
     /// The sockets that were connected once, by the handle of the machine.
-    sockets: BTreeMap<SocketHandle, Arc<SocketInner<P>>>,
+    /// By their handles, which only grow. Most clients have one.
+    sockets: Vec<(SocketHandle, Arc<SocketInner<P>>)>,
     /// Handlers that wait.
     waiting: Waiting<Running<P>, HandlerResult>,
     /// Functions that make the `auth` of a socket, and wait.
@@ -68,12 +69,17 @@ pub(super) const NOT_AN_OBJECT: &str = "it must serialise as an object";
 impl<P: Parser> Local<P> {
     pub(super) fn new() -> Self {
         Self {
-            sockets: BTreeMap::new(),
+            sockets: Vec::new(),
             waiting: Waiting::new(),
             authenticating: Vec::new(),
             acks: BTreeMap::new(),
             lifecycle: Lifecycle::default(),
         }
+    }
+
+    fn socket(&self, handle: SocketHandle) -> Option<&Arc<SocketInner<P>>> {
+        let place = self.sockets.binary_search_by_key(&handle, |(handle, _)| *handle).ok()?;
+        self.sockets.get(place).map(|(_, socket)| socket)
     }
 }
 
@@ -92,12 +98,16 @@ impl<P: Parser> SocketIo<P> {
         }
         let handle = core.machine.socket(&socket.namespace, self.options.clone())?;
         let _ = socket.handle.set(handle);
-        core.local.sockets.insert(handle, Arc::clone(socket));
+        let sockets = &mut core.local.sockets;
+        if sockets.is_empty() {
+            sockets.reserve_exact(1);
+        }
+        sockets.push((handle, Arc::clone(socket)));
         Ok(handle)
     }
 
     fn auth_requested(&self, core: &mut Core<'_, Self>, cx: &mut Context<'_>, request: AuthRequest) {
-        let Some(socket) = core.local.sockets.get(&request.socket()).cloned() else { return };
+        let Some(socket) = core.local.socket(request.socket()).cloned() else { return };
         let function = socket.handlers().auth.clone();
         let (Some(function), Some(handle)) = (function, core.peer.shared.handle()) else {
             return self.authenticate(core, cx, request, self.auth.as_ref());
@@ -181,7 +191,7 @@ impl<P: Parser> SocketIo<P> {
         id: SocketId,
         recovered: bool,
     ) {
-        let Some(socket) = core.local.sockets.get(&handle).cloned() else { return };
+        let Some(socket) = core.local.socket(handle).cloned() else { return };
         let (client, namespace) = (core.peer.sid(), &*socket.namespace);
         tracing::debug!(%client, namespace, %id, recovered, "a socket connected");
         let mut status = lock(&socket.status);
@@ -200,7 +210,7 @@ impl<P: Parser> SocketIo<P> {
         handle: SocketHandle,
         failure: ConnectFailure,
     ) {
-        let Some(socket) = core.local.sockets.get(&handle).cloned() else { return };
+        let Some(socket) = core.local.socket(handle).cloned() else { return };
         let (client, namespace, error) = (core.peer.sid(), &*socket.namespace, &failure);
         tracing::debug!(%client, namespace, %error, "a socket could not connect");
         self.update(core, &socket, handle);
@@ -233,7 +243,7 @@ impl<P: Parser> SocketIo<P> {
         cx: &mut Context<'_>,
         (handle, payload, ack): (SocketHandle, Payload, Option<AckToken>),
     ) {
-        let Some(socket) = core.local.sockets.get(&handle) else { return };
+        let Some(socket) = core.local.socket(handle) else { return };
         let handlers = socket.handlers();
         let name = payload.name().unwrap_or_default();
         let is_for = |handler: &&super::state::NamedHandler<P>| *handler.name == *name;
@@ -508,7 +518,7 @@ impl<P: Parser> Application for SocketIo<P> {
         }
         local.sockets.clear();
         let sockets = std::mem::take(&mut *lock(&peer.shared.sockets));
-        for socket in sockets.into_values() {
+        for socket in sockets {
             socket.finish(&peer.shared.full_inboxes);
         }
         let observers = std::mem::take(&mut *lock(&peer.shared.observers));
@@ -553,7 +563,7 @@ impl<P: Parser> SocketIo<P> {
                 self.connect_failed(core, cx, socket, failure);
             }
             Happened::Disconnected { socket: handle, reason } => {
-                let Some(socket) = core.local.sockets.get(&handle).cloned() else { return };
+                let Some(socket) = core.local.socket(handle).cloned() else { return };
                 let (client, namespace) = (core.peer.sid(), &*socket.namespace);
                 tracing::debug!(%client, namespace, %reason, "a socket disconnected");
                 self.update(core, &socket, handle);

@@ -20,8 +20,17 @@ impl<P: Parser> Client<P> {
         let namespace =
             if namespace.starts_with('/') { Text::from(namespace) } else { Text::from(format!("/{namespace}")) };
         let mut sockets = lock(&self.0.peer.shared.sockets);
-        let inner = sockets.entry(namespace.clone()).or_insert_with(|| Arc::new(SocketInner::new(namespace)));
-        Socket { inner: Arc::clone(inner), handle: Arc::clone(&self.0) }
+        let known = sockets.iter().find(|socket| socket.namespace == namespace).map(Arc::clone);
+        let inner = known.unwrap_or_else(|| {
+            let socket = Arc::new(SocketInner::new(namespace));
+            if sockets.is_empty() {
+                sockets.reserve_exact(1);
+            }
+            sockets.push(Arc::clone(&socket));
+            socket
+        });
+        drop(sockets);
+        Socket { inner, handle: Arc::clone(&self.0) }
     }
 
     /// Opens the connection, although no socket needs it yet. Sockets open it by themselves.
@@ -33,7 +42,7 @@ impl<P: Parser> Client<P> {
     /// for a socket to connect is dropped, and its acks fail; only the queue of a client with `retries` stays. A later [`Socket::connect`]
     /// opens the connection again.
     pub fn close(&self) {
-        for socket in lock(&self.0.peer.shared.sockets).values() {
+        for socket in lock(&self.0.peer.shared.sockets).iter() {
             lock(&socket.status).active = false;
         }
         self.command(Command::Close);

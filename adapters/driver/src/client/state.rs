@@ -2,7 +2,6 @@
 //!
 //! These types refer to each other, so they are in one file. Their methods are in the other files of this folder.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
@@ -42,8 +41,8 @@ pub(crate) struct Shared<P: Parser> {
     pub(super) full_inboxes: AtomicUsize,
     pub(super) log_counters: LogCounters,
     transport: AtomicU8,
-    /// The sockets by namespace. Emptied when the task ends.
-    pub(super) sockets: Mutex<BTreeMap<Text, Arc<SocketInner<P>>>>,
+    /// The sockets, one for each namespace. Most clients have one. Emptied when the task ends.
+    pub(super) sockets: Mutex<Vec<Arc<SocketInner<P>>>>,
     /// The observers of the connection.
     pub(super) observers: Mutex<Arc<Vec<Observer<P>>>>,
     /// Makes handles for handlers. Empty once the application has dropped its last handle.

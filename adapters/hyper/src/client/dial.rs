@@ -23,4 +23,15 @@ pub trait Dial: Send + Sync + 'static {
     /// # Errors
     /// [`ConnectError::Tls`] or [`ConnectError::TlsMissing`].
     fn secure(&self, io: Self::Io, host: &str) -> impl Future<Output = Result<Self::Io, ConnectError>> + Send;
+
+    /// Same as [`Dial::secure`], for a proxy. Whom a client trusts as its server, and how it identifies itself there, is no matter of a proxy.
+    ///
+    /// # Errors
+    /// As [`Dial::secure`].
+    fn secure_proxy(&self, io: Self::Io, host: &str) -> impl Future<Output = Result<Self::Io, ConnectError>> + Send;
+
+    /// Whether all connections lead to one place, whatever the host, for example a Unix socket. Proxies are not used then.
+    fn is_fixed(&self) -> bool {
+        false
+    }
 }

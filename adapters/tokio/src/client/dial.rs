@@ -34,6 +34,8 @@ pub struct Dialer {
     unix: Option<PathBuf>,
     #[cfg(feature = "tls")]
     tls: Option<ClientTls>,
+    #[cfg(feature = "tls")]
+    proxy_tls: Option<ClientTls>,
 }
 
 impl Default for Dialer {
@@ -53,6 +55,8 @@ impl Dialer {
             unix: None,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "tls")]
+            proxy_tls: None,
         }
     }
 
@@ -64,7 +68,8 @@ impl Dialer {
         self
     }
 
-    /// Connects to this Unix socket, whatever the host and port of the URL are. They are still those of the header `Host` and of TLS.
+    /// Connects to this Unix socket, whatever the host and port of the URL are. They are still those of the header `Host` and of TLS. Proxies
+    /// are not used then.
     #[cfg(unix)]
     #[must_use]
     pub fn with_unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
@@ -72,12 +77,35 @@ impl Dialer {
         self
     }
 
-    /// Uses other settings of TLS than the roots of the operating system.
+    /// Uses other settings of TLS than the roots of the operating system. They are for servers, and not for proxies.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls(mut self, tls: ClientTls) -> Self {
         self.tls = Some(tls);
         self
+    }
+
+    /// Uses other settings of TLS than the roots of the operating system with proxies whose URL begins with `https`.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_proxy_tls(mut self, tls: ClientTls) -> Self {
+        self.proxy_tls = Some(tls);
+        self
+    }
+
+    /// Does a TLS handshake with these settings, or with the roots of the operating system.
+    #[cfg(feature = "tls")]
+    async fn handshake(
+        &self,
+        tls: Option<&ClientTls>,
+        io: TokioIo<ClientIo>,
+        host: &str,
+    ) -> Result<TokioIo<ClientIo>, ConnectError> {
+        let settings = match tls {
+            Some(settings) => settings,
+            None => tls::system(host)?,
+        };
+        Ok(TokioIo::new(ClientIo(settings.connect(io.into_inner(), host, self.connect_timeout).await?)))
     }
 
     async fn open(&self, host: &str, port: u16) -> Result<Kind, ConnectError> {
@@ -112,16 +140,27 @@ impl Dial for Dialer {
 
     #[cfg(feature = "tls")]
     async fn secure(&self, io: Self::Io, host: &str) -> Result<Self::Io, ConnectError> {
-        let settings = match &self.tls {
-            Some(settings) => settings,
-            None => tls::system(host)?,
-        };
-        Ok(TokioIo::new(ClientIo(settings.connect(io.into_inner(), host, self.connect_timeout).await?)))
+        self.handshake(self.tls.as_ref(), io, host).await
+    }
+
+    #[cfg(feature = "tls")]
+    async fn secure_proxy(&self, io: Self::Io, host: &str) -> Result<Self::Io, ConnectError> {
+        self.handshake(self.proxy_tls.as_ref(), io, host).await
     }
 
     #[cfg(not(feature = "tls"))]
     async fn secure(&self, _: Self::Io, host: &str) -> Result<Self::Io, ConnectError> {
         Err(ConnectError::TlsMissing { host: host.to_owned() })
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn secure_proxy(&self, io: Self::Io, host: &str) -> Result<Self::Io, ConnectError> {
+        self.secure(io, host).await
+    }
+
+    #[cfg(unix)]
+    fn is_fixed(&self) -> bool {
+        self.unix.is_some()
     }
 }
 
@@ -132,6 +171,10 @@ fn unreachable(host: &str, port: u16, source: io::Error) -> ConnectError {
 
 /// Connects to the first address that answers. The error is that of the last one.
 async fn any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    // Without the set, whose entry would stay referenced by the stream for as long as the connection is open.
+    if let [only] = *addresses {
+        return TcpStream::connect(only).await;
+    }
     let mut rest = addresses.into_iter();
     let mut attempts = FuturesUnordered::new();
     let mut last = None;

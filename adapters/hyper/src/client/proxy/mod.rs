@@ -100,7 +100,8 @@ impl Proxies {
         tunnel: bool,
     ) -> Result<(D::Io, Way), ConnectError> {
         let host = uri.host().unwrap_or_default();
-        let Some(proxy) = self.0.as_ref().and_then(|matcher| matcher.intercept(uri)) else {
+        let matcher = self.0.as_ref().filter(|_| !dial.is_fixed());
+        let Some(proxy) = matcher.and_then(|matcher| matcher.intercept(uri)) else {
             return Ok((dial.connect(unbracketed(host), port).await?, Way::Direct));
         };
         let proxy = Proxy::new(proxy);
@@ -151,7 +152,10 @@ impl Proxy {
         let uri = self.intercept.uri();
         let host = unbracketed(uri.host().unwrap_or_default());
         let io = dial.connect(host, self.port).await.map_err(unreachable)?;
-        if uri.scheme() == Some(&Scheme::HTTPS) { dial.secure(io, host).await.map_err(unreachable) } else { Ok(io) }
+        if uri.scheme() != Some(&Scheme::HTTPS) {
+            return Ok(io);
+        }
+        dial.secure_proxy(io, host).await.map_err(unreachable)
     }
 
     /// Has the proxy connect to a server.
