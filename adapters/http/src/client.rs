@@ -122,12 +122,12 @@ impl Connection {
     /// # Errors
     ///
     /// If the connection [is not reusable](Self::is_reusable), or the head would not be valid.
-    pub fn request<'a>(
+    pub fn request<'n, 'v>(
         &mut self,
         method: &str,
         target: &str,
-        host: &'a str,
-        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+        host: &str,
+        headers: impl IntoIterator<Item = (&'n str, &'v str)>,
         body: Option<Bytes>,
     ) -> Result<(), SendError> {
         if !self.is_reusable() {
@@ -147,7 +147,8 @@ impl Connection {
             asks_close |=
                 name.eq_ignore_ascii_case("connection") && options.any(|option| option.eq_ignore_ascii_case("close"));
         });
-        put_headers(&mut head, core::iter::once(("host", host)).chain(headers))?;
+        put_headers(&mut head, [("host", host)])?;
+        put_headers(&mut head, headers)?;
         if let Some(body) = &body {
             put_length(&mut head, body.len());
         }

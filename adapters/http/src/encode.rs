@@ -5,9 +5,9 @@ use bytes::{BufMut as _, BytesMut};
 use crate::SendError;
 
 /// Appends headers. Fails before anything is appended that could end the head or frame the body.
-pub(crate) fn put_headers<'a>(
+pub(crate) fn put_headers<'n, 'v>(
     head: &mut BytesMut,
-    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+    headers: impl IntoIterator<Item = (&'n str, &'v str)>,
 ) -> Result<(), SendError> {
     for (name, value) in headers {
         if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding") {

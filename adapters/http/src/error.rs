@@ -17,9 +17,10 @@ pub enum Error {
     /// A line of a head, of the framing of a chunk or of a trailer does not end in CR LF.
     #[error("the peer ended a line without CR LF")]
     BareLf,
-    /// An HTTP/1.1 request without `Host`, or a request with several (RFC 9112 section 3.2).
-    #[error("the request does not have exactly one Host header")]
-    Host,
+    /// A request with several `Host` headers. One without any is accepted, as by most servers, although RFC 9112 section 3.2 forbids it:
+    /// nothing here depends on the host.
+    #[error("the request has more than one Host header")]
+    RepeatedHost,
     /// A `Content-Length` that is not a number, or does not fit in 64 bits.
     #[error("the peer sent a Content-Length that is not a valid number")]
     InvalidLength,

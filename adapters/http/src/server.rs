@@ -96,6 +96,8 @@ pub struct Connection {
     limits: Limits,
     state: State,
     scanner: HeadScanner,
+    /// An empty line before this head is skipped already.
+    skipped_line: bool,
     /// Input that is not decoded: a part of a head, or what follows a request.
     buffer: BytesMut,
     exchange: Option<Exchange>,
@@ -156,6 +158,7 @@ impl Connection {
             limits,
             state: State::Head,
             scanner: HeadScanner::default(),
+            skipped_line: false,
             buffer: BytesMut::new(),
             exchange: None,
             events: Events::default(),
@@ -224,10 +227,10 @@ impl Connection {
     /// # Errors
     ///
     /// If nothing is to be answered, or the head would not be valid.
-    pub fn respond<'a>(
+    pub fn respond<'n, 'v>(
         &mut self,
         status: u16,
-        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+        headers: impl IntoIterator<Item = (&'n str, &'v str)>,
         body: impl Into<Bytes>,
     ) -> Result<(), SendError> {
         let body = body.into();
@@ -250,10 +253,10 @@ impl Connection {
     /// # Errors
     ///
     /// Those of [`respond`](Self::respond).
-    pub fn begin_response<'a>(
+    pub fn begin_response<'n, 'v>(
         &mut self,
         status: u16,
-        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+        headers: impl IntoIterator<Item = (&'n str, &'v str)>,
     ) -> Result<(), SendError> {
         let (head, answer) = self.begin(status, headers, None)?;
         self.output.push_back(head.freeze());
@@ -408,13 +411,16 @@ impl Connection {
 
     /// Returns whether a head was decoded.
     fn decode_head(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
-        // Old clients send an empty line after a body (RFC 9112 section 2.2).
-        while let Some(rest) = input.strip_prefix(b"\r\n") {
+        // Old clients send one empty line after a body (RFC 9112 section 2.2).
+        if !self.skipped_line
+            && let Some(rest) = input.strip_prefix(b"\r\n")
+        {
             *input = rest;
             self.scanner = HeadScanner::default();
+            self.skipped_line = true;
         }
         let Some(length) = self.scanner.find(input, self.limits.max_head)? else { return Ok(false) };
-        self.scanner = HeadScanner::default();
+        (self.scanner, self.skipped_line) = (HeadScanner::default(), false);
         let (head, rest) = input.split_at_checked(length).unwrap_or((input, &[]));
         *input = rest;
         self.open(Bytes::copy_from_slice(head))?;
@@ -434,8 +440,8 @@ impl Connection {
         if framing.expects_other {
             return Err(Error::UnsupportedExpectation);
         }
-        if framing.hosts > 1 || version == 1 && framing.hosts == 0 {
-            return Err(Error::Host);
+        if framing.hosts > 1 {
+            return Err(Error::RepeatedHost);
         }
         let headers = Headers::new(&head, parsed.headers)?;
         let has_body = framing.chunked || framing.length.is_some_and(|length| length > 0);
@@ -486,10 +492,10 @@ impl Connection {
     }
 
     /// Writes the head of a response.
-    fn begin<'a>(
+    fn begin<'n, 'v>(
         &mut self,
         status: u16,
-        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+        headers: impl IntoIterator<Item = (&'n str, &'v str)>,
         length: Option<usize>,
     ) -> Result<(BytesMut, Answer), SendError> {
         // A failure without a request is answered as if it were the simplest one.

@@ -1,6 +1,6 @@
 //! A Socket.IO server built only from the state machines and the threads of the standard library. It does what `echo.rs` does on `/` and
 //! `/custom`, over polling, WebSocket and the upgrade. Flags: `--port` (0 selects a free one), `--ping-interval` and `--ping-timeout` in
-//! milliseconds, `--max-payload` in bytes. Besides the machines it uses `httparse`, `getrandom`, `bytes` and `serde_json`.
+//! milliseconds, `--max-payload` in bytes. Besides the machines it uses `getrandom`, `bytes` and `serde_json`.
 //!
 //! `bare_client.rs` is its counterpart. Two kinds of threads share a [`Peer`], a machine behind a lock. Each TCP connection has one that passes input to the machine
 //! ([`Visitor`]). Each peer has one that writes the machine's output, runs the application and wakes for timers. All queues are in the
@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{env, iter, thread, time, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use engineio_http::{Error, Limits, server as http};
 use engineio_proto::server::{
     BodyFault, Handshake, Input, LinkDownCause, Refusal, RequestKind, Route, Server, Transmit,
 };
@@ -22,9 +23,6 @@ use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake};
 use serde_json::{Value, json};
 use socketio_proto::server::{Connection, Namespace, Namespaces, Operation, Target};
 use socketio_proto::{EmitError, Encoder, Event, Json, Outgoing, Parser as _, Payload, Pending, SocketHandle};
-
-/// The size of a read, and the longest head of a request.
-const READ: usize = 16 * 1024;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let flag = |name: &str| env::args().skip_while(|given| given != name).nth(1).map(|value| value.parse()).transpose();
@@ -48,7 +46,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             stream.set_nodelay(true)?;
             stream.set_write_timeout(Some(hub.patience))?;
             let (stream, deadline) = (Arc::new(stream), time::Instant::now() + hub.patience);
-            let visitor = Visitor { hub, name, stream, buffer: BytesMut::new(), deadline };
+            let http = http::Connection::new(Limits::default().with_max_body(hub.engine.config().max_payload));
+            let visitor = Visitor { hub, name, stream, http, buffer: BytesMut::new(), deadline };
             thread::Builder::new().spawn(|| visitor.run())
         };
         if let Err(error) = stream.and_then(start) {
@@ -243,12 +242,13 @@ impl State {
 }
 
 /// The thread that reads from a TCP connection. The connection carries one request, or becomes a link. HTTP allows more, but that does
-/// not concern the machines: any HTTP library can replace this code.
+/// not concern the machines: any HTTP library can take the place of `http`.
 struct Visitor {
     hub: Arc<Hub>,
     /// The id of its request, or of its link.
     name: u64,
     stream: Arc<TcpStream>,
+    http: http::Connection,
     /// Bytes that are read but not used yet.
     buffer: BytesMut,
     /// When the request must have arrived and been answered, or when the next bytes must arrive on a link.
@@ -257,15 +257,16 @@ struct Visitor {
 
 impl Visitor {
     fn run(mut self) {
-        let end = |bytes: &[u8]| bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|end| end + 4);
-        let Some(head) = self.read_part(|bytes| end(bytes).or((bytes.len() > READ).then_some(READ))) else { return };
-        let peer = self.request(&head).inspect_err(|refusal| {
+        let peer = match self.next() {
+            Some(http::Event::Request(head)) => self.request(&head),
+            Some(http::Event::Failed(error)) => Err(Response::new(error.status(), &[], Bytes::new())),
+            _ => return,
+        };
+        if let Err(refusal) = &peer {
             write(&self.stream, &refusal.to_http1(true), true);
-        });
-        // Read and ignore further input: that detects a disconnect, and closing over unread input could destroy the answer.
-        while self.read() {
-            self.buffer.clear();
         }
+        // Read and ignore further input: that detects a disconnect, and closing over unread input could destroy the answer.
+        while self.next().is_some() {}
         if let (Ok(peer), request) = (peer, RequestId(self.name)) {
             let unanswered = |state: &mut State| state.held.remove(&request).is_some();
             peer.tell(|state, now| unanswered(state).then(|| state.machine.handle(now, Input::Aborted { request })));
@@ -273,20 +274,12 @@ impl Visitor {
     }
 
     /// Finds the peer of a request and passes the request to it. Returns the response if the request is refused.
-    fn request(&mut self, head: &[u8]) -> Result<Arc<Peer>, Response> {
+    fn request(&mut self, http: &http::Request) -> Result<Arc<Peer>, Response> {
         let status = |status| Response::new(status, &[], Bytes::new());
-        let mut fields = [httparse::EMPTY_HEADER; 64];
-        let mut http = httparse::Request::new(&mut fields);
-        let complete = http.parse(head).is_ok_and(|head| head.is_complete());
-        let (true, Some(method), Some(target)) = (complete, http.method, http.path) else { return Err(status(400)) };
-        let fields = http.headers.iter().map(|field| (field.name, field.value));
-        let field = |wanted| fields.clone().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value);
-        let target = target.strip_prefix("/socket.io/").ok_or_else(|| status(404))?;
-        let length = field("content-length").map_or(Some(0), |length| str::from_utf8(length).ok()?.parse().ok());
-        let (Some(length), None) = (length, field("transfer-encoding")) else { return Err(status(411)) };
-
+        let target = http.target().strip_prefix("/socket.io/").ok_or_else(|| status(404))?;
+        let fields = http.headers().iter();
         // From here on the machines decide.
-        let head = RequestHead::new(method, target, fields.clone());
+        let head = RequestHead::new(http.method(), target, fields.clone());
         let key = head.websocket.then(|| handshake::accept(fields.clone())).transpose();
         let key = key.map_err(|error| Response::new(error.status(), error.headers(), Bytes::new()))?;
         let known = |sid| lock(&self.hub.peers).get(&sid).cloned();
@@ -297,13 +290,11 @@ impl Visitor {
             _ => return Err(status(400)),
         };
         let peer = peer.map_err(|refusal| session_request.refuse(refusal))?;
-
         let (request, link, stream) = (RequestId(self.name), LinkId(self.name), Arc::clone(&self.stream));
-        let max_payload = self.hub.engine.config().max_payload;
         peer.tell(|state, now| {
             state.machine.session().admit(&session_request)?;
             let input = if let (RequestKind::Link(kind), Some(key)) = (session_request.kind(), key) {
-                let limits = websocket::Limits::default().with_max_message(max_payload);
+                let limits = websocket::Limits::default().with_max_message(self.hub.engine.config().max_payload);
                 // The session already limits what waits to be sent.
                 let websocket = websocket::Connection::server(limits).with_max_outgoing(usize::MAX);
                 let protocol = handshake::protocols(fields.clone()).next();
@@ -311,33 +302,39 @@ impl Visitor {
                 Input::LinkUp { link, kind }
             } else {
                 state.held.insert(request, stream);
-                let content_type = ContentType::from_header(field("content-type"));
+                let content_type = ContentType::from_header(http.headers().get("content-type"));
                 let post = session_request.kind() == RequestKind::Post;
                 if post { Input::Post { request, content_type } } else { Input::Get { request } }
             };
             state.machine.handle(now, input);
             Ok(())
         })?;
-
-        let hand_in = |input| peer.tell(|state, now| state.machine.handle(now, input));
-        let whole = |bytes: &[u8]| (bytes.len() >= length).then_some(length);
-        match session_request.kind() {
-            RequestKind::Link(_) => self.read_link(&peer, link),
-            RequestKind::Post if length > max_payload => {
-                hand_in(Input::BodyRejected { request, fault: BodyFault::TooLarge })
-            }
-            RequestKind::Post => _ = self.read_part(whole).map(|body| hand_in(Input::Body { request, body })),
-            _ => {}
+        let mut body = BytesMut::new();
+        while session_request.kind() == RequestKind::Post
+            && let Some(event) = self.next()
+        {
+            let input = match event {
+                http::Event::End => Input::Body { request, body: body.split().freeze() },
+                http::Event::Failed(Error::BodyTooLarge) => Input::BodyRejected { request, fault: BodyFault::TooLarge },
+                http::Event::Body(part) => {
+                    body.extend_from_slice(&part);
+                    continue;
+                }
+                _ => continue,
+            };
+            peer.tell(|state, now| state.machine.handle(now, input));
         }
+        matches!(session_request.kind(), RequestKind::Link(_)).then(|| self.read_link(&peer, link));
         Ok(peer)
     }
 
     /// Passes the messages of a link to its peer, no faster than the machine accepts them, until the link ends.
     fn read_link(&mut self, peer: &Peer, link: LinkId) {
         let mut ended = false;
+        // Bytes may have arrived together with the request.
+        self.buffer.extend_from_slice(&self.http.upgrade().unwrap_or_default());
         while !ended {
             self.deadline = time::Instant::now() + self.hub.patience;
-            // Bytes may have arrived together with the request.
             ended = self.buffer.is_empty() && !self.read();
             let state = peer.changed.wait_while(lock(&peer.state), |state| !state.machine.wants_input());
             let State { machine, links, .. } = &mut *state.unwrap_or_else(PoisonError::into_inner);
@@ -360,15 +357,19 @@ impl Visitor {
         }
     }
 
-    /// Reads until `length` returns the length of a part, and takes that part. `None` if the connection ends first.
-    fn read_part(&mut self, length: impl Fn(&[u8]) -> Option<usize>) -> Option<Bytes> {
-        while length(&self.buffer).is_none() && self.read() {}
-        length(&self.buffer).map(|length| self.buffer.split_to(length).freeze())
+    /// Reads until something has happened. `None` if the connection ends first.
+    fn next(&mut self) -> Option<http::Event> {
+        let mut event = self.http.poll_event();
+        while event.is_none() {
+            self.read().then(|| self.http.handle(&self.buffer.split()))?;
+            event = self.http.poll_event();
+        }
+        event
     }
 
     /// Reads more input before the deadline. Returns false if nothing arrives, or the connection has ended.
     fn read(&mut self) -> bool {
-        let mut bytes = [0; READ];
+        let mut bytes = [0; 16 * 1024];
         // After the deadline this fails, because a timeout of zero cannot be set.
         let ready = self.stream.set_read_timeout(Some(self.deadline.saturating_duration_since(time::Instant::now())));
         let count = ready.and_then(|()| (&*self.stream).read(&mut bytes)).unwrap_or(0);
@@ -381,8 +382,7 @@ impl Visitor {
 fn write(mut stream: &TcpStream, bytes: &[u8], last: bool) -> bool {
     let written = stream.write_all(bytes).is_ok();
     if last || !written {
-        // Fails if the peer has closed first.
-        let _ = stream.shutdown(if written { Shutdown::Write } else { Shutdown::Both });
+        let _ = stream.shutdown(if written { Shutdown::Write } else { Shutdown::Both }); // Fails if the peer was first.
     }
     written
 }

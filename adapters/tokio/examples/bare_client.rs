@@ -4,25 +4,26 @@
 //! Arguments: `http://HOST:PORT[/NAMESPACE]`, `--transport polling|websocket` (default: polling, then an upgrade), and `--max-payload` in
 //! bytes. It prints events, and acknowledges them with their own arguments. It emits each line that it reads: `["name",1]` is an event,
 //! `?["name",1]` asks for an ack, and anything else is the event `message`, with text, or bytes after `binary `. At the end of the input
-//! it waits for acks, then closes. Besides the machines it uses `httparse`, `getrandom`, `bytes` and `serde_json`.
+//! it waits for acks, then closes. Besides the machines it uses `getrandom`, `bytes` and `serde_json`.
 //!
 //! All threads share the machine behind a lock. The main thread does what the machine asks for, and runs the application. Each connection
 //! has a thread that dials, reads, and passes input to the machine. No thread reads or writes under the lock.
 
-use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::{collections::HashMap, env, thread, time, time::Duration};
+use std::{collections::HashMap, env, iter, thread, time, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
+use engineio_http::client as http;
 use engineio_proto::client::{self as engine, Input, Method, Transmit};
 use engineio_proto::{ContentType, Instant, LinkDownCause, LinkId, LinkKind, Message, RequestId};
 use engineio_websocket::{self as websocket, Closed, ConnectionEvent, handshake::ClientHandshake};
 use socketio_proto::client::{Client, Config, Event, SocketOptions};
 use socketio_proto::{DecodeError, Encoder, Json, Limits, PacketType, Payload, SocketHandle};
 
-/// The longest head of a response. Also, no lines are read while this much waits to be sent.
-const HEAD: usize = 16 * 1024;
+/// The size of a read. Also, no lines are read while this much waits to be sent.
+const READ: usize = 16 * 1024;
 /// How long the server may send nothing, take nothing, or leave an event unacknowledged. Its pings must be more frequent.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -165,7 +166,7 @@ impl Driver {
     fn emit_lines(&self) {
         let mut encoder = Encoder::new();
         for line in io::stdin().lock().lines().map_while(Result::ok) {
-            drop(self.wait_while(|state| state.client.buffered_bytes() > HEAD));
+            drop(self.wait_while(|state| state.client.buffered_bytes() > READ));
             let Ok((event, asks)) = parse(&line) else { continue };
             let (name, socket) = (event.name().unwrap_or_default(), self.socket);
             let emitted = self.tell(|State { client, awaited_acks, .. }, now| match asks {
@@ -193,57 +194,46 @@ impl Driver {
         stream.set_write_timeout(Some(PATIENCE))?;
         let dialed = |state: &mut State, _| state.dials.get_mut(&id).map(|dial| *dial = Some(Arc::clone(&stream)));
         self.tell(dialed).ok_or("no longer needed")?;
-        let handshake = ClientHandshake::new(random()?);
-        let (is_link, mut fields) = (method.is_none(), "Connection: close\r\n".to_owned());
-        let (verb, body) = match method {
-            Some(Method::Post { body, content_type }) => {
-                fields += &format!("Content-Type: {}\r\nContent-Length: {}\r\n", content_type.as_str(), body.len());
-                ("POST", body)
-            }
-            _ => ("GET", Bytes::new()),
-        };
-        if is_link {
-            fields = handshake.headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let mut http = http::Connection::new(engineio_http::Limits::default().with_max_body(self.max_payload));
+        let handshake = method.is_none().then(|| random().map(ClientHandshake::new)).transpose()?;
+        let mut fields = handshake.as_ref().map_or(vec![("connection", "close")], |link| link.headers().collect());
+        let (mut verb, mut content) = ("GET", None);
+        if let Some(Method::Post { body, content_type }) = method {
+            fields.push(("content-type", content_type.as_str()));
+            (verb, content) = ("POST", Some(body));
         }
-        let head = format!("{verb} /socket.io/?{query} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", self.host);
-        (&*stream).write_all(&[head.as_bytes(), &body].concat())?;
+        http.request(verb, &format!("/socket.io/?{query}"), &self.host, fields, content)?;
+        iter::from_fn(|| http.poll_transmit()).try_for_each(|bytes| (&*stream).write_all(&bytes))?;
 
-        let (mut reader, mut head) = (BufReader::new(&*stream), Vec::new());
-        while !head.ends_with(b"\r\n\r\n") {
-            let count = (&mut reader).take(HEAD as u64).read_until(b'\n', &mut head)?;
-            if count == 0 || head.len() > HEAD {
-                return Err("the response has no head, or a head that is too long".into());
+        let (mut head, mut body, mut buffer) = (None, BytesMut::new(), [0; READ]);
+        loop {
+            match http.poll_event() {
+                Some(http::Event::Response(response)) => head = Some(response),
+                Some(http::Event::Body(part)) => body.extend_from_slice(&part),
+                Some(http::Event::Failed(error)) => return Err(error.into()),
+                None if handshake.is_none() || head.is_none() => match (&*stream).read(&mut buffer)? {
+                    0 => http.handle_end(),
+                    count => http.handle(buffer.get(..count).unwrap_or_default()),
+                },
+                _ => break, // The response is complete, or the head of one that opens a link.
             }
         }
-        let mut fields = [httparse::EMPTY_HEADER; 64];
-        let mut response = httparse::Response::new(&mut fields);
-        response.parse(&head)?;
-        let (status, fields) = (response.code.unwrap_or_default(), response.headers);
-        if is_link {
-            handshake.check(status, fields.iter().map(|field| (field.name, field.value)))?;
-            return self.read_link(LinkId(id), &stream, reader);
+        let head = head.ok_or("there is no response")?;
+        if let Some(handshake) = handshake {
+            handshake.check(head.status(), head.headers().iter())?;
+            return self.read_link(LinkId(id), &stream, http.upgrade()?);
         }
-        let (mut body, limit) = (Vec::new(), self.max_payload.saturating_add(HEAD));
-        reader.take(limit as u64).read_to_end(&mut body)?; // The server ends the connection after the body.
-        let field = |name| fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value);
-        if body.len() == limit {
-            return Err("the response is too large: raise `--max-payload`".into());
-        } else if field("transfer-encoding").is_some() {
-            body = unchunked(&body).ok_or("the response is incomplete")?;
-        } else if field("content-length").is_some_and(|length| length != body.len().to_string().as_bytes()) {
-            return Err("the response is incomplete".into());
-        }
-        let content_type = ContentType::from_response_header(field("content-type"));
-        let input = Input::Response { request: RequestId(id), status, content_type, body: body.into() };
+        let content_type = ContentType::from_response_header(head.headers().get("content-type"));
+        let (request, status, body) = (RequestId(id), head.status(), body.freeze());
         self.tell(|state, now| {
             state.dials.remove(&id);
-            state.client.handle(now, input);
+            state.client.handle(now, Input::Response { request, status, content_type, body });
         });
         Ok(())
     }
 
     /// Passes the messages of a link to the machine, no faster than it accepts them, until the link ends.
-    fn read_link(&self, link: LinkId, stream: &Arc<TcpStream>, mut reader: impl BufRead) -> Result<(), Error> {
+    fn read_link(&self, link: LinkId, stream: &Arc<TcpStream>, rest: Bytes) -> Result<(), Error> {
         let limits = websocket::Limits::default().with_max_message(self.max_payload);
         // The machine already limits what waits to be sent.
         let websocket = websocket::Connection::client(limits, random()?).with_max_outgoing(usize::MAX);
@@ -251,15 +241,14 @@ impl Driver {
             state.dials.remove(&link.0).map(|_| state.links.insert(link, (Arc::clone(stream), websocket)));
             state.client.handle(now, Input::LinkUp { link });
         });
-        let mut ended = false;
+        let (mut reader, mut buffer, mut ended) = (rest.reader().chain(&**stream), [0; READ], false);
         while !ended {
-            let mut bytes = BytesMut::from(reader.fill_buf().unwrap_or_default());
-            reader.consume(bytes.len());
+            let count = reader.read(&mut buffer).unwrap_or(0);
+            ended = count == 0;
             let mut state = self.wait_while(|state| !state.client.wants_input());
             let State { client, links, .. } = &mut *state;
             let Some((_, websocket)) = links.get_mut(&link) else { return Ok(()) };
-            websocket.handle(&mut bytes);
-            ended = bytes.is_empty();
+            websocket.handle(buffer.get_mut(..count).unwrap_or_default());
             if ended {
                 websocket.handle_end();
             }
@@ -318,20 +307,6 @@ fn shown(payload: &Payload) -> String {
     let raw = |index| payload.raw(index).unwrap_or_default().to_owned();
     let shown = |index| payload.bytes(index).map_or_else(|| raw(index), |bytes| format!("{bytes:?}"));
     (0..payload.len()).map(shown).collect::<Vec<_>>().join(" ")
-}
-
-/// The content of the chunks. `None` if the last chunk is missing.
-fn unchunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut body = vec![];
-    while let Ok(httparse::Status::Complete((start, size))) = httparse::parse_chunk_size(bytes) {
-        let (chunk, rest) = bytes.get(start..)?.split_at_checked(size.try_into().ok()?)?;
-        if chunk.is_empty() {
-            return Some(body);
-        }
-        body.extend_from_slice(chunk);
-        bytes = rest.strip_prefix(b"\r\n")?;
-    }
-    None
 }
 
 fn random<const N: usize>() -> Result<[u8; N], Error> {

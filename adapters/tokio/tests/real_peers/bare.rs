@@ -273,14 +273,18 @@ fn requests_that_are_refused(address: SocketAddr) {
     let refused = [
         ("\r\n\r\n".to_owned(), 400),
         ("no HTTP at all\r\n\r\n".to_owned(), 400),
-        (format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000)), 400),
+        (format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000)), 431),
         (format!("GET /socket.io/ HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(100)), 400),
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), 404),
         ("GET /socket.io/ HTTP/1.1\r\n\r\n".to_owned(), 400),
         (get("&sid=unknown"), 400),
         (format!("{}\r\n", with_sid("PUT")), 500),
-        (format!("{}Transfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", with_sid("POST")), 411),
-        (format!("{}Content-Length: many\r\n\r\n", with_sid("POST")), 411),
+        (format!("{}Transfer-Encoding: gzip\r\n\r\n1\r\n1\r\n0\r\n\r\n", with_sid("POST")), 501),
+        (
+            format!("{}Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1\r\n1\r\n0\r\n\r\n", with_sid("POST")),
+            400,
+        ),
+        (format!("{}Content-Length: many\r\n\r\n", with_sid("POST")), 400),
         (format!("{websocket}\r\n"), 400),
         (format!("{websocket}Sec-WebSocket-Version: 8\r\n{key}\r\n"), 426),
         (format!("{websocket}Sec-WebSocket-Version: 13\r\n{key}Sec-WebSocket-Protocol: x,,y\r\n\r\n"), 400),
@@ -291,6 +295,8 @@ fn requests_that_are_refused(address: SocketAddr) {
     }
     // None of them has harmed the session.
     assert_eq!(answer(address, post(&sid, 2, "40")), (200, "ok".to_owned()));
+    let chunked = format!("{}Transfer-Encoding: chunked\r\n\r\n7\r\n42[\"x\"]\r\n0\r\n\r\n", with_sid("POST"));
+    assert_eq!(answer(address, chunked), (200, "ok".to_owned()));
 }
 
 /// Sends requests as they arrive from a proxy that always adds `Upgrade`.
