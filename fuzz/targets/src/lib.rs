@@ -3,6 +3,7 @@
 //!
 //! | kind | targets |
 //! |---|---|
+//! | HTTP itself | `http_server`, `http_client` |
 //! | decoders | `engine_packet`, `engine_payload`, `jsonp`, `webtransport`, `json_scanner`, `socket_json`, `socket_msgpack`, `typed_read`, `websocket_decoder`, `websocket_deflate` |
 //! | encode, then decode | `engine_encode`, `socket_encode`, `websocket_pair` |
 //! | HTTP | `http_route`, `http_bodies`, `websocket_handshake` |
@@ -12,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod engine;
+mod http;
 mod input;
 mod socket;
 mod websocket;
@@ -20,6 +22,7 @@ pub use self::engine::{
     engine_client, engine_client_pair, engine_encode, engine_packet, engine_pair, engine_payload, engine_session,
     engine_session_v3, http_bodies, http_route, jsonp, webtransport,
 };
+pub use self::http::{http_client, http_server};
 pub use self::socket::{
     json_scanner, namespace, recovery, socket_client, socket_client_pair, socket_connection, socket_connection_v3,
     socket_encode, socket_json, socket_msgpack, socket_world, typed_read,
@@ -53,6 +56,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("webtransport", webtransport),
     ("http_bodies", http_bodies),
     ("http_route", http_route),
+    ("http_server", http_server),
+    ("http_client", http_client),
     ("engine_pair", engine_pair),
     ("engine_client_pair", engine_client_pair),
     ("socket_world", socket_world),
