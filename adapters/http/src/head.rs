@@ -22,7 +22,8 @@ impl HeadScanner {
         while let Some(at) = bytes.get(self.searched..).and_then(|rest| memchr::memchr(b'\n', rest)) {
             let feed = self.searched + at;
             match bytes.get(self.line..feed) {
-                Some(b"\r") if feed >= limit => return Err(Error::HeadTooLarge),
+                // Before all else, so that the error does not depend on how the head was split.
+                _ if feed >= limit => return Err(Error::HeadTooLarge),
                 Some(b"\r") => return Ok(Some(feed + 1)),
                 Some([.., b'\r']) => (self.searched, self.line) = (feed + 1, feed + 1),
                 _ => return Err(Error::BareLf),

@@ -215,6 +215,10 @@ fn limits_hold_exactly() {
     let head = GET.len();
     assert_eq!(failed(limits.with_max_head(head), GET), None);
     assert_eq!(failed(limits.with_max_head(head - 1), GET), Some(Error::HeadTooLarge));
+    // The same error, whether the byte behind the limit has arrived or not.
+    let long = format!("GET / HTTP/1.1\r\nhost: h\r\na: {}\n", "x".repeat(100));
+    assert_eq!(failed(limits.with_max_head(64), &long), Some(Error::HeadTooLarge));
+    assert_eq!(serve(limits.with_max_head(64), long.as_bytes().chunks(1)).failed, Some(Error::HeadTooLarge));
     let fields = |count: usize| format!("GET / HTTP/1.1\r\nhost: h\r\n{}\r\n", "a: b\r\n".repeat(count - 1));
     assert_eq!(failed(limits.with_max_headers(3), &fields(3)), None);
     assert_eq!(failed(limits.with_max_headers(3), &fields(4)), Some(Error::TooManyHeaders));
