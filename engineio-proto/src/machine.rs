@@ -1,5 +1,7 @@
 //! [`Machine`], the trait of the methods that all machines share, and [`LinkInput`], the inputs that they share.
 
+use bytes::Bytes;
+
 use crate::event::{LinkDownCause, LinkKind};
 use crate::id::LinkId;
 use crate::message::Message;
@@ -13,6 +15,9 @@ pub trait LinkInput {
 
     /// A WebSocket delivered a message.
     fn link_message(link: LinkId, message: Message) -> Self;
+
+    /// A WebTransport stream delivered bytes.
+    fn link_bytes(link: LinkId, chunk: Bytes) -> Self;
 
     /// A link went down.
     fn link_down(link: LinkId, cause: LinkDownCause) -> Self;

@@ -30,6 +30,29 @@ pub trait Endpoint: Clone + Send + Sync + 'static {
         R: Runtime,
         B: HttpBody<Data: Send, Error: Send> + Send + 'static;
 
+    /// Answers the request for a WebTransport session whose path [matches](Endpoint::matches). This is for adapters. Returns once the
+    /// session is in use, or was refused: it was not open to this page, its peer sent no valid first packet within
+    /// [`EngineConfig::upgrade_timeout`](crate::EngineConfig), or `allow_request` refused it.
+    ///
+    /// `request` has the absolute URI, and in its extensions the [`RemoteAddress`](crate::RemoteAddress). `answer` sends the response: it
+    /// accepts the session, waits for its first bidirectional stream and returns that, or it refuses the session with this status. The
+    /// session ends with the stream: when the stream is shut down and everything was delivered, and when it is dropped.
+    ///
+    /// By default, every session is refused. Layers around an endpoint do not see these requests.
+    fn webtransport<R, F>(
+        &self,
+        _runtime: &R,
+        _request: http::request::Parts,
+        answer: impl FnOnce(Result<(), http::StatusCode>) -> F + Send,
+    ) -> impl Future<Output = ()> + Send
+    where
+        R: Runtime,
+        F: Future<Output = std::io::Result<R::Stream>> + Send,
+    {
+        let refused = answer(Err(http::StatusCode::NOT_FOUND));
+        async move { drop(refused.await) }
+    }
+
     /// Whether the response to this request may be held: the request polls a session and waits for a packet, or it opens one and waits for
     /// `allow_request`.
     ///
@@ -66,6 +89,23 @@ impl<A: Endpoint, B: Endpoint> Endpoint for (A, B) {
             Either::Left(self.0.respond(runtime, request, upgrade))
         } else {
             Either::Right(self.1.respond(runtime, request, upgrade))
+        }
+    }
+
+    fn webtransport<R, F>(
+        &self,
+        runtime: &R,
+        request: http::request::Parts,
+        answer: impl FnOnce(Result<(), http::StatusCode>) -> F + Send,
+    ) -> impl Future<Output = ()> + Send
+    where
+        R: Runtime,
+        F: Future<Output = std::io::Result<R::Stream>> + Send,
+    {
+        if self.0.matches(request.uri.path()) {
+            Either::Left(self.0.webtransport(runtime, request, answer))
+        } else {
+            Either::Right(self.1.webtransport(runtime, request, answer))
         }
     }
 

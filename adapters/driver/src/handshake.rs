@@ -10,6 +10,8 @@ use http::Version;
 use http::request::Parts;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+use crate::webtransport::OverWebTransport;
+
 /// The address of the peer. Listeners add it to the extensions of the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RemoteAddress(pub SocketAddr);
@@ -25,7 +27,7 @@ pub struct Secure;
 /// secrets such as cookies.
 #[derive(Debug)]
 pub struct Handshake {
-    /// `s` if the request came over TLS, otherwise `-`. Then `path?query`, and for each header a line feed and `name:value`. The types of
+    /// `t` for WebTransport, `s` if the request came over TLS, otherwise `-`. Then `path?query`, and for each header a line feed and `name:value`. The types of
     /// the HTTP library are not kept, because they would keep its read buffer alive.
     head: Box<[u8]>,
     address: Option<SocketAddr>,
@@ -44,7 +46,11 @@ impl Handshake {
         // In HTTP/1, the scheme is what the client claims.
         let claimed = parts.version >= Version::HTTP_2 && parts.uri.scheme_str() == Some("https");
         let secure = claimed || parts.extensions.get::<Secure>().is_some();
-        head.push(if secure { b's' } else { b'-' });
+        head.push(match parts.extensions.get::<OverWebTransport>() {
+            Some(OverWebTransport) => b't',
+            None if secure => b's',
+            None => b'-',
+        });
         head.extend_from_slice(target(parts).as_bytes());
         for (name, value) in headers(parts) {
             head.push(b'\n');
@@ -85,6 +91,10 @@ impl Handshake {
     /// Socket.IO, clients of revision 4 use protocol 5.
     #[must_use]
     pub fn revision(&self) -> Revision {
+        // The request of a WebTransport session does not name it, and there is only one.
+        if self.head.first() == Some(&b't') {
+            return Revision::V4;
+        }
         Revision::from_query(self.query_string())
     }
 
@@ -127,11 +137,11 @@ impl Handshake {
         self.cookies().find_map(|(key, value)| (key == name).then_some(value))
     }
 
-    /// Whether the request came over TLS: the listener says so ([`Secure`]), or the scheme of an HTTP/2 request is `https`. Behind a proxy that
+    /// Whether the request came over TLS: it is that of a WebTransport session, the listener says so ([`Secure`]), or the scheme of an HTTP/2 request is `https`. Behind a proxy that
     /// ends TLS, this is false; look at the header that the proxy adds, often `x-forwarded-proto`.
     #[must_use]
     pub fn secure(&self) -> bool {
-        self.head.first() == Some(&b's')
+        matches!(self.head.first(), Some(b's' | b't'))
     }
 
     /// Whether the request has the header `origin`. Browsers add it to requests from pages of another origin, and to every WebSocket.

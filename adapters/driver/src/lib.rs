@@ -145,6 +145,7 @@ pub mod testkit;
 mod timers;
 mod turn;
 mod upgrade;
+mod webtransport;
 
 pub use self::backlog::Backlog;
 pub use self::body::{Body, Confirmation};

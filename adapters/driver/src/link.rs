@@ -1,7 +1,7 @@
 //! A link of a session: a stream, and the protocol on it. Decodes bytes of the stream into messages, and encodes packets into bytes.
 //!
-//! The protocol is [`WebSocket`], for servers and clients. WebTransport is planned as a second protocol, with the same streams and the same
-//! output.
+//! The protocol is [`WebSocket`], for servers and clients, or WebTransport, whose stream has Engine.IO's own frames: the machine decodes
+//! them, and this file only writes their headers. Both have the same streams and the same output.
 //!
 //! All links of a thread read through one buffer, so an idle link owns none. A large frame is read directly into its own buffer. The
 //! output of a turn is also gathered in one buffer for each thread, and a link keeps only what its stream does not accept at once. Large
@@ -11,11 +11,11 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use engineio_proto::server::LinkDownCause;
-use engineio_proto::{Frame, LinkId, LinkKind, Message};
+use engineio_proto::{Frame, LinkId, LinkKind, Message, framing};
 use engineio_websocket::{
     Arena, CloseFrame, Decoder, Event, FrameKind, Limits, MaskKeys, Opcode, Role, apply_mask, encode_close,
     encode_header, encode_pong,
@@ -46,10 +46,26 @@ thread_local! {
 pub(crate) struct Link<S> {
     id: LinkId,
     stream: S,
-    protocol: WebSocket,
+    protocol: Protocol,
     /// The bytes that were read beyond the HTTP request, or beyond the messages of the last read.
     early: Bytes,
     output: Output,
+}
+
+/// What the bytes of a link's stream mean.
+pub(crate) enum Protocol {
+    /// Frames of a WebSocket.
+    WebSocket(WebSocket),
+    /// Frames of Engine.IO, on the stream of a WebTransport session.
+    WebTransport,
+}
+
+/// What a read has brought.
+pub(crate) enum Received {
+    /// A message of a WebSocket.
+    Message(Message),
+    /// Bytes of a WebTransport stream. They may have parts of packets.
+    Bytes(Bytes),
 }
 
 /// A WebSocket after its handshake.
@@ -84,6 +100,14 @@ pub(crate) enum Read {
     Failed(engineio_websocket::Error),
 }
 
+/// Reads once, for a stream that is no link yet. The result is empty at the end of the stream.
+pub(crate) fn read_chunk(stream: &mut impl Stream, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    INPUT.with_borrow_mut(|(buffer, _)| {
+        let read = ready!(stream.poll_read(cx, buffer))?;
+        Poll::Ready(Ok(Bytes::copy_from_slice(buffer.get(..read).unwrap_or_default())))
+    })
+}
+
 impl WebSocket {
     /// Creates a client's end with `masks`, and a server's end without. `max_message` is the largest inbound message, in bytes.
     pub(crate) fn new(masks: Option<MaskKeys>, max_message: usize) -> Self {
@@ -109,7 +133,7 @@ impl WebSocket {
 }
 
 impl<S: Stream> Link<S> {
-    pub(crate) fn new(id: LinkId, stream: S, protocol: WebSocket, early: Bytes) -> Self {
+    pub(crate) fn new(id: LinkId, stream: S, protocol: Protocol, early: Bytes) -> Self {
         // Even an empty slice would keep the HTTP library's read buffer alive.
         let early = if early.is_empty() { Bytes::new() } else { early };
         Self { id, stream, protocol, early, output: Output::default() }
@@ -117,7 +141,10 @@ impl<S: Stream> Link<S> {
 
     /// The kind of the link, for the session.
     pub(crate) fn kind(&self) -> LinkKind {
-        LinkKind::WebSocket
+        match self.protocol {
+            Protocol::WebSocket(_) => LinkKind::WebSocket,
+            Protocol::WebTransport => LinkKind::WebTransport,
+        }
     }
 
     pub(crate) fn id(&self) -> LinkId {
@@ -138,9 +165,30 @@ impl<S: Stream> Link<S> {
         self.output.length.saturating_add(self.output.segments.len().saturating_mul(SEGMENT))
     }
 
-    /// Reads once, at most [`READ_BUFFER`] bytes, and passes on every message in them.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, mut message: impl FnMut(Message)) -> Read {
-        INPUT.with_borrow_mut(|(buffer, arena)| self.read_with(cx, buffer, arena, &mut message))
+    /// Reads once, at most [`READ_BUFFER`] bytes, and passes on every message in them, or the bytes of a WebTransport stream.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, mut received: impl FnMut(Received)) -> Read {
+        INPUT.with_borrow_mut(|(buffer, arena)| match self.protocol {
+            Protocol::WebSocket(_) => {
+                self.read_with(cx, buffer, arena, &mut |message| received(Received::Message(message)))
+            }
+            Protocol::WebTransport => self.read_bytes(cx, buffer, &mut received),
+        })
+    }
+
+    #[cold]
+    fn read_bytes(&mut self, cx: &mut Context<'_>, buffer: &mut [u8], received: &mut impl FnMut(Received)) -> Read {
+        if !self.early.is_empty() {
+            received(Received::Bytes(std::mem::take(&mut self.early)));
+            return Read::Some;
+        }
+        match self.stream.poll_read(cx, buffer) {
+            Poll::Pending => Read::Pending,
+            Poll::Ready(Ok(0) | Err(_)) => Read::Down(LinkDownCause::Closed),
+            Poll::Ready(Ok(read)) => {
+                received(Received::Bytes(Bytes::copy_from_slice(buffer.get(..read).unwrap_or_default())));
+                Read::Some
+            }
+        }
     }
 
     fn read_with(
@@ -150,8 +198,9 @@ impl<S: Stream> Link<S> {
         arena: &mut Arena,
         message: &mut impl FnMut(Message),
     ) -> Read {
+        let Protocol::WebSocket(websocket) = &mut self.protocol else { return Read::Pending };
         let filled = if self.early.is_empty() {
-            let (read, goes_to_its_place) = match self.protocol.decoder.payload_buffer() {
+            let (read, goes_to_its_place) = match websocket.decoder.payload_buffer() {
                 Some(mut room) => (self.stream.poll_read_large(cx, &mut room, buffer), true),
                 None => (self.stream.poll_read(cx, buffer), false),
             };
@@ -163,11 +212,11 @@ impl<S: Stream> Link<S> {
                 Poll::Ready(Ok(read)) => read,
             }
         } else {
-            self.read_early(buffer)
+            read_early(&mut self.early, buffer)
         };
         let input = buffer.get_mut(..filled).unwrap_or_default();
         let mut closed = None;
-        let WebSocket { decoder, pong, compression, .. } = &mut self.protocol;
+        let WebSocket { decoder, pong, compression, .. } = websocket;
         let each = |event| match event {
             Event::Text(text) => message(Message::Text(text)),
             Event::Binary(data) => message(Message::Binary(data)),
@@ -180,7 +229,7 @@ impl<S: Stream> Link<S> {
         let decoded = if compression.is_none() {
             decoder.decode_all(input, arena, each)
         } else {
-            decode_some(decoder, input, arena, each).map(|rest| enough = self.put_back(rest))
+            decode_some(decoder, input, arena, each).map(|rest| enough = put_back(&mut self.early, rest))
         };
         match (decoded, closed) {
             // The peer receives its own code and reason, as from the reference's WebSocket library.
@@ -195,27 +244,6 @@ impl<S: Stream> Link<S> {
                 Read::Failed(error)
             }
         }
-    }
-
-    /// Reads the bytes that arrived with the HTTP request.
-    #[cold]
-    fn read_early(&mut self, buffer: &mut [u8]) -> usize {
-        let piece = self.early.split_to(buffer.len().min(self.early.len()));
-        if self.early.is_empty() {
-            // Even an empty slice would keep the HTTP library's read buffer alive.
-            self.early = Bytes::new();
-        }
-        let (front, _) = buffer.split_at_mut(piece.len());
-        front.copy_from_slice(&piece);
-        piece.len()
-    }
-
-    /// Keeps input that is not decoded yet, because the messages before it were large enough for one turn. Returns whether there is any.
-    fn put_back(&mut self, rest: &[u8]) -> bool {
-        if !rest.is_empty() {
-            self.early = [rest, &self.early].concat().into();
-        }
-        !rest.is_empty()
     }
 
     /// Lets `fill` fill batches with packets, which are counted in `traffic`, and writes them, until there are no more or the stream accepts no more. While the stream
@@ -251,18 +279,18 @@ impl<S: Stream> Link<S> {
                 let (Poll::Pending | Poll::Ready(())) = self.stream.poll_flush(cx)?;
                 return Ok(());
             }
-            if let Some(payload) = self.protocol.pong.take() {
-                // This cannot fail: the decoder accepts no longer payload.
-                let _ = encode_pong(buffer, &payload, self.protocol.mask());
-            }
-            let WebSocket { masks, compression, .. } = &mut self.protocol;
-            let mut batch = Batch {
-                output: &mut self.output,
-                buffer,
-                traffic,
-                masks: masks.as_deref_mut(),
-                compression: *compression,
+            let (framing, compression) = match &mut self.protocol {
+                Protocol::WebSocket(websocket) => {
+                    if let Some(payload) = websocket.pong.take() {
+                        // This cannot fail: the decoder accepts no longer payload.
+                        let _ = encode_pong(buffer, &payload, websocket.mask());
+                    }
+                    let framing = websocket.masks.as_deref_mut().map_or(Framing::Server, Framing::Client);
+                    (framing, websocket.compression)
+                }
+                Protocol::WebTransport => (Framing::WebTransport, None),
             };
+            let mut batch = Batch { output: &mut self.output, buffer, traffic, framing, compression };
             fill(&mut batch);
             // If the batch has capacity left, there are no more packets.
             more = !batch.has_capacity();
@@ -272,12 +300,14 @@ impl<S: Stream> Link<S> {
         Ok(())
     }
 
-    /// Queues a close frame behind all other output. Nothing is written after it.
+    /// Queues a close frame behind all other output. Nothing is written after it. WebTransport has no close frame: the session ends when
+    /// the stream is shut down.
     pub(crate) fn close(&mut self, close_frame: Option<(u16, &str)>) {
-        if !std::mem::replace(&mut self.protocol.closing, true) {
+        let Protocol::WebSocket(websocket) = &mut self.protocol else { return };
+        if !std::mem::replace(&mut websocket.closing, true) {
             let mut close = BytesMut::new();
             // This cannot fail: the code and the reason are our own, or came in a valid frame.
-            let _ = encode_close(&mut close, close_frame, self.protocol.mask());
+            let _ = encode_close(&mut close, close_frame, websocket.mask());
             self.output.push(close.freeze());
         }
     }
@@ -308,8 +338,18 @@ pub(crate) struct Batch<'a> {
     output: &'a mut Output,
     buffer: &'a mut BytesMut,
     traffic: &'a mut Traffic,
-    masks: Option<&'a mut MaskKeys>,
+    framing: Framing<'a>,
     compression: Option<Compression>,
+}
+
+/// What precedes each packet of a batch.
+enum Framing<'a> {
+    /// The header of a WebSocket.
+    Server,
+    /// The same, and the packet is masked.
+    Client(&'a mut MaskKeys),
+    /// The header of Engine.IO.
+    WebTransport,
 }
 
 impl Batch<'_> {
@@ -326,11 +366,12 @@ impl Batch<'_> {
             self.add_compressed(frame, payload);
             return self.has_capacity();
         }
-        match &mut self.masks {
-            None => self.output.add(self.buffer, frame, length),
-            Some(masks) => {
+        match &mut self.framing {
+            Framing::Server => self.output.add(self.buffer, frame, length),
+            Framing::Client(masks) => {
                 add_masked(self.buffer, opcode(frame).into(), &[frame.head(), frame.data()], masks.next_key())
             }
+            Framing::WebTransport => self.output.add_framed(self.buffer, frame),
         }
         self.has_capacity()
     }
@@ -338,12 +379,12 @@ impl Batch<'_> {
     /// Adds a packet whose compressed form this is.
     fn add_compressed(&mut self, frame: &Frame, payload: Bytes) {
         let kind = FrameKind { opcode: opcode(frame), fin: true, rsv1: true };
-        match &mut self.masks {
-            None => {
+        match &mut self.framing {
+            Framing::Client(masks) => add_masked(self.buffer, kind, &[&payload], masks.next_key()),
+            _ => {
                 encode_header(self.buffer, kind, payload.len(), None);
                 self.output.add_data(self.buffer, &payload);
             }
-            Some(masks) => add_masked(self.buffer, kind, &[&payload], masks.next_key()),
         }
     }
 
@@ -374,6 +415,14 @@ impl Output {
             [digit] => buffer.extend_from_slice(&[digit]),
             ref head => buffer.extend_from_slice(head),
         }
+        self.add_data(buffer, frame.data());
+    }
+
+    /// Adds a packet on a WebTransport stream.
+    #[cold]
+    fn add_framed(&mut self, buffer: &mut BytesMut, frame: &Frame) {
+        buffer.extend_from_slice(framing::header(frame).as_bytes());
+        buffer.extend_from_slice(frame.head());
         self.add_data(buffer, frame.data());
     }
 
@@ -430,6 +479,27 @@ impl Output {
         }
         buffer.advance(written.min(buffer.len()));
     }
+}
+
+/// Reads the bytes that arrived with the HTTP request.
+#[cold]
+fn read_early(early: &mut Bytes, buffer: &mut [u8]) -> usize {
+    let piece = early.split_to(buffer.len().min(early.len()));
+    if early.is_empty() {
+        // Even an empty slice would keep the HTTP library's read buffer alive.
+        *early = Bytes::new();
+    }
+    let (front, _) = buffer.split_at_mut(piece.len());
+    front.copy_from_slice(&piece);
+    piece.len()
+}
+
+/// Keeps input that is not decoded yet, because the messages before it were large enough for one turn. Returns whether there is any.
+fn put_back(early: &mut Bytes, rest: &[u8]) -> bool {
+    if !rest.is_empty() {
+        *early = [rest, &*early].concat().into();
+    }
+    !rest.is_empty()
 }
 
 /// Adds a packet of a client, as a masked copy.
@@ -504,6 +574,7 @@ mod tests {
     async fn exchange(mut link: Link<PipeEnd>, messages: Vec<Message>, expected: usize) -> Vec<Message> {
         let mut frames: VecDeque<Frame> = messages.into_iter().map(Frame::message).collect();
         let (mut got, mut closes) = (Vec::new(), false);
+        let mut decoder = framing::Decoder::new(1_000_000);
         let end = poll_fn(|cx| {
             loop {
                 link.poll_write(cx, &mut Traffic::default(), |batch| {
@@ -511,10 +582,22 @@ mod tests {
                 })
                 .unwrap();
                 if frames.is_empty() && got.len() == expected && !std::mem::replace(&mut closes, true) {
+                    if link.kind() == LinkKind::WebTransport {
+                        return Poll::Ready(LinkDownCause::Closed);
+                    }
                     link.close(Some((1000, "")));
                     continue;
                 }
-                match link.poll_read(cx, |message| got.push(Packet::decode(message).unwrap().data)) {
+                let received = |received| match received {
+                    Received::Message(message) => got.push(Packet::decode(message).unwrap().data),
+                    Received::Bytes(chunk) => {
+                        decoder.push(chunk);
+                        while let Some(packet) = decoder.next().unwrap() {
+                            got.push(packet.data);
+                        }
+                    }
+                };
+                match link.poll_read(cx, received) {
                     Read::Pending => return Poll::Pending,
                     Read::Some | Read::Enough => {}
                     Read::Down(cause) => return Poll::Ready(cause),
@@ -560,12 +643,13 @@ mod tests {
                 bytes.advance(written);
             }
             let websocket = WebSocket::new(None, 1_000_000).with_compression(compression());
-            let mut link = Link::new(LinkId(1), there, websocket, early);
+            let mut link = Link::new(LinkId(1), there, Protocol::WebSocket(websocket), early);
             let mut lengths = Vec::new();
             while lengths.len() < 2 * MESSAGES {
                 let mut large = 0;
                 let read = poll_fn(|cx| {
-                    let read = link.poll_read(cx, |message| {
+                    let read = link.poll_read(cx, |received| {
+                        let Received::Message(message) = received else { panic!("bytes of a WebSocket") };
                         large += usize::from(message.len() > 1000);
                         lengths.push(message.len());
                     });
@@ -581,7 +665,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_a_websocket_understand_each_other() {
+    fn both_ends_of_a_link_understand_each_other() {
         Sim::each_seed(100, |sim| {
             let sim = sim.clone();
             sim.clone().run(async move {
@@ -590,9 +674,11 @@ mod tests {
                     PipeSettings { capacity: 20_000, splits, max_delay: sim.duration(Duration::from_millis(5)) };
                 let (here, there) = pipe(&sim, settings);
                 let compression = compression().filter(|_| sim.chance(500));
+                let is_websocket = sim.chance(700);
                 let link = |stream, masks| {
                     let websocket = WebSocket::new(masks, 1_000_000).with_compression(compression);
-                    Link::new(LinkId(1), stream, websocket, Bytes::new())
+                    let protocol = if is_websocket { Protocol::WebSocket(websocket) } else { Protocol::WebTransport };
+                    Link::new(LinkId(1), stream, protocol, Bytes::new())
                 };
                 let client = link(here, Some(MaskKeys::new([5; 16])));
                 let server = link(there, None);
@@ -601,7 +687,8 @@ mod tests {
                         let length = [0, 1, 125, 126, COPY_LIMIT, COPY_LIMIT + 1, 40_000, 100_000][sim.index(8)];
                         let byte = b'a' + u8::try_from(index).unwrap();
                         match sim.index(2) {
-                            0 => Message::Binary(vec![byte; length].into()),
+                            // WebTransport has no empty binary packet: the machine sends it as text.
+                            0 => Message::Binary(vec![byte; length.max(1)].into()),
                             _ => Message::from("x".repeat(length)),
                         }
                     };

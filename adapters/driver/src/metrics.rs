@@ -42,7 +42,8 @@ pub struct EngineMetrics {
     /// Requests that were refused, by reason: the message of the reference's code (`Session ID unknown`, `Forbidden`, ..), or the status of
     /// a response without a code (`status 431`, ..).
     pub refused: Counts,
-    /// Received packets, of all types: messages of links, and packets in the bodies of POSTs. A body of revision 3 counts as one.
+    /// Received packets, of all types: messages of links, and packets in the bodies of POSTs. A body of revision 3 counts as one, and so
+    /// do the bytes of one read of a WebTransport stream.
     pub packets_in: u64,
     /// Their bytes, without headers of HTTP and WebSocket, and the length of bodies.
     pub bytes_in: u64,

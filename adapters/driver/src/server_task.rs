@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use engineio_proto::server::{Handshake, Input, RequestKind, ServerMachine, Session, Transmit, Transport};
-use engineio_proto::{Instant, LinkId, Machine as _, RequestId, Response, Sid};
+use engineio_proto::{Instant, LinkId, LinkKind, Machine as _, RequestId, Response, Sid};
 use engineio_websocket::Error;
 use futures_channel::oneshot;
 
 use crate::backlog::Backlog;
 use crate::hub::{Hub, ServerApplication};
-use crate::link::{Link, WebSocket};
+use crate::link::{Link, Protocol, WebSocket};
 use crate::metrics::Traffic;
 use crate::peer::{Contents, HttpEvent};
 use crate::runtime::Runtime;
@@ -251,7 +251,7 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
         http.has_new_links = false;
         let mut index: usize = 0;
         while let Some((link, upgrade, first)) = http.upgrading.get_mut(index) {
-            let (link, first, compression) = (*link, *first, upgrade.compression);
+            let (link, first, kind, compression) = (*link, *first, upgrade.kind, upgrade.compression);
             let Poll::Ready(upgraded) = Pin::new(upgrade).poll(cx) else {
                 index = index.saturating_add(1);
                 continue;
@@ -259,8 +259,13 @@ impl<A: ServerApplication, R: Runtime> ServerTask<A, R> {
             http.upgrading.swap_remove(index);
             match upgraded {
                 Ok((stream, early)) => {
-                    let websocket = WebSocket::new(None, hub.config().max_payload).with_compression(compression);
-                    turn.link_up(now, Link::new(link, stream, websocket, early));
+                    let protocol = match kind {
+                        LinkKind::WebTransport => Protocol::WebTransport,
+                        _ => Protocol::WebSocket(
+                            WebSocket::new(None, hub.config().max_payload).with_compression(compression),
+                        ),
+                    };
+                    turn.link_up(now, Link::new(link, stream, protocol, early));
                 }
                 Err(error) => {
                     tracing::debug!(session = %turn.peer.sid(), %error, "the HTTP server did not hand over a WebSocket");

@@ -76,7 +76,7 @@ impl<A: ServerApplication> Drop for WaitGuard<'_, A> {
 pub(crate) struct Service<A: ServerApplication> {
     pub(crate) hub: Arc<Hub<A>>,
     pub(crate) path: Path,
-    settings: HttpSettings,
+    pub(crate) settings: HttpSettings,
 }
 
 impl<A: ServerApplication> Service<A> {
@@ -171,11 +171,7 @@ impl<A: ServerApplication> Service<A> {
                 };
                 let session_request = handshake.session_request();
                 let shared = hub.application.shared(parts, hub.config());
-                let generate = || match &settings.generate_id {
-                    None => random_bytes().map(Sid::from_random),
-                    Some(hook) => settings.generate_id(&**hook, parts),
-                };
-                let peer = match server_task::open(hub, runtime, handshake, shared, generate) {
+                let peer = match server_task::open(hub, runtime, handshake, shared, || self.generate_id(parts)) {
                     Ok(peer) => peer,
                     Err(response) => return self.reply(parts, response),
                 };
@@ -190,6 +186,14 @@ impl<A: ServerApplication> Service<A> {
                 }
             }
             _ => self.reply(parts, Refusal::BadRequest.response(head.websocket)),
+        }
+    }
+
+    /// An id for the session that this request opens.
+    pub(crate) fn generate_id(&self, parts: &http::request::Parts) -> Option<Sid> {
+        match &self.settings.generate_id {
+            None => random_bytes().map(Sid::from_random),
+            Some(hook) => self.settings.generate_id(&**hook, parts),
         }
     }
 

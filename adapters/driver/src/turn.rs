@@ -14,7 +14,7 @@ use engineio_websocket::Error;
 use futures_util::future::{BoxFuture, select};
 
 use crate::backlog::Backlog;
-use crate::link::{Link, Read};
+use crate::link::{Link, Read, Received};
 use crate::log_limit::{Occurrences, log_limited, truncate};
 use crate::metrics::{Counters, Traffic};
 use crate::peer::Peer;
@@ -190,9 +190,18 @@ impl<A: Application, S: Stream> Turn<A, S> {
             }
             let id = link.id();
             let machine = &mut self.machine;
-            let read = link.poll_read(cx, |message| {
-                traffic.received(message.len());
-                machine.handle(now, InputOf::<A>::link_message(id, message));
+            let read = link.poll_read(cx, |received| {
+                let input = match received {
+                    Received::Message(message) => {
+                        traffic.received(message.len());
+                        InputOf::<A>::link_message(id, message)
+                    }
+                    Received::Bytes(chunk) => {
+                        traffic.received(chunk.len());
+                        InputOf::<A>::link_bytes(id, chunk)
+                    }
+                };
+                machine.handle(now, input);
             });
             match read {
                 Read::Pending => index = index.saturating_add(1),

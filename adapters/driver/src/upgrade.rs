@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use engineio_proto::LinkKind;
+
 use crate::deflate::Compression;
 
 /// A connection that is being upgraded from HTTP. Resolves to its stream, and to the bytes that were read beyond the request.
@@ -20,12 +22,20 @@ pub struct Upgrade<S> {
     stream: BoxFuture<'static, io::Result<(S, Bytes)>>,
     /// What the handshake has agreed on.
     pub(crate) compression: Option<Compression>,
+    /// What the stream carries.
+    pub(crate) kind: LinkKind,
 }
 
 impl<S: Send + 'static> Upgrade<S> {
     /// Creates an upgrade that completes with this future. It is polled after the response with status 101 was returned.
     pub fn new(stream: impl Future<Output = io::Result<(S, Bytes)>> + Send + 'static) -> Self {
-        Self { stream: Box::pin(stream), compression: None }
+        Self { stream: Box::pin(stream), compression: None, kind: LinkKind::WebSocket }
+    }
+
+    /// The stream of a WebTransport session, and the bytes that were read beyond its first packet.
+    pub(crate) fn webtransport(stream: S, rest: Bytes) -> Self {
+        let stream = Box::pin(std::future::ready(Ok((stream, rest))));
+        Self { stream, compression: None, kind: LinkKind::WebTransport }
     }
 
     /// Erases the type of the stream, for mailboxes that serve all runtimes.

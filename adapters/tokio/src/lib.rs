@@ -119,6 +119,7 @@
 //!   [`ServerBuilder::check_origin`] keeps pages of other origins from opening WebSockets, to which CORS does not apply.
 //! * **TLS**: `serve_tls`, with the feature `tls`. Behind a proxy that ends TLS, see [`ServerBuilder::client_address`], and the folder
 //!   `examples/proxies` for nginx and HAProxy.
+//! * **WebTransport**: `serve_webtransport`, beside `serve`, with the feature `webtransport`.
 //! * **Settings and limits**: [`Server::builder`]. Every queue has a limit. The default is that of the reference if it has one. The docs of
 //!   [`socketio_driver`] have a table of all limits, and what happens to slow clients ([`Server::on_backlog`]).
 //! * **Tests of handlers** in virtual time, without sockets: the feature `testkit`, see `socketio_tokio::testkit`.
@@ -144,6 +145,7 @@
 //! | `msgpack` | `MsgPack`, the parser of `socket.io-msgpack-parser` |
 //! | `testkit` | the module `testkit`, for tests of applications in virtual time |
 //! | `tls` | `serve_tls`, by rustls with the provider ring |
+//! | `webtransport` | `serve_webtransport`, and WebTransport of clients, over QUIC by quinn; includes `tls` |
 //!
 //! # From JavaScript
 //!
@@ -193,10 +195,11 @@
 //! | `io.engine.on("initial_headers", ..)`, `"headers"` | [`ServerBuilder::initial_headers`], [`ServerBuilder::headers`] |
 //! | `io.engine.on("connection_error", ..)` | [`ServerBuilder::on_connection_error`] |
 //! | an `https` server | `serve_tls`, with the feature `tls` |
+//! | `io.engine.onWebTransportSession(..)` | `serve_webtransport`, with the feature `webtransport` |
 //! | option `parser` | [`ServerBuilder::parser`] |
 //!
 //! Not there yet: adapters for clusters and `io.serverSideEmit(..)`, the option `serveClient`,
-//! WebTransport, the admin UI.
+//! the admin UI.
 
 pub mod client;
 mod layer;
@@ -206,12 +209,18 @@ mod serve;
 pub mod testkit;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "webtransport")]
+mod webtransport;
 
 pub use self::layer::{SocketLayer, SocketService};
 pub use self::runtime::{AsyncStream, Stream, Tokio};
 pub use self::serve::{Serve, Tcp, serve};
 #[cfg(feature = "tls")]
 pub use self::tls::{ServeTls, Tls, TlsStream, serve_tls};
+#[cfg(feature = "webtransport")]
+pub use self::webtransport::{
+    DevelopmentCertificate, InvalidName, ServeWebTransport, WebTransport, serve_webtransport,
+};
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use socketio_driver::*;

@@ -68,6 +68,10 @@ impl LinkInput for Input {
         Self::LinkMessage { link, message }
     }
 
+    fn link_bytes(link: LinkId, chunk: Bytes) -> Self {
+        Self::LinkBytes { link, chunk }
+    }
+
     fn link_down(link: LinkId, cause: LinkDownCause) -> Self {
         Self::LinkDown { link, cause }
     }

@@ -20,7 +20,10 @@ use crate::shared::Arc;
 use crate::time::Instant;
 use crate::wire::{Revision, Wire};
 
-/// A WebTransport session that has not sent its first packet yet.
+/// Maximum length of the first packet. A longer one cannot be valid: a session id is much shorter.
+const MAX_FIRST_PACKET: usize = 4096;
+
+/// A WebTransport session that has not sent its first packet yet. It keeps at most 4 KiB of a packet that is not complete.
 ///
 /// Create it with [`Server::incoming`](super::Server::incoming) as soon as the WebTransport session is established, because its deadline
 /// ([`Config::upgrade_timeout`]) also covers the opening of the stream.
@@ -62,7 +65,7 @@ pub enum IncomingOutcome {
 impl Incoming {
     pub(super) fn new(config: Arc<Config>, now: Instant) -> Self {
         let deadline = now + config.upgrade_timeout;
-        let decoder = Decoder::new(config.max_payload);
+        let decoder = Decoder::new(config.max_payload.min(MAX_FIRST_PACKET));
         let served = config.transports.webtransport;
         let state = if served { State::Waiting } else { State::Decided(IncomingOutcome::Refuse) };
         Self { config, deadline, decoder, state }

@@ -1,5 +1,7 @@
 //! [`ServerMachine`], which adds to [`Machine`] what the driver of a server needs. Implements both for [`Session`].
 
+use bytes::Bytes;
+
 use super::{Input, LinkDownCause, Session, Transmit};
 use crate::event::{Event, LinkKind};
 use crate::id::LinkId;
@@ -26,6 +28,10 @@ impl LinkInput for Input {
     #[inline]
     fn link_message(link: LinkId, message: Message) -> Self {
         Self::LinkMessage { link, message }
+    }
+
+    fn link_bytes(link: LinkId, chunk: Bytes) -> Self {
+        Self::LinkBytes { link, chunk }
     }
 
     fn link_down(link: LinkId, cause: LinkDownCause) -> Self {

@@ -42,10 +42,11 @@ macro_rules! client_transport_settings {
         }
 
         /// The transports that the client may use, in the order in which it tries them. The first one opens the connection. Default: polling,
-        /// then a WebSocket.
+        /// then a WebSocket. WebTransport is tried before a WebSocket, with a head start of 200 ms, if both are listed after polling. It
+        /// needs an adapter that has it; otherwise, it fails with [`ConnectError::WebTransportMissing`]($crate::client::ConnectError).
         ///
         /// # Panics
-        /// If there is none, or WebTransport is among them, which this adapter does not connect.
+        /// If there is none.
         pub fn transports(mut self, transports: impl IntoIterator<Item = $crate::Transport>) -> Self {
             self.settings.transport.set_transports(transports.into_iter().collect());
             self

@@ -36,6 +36,14 @@ pub trait Connector: Send + Sync + 'static {
     /// Any other status is [`ConnectError::Status`], with the first bytes of the body.
     fn upgrade(&self, request: http::Request<()>) -> BoxFuture<'static, Result<Upgraded<Self::Stream>, ConnectError>>;
 
+    /// Opens a WebTransport session at the URI of this request, whose scheme is `https`, and its first bidirectional stream. The session
+    /// ends with the stream: when the stream is shut down and everything was delivered, and when it is dropped.
+    ///
+    /// By default, fails with [`ConnectError::WebTransportMissing`].
+    fn webtransport(&self, _request: http::Request<()>) -> BoxFuture<'static, Result<Self::Stream, ConnectError>> {
+        Box::pin(std::future::ready(Err(ConnectError::WebTransportMissing)))
+    }
+
     /// Closes connections that are kept for further requests and are not in use. A client that has moved to a link needs none.
     fn close_idle(&self);
 }

@@ -44,6 +44,21 @@ pub enum ConnectError {
         /// The host.
         host: String,
     },
+    /// The client is to use WebTransport, and this program was built without it.
+    #[error(
+        "this program was built without WebTransport: turn on the feature `webtransport`, or leave it out of `transports`"
+    )]
+    WebTransportMissing,
+    /// The server cannot be reached over QUIC, or refuses the WebTransport session.
+    #[error(
+        "no WebTransport session with {host}: {source}: check that the server offers it, and that UDP reaches its port"
+    )]
+    WebTransport {
+        /// The host.
+        host: String,
+        /// The error of the QUIC library.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The proxy does not connect to the server.
     #[error("the proxy {proxy} {fault}")]
     Proxy {

@@ -10,6 +10,7 @@ use engineio_proto::client::Method;
 use engineio_websocket::handshake::{ClientHandshake, Deflate};
 use futures_util::future::BoxFuture;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Scheme, Uri};
 
 use super::connector::Connector;
 use super::cookies::CookieJar;
@@ -199,6 +200,26 @@ impl<C: Connector> HttpClient<C> {
                 headers: parts.headers,
             })
         })
+    }
+
+    /// Opens a WebTransport session and its stream. The URL is that of the server, with the application's part of the query only: the
+    /// first packet on the stream says the rest. Its scheme is always `https`.
+    ///
+    /// Dropping the future aborts it, and closes the session.
+    ///
+    /// # Errors
+    /// Fails if there is no connection, if the server refuses the session, or if the adapter has no WebTransport.
+    pub fn connect_webtransport(&self) -> BoxFuture<'static, Result<C::Stream, ConnectError>> {
+        let secure = |mut request: http::Request<()>| {
+            let mut parts = request.uri().clone().into_parts();
+            parts.scheme = Some(Scheme::HTTPS);
+            *request.uri_mut() = Uri::from_parts(parts).map_err(|error| invalid(error.to_string()))?;
+            Ok(request)
+        };
+        match self.build("").and_then(secure) {
+            Ok(request) => self.connector.webtransport(request),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
     }
 
     /// Closes connections that are kept for further requests. Call it when the session travels on a link: it makes no requests any more.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use engineio_proto::Sid;
 use engineio_proto::client::Config as EngineConfig;
 use engineio_proto::server::Transport;
-use engineio_proto::{LinkKind, Sid};
 use http::HeaderMap;
 use serde::Serialize;
 use socketio_proto::client::{Auth, Client as Machine, Config, SocketOptions};
@@ -70,11 +70,7 @@ impl TransportSettings {
 
     #[allow(clippy::panic, reason = "the application's own mistake, told when it sets up its client")]
     pub fn set_transports(&mut self, transports: Vec<Transport>) {
-        let is_offered = |transport: &Transport| *transport != Transport::Link(LinkKind::WebTransport);
-        assert!(
-            !transports.is_empty() && transports.iter().all(is_offered),
-            "the transports of a client are polling and WebSocket, at least one of them: {transports:?}"
-        );
+        assert!(!transports.is_empty(), "a client needs at least one transport: polling, WebSocket or WebTransport");
         self.engine.transports = transports;
     }
 

@@ -15,6 +15,7 @@ use engineio_proto::server::{LinkDownCause, Transport};
 use engineio_proto::{ContentType, Instant, LinkId, LinkKind, Machine as _, RequestId, Text};
 use engineio_websocket::MaskKeys;
 use futures_channel::oneshot;
+use futures_util::TryFutureExt as _;
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -24,7 +25,7 @@ use super::error::{ConnectError, request_refused};
 use super::http_client::{ConnectedWebSocket, HttpClient};
 use crate::clock::Clock;
 use crate::deflate::agreed;
-use crate::link::{Link, WebSocket};
+use crate::link::{Link, Protocol, WebSocket};
 use crate::metrics::Traffic;
 use crate::peer::Contents;
 use crate::runtime::Runtime;
@@ -87,7 +88,14 @@ pub(crate) fn spawn<A: ClientApplication, C: Connector, R: Runtime>(parts: Parts
 /// A request that is in progress, and whether its response has packets, which that of a POST has not.
 type Request = (RequestId, bool, BoxFuture<'static, Result<http::Response<Bytes>, ConnectError>>);
 /// A link that is being connected.
-type Connecting<S> = (LinkId, BoxFuture<'static, Result<ConnectedWebSocket<S>, ConnectError>>);
+type Connecting<S> = (LinkId, BoxFuture<'static, Result<Connected<S>, ConnectError>>);
+
+/// The connection of a link.
+enum Connected<S> {
+    WebSocket(Box<ConnectedWebSocket<S>>),
+    /// The stream of a WebTransport session.
+    WebTransport(S),
+}
 
 /// The task of a client.
 struct ClientTask<A: ClientApplication, C: Connector, R: Runtime> {
@@ -214,13 +222,8 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
                 continue;
             };
             drop(self.connecting.swap_remove(index));
-            match result.and_then(|connected| Ok((connected, mask_seed()?))) {
-                Ok((ConnectedWebSocket { stream, early, deflate, .. }, seed)) => {
-                    let websocket = WebSocket::new(Some(MaskKeys::new(seed)), self.max_payload);
-                    let compression = agreed(deflate, self.deflate_threshold);
-                    let websocket = websocket.with_compression(compression);
-                    self.turn.link_up(now, Link::new(link, stream, websocket, early));
-                }
+            match result.and_then(|connected| self.link(link, connected)) {
+                Ok(link) => self.turn.link_up(now, link),
                 Err(error) => {
                     self.failed(error);
                     self.turn.machine.handle(now, Input::LinkDown { link, cause: LinkDownCause::Failed });
@@ -230,6 +233,19 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
         if self.connecting.is_empty() {
             self.connecting = Vec::new();
         }
+    }
+
+    /// Makes a link of its connection.
+    fn link(&self, id: LinkId, connected: Connected<C::Stream>) -> Result<Link<C::Stream>, ConnectError> {
+        Ok(match connected {
+            Connected::WebSocket(connected) => {
+                let ConnectedWebSocket { stream, early, deflate, .. } = *connected;
+                let websocket = WebSocket::new(Some(MaskKeys::new(mask_seed()?)), self.max_payload);
+                let websocket = websocket.with_compression(agreed(deflate, self.deflate_threshold));
+                Link::new(id, stream, Protocol::WebSocket(websocket), early)
+            }
+            Connected::WebTransport(stream) => Link::new(id, stream, Protocol::WebTransport, Bytes::new()),
+        })
     }
 
     /// Reads from the links. See [`Turn::read`].
@@ -253,13 +269,19 @@ impl<A: ClientApplication, C: Connector, R: Runtime> ClientTask<A, C, R> {
             match transmit {
                 Transmit::Request { request, method, query } => self.start_request(traffic, request, method, query),
                 Transmit::Cancel { request } => self.requests.retain(|(known, ..)| *known != request),
-                Transmit::Connect { link, kind: LinkKind::WebSocket, query } => {
+                Transmit::Connect { link, kind, query } => {
                     self.has_new = true;
-                    self.connecting.push((link, self.http.connect_websocket(&query)));
-                }
-                // No adapter connects WebTransport yet, so that no client is configured for it.
-                Transmit::Connect { link, kind: LinkKind::WebTransport, .. } => {
-                    self.turn.machine.handle(now, Input::LinkDown { link, cause: LinkDownCause::Failed });
+                    let connected: BoxFuture<'static, _> = match kind {
+                        LinkKind::WebTransport => {
+                            Box::pin(self.http.connect_webtransport().map_ok(Connected::WebTransport))
+                        }
+                        _ => Box::pin(
+                            self.http
+                                .connect_websocket(&query)
+                                .map_ok(|connected| Connected::WebSocket(Box::new(connected))),
+                        ),
+                    };
+                    self.connecting.push((link, connected));
                 }
                 Transmit::CloseLink { link: id } => {
                     self.connecting.retain(|(link, _)| *link != id);

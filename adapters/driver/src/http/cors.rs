@@ -136,6 +136,14 @@ impl Cors {
         Some(response)
     }
 
+    /// Whether a browser would let the page of this request use the server: it is of the server's own origin, or of an allowed one, or there
+    /// is no page.
+    pub(crate) fn allows(&self, parts: &Parts) -> bool {
+        let Some(origin) = parts.headers.get(header::ORIGIN) else { return true };
+        let own = || parts.uri.authority().map(|authority| format!("https://{authority}"));
+        self.origins.allows(origin, parts) || own().is_some_and(|own| own.as_bytes() == origin.as_bytes())
+    }
+
     /// Adds the headers to a response.
     pub(crate) fn apply(&self, parts: &Parts, response: &mut http::Response<Body>) {
         let headers = response.headers_mut();

@@ -120,10 +120,15 @@ impl HttpSettings {
 
     /// Before a request is handled: completes it, or answers it at once.
     pub(crate) fn before(&self, parts: &mut Parts) -> Option<http::Response<Body>> {
+        self.complete(parts);
+        self.cors.as_ref()?.preflight(parts)
+    }
+
+    /// Adds to a request what the settings say about it.
+    pub(crate) fn complete(&self, parts: &mut Parts) {
         if let Some(client) = &self.client_address {
             client.apply(parts);
         }
-        self.cors.as_ref()?.preflight(parts)
     }
 
     /// After a request was handled, whatever the response.
@@ -152,6 +157,15 @@ impl HttpSettings {
     pub(crate) fn origin_allowed(&self, parts: &Parts) -> bool {
         let Some(origins) = &self.check_origin else { return true };
         parts.headers.get(http::header::ORIGIN).is_none_or(|origin| origins.allows(origin, parts))
+    }
+
+    /// Whether the request for a WebTransport session comes from an allowed page, or from no browser. Without `check_origin`, the rules of
+    /// CORS apply, if there are any: browsers do not ask for them.
+    pub(crate) fn webtransport_origin_allowed(&self, parts: &Parts) -> bool {
+        match (&self.check_origin, &self.cors) {
+            (None, Some(cors)) => cors.allows(parts),
+            _ => self.origin_allowed(parts),
+        }
     }
 
     fn log_panic(&self, handler: &str, panic: &str) {

@@ -551,6 +551,19 @@ impl<P: Parser> Endpoint for Server<P> {
         self.0.respond(runtime, request, upgrade)
     }
 
+    fn webtransport<R, F>(
+        &self,
+        runtime: &R,
+        request: http::request::Parts,
+        answer: impl FnOnce(Result<(), http::StatusCode>) -> F + Send,
+    ) -> impl Future<Output = ()> + Send
+    where
+        R: Runtime,
+        F: Future<Output = std::io::Result<R::Stream>> + Send,
+    {
+        self.0.webtransport(runtime, request, answer)
+    }
+
     fn may_hold(&self, method: &http::Method, uri: &http::Uri) -> bool {
         self.0.may_hold(method, uri)
     }

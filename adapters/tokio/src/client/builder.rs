@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use socketio_driver::client::{Client, ClientSettings, EngineClient, EngineClientSettings, InvalidUrl, Socket};
 use socketio_driver::{Json, JsonV4, Parser, Revision};
-use socketio_hyper::client::{HttpConnector, Proxies};
+use socketio_hyper::client::Proxies;
 
 use super::Dialer;
+use super::connector::connector;
 use crate::runtime::Tokio;
 
 /// The methods for the network of this adapter.
@@ -102,7 +103,7 @@ impl<P: Parser> ClientBuilder<P> {
     #[must_use]
     pub fn build(self) -> Client<P> {
         let Self { settings, dialer, proxies } = self;
-        settings.start(HttpConnector::new(Tokio, dialer, proxies), Tokio)
+        settings.start(connector(dialer, proxies), Tokio)
     }
 
     /// Creates the client, and connects the socket of the namespace in the URL's path (`/` without a path). To set handlers before
@@ -168,7 +169,7 @@ impl EngineClientBuilder {
     #[must_use]
     pub fn build(self) -> EngineClient {
         let Self { settings, dialer, proxies } = self;
-        settings.start(HttpConnector::new(Tokio, dialer, proxies), Tokio)
+        settings.start(connector(dialer, proxies), Tokio)
     }
 
     /// Creates the client, and opens a session.

@@ -108,6 +108,16 @@ impl Dialer {
         Ok(TokioIo::new(ClientIo(settings.connect(io.into_inner(), host, self.connect_timeout).await?)))
     }
 
+    /// Opens a WebTransport session and its stream.
+    #[cfg(feature = "webtransport")]
+    pub(super) async fn webtransport(&self, request: http::Request<()>) -> Result<crate::Stream, ConnectError> {
+        let settings = match &self.tls {
+            Some(settings) => settings,
+            None => tls::system(request.uri().host().unwrap_or_default())?,
+        };
+        crate::webtransport::connect(request, settings.config(), self.connect_timeout).await
+    }
+
     async fn open(&self, host: &str, port: u16) -> Result<Kind, ConnectError> {
         #[cfg(unix)]
         if let Some(path) = &self.unix {

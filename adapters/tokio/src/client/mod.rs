@@ -23,10 +23,13 @@
 //!
 //! * **TLS** (`https`, `wss`; feature `tls`): by rustls, with the roots of the operating system, own roots, client certificates or pinned
 //!   certificates (`ClientTls`, [`Dialer`]).
+//! * **WebTransport** (feature `webtransport`): list it in [`ClientBuilder::transports`]. It needs a server with a certificate that the
+//!   settings of TLS trust, also if the URL is `http`, and goes through no proxy.
 //! * **Proxies**: HTTP (`CONNECT`) and SOCKS5, given or from the environment ([`Proxies`], [`ClientBuilder::proxies`]).
 //! * **Unix sockets and timeouts**: [`Dialer`].
 
 mod builder;
+mod connector;
 mod dial;
 mod io;
 #[cfg(feature = "tls")]

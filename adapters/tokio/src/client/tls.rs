@@ -116,6 +116,11 @@ impl ClientTls {
         Self { config: Arc::new(config) }
     }
 
+    #[cfg(feature = "webtransport")]
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
     pub(super) async fn connect(&self, io: ClientIo, host: &str, time: Duration) -> Result<Kind, ConnectError> {
         let failed = |fault, source| ConnectError::Tls { host: host.to_owned(), fault, source };
         let name =
