@@ -89,10 +89,12 @@ fn split_around(text: &str, place: Option<usize>) -> (&str, Option<&str>) {
     parts.map_or((text, None), |(before, behind)| (before, Some(behind)))
 }
 
-/// The open packet of a session that was opened over `link`, or by polling. Its keys are in the reference's order.
-pub(crate) fn open_packet(config: &Config, sid: Sid, link: Option<LinkKind>) -> Frame {
+/// The open packet of a session of this revision that was opened over `link`, or by polling. Its keys are in the reference's order.
+/// Revision 3 has no WebTransport.
+pub(crate) fn open_packet(config: &Config, revision: Revision, sid: Sid, link: Option<LinkKind>) -> Frame {
     let offered = link.is_none() && config.allow_upgrades;
-    let upgrades = match (offered && config.transports.websocket, offered && config.transports.webtransport) {
+    let webtransport = config.transports.webtransport && revision == Revision::V4;
+    let upgrades = match (offered && config.transports.websocket, offered && webtransport) {
         (false, false) => "",
         (true, false) => r#""websocket""#,
         (false, true) => r#""webtransport""#,
@@ -230,7 +232,7 @@ mod tests {
     }
 
     fn open(config: &Config, link: Option<LinkKind>) -> String {
-        let frame = open_packet(config, Sid::new("lv_VI97HAXpY6yYWAAAC").unwrap(), link);
+        let frame = open_packet(config, Revision::V4, Sid::new("lv_VI97HAXpY6yYWAAAC").unwrap(), link);
         assert_eq!(frame.head(), b"0");
         String::from_utf8(frame.data().to_vec()).unwrap()
     }

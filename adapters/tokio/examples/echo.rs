@@ -239,6 +239,7 @@ impl Settings {
             connect_timeout: self.connect_timeout,
             max_payload: self.max_payload,
             recovery: self.recovery_duration.unwrap_or(preset.recovery),
+            webtransport: false,
         }
     }
 }

@@ -57,11 +57,7 @@ static SERVERS: [Peer; 9] = [
         lacks: &["eio4-only", "jsonp", "recovery", "webtransport", "refusal-data", "close-me", "exact-timers"],
         ..server("socketioxide", "socketioxide on axum", "0.18.9", Rust("socketioxide"))
     },
-    // No adapter has WebTransport.
-    Peer {
-        lacks: &["webtransport"],
-        ..server("ours", "socketio-tokio", env!("CARGO_PKG_VERSION"), Example("conformance-server"))
-    },
+    server("ours", "socketio-tokio", env!("CARGO_PKG_VERSION"), Example("conformance-server")),
 ];
 
 const fn python(name: &'static str, title: &'static str, arguments: &'static [&'static str]) -> Peer {

@@ -492,7 +492,7 @@ impl Session {
             Stage::Opening => {
                 // The reply to the handshake has no further packets: some clients read its whole body as the open packet.
                 self.polling = Some(Polling::new().into());
-                let open = open_packet(&self.config, self.sid, None);
+                let open = open_packet(&self.config, self.wire.revision(), self.sid, None);
                 let initial = self.config.initial_packet.clone().map(Frame::message);
                 self.open();
                 return match initial {
@@ -853,7 +853,7 @@ impl Session {
         let link = self.link_mut(id)?;
         let kind = link.kind();
         let frame = match link.pop_urgent()? {
-            Urgent::Open => open_packet(&self.config, self.sid, Some(kind)),
+            Urgent::Open => open_packet(&self.config, self.wire.revision(), self.sid, Some(kind)),
             Urgent::Initial => Frame::message(self.config.initial_packet.clone()?),
             other => other.frame()?,
         };

@@ -54,6 +54,8 @@ pub(crate) enum Opposite {
     Parser(Format),
     /// The server of [`handlers`](crate::handlers), in this process.
     Handlers,
+    /// The server of [`webtransport`](crate::webtransport), in this process.
+    WebTransport,
 }
 
 /// A running server.
@@ -80,6 +82,10 @@ impl Opposite {
             }
             Self::Parser(format) => {
                 Speaker::start(*format).map(|speaker| Box::new(speaker) as _).map_err(|error| error.to_string())
+            }
+            Self::WebTransport => {
+                let started = crate::webtransport::Listeners::start();
+                started.map(|listeners| Box::new(listeners) as _).map_err(|error| error.to_string())
             }
             Self::Handlers => {
                 let started = Speaker::serving(crate::handlers::server());

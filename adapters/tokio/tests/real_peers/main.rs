@@ -25,6 +25,7 @@ mod recovery;
 mod server;
 mod tls;
 mod websocket_node;
+mod webtransport;
 
 use libtest_mimic::Arguments;
 use socketio_conformance::peers::Peers;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     groups.extend(browser::groups());
     groups.extend(bare::groups());
     groups.extend(tls::groups());
+    groups.extend(webtransport::groups());
     let mut trials = oracle::trials(&peers);
     trials.extend(bare::trials(&peers));
     trials.extend(bare_client::trials(&peers));
