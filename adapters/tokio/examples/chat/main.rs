@@ -1,10 +1,12 @@
 //! A chat: a web page and its server.
 //!
 //! Run `cargo run --release -p socketio-tokio --example chat`, then open http://127.0.0.1:3000 in two tabs. Flags: `--host`, `--port` (0
-//! selects a free port), and `--client FILE` to serve the official client from a file instead of loading it from its CDN.
+//! selects a free port), `--client FILE` to serve the official client from a file instead of loading it from its CDN, and `--webtransport` to
+//! offer WebTransport too, which the page then tries first. The page shows which transport carries its connection.
 
 use std::collections::VecDeque;
 use std::env;
+use std::future::IntoFuture as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -13,7 +15,10 @@ use axum::response::Html;
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use serde::Serialize;
-use socketio_tokio::{DisconnectReason, EmitError, Event, Failure, Server, Socket, SocketLayer};
+use socketio_tokio::{
+    DevelopmentCertificate, DisconnectReason, EmitError, Event, Failure, Server, Socket, SocketLayer, Transports,
+    WebTransport, serve_webtransport,
+};
 use tokio::net::TcpListener;
 
 /// The maximum length of a message in characters.
@@ -111,14 +116,22 @@ fn names(socket: &Socket) -> Vec<String> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let flags = Flags::read()?;
-    let server = Server::new();
+    let transports = Transports { polling: true, websocket: true, webtransport: flags.webtransport };
+    let server = Server::builder().transports(transports).build();
     chat(&server);
+    // A certificate that is made for this run. The page tells the browser its hash.
+    let certificate =
+        flags.webtransport.then(|| DevelopmentCertificate::new(["localhost", &flags.host])).transpose()?;
 
     let script = match &flags.client {
         Some(_) => "/client.js",
         None => "https://cdn.socket.io/4.8.1/socket.io.min.js",
     };
-    let page = include_str!("index.html").replace("{{client}}", script);
+    let hash = match &certificate {
+        Some(certificate) => format!("{:?}", certificate.sha256()),
+        None => "null".to_owned(),
+    };
+    let page = include_str!("index.html").replace("{{client}}", script).replace("{{hash}}", &hash);
     let mut router = Router::new().route("/", get(move || async { Html(page) }));
     if let Some(path) = &flags.client {
         let client: Arc<str> = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?.into();
@@ -133,6 +146,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!(
         "Open http://{address} in two tabs and join with two names. Restart the server (Ctrl-C): the tabs reconnect."
     );
+
+    if let Some(certificate) = certificate {
+        // UDP has port numbers of its own.
+        let socket = std::net::UdpSocket::bind(address)?;
+        let listener = WebTransport::new(socket, certificate.server_config()?)?;
+        println!("WebTransport: the SHA-256 of the certificate is {}", certificate.fingerprint());
+        tokio::spawn(serve_webtransport(listener, server.clone()).into_future());
+    }
 
     let ending = server.clone();
     // Packets must not wait for each other: see `SocketLayer`.
@@ -151,19 +172,29 @@ struct Flags {
     host: String,
     port: u16,
     client: Option<String>,
+    webtransport: bool,
 }
 
 impl Flags {
     fn read() -> Result<Self, Box<dyn std::error::Error>> {
-        let mut flags = Self { host: "127.0.0.1".to_owned(), port: 3000, client: None };
+        let mut flags = Self { host: "127.0.0.1".to_owned(), port: 3000, client: None, webtransport: false };
         let mut arguments = env::args().skip(1);
         while let Some(flag) = arguments.next() {
+            if flag == "--webtransport" {
+                flags.webtransport = true;
+                continue;
+            }
             let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
             match flag.as_str() {
                 "--host" => flags.host = value,
                 "--port" => flags.port = value.parse()?,
                 "--client" => flags.client = Some(value),
-                _ => return Err(format!("unknown flag {flag}: the flags are --host, --port and --client").into()),
+                _ => {
+                    return Err(format!(
+                        "unknown flag {flag}: the flags are --host, --port, --client and --webtransport"
+                    )
+                    .into());
+                }
             }
         }
         Ok(flags)
