@@ -34,7 +34,7 @@
 //! | options `retries`, `ackTimeout`, `parser` | `retries`, `ack_timeout`, `parser` |
 //! | a client of Socket.IO 2 | `eio3` |
 //!
-//! Not there: `socket.onAnyOutgoing`, `forceNew` (each builder makes a connection of its own), WebTransport.
+//! Not there: `socket.onAnyOutgoing`, `forceNew` (each builder makes a connection of its own).
 //!
 //! # For adapters
 //!
