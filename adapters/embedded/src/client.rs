@@ -1,12 +1,11 @@
 //! The client: runs the machine of [`socketio_proto::client`] over one stream.
 
-use alloc::sync::Arc;
 use core::time::Duration;
 
 use bytes::Buf as _;
 use embedded_io_async::{Read as _, Write as _};
 use engineio_proto::client::{Input, Transmit};
-use engineio_proto::{Instant, LinkDownCause, LinkId, LinkKind, Message, Text, Transport};
+use engineio_proto::{Arc, Instant, LinkDownCause, LinkId, LinkKind, Message, Text, Transport};
 use engineio_websocket::{Closed, ConnectionEvent};
 use socketio_proto::client::{Client as Machine, Event, SocketOptions};
 use socketio_proto::{AckId, AckToken, Args, EmitError, Encoder, Json, Parser, SocketHandle, SocketId};

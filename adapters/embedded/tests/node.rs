@@ -79,7 +79,7 @@ async fn next<P: Parser>(client: &mut Client<Host, P>) -> Event {
     loop {
         let event =
             tokio::time::timeout(PATIENCE, client.next()).await.expect("no event").expect("the client has ended");
-        if !matches!(event, Event::Opened) {
+        if !matches!(event, Event::Opened | Event::Ping) {
             return event;
         }
     }
@@ -192,6 +192,7 @@ fn a_call_of_next_that_is_dropped_at_every_pause_loses_nothing() {
                     () = tokio::task::yield_now() => continue,
                 };
                 match event.unwrap() {
+                    Event::Ping => {}
                     Event::Received { payload, .. } => break payload,
                     other => panic!("{other:?}"),
                 }
