@@ -256,7 +256,8 @@ fn https_proxy(_: &Peers) -> Result<(), String> {
         let host = Host::start(echo()).await;
         for server in [format!("https://localhost:{port}"), format!("http://{}", host.address)] {
             let proxies = Proxies::all(&url, "").unwrap();
-            polls_and_connects(&client_with(&server, Dialer::new().with_tls(tls.clone()), proxies)).await;
+            let dialer = Dialer::new().with_tls(tls.clone()).with_proxy_tls(tls.clone());
+            polls_and_connects(&client_with(&server, dialer, proxies)).await;
         }
         proxy.said(&format!("CONNECT localhost:{port} HTTP/1.1"));
         proxy.said(&format!("GET http://{}/socket.io/", host.address));
