@@ -70,6 +70,25 @@ fn every_way_in_which_a_full_send_buffer_gets_space_is_reported() {
 }
 
 #[test]
+fn space_in_the_buffer_of_one_socket_is_not_reported_to_those_who_wait_for_another() {
+    let mut config = Config::default();
+    config.max_send_buffer = 1;
+    let mut world = World::with(config);
+    let [full, other] = ["/", "/other"].map(|name| world.client.socket(name, SocketOptions::default()).unwrap());
+    for socket in [full, other] {
+        world.emit(socket, "first");
+    }
+    let result = world.client.emit(world.now, &mut world.encoder, full, "more", &());
+    assert_eq!(result, Err(EmitError::BufferFull));
+    world.client.clear_send_buffer(other);
+    assert!(world.events().is_empty(), "the other one is still full");
+    world.client.remove(world.now, other);
+    assert!(world.events().is_empty());
+    world.client.clear_send_buffer(full);
+    assert_eq!(world.events(), ["writable"]);
+}
+
+#[test]
 fn the_queue_of_retries_is_limited_in_bytes_and_says_when_there_is_capacity_again() {
     let mut config = Config::default();
     config.max_send_buffer = 400;

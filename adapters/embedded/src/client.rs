@@ -1,5 +1,6 @@
 //! The client: runs the machine of [`socketio_proto::client`] over one stream.
 
+use core::pin::pin;
 use core::time::Duration;
 
 use bytes::Buf as _;
@@ -17,6 +18,9 @@ use crate::race::before;
 
 /// How many bytes are read at once.
 const READ: usize = 512;
+
+/// As long as fewer bytes wait in the WebSocket, it takes a further packet. The others stay in the machine, which has a limit for them.
+const WRITE: usize = 512;
 
 /// A client, which connects to one server and joins its namespaces.
 ///
@@ -134,7 +138,7 @@ impl<L: Platform, P: Parser> Client<L, P> {
             if let Some(event) = self.machine.poll_event() {
                 return Some(event);
             }
-            while let Some(transmit) = self.machine.poll_transmit() {
+            while let Some(transmit) = self.poll_transmit() {
                 self.perform(now, transmit);
             }
             if self.machine.has_events() {
@@ -163,7 +167,7 @@ impl<L: Platform, P: Parser> Client<L, P> {
                 ConnectionEvent::Binary(data) => Message::Binary(data),
                 ConnectionEvent::Closed(closed) => {
                     // The answer to the peer's close frame is written before the stream is dropped.
-                    line.ends_at.get_or_insert(now + self.config.close_timeout);
+                    line.ends_at.get_or_insert(now + self.config.engine.close_timeout);
                     let cause = match closed {
                         Closed::Error(_) => LinkDownCause::Failed,
                         _ => LinkDownCause::Closed,
@@ -177,22 +181,27 @@ impl<L: Platform, P: Parser> Client<L, P> {
         }
     }
 
+    /// The machine's next output. Packets only while the WebSocket has capacity.
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        let websocket = self.line.as_mut().and_then(Line::websocket);
+        match websocket {
+            Some(websocket) if websocket.outgoing_bytes() >= WRITE => self.machine.poll_control(),
+            _ => self.machine.poll_transmit(),
+        }
+    }
+
     fn perform(&mut self, now: Instant, transmit: Transmit) {
         match transmit {
             Transmit::Connect { link, kind: LinkKind::WebSocket, query } => self.wanted = Some((link, query)),
             Transmit::Link { link, frame } => {
                 let websocket = self.line.as_mut().filter(|line| line.link == link).and_then(Line::websocket);
-                let sent =
-                    websocket.map(|websocket| websocket.send_parts(frame.is_binary(), &[frame.head(), frame.data()]));
-                // A peer that does not read, or has closed. `None` is a link that is down already.
-                if let Some(Err(_)) = sent {
-                    self.lost(now, LinkDownCause::Failed);
-                }
+                // Fails if the server has closed the WebSocket, which then needs no more packets.
+                websocket.map(|websocket| websocket.send_parts(frame.is_binary(), &[frame.head(), frame.data()]));
             }
             Transmit::CloseLink { link } => {
                 self.wanted.take_if(|(wanted, _)| *wanted == link);
                 if let Some(line) = self.line.as_mut().filter(|line| line.link == link) {
-                    line.ends_at = Some(now + self.config.close_timeout);
+                    line.ends_at = Some(now + self.config.engine.close_timeout);
                     match line.websocket() {
                         Some(websocket) => drop(websocket.close(1000, "")),
                         None => self.line = None,
@@ -204,22 +213,29 @@ impl<L: Platform, P: Parser> Client<L, P> {
         }
     }
 
-    /// Dials the link that the machine has asked for, or returns at the machine's next deadline, which may be that of the attempt.
+    /// Dials the link that the machine has asked for, until the machine gives up the attempt. Its other deadlines, such as those of acks,
+    /// pass meanwhile, and what they report is returned after the attempt.
     async fn dial(&mut self, link: LinkId, query: &str) {
-        let deadline = self.machine.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
-        let platform = &self.platform;
-        let dialed = before(platform.connect(), platform.sleep_until(deadline)).await;
-        let Some(dialed) = dialed else { return };
+        let Self { machine, platform, .. } = self;
+        let dialed = {
+            let mut connect = pin!(platform.connect());
+            loop {
+                let deadline = machine.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
+                if let Some(dialed) = before(connect.as_mut(), platform.sleep_until(deadline)).await {
+                    break dialed;
+                }
+                machine.handle_timeout(platform.now());
+                if !machine.is_opening() {
+                    return;
+                }
+            }
+        };
         self.wanted = None;
-        match dialed {
-            Ok(stream) => {
-                let random = [self.platform.random(), self.platform.random()];
-                self.line = Some(Line::new(link, stream, random, &self.config, query));
-            }
-            Err(_) => {
-                let now = self.platform.now();
-                self.machine.handle(now, Input::LinkDown { link, cause: LinkDownCause::Failed });
-            }
+        let random = [platform.random(), platform.random()];
+        self.line = dialed.ok().and_then(|stream| Line::new(link, stream, random, &self.config, query));
+        if self.line.is_none() {
+            let now = self.platform.now();
+            self.machine.handle(now, Input::LinkDown { link, cause: LinkDownCause::Failed });
         }
     }
 

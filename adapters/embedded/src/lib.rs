@@ -3,9 +3,13 @@
 //! The protocol is that of [`socketio_proto`]. This crate connects it to a byte stream of [`embedded_io_async`], a clock and a source of
 //! random bytes, which the [`Platform`] supplies. [`Client::next`] runs everything, and returns the events of the server.
 //!
-//! The client opens its session over a WebSocket at once. It does not poll, so it needs no HTTP library.
+//! The client opens its session over a WebSocket at once. It does not poll.
+//!
+//! It writes or reads, and never both at once: while the server takes nothing, nothing is read either. A server that takes nothing for as
+//! long as its pings may be late has lost the client.
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 extern crate alloc;
 

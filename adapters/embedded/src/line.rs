@@ -1,9 +1,9 @@
 //! One connection to the server: its stream, the opening handshake, then the WebSocket.
 
 use alloc::format;
-use alloc::vec::Vec;
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
+use engineio_http::client as http;
 use engineio_proto::{Instant, LinkId};
 use engineio_websocket::handshake::ClientHandshake;
 use engineio_websocket::{Arena, Connection, Limits};
@@ -12,8 +12,8 @@ use crate::config::Config;
 
 /// The longest head of a response, in bytes.
 const MAX_HEAD: usize = 2 * 1024;
-/// The largest number of its fields.
-const MAX_FIELDS: usize = 24;
+/// The largest number of its headers.
+const MAX_HEADERS: usize = 24;
 /// The size of a block that small messages share, in bytes.
 const ARENA_BLOCK: usize = 512;
 
@@ -29,13 +29,12 @@ pub(crate) struct Line<S> {
     pub(crate) ends_at: Option<Instant>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "a client has one line, and a handshake soon becomes the other variant")]
 pub(crate) enum Phase {
     /// The response has not arrived completely.
     Handshake {
+        http: http::Connection,
         handshake: ClientHandshake<'static>,
         seed: [u8; 16],
-        head: Vec<u8>,
     },
     Open(Connection),
 }
@@ -44,19 +43,21 @@ pub(crate) enum Phase {
 pub(crate) struct Refused;
 
 impl<S> Line<S> {
-    /// The request is the first that is written.
-    pub(crate) fn new(link: LinkId, stream: S, [key, seed]: [[u8; 16]; 2], config: &Config, query: &str) -> Self {
+    /// The request is the first that is written. `None` if its host or path have characters that HTTP does not allow there.
+    pub(crate) fn new(
+        link: LinkId,
+        stream: S,
+        [key, seed]: [[u8; 16]; 2],
+        config: &Config,
+        query: &str,
+    ) -> Option<Self> {
         let handshake = ClientHandshake::new(key);
-        let mut request = format!("GET {}?{query} HTTP/1.1\r\nHost: {}\r\n", config.path, config.host);
-        for (name, value) in handshake.headers() {
-            request.push_str(name);
-            request.push_str(": ");
-            request.push_str(value);
-            request.push_str("\r\n");
-        }
-        request.push_str("\r\n");
-        let phase = Phase::Handshake { handshake, seed, head: Vec::new() };
-        Self { link, stream, phase, out: request.into(), unflushed: false, ends_at: None }
+        let limits = engineio_http::Limits::default().with_max_head(MAX_HEAD).with_max_headers(MAX_HEADERS);
+        let mut http = http::Connection::new(limits);
+        let target = format!("{}?{query}", config.path);
+        http.request("GET", &target, &config.host, handshake.headers(), None).ok()?;
+        let phase = Phase::Handshake { http, handshake, seed };
+        Some(Self { link, stream, phase, out: Bytes::new(), unflushed: false, ends_at: None })
     }
 
     /// The WebSocket, once it is open.
@@ -67,41 +68,60 @@ impl<S> Line<S> {
         }
     }
 
-    /// Takes what the WebSocket has to write, and returns whether anything is left to write.
+    /// Takes what is to be written next, and returns whether there is anything.
     pub(crate) fn has_output(&mut self) -> bool {
-        if !self.out.has_remaining()
-            && let Phase::Open(websocket) = &mut self.phase
-        {
-            self.out = websocket.poll_transmit().unwrap_or_default();
+        if !self.out.has_remaining() {
+            let next = match &mut self.phase {
+                Phase::Handshake { http, .. } => http.poll_transmit(),
+                Phase::Open(websocket) => websocket.poll_transmit(),
+            };
+            self.out = next.unwrap_or_default();
         }
         self.out.has_remaining()
     }
 
     /// Handles bytes from the server. Returns true if they complete the handshake.
     pub(crate) fn handle(&mut self, input: &mut [u8], config: &Config) -> Result<bool, Refused> {
-        let (handshake, seed, head) = match &mut self.phase {
+        let (http, handshake, seed) = match &mut self.phase {
             Phase::Open(websocket) => {
                 websocket.handle(input);
                 return Ok(false);
             }
-            Phase::Handshake { handshake, seed, head } => (handshake, *seed, head),
+            Phase::Handshake { http, handshake, seed } => (http, handshake, *seed),
         };
-        head.extend_from_slice(input);
-        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        let mut response = httparse::Response::new(&mut fields);
-        let httparse::Status::Complete(length) = response.parse(head).map_err(|_| Refused)? else {
-            return if head.len() > MAX_HEAD { Err(Refused) } else { Ok(false) };
+        http.handle(input);
+        let response = match http.poll_event() {
+            None => return Ok(false),
+            Some(http::Event::Response(response)) => response,
+            Some(_) => return Err(Refused),
         };
-        let status = response.code.unwrap_or_default();
-        let fields = response.headers.iter().map(|field| (field.name, field.value));
-        handshake.check(status, fields).map_err(|_| Refused)?;
-        let mut early = head.split_off(length);
+        handshake.check(response.status(), response.headers().iter()).map_err(|_| Refused)?;
+        let mut early = BytesMut::from(http.upgrade().map_err(|_| Refused)?);
         let limits = Limits::default().with_max_message(config.engine.max_payload);
-        let mut websocket = Connection::client(limits, seed)
-            .with_max_outgoing(config.max_outgoing)
-            .with_arena(Arena::with_block(ARENA_BLOCK));
+        // The machine limits what waits to be sent.
+        let mut websocket =
+            Connection::client(limits, seed).with_max_outgoing(usize::MAX).with_arena(Arena::with_block(ARENA_BLOCK));
         websocket.handle(&mut early);
         self.phase = Phase::Open(websocket);
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(host: &str, path: &str) -> bool {
+        let mut config = Config::small(host);
+        config.path = path.into();
+        let line = Line::new(LinkId(1), (), [[1; 16]; 2], &config, "EIO=4&transport=websocket");
+        line.is_some_and(|mut line| line.has_output())
+    }
+
+    #[test]
+    fn a_host_or_path_that_http_does_not_allow_is_never_sent() {
+        assert!(request("server:3000", "/socket.io/"));
+        assert!(!request("server\r\nx: y", "/socket.io/"));
+        assert!(!request("server", "/socket.io/ HTTP/1.1\r\nx:"));
     }
 }

@@ -14,6 +14,8 @@ use support::{server, skip, target};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The budgets of the README, in bytes.
 const IDLE_HEAP: usize = 8 * 1024;
+const PEAK_HEAP: usize = 16 * 1024;
+const TEXT: usize = 320 * 1024;
 
 /// Debian's compiler, because Debian also packages the sources of `core` and `alloc` for it.
 const COMPILER: &str = "/usr/bin/rustc";
@@ -52,7 +54,10 @@ fn the_firmware_talks_to_node_over_its_uart_and_returns_after_a_cut() {
     let Some((_server, port)) = server(false) else { return };
     let Some(firmware) = build() else { return };
     let size = Command::new("arm-none-eabi-size").arg(&firmware).output().unwrap();
-    println!("{}", String::from_utf8_lossy(&size.stdout));
+    let size = String::from_utf8_lossy(&size.stdout);
+    println!("{size}");
+    let text = size.lines().nth(1).and_then(|numbers| numbers.split_whitespace().next()?.parse().ok());
+    assert!(text.is_some_and(|text: usize| text <= TEXT), "{text:?}");
     let mut command = Command::new("qemu-system-arm");
     command.args(["-M", "mps2-an385", "-cpu", "cortex-m3", "-display", "none", "-monitor", "none"]);
     command.args(["-semihosting-config", "enable=on,target=native", "-serial"]);
@@ -72,8 +77,11 @@ fn the_firmware_talks_to_node_over_its_uart_and_returns_after_a_cut() {
             other => panic!("{other:?}\n{}", qemu.transcript()),
         }
     }
+    let measured = |what: &str| -> usize {
+        seen.iter().find_map(|line| line.strip_prefix(what)?.strip_suffix(" bytes")?.parse().ok()).unwrap()
+    };
     let steps: Vec<_> = seen.iter().filter(|line| !line.starts_with("heap")).collect();
     assert_eq!(steps, ["connected", "binary", "acks", "disconnected", "connected again", "done"]);
-    let idle = seen.iter().find_map(|line| line.strip_prefix("heap idle: ")?.strip_suffix(" bytes")?.parse().ok());
-    assert!(idle.is_some_and(|idle: usize| idle <= IDLE_HEAP), "{idle:?}");
+    let (idle, peak) = (measured("heap idle: "), measured("heap peak: "));
+    assert!(idle <= IDLE_HEAP && peak <= PEAK_HEAP, "{idle} {peak}");
 }

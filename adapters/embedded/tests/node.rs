@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
-use engineio_proto::Instant;
-use socketio_embedded::{Client, Config, Event, Platform, SocketHandle, SocketOptions};
+use engineio_proto::{Instant, SendError};
+use socketio_embedded::{Client, Config, EmitError, Event, Platform, SocketHandle, SocketOptions};
 use socketio_proto::{Parser, Payload};
 use support::{PATIENCE, server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -171,6 +171,39 @@ fn the_client_connects_again_after_a_cut_and_sends_what_was_emitted_meanwhile() 
             connected(&mut client).await;
             received(&mut client, "echo").await;
         }
+    });
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_all_that_was_accepted_comes_back() {
+    let Some((_server, port)) = server(false) else { return };
+    run(async {
+        let mut client = client(port, socketio_proto::Json);
+        let socket = client.socket("/", SocketOptions::default()).unwrap();
+        client.connect(socket);
+        connected(&mut client).await;
+        let text = "x".repeat(1000);
+        let (mut sent, mut came) = (0, 0);
+        for _ in 0..3 {
+            let refused = loop {
+                match client.emit(socket, "echo", &(sent, &text)) {
+                    Ok(()) => sent += 1,
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(refused, EmitError::Send(SendError::Full));
+            while came < sent {
+                match next(&mut client).await {
+                    Event::Writable => {}
+                    Event::Received { payload, .. } => {
+                        assert_eq!(payload.get::<u32>(0).unwrap(), came);
+                        came += 1;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert!(sent > 3 * 5, "{sent} fit");
     });
 }
 

@@ -119,8 +119,6 @@ pub struct Client<P: Parser = Json> {
     undrained: bool,
     /// Whether a command was refused because the outbound queue was full.
     queue_refused: bool,
-    /// Whether a command was refused because a send buffer was full.
-    buffer_refused: bool,
     /// Whether the server should have sent a ping before now. Until it does, or the connection ends, events are kept.
     silent: bool,
 }
@@ -157,7 +155,6 @@ impl<P: Parser> Client<P> {
             fault: None,
             undrained: false,
             queue_refused: false,
-            buffer_refused: false,
             silent: false,
             config,
         }
@@ -260,7 +257,7 @@ impl<P: Parser> Client<P> {
     /// The bytes of the events that a socket keeps until it is connected. Each event counts its messages, and the memory of its entry.
     #[must_use]
     pub fn send_buffer_bytes(&self, socket: SocketHandle) -> usize {
-        self.sockets.get(socket).map_or(0, |socket| socket.send_buffer.bytes())
+        self.sockets.get(socket).map_or(0, |socket| socket.send_buffer.space.bytes())
     }
 
     /// The number of events in the queue of a socket with [`Retries`](super::Retries), the one that is being sent included.
@@ -272,20 +269,20 @@ impl<P: Parser> Client<P> {
     /// The bytes of the events in the queue of a socket with [`Retries`](super::Retries), counted as those of the send buffer.
     #[must_use]
     pub fn retry_queue_bytes(&self, socket: SocketHandle) -> usize {
-        self.sockets.get(socket).map_or(0, |socket| socket.retries.bytes())
+        self.sockets.get(socket).map_or(0, |socket| socket.retries.space.bytes())
     }
 
     /// Drops the events that a socket keeps until it is connected, so that the server does not get old news. Their acks fail with
     /// [`AckError::Disconnected`]. The queue of a socket with [`Retries`](super::Retries) is not affected.
     pub fn clear_send_buffer(&mut self, socket: SocketHandle) {
         while let Some(event) = self.sockets.get_mut(socket).and_then(|socket| socket.send_buffer.pop()) {
-            self.buffer_freed();
             if let Some(id) = event.ack
                 && self.acks.remove(socket, id)
             {
                 self.settle(socket, id, Err(AckError::Disconnected));
             }
         }
+        self.report_space(socket);
         self.set(Timer::Ack, self.acks.earliest());
     }
 
@@ -320,11 +317,15 @@ impl<P: Parser> Client<P> {
         self.part(socket);
         self.drop_received(socket);
         if let Some(mut state) = self.sockets.remove(socket) {
-            self.buffer_freed();
+            while state.send_buffer.pop().is_some() {}
             while let Some(event) = state.retries.pop() {
                 if event.reported {
                     self.inbox.push_outcome(Outcome { socket, id: event.id, outcome: Err(AckError::Disconnected) });
                 }
+            }
+            if state.take_freed() {
+                // Those who wait learn that the socket is gone.
+                self.inbox.set_writable(true);
             }
             while let Some(id) = self.acks.pop_of(socket) {
                 self.inbox.push_outcome(Outcome { socket, id, outcome: Err(AckError::Disconnected) });
@@ -452,9 +453,10 @@ impl<P: Parser> Client<P> {
             self.attempt_held = true;
         }
         while let Some((socket, id)) = self.acks.pop_expired(self.now) {
-            if self.sockets.get_mut(socket).is_some_and(|socket| socket.send_buffer.remove(id)) {
-                self.buffer_freed();
+            if let Some(socket) = self.sockets.get_mut(socket) {
+                socket.send_buffer.remove(id);
             }
+            self.report_space(socket);
             self.settle(socket, id, Err(AckError::Timeout));
         }
         self.set(Timer::Ack, self.acks.earliest());
@@ -1333,9 +1335,6 @@ impl<P: Parser> Client<P> {
             && state.retries.is_trying(id)
         {
             let ended = state.retries.ended(outcome.is_ok(), retries.count);
-            if matches!(ended, Ended::Done { .. }) {
-                self.buffer_freed();
-            }
             if ended == (Ended::Done { reported: true }) {
                 self.inbox.push_outcome(Outcome { socket, id, outcome });
             }
@@ -1375,7 +1374,6 @@ impl<P: Parser> Client<P> {
         // The session may have ended behind events that were not read.
         if !state.is_connected() || !state.send_buffer.is_empty() || self.silent || !self.engine.is_open() {
             if !state.send_buffer.push(encoded, ack, self.config.max_send_buffer) {
-                self.buffer_refused = true;
                 return Err(EmitError::BufferFull);
             }
         } else {
@@ -1421,7 +1419,6 @@ impl<P: Parser> Client<P> {
         // Without time for the server, the tries would end at once.
         let timeout = timeout.unwrap_or(standard).max(Duration::from_millis(1));
         if !state.retries.push(Queued { encoded, id, timeout, reported }, self.config.max_send_buffer) {
-            self.buffer_refused = true;
             return Err(EmitError::BufferFull);
         }
         self.used(socket, id);
@@ -1453,15 +1450,15 @@ impl<P: Parser> Client<P> {
                 Err(SendError::Separator) => {
                     // It can never be sent.
                     self.sockets.get_mut(socket).map(|state| state.retries.pop());
-                    self.buffer_freed();
                     if reported {
                         self.inbox.push_outcome(Outcome { socket, id, outcome: Err(AckError::Disconnected) });
                     }
                 }
                 // It is sent when there is capacity again, or when the socket is connected again.
-                Err(_) => return,
+                Err(_) => break,
             }
         }
+        self.report_space(socket);
     }
 
     /// There is capacity again: sends what waits.
@@ -1500,25 +1497,24 @@ impl<P: Parser> Client<P> {
                 Err(SendError::Separator) => {
                     // It can never be sent over this transport, and must not hold up the others.
                     let ack = state.send_buffer.pop().and_then(|event| event.ack);
-                    self.buffer_freed();
                     if let Some(id) = ack.filter(|&id| self.acks.remove(socket, id)) {
                         self.settle(socket, id, Err(AckError::Disconnected));
                     }
                 }
-                Err(_) => return false,
-                Ok(()) => {
-                    state.send_buffer.pop();
-                    self.buffer_freed();
+                Err(_) => {
+                    self.report_space(socket);
+                    return false;
                 }
+                Ok(()) => drop(state.send_buffer.pop()),
             }
         }
         self.try_next(socket);
         true
     }
 
-    /// The send buffer or the queue of retries of a socket has become shorter.
-    fn buffer_freed(&mut self) {
-        if core::mem::take(&mut self.buffer_refused) {
+    /// Tells the application if a socket has space again for what was refused.
+    fn report_space(&mut self, socket: SocketHandle) {
+        if self.sockets.get_mut(socket).is_some_and(Socket::take_freed) {
             self.inbox.set_writable(true);
         }
     }

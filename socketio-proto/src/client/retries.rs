@@ -8,7 +8,7 @@
 use alloc::collections::VecDeque;
 use core::time::Duration;
 
-use super::send_buffer::weight;
+use super::send_buffer::{Space, weight};
 use crate::event::AckId;
 use crate::packet::Encoded;
 
@@ -36,7 +36,7 @@ pub(super) enum Ended {
 #[derive(Default, Debug)]
 pub(super) struct RetryQueue {
     events: VecDeque<Queued>,
-    bytes: usize,
+    pub(super) space: Space,
     /// How often the first event was sent.
     tries: u32,
     /// Whether a try of the first event is in progress.
@@ -48,17 +48,11 @@ impl RetryQueue {
         self.events.len()
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Appends an event. Returns false if it does not fit. An empty queue takes any event.
     pub(super) fn push(&mut self, event: Queued, limit: usize) -> bool {
-        let bytes = self.bytes.saturating_add(weight(&event.encoded));
-        if bytes > limit && !self.events.is_empty() {
+        if !self.space.fill(weight(&event.encoded), limit) {
             return false;
         }
-        self.bytes = bytes;
         self.events.push_back(event);
         true
     }
@@ -91,7 +85,7 @@ impl RetryQueue {
     /// Removes the first event.
     pub(super) fn pop(&mut self) -> Option<Queued> {
         let event = self.events.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(weight(&event.encoded));
+        self.space.free(weight(&event.encoded));
         (self.tries, self.in_progress) = (0, false);
         if self.events.is_empty() {
             self.events = VecDeque::new();
@@ -132,15 +126,15 @@ mod tests {
         assert_eq!(due(&queue), Some(1));
         queue.started();
         assert_eq!(queue.ended(true, 2), Ended::Done { reported: false });
-        assert_eq!((queue.len(), queue.bytes(), due(&queue)), (0, 0, None));
+        assert_eq!((queue.len(), queue.space.bytes(), due(&queue)), (0, 0, None));
     }
 
     #[test]
     fn the_queue_is_limited_in_bytes_and_an_empty_one_takes_anything() {
         let mut queue = RetryQueue::default();
         assert!(queue.push(event(0, true), 0));
-        assert!(!queue.push(event(1, true), queue.bytes()));
-        assert!(queue.push(event(1, true), queue.bytes() * 2));
+        assert!(!queue.push(event(1, true), queue.space.bytes()));
+        assert!(queue.push(event(1, true), queue.space.bytes() * 2));
         assert_eq!(queue.len(), 2);
     }
 }

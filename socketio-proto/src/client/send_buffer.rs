@@ -26,6 +26,45 @@ pub(super) fn weight(encoded: &Encoded) -> usize {
     encoded.packet_len().saturating_add(size_of::<Buffered>())
 }
 
+/// The bytes in a buffer, and whether its owner waits for space in it.
+#[derive(Default, Debug)]
+pub(super) struct Space {
+    bytes: usize,
+    /// An event was refused since bytes were freed last.
+    refused: bool,
+    /// Bytes were freed since then, which nobody was told yet.
+    freed: bool,
+}
+
+impl Space {
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Counts an event. Returns false if it does not fit. An empty buffer takes any event.
+    pub(super) fn fill(&mut self, weight: usize, limit: usize) -> bool {
+        let bytes = self.bytes.saturating_add(weight);
+        if bytes > limit && self.bytes > 0 {
+            self.refused = true;
+            return false;
+        }
+        self.bytes = bytes;
+        true
+    }
+
+    /// An event has left.
+    pub(super) const fn free(&mut self, weight: usize) {
+        self.bytes = self.bytes.saturating_sub(weight);
+        self.freed |= self.refused;
+        self.refused = false;
+    }
+
+    /// Whether there is space since an event was refused. True once for each time.
+    pub(super) const fn take_freed(&mut self) -> bool {
+        core::mem::replace(&mut self.freed, false)
+    }
+}
+
 /// The events that wait, in order.
 #[derive(Default, Debug)]
 pub(super) struct SendBuffer {
@@ -33,7 +72,7 @@ pub(super) struct SendBuffer {
     /// The places of the events with an ack, because an event is removed when its ack times out.
     acks: BTreeMap<AckId, u64>,
     next: u64,
-    bytes: usize,
+    pub(super) space: Space,
 }
 
 impl SendBuffer {
@@ -45,18 +84,12 @@ impl SendBuffer {
         self.events.is_empty()
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Appends an event. Returns false if it does not fit. An empty buffer takes any event.
     pub(super) fn push(&mut self, encoded: Encoded, ack: Option<AckId>, limit: usize) -> bool {
         let event = Buffered { encoded, ack };
-        let bytes = self.bytes.saturating_add(event.weight());
-        if bytes > limit && !self.is_empty() {
+        if !self.space.fill(event.weight(), limit) {
             return false;
         }
-        self.bytes = bytes;
         if let Some(ack) = ack {
             self.acks.insert(ack, self.next);
         }
@@ -79,15 +112,15 @@ impl SendBuffer {
         self.acks.contains_key(&ack)
     }
 
-    /// Removes the event with this ack. Returns false if there is none.
-    pub(super) fn remove(&mut self, ack: AckId) -> bool {
-        let Some(event) = self.acks.get(&ack).and_then(|place| self.events.remove(place)) else { return false };
-        self.removed(&event);
-        true
+    /// Removes the event with this ack.
+    pub(super) fn remove(&mut self, ack: AckId) {
+        if let Some(event) = self.acks.get(&ack).and_then(|place| self.events.remove(place)) {
+            self.removed(&event);
+        }
     }
 
     fn removed(&mut self, event: &Buffered) {
-        self.bytes = self.bytes.saturating_sub(event.weight());
+        self.space.free(event.weight());
         if let Some(ack) = event.ack {
             self.acks.remove(&ack);
         }
@@ -126,7 +159,7 @@ mod tests {
         assert!(!buffer.contains(AckId(7)));
         assert_eq!(pop(&mut buffer), Some((None, 4)));
         assert_eq!(pop(&mut buffer), None);
-        assert_eq!(buffer.bytes(), 0);
+        assert_eq!(buffer.space.bytes(), 0);
     }
 
     #[test]
@@ -138,6 +171,6 @@ mod tests {
         assert!(buffer.push(event("12345"), None, weight * 2));
         assert!(!buffer.push(event(""), Some(AckId(0)), weight * 2));
         assert!(!buffer.contains(AckId(0)));
-        assert_eq!((buffer.len(), buffer.bytes()), (2, weight * 2));
+        assert_eq!((buffer.len(), buffer.space.bytes()), (2, weight * 2));
     }
 }

@@ -86,6 +86,12 @@ impl Socket {
         }
     }
 
+    /// Whether there is space again, since an event was refused for want of it. True once for each time.
+    pub(super) const fn take_freed(&mut self) -> bool {
+        let buffer = self.send_buffer.space.take_freed();
+        self.retries.space.take_freed() || buffer
+    }
+
     /// The client must not return as the former socket.
     pub(super) fn forget(&mut self) {
         (self.pid, self.offset) = (None, None);
