@@ -121,6 +121,7 @@ impl Sockets {
         let handle = SocketHandle(self.next);
         self.next = self.next.checked_add(1)?;
         if self.list.is_empty() {
+            // Most clients have one. By itself, a vector would begin with space for four.
             self.list.reserve_exact(1);
         }
         self.list.push(Socket {
