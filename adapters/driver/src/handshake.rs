@@ -27,8 +27,8 @@ pub struct Secure;
 /// secrets such as cookies.
 #[derive(Debug)]
 pub struct Handshake {
-    /// `t` for WebTransport, `s` if the request came over TLS, otherwise `-`. Then `path?query`, and for each header a line feed and `name:value`. The types of
-    /// the HTTP library are not kept, because they would keep its read buffer alive.
+    /// `t` for WebTransport, `s` if the request came over TLS, otherwise `-`. Then `path?query`, and for each header a line feed and
+    /// `name:value`. The types of the HTTP library are not kept, because they would keep its read buffer alive.
     head: Box<[u8]>,
     address: Option<SocketAddr>,
     issued: SystemTime,
@@ -137,8 +137,8 @@ impl Handshake {
         self.cookies().find_map(|(key, value)| (key == name).then_some(value))
     }
 
-    /// Whether the request came over TLS: it is that of a WebTransport session, the listener says so ([`Secure`]), or the scheme of an HTTP/2 request is `https`. Behind a proxy that
-    /// ends TLS, this is false; look at the header that the proxy adds, often `x-forwarded-proto`.
+    /// Whether the request came over TLS: it is that of a WebTransport session, the listener says so ([`Secure`]), or the scheme of an HTTP/2
+    /// request is `https`. Behind a proxy that ends TLS, this is false; look at the header that the proxy adds, often `x-forwarded-proto`.
     #[must_use]
     pub fn secure(&self) -> bool {
         matches!(self.head.first(), Some(b's' | b't'))

@@ -5,7 +5,8 @@
 //!
 //! Everything that the peer sends is limited ([`Limits`]), and what two implementations may understand differently is an error ([`Error`]):
 //! two lengths, a length and chunks, an encoding other than `chunked`, headers over several lines, lines that do not end in CR LF. No
-//! input makes a machine panic, and events do not depend on how the input is split, except that a body may come in more parts.
+//! input makes a machine panic, and events do not depend on how the input is split, except that a body may come in more parts, and that
+//! [`Error::TooMuchAhead`] counts what has arrived until then.
 //!
 //! It is enough for Engine.IO and small servers. What it does not have: trailers and chunk extensions, which are ignored; request bodies
 //! of unknown length for clients; and timeouts. A driver limits how long a head may take, and how long a connection may be idle.

@@ -67,7 +67,8 @@ impl Request {
 #[non_exhaustive]
 pub enum Event {
     /// The head of a request arrived. [`Connection::respond`] answers it, at any time from now on. Then come any number of
-    /// [`Event::Body`], and one of [`Event::End`], [`Event::Failed`] and [`Event::Closed`].
+    /// [`Event::Body`], and one of [`Event::End`], [`Event::Failed`] and [`Event::Closed`]. The last two may also follow [`Event::End`]: the
+    /// peer has sent too much ahead, or has left.
     Request(Request),
     /// A part of the body, never empty.
     Body(Bytes),

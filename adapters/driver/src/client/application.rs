@@ -12,7 +12,7 @@ use socketio_proto::{AckError, AckId, AckToken, EmitError, Parser, Payload, Sock
 
 use super::failure::ConnectFailure;
 use super::state::{
-    AuthResult, Client, ClientPeer, Command, ConnectionEvent, EventHandler, Shared, Socket, SocketInner,
+    AuthResult, Client, ClientPeer, Command, ConnectionEvent, EventHandler, Shared, Socket, SocketInner, push_exact,
 };
 use super::task::{ClientApplication, Lifecycle};
 use crate::extract::HandlerInput;
@@ -25,8 +25,7 @@ use crate::turn::{Application, Core, EVENTS_PER_PASS};
 
 /// State that only the task of the client uses.
 pub(crate) struct Local<P: Parser> {
-    /// The sockets that were connected once, by the handle of the machine.
-    /// By their handles, which only grow. Most clients have one.
+    /// The sockets that were connected once, by the handle of the machine, which only grows. Most clients have one.
     sockets: Vec<(SocketHandle, Arc<SocketInner<P>>)>,
     /// Handlers that wait.
     waiting: Waiting<Running<P>, HandlerResult>,
@@ -98,11 +97,7 @@ impl<P: Parser> SocketIo<P> {
         }
         let handle = core.machine.socket(&socket.namespace, self.options.clone())?;
         let _ = socket.handle.set(handle);
-        let sockets = &mut core.local.sockets;
-        if sockets.is_empty() {
-            sockets.reserve_exact(1);
-        }
-        sockets.push((handle, Arc::clone(socket)));
+        push_exact(&mut core.local.sockets, (handle, Arc::clone(socket)));
         Ok(handle)
     }
 

@@ -8,7 +8,7 @@ use engineio_proto::server::Transport;
 use futures_channel::oneshot;
 use socketio_proto::Parser;
 
-use super::state::{Client, Command, ConnectionEvent, Handle, Socket, SocketInner};
+use super::state::{Client, Command, ConnectionEvent, Handle, Socket, SocketInner, push_exact};
 use crate::handler::{Handler, HandlerResult, erase};
 use crate::sync::lock;
 
@@ -23,10 +23,7 @@ impl<P: Parser> Client<P> {
         let known = sockets.iter().find(|socket| socket.namespace == namespace).map(Arc::clone);
         let inner = known.unwrap_or_else(|| {
             let socket = Arc::new(SocketInner::new(namespace));
-            if sockets.is_empty() {
-                sockets.reserve_exact(1);
-            }
-            sockets.push(Arc::clone(&socket));
+            push_exact(&mut sockets, Arc::clone(&socket));
             socket
         });
         drop(sockets);

@@ -179,6 +179,14 @@ pub(crate) enum Command<P: Parser> {
     Abandon,
 }
 
+/// Adds to a list that has one entry in most clients. By itself, a vector would begin with space for four.
+pub(super) fn push_exact<T>(list: &mut Vec<T>, entry: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(entry);
+}
+
 impl<P: Parser> Shared<P> {
     pub(super) fn new(parser: P, max_attachments: u8, retries: bool, soft_inbound: usize, states: States) -> Self {
         Self {

@@ -1,8 +1,6 @@
 //! What the Rust clients share: their arguments, their measurements, and what they print.
 
-use std::cell::Cell;
 use std::future::Future;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -76,24 +74,8 @@ pub fn run(main: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(main);
 }
 
-/// Prints the result as the other clients do. `before` is the memory before the first client.
-pub struct Report {
-    before: Rc<Cell<u64>>,
-}
-
-impl Report {
-    /// Before the first client.
-    pub fn begin() -> Self {
-        Self { before: Rc::new(Cell::new(resident())) }
-    }
-
-    /// All clients are connected.
-    pub fn connected(&self, clients: u64) -> u64 {
-        resident().saturating_sub(self.before.get()) / clients.max(1)
-    }
-
-    pub fn end(bytes: u64, micros: f64, messages: u64) {
-        let per_message = if messages == 0 { 0.0 } else { micros / messages as f64 };
-        println!("{}", serde_json::json!({ "rss_per_client": bytes, "cpu_us_per_msg": per_message, "msgs": messages }));
-    }
+/// Prints the result as the other clients do: bytes of memory for each client, and microseconds for all messages.
+pub fn report(bytes: u64, micros: f64, messages: u64) {
+    let per_message = micros / messages.max(1) as f64;
+    println!("{}", serde_json::json!({ "rss_per_client": bytes, "cpu_us_per_msg": per_message, "msgs": messages }));
 }

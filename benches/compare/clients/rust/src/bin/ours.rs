@@ -1,6 +1,6 @@
 //! The client of socketio-tokio.
 
-use perf_clients::{Arguments, Count, Report, cpu, run};
+use perf_clients::{Arguments, Count, cpu, report, resident, run};
 use socketio_tokio::Data;
 use socketio_tokio::client::{ClientBuilder, Socket};
 use socketio_tokio::{LinkKind, Transport};
@@ -10,7 +10,7 @@ fn main() {
         let Arguments { url, clients, window, messages } = Arguments::read();
         let count = Count::new(messages);
         let in_flight = clients * window;
-        let report = Report::begin();
+        let empty = resident();
         let mut sockets = Vec::new();
         for _ in 0..clients {
             let builder = ClientBuilder::new(&url).expect("a URL").transports([Transport::Link(LinkKind::WebSocket)]);
@@ -26,9 +26,9 @@ fn main() {
             socket.connected().await.expect("it connects");
             sockets.push((client, socket));
         }
-        let bytes = report.connected(clients);
+        let bytes = resident().saturating_sub(empty) / clients;
         if messages == 0 {
-            return Report::end(bytes, 0.0, 0);
+            return report(bytes, 0.0, 0);
         }
         let before = cpu();
         let text = "x".repeat(64);
@@ -38,6 +38,6 @@ fn main() {
             }
         }
         count.done().await;
-        Report::end(bytes, cpu() - before, messages);
+        report(bytes, cpu() - before, messages);
     });
 }
